@@ -1,0 +1,1 @@
+"""A mock and contract kit for the AIone LLM gateway."""

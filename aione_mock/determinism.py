@@ -1,0 +1,164 @@
+"""The one door through which chance and time enter: `Seed` and `Clock`."""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+
+from aione_mock.exceptions import ConfigError
+
+_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)?")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0, None: 1.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """Named, independent streams of chance.
+
+    Every draw is labelled, so adding one shifts no other. The same seed and labels give the
+    same value in any process, on any machine, with any `PYTHONHASHSEED`.
+    """
+
+    key: bytes
+
+    @classmethod
+    def of(cls, value: int | str) -> Seed:
+        """The seed that a user names by a number or a word."""
+        return cls(blake2b(str(value).encode(), digest_size=16, person=b"aione-mock").digest())
+
+    def digest(self, *labels: str | int | bytes, size: int = 16) -> bytes:
+        """`size` (1–64) bytes that depend on the seed and the labels alone."""
+        state = blake2b(key=self.key, digest_size=size)
+        for label in labels:
+            raw = label if isinstance(label, bytes) else str(label).encode("utf-8", "surrogatepass")
+            state.update(b"%d:" % len(raw))
+            state.update(raw)
+        return state.digest()
+
+    def child(self, *labels: str | int | bytes) -> Seed:
+        """An independent seed below this one."""
+        return Seed(self.digest(*labels))
+
+    def rng(self, *labels: str | int | bytes) -> random.Random:
+        """A generator of its own for many draws under one label."""
+        return random.Random(self.digest(*labels))
+
+    def number(self, *labels: str | int | bytes) -> int:
+        """A whole number of 64 bits."""
+        return int.from_bytes(self.digest(*labels, size=8), "big")
+
+    def fraction(self, *labels: str | int | bytes) -> float:
+        """A number from 0 up to, not including, 1."""
+        return (self.number(*labels) >> 11) / (1 << 53)
+
+    def token(self, length: int, *labels: str | int | bytes) -> str:
+        """`length` (at most 64) letters and digits, as in an id."""
+        return "".join([_ALPHABET[b % 62] for b in self.digest(*labels, size=length)])
+
+    def uuid(self, *labels: str | int | bytes) -> str:
+        """A version 4 UUID (RFC 9562) drawn from the seed."""
+        return str(uuid.UUID(bytes=self.digest(*labels), version=4))
+
+
+class Clock:
+    """Tells the time: the real one (perhaps shifted), or one that stands still until moved.
+
+    A session has one; quotas, expiry, billing months and `created` all read it.
+    """
+
+    __slots__ = ("_fixed", "_offset")
+
+    def __init__(self, frozen_at: datetime | None = None) -> None:
+        self._fixed = frozen_at.timestamp() if frozen_at else None
+        self._offset = 0.0
+
+    @property
+    def frozen(self) -> bool:
+        """Whether time stands still."""
+        return self._fixed is not None
+
+    def timestamp(self) -> float:
+        """Seconds since 1970-01-01T00:00:00Z."""
+        return time.time() + self._offset if self._fixed is None else self._fixed
+
+    def now(self) -> datetime:
+        """The same instant as an aware datetime in UTC."""
+        return datetime.fromtimestamp(self.timestamp(), UTC)
+
+    def freeze(self, at: datetime | None = None) -> None:
+        """Stop at `at`, or at the present instant."""
+        self._fixed = at.timestamp() if at else self.timestamp()
+
+    def run(self) -> None:
+        """Let time pass again, from the instant it shows."""
+        if self._fixed is not None:
+            self._offset, self._fixed = self._fixed - time.time(), None
+
+    def set(self, at: datetime) -> None:
+        """Jump to `at`; a frozen clock stays frozen, a running one goes on from there."""
+        if self._fixed is None:
+            self._offset = at.timestamp() - time.time()
+        else:
+            self._fixed = at.timestamp()
+
+    def advance(self, seconds: float) -> None:
+        """Move by `seconds`, which may be negative."""
+        if self._fixed is None:
+            self._offset += seconds
+        else:
+            self._fixed += seconds
+
+    def state(self) -> dict[str, float | None]:
+        """What `restore` needs, as JSON."""
+        return {"fixed": self._fixed, "offset": self._offset}
+
+    def restore(self, state: dict[str, float | None]) -> None:
+        """Take over a state made by `state`."""
+        self._fixed, self._offset = state["fixed"], state["offset"] or 0.0
+
+
+WALL = Clock()
+"""Real time, for what no frozen clock may judge (signature dates) and for measuring."""
+
+
+def parse_instant(text: str) -> datetime:
+    """An ISO 8601 date or date-time, UTC where no offset is given.
+
+    Raises ConfigError for anything else.
+    """
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f"'{text}' is not an ISO 8601 time such as 2026-01-31T09:00:00Z") from None
+    try:
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
+    except OverflowError:
+        raise ConfigError(f"'{text}' is outside the years 1 to 9999") from None
+
+
+def parse_duration(text: str | float) -> float:
+    """Seconds from `61s`, `1.5h`, `2d`, `1d12h`, `250ms` or a bare number.
+
+    Raises ConfigError for anything else.
+    """
+    if isinstance(text, int | float):
+        return float(text)
+    sign, rest = (-1, text[1:]) if text.startswith("-") else (1, text)
+    parts = _DURATION.findall(rest)
+    if not parts or "".join(_DURATION.sub("", rest).split()):
+        raise ConfigError(f"'{text}' is not a duration such as 250ms, 61s, 15m, 2h or 30d")
+    seconds: float = sum(float(number) * _UNITS[unit or None] for number, unit in parts)
+    if seconds > timedelta.max.total_seconds():
+        raise ConfigError(f"'{text}' is longer than any clock can show")
+    return sign * seconds
+
+
+def iso(at: datetime) -> str:
+    """`2026-01-31T09:00:00Z`, whole seconds, UTC."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,236 @@
+"""The values that flow through a request: what was asked, what the model says, what is answered.
+
+No protocol's spelling occurs here: `dialects` read a `Prompt` out of a `Call` and spell a `Completion`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from aione_mock.contract import Operation
+
+Json = Any
+Headers = tuple[tuple[str, str], ...]
+Role = Literal["system", "user", "assistant", "tool"]
+Finish = Literal["stop", "stop_sequence", "length", "tool_calls", "content_filter"]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whose credential came with a call."""
+
+    org_id: str
+    key_id: str | None = None
+    """The API key's id; None for a console token or an access key."""
+    team_id: str | None = None
+    view: str = "tech"
+    """`tech` or `business`: which dashboard the caller sees."""
+    label: str = ""
+    """A name fit for the journal, never the secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, parsed once."""
+
+    operation: Operation
+    method: str
+    path: str
+    """The path as it came, percent-encoded."""
+    query: str
+    headers: Headers
+    """Names in lower case, in the order of arrival."""
+    body: bytes
+    client: str
+    """The caller's address."""
+    params: Mapping[str, Json] = field(default_factory=dict)
+    """Path, query and header parameters of the contract, converted to their types; absent ones are absent."""
+    data: Json = None
+    """The JSON body, None without one."""
+    caller: Caller | None = None
+
+    def header(self, name: str) -> str | None:
+        """The first value of a header, by its lower-case name."""
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInput:
+    """An image in a prompt, decoded as far as its type and size."""
+
+    mime: str
+    width: int
+    height: int
+    digest: str
+    """Hex hash of its bytes: two prompts with the same picture are the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A function that the model wants called."""
+
+    id: str
+    name: str
+    arguments: str
+    """JSON text of an object."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What a called function gave back."""
+
+    call_id: str
+    name: str
+    text: str
+    is_error: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message of the conversation."""
+
+    role: Role
+    text: str = ""
+    images: tuple[ImageInput, ...] = ()
+    tool_calls: tuple[ToolCall, ...] = ()
+    results: tuple[ToolResult, ...] = ()
+    cache: bool = False
+    """Whether the client marked the end of this turn as a cache breakpoint (Anthropic)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function on offer; `schema` is the JSON Schema of its arguments."""
+
+    name: str
+    description: str
+    schema: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What the model is asked, in no protocol's spelling."""
+
+    model: str
+    turns: tuple[Turn, ...]
+    tools: tuple[Tool, ...] = ()
+    tool_choice: str = "auto"
+    """`auto`, `none`, `required`, or `=NAME` for one tool that must be called."""
+    allowed_tools: tuple[str, ...] = ()
+    """Names that `required` may pick from; empty means all."""
+    parallel: bool = True
+    """Whether several tools may be called at once."""
+    format: Literal["text", "json", "schema"] = "text"
+    schema: Mapping[str, Json] | None = None
+    """The JSON Schema that the answer must satisfy, with format `schema`."""
+    max_tokens: int | None = None
+    stops: tuple[str, ...] = ()
+    n: int = 1
+    seed: int | None = None
+    reasoning: int = 0
+    """Tokens the model may think for; 0 means not at all."""
+    show_reasoning: bool = False
+    """Whether the client asked to see the thinking."""
+    aspect_ratio: str = "1:1"
+    image_size: str = "1K"
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A generated image."""
+
+    mime: str
+    data: bytes
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One alternative answer."""
+
+    pieces: tuple[str, ...] = ()
+    """The text as a stream delivers it, a token each; joined, it is the whole answer."""
+    reasoning: tuple[str, ...] = ()
+    """The visible thinking, likewise."""
+    tool_calls: tuple[ToolCall, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+    finish: Finish = "stop"
+    stop_sequence: str | None = None
+    """The client's stop sequence that ended the text."""
+
+    @property
+    def text(self) -> str:
+        """The whole answer."""
+        return "".join(self.pieces)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one call. `completion` includes `reasoning`; `prompt` includes `cached` and `cache_write`."""
+
+    prompt: int = 0
+    completion: int = 0
+    reasoning: int = 0
+    cached: int = 0
+    cache_write: int = 0
+
+    @property
+    def total(self) -> int:
+        """Prompt plus completion."""
+        return self.prompt + self.completion
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What the model said, in no protocol's spelling: whole first, streamed second."""
+
+    id: str
+    """Letters and digits; a dialect puts its own prefix before it."""
+    created: int
+    """Unix seconds."""
+    model: str
+    choices: tuple[Choice, ...]
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A plain answer: `body` is JSON to be encoded, or bytes to be sent as they are."""
+
+    body: Json = None
+    status: int = 200
+    headers: Headers = ()
+    media_type: str = "application/json"
+    usage: Usage | None = None
+    """What to book on the ledger; None books nothing."""
+    model: str | None = None
+    """The model that was called, for the ledger."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamReply:
+    """A streamed answer: encoded events, each with the number of tokens it carries (for pacing)."""
+
+    events: tuple[bytes, ...]
+    weights: tuple[int, ...] = ()
+    """Tokens of each event, in step with `events`; empty means one each."""
+    status: int = 200
+    headers: Headers = ()
+    media_type: str = "text/event-stream; charset=utf-8"
+    usage: Usage | None = None
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A damage to be done on the wire: its name in the catalogue and its parameters."""
+
+    name: str
+    options: Mapping[str, Json] = field(default_factory=dict)

@@ -1,0 +1,73 @@
+"""Server-sent events as text: encode one event, decode many.
+
+Source: WHATWG HTML, section "Server-sent events".
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+_LINE_END = re.compile(r"\r\n|\n|\r")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event as it stands on the wire: its data and, where the protocol names events, its name."""
+
+    data: str
+    name: str | None = None
+
+
+def encode(data: bytes, name: bytes | None = None) -> bytes:
+    """The bytes of one event; `data` must not contain a line break (JSON has none)."""
+    if name is None:
+        return b"data: " + data + b"\n\n"
+    return b"event: " + name + b"\ndata: " + data + b"\n\n"
+
+
+class Decoder:
+    """Turns arriving bytes into events, however they are cut; comments are skipped.
+
+    An event that the stream ends in the middle of is not delivered, as the standard says.
+    """
+
+    def __init__(self) -> None:
+        self._text = codecs.getincrementaldecoder("utf-8-sig")("replace")
+        self._buffer = ""
+        self._data: list[str] = []
+        self._name: str | None = None
+
+    def feed(self, chunk: bytes, *, final: bool = False) -> Iterator[Event]:
+        """Events that `chunk` completes."""
+        self._buffer += self._text.decode(chunk, final)
+        while match := _LINE_END.search(self._buffer):
+            # a CR at the very end may be half of a CRLF
+            if match.group() == "\r" and match.end() == len(self._buffer) and not final:
+                return
+            line, self._buffer = self._buffer[: match.start()], self._buffer[match.end() :]
+            if event := self._take(line):
+                yield event
+
+    def _take(self, line: str) -> Event | None:
+        if not line:
+            event = Event("\n".join(self._data), self._name) if self._data else None
+            self._data, self._name = [], None
+            return event
+        field, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if field == "data":
+            self._data.append(value)
+        elif field == "event":
+            self._name = value
+        return None
+
+
+def decode(chunks: Iterable[bytes]) -> Iterator[Event]:
+    """All whole events of a stream that arrived as `chunks`."""
+    decoder = Decoder()
+    for chunk in chunks:
+        yield from decoder.feed(chunk)
+    yield from decoder.feed(b"", final=True)

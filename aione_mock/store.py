@@ -1,0 +1,149 @@
+"""What a run may change: a small store of JSON values, and the bounded journal of exchanges."""
+
+from __future__ import annotations
+
+import copy
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Protocol
+
+Json = Any
+"""A value that JSON can spell: None, bool, int, float, str, list, dict with string keys."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What a sliding window holds: (instant, amount) pairs, oldest first, and their sum."""
+
+    entries: deque[tuple[float, int]]
+    total: int
+    span: float
+
+    def wait(self, room: int, now: float) -> float:
+        """Seconds until at most `room` is left inside, 0 when that is so already."""
+        left = self.total
+        for at, amount in self.entries:
+            if left <= room:
+                break
+            left -= amount
+            if left <= room:
+                return max(0.0, at + self.span - now)
+        return 0.0
+
+
+class Store(Protocol):
+    """Keys are paths such as `keys/ID`; values are JSON. Every method is atomic."""
+
+    async def get(self, key: str) -> Json: ...
+    async def put(self, key: str, value: Json) -> None: ...
+    async def delete(self, key: str) -> bool: ...
+    async def list(self, prefix: str) -> list[tuple[str, Json]]: ...
+    async def increment(self, key: str, by: int = 1) -> int: ...
+    async def append(self, key: str, value: Json) -> int: ...
+    async def window(self, key: str, now: float, span: float, amount: int = 0) -> Window: ...
+
+
+class MemoryStore:
+    """The store of one process. No method ever waits, so each call is atomic in an event loop.
+
+    Values are kept as they are given: callers put fresh values and never change what they get.
+    """
+
+    def __init__(self) -> None:
+        self._values: dict[str, Json] = {}
+        self._windows: dict[str, tuple[deque[tuple[float, int]], int]] = {}
+
+    async def get(self, key: str) -> Json:
+        """The value, or None."""
+        return self._values.get(key)
+
+    async def put(self, key: str, value: Json) -> None:
+        """Set the value; the place in `list` of a known key stays."""
+        self._values[key] = value
+
+    async def delete(self, key: str) -> bool:
+        """Forget the key; tells whether it was there."""
+        return self._values.pop(key, None) is not None
+
+    async def list(self, prefix: str) -> list[tuple[str, Json]]:
+        """(key, value) of every key that starts with `prefix`, in the order of insertion."""
+        return [(key, value) for key, value in self._values.items() if key.startswith(prefix)]
+
+    async def increment(self, key: str, by: int = 1) -> int:
+        """Add to a counter that starts at 0; the new count."""
+        count: int = self._values.get(key, 0) + by
+        self._values[key] = count
+        return count
+
+    async def append(self, key: str, value: Json) -> int:
+        """Add to a list that starts empty; its new length."""
+        rows: list[Json] = self._values.setdefault(key, [])
+        rows.append(value)
+        return len(rows)
+
+    async def window(self, key: str, now: float, span: float, amount: int = 0) -> Window:
+        """What the last `span` seconds hold, after adding `amount` (0 only looks)."""
+        entries, total = self._windows.get(key) or (deque(), 0)
+        while entries and entries[0][0] <= now - span:
+            total -= entries.popleft()[1]
+        if amount:
+            entries.append((now, amount))
+            total += amount
+        self._windows[key] = (entries, total)
+        return Window(entries, total, span)
+
+    def dump(self) -> Json:
+        """Everything, as one JSON value that shares nothing with the store."""
+        windows = {key: [list(entry) for entry in entries] for key, (entries, _) in self._windows.items()}
+        return {"values": copy.deepcopy(self._values), "windows": windows}
+
+    def load(self, dump: Json) -> None:
+        """Replace everything by what `dump` gave."""
+        self._values = copy.deepcopy(dump["values"])
+        self._windows = {
+            key: (deque((at, amount) for at, amount in entries), sum(amount for _, amount in entries))
+            for key, entries in dump["windows"].items()
+        }
+
+
+class Journal:
+    """A ring of exchanges, bounded in entries and in bytes; the oldest give way.
+
+    An entry is any object with an integer `size` (bytes it holds) and an integer `number`.
+    """
+
+    def __init__(self, max_entries: int = 1000, max_bytes: int = 16 << 20) -> None:
+        self.max_entries, self.max_bytes = max_entries, max_bytes
+        self.total = 0
+        self._entries: deque[Any] = deque()
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(tuple(self._entries))
+
+    @property
+    def bytes_held(self) -> int:
+        """Bytes of all entries held."""
+        return self._bytes
+
+    def add(self, entry: Any) -> None:
+        """Take an entry, dropping old ones until the bounds hold."""
+        self.total += 1
+        self._entries.append(entry)
+        self._bytes += entry.size
+        while len(self._entries) > self.max_entries or (self._bytes > self.max_bytes and len(self._entries) > 1):
+            self._bytes -= self._entries.popleft().size
+
+    def latest(self, count: int) -> list[Any]:
+        """Up to `count` newest entries, newest first."""
+        return list(islice(reversed(self._entries), count))
+
+    def clear(self) -> None:
+        """Forget all entries; numbering goes on."""
+        self._entries.clear()
+        self._bytes = 0
