@@ -234,3 +234,19 @@ class Fault:
 
     name: str
     options: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Transmission:
+    """What goes over the wire and when: an answer after rendering, before or after damage."""
+
+    status: int
+    headers: Headers
+    sends: tuple[tuple[float, bytes], ...]
+    """(seconds after the request was read, bytes): due times, ascending; equal times may be one packet."""
+    end: Literal["finish", "cut", "hang"] = "finish"
+    """Close properly, drop the connection, or keep it open and say nothing more."""
+    raw: bool = False
+    """Whether `sends` hold the status line and headers too, and so bypass the HTTP layer."""
+    corked: bool = True
+    """Whether sends that are due at the same time may share a packet."""
