@@ -1,0 +1,1 @@
+"""What the model says: words, calls of tools, instances of schemas, pictures."""
