@@ -5,7 +5,7 @@ No protocol's spelling occurs here: `dialects` read a `Prompt` out of a `Call` a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 Json = Any
 Headers = tuple[tuple[str, str], ...]
+"""Response headers: lower-case names, in the order in which they are sent."""
+RawHeaders = Sequence[tuple[bytes, bytes]]
+"""Request headers as they arrived: lower-case names, in the order of arrival."""
 Role = Literal["system", "user", "assistant", "tool"]
 Finish = Literal["stop", "stop_sequence", "length", "tool_calls", "content_filter"]
 
@@ -41,11 +44,11 @@ class Call:
     path: str
     """The path as it came, percent-encoded."""
     query: str
-    headers: Headers
-    """Names in lower case, in the order of arrival."""
+    headers: RawHeaders
     body: bytes
     client: str
     """The caller's address."""
+    request_id: str = ""
     params: Mapping[str, Json] = field(default_factory=dict)
     """Path, query and header parameters of the contract, converted to their types; absent ones are absent."""
     data: Json = None
@@ -54,9 +57,10 @@ class Call:
 
     def header(self, name: str) -> str | None:
         """The first value of a header, by its lower-case name."""
+        wanted = name.encode()
         for key, value in self.headers:
-            if key == name:
-                return value
+            if key == wanted:
+                return value.decode("latin-1")
         return None
 
 

@@ -1,0 +1,75 @@
+"""Settings, read once at the edge. The only module that reads the environment or bundled files."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from aione_mock.exceptions import ConfigError
+
+_PACKAGE = Path(__file__).parent
+DOCUMENTS = ("aione.yaml", "modelrouter.yaml", "control.yaml")
+"""The contract: two documents of the gateway, and the mock's own control API."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything a server is started with. Frozen; nothing reads settings from elsewhere."""
+
+    seed: str = "0"
+    now: datetime | None = None
+    """The instant at which the clock stands still; None lets real time pass."""
+    auth: Literal["keys", "any"] = "keys"
+    """`any` takes every non-empty API key as the demo key."""
+    overlays: tuple[Path, ...] = ()
+    scenarios: tuple[Path, ...] = ()
+    """Scenario files or folders, watched for changes."""
+    pace: str = "instant"
+    time_scale: float = 1.0
+    """Divides every delay: 10 makes a stream ten times as fast."""
+    control: bool = True
+    """Whether `/_mock/…` is served."""
+    control_token: str | None = None
+    max_body: int = 32 << 20
+    """Bytes of a request body, above which the answer is 413."""
+    journal_entries: int = 1000
+    journal_bytes: int = 16 << 20
+    max_sessions: int = 1000
+    mutant: str | None = None
+    """A deliberately wrong variant of the mock, by name."""
+    replay: Path | None = None
+    replay_only: bool = False
+    documents: tuple[str, ...] = field(default=DOCUMENTS)
+
+
+def document(name: str) -> Path:
+    """Where a bundled contract document lies."""
+    return _PACKAGE / "openapi" / name
+
+
+def fixture(name: str) -> bytes:
+    """A bundled data file, such as `models.yaml`."""
+    return (_PACKAGE / "fixtures" / name).read_bytes()
+
+
+def fixture_path(name: str) -> Path:
+    """Where a bundled data file or folder lies."""
+    return _PACKAGE / "fixtures" / name
+
+
+def read_text(path: Path, what: str) -> str:
+    """A user's file as text. Raises ConfigError in one line."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot read the {what} '{path}': {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"the {what} '{path}' is not UTF-8 text") from None
+
+
+def environment(name: str) -> str | None:
+    """A variable of the environment; an empty one counts as absent."""
+    return os.environ.get(name) or None
