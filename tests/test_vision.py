@@ -1,0 +1,222 @@
+"""Reading an image's type and size, and refusing what is no image."""
+
+from __future__ import annotations
+
+import base64
+import io
+import struct
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from aione_mock.exceptions import APIError
+from aione_mock.exchange import ImageInput
+from aione_mock.model import vision
+
+MIMES = {"PNG": "image/png", "JPEG": "image/jpeg", "GIF": "image/gif", "WEBP": "image/webp", "BMP": "image/bmp"}
+
+
+def encoded(kind: str, width: int = 64, height: int = 48, mode: str = "RGB", **options: object) -> bytes:
+    out = io.BytesIO()
+    Image.radial_gradient("L").resize((width, height)).convert(mode).save(out, kind, **options)
+    return out.getvalue()
+
+
+FILES = {
+    "png": encoded("PNG"),
+    "png-palette": encoded("PNG", mode="P"),
+    "jpeg": encoded("JPEG"),
+    "jpeg-progressive": encoded("JPEG", progressive=True),
+    "jpeg-exif": encoded("JPEG", exif=b"Exif\0\0" + b"\xff" * 60000),
+    "gif": encoded("GIF", mode="P"),
+    "webp-lossy": encoded("WEBP"),
+    "webp-lossless": encoded("WEBP", lossless=True),
+    "webp-extended": encoded("WEBP", mode="RGBA", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\0\0\0\0\0"),
+    "bmp": encoded("BMP"),
+}
+
+
+def refusal(data: bytes | str, declared: str | None = None) -> str:
+    with pytest.raises(APIError) as caught:
+        vision.look(data, declared, "messages[0]")
+    assert (caught.value.name, caught.value.fields) == ("invalid_request", {"param": "messages[0]"})
+    return caught.value.message
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_format_is_measured(name: str) -> None:
+    mime = MIMES[name.partition("-")[0].upper()]
+    image = vision.look(FILES[name], mime)
+    assert (image.mime, image.width, image.height) == (mime, 64, 48)
+    assert vision.look(base64.b64encode(FILES[name]).decode()) == image
+
+
+def test_the_kinds_of_webp_are_all_there() -> None:
+    assert [FILES[f"webp-{kind}"][12:16] for kind in ("lossy", "lossless", "extended")] == [b"VP8 ", b"VP8L", b"VP8X"]
+
+
+@given(st.sampled_from(sorted(MIMES)), st.integers(1, 700), st.integers(1, 700))
+def test_sizes_are_right(kind: str, width: int, height: int) -> None:
+    out = io.BytesIO()
+    Image.new("L", (width, height)).save(out, kind)
+    image = vision.look(out.getvalue())
+    assert (image.mime, image.width, image.height) == (MIMES[kind], width, height)
+
+
+def test_a_bmp_may_stand_upside_down_and_be_old() -> None:
+    flipped = bytearray(FILES["bmp"])
+    struct.pack_into("<i", flipped, 22, -48)
+    assert vision.look(bytes(flipped)).height == 48
+    core = b"BM" + struct.pack("<IHHI", 0, 0, 0, 26) + struct.pack("<IHHHH", 12, 2, 3, 1, 24) + bytes(24)
+    assert (vision.look(core).width, vision.look(core).height) == (2, 3)
+
+
+def test_the_digest_is_that_of_the_bytes() -> None:
+    text = base64.urlsafe_b64encode(FILES["webp-lossy"]).decode().rstrip("=")
+    same = {vision.look(FILES["webp-lossy"]), vision.look(text), vision.look(f"{text[:40]}\r\n{text[40:]}")}
+    assert len(same) == 1
+    assert vision.look(FILES["webp-lossless"]).digest not in {image.digest for image in same}
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "it is empty"),
+        ("", "it is empty"),
+        ("abc!", "not valid base64"),
+        ("abcde", "not valid base64"),
+        ("aGVsbG8gd29ybGQ=", "not a PNG, JPEG, GIF, WebP or BMP"),
+        (FILES["png"][:20], "the PNG is cut short"),
+        (FILES["png"][:60], "the PNG is cut short"),
+        (FILES["png"][:16] + b"\0\0\0\x01" + FILES["png"][20:], "checksum of the PNG's header"),
+        (FILES["jpeg"][:200], "the JPEG is cut short"),
+        (FILES["jpeg"][:-2], "the JPEG is cut short"),
+        (b"\xff\xd8" + b"\xff" * 100_000, "no frame header"),
+        (b"\xff\xd8\xff\xe0\0\0", "empty segment"),
+        (b"\xff\xd8\xff\xda\0\x08", "no frame header"),
+        (FILES["gif"][:13], "the GIF is cut short"),
+        (FILES["webp-lossy"][:-9], "the WebP is cut short"),
+        (b"RIFF\x04\0\0\0WAVE" + bytes(40), "not a WebP"),
+        (FILES["bmp"][:-9], "the BMP is cut short"),
+        (b"GIF89a\0\0\0\0" + b",;" * 9, "has no pixels"),
+    ],
+)
+def test_broken_images_are_refused(data: bytes | str, message: str) -> None:
+    assert message in refusal(data)
+
+
+def test_a_png_of_an_impossible_kind_is_refused() -> None:
+    header = b"IHDR" + struct.pack(">IIBBBBB", 4, 4, 16, 3, 0, 0, 0)
+    png = FILES["png"][:12] + header + struct.pack(">I", zlib.crc32(header)) + FILES["png"][33:]
+    assert "unknown colour type" in refusal(png)
+
+
+@pytest.mark.parametrize("declared", [None, "", "image/jpeg", "IMAGE/JPG", "image/jpeg; q=1", "image/*"])
+def test_types_that_agree(declared: str | None) -> None:
+    assert vision.look(FILES["jpeg"], declared).mime == "image/jpeg"
+
+
+@pytest.mark.parametrize("declared", ["image/png", "application/pdf", "text/plain"])
+def test_types_that_contradict(declared: str) -> None:
+    assert f"declared as {declared} but its bytes are image/jpeg" in refusal(FILES["jpeg"], declared)
+
+
+def test_data_uris() -> None:
+    text = base64.b64encode(FILES["png"]).decode()
+    image = vision.look(FILES["png"])
+    percent = "".join(f"%{byte:02x}" for byte in FILES["png"])
+    for uri in (
+        f"data:image/png;base64,{text}",
+        f"DATA:image/png;name=a.png;BASE64,{text.replace('+', '%2B')}",
+        f"data:;base64,{text}",
+        f"data:image/png,{percent}",
+    ):
+        assert vision.from_data_uri(uri, "p") == image
+
+
+@pytest.mark.parametrize(
+    "uri", ["", "hello", "ftp://a/b.png", "data:image/png;base64", "file:///etc/passwd", "https://"]
+)
+def test_other_addresses_are_refused(uri: str) -> None:
+    with pytest.raises(APIError, match="expected a data: URI"):
+        vision.from_data_uri(uri, "p")
+
+
+def test_an_address_is_not_fetched() -> None:
+    image = vision.from_data_uri("https://192.0.2.1/cat.png", "p")
+    assert (image.mime, image.width, image.height) == ("image/*", 0, 0)
+    assert image != vision.from_data_uri("https://192.0.2.1/dog.png", "p")
+    assert "have not opened" in vision.describe(image)
+    assert "没有打开" in vision.describe(image, "zh-CN")
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "expected"),
+    [
+        (1, 1, 255),
+        (512, 512, 255),
+        (513, 512, 425),
+        (1024, 1024, 765),
+        (2048, 4096, 1105),
+        (4096, 2048, 1105),
+        (0, 0, 765),
+        (1, 2**31 - 1, 765),
+    ],
+)
+def test_tokens_by_the_rule_of_tiles(width: int, height: int, expected: int) -> None:
+    assert vision.tokens(ImageInput("image/png", width, height, "")) == expected
+
+
+@given(st.integers(0, 2**31), st.integers(0, 2**31))
+def test_tokens_are_bounded(width: int, height: int) -> None:
+    assert 255 <= vision.tokens(ImageInput("image/png", width, height, "")) <= 1445
+
+
+@pytest.mark.parametrize(
+    ("mime", "width", "language", "text"),
+    [
+        ("image/png", 640, "en", "a 640×480 PNG"),
+        ("image/webp", 800, "en", "an 800×480 WebP"),
+        ("image/jpeg", 1100, "en", "a 1100×480 JPEG"),
+        ("image/jpeg", 18000, "en", "an 18000×480 JPEG"),
+        ("image/png", 640, "zh", "一张 640×480 的 PNG 图片"),
+    ],
+)
+def test_descriptions(mime: str, width: int, language: str, text: str) -> None:
+    assert vision.describe(ImageInput(mime, width, 480, ""), language) == text
+
+
+@given(
+    st.sampled_from(sorted(FILES)), st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255))), st.integers(0, 4000)
+)
+def test_damaged_files_are_measured_or_refused(name: str, changes: list[tuple[int, int]], length: int) -> None:
+    raw = bytearray(FILES[name])
+    for at, value in changes:
+        raw[at % len(raw)] = value
+    assert_judged(bytes(raw[: length or None]))
+
+
+@given(st.sampled_from([b"", *(raw[:12] for raw in FILES.values())]), st.binary(max_size=200))
+def test_hostile_bytes_are_measured_or_refused(start: bytes, rest: bytes) -> None:
+    assert_judged(start + rest)
+
+
+@given(st.text())
+def test_hostile_texts_are_refused(text: str) -> None:
+    for uri in (text, f"data:{text}", f"data:image/png;base64,{text}"):
+        with pytest.raises(APIError):
+            vision.from_data_uri(uri, "p")
+
+
+def assert_judged(raw: bytes) -> None:
+    try:
+        image = vision.look(raw)
+    except APIError as error:
+        judgement = error.message
+    else:
+        judgement = f"Invalid image: {min(image.width, image.height)}"
+    assert judgement.startswith("Invalid image: ")
+    assert judgement != "Invalid image: 0"
