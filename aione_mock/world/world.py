@@ -1,0 +1,51 @@
+"""The world behind one session: a pure function of seed, start and catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aione_mock.determinism import Seed
+from aione_mock.exchange import Caller
+from aione_mock.world.catalogue import Catalogue
+from aione_mock.world.keys import KeyBook, hash_secret
+from aione_mock.world.organisation import AccessKey, Credential, Organisation, organisations
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Organisations with what they own and owe. What a session changes lies in its store, never here."""
+
+    seed: Seed
+    epoch: float
+    """Unix seconds at the session's start."""
+    catalogue: Catalogue
+    organisations: Mapping[str, Organisation]
+    """By id; the first one is the main one."""
+    keys: KeyBook
+    tokens: Mapping[str, Caller]
+    """Console tokens of all organisations, by hash."""
+    access_keys: Mapping[str, AccessKey]
+    """ModelRouter's access keys of all organisations, by their id."""
+
+    @classmethod
+    def of(cls, seed: Seed, epoch: float, catalogue: Catalogue) -> World:
+        """The world of a session that starts at `epoch`."""
+        found = organisations(seed, epoch)
+        return cls(
+            seed=seed,
+            epoch=epoch,
+            catalogue=catalogue,
+            organisations={org.id: org for org in found},
+            keys=KeyBook.of(record for org in found for record in org.keys),
+            tokens={digest: caller for org in found for digest, caller in org.tokens.items()},
+            access_keys={pair.id: pair for org in found for pair in org.access_keys},
+        )
+
+    def token(self, secret: str) -> Caller | None:
+        """Who stands behind a console token."""
+        return self.tokens.get(hash_secret(secret))
+
+    def credentials(self) -> tuple[Credential, ...]:
+        """Every seeded secret, in the order of the data file."""
+        return tuple([credential for org in self.organisations.values() for credential in org.credentials])

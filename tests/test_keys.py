@@ -1,0 +1,137 @@
+"""Keys: pure changes of a record, and the book that finds who stands behind a secret."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aione_mock.determinism import Seed
+from aione_mock.store import MemoryStore
+from aione_mock.world import keys
+from aione_mock.world.keys import GRACE, KeyBook, KeyRecord
+
+NOW = 1_795_000_000.0
+SECRET = "sk-nex-first-secret-of-the-test"
+
+
+def made(**fields: object) -> KeyRecord:
+    return keys.new_key({"name": "Bot"} | fields, key_id="id-1", number=7, org_id="org", secret=SECRET, now=NOW)
+
+
+def test_response_has_the_fifteen_members_in_order_and_hides_the_secret() -> None:
+    response = keys.to_response(made(models_allowed=["m"], expires_at=NOW + 0.123), NOW)
+    assert [*response] == [
+        "id",
+        "org_id",
+        "team_id",
+        "name",
+        "key",
+        "key_prefix",
+        "models_allowed",
+        "rpm_limit",
+        "tpm_limit",
+        "is_sandbox",
+        "allowed_ips",
+        "expires_at",
+        "rotate_grace_until",
+        "status",
+        "created_at",
+    ]
+    assert response["key"] is None
+    assert SECRET not in str(response)
+    assert SECRET not in str(made().to_json())
+    assert response["key_prefix"] == "sk-nex-firs"
+    assert response["expires_at"] == "2026-11-18T11:06:40.123Z"
+    assert response["created_at"] == "2026-11-18T11:06:40Z"
+    assert keys.to_response(made(), NOW, SECRET)["key"] == SECRET
+
+
+LIMITS = st.none() | st.integers(1, 10**6)
+WORDS = st.none() | st.lists(st.text(max_size=9), max_size=3)
+FIELDS = st.fixed_dictionaries(
+    {}, optional={"models_allowed": WORDS, "allowed_ips": WORDS, "rpm_limit": LIMITS, "tpm_limit": LIMITS}
+)
+
+
+@given(FIELDS, FIELDS)
+def test_an_update_changes_what_it_names_and_nothing_else(first: dict[str, object], second: dict[str, object]) -> None:
+    before, after = made(**first), keys.update(made(**first), {**second, "status": "disabled", "team_id": "x"})
+    shown, was = keys.to_response(after, NOW), keys.to_response(before, NOW)
+    assert shown == was | second
+    assert KeyRecord.from_json(orjson.loads(orjson.dumps(after.to_json()))) == after
+
+
+def test_status_over_time() -> None:
+    record = made(expires_at=NOW + 10)
+    assert [keys.status(record, NOW + s) for s in (0, 9.9, 10, 11)] == ["active", "active", "expired", "expired"]
+    assert keys.status(replace(record, status="disabled"), NOW) == "disabled"
+    assert keys.status(replace(record, status="disabled"), NOW + 10) == "expired"
+
+
+async def test_rotation_lets_the_old_secret_live_for_a_day() -> None:
+    store, book = MemoryStore(), KeyBook.of([])
+    await book.put(store, made())
+    await book.put(store, keys.rotate(made(), "sk-nex-second", NOW))
+    for at, old in [(NOW, True), (NOW + GRACE - 1, True), (NOW + GRACE, False)]:
+        assert (await book.find(store, SECRET, at) is not None) is old
+        assert await book.find(store, "sk-nex-second", at) is not None
+    again = keys.rotate(keys.rotate(made(), "sk-nex-second", NOW), "sk-nex-third", NOW + 5)
+    await book.put(store, again)
+    assert await book.find(store, SECRET, NOW + 6) is None
+    assert await book.find(store, "sk-nex-second", NOW + 6) == again
+
+
+async def test_a_deleted_key_opens_nothing_but_is_remembered() -> None:
+    store, book = MemoryStore(), KeyBook.of([made()])
+    assert await book.find(store, SECRET, NOW) == made()
+    await book.put(store, replace(made(), deleted=True))
+    assert await book.find(store, SECRET, NOW) is None
+    assert (await book.list(store, "org"))[0].deleted
+
+
+async def test_lists_keep_the_order_and_the_organisations_apart() -> None:
+    other = replace(made(), id="id-2", org_id="other", secret_hash="h2")
+    late = replace(made(), id="id-3", secret_hash="h3")
+    store, book = MemoryStore(), KeyBook.of([made(), other])
+    await book.put(store, late)
+    await book.put(store, replace(made(), name="Renamed"))
+    assert [(r.id, r.name) for r in await book.list(store, "org")] == [("id-1", "Renamed"), ("id-3", "Bot")]
+    assert [r.id for r in await book.list(store, "other")] == ["id-2"]
+    assert await book.get(store, "id-9") is None
+
+
+@given(st.text(min_size=1, max_size=60))
+def test_a_mask_never_shows_a_secret(secret: str) -> None:
+    masked = keys.mask(secret)
+    assert masked == "..." if len(secret) <= 20 else len(masked) == 16 < len(secret)
+
+
+def test_mask_and_minted_secrets() -> None:
+    assert keys.mask("sk-nex-9TqAAAAAAAAAAAAAAAc4B") == "sk-nex-9Tq...c4B"
+    minted = {keys.mint(Seed.of(1), number) for number in range(500)}
+    assert len({key_id for key_id, _ in minted}) == len({secret for _, secret in minted}) == 500
+    assert keys.mint(Seed.of(1), 3) == keys.mint(Seed.of(1), 3)
+
+
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        ({}, {"own", "mia", "tom"}),
+        ({"members": []}, {"own"}),
+        ({"members": [1]}, {"mia"}),
+        ({"members": [1, 2], "teams": {"b"}}, {"tom"}),
+        ({"numbers": [7]}, {"own", "mia", "tom"}),
+        ({"numbers": [8]}, set()),
+    ],
+)
+def test_filters_of_modelrouter(filters: dict[str, object], expected: set[str]) -> None:
+    records = [
+        replace(made(), id="own", team_id="a"),
+        replace(made(), id="mia", team_id="a", owner=1),
+        replace(made(), id="tom", team_id="b", owner=2),
+    ]
+    assert keys.matching(records, **filters) == expected
