@@ -1,0 +1,317 @@
+"""Damage to event streams: pure functions from a Transmission to a Transmission.
+
+Each send of an undamaged stream is one event. A function looks at the sends as it finds them, so faults compose in
+the order given: after `one_packet` there is one send. A send without bytes only waits for its time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+
+from aione_mock import sse
+from aione_mock.determinism import Seed
+from aione_mock.exchange import Transmission
+from aione_mock.scenarios.options import Options
+
+Json = Any
+Sends = tuple[tuple[float, bytes], ...]
+
+# Where each protocol keeps what a fault is about; a `*` goes over a list.
+FINISH = ("/choices/*/finish_reason", "/delta/stop_reason", "/candidates/*/finishReason")
+USAGE = ("/usage", "/message/usage", "/usageMetadata")
+IDENTITY = ("/id", "/message/id", "/responseId")
+LISTS = ("/choices", "/candidates")
+END = ("[DONE]", "message_stop")
+
+_DROP: Any = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What a fault may need to know about the call it damages."""
+
+    seed: Seed
+    error_event: Callable[[str], bytes] | None = None
+    """An error of the contract, by name, as one event of the protocol spoken."""
+
+
+def cut(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+    """The connection drops after n events, or in the middle of the next."""
+    sends, after = transmission.sends, options["after"]
+    kept = sends[:after]
+    if options["mid"] and after < len(sends):
+        due, raw = sends[after]
+        kept = (*kept, (due, raw[: max(1, len(raw) // 2)]))
+    return replace(transmission, sends=kept, end="cut")
+
+
+def stall(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+    """A pause after n events; then the rest, a cut, or nothing ever."""
+    sends, after, pause = transmission.sends, options["after"], options["seconds"]
+    if options["then"] == "hang":
+        return replace(transmission, sends=sends[:after], end="hang")
+    if options["then"] == "cut":
+        due = sends[min(after, len(sends)) - 1][0] if sends and after else 0.0
+        return replace(transmission, sends=(*sends[:after], (due + pause, b"")), end="cut")
+    return replace(transmission, sends=sends[:after] + tuple((due + pause, raw) for due, raw in sends[after:]))
+
+
+def drip(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+    """A few bytes at a time, with a pause after each."""
+    sends: list[tuple[float, bytes]] = []
+    now = 0.0
+    for due, raw in transmission.sends:
+        for start in range(0, len(raw), options["size"]):
+            now = max(now + (options["seconds"] if sends else 0.0), due)
+            sends.append((now, raw[start : start + options["size"]]))
+    return replace(transmission, sends=tuple(sends), corked=False)
+
+
+def malformed_json(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+    """One event's (or the plain body's) JSON lacks its last byte."""
+    place = _place(transmission.sends, options["at"])
+    if place is None:
+        return transmission
+    due, raw = transmission.sends[place]
+    text = raw.rstrip(b"\r\n")
+    return _put(transmission, place, (due, text[:-1] + raw[len(text) :]))
+
+
+def error_event(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+    """After n events comes an error, as the protocol spells it within a stream, and nothing more."""
+    if scene.error_event is None:
+        return transmission
+    sends, after = transmission.sends, options["after"]
+    due = sends[min(after, len(sends) - 1)][0] if sends else 0.0
+    return replace(transmission, sends=(*sends[:after], (due, scene.error_event(options["error"]))))
+
+
+def no_end(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+    """The event that ends the stream does not come; the connection closes properly."""
+    return replace(transmission, sends=tuple(send for send in transmission.sends if not _is_end(send[1])))
+
+
+def no_finish(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+    """No event says why the answer ended."""
+    return _rewrite(transmission, FINISH, lambda pointer, value: _DROP if pointer.endswith("finishReason") else None)
+
+
+def double_finish(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+    """The event that says why the answer ended comes twice."""
+    return _insert(transmission, lambda raw: raw if _has(raw, FINISH) else None)
+
+
+def no_usage(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+    """No event says how many tokens were used; an event that says nothing else does not come."""
+    kept = tuple(send for send in transmission.sends if not _only_usage(send[1]))
+    return _rewrite(replace(transmission, sends=kept), USAGE, lambda pointer, value: _DROP)
+
+
+def wrong_usage(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+    """Every count of tokens is off by so many."""
+    return _rewrite(transmission, USAGE, lambda pointer, value: _added(value, options["add"]))
+
+
+def empty_choices(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+    """One event has an empty list of choices (OpenAI) or candidates (Gemini)."""
+    filled = [place for place, (_, raw) in enumerate(transmission.sends) if _has(raw, LISTS)]
+    if not filled:
+        return transmission
+    place = filled[min(options["at"], len(filled)) - 1]
+    due, raw = transmission.sends[place]
+    return _put(transmission, place, (due, _altered(raw, LISTS, lambda pointer, value: [])))
+
+
+def duplicate_event(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+    """One event comes twice."""
+    place = _place(transmission.sends, options["at"])
+    if place is None:
+        return transmission
+    send = transmission.sends[place]
+    return _put(transmission, place, send, send)
+
+
+def reorder_events(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+    """One event and the one after it change places."""
+    sends = transmission.sends
+    place = _place(sends[:-1], options["at"])
+    if place is None:
+        return transmission
+    (due, first), (later, second) = sends[place], sends[place + 1]
+    return replace(transmission, sends=(*sends[:place], (due, second), (later, first), *sends[place + 2 :]))
+
+
+def changed_id(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+    """From one event on, the answer's id is another."""
+    having = [place for place, (_, raw) in enumerate(transmission.sends) if _has(raw, IDENTITY)]
+    if not having:
+        return transmission
+    start = having[min(options["at"], len(having)) - 1]
+    tail = _rewrite(
+        replace(transmission, sends=transmission.sends[start:]), IDENTITY, lambda pointer, value: f"{value}-other"
+    )
+    return replace(transmission, sends=transmission.sends[:start] + tail.sends)
+
+
+def comments(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+    """Comment lines, as proxies send to keep a connection alive, before every nth event."""
+    sends: list[tuple[float, bytes]] = []
+    for position, (due, raw) in enumerate(transmission.sends):
+        if position % options["every"] == 0:
+            sends.append((due, b": keep-alive\n\n"))
+        sends.append((due, raw))
+    return replace(transmission, sends=tuple(sends))
+
+
+def crlf(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+    """Lines end as on Windows."""
+    return _each(transmission, lambda raw: raw.replace(b"\n", b"\r\n"))
+
+
+def cr(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+    """Lines end with a carriage return alone."""
+    return _each(transmission, lambda raw: raw.replace(b"\n", b"\r"))
+
+
+def bom(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+    """A byte order mark stands before everything."""
+    if not transmission.sends:
+        return transmission
+    return _put(transmission, 0, (transmission.sends[0][0], b"\xef\xbb\xbf" + transmission.sends[0][1]))
+
+
+def one_packet(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+    """Everything comes at once, at the end."""
+    if not transmission.sends:
+        return transmission
+    whole = b"".join([raw for _, raw in transmission.sends])
+    return replace(transmission, sends=((transmission.sends[-1][0], whole),), corked=True)
+
+
+def split_events(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+    """Each event is spread over packets of a few bytes."""
+    size = options["size"]
+    sends = [(due, raw[start : start + size]) for due, raw in transmission.sends for start in range(0, len(raw), size)]
+    return replace(transmission, sends=tuple(sends), corked=False)
+
+
+def split_utf8(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+    """The first character of several bytes in each event is spread over two packets."""
+    sends = [(due, part) for due, raw in transmission.sends for part in _in_character(raw)]
+    return replace(transmission, sends=tuple(sends), corked=False)
+
+
+def big_event(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+    """One event is blown up by blanks within its JSON, which mean nothing."""
+    place = _place(transmission.sends, options["at"])
+    if place is None:
+        return transmission
+    due, raw = transmission.sends[place]
+    head, brace, rest = raw.partition(b"{")
+    return _put(transmission, place, (due, head + brace + b" " * max(0, options["size"] - len(raw)) + rest))
+
+
+def _data(raw: bytes) -> Json:
+    """The decoded data of one event; the text where it is not JSON, None where it is no event."""
+    events = list(sse.decode([raw]))
+    if len(events) != 1:
+        return None
+    try:
+        return orjson.loads(events[0].data)
+    except orjson.JSONDecodeError:
+        return events[0].data
+
+
+def _is_end(raw: bytes) -> bool:
+    data = _data(raw)
+    return data in END if isinstance(data, str) else isinstance(data, dict) and data.get("type") in END
+
+
+def _only_usage(raw: bytes) -> bool:
+    """OpenAI's last chunk, which has usage and no choices."""
+    data = _data(raw)
+    return isinstance(data, dict) and data.get("choices") == [] and data.get("usage") is not None
+
+
+def _place(sends: Sends, at: int) -> int | None:
+    """Where the `at`th send with JSON stands, the last such if there are fewer, None if there is none."""
+    places = [place for place, (_, raw) in enumerate(sends) if b"{" in raw]
+    return places[min(at, len(places)) - 1] if places else None
+
+
+def _put(transmission: Transmission, place: int, *instead: tuple[float, bytes]) -> Transmission:
+    sends = transmission.sends
+    return replace(transmission, sends=(*sends[:place], *instead, *sends[place + 1 :]))
+
+
+def _each(transmission: Transmission, change: Callable[[bytes], bytes]) -> Transmission:
+    return replace(transmission, sends=tuple((due, change(raw)) for due, raw in transmission.sends))
+
+
+def _insert(transmission: Transmission, after: Callable[[bytes], bytes | None]) -> Transmission:
+    sends: list[tuple[float, bytes]] = []
+    for due, raw in transmission.sends:
+        sends.append((due, raw))
+        if (more := after(raw)) is not None:
+            sends.append((due, more))
+    return replace(transmission, sends=tuple(sends))
+
+
+Change = Callable[[str, Json], Json]
+
+
+def _rewrite(transmission: Transmission, pointers: tuple[str, ...], change: Change) -> Transmission:
+    return _each(transmission, lambda raw: _altered(raw, pointers, change))
+
+
+def _altered(raw: bytes, pointers: tuple[str, ...], change: Change) -> bytes:
+    """An event with the values at the pointers changed; the very same bytes where there are none."""
+    if not _has(raw, pointers):
+        return raw
+    event = next(sse.decode([raw]))
+    data = orjson.loads(event.data)
+    for pointer in pointers:
+        for holder, key in _holders(data, pointer):
+            value = change(pointer, holder[key])
+            if value is _DROP:
+                del holder[key]
+            else:
+                holder[key] = value
+    return sse.encode(orjson.dumps(data), event.name.encode() if event.name else None)
+
+
+def _has(raw: bytes, pointers: tuple[str, ...]) -> bool:
+    """Whether the event has a value, not null and not empty, at one of the pointers."""
+    data = _data(raw)
+    return any(holder[key] for pointer in pointers for holder, key in _holders(data, pointer))
+
+
+def _holders(data: Json, pointer: str) -> Iterator[tuple[dict[str, Json], str]]:
+    """The objects that hold the pointer's last member."""
+    *path, last = pointer.split("/")[1:]
+    places = [data]
+    for token in path:
+        if token == "*":
+            places = [item for place in places if isinstance(place, list) for item in place]
+        else:
+            places = [place[token] for place in places if isinstance(place, dict) and token in place]
+    yield from ((place, last) for place in places if isinstance(place, dict) and last in place)
+
+
+def _added(value: Json, add: int) -> Json:
+    """All whole numbers in a value, raised; never below 0, which no protocol allows."""
+    if isinstance(value, dict):
+        return {key: _added(item, add) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_added(item, add) for item in value]
+    return max(0, value + add) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _in_character(raw: bytes) -> tuple[bytes, ...]:
+    """Cut behind the first byte of the first character that has several."""
+    lead = next((place for place, byte in enumerate(raw) if byte >= 0xC0), None)
+    return (raw,) if lead is None else (raw[: lead + 1], raw[lead + 1 :])
