@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import time
+import unicodedata
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from aione_mock.world import tokens
+
+SAMPLE = yaml.safe_load(Path(__file__).with_name("data").joinpath("tokens.yaml").read_text(encoding="utf-8"))
+FAMILY = "👩🏽\u200d👩🏻\u200d👧🏿\u200d👦"
+SCOTLAND = "🏴\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f"
+
+# what a reader sees as one character each
+CHARACTERS = [
+    FAMILY,
+    SCOTLAND,
+    "🇩🇪",
+    "👍🏽",
+    "❤️\u200d🔥",
+    "🏳️\u200d🌈",
+    "1️⃣",
+    "e\u0301",
+    "a\u0323\u0302",
+    "ก็",
+    "กี่",
+    "葛\U000e0100",
+    "\u1112\u1161\u11ab",
+    "\r\n",
+    "נ\u05b8",
+]
+anything = st.text(st.characters(codec="utf-8"))
+pieces_of_text = st.lists(
+    st.sampled_from([*CHARACTERS, " ", "word", "Word", "HTTP", "12345", "，", "的时候", "\n", "...", "  ", "\t", "_"])
+).map("".join)
+
+
+def estimate(rows: list[dict[str, str]]) -> int:
+    return sum(tokens.count(row["text"]) for row in rows)
+
+
+@pytest.mark.parametrize("language", ["english", "code", "chinese", "mixed", "all"])
+def test_estimate_is_near_real_vocabularies(language: str) -> None:
+    rows = [row for row in SAMPLE.values() if language in (row["language"], "all")]
+    newer = sum(row["o200k_base"] for row in rows)
+    mean = sum(row["o200k_base"] + row["cl100k_base"] for row in rows) / 2
+    assert estimate(rows) == pytest.approx(newer, rel=0.15)
+    # the older vocabulary spends half as much again on Chinese, and three tokens on an emoji
+    assert estimate(rows) == pytest.approx(mean, rel=0.20 if language == "mixed" else 0.15)
+
+
+def test_sample_is_bilingual() -> None:
+    chinese = sum("\u4e00" <= c <= "\u9fff" for row in SAMPLE.values() for c in row["text"])
+    latin = sum(c.isascii() and c.isalpha() for row in SAMPLE.values() for c in row["text"])
+    assert chinese > 600
+    assert latin > 1500
+
+
+@given(st.one_of(anything, pieces_of_text))
+@example("\ud800x")
+def test_pieces_join_to_the_text(text: str) -> None:
+    pieces = tokens.split(text)
+    assert "".join(pieces) == text
+    assert all(pieces)
+    assert tokens.count(text) == len(pieces)
+
+
+@given(anything)
+def test_every_piece_can_be_sent_on_its_own(text: str) -> None:
+    assert b"".join([piece.encode() for piece in tokens.split(text)]) == text.encode()
+
+
+@given(st.lists(st.sampled_from(CHARACTERS), min_size=1))
+def test_characters_stay_whole(characters: list[str]) -> None:
+    edges = set()
+    at = 0
+    for character in characters:
+        at += len(character)
+        edges.add(at)
+    at = 0
+    for piece in tokens.split("".join(characters)):
+        at += len(piece)
+        assert at in edges
+
+
+@given(pieces_of_text)
+def test_no_piece_begins_with_a_mark(text: str) -> None:
+    for piece in tokens.split(text):
+        assert unicodedata.category(piece[0])[0] != "M"
+        assert piece[0] not in "\u200d🏽"
+
+
+@pytest.mark.parametrize(
+    ("text", "pieces"),
+    [
+        ("", []),
+        ("Hello, world!", ["Hello", ",", " world", "!"]),
+        ("我们明天见。", ["我们", "明天", "见", "。"]),
+        ("price 12345.67", ["price", " ", "123", "45", ".", "67"]),
+        ("it's we'll", ["it", "'s", " we", "'ll"]),
+        ("if x:\n    return", ["if", " x", ":\n", "   ", " return"]),
+        ("a\r\n\r\nb", ["a", "\r\n\r\n", "b"]),
+        ("user_name", ["user", "_name"]),
+        (FAMILY + "!", [FAMILY, "!"]),
+        ("🇨🇳🇫🇷", ["🇨🇳", "🇫🇷"]),
+    ],
+)
+def test_cuts_by_example(text: str, pieces: list[str]) -> None:
+    assert tokens.split(text) == pieces
+
+
+HOSTILE = [
+    "a",
+    "A",
+    " ",
+    "\t",
+    "\n",
+    "\r",
+    "9",
+    ".",
+    "中",
+    "\u0301",
+    "\u200d",
+    "🇩",
+    "👍🏽",
+    "👩\u200d",
+    "\U000e0020",
+    "'",
+]
+
+
+@pytest.mark.parametrize("unit", HOSTILE, ids=ascii)
+def test_time_is_linear_and_pieces_stay_short(unit: str) -> None:
+    text = unit * (1_000_000 // len(unit))
+    start = time.perf_counter()
+    pieces = tokens.split(text)
+    took = time.perf_counter() - start
+    assert "".join(pieces) == text
+    assert max(map(len, pieces)) <= 100
+    assert took < 10  # a quadratic expression takes hours
+
+
+def test_english_is_counted_fast() -> None:
+    text = SAMPLE["english_letter"]["text"] * 3000
+    best = min(_timed(text) for _ in range(3))
+    assert len(text) / best > 5_000_000
+
+
+def _timed(text: str) -> float:
+    start = time.perf_counter()
+    tokens.count(text)
+    return time.perf_counter() - start
