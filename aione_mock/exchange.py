@@ -33,6 +33,11 @@ class Caller:
     """`tech` or `business`: which dashboard the caller sees."""
     label: str = ""
     """A name fit for the journal, never the secret."""
+    models_allowed: tuple[str, ...] | None = None
+    """Ids and aliases that the key may call; None and empty mean all of the plan."""
+    rpm_limit: int | None = None
+    tpm_limit: int | None = None
+    """The key's own limits; None leaves the plan's."""
 
 
 @dataclass(frozen=True, slots=True)

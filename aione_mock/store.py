@@ -11,6 +11,10 @@ from typing import Any, Protocol
 
 Json = Any
 """A value that JSON can spell: None, bool, int, float, str, list, dict with string keys."""
+_BLINK = 0.02
+"""Seconds."""
+_SWEEP = 4096
+"""Windows held before empty ones are looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,8 @@ class MemoryStore:
     def __init__(self) -> None:
         self._values: dict[str, Json] = {}
         self._windows: dict[str, tuple[deque[tuple[float, int]], int]] = {}
+        self._spans: dict[str, float] = {}
+        self._sweep_at = _SWEEP
 
     async def get(self, key: str) -> Json:
         """The value, or None."""
@@ -85,19 +91,36 @@ class MemoryStore:
 
     async def window(self, key: str, now: float, span: float, amount: int = 0) -> Window:
         """What the last `span` seconds hold, after adding `amount` (0 only looks)."""
-        entries, total = self._windows.get(key) or (deque(), 0)
+        found = self._windows.get(key)
+        if found is None:
+            self._sweep(now)
+            self._spans[key] = span
+        entries, total = found or (deque(), 0)
         while entries and entries[0][0] <= now - span:
             total -= entries.popleft()[1]
         if amount:
-            entries.append((now, amount))
+            # what comes within a blink shares an entry, so that heavy load cannot fill the memory
+            at, held = entries[-1] if entries and 0 <= now - entries[-1][0] < _BLINK else (now, 0)
+            if held:
+                entries.pop()
+            entries.append((at, held + amount))
             total += amount
         self._windows[key] = (entries, total)
         return Window(entries, total, span)
 
+    def _sweep(self, now: float) -> None:
+        """Forget windows that have run empty, when there are many."""
+        if len(self._windows) < self._sweep_at:
+            return
+        for key in [k for k, (e, _) in self._windows.items() if not e or e[-1][0] <= now - self._spans.get(k, 0)]:
+            del self._windows[key]
+            self._spans.pop(key, None)
+        self._sweep_at = max(_SWEEP, 2 * len(self._windows))
+
     def dump(self) -> Json:
         """Everything, as one JSON value that shares nothing with the store."""
         windows = {key: [list(entry) for entry in entries] for key, (entries, _) in self._windows.items()}
-        return {"values": copy.deepcopy(self._values), "windows": windows}
+        return {"values": copy.deepcopy(self._values), "windows": windows, "spans": dict(self._spans)}
 
     def load(self, dump: Json) -> None:
         """Replace everything by what `dump` gave."""
@@ -106,6 +129,7 @@ class MemoryStore:
             key: (deque((at, amount) for at, amount in entries), sum(amount for _, amount in entries))
             for key, entries in dump["windows"].items()
         }
+        self._spans = dict(dump["spans"])
 
 
 class Journal:

@@ -1,0 +1,240 @@
+"""Who calls, and whether they may: credentials, addresses, models, rate limits, balance.
+
+Source: AIone documentation pages 02 and 03; Anthropic API reference, "Rate limits"; OpenAI guide, "Rate limits".
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from urllib.parse import parse_qs
+
+from aione_mock import acs3
+from aione_mock.contract import Contract, Operation
+from aione_mock.determinism import WALL, iso
+from aione_mock.exceptions import APIError
+from aione_mock.exchange import Call, Caller, Headers
+from aione_mock.sessions import Session
+from aione_mock.store import Window
+from aione_mock.world import keys
+from aione_mock.world.catalogue import Model
+
+SPAN = 60.0
+"""Seconds of the window in which requests and tokens are counted (assumed)."""
+Extract = Callable[[Call], str | None]
+
+
+class Access:
+    """Reads credentials as the contract's security schemes say. Built once."""
+
+    def __init__(self, contract: Contract, *, any_key: bool = False, demo_key: str = "") -> None:
+        self._any_key, self._demo_key = any_key, demo_key
+        self._schemes = {
+            operation.id: tuple(
+                (scheme, _extractor(contract.schemes[scheme])) for option in operation.security for scheme in option
+            )
+            for operation in contract.operations.values()
+        }
+
+    async def identify(self, call: Call, session: Session) -> Caller | None:
+        """The caller; None where none is needed.
+
+        Raises APIError `invalid_api_key`, `ip_not_allowed` or `permission_denied`.
+        """
+        schemes = self._schemes[call.operation.id]
+        if not schemes or call.operation.dialect == "control":
+            return None
+        if schemes[0][0] == "acs3":
+            return await _signed(call, session)
+        found = next(((scheme, secret) for scheme, extract in schemes if (secret := extract(call))), None)
+        if found is None:
+            raise _unauthenticated("No API key provided: send it as `Authorization: Bearer sk-nex-…`.", call.operation)
+        scheme, secret = found
+        if scheme == "consoleToken" and (caller := session.world.token(secret)):
+            return caller
+        return await self._by_key(secret, call, session)
+
+    async def _by_key(self, secret: str, call: Call, session: Session) -> Caller:
+        now = session.clock.timestamp()
+        book = session.world.keys
+        record = await book.find(session.store, secret, now)
+        if record is None and self._any_key and call.operation.dialect != "console":
+            record = await book.find(session.store, self._demo_key, now)
+        if record is None or keys.status(record, now) != "active":
+            what = "API key" if call.operation.dialect != "console" else "token"
+            raise _unauthenticated(f"Invalid {what} provided: {keys.mask(secret)}.", call.operation)
+        if record.allowed_ips and not _inside(call.client, record.allowed_ips):
+            raise APIError("ip_not_allowed", f"This key may not be used from {call.client}.")
+        return replace(
+            keys.caller(record),
+            models_allowed=record.models_allowed,
+            rpm_limit=record.rpm_limit,
+            tpm_limit=record.tpm_limit,
+        )
+
+
+def _unauthenticated(message: str, operation: Operation) -> APIError:
+    headers = {"www-authenticate": "Bearer"} if operation.dialect == "console" else {}
+    return APIError("invalid_api_key", message, headers=headers)
+
+
+def _extractor(scheme: dict[str, str]) -> Extract:
+    if scheme["type"] == "http":
+        return _bearer
+    name = scheme["name"]
+    if scheme["in"] == "query":
+        return lambda call: next(iter(parse_qs(call.query).get(name, ())), None) if name in call.query else None
+    return lambda call: call.header(name.lower())
+
+
+def _bearer(call: Call) -> str | None:
+    kind, _, secret = (call.header("authorization") or "").partition(" ")
+    return secret.strip() or None if kind.lower() == "bearer" else None
+
+
+async def _signed(call: Call, session: Session) -> Caller:
+    """The caller of a ModelRouter operation. Signature dates are judged by real time, whatever the session's clock says."""
+    now = WALL.timestamp()
+    access_keys = session.world.access_keys
+
+    def find(access_key_id: str) -> acs3.AccessKey | None:
+        known = access_keys.get(access_key_id)
+        return known and acs3.AccessKey(known.id, known.secret, known.status == "active")
+
+    signature = acs3.verify(
+        call.method,
+        call.path,
+        call.query,
+        [(name.decode("latin-1"), value.decode("latin-1")) for name, value in call.headers],
+        call.body,
+        find,
+        now,
+    )
+    if (await session.store.window(f"nonce/{signature.access_key_id}/{signature.nonce}", now, acs3.WINDOW, 1)).total > 1:
+        raise acs3.nonce_used(signature.nonce)
+    return access_keys[signature.access_key_id].caller
+
+
+@lru_cache(maxsize=1024)
+def _inside(address: str, ranges: tuple[str, ...]) -> bool:
+    try:
+        client = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    if isinstance(client, ipaddress.IPv6Address) and client.ipv4_mapped:
+        client = client.ipv4_mapped
+    return any(client in ipaddress.ip_network(text, strict=False) for text in ranges)
+
+
+def permit_model(caller: Caller, name: str, model: Model) -> None:
+    """Raises APIError `model_not_allowed` when the key is restricted to other models."""
+    allowed = caller.models_allowed
+    if allowed and not {name, model.id, *model.aliases} & set(allowed):
+        raise APIError("model_not_allowed", f"This key may not use the model '{name}'.", fields={"param": "model"})
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a call was measured against; the source of the rate-limit headers."""
+
+    rpm: int
+    tpm: int
+    requests: Window
+    tokens: Window
+    now: float
+
+    @property
+    def requests_left(self) -> int:
+        """Requests left in the window."""
+        return max(0, self.rpm - self.requests.total)
+
+    @property
+    def tokens_left(self) -> int:
+        """Tokens left in the window."""
+        return max(0, self.tpm - self.tokens.total)
+
+
+async def admit(call: Call, session: Session) -> Limits | None:
+    """Count a call to a model against its key's limits, or the plan's.
+
+    Raises APIError `rate_limit_exceeded` with an honest `retry-after`, or `insufficient_balance`.
+    """
+    caller = call.caller
+    if not call.operation.paid or caller is None:
+        return None
+    plan = session.world.organisations[caller.org_id].plan
+    now = session.clock.timestamp()
+    limits = Limits(
+        caller.rpm_limit or plan.rpm_limit,
+        caller.tpm_limit or plan.tpm_limit,
+        await session.store.window(f"rpm/{caller.key_id}", now, SPAN),
+        await session.store.window(f"tpm/{caller.key_id}", now, SPAN),
+        now,
+    )
+    if limits.requests.total >= limits.rpm:
+        raise _exceeded("requests", limits.rpm, limits.requests.wait(limits.rpm - 1, now), limits, call)
+    if limits.tokens.total >= limits.tpm:
+        raise _exceeded("tokens", limits.tpm, limits.tokens.wait(limits.tpm - 1, now), limits, call)
+    return replace(limits, requests=await session.store.window(f"rpm/{caller.key_id}", now, SPAN, 1))
+
+
+def _exceeded(what: str, limit: int, wait: float, limits: Limits, call: Call) -> APIError:
+    seconds = max(1, math.ceil(wait))
+    message = f"Rate limit exceeded: {limit} {what} per minute. Try again in {seconds} s."
+    headers = {"retry-after": str(seconds), **dict(limit_headers(limits, call.operation))}
+    return APIError("rate_limit_exceeded", message, headers=headers)
+
+
+async def spend(call: Call, session: Session, tokens: int, limits: Limits) -> Limits:
+    """Count tokens against the key's limit; the limits as they now stand."""
+    if call.caller is None or not tokens:
+        return limits
+    now = session.clock.timestamp()
+    return replace(limits, tokens=await session.store.window(f"tpm/{call.caller.key_id}", now, SPAN, tokens))
+
+
+def limit_headers(limits: Limits, operation: Operation) -> Headers:
+    """The rate-limit headers that the operation's protocol has."""
+    write = _HEADERS.get(operation.dialect)
+    return write(limits) if write else ()
+
+
+def _openai_headers(limits: Limits) -> Headers:
+    return (
+        ("x-ratelimit-limit-requests", str(limits.rpm)),
+        ("x-ratelimit-remaining-requests", str(limits.requests_left)),
+        ("x-ratelimit-reset-requests", _duration(limits.requests.wait(0, limits.now))),
+        ("x-ratelimit-limit-tokens", str(limits.tpm)),
+        ("x-ratelimit-remaining-tokens", str(limits.tokens_left)),
+        ("x-ratelimit-reset-tokens", _duration(limits.tokens.wait(0, limits.now))),
+    )
+
+
+def _anthropic_headers(limits: Limits) -> Headers:
+    from datetime import UTC, datetime
+
+    def moment(window: Window) -> str:
+        return iso(datetime.fromtimestamp(math.ceil(limits.now + window.wait(0, limits.now)), UTC))
+
+    return (
+        ("anthropic-ratelimit-requests-limit", str(limits.rpm)),
+        ("anthropic-ratelimit-requests-remaining", str(limits.requests_left)),
+        ("anthropic-ratelimit-requests-reset", moment(limits.requests)),
+        ("anthropic-ratelimit-tokens-limit", str(limits.tpm)),
+        ("anthropic-ratelimit-tokens-remaining", str(limits.tokens_left)),
+        ("anthropic-ratelimit-tokens-reset", moment(limits.tokens)),
+    )
+
+
+def _duration(seconds: float) -> str:
+    """`350ms`, `12s` or `1m0s`, as OpenAI writes it."""
+    if seconds < 1:
+        return f"{math.ceil(seconds * 1000)}ms"
+    whole = math.ceil(seconds)
+    return f"{whole // 60}m{whole % 60}s" if whole >= 60 else f"{whole}s"
+
+
+_HEADERS: dict[str, Callable[[Limits], Headers]] = {"openai": _openai_headers, "anthropic": _anthropic_headers}

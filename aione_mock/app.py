@@ -1,0 +1,71 @@
+"""The Starlette application: contract, sessions, handlers and pipeline put together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from aione_mock.config import Config, document
+from aione_mock.contract import Contract
+from aione_mock.exceptions import ContractError, did_you_mean
+from aione_mock.handlers import HANDLERS
+from aione_mock.pipeline import Handler, Pipeline
+from aione_mock.sessions import Sessions, check_seed
+from aione_mock.world.catalogue import Catalogue
+
+
+class Mock(Starlette):
+    """A Starlette application whose requests all go to the pipeline.
+
+    Routing is the contract's own (a dictionary and a few patterns): Starlette's list of routes, tried
+    one after the other, would cost half of the throughput.
+    """
+
+    def __init__(self, pipeline: Pipeline, lifespan: Any = None) -> None:
+        super().__init__(lifespan=lifespan)
+        self.pipeline = pipeline
+
+    @property
+    def contract(self) -> Contract:
+        """What is served."""
+        return self.pipeline.contract
+
+    @property
+    def sessions(self) -> Sessions:
+        """The state of every session."""
+        return self.pipeline.sessions
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """No middleware: the pipeline answers every request, errors included."""
+        pipeline, router = self.pipeline, self.router
+
+        async def stack(scope: Scope, receive: Receive, send: Send) -> None:
+            await (pipeline if scope["type"] == "http" else router)(scope, receive, send)
+
+        return stack
+
+
+def create_app(config: Config | None = None) -> Mock:
+    """The mock as an ASGI application.
+
+    Raises ConfigError, ContractError or ScenarioError, each a line that says what to mend.
+    """
+    config = config or Config()
+    check_seed(config.seed)
+    contract = Contract.load([document(name) for name in config.documents], config.overlays)
+    sessions = Sessions(config, Catalogue.load())
+    return Mock(Pipeline(contract, sessions, checked(HANDLERS, contract), config))
+
+
+def checked(handlers: Mapping[str, Handler], contract: Contract) -> dict[str, Handler]:
+    """The handlers that the contract has operations for.
+
+    Raises ContractError when one is left over and no overlay can have removed its operation.
+    """
+    for name in handlers:
+        if name not in contract.operations:
+            raise ContractError(f"handler for unknown operation '{name}'{did_you_mean(name, contract.operations)}")
+    return dict(handlers)

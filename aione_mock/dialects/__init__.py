@@ -1,0 +1,27 @@
+"""One meaning, six spellings: how each protocol writes a refusal and, where it has models, a completion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from aione_mock.contract import ErrorSpec
+from aione_mock.dialects import anthropic, console, control, gemini, modelrouter, openai
+from aione_mock.exceptions import APIError
+
+ERROR: dict[str, Callable[[ErrorSpec, APIError, str], Any]] = {
+    "openai": openai.error,
+    "anthropic": anthropic.error,
+    "gemini": gemini.error,
+    "console": console.error,
+    "modelrouter": modelrouter.error,
+    "control": control.error,
+}
+"""Dialect to the function that spells a refusal."""
+
+# One meaning has another name where the protocol's documentation says so.
+SYNONYMS: dict[str, dict[str, str]] = {
+    "console": {"invalid_request": "validation_error", "invalid_api_key": "not_authenticated", "ip_not_allowed": "forbidden"},
+    "modelrouter": {"invalid_request": "invalid_parameter", "internal_error": "unknown_error"},
+    "control": {"invalid_api_key": "not_authenticated"},
+}

@@ -1,0 +1,278 @@
+"""OpenAI's spelling: `POST /v1/chat/completions` plain and streamed, models, errors.
+
+Source: OpenAI API reference, "Chat completions" and "Streaming"; AIone documentation pages 03, 07 and 14.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from aione_mock.contract import ErrorSpec
+from aione_mock.exceptions import APIError
+from aione_mock.exchange import (
+    Call,
+    Choice,
+    Completion,
+    ImageInput,
+    Prompt,
+    Tool,
+    ToolCall,
+    ToolResult,
+    Turn,
+    Usage,
+)
+from aione_mock.sse import encode
+
+Json = Any
+Look = Callable[[str, str], ImageInput]
+"""(data URI or URL, parameter) to what is seen of an image."""
+
+FINISH = {"stop": "stop", "stop_sequence": "stop", "length": "length", "tool_calls": "tool_calls", "content_filter": "content_filter"}
+_ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool", "function": "tool"}
+_EFFORT = {"none": 0, "minimal": 64, "low": 256, "medium": 1024, "high": 4096, "xhigh": 8192}
+DONE = encode(b"[DONE]")
+
+
+def error(spec: ErrorSpec, failure: APIError, request_id: str) -> Json:
+    """The error envelope; `param` is there when the failure names one."""
+    inner = {k: v for k, v in spec.body["error"].items() if k != "param"}
+    param = failure.fields.get("param")
+    return {"error": {**inner, "message": failure.message, **({"param": param} if param is not None else {})}}
+
+
+def prompt(call: Call, look: Look) -> Prompt:
+    """What a chat completion asks, in no protocol's spelling."""
+    data = call.data
+    format_, schema = _format(data.get("response_format") or {})
+    effort = data.get("reasoning_effort")
+    choice, allowed = _tool_choice(data)
+    stops = data.get("stop") or ()
+    return Prompt(
+        model=data["model"],
+        turns=tuple(_turns(data["messages"], look)),
+        tools=tuple(_tools(data)),
+        tool_choice=choice,
+        allowed_tools=allowed,
+        parallel=data.get("parallel_tool_calls") is not False,
+        format=format_,
+        schema=schema,
+        max_tokens=_first(data.get("max_completion_tokens"), data.get("max_tokens")),
+        stops=(stops,) if isinstance(stops, str) else tuple(stops),
+        n=int(data.get("n") or 1),
+        seed=data.get("seed"),
+        reasoning=_EFFORT.get(effort, 0) if effort else 0,
+        show_reasoning=bool(effort) and effort != "none",
+        aspect_ratio=data.get("aspect_ratio") or "1:1",
+        image_size=data.get("image_size") or "",
+    )
+
+
+def _first(*values: Json) -> int | None:
+    return next((int(value) for value in values if value is not None), None)
+
+
+def _format(wanted: Mapping[str, Json]) -> tuple[Any, Mapping[str, Json] | None]:
+    kind = wanted.get("type", "text")
+    if kind == "json_schema":
+        return "schema", (wanted.get("json_schema") or {}).get("schema") or {}
+    return ("json" if kind == "json_object" else "text"), None
+
+
+def _tools(data: Mapping[str, Json]) -> Iterator[Tool]:
+    functions = [tool["function"] for tool in data.get("tools") or () if tool.get("type", "function") == "function"]
+    for function in [*functions, *(data.get("functions") or ())]:
+        schema = function.get("parameters") or {"type": "object", "properties": {}}
+        yield Tool(function["name"], function.get("description") or "", schema)
+
+
+def _tool_choice(data: Mapping[str, Json]) -> tuple[str, tuple[str, ...]]:
+    choice = data.get("tool_choice", data.get("function_call"))
+    if isinstance(choice, str):
+        return choice, ()
+    if not choice:
+        return "auto", ()
+    if choice.get("type") == "allowed_tools":
+        allowed = choice.get("allowed_tools") or {}
+        names = tuple(t["function"]["name"] for t in allowed.get("tools", ()) if "function" in t)
+        return allowed.get("mode", "auto"), names
+    return "=" + (choice.get("function") or choice)["name"], ()
+
+
+def _turns(messages: Sequence[Mapping[str, Json]], look: Look) -> Iterator[Turn]:
+    names: dict[str, str] = {}
+    for position, message in enumerate(messages):
+        role = _ROLES[message["role"]]
+        text, images = _content(message.get("content"), f"messages[{position}].content", look)
+        calls = tuple(_calls(message))
+        names.update({call.id: call.name for call in calls})
+        if role == "tool":
+            identity = message.get("tool_call_id") or message.get("name") or ""
+            yield Turn("tool", results=(ToolResult(identity, names.get(identity, message.get("name") or ""), text),))
+        else:
+            yield Turn(role, text, images, calls)  # type: ignore[arg-type]
+
+
+def _content(content: Json, param: str, look: Look) -> tuple[str, tuple[ImageInput, ...]]:
+    if content is None or isinstance(content, str):
+        return content or "", ()
+    texts, images = [], []
+    for position, part in enumerate(content):
+        if part["type"] == "text":
+            texts.append(part["text"])
+        elif part["type"] == "refusal":
+            texts.append(part["refusal"])
+        elif part["type"] == "image_url":
+            url = part["image_url"]
+            images.append(look(url if isinstance(url, str) else url["url"], f"{param}[{position}].image_url.url"))
+    return "\n".join(texts), tuple(images)
+
+
+def _calls(message: Mapping[str, Json]) -> Iterator[ToolCall]:
+    for call in message.get("tool_calls") or ():
+        if "function" in call:
+            yield ToolCall(call.get("id", ""), call["function"]["name"], call["function"].get("arguments", ""))
+    if legacy := message.get("function_call"):
+        yield ToolCall(legacy["name"], legacy["name"], legacy.get("arguments", ""))
+
+
+def body(completion: Completion, call: Call) -> Json:
+    """The plain answer."""
+    return {
+        "id": f"chatcmpl-{completion.id}",
+        "object": "chat.completion",
+        "created": completion.created,
+        "model": completion.model,
+        "choices": [_choice(choice, index, call) for index, choice in enumerate(completion.choices)],
+        "usage": usage(completion.usage),
+        "system_fingerprint": fingerprint(completion.model),
+    }
+
+
+def _choice(choice: Choice, index: int, call: Call) -> Json:
+    message: dict[str, Json] = {"role": "assistant", "content": _said(choice), "refusal": None}
+    if choice.reasoning:
+        message["reasoning_content"] = "".join(choice.reasoning)
+    if choice.tool_calls:
+        if _legacy(call):
+            message["function_call"] = _function(choice.tool_calls[0])
+        else:
+            message["tool_calls"] = [_tool_call(tool) for tool in choice.tool_calls]
+    return {"index": index, "message": message, "logprobs": logprobs(choice.pieces, call.data), "finish_reason": finish(choice, call)}
+
+
+def _said(choice: Choice) -> Json:
+    if not choice.pictures:
+        return choice.text if choice.pieces or not choice.tool_calls else None
+    images = [
+        {"type": "image_url", "image_url": {"url": f"data:{p.mime};base64,{base64.b64encode(p.data).decode()}"}}
+        for p in choice.pictures
+    ]
+    return [{"type": "text", "text": choice.text}, *images] if choice.pieces else images
+
+
+def finish(choice: Choice, call: Call) -> str:
+    """The finish reason; the old `functions` parameter has its own word for a call."""
+    reason = FINISH[choice.finish]
+    return "function_call" if reason == "tool_calls" and _legacy(call) else reason
+
+
+def _legacy(call: Call) -> bool:
+    return bool(call.data.get("functions")) and not call.data.get("tools")
+
+
+def _function(tool: ToolCall) -> Json:
+    return {"name": tool.name, "arguments": tool.arguments}
+
+
+def _tool_call(tool: ToolCall) -> Json:
+    return {"id": f"call_{tool.id}", "type": "function", "function": _function(tool)}
+
+
+def usage(spent: Usage) -> Json:
+    """Token counts; `total_tokens` is the sum of the other two."""
+    return {
+        "prompt_tokens": spent.prompt,
+        "completion_tokens": spent.completion,
+        "total_tokens": spent.total,
+        "prompt_tokens_details": {"cached_tokens": spent.cached},
+        "completion_tokens_details": {"reasoning_tokens": spent.reasoning},
+    }
+
+
+def fingerprint(model: str) -> str:
+    """A stable stand-in for the serving configuration, one a model."""
+    return "fp_" + base64.b16encode(model.encode()[-6:]).decode().lower().rjust(12, "0")
+
+
+def logprobs(pieces: Sequence[str], data: Mapping[str, Json]) -> Json:
+    """Log probabilities of each piece, when asked for: made up, but descending and below zero."""
+    if not data.get("logprobs"):
+        return None
+    top = int(data.get("top_logprobs") or 0)
+    return {"content": [_logprob(piece, top) for piece in pieces], "refusal": None}
+
+
+def _logprob(piece: str, top: int) -> Json:
+    raw = piece.encode()
+    # a function of the token alone, so that streamed and plain agree
+    value = -round(math.log1p(sum(raw) % 97 / 40), 6) or -0.000001
+    alternatives = [
+        {"token": text, "logprob": round(value - rank, 6), "bytes": list(text.encode())}
+        for rank, text in enumerate([piece, piece.strip() + "s", " " + piece.strip(), piece.strip().upper(), *map(str, range(20))][:top])
+    ]
+    return {"token": piece, "logprob": value, "bytes": list(raw), "top_logprobs": alternatives}
+
+
+def events(completion: Completion, call: Call) -> Iterator[bytes]:
+    """The stream of the same answer, an encoded event at a time."""
+    data = call.data
+    counted = bool((data.get("stream_options") or {}).get("include_usage"))
+    head: dict[str, Json] = {
+        "id": f"chatcmpl-{completion.id}",
+        "object": "chat.completion.chunk",
+        "created": completion.created,
+        "model": completion.model,
+        "system_fingerprint": fingerprint(completion.model),
+    }
+    tail: dict[str, Json] = {"usage": None} if counted else {}
+
+    def chunk(index: int, delta: Json, reason: str | None = None, probabilities: Json = None) -> bytes:
+        choice = {"index": index, "delta": delta, "logprobs": probabilities, "finish_reason": reason}
+        return encode(orjson.dumps({**head, "choices": [choice], **tail}))
+
+    for index, choice in enumerate(completion.choices):
+        yield from _choice_events(choice, index, call, chunk)
+    if counted:
+        yield encode(orjson.dumps({**head, "choices": [], "usage": usage(completion.usage)}))
+    yield DONE
+
+
+def _choice_events(choice: Choice, index: int, call: Call, chunk: Callable[..., bytes]) -> Iterator[bytes]:
+    opening = None if choice.tool_calls and not choice.pieces else ""
+    yield chunk(index, {"role": "assistant", "content": opening, "refusal": None})
+    for piece in choice.reasoning:
+        yield chunk(index, {"reasoning_content": piece})
+    for piece in choice.pieces:
+        yield chunk(index, {"content": piece}, None, logprobs((piece,), call.data))
+    if _legacy(call):
+        for tool in choice.tool_calls[:1]:
+            yield chunk(index, {"function_call": {"name": tool.name, "arguments": ""}})
+            for fragment in fragments(tool.arguments):
+                yield chunk(index, {"function_call": {"arguments": fragment}})
+    else:
+        for position, tool in enumerate(choice.tool_calls):
+            yield chunk(index, {"tool_calls": [{"index": position, **_tool_call(ToolCall(tool.id, tool.name, ""))}]})
+            for fragment in fragments(tool.arguments):
+                yield chunk(index, {"tool_calls": [{"index": position, "function": {"arguments": fragment}}]})
+    empty = {"content": [], "refusal": None} if call.data.get("logprobs") and not choice.pieces else None
+    yield chunk(index, {}, finish(choice, call), empty)
+
+
+def fragments(text: str, size: int = 12) -> list[str]:
+    """Arguments as a stream delivers them; joined, they are the whole."""
+    return [text[i : i + size] for i in range(0, len(text), size)]

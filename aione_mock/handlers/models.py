@@ -1,0 +1,73 @@
+"""The model lists of the data plane."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aione_mock.access import permit_model
+from aione_mock.dialects import gemini
+from aione_mock.exceptions import APIError
+from aione_mock.exchange import Call, Reply
+from aione_mock.sessions import Session
+from aione_mock.world.catalogue import Model
+
+Json = Any
+
+
+def visible(call: Call, session: Session) -> list[Model]:
+    """The models that the caller's plan and key include."""
+    caller = call.caller
+    models = [*session.catalogue.models]
+    if caller is None:
+        return models
+    plan = session.world.organisations[caller.org_id].plan.models
+    allowed = caller.models_allowed
+    return [
+        model
+        for model in models
+        if (plan is None or model.id in plan) and (not allowed or {model.id, *model.aliases} & set(allowed))
+    ]
+
+
+def _find(call: Call, session: Session, name: str) -> Model:
+    model = session.catalogue.find(name)
+    if model is None:
+        raise APIError("model_not_found", f"Model '{name}' not found", fields={"param": "model"})
+    if call.caller is not None:
+        permit_model(call.caller, name, model)
+    return model
+
+
+async def list_models(call: Call, session: Session) -> Reply:
+    """`GET /v1/models`."""
+    return Reply({"object": "list", "data": [_openai(model) for model in visible(call, session)]})
+
+
+async def retrieve_model(call: Call, session: Session) -> Reply:
+    """`GET /v1/models/{model}`; an alias gives the model that it stands for."""
+    return Reply(_openai(_find(call, session, call.params["model"])))
+
+
+def _openai(model: Model) -> Json:
+    return {
+        "id": model.id,
+        "object": "model",
+        "created": model.created,
+        "owned_by": model.owner,
+        "display_name": model.display_name,
+        "context_length": model.context_length,
+        "max_output_tokens": model.max_output_tokens,
+        "protocols": [*model.protocols],
+        "capabilities": [*model.abilities],
+    }
+
+
+async def list_gemini_models(call: Call, session: Session) -> Reply:
+    """`GET /v1beta/models`, in pages."""
+    models = [model for model in visible(call, session) if model.speaks("gemini")]
+    return Reply(gemini.model_page(models, call.params))
+
+
+async def get_gemini_model(call: Call, session: Session) -> Reply:
+    """`GET /v1beta/models/{model}`."""
+    return Reply(gemini.model(_find(call, session, call.params["model"])))

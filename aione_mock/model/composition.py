@@ -1,0 +1,148 @@
+"""What the model says to a prompt: words, tool calls, JSON or pictures, cut where the prompt says so.
+
+A pure function of prompt and seed. In this order: an instance of the wanted JSON schema, a tool
+call, an answer that uses the tools' results, prose in the language of the prompt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from hashlib import blake2b
+from typing import Any
+
+import orjson
+
+from aione_mock.determinism import Seed
+from aione_mock.exchange import Choice, Prompt, ToolCall, Turn, Usage
+from aione_mock.model import prose, structured, toolcalls, vision
+from aione_mock.world import tokens
+
+Json = Any
+MESSAGE_OVERHEAD = tokens.MESSAGE_OVERHEAD
+TOOL_OVERHEAD = 8
+"""Tokens that offering or calling a tool costs beyond its words (assumed)."""
+
+
+def key(prompt: Prompt) -> bytes:
+    """What the words depend on: the conversation, not its protocol, presentation, cuts or number of choices."""
+    material = (
+        prompt.model,
+        [turn_key(turn) for turn in prompt.turns],
+        [(tool.name, tool.description, tool.schema) for tool in prompt.tools],
+        (prompt.tool_choice, prompt.allowed_tools, prompt.parallel, prompt.format, prompt.schema),
+        (prompt.seed, prompt.reasoning > 0, prompt.aspect_ratio, prompt.image_size),
+    )
+    return blake2b(orjson.dumps(material, option=orjson.OPT_SORT_KEYS), digest_size=16).digest()
+
+
+def turn_key(turn: Turn) -> Json:
+    """What a turn says, whatever its protocol."""
+    # ids of calls are each protocol's own, so they stay out
+    calls = [(call.name, _canonical(call.arguments)) for call in turn.tool_calls]
+    results = [(result.name, _canonical(result.text)) for result in turn.results]
+    return turn.role, turn.text, [image.digest for image in turn.images], calls, results
+
+
+def _canonical(text: str) -> Json:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text
+
+
+def compose(prompt: Prompt, seed: Seed) -> tuple[Choice, ...]:
+    """All choices of the answer, whole; `seed` is one of the conversation's own."""
+    return tuple([_choice(prompt, seed.child("choice", index)) for index in range(prompt.n)])
+
+
+def scripted(text: str, calls: Sequence[ToolCall], prompt: Prompt) -> Choice:
+    """A choice whose words are given; the prompt's cuts apply."""
+    return _cut(Choice(tuple(tokens.split(text)), tool_calls=tuple(calls), finish="tool_calls" if calls else "stop"), prompt)
+
+
+def _choice(prompt: Prompt, seed: Seed) -> Choice:
+    reasoning = tuple(tokens.split(prose.thinking(seed, prompt, prompt.reasoning))) if prompt.reasoning else ()
+    calls = toolcalls.choose(prompt, seed) if prompt.tools else ()
+    if calls:
+        return _cut(Choice(reasoning=reasoning, tool_calls=calls, finish="tool_calls"), prompt)
+    return _cut(Choice(tuple(tokens.split(_text(prompt, seed))), reasoning=reasoning), prompt)
+
+
+def _text(prompt: Prompt, seed: Seed) -> str:
+    if prompt.format != "text":
+        return structured.answer(prompt, seed)
+    if prompt.turns[-1].results:
+        return prose.after_tools(seed, prompt)
+    if prompt.turns[-1].images:
+        return f"{prose.seen_images(seed, prompt)} {prose.answer(seed, prompt)}"
+    return prose.answer(seed, prompt)
+
+
+def _cut(choice: Choice, prompt: Prompt) -> Choice:
+    """End at a stop sequence, then at the number of tokens allowed."""
+    if prompt.stops and choice.pieces:
+        choice = _stopped(choice, prompt.stops)
+    if prompt.max_tokens is None or spent(choice) <= prompt.max_tokens:
+        return choice
+    room = prompt.max_tokens
+    reasoning = choice.reasoning[:room]
+    room -= len(reasoning)
+    pieces = choice.pieces[:room]
+    room -= len(pieces)
+    calls: list[ToolCall] = []
+    for call in choice.tool_calls:
+        if (room := room - _call_tokens(call)) < 0:
+            break
+        calls.append(call)
+    return replace(
+        choice, reasoning=reasoning, pieces=pieces, tool_calls=tuple(calls), finish="length", stop_sequence=None
+    )
+
+
+def _stopped(choice: Choice, stops: tuple[str, ...]) -> Choice:
+    text = choice.text
+    hits = [(at, stop) for stop in stops if stop and (at := text.find(stop)) >= 0]
+    if not hits:
+        return choice
+    at, stop = min(hits)
+    return replace(choice, pieces=tuple(tokens.split(text[:at])), finish="stop_sequence", stop_sequence=stop)
+
+
+def _call_tokens(call: ToolCall) -> int:
+    return TOOL_OVERHEAD + tokens.count(call.name) + tokens.count(call.arguments)
+
+
+def spent(choice: Choice) -> int:
+    """Completion tokens of a choice, thinking included."""
+    return len(choice.reasoning) + len(choice.pieces) + sum(_call_tokens(call) for call in choice.tool_calls)
+
+
+def usage(prompt_tokens: int, choices: Sequence[Choice], picture_tokens: int = 0) -> Usage:
+    """The tokens of an answer."""
+    return Usage(
+        prompt_tokens,
+        sum(spent(choice) for choice in choices) + picture_tokens,
+        reasoning=sum(len(choice.reasoning) for choice in choices),
+    )
+
+
+def turn_tokens(turn: Turn) -> int:
+    """Prompt tokens of one turn."""
+    total = MESSAGE_OVERHEAD + tokens.count(turn.text)
+    for image in turn.images:
+        total += vision.tokens(image)
+    for call in turn.tool_calls:
+        total += _call_tokens(call)
+    for result in turn.results:
+        total += tokens.count(result.text)
+    return total
+
+
+def prompt_tokens(prompt: Prompt) -> int:
+    """Prompt tokens: turns, tools and schema, the same in every protocol."""
+    total = tokens.REPLY_PRIMING + sum(map(turn_tokens, prompt.turns))
+    for tool in prompt.tools:
+        total += TOOL_OVERHEAD + tokens.count(tool.name) + tokens.count(tool.description)
+        total += tokens.count(orjson.dumps(tool.schema).decode())
+    return total + (tokens.count(orjson.dumps(prompt.schema).decode()) if prompt.schema else 0)

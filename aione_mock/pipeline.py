@@ -1,0 +1,231 @@
+"""The one line along which every request runs. Open this first.
+
+    bytes ▶ route ▶ parse ▶ authenticate ▶ admit ▶ validate ▶ select ▶ play(handler) ▶ record ▶ render ▶ bytes
+
+A second way to answer a request is a bug.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import orjson
+
+from aione_mock import access, dialects, validation, wire
+from aione_mock.access import Access, Limits
+from aione_mock.config import Config
+from aione_mock.contract import Contract, ErrorSpec, Operation
+from aione_mock.determinism import WALL, Seed
+from aione_mock.exceptions import APIError
+from aione_mock.exchange import Call, Headers, Reply, StreamReply, Transmission
+from aione_mock.generator import generate
+from aione_mock.journal import Entry, mask_body, mask_query, mask_text, safe_headers
+from aione_mock.sessions import DEFAULT, Session, Sessions
+from aione_mock.wire import Disconnected, Receive, Scope, Send
+
+Json = Any
+Handler = Callable[[Call, Session], Awaitable[Reply | StreamReply]]
+_REQUESTS = Seed.of("request")
+_SESSION_PATH = "/_session/"
+_log = logging.getLogger("aione_mock")
+
+
+class Pipeline:
+    """Answers requests as the contract says. An ASGI application for `http` scopes."""
+
+    def __init__(self, contract: Contract, sessions: Sessions, handlers: Mapping[str, Handler], config: Config) -> None:
+        self.contract, self.sessions, self.handlers, self.config = contract, sessions, handlers, config
+        demo = next(c.secret for c in sessions.get().world.credentials() if c.kind == "key")
+        self.access = Access(contract, any_key=config.auth == "any", demo_key=demo)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange(self, scope)
+        try:
+            transmission = await exchange.answer(receive)
+        except Disconnected:
+            return
+        try:
+            await wire.play(transmission, scope, receive, send)
+        finally:
+            exchange.finished()
+
+    async def respond(self, call: Call, session: Session) -> Reply | StreamReply:
+        """The handler's answer; an operation without a handler is answered from its schema."""
+        handler = self.handlers.get(call.operation.id)
+        return await handler(call, session) if handler else self._generic(call, session)
+
+    def _generic(self, call: Call, session: Session) -> Reply:
+        operation = call.operation
+        response = operation.responses[str(operation.success)]
+        media = response.get("content", {}).get("application/json")
+        if media is None:
+            return Reply(None, operation.success)
+        document = self.contract.documents[operation.document]
+        seed = session.seed.child("generic", operation.id, call.path, call.query, call.body)
+        return Reply(generate(media["schema"], seed, document), operation.success)
+
+    def refuse(self, dialect: str, operation: Operation | None, failure: APIError, request_id: str) -> Reply:
+        """A refusal in the dialect's envelope, under the status that the contract gives it."""
+        spec = self._spec(dialect, operation, failure.name)
+        body = dialects.ERROR[dialect](spec, failure, request_id)
+        headers = dict(failure.headers)
+        for name in spec.headers:
+            if name in _DEFAULT_HEADERS:
+                headers.setdefault(name, _DEFAULT_HEADERS[name])
+        return Reply(body, spec.status, tuple(headers.items()))
+
+    def _spec(self, dialect: str, operation: Operation | None, name: str) -> ErrorSpec:
+        name = dialects.SYNONYMS.get(dialect, {}).get(name, name)
+        declared = operation.errors.get(name) if operation else None
+        found = declared or self.contract.error(dialect, name)
+        if found is None:
+            _log.error("the contract has no error '%s' for %s", name, dialect)
+            found = self.contract.error(dialect, dialects.SYNONYMS.get(dialect, {}).get("internal_error", "internal_error"))
+        assert found is not None
+        return found
+
+
+_DEFAULT_HEADERS = {"retry-after": "1", "x-acs-retry-after": "1", "www-authenticate": "Bearer"}
+"""For refusals that are made to happen and so have no reason of their own."""
+
+
+class Exchange:
+    """One request on its way through the pipeline: the line itself, and what it leaves behind."""
+
+    def __init__(self, pipeline: Pipeline, scope: Scope) -> None:
+        self.pipeline, self.scope = pipeline, scope
+        self.started = WALL.timestamp()
+        self.path = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
+        self.query = scope["query_string"].decode("latin-1")
+        self.headers = scope["headers"]
+        self.session: Session = pipeline.sessions.get()
+        self.operation: Operation | None = None
+        self.dialect = ""
+        self.body = b""
+        self.request_id = "req_0"
+        self.call: Call | None = None
+        self.limits: Limits | None = None
+        self.entry: Entry | None = None
+
+    async def answer(self, receive: Receive) -> Transmission:
+        """What will be sent. Every refusal, and every bug, becomes an answer of the operation's dialect."""
+        try:
+            reply = await self._line(receive)
+        except APIError as failure:
+            reply = self.pipeline.refuse(self.dialect, self.operation, failure, self.request_id)
+        except Disconnected:
+            raise
+        except Exception:
+            _log.exception("bug while answering %s %s", self.scope["method"], mask_text(self.path))
+            failure = APIError("internal_error", "The mock has a bug here; its log has the details.")
+            reply = self.pipeline.refuse(self.dialect or "openai", self.operation, failure, self.request_id)
+        transmission = self._render(reply)
+        self._journal(reply, transmission)
+        return transmission
+
+    async def _line(self, receive: Receive) -> Reply | StreamReply:
+        self._choose_session()
+        operation, path_params = self._route()
+        self.body = await wire.read_body(self.scope, receive, self.pipeline.config.max_body)
+        self._name()
+        call = self._parse(operation)
+        self.call = call = replace(call, caller=await self.pipeline.access.identify(call, self.session))
+        self.limits = await access.admit(call, self.session)
+        self.call = call = self._validated(call, path_params)
+        reply = await self.pipeline.respond(call, self.session)
+        if self.limits and reply.usage:
+            self.limits = await access.spend(call, self.session, reply.usage.total, self.limits)
+        return reply
+
+    def _choose_session(self) -> None:
+        name = next((value.decode("latin-1") for key, value in self.headers if key == b"x-mock-session"), "")
+        if self.path.startswith(_SESSION_PATH):
+            in_path, _, rest = self.path[len(_SESSION_PATH) :].partition("/")
+            name, self.path = name or in_path, "/" + rest
+        # the path decides the dialect even of a refused session name
+        self.dialect = self.pipeline.contract.dialect_of(self.path) if name else ""
+        if name and name != DEFAULT:
+            self.session = self.pipeline.sessions.get(name)
+
+    def _route(self) -> tuple[Operation, Mapping[str, str]]:
+        match = self.pipeline.contract.match(self.path)
+        operation = match.operations.get(self.scope["method"])
+        if operation is not None:
+            self.operation, self.dialect = operation, operation.dialect
+            return operation, match.params
+        self.dialect = next((o.dialect for o in match.operations.values()), "") or self.pipeline.contract.dialect_of(self.path)
+        if not match.operations:
+            raise APIError("not_found", f"Unknown path {mask_text(self.path[:200])}. See `aione-mock spec routes`.")
+        allowed = ", ".join(sorted(match.operations))
+        raise APIError(
+            "method_not_allowed", f"{self.scope['method']} is not allowed here; use {allowed}.", headers={"allow": allowed}
+        )
+
+    def _name(self) -> None:
+        """The request's id: the same for the same request in the same place of the same session."""
+        key = _REQUESTS.digest(self.scope["method"], self.path, self.query, self.body)
+        self.occurrence = self.session.occurrence(key)
+        self.request_id = "req_" + self.session.seed.digest("request", key, self.occurrence, size=12).hex()
+
+    def _parse(self, operation: Operation) -> Call:
+        client = self.scope.get("client") or ("127.0.0.1", 0)
+        return Call(
+            operation, self.scope["method"], self.path, self.query, self.headers, self.body, client[0], self.request_id
+        )
+
+    def _validated(self, call: Call, path_params: Mapping[str, str]) -> Call:
+        params, findings = validation.parameters(call.operation, path_params, call.query, call.header)
+        media_type = None if call.operation.dialect == "control" else call.header("content-type")
+        data, more = validation.body(call.operation, media_type, call.body)
+        validation.refuse(findings + more)
+        return replace(call, params=params, data=data)
+
+    def _render(self, reply: Reply | StreamReply) -> Transmission:
+        headers: Headers = (("x-request-id", self.request_id), *reply.headers)
+        if self.limits is not None and self.operation is not None and reply.status == 200:
+            headers += access.limit_headers(self.limits, self.operation)
+        if isinstance(reply, StreamReply):
+            head = (("content-type", reply.media_type), ("cache-control", "no-cache"), *headers)
+            return Transmission(reply.status, head, tuple((0.0, event) for event in reply.events))
+        if reply.status == 204:
+            return Transmission(204, headers, ())
+        body = reply.body if isinstance(reply.body, bytes) else orjson.dumps(reply.body)
+        head = (("content-type", reply.media_type), ("content-length", str(len(body))), *headers)
+        return Transmission(reply.status, head, ((0.0, body),))
+
+    def _journal(self, reply: Reply | StreamReply, transmission: Transmission) -> None:
+        if self.dialect == "control":
+            return
+        session, caller = self.session, self.call.caller if self.call else None
+        session.calls += 1
+        stream = isinstance(reply, StreamReply)
+        self.entry = Entry(
+            session.calls,
+            session.clock.timestamp(),
+            self.operation.id if self.operation else None,
+            self.scope["method"],
+            mask_text(self.path),
+            mask_query(self.query),
+            safe_headers(self.headers),
+            mask_body(self.body),
+            self.request_id,
+            key=caller.label if caller else None,
+            key_id=caller.key_id if caller else None,
+            model=reply.model,
+            stream=stream,
+            status=transmission.status,
+            response_headers=transmission.headers,
+            response_body=b"" if stream else mask_body(b"".join([data for _, data in transmission.sends])),
+            events=reply.events if isinstance(reply, StreamReply) else (),
+            end=transmission.end,
+            usage=reply.usage,
+        )
+        session.journal.add(self.entry)
+
+    def finished(self) -> None:
+        """The answer is out, or the client gone."""
+        if self.entry is not None:
+            self.entry.duration_ms = (WALL.timestamp() - self.started) * 1000

@@ -1,0 +1,109 @@
+"""An ASGI app on a port: in the foreground for the command line, in a thread for tests."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from aione_mock.exceptions import ConfigError
+from aione_mock.wire import CONNECTION
+
+
+class Protocol(HttpToolsProtocol):
+    """Uvicorn's HTTP protocol, which also hands over the connection, so that faults below HTTP can be played."""
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        cycle.scope["extensions"] = {CONNECTION: cycle.transport}
+        super()._start_asgi_task(cycle, app)
+
+
+def configure(app: Any, **options: Any) -> uvicorn.Config:
+    """Uvicorn as the mock wants it: no header that depends on the day, no log line a request."""
+    settings: dict[str, Any] = {
+        "http": Protocol,
+        "ws": "none",
+        "lifespan": "on",
+        "access_log": False,
+        "log_level": "warning",
+        "date_header": False,
+        "server_header": False,
+        "timeout_graceful_shutdown": 1,
+        "backlog": 4096,
+    }
+    return uvicorn.Config(app, **{**settings, **options})
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises ConfigError when the address cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except (OSError, OverflowError) as error:
+        listener.close()
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(f"cannot listen on {host}:{port}: {reason}; choose another with --port") from None
+    listener.listen(4096)
+    return listener
+
+
+class Server:
+    """A server in a thread of its own, on a free port unless told otherwise; a context manager."""
+
+    def __init__(self, app: Any, host: str = "127.0.0.1", port: int = 0, **options: Any) -> None:
+        self._socket = bind(host, port)
+        self.host, self.port = host, self._socket.getsockname()[1]
+        self._ready = threading.Event()
+        self._uvicorn = uvicorn.Server(configure(app, **options))
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="aione-mock", daemon=True)
+
+    @property
+    def url(self) -> str:
+        """`http://host:port`, without a slash at the end."""
+        return f"http://{self.host}:{self.port}"
+
+    def start(self) -> Server:
+        """Returns when requests are answered. Raises what kept the app from starting."""
+        self._thread.start()
+        self._ready.wait(30)
+        if self._failure is not None:
+            raise self._failure
+        return self
+
+    def stop(self) -> None:
+        """Ends all connections and the thread."""
+        self._uvicorn.should_exit = self._uvicorn.force_exit = True
+        self._thread.join(10)
+
+    def __enter__(self) -> Server:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _run(self) -> None:
+        try:
+            # the socket listens already, so clients that come early only wait
+            self._announce(self._ready.set)
+            self._uvicorn.run(sockets=[self._socket])
+        except BaseException as error:  # handed to the thread that waits
+            self._failure = error
+        finally:
+            self._ready.set()
+            self._socket.close()
+
+    def _announce(self, ready: Callable[[], None]) -> None:
+        startup = self._uvicorn.startup
+
+        async def announced(sockets: list[socket.socket] | None = None) -> None:
+            await startup(sockets)
+            ready()
+
+        self._uvicorn.startup = announced  # type: ignore[method-assign]

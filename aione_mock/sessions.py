@@ -1,0 +1,176 @@
+"""Sessions: everything that a run may change, apart for each test that wants it apart."""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from aione_mock.config import Config
+from aione_mock.determinism import Clock, Seed
+from aione_mock.exceptions import APIError, ConfigError
+from aione_mock.store import Journal, MemoryStore
+from aione_mock.world.catalogue import Catalogue
+from aione_mock.world.world import World
+
+Json = Any
+DEFAULT = "default"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_REMEMBERED = 10_000
+"""Different requests whose repetitions are counted; the oldest are forgotten first."""
+
+
+class Worlds:
+    """Worlds already made. One is a pure value, so sessions of one seed and start share it."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self.catalogue = catalogue
+        self._made: dict[tuple[Seed, float], World] = {}
+
+    def get(self, seed: Seed, epoch: float) -> World:
+        """The world of a seed and a start."""
+        if (seed, epoch) not in self._made:
+            if len(self._made) >= 64:
+                del self._made[next(iter(self._made))]
+            self._made[seed, epoch] = World.of(seed, epoch, self.catalogue)
+        return self._made[seed, epoch]
+
+
+@dataclass(slots=True)
+class Session:
+    """One world with its state. Created on first use, reset for free."""
+
+    name: str
+    seed_text: str
+    seed: Seed
+    clock: Clock
+    epoch: float
+    """Unix seconds on its clock when it began; history ends here."""
+    worlds: Worlds
+    world: World
+    """The organisations behind the API."""
+    journal: Journal
+    store: MemoryStore = field(default_factory=MemoryStore)
+    occurrences: dict[bytes, int] = field(default_factory=dict)
+    rules: tuple[Any, ...] = ()
+    """Rules set on the session, before those of files."""
+    pace: str = ""
+    """Name of a pace, empty for the server's."""
+    calls: int = 0
+    in_flight: dict[str, int] = field(default_factory=dict)
+    """Calls under way, by key id."""
+    snapshots: dict[str, Json] = field(default_factory=dict)
+    memo: dict[Any, Any] = field(default_factory=dict)
+    """Results of pure functions, kept for speed alone."""
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The models on offer."""
+        return self.worlds.catalogue
+
+    def occurrence(self, key: bytes) -> int:
+        """How often this key has come, this time included."""
+        count = self.occurrences.get(key, 0) + 1
+        if count == 1 and len(self.occurrences) >= _REMEMBERED:
+            del self.occurrences[next(iter(self.occurrences))]
+        self.occurrences[key] = count
+        return count
+
+    def dump(self) -> Json:
+        """The state, sharing nothing with the session."""
+        return {
+            "seed": self.seed_text,
+            "clock": self.clock.state(),
+            "epoch": self.epoch,
+            "store": self.store.dump(),
+            "occurrences": dict(self.occurrences),
+            "rules": self.rules,
+            "pace": self.pace,
+            "calls": self.calls,
+        }
+
+    def load(self, dump: Json) -> None:
+        """Go back to a state; the journal and snapshots stay."""
+        self.seed_text, self.seed = dump["seed"], Seed.of(dump["seed"])
+        self.clock.restore(dump["clock"])
+        self.epoch = dump["epoch"]
+        self.world = self.worlds.get(self.seed, self.epoch)
+        self.store.load(dump["store"])
+        self.occurrences = dict(dump["occurrences"])
+        self.rules, self.pace, self.calls = dump["rules"], dump["pace"], dump["calls"]
+        self.memo.clear()
+
+
+class Sessions:
+    """All sessions of a server, by name; bounded, the least recently used give way."""
+
+    def __init__(self, config: Config, catalogue: Catalogue) -> None:
+        self._config, self._worlds = config, Worlds(catalogue)
+        self._sessions: OrderedDict[str, Session] = OrderedDict()
+        self._epoch = (config.now.timestamp() if config.now else Clock().timestamp())
+        self._default = self.create(DEFAULT)
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(tuple(self._sessions.values()))
+
+    def get(self, name: str = DEFAULT) -> Session:
+        """The session of that name, made when it is new. Raises APIError for a name that cannot be one."""
+        if name == DEFAULT:
+            return self._default
+        session = self._sessions.get(name)
+        if session is None:
+            return self.create(name)
+        self._sessions.move_to_end(name)
+        return session
+
+    def known(self, name: str) -> Session | None:
+        """The session if there is one."""
+        return self._sessions.get(name)
+
+    def create(self, name: str, *, seed: str | None = None, now: datetime | None = None, frozen: bool | None = None) -> Session:
+        """A fresh session, in place of one of the same name."""
+        if not NAME.fullmatch(name):
+            raise APIError(
+                "invalid_request",
+                f"'{name[:80]}' cannot name a session; use up to 64 letters, digits, dots, hyphens and underscores",
+                fields={"param": "x-mock-session"},
+            )
+        seed_text = self._config.seed if seed is None else seed
+        start = now or self._config.now
+        clock = Clock(start)
+        if start is not None and frozen is False:
+            clock.run()
+        elif start is None and frozen:
+            clock.freeze()
+        epoch = start.timestamp() if start else self._epoch
+        journal = Journal(self._config.journal_entries, self._config.journal_bytes)
+        key = Seed.of(seed_text)
+        session = Session(name, seed_text, key, clock, epoch, self._worlds, self._worlds.get(key, epoch), journal)
+        self._sessions[name] = session
+        self._sessions.move_to_end(name)
+        if name == DEFAULT:
+            self._default = session
+        while len(self._sessions) > self._config.max_sessions:
+            oldest = next(other for other in self._sessions if other not in (DEFAULT, name))
+            del self._sessions[oldest]
+        return session
+
+    def delete(self, name: str) -> None:
+        """Forget a session; `default` starts afresh instead."""
+        if name == DEFAULT:
+            self.create(DEFAULT)
+        else:
+            self._sessions.pop(name, None)
+
+
+def check_seed(text: str) -> str:
+    """A seed as given by a user. Raises ConfigError for an empty or overlong one."""
+    if not text.strip() or len(text) > 200:
+        raise ConfigError("a seed is a number or a word of at most 200 characters, such as --seed 7")
+    return text
