@@ -1,7 +1,8 @@
 """What is made to happen: named scenarios, rules that say when, and the damage done on the wire.
 
 catalogue   every scenario by name, and how it is written in a header
-rulebook    the grammar of rules: reads, checks and compiles them; scenario files and their changes
+rulebook    the grammar of rules: checks and compiles them
+files       scenario files, with line numbers, read again when they change
 rules       which rule answers a call, and which came nearest
 conditions  `when`
 outcomes    `then`
