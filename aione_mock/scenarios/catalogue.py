@@ -138,10 +138,8 @@ class Catalogue:
         key, equals, value = (part.strip() for part in text.partition("="))
         known = {option.name: option for option in scenario.options}
         if key not in known:
-            raise ScenarioError(
-                f"scenario '{scenario.name}' has no option '{key}'"
-                f"{did_you_mean(key, known) or f'; it takes {chr(44).join(known)}'}"
-            )
+            takes = did_you_mean(key, known) or f"; it takes {', '.join(known)}"
+            raise ScenarioError(f"scenario '{scenario.name}' has no option '{key}'{takes}")
         if not equals:
             raise ScenarioError(f"option '{key}' of '{scenario.name}' has no value; write {key}=VALUE")
         return key, known[key].read(_unquoted(value))

@@ -1,0 +1,107 @@
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aione_mock.exceptions import APIError, ScenarioError
+from aione_mock.exchange import Fault
+from aione_mock.scenarios.catalogue import Catalogue
+from aione_mock.scenarios.faults import TABLE
+from aione_mock.scenarios.outcomes import merge
+
+ERRORS = [("openai", "rate_limit_exceeded", 429), ("anthropic", "rate_limit_exceeded", 429)]
+ERRORS += [("openai", "internal_error", 500), ("openai", "upstream_failed", 502)]
+CATALOGUE = Catalogue(ERRORS)
+
+
+def test_an_error_with_its_options():
+    (step,) = CATALOGUE.parse_header("rate_limit_exceeded; times=2; retry_after=3")
+    assert (step.outcome.error, step.outcome.retry_after, step.times) == ("rate_limit_exceeded", 3, 2)
+
+
+def test_several_faults_in_their_order():
+    merged = merge(step.outcome for step in CATALOGUE.parse_header("cut; after=5; mid=true, stall; seconds=2s"))
+    assert merged.faults == (Fault("cut", {"after": 5, "mid": True}), Fault("stall", {"seconds": 2.0}))
+    assert merged.label == "cut+stall"
+
+
+def test_quotes_keep_commas():
+    (step,) = CATALOGUE.parse_header('reply; text="Yes, you; and \\"he\\""; finish=length')
+    assert step.outcome.reply == {"text": 'Yes, you; and "he"', "finish": "length"}
+
+
+def test_paces():
+    assert merge(s.outcome for s in CATALOGUE.parse_header("realistic; ttft=2, pace; tps=7")).pace == {
+        "profile": "realistic",
+        "ttft": 2.0,
+        "tps": 7.0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("rate_limted", "unknown scenario 'rate_limted'; did you mean 'rate_limit_exceeded'?"),
+        ("", "unknown scenario ''"),
+        ("cut; aftr=1", "scenario 'cut' has no option 'aftr'; did you mean 'after'?"),
+        ("cut; after=x", "option 'after' is 'x', but should be an integer of at least 0"),
+        ("cut; after=-1", "option 'after' is '-1', but should be an integer of at least 0"),
+        ("cut; mid=perhaps", "option 'mid' is 'perhaps', but should be true or false"),
+        ("stall; then=stop", "option 'then' is 'stop', but should be 'go' or 'cut' or 'hang'"),
+        ("cut; after", "option 'after' of 'cut' has no value; write after=VALUE"),
+        ("crlf; size=3", "scenario 'crlf' has no option 'size'; it takes times, delay"),
+        ("internal_error, upstream_failed", "has more than one error"),
+        ("internal_error, reply; text=x", "has both an error and a reply"),
+        ("reply", "needs a text"),
+        ("pace", "needs ttft, tps, jitter or tail"),
+        ('reply; text="open', "has a quote that is not closed"),
+        ("error_event; error=internal_eror", "unknown error 'internal_eror'; did you mean 'internal_error'?"),
+        ("html_page; status=99", "should be an integer from 200 to 599"),
+    ],
+)
+def test_mistakes_say_what_would_be_right(text, says):
+    with pytest.raises(APIError) as caught:
+        CATALOGUE.parse_header(text)
+    assert caught.value.name == "invalid_request"
+    assert says in caught.value.message
+
+
+@given(st.text(max_size=40))
+def test_no_header_gives_a_traceback(text):
+    with contextlib.suppress(APIError):
+        assert CATALOGUE.parse_header(text)
+
+
+def test_every_scenario_understands_its_own_header():
+    for scenario in CATALOGUE:
+        text = scenario.header.removeprefix("X-Mock-Scenario: ")
+        assert CATALOGUE.parse_header(text), scenario.name
+
+
+def test_every_error_and_every_fault_is_a_scenario():
+    names = [scenario.name for scenario in CATALOGUE]
+    assert {name for _, name, _ in ERRORS} | set(TABLE) <= set(names)
+    assert CATALOGUE.scenarios["rate_limit_exceeded"].title == "HTTP 429 (openai, anthropic)"
+
+
+def test_as_one_then(book):
+    then = CATALOGUE.then("cut; after=5; times=9, stall; seconds=2; times=3, pace; tps=4")
+    assert then == {
+        "faults": [{"name": "cut", "after": 5}, {"name": "stall", "seconds": 2.0}],
+        "pace": {"tps": 4.0},
+        "times": 3,
+    }
+    assert book.findings({"rules": [{"then": then}]}) == []
+    assert CATALOGUE.then("internal_error; times=4", times=1) == {"error": "internal_error", "times": 1}
+
+
+def test_every_scenario_is_a_valid_then(book):
+    for scenario in CATALOGUE:
+        then = CATALOGUE.then(scenario.header.removeprefix("X-Mock-Scenario: "))
+        assert book.findings({"rules": [{"then": then}]}) == [], scenario.name
+
+
+def test_an_error_may_not_have_the_name_of_a_fault():
+    with pytest.raises(ScenarioError):
+        Catalogue([("openai", "cut", 500)])

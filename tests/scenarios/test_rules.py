@@ -1,0 +1,249 @@
+import asyncio
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aione_mock.determinism import Seed
+from aione_mock.exceptions import ScenarioError
+from aione_mock.exchange import Fault, ToolCall
+from aione_mock.scenarios.conditions import Facts
+from aione_mock.scenarios.rules import candidates, compile_rule, match, nearest, select
+
+
+def rule(when=None, then=None, rule_id="r"):
+    return compile_rule({"when": when or {}, "then": then or {"error": "internal_error"}}, rule_id)
+
+
+FITS = [
+    {"operation": "createChatCompletion"},
+    {"operation": ["listModels", "createChat*"]},
+    {"model": "gpt-*"},
+    {"model": ["claude-*", "gpt-5.?"]},
+    {"key": "key_1"},
+    {"key": "demo key"},
+    {"key": "sk-nex-demo*"},
+    {"team": "team_1"},
+    {"header": {"X-User": "A*"}},
+    {"header": {"x-user": "*", "x-test": "busy"}},
+    {"text": "ORDER"},
+    {"pattern": r"#\d+\?$"},
+    {"tool_offered": True},
+    {"tool_offered": "find_*"},
+    {"tool_result": False},
+    {"stream": False},
+    {"body": {"/max_tokens": 5, "/messages/0/content": "h?"}},
+    {"body": {"": {"model": "gpt-5.4", "max_tokens": 5, "stream": False, "messages": [{"content": "hi"}], "n": 1}}},
+    {"probability": 1},
+    {"and": [{"model": "gpt-*"}, {"text": "order"}]},
+    {"or": [{"model": "claude-*"}, {"text": "order"}]},
+    {"not": [{"model": "claude-*"}, {"text": "refund", "model": "gpt-*"}]},
+    {},
+]
+FAILS = [
+    ({"operation": "createMessage"}, "operation is 'createChatCompletion', not 'createMessage'"),
+    ({"operation": "createChat?"}, "operation is"),
+    ({"model": "GPT-*"}, "model is 'gpt-5.4', not 'GPT-*'"),
+    ({"model": "gpt-5.4x"}, "model is"),
+    ({"key": "key_2"}, "key is 'demo key', not 'key_2'"),
+    ({"team": "team"}, "team is 'team_1'"),
+    ({"header": {"x-nope": "*"}}, "header x-nope is missing"),
+    ({"header": {"x-user": "Bob"}}, "header x-user is 'Ada', not 'Bob'"),
+    ({"text": "refund"}, "does not contain 'refund'"),
+    ({"pattern": "^order"}, "does not match /^order/"),
+    ({"tool_offered": False}, "there are tools on offer: find_order"),
+    ({"tool_offered": "find"}, "'find' is not among the tools on offer: find_order"),
+    ({"tool_result": True}, "there are no tool results"),
+    ({"tool_result": "find_order"}, "'find_order' is not among the tool results: none"),
+    ({"stream": True}, "it asks for no stream"),
+    ({"body": {"/max_tokens": 6}}, "body /max_tokens is 5, not 6"),
+    ({"body": {"/n": True}}, "body /n is 1, not True"),
+    ({"body": {"/nope": None}}, "body /nope is missing, not None"),
+    ({"probability": 0}, "chance (0) decided against it"),
+    ({"or": [{"model": "claude-*"}, {"text": "refund"}]}, "neither model is 'gpt-5.4', not 'claude-*', nor"),
+    ({"not": [{"model": "gpt-*"}]}, "`not` excludes it by model"),
+]
+
+
+@pytest.mark.parametrize("when", FITS, ids=str)
+def test_conditions_that_fit(when, facts, book):
+    assert book.findings({"rules": [{"when": when, "then": {"error": "internal_error"}}]}) == []
+    assert match(rule(when), facts).reasons == ()
+
+
+@pytest.mark.parametrize(("when", "says"), FAILS, ids=str)
+def test_conditions_that_do_not_fit_say_why(when, says, facts, book):
+    assert book.findings({"rules": [{"when": when, "then": {"error": "internal_error"}}]}) == []
+    found = match(rule(when), facts)
+    assert not found.ok
+    assert says in found.reasons[0]
+
+
+def test_what_is_unknown_about_a_call_fits_nothing():
+    bare = Facts("listModels", Seed.of(0), "c")
+    for when in ({"model": "*"}, {"key": "*"}, {"team": "*"}, {"header": {"x": "*"}}, {"body": {"/a": None}}):
+        assert not match(rule(when), bare).ok
+    assert match(rule({"model": "gpt"}), bare).reasons == ("there is no model; wanted 'gpt'",)
+
+
+async def play(rules, facts, counter, calls):
+    return [(await select(rules, facts, counter)).outcome.label for _ in range(calls)]
+
+
+async def test_fail_twice_then_succeed(facts, counter):
+    rules = [rule(then={"error": "internal_error", "times": 2})]
+    assert await play(rules, facts, counter, 4) == ["internal_error", "internal_error", "ordinary", "ordinary"]
+
+
+async def test_exactly_so_many_fail_whoever_calls_at_once(facts, counter):
+    rules = [rule(then={"error": "internal_error", "times": 2})]
+    fates = await asyncio.gather(*[select(rules, facts, counter) for _ in range(100)])
+    assert sum(fate.rule is not None for fate in fates) == 2
+
+
+async def test_a_sequence_then_the_rules_after_it(facts, counter):
+    then = {"sequence": [{"error": "internal_error", "times": 2}, {}, {"faults": [{"name": "cut"}]}]}
+    rules = [rule(then=then), rule(then={"error": "upstream_failed"}, rule_id="s")]
+    expected = ["internal_error", "internal_error", "ordinary", "cut", "upstream_failed", "upstream_failed"]
+    assert await play(rules, facts, counter, 6) == expected
+
+
+async def test_a_sequence_that_begins_again(facts, counter):
+    rules = [rule(then={"sequence": [{"error": "internal_error"}, {}], "cycle": True})]
+    assert await play(rules, facts, counter, 5) == ["internal_error", "ordinary"] * 2 + ["internal_error"]
+
+
+@pytest.mark.parametrize(
+    ("when", "calls"),
+    [({"nth": 3}, {3}), ({"nth": [5, 2]}, {2, 5}), ({"every": 3}, {3, 6, 9}), ({"nth": [2, 3, 4], "every": 2}, {2, 4})],
+)
+async def test_nth_and_every(when, calls, facts, counter):
+    labels = await play([rule(when)], facts, counter, 10)
+    assert {n for n, label in enumerate(labels, 1) if label == "internal_error"} == calls
+
+
+async def test_turns_and_times_combine(facts, counter):
+    labels = await play([rule({"every": 3}, {"error": "internal_error", "times": 2})], facts, counter, 12)
+    assert [n for n, label in enumerate(labels, 1) if label == "internal_error"] == [3, 6]
+
+
+async def test_only_calls_that_fit_are_counted(facts, counter):
+    rules = [rule({"model": "gpt-*", "nth": 2})]
+    other = replace(facts, model="claude")
+    for call in (facts, other, other):
+        assert (await select(rules, call, counter)).rule is None
+    assert (await select(rules, facts, counter)).rule is rules[0]
+
+
+@given(st.integers(0, 50), st.integers(1, 5), st.integers(1, 4))
+def test_spent_says_what_turns_do(seen, times, every):
+    one = rule({"every": every}, {"error": "internal_error", "times": times})
+    left = [n for n in range(seen + 1, seen + 200) if (t := one.turn(n)) is not None and one.outcome(t)]
+    assert one.spent(seen) == (not left)
+
+
+@given(st.randoms(use_true_random=False), st.floats(0, 1))
+def test_chance_gives_the_same_calls_the_same_fate_in_any_order(rng, chance):
+    one = rule({"probability": chance})
+    calls = [Facts("listModels", Seed.of(1), f"c{n}") for n in range(40)]
+    fates = {call.call: match(one, call).ok for call in calls}
+    rng.shuffle(calls)
+    assert {call.call: match(one, call).ok for call in calls} == fates
+
+
+def test_chance_is_as_likely_as_it_says_and_depends_on_seed_and_rule():
+    calls = [Facts("listModels", Seed.of(1), f"c{n}") for n in range(4000)]
+    one, two = rule({"probability": 0.2}), rule({"probability": 0.2}, rule_id="other")
+    hits = [match(one, call).ok for call in calls]
+    assert 700 < sum(hits) < 900
+    assert hits != [match(two, call).ok for call in calls]
+    assert hits != [match(one, replace(call, seed=Seed.of(2))).ok for call in calls]
+
+
+async def test_the_nearest_rule_and_why_not(facts, counter):
+    far = rule({"operation": "listModels", "model": "claude-*"}, rule_id="far")
+    near = rule({"operation": "createChatCompletion", "model": "claude-*"}, rule_id="near")
+    found = await select([far, near], facts, counter)
+    assert found.rule is None
+    assert nearest([far, near], facts, found.passed).rule_id == "near"
+    assert nearest([far, near], facts, found.passed).satisfied == 1
+    spent = rule({"nth": 7}, rule_id="spent")
+    found = await select([far, spent], facts, counter)
+    first, second = candidates([far, spent], facts, found.passed)
+    assert (first.rule_id, first.reasons) == ("spent", ("this is call 1, the rule is for 7",))
+    assert len(second.reasons) == 2
+    assert nearest([], facts) is None
+
+
+def scripted(reply, facts, call=1):
+    return rule(then={"reply": reply}).steps[0].outcome.script(facts, call)
+
+
+def test_scripted_text_with_values_of_the_request(facts):
+    text = "{{model}} {{ last_user }} {{header.X-User}} {{json./max_tokens}} {{json./nope}}| {{call}} {{key}}"
+    said = scripted({"text": text, "finish": "length", "usage": {"prompt": 3}, "reasoning": "{{team}}"}, facts, 4)
+    assert said.text == "gpt-5.4 Where is order #42? Ada 5 | 4 demo key"
+    assert (said.finish, said.usage, said.reasoning) == ("length", {"prompt": 3}, "team_1")
+
+
+def test_scripted_json_keeps_types(facts):
+    said = scripted({"json": {"n": "{{json./max_tokens}}", "m": ["{{json./messages}}", "n={{json./stream}}"]}}, facts)
+    assert said.text == '{"n":5,"m":[[{"content":"hi"}],"n=false"]}'
+
+
+def test_scripted_chunks_tool_calls_and_bodies(facts):
+    assert scripted({"chunks": ["a", "{{model}}"]}, facts).chunks == ("a", "gpt-5.4")
+    assert scripted({"chunks": ["a", "{{model}}"]}, facts).text == "agpt-5.4"
+    calls = [{"name": "f", "arguments": {"q": "{{last_user}}"}}, {"name": "g", "id": "x"}]
+    assert scripted({"tool_calls": calls}, facts).tool_calls == (
+        ToolCall("", "f", '{"q":"Where is order #42?"}'),
+        ToolCall("x", "g", "{}"),
+    )
+    assert scripted({"text": ""}, facts).text == ""
+    assert scripted({"tool_calls": calls}, facts).text is None
+    assert scripted({"body": {"id": "{{model}}"}}, facts).body == {"id": "gpt-5.4"}
+    assert scripted({"body": None}, facts).whole
+
+
+def test_header_changes(facts):
+    outcome = (
+        rule(then={"headers": {"set": {"X-User": "{{header.x-user}}\r\nevil: 1"}, "remove": ["Server"]}})
+        .steps[0]
+        .outcome
+    )
+    assert outcome.headers((("server", "x"), ("x-user", "old"), ("a", "b")), facts, 1) == (
+        ("a", "b"),
+        ("x-user", "Ada evil: 1"),
+    )
+
+
+def test_faults_keep_their_order():
+    then = {"faults": [{"name": "crlf"}, {"name": "cut", "after": 2}], "delay": "250ms", "pace": {"tps": 3}}
+    outcome = rule(then=then).steps[0].outcome
+    assert outcome.faults == (Fault("crlf"), Fault("cut", {"after": 2}))
+    assert (outcome.delay, outcome.pace, outcome.label) == (0.25, {"tps": 3}, "crlf+cut+pace")
+
+
+def test_ids_come_from_content_and_stay(book):
+    specs = [{"then": {"error": "internal_error"}}, {"id": "x", "then": {"error": "upstream_failed"}}]
+    ids = [r.id for r in book.rules(specs)]
+    shuffled = list(reversed(specs))
+    assert [r.id for r in book.rules(shuffled)] == list(reversed(ids))
+    assert [r.id for r in book.rules([specs[0], specs[0]])] == [ids[0], ids[0] + "-2"]
+    assert book.rules([specs[1]], taken=["x"])[0].id == "x-2"
+
+
+def test_rules_that_are_wrong_are_refused_with_a_pointer(book):
+    with pytest.raises(ScenarioError, match=r"rules/0/then/eror: unknown member 'eror'; did you mean 'error'\?"):
+        book.rules([{"then": {"eror": "x"}}])
+    for unfit in ([1], None, {}, [{"then": {}}], [{}], "x"):
+        with pytest.raises(ScenarioError):
+            book.rules(unfit)
+
+
+def test_conditions_for_looking_back(book):
+    book.check_when({"model": "gpt-*", "not": [{"stream": True}]})
+    for when in ({"nth": 1}, {"and": [{"probability": 0.5}]}, {"mdel": "x"}, []):
+        with pytest.raises(ScenarioError):
+            book.check_when(when)
