@@ -41,7 +41,7 @@ def generate(
         source = Source(plan, hints if attempt == 0 else None, examples, sparse)
         try:
             drawn = source.value(plan.root, Spot(seed, refs=plan.root_refs).again(attempt))
-        except Impossible:
+        except (Impossible, RecursionError):
             continue
         if plan.accepts(plan.root, drawn):
             return drawn

@@ -28,9 +28,7 @@ _CATEGORIES = {
 }
 _CLASSES = {"L": "a-zA-Z", "Lu": "A-Z", "Ll": "a-z", "N": "0-9", "Nd": "0-9", "P": "!-/", "S": "+<=>", "Z": " "}
 _CLASSES |= {"Letter": "a-zA-Z", "Script=Han": "\u4e00-\u9fa5", "Han": "\u4e00-\u9fa5", "sc=Han": "\u4e00-\u9fa5"}
-_ECMA = re.compile(
-    r"\\p\{(?P<p>[^}]*)\}|\\k<(?P<back>\w+)>|\(\?<(?P<group>[A-Za-z_]\w*)>|(?P<slash>\\/)|(?P<other>\\.|\[|\])", re.S
-)
+_ECMA = re.compile(r"\\p\{(?P<p>[^}]*)\}|\(\?<(?P<group>[A-Za-z_]\w*)>|(?P<slash>\\/)|(?P<other>\\.|\[|\])", re.S)
 _CAP = 8
 """How often `*`, `+` and open ranges repeat at most, unless a length asks for more."""
 
@@ -52,8 +50,6 @@ def _parse(pattern: str) -> Any:
             return members if inside else f"[{members}]"
         if match["group"]:
             return f"(?P<{match['group']}>"
-        if match["back"]:
-            return f"(?P={match['back']})"
         if match["slash"]:
             return "/"
         if match["other"] in "[]":

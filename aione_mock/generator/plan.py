@@ -36,6 +36,8 @@ NAMED = frozenset(["properties", "patternProperties", "$defs", "definitions", "d
 _DROPPED = frozenset(["$schema", "$id", "$anchor", "$dynamicAnchor", "$comment"])
 _HARD = _REST | {"not", "contains", "minContains", "maxContains", "dependentSchemas", "if"}
 _DEEPEST = 100
+_DETOUR = 1 / 1024
+"""What following a reference adds to a height, so that an alternative which leads back is never the least one."""
 
 
 class Impossible(Exception):
@@ -166,6 +168,7 @@ class Plan:
         """The node with its reference and `allOf` merged in; None if they contradict each other."""
         known = self._flat.get(id(node))
         if known is None:
+            self._flat[id(node)] = (node, None)  # a reference that leads straight back to itself means nothing
             try:
                 flat: Flat | None = self._flatten(node)
             except Impossible:
@@ -224,7 +227,7 @@ class Plan:
             return 0 if node else math.inf
         if "const" in node or "enum" in node:
             return 0
-        least: float = self._heights[node["$ref"][8:]] if "$ref" in node else 0
+        least: float = self._heights[node["$ref"][8:]] + _DETOUR if "$ref" in node else 0
         kinds = node.get("type", ())
         names = node.get("properties", {})
         if "object" in kinds if isinstance(kinds, list) else kinds == "object" or (not kinds and names):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
+from itertools import count, islice, product
 from math import inf
 from typing import Any
 
@@ -22,9 +23,10 @@ Path = tuple[str | int, ...]
 Hints = Callable[[Path, Mapping[str, Any]], Iterable[Json]]
 """Values to be tried first at a path, given the plain keywords there; those that do not fit are passed over."""
 
-_TRIES = 10
+_TRIES = 24
+_COMBINATIONS = 200
 _DEEP = 12
-_VISITS = 20_000
+_VISITS = 10_000
 _ITEMS = 5_000
 _STRING: Node = {"type": "string"}
 _IMPLIED = {
@@ -45,6 +47,8 @@ class Spot:
     """The definitions that it lies within."""
     small: bool = False
     """Whether to draw the least that is valid, because a definition lies within itself."""
+    retry: bool = False
+    """Whether an earlier draw was refused, so that the usual order of alternatives led nowhere."""
 
     @property
     def name(self) -> str:
@@ -52,14 +56,14 @@ class Spot:
         return next((part for part in reversed(self.path) if isinstance(part, str)), "")
 
     def down(self, part: str | int) -> Spot:
-        return Spot(self.seed.child(part), (*self.path, part), self.refs, self.small)
+        return replace(self, seed=self.seed.child(part), path=(*self.path, part))
 
     def within(self, refs: frozenset[str]) -> Spot:
         small = self.small or len(self.path) > _DEEP or not refs.isdisjoint(self.refs)
-        return Spot(self.seed, self.path, self.refs | refs, small)
+        return replace(self, refs=self.refs | refs, small=small) if refs or small else self
 
     def again(self, attempt: int) -> Spot:
-        return Spot(self.seed.child("again", attempt), self.path, self.refs, self.small) if attempt else self
+        return replace(self, seed=self.seed.child("again", attempt), retry=True) if attempt else self
 
 
 class Source:
@@ -90,17 +94,28 @@ class Source:
 
     def _tried(self, node: Node, flat: Flat, spot: Spot) -> Json:
         """Draw until the whole node agrees."""
-        for attempt in range(_TRIES):
+        for together, again in islice(self._alternatives(flat, spot), _TRIES):
             try:
-                if flat.choices:
-                    drawn = self._chosen(flat, spot, attempt)
-                else:
-                    drawn = self._drawn(node, flat.words, spot.again(attempt))
+                drawn = self.value(together, again) if flat.choices else self._drawn(node, flat.words, again)
             except Impossible:
                 continue
             if self._plan.accepts(node, drawn):
                 return drawn
         raise Impossible("no value found")
+
+    def _alternatives(self, flat: Flat, spot: Spot) -> Iterator[tuple[Node, Spot]]:
+        """What the node says once its choices are made, in the order of trying; then again, otherwise drawn."""
+        orders = [self._order(branches, spot, at) for at, branches in enumerate(flat.choices)]
+        plain: Node = flat.words
+        for turn in count():
+            possible = False
+            for combination in islice(product(*orders), _COMBINATIONS):
+                together = reduce(self._plan.join, combination, plain)
+                if self._plan.flat(together) is not None:
+                    possible = True
+                    yield together, spot.again(turn)
+            if not possible:
+                return
 
     def _candidates(self, flat: Flat, spot: Spot) -> Iterator[Json]:
         words = flat.words
@@ -123,22 +138,15 @@ class Source:
             if joined and not joined.choices and joined.words.get("type") not in ("object", None):
                 yield {**flat.words, **joined.words}
 
-    def _chosen(self, flat: Flat, spot: Spot, attempt: int) -> Json:
-        """Make every choice, then draw from what all of them say together."""
-        together: Node = flat.words
-        for at, branches in enumerate(flat.choices):
-            order = self._order(branches, spot, at)
-            together = self._plan.join(together, order[attempt % len(order)])
-        return self.value(together, spot.again(attempt // len(flat.choices[0])))
-
     def _order(self, branches: tuple[Node, ...], spot: Spot, at: int) -> list[Node]:
         """Branches in the order of trying: only those that end, null last; the least first where it must be small."""
         ending = [branch for branch in branches if self._plan.height(branch) != inf]
         if not ending:
             raise Impossible("no alternative ends")
-        if spot.small:
-            return sorted(ending, key=self._plan.height)
-        return sorted(_turned(ending, spot.seed.child("choice", at)), key=_is_null)
+        turned = _turned(ending, spot.seed.child("choice", at))
+        if spot.retry:
+            return turned
+        return sorted(turned, key=self._plan.height if spot.small else _is_null)
 
     def _drawn(self, node: Node, words: Mapping[str, Any], spot: Spot) -> Json:
         kind = _kind(words, spot)
@@ -264,7 +272,7 @@ class Source:
     def _item(self, node: Node, spot: Spot, taken: Sequence[Json]) -> Json:
         """An item unlike those taken."""
         seen = [_same(other) for other in taken]
-        for attempt in range(_TRIES * 3 if seen else 1):
+        for attempt in range(_TRIES if seen else 1):
             drawn = self._unlike(node, spot, attempt)
             if _same(drawn) not in seen:
                 return drawn
