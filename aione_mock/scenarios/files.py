@@ -72,7 +72,10 @@ class Shelf:
         return tuple(file.error for file in self.files if file.error)
 
     def refreshed(self, book: Rulebook) -> Shelf:
-        """The shelf with changed files read again; the very same shelf if none has changed. Never raises."""
+        """The shelf read again if a file has changed, else the very same shelf. Never raises.
+
+        All files are read, so that ids depend on their content and order alone, not on which changed when.
+        """
         known = {file.path: file for file in self.files}
         stamps = {path: _stamp(path) for path in found(self.paths)}
         if stamps == {path: file.stamp for path, file in known.items()}:
@@ -81,7 +84,7 @@ class Shelf:
         for path, stamp in stamps.items():
             old = known.get(path, ScenarioFile(path, (0, 0)))
             taken = {rule.id for file in files for rule in file.rules}
-            files.append(old if old.stamp == stamp else _reread(old, stamp, book, taken))
+            files.append(_reread(old, stamp, book, taken))
         return Shelf(self.paths, tuple(files))
 
 
@@ -112,7 +115,8 @@ def _reread(old: ScenarioFile, stamp: Stamp, book: Rulebook, taken: set[str]) ->
     try:
         return ScenarioFile(old.path, stamp, read(old.path, book, taken))
     except ScenarioError as error:
-        return ScenarioFile(old.path, stamp, old.rules, str(error))
+        kept = book.compile({"rules": [rule.raw for rule in old.rules]}, taken, [rule.source for rule in old.rules])
+        return ScenarioFile(old.path, stamp, kept, str(error))
 
 
 def _stamp(path: Path) -> Stamp:
