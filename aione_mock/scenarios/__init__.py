@@ -7,6 +7,6 @@ rules       which rule answers a call, and which came nearest
 conditions  `when`
 outcomes    `then`
 templates   values of the request in scripted answers
-faults      damages by name; the functions are in stream_faults and plain_faults
+faults      damages by name; the functions are in stream_faults (on `events`) and plain_faults
 pace        when each token comes
 """

@@ -6,15 +6,13 @@ the order given: after `one_packet` there is one send. A send without bytes only
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-import orjson
-
-from aione_mock import sse
 from aione_mock.determinism import Seed
 from aione_mock.exchange import Transmission
+from aione_mock.scenarios.events import DROP, Change, altered, data_of, has
 from aione_mock.scenarios.options import Options
 
 Json = Any
@@ -26,8 +24,6 @@ USAGE = ("/usage", "/message/usage", "/usageMetadata")
 IDENTITY = ("/id", "/message/id", "/responseId")
 LISTS = ("/choices", "/candidates")
 END = ("[DONE]", "message_stop")
-
-_DROP: Any = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,18 +93,18 @@ def no_end(transmission: Transmission, options: Options, scene: Scene) -> Transm
 
 def no_finish(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
     """No event says why the answer ended."""
-    return _rewrite(transmission, FINISH, lambda pointer, value: _DROP if pointer.endswith("finishReason") else None)
+    return _rewrite(transmission, FINISH, lambda pointer, value: DROP if pointer.endswith("finishReason") else None)
 
 
 def double_finish(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
     """The event that says why the answer ended comes twice."""
-    return _insert(transmission, lambda raw: raw if _has(raw, FINISH) else None)
+    return _insert(transmission, lambda raw: raw if has(raw, FINISH) else None)
 
 
 def no_usage(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
     """No event says how many tokens were used; an event that says nothing else does not come."""
     kept = tuple(send for send in transmission.sends if not _only_usage(send[1]))
-    return _rewrite(replace(transmission, sends=kept), USAGE, lambda pointer, value: _DROP)
+    return _rewrite(replace(transmission, sends=kept), USAGE, lambda pointer, value: DROP)
 
 
 def wrong_usage(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
@@ -118,12 +114,12 @@ def wrong_usage(transmission: Transmission, options: Options, scene: Scene) -> T
 
 def empty_choices(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
     """One event has an empty list of choices (OpenAI) or candidates (Gemini)."""
-    filled = [place for place, (_, raw) in enumerate(transmission.sends) if _has(raw, LISTS)]
+    filled = [place for place, (_, raw) in enumerate(transmission.sends) if has(raw, LISTS)]
     if not filled:
         return transmission
     place = filled[min(options["at"], len(filled)) - 1]
     due, raw = transmission.sends[place]
-    return _put(transmission, place, (due, _altered(raw, LISTS, lambda pointer, value: [])))
+    return _put(transmission, place, (due, altered(raw, LISTS, lambda pointer, value: [])))
 
 
 def duplicate_event(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
@@ -147,7 +143,7 @@ def reorder_events(transmission: Transmission, options: Options, scene: Scene) -
 
 def changed_id(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
     """From one event on, the answer's id is another."""
-    having = [place for place, (_, raw) in enumerate(transmission.sends) if _has(raw, IDENTITY)]
+    having = [place for place, (_, raw) in enumerate(transmission.sends) if has(raw, IDENTITY)]
     if not having:
         return transmission
     start = having[min(options["at"], len(having)) - 1]
@@ -215,25 +211,14 @@ def big_event(transmission: Transmission, options: Options, scene: Scene) -> Tra
     return _put(transmission, place, (due, head + brace + b" " * max(0, options["size"] - len(raw)) + rest))
 
 
-def _data(raw: bytes) -> Json:
-    """The decoded data of one event; the text where it is not JSON, None where it is no event."""
-    events = list(sse.decode([raw]))
-    if len(events) != 1:
-        return None
-    try:
-        return orjson.loads(events[0].data)
-    except orjson.JSONDecodeError:
-        return events[0].data
-
-
 def _is_end(raw: bytes) -> bool:
-    data = _data(raw)
+    data = data_of(raw)
     return data in END if isinstance(data, str) else isinstance(data, dict) and data.get("type") in END
 
 
 def _only_usage(raw: bytes) -> bool:
     """OpenAI's last chunk, which has usage and no choices."""
-    data = _data(raw)
+    data = data_of(raw)
     return isinstance(data, dict) and data.get("choices") == [] and data.get("usage") is not None
 
 
@@ -261,45 +246,8 @@ def _insert(transmission: Transmission, after: Callable[[bytes], bytes | None]) 
     return replace(transmission, sends=tuple(sends))
 
 
-Change = Callable[[str, Json], Json]
-
-
 def _rewrite(transmission: Transmission, pointers: tuple[str, ...], change: Change) -> Transmission:
-    return _each(transmission, lambda raw: _altered(raw, pointers, change))
-
-
-def _altered(raw: bytes, pointers: tuple[str, ...], change: Change) -> bytes:
-    """An event with the values at the pointers changed; the very same bytes where there are none."""
-    if not _has(raw, pointers):
-        return raw
-    event = next(sse.decode([raw]))
-    data = orjson.loads(event.data)
-    for pointer in pointers:
-        for holder, key in _holders(data, pointer):
-            value = change(pointer, holder[key])
-            if value is _DROP:
-                del holder[key]
-            else:
-                holder[key] = value
-    return sse.encode(orjson.dumps(data), event.name.encode() if event.name else None)
-
-
-def _has(raw: bytes, pointers: tuple[str, ...]) -> bool:
-    """Whether the event has a value, not null and not empty, at one of the pointers."""
-    data = _data(raw)
-    return any(holder[key] for pointer in pointers for holder, key in _holders(data, pointer))
-
-
-def _holders(data: Json, pointer: str) -> Iterator[tuple[dict[str, Json], str]]:
-    """The objects that hold the pointer's last member."""
-    *path, last = pointer.split("/")[1:]
-    places = [data]
-    for token in path:
-        if token == "*":
-            places = [item for place in places if isinstance(place, list) for item in place]
-        else:
-            places = [place[token] for place in places if isinstance(place, dict) and token in place]
-    yield from ((place, last) for place in places if isinstance(place, dict) and last in place)
+    return _each(transmission, lambda raw: altered(raw, pointers, change))
 
 
 def _added(value: Json, add: int) -> Json:
