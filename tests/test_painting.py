@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 
 from aione_mock.determinism import Seed
 from aione_mock.exceptions import APIError
-from aione_mock.exchange import ImageInput
+from aione_mock.exchange import ImageInput, Picture
 from aione_mock.model import figures, painting, scenery, vision
 from aione_mock.model.canvas import Canvas
 from aione_mock.model.painting import paint
@@ -153,9 +153,12 @@ def test_what_is_not_offered_is_refused(ratio: str, size: str, param: str) -> No
 
 
 def test_larger_pictures_cost_more_tokens() -> None:
-    assert painting.TOKENS.keys() == painting.SCALES.keys()
-    assert painting.TOKENS["1K"] == 1290
-    assert sorted(painting.TOKENS.values()) == list(painting.TOKENS.values())
+    for ratio in painting.PIXELS:
+        spent = [
+            painting.tokens(Picture("image/png", b"", *painting.dimensions(ratio, size))) for size in painting.SCALES
+        ]
+        assert spent == [1290, 1680, 2520]
+    assert painting.tokens(Picture("image/png", b"", 1, 1)) == 1290
 
 
 @settings(max_examples=15)

@@ -120,6 +120,14 @@ def paint(
     return Picture("image/png", canvas.png(SCALES[size], texts), width, height)
 
 
+def tokens(picture: Picture) -> int:
+    """Completion tokens of a picture by the size it was asked in (`TOKENS`); one of another origin counts as 1K."""
+    for size, scale in SCALES.items():
+        if (picture.width // scale, picture.height // scale) in PIXELS.values():
+            return TOKENS[size]
+    return TOKENS["1K"]
+
+
 def subjects(text: str) -> tuple[str | None, tuple[Motif, ...]]:
     """What a prompt asks for: the hour (None: any) and what to draw, backmost first; both empty: nothing known."""
     text = text[:_READ].lower()
