@@ -96,13 +96,13 @@ def _bearer(call: Call) -> str | None:
 
 
 async def _signed(call: Call, session: Session) -> Caller:
-    """The caller of a ModelRouter operation. Signature dates are judged by real time, whatever the session's clock says."""
+    """The caller of a ModelRouter operation. Signature dates are judged by real time, not by the session's clock."""
     now = WALL.timestamp()
     access_keys = session.world.access_keys
 
     def find(access_key_id: str) -> acs3.AccessKey | None:
         known = access_keys.get(access_key_id)
-        return known and acs3.AccessKey(known.id, known.secret, known.status == "active")
+        return acs3.AccessKey(known.id, known.secret, known.status == "active") if known else None
 
     signature = acs3.verify(
         call.method,
@@ -113,7 +113,9 @@ async def _signed(call: Call, session: Session) -> Caller:
         find,
         now,
     )
-    if (await session.store.window(f"nonce/{signature.access_key_id}/{signature.nonce}", now, acs3.WINDOW, 1)).total > 1:
+    if (
+        await session.store.window(f"nonce/{signature.access_key_id}/{signature.nonce}", now, acs3.WINDOW, 1)
+    ).total > 1:
         raise acs3.nonce_used(signature.nonce)
     return access_keys[signature.access_key_id].caller
 

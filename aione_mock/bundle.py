@@ -80,7 +80,11 @@ def bundle(path: Path) -> Json:
                     raise ContractError(f"{source.name}#/components/{kind}/{name}: another part has this name too")
                 components[kind][name] = _localised(member)
     paths = {name: _localised(_inlined(item, path, parts)) for name, item in root.get("paths", {}).items()}
-    return {**_localised({k: v for k, v in root.items() if k not in ("paths", "components")}), "paths": paths, "components": components}
+    return {
+        **_localised({k: v for k, v in root.items() if k not in ("paths", "components")}),
+        "paths": paths,
+        "components": components,
+    }
 
 
 def _gather(source: Path, node: Json, parts: dict[Path, Json]) -> None:

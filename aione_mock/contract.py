@@ -179,7 +179,9 @@ class Contract:
                             raise ContractError(f"{document}#/paths/{_escape(path)}/{method}: operationId is missing")
                         operation = Operation(self, document, path, method, item, item[method])
                         if operation.id in found:
-                            raise ContractError(f"{document}{operation.pointer}: operationId '{operation.id}' occurs twice")
+                            raise ContractError(
+                                f"{document}{operation.pointer}: operationId '{operation.id}' occurs twice"
+                            )
                         found[operation.id] = operation
         return found
 

@@ -59,6 +59,8 @@ class Call:
     data: Json = None
     """The JSON body, None without one."""
     caller: Caller | None = None
+    script: Any = None
+    """What a scenario wants said instead of the model's own words (`scenarios.outcomes.Script`)."""
 
     def header(self, name: str) -> str | None:
         """The first value of a header, by its lower-case name."""

@@ -51,7 +51,9 @@ class Order:
     def of(cls, spec: Mapping[str, Json], where: str) -> Order:
         """Read `kind` or `kinds`, and `order`. Raises ContractError."""
         text = str(spec.get("order", ""))
-        kinds = tuple((name, jsonschema_rs.Draft202012Validator(schema)) for name, schema in spec.get("kinds", {}).items())
+        kinds = tuple(
+            (name, jsonschema_rs.Draft202012Validator(schema)) for name, schema in spec.get("kinds", {}).items()
+        )
         pointer = spec.get("kind")
         if not text or (pointer is None) == (not kinds):
             raise ContractError(f"{where}: needs `order`, and either `kind` or `kinds`")

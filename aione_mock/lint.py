@@ -15,16 +15,28 @@ from aione_mock.exceptions import ContractError, did_you_mean
 Json = Any
 EVIDENCE = ("documented", "deduced", "assumed")
 _KEYWORDS = frozenset(
-    "$ref $defs $comment type enum const default title description examples example format deprecated readOnly writeOnly "
-    "properties required additionalProperties patternProperties propertyNames minProperties maxProperties "
-    "unevaluatedProperties dependentRequired items prefixItems contains minItems maxItems uniqueItems "
-    "minLength maxLength pattern contentMediaType contentEncoding contentSchema "
-    "minimum maximum exclusiveMinimum exclusiveMaximum multipleOf allOf anyOf oneOf not if then else "
-    "discriminator".split()
+    """
+    $ref $defs $comment type enum const default title description examples example format deprecated readOnly
+    writeOnly properties required additionalProperties patternProperties propertyNames minProperties maxProperties
+    unevaluatedProperties dependentRequired items prefixItems contains minItems maxItems uniqueItems minLength
+    maxLength pattern contentMediaType contentEncoding contentSchema minimum maximum exclusiveMinimum
+    exclusiveMaximum multipleOf allOf anyOf oneOf not if then else discriminator
+    """.split()
 )
 _MAPS = ("properties", "patternProperties", "$defs")
 _LISTS = ("allOf", "anyOf", "oneOf", "prefixItems")
-_SINGLE = ("items", "additionalProperties", "unevaluatedProperties", "contains", "not", "if", "then", "else", "contentSchema", "propertyNames")
+_SINGLE = (
+    "items",
+    "additionalProperties",
+    "unevaluatedProperties",
+    "contains",
+    "not",
+    "if",
+    "then",
+    "else",
+    "contentSchema",
+    "propertyNames",
+)
 
 
 def check(contract: Contract) -> None:
@@ -125,7 +137,12 @@ def _examples(contract: Contract) -> Iterator[str]:
     for operation in contract.operations.values():
         where = f"{operation.document}{operation.pointer}"
         for position, reference in enumerate(operation.raw.get("parameters", [])):
-            yield from _media(contract, operation.document, contract.resolve(operation.document, reference), f"{where}/parameters/{position}")
+            yield from _media(
+                contract,
+                operation.document,
+                contract.resolve(operation.document, reference),
+                f"{where}/parameters/{position}",
+            )
         for media_type, media in operation.request_body.get("content", {}).items():
             yield from _media(contract, operation.document, media, f"{where}/requestBody/content/{_escape(media_type)}")
         for status, response in operation.responses.items():
@@ -134,10 +151,20 @@ def _examples(contract: Contract) -> Iterator[str]:
                 if media_type != STREAM:
                     yield from _media(contract, operation.document, media, f"{here}/content/{_escape(media_type)}")
             for header, reference in response.get("headers", {}).items():
-                yield from _media(contract, operation.document, contract.resolve(operation.document, reference), f"{here}/headers/{header}")
+                yield from _media(
+                    contract,
+                    operation.document,
+                    contract.resolve(operation.document, reference),
+                    f"{here}/headers/{header}",
+                )
     for name, document in contract.documents.items():
         for member, schema in document.get("components", {}).get("schemas", {}).items():
-            yield from _media(contract, name, {**_listed(schema), "schema": {"$ref": f"#/components/schemas/{member}"}}, f"{name}#/components/schemas/{member}")
+            yield from _media(
+                contract,
+                name,
+                {**_listed(schema), "schema": {"$ref": f"#/components/schemas/{member}"}},
+                f"{name}#/components/schemas/{member}",
+            )
 
 
 def _listed(schema: Json) -> Json:
@@ -159,8 +186,6 @@ def _media(contract: Contract, document: str, media: Json, where: str) -> Iterat
         for error in validator.iter_errors(value):
             yield f"{where}/{name}: {'/'.join(map(str, error.instance_path))}: {error.message[:300]}"
             break
-
-
 
 
 def _escape(token: str) -> str:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import orjson
 
-from aione_mock import access, dialects, validation, wire
+from aione_mock import access, dialects, sse, validation, wire
 from aione_mock.access import Access, Limits
 from aione_mock.config import Config
 from aione_mock.contract import Contract, ErrorSpec, Operation
@@ -23,6 +24,7 @@ from aione_mock.exceptions import APIError
 from aione_mock.exchange import Call, Headers, Reply, StreamReply, Transmission
 from aione_mock.generator import generate
 from aione_mock.journal import Entry, mask_body, mask_query, mask_text, safe_headers
+from aione_mock.play import NOTHING, Player
 from aione_mock.sessions import DEFAULT, Session, Sessions
 from aione_mock.wire import Disconnected, Receive, Scope, Send
 
@@ -38,6 +40,7 @@ class Pipeline:
 
     def __init__(self, contract: Contract, sessions: Sessions, handlers: Mapping[str, Handler], config: Config) -> None:
         self.contract, self.sessions, self.handlers, self.config = contract, sessions, handlers, config
+        self.player = Player(contract, config)
         demo = next(c.secret for c in sessions.get().world.credentials() if c.kind == "key")
         self.access = Access(contract, any_key=config.auth == "any", demo_key=demo)
 
@@ -63,19 +66,29 @@ class Pipeline:
         media = response.get("content", {}).get("application/json")
         if media is None:
             return Reply(None, operation.success)
-        document = self.contract.documents[operation.document]
+        example = next((e["value"] for e in media.get("examples", {}).values()), None)
+        if example is not None:
+            return Reply(example, operation.success)
         seed = session.seed.child("generic", operation.id, call.path, call.query, call.body)
-        return Reply(generate(media["schema"], seed, document), operation.success)
+        resolve = partial(self.contract.locate, operation.document)
+        return Reply(generate(media["schema"], seed, resolve=resolve), operation.success)
 
     def refuse(self, dialect: str, operation: Operation | None, failure: APIError, request_id: str) -> Reply:
         """A refusal in the dialect's envelope, under the status that the contract gives it."""
         spec = self._spec(dialect, operation, failure.name)
-        body = dialects.ERROR[dialect](spec, failure, request_id)
+        body = self.spell(spec, failure, request_id)
         headers = dict(failure.headers)
         for name in spec.headers:
             if name in _DEFAULT_HEADERS:
                 headers.setdefault(name, _DEFAULT_HEADERS[name])
         return Reply(body, spec.status, tuple(headers.items()))
+
+    def spell(self, spec: ErrorSpec, failure: APIError, request_id: str) -> Json:
+        """The body of a refusal: the contract's example, with the message of what happened if there is one."""
+        if failure.message:
+            return dialects.ERROR[spec.dialect](spec, failure, request_id)
+        own = {name: request_id for name in ("request_id", "requestId") if name in spec.body}
+        return {**spec.body, **own}
 
     def _spec(self, dialect: str, operation: Operation | None, name: str) -> ErrorSpec:
         name = dialects.SYNONYMS.get(dialect, {}).get(name, name)
@@ -83,7 +96,9 @@ class Pipeline:
         found = declared or self.contract.error(dialect, name)
         if found is None:
             _log.error("the contract has no error '%s' for %s", name, dialect)
-            found = self.contract.error(dialect, dialects.SYNONYMS.get(dialect, {}).get("internal_error", "internal_error"))
+            found = self.contract.error(
+                dialect, dialects.SYNONYMS.get(dialect, {}).get("internal_error", "internal_error")
+            )
         assert found is not None
         return found
 
@@ -108,6 +123,10 @@ class Exchange:
         self.request_id = "req_0"
         self.call: Call | None = None
         self.limits: Limits | None = None
+        self.playing = NOTHING
+        self.occurrence = 0
+        self.key = b""
+        self.damaged = False
         self.entry: Entry | None = None
 
     async def answer(self, receive: Receive) -> Transmission:
@@ -120,8 +139,8 @@ class Exchange:
             raise
         except Exception:
             _log.exception("bug while answering %s %s", self.scope["method"], mask_text(self.path))
-            failure = APIError("internal_error", "The mock has a bug here; its log has the details.")
-            reply = self.pipeline.refuse(self.dialect or "openai", self.operation, failure, self.request_id)
+            bug = APIError("internal_error", "The mock has a bug here; its log has the details.")
+            reply = self.pipeline.refuse(self.dialect or "openai", self.operation, bug, self.request_id)
         transmission = self._render(reply)
         self._journal(reply, transmission)
         return transmission
@@ -135,10 +154,21 @@ class Exchange:
         self.call = call = replace(call, caller=await self.pipeline.access.identify(call, self.session))
         self.limits = await access.admit(call, self.session)
         self.call = call = self._validated(call, path_params)
+        self.playing = await self.pipeline.player.choose(call, self.session, self.key, self.occurrence)
+        self.call = call = self._scripted(call)
         reply = await self.pipeline.respond(call, self.session)
         if self.limits and reply.usage:
             self.limits = await access.spend(call, self.session, reply.usage.total, self.limits)
         return reply
+
+    def _scripted(self, call: Call) -> Call:
+        """The call with what a scenario wants said. Raises the APIError that a scenario wants."""
+        playing = self.playing
+        if playing is NOTHING or playing.facts is None:
+            return call
+        if failure := self.pipeline.player.refusal(playing, call.operation):
+            raise failure
+        return replace(call, script=playing.outcome.script(playing.facts, playing.seen))
 
     def _choose_session(self) -> None:
         name = next((value.decode("latin-1") for key, value in self.headers if key == b"x-mock-session"), "")
@@ -156,19 +186,23 @@ class Exchange:
         if operation is not None:
             self.operation, self.dialect = operation, operation.dialect
             return operation, match.params
-        self.dialect = next((o.dialect for o in match.operations.values()), "") or self.pipeline.contract.dialect_of(self.path)
+        self.dialect = next((o.dialect for o in match.operations.values()), "") or self.pipeline.contract.dialect_of(
+            self.path
+        )
         if not match.operations:
             raise APIError("not_found", f"Unknown path {mask_text(self.path[:200])}. See `aione-mock spec routes`.")
         allowed = ", ".join(sorted(match.operations))
         raise APIError(
-            "method_not_allowed", f"{self.scope['method']} is not allowed here; use {allowed}.", headers={"allow": allowed}
+            "method_not_allowed",
+            f"{self.scope['method']} is not allowed here; use {allowed}.",
+            headers={"allow": allowed},
         )
 
     def _name(self) -> None:
         """The request's id: the same for the same request in the same place of the same session."""
-        key = _REQUESTS.digest(self.scope["method"], self.path, self.query, self.body)
-        self.occurrence = self.session.occurrence(key)
-        self.request_id = "req_" + self.session.seed.digest("request", key, self.occurrence, size=12).hex()
+        self.key = _REQUESTS.digest(self.scope["method"], self.path, self.query, self.body)
+        self.occurrence = self.session.occurrence(self.key)
+        self.request_id = "req_" + self.session.seed.digest("request", self.key, self.occurrence, size=12).hex()
 
     def _parse(self, operation: Operation) -> Call:
         client = self.scope.get("client") or ("127.0.0.1", 0)
@@ -184,9 +218,35 @@ class Exchange:
         return replace(call, params=params, data=data)
 
     def _render(self, reply: Reply | StreamReply) -> Transmission:
+        """The answer as it goes over the wire: spelled out, paced, and damaged where a scenario says so."""
+        sent = self._spelled(reply)
+        if self.call is None or self.dialect == "control":
+            return sent
+        player, playing, session = self.pipeline.player, self.playing, self.session
+        seed = session.seed.child("call", self.key, self.occurrence)
+        weights = reply.weights if isinstance(reply, StreamReply) else (reply.usage.completion if reply.usage else 1,)
+        sent = player.paced(sent, weights, playing, session, self.call, seed)
+        if playing is NOTHING:
+            return sent
+        damaged = player.damaged(
+            sent, playing, stream=isinstance(reply, StreamReply), seed=seed, error_event=self._error_event
+        )
+        self.damaged = damaged is not sent
+        return damaged
+
+    def _error_event(self, name: str) -> bytes:
+        """An error after 200, as this protocol spells it within a stream."""
+        spec = self.pipeline.contract.error(self.dialect, name)
+        assert spec is not None
+        body = orjson.dumps(self.pipeline.spell(spec, APIError(name, ""), self.request_id))
+        return sse.encode(body, b"error" if self.dialect == "anthropic" else None)
+
+    def _spelled(self, reply: Reply | StreamReply) -> Transmission:
         headers: Headers = (("x-request-id", self.request_id), *reply.headers)
         if self.limits is not None and self.operation is not None and reply.status == 200:
             headers += access.limit_headers(self.limits, self.operation)
+        if any(name == b"x-mock-explain" for name, _ in self.headers):
+            headers += self._explained()
         if isinstance(reply, StreamReply):
             head = (("content-type", reply.media_type), ("cache-control", "no-cache"), *headers)
             return Transmission(reply.status, head, tuple((0.0, event) for event in reply.events))
@@ -195,6 +255,21 @@ class Exchange:
         body = reply.body if isinstance(reply.body, bytes) else orjson.dumps(reply.body)
         head = (("content-type", reply.media_type), ("content-length", str(len(body))), *headers)
         return Transmission(reply.status, head, ((0.0, body),))
+
+    def _explained(self) -> Headers:
+        """Which rule, seed, occurrence and limit made the answer, and which rule came nearest."""
+        told = {
+            "x-mock-session": self.session.name,
+            "x-mock-seed": self.session.seed_text,
+            "x-mock-occurrence": str(self.occurrence),
+            "x-mock-rule": self.playing.rule,
+            "x-mock-played": self.playing.label,
+            "x-mock-limits": self.limits
+            and f"rpm {self.limits.requests.total}/{self.limits.rpm}, tpm {self.limits.tokens.total}/{self.limits.tpm}",
+            "x-mock-nearest": self.playing.nearest
+            and f"{self.playing.nearest.rule_id}: {'; '.join(self.playing.nearest.reasons)}",
+        }
+        return tuple((name, value.replace("\n", " ").replace("\r", " ")) for name, value in told.items() if value)
 
     def _journal(self, reply: Reply | StreamReply, transmission: Transmission) -> None:
         if self.dialect == "control":
@@ -222,6 +297,10 @@ class Exchange:
             events=reply.events if isinstance(reply, StreamReply) else (),
             end=transmission.end,
             usage=reply.usage,
+            occurrence=self.occurrence,
+            rule=self.playing.rule,
+            scenario=self.playing.label,
+            nearest=self.playing.nearest,
         )
         session.journal.add(self.entry)
 

@@ -18,7 +18,7 @@ class Protocol(HttpToolsProtocol):
     """Uvicorn's HTTP protocol, which also hands over the connection, so that faults below HTTP can be played."""
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        cycle.scope["extensions"] = {CONNECTION: cycle.transport}
+        cycle.scope["extensions"] = {CONNECTION: cycle.transport}  # type: ignore[dict-item]
         super()._start_asgi_task(cycle, app)
 
 
@@ -57,6 +57,7 @@ class Server:
     """A server in a thread of its own, on a free port unless told otherwise; a context manager."""
 
     def __init__(self, app: Any, host: str = "127.0.0.1", port: int = 0, **options: Any) -> None:
+        self.app = app
         self._socket = bind(host, port)
         self.host, self.port = host, self._socket.getsockname()[1]
         self._ready = threading.Event()

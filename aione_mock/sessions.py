@@ -57,8 +57,8 @@ class Session:
     occurrences: dict[bytes, int] = field(default_factory=dict)
     rules: tuple[Any, ...] = ()
     """Rules set on the session, before those of files."""
-    pace: str = ""
-    """Name of a pace, empty for the server's."""
+    pace: Json = None
+    """Changes of the server's pace, as in a rule; None for none."""
     calls: int = 0
     in_flight: dict[str, int] = field(default_factory=dict)
     """Calls under way, by key id."""
@@ -110,7 +110,7 @@ class Sessions:
     def __init__(self, config: Config, catalogue: Catalogue) -> None:
         self._config, self._worlds = config, Worlds(catalogue)
         self._sessions: OrderedDict[str, Session] = OrderedDict()
-        self._epoch = (config.now.timestamp() if config.now else Clock().timestamp())
+        self._epoch = config.now.timestamp() if config.now else Clock().timestamp()
         self._default = self.create(DEFAULT)
 
     def __len__(self) -> int:
@@ -133,7 +133,9 @@ class Sessions:
         """The session if there is one."""
         return self._sessions.get(name)
 
-    def create(self, name: str, *, seed: str | None = None, now: datetime | None = None, frozen: bool | None = None) -> Session:
+    def create(
+        self, name: str, *, seed: str | None = None, now: datetime | None = None, frozen: bool | None = None
+    ) -> Session:
         """A fresh session, in place of one of the same name."""
         if not NAME.fullmatch(name):
             raise APIError(

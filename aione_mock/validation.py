@@ -94,7 +94,9 @@ def body(operation: Operation, media_type: str | None, raw: bytes) -> tuple[Json
         return None, [Finding(("body",), "Field required", "missing")] if operation.body_required else []
     essence = (media_type or _JSON_TYPES[0]).partition(";")[0].strip().lower()
     if not essence.endswith(_JSON_TYPES):
-        return None, [Finding(("body",), f"Send content-type: application/json, not {essence[:80]}", "model_attributes_type")]
+        return None, [
+            Finding(("body",), f"Send content-type: application/json, not {essence[:80]}", "model_attributes_type")
+        ]
     try:
         data = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
@@ -117,7 +119,10 @@ def refuse(findings: Iterable[Finding]) -> None:
     if found := tuple(findings):
         first = found[0]
         raise APIError(
-            "invalid_request", sentence(first), fields={"param": first.param}, findings=tuple(f.as_dict() for f in found)
+            "invalid_request",
+            sentence(first),
+            fields={"param": first.param},
+            findings=tuple(f.as_dict() for f in found),
         )
 
 
@@ -134,7 +139,7 @@ def sentence(finding: Finding) -> str:
 
 def _findings(errors: Iterable[jsonschema_rs.ValidationError], place: Place) -> Iterator[Finding]:
     for error in errors:
-        kind = error.kind
+        kind: Any = error.kind
         here = (*place, *error.instance_path)
         if kind.name in ("oneOf", "anyOf") and getattr(kind, "context", None):
             yield from _findings(_nearest(kind.context), place)
@@ -185,7 +190,10 @@ def _words(error: jsonschema_rs.ValidationError, kind: Any) -> tuple[str, str]:
             return f"Input should be {_TYPE_WORDS[wanted][0]}", _TYPE_WORDS[wanted][1]
         case "enum":
             options = [repr(o) for o in kind.options if o is not None]
-            return f"Input should be {' or '.join([', '.join(options[:-1])] * bool(options[:-1]) + options[-1:])}", "literal_error"
+            return (
+                f"Input should be {' or '.join([', '.join(options[:-1])] * bool(options[:-1]) + options[-1:])}",
+                "literal_error",
+            )
         case "const":
             return f"Input should be {kind.expected_value!r}", "literal_error"
         case "format":
@@ -212,6 +220,10 @@ def _words(error: jsonschema_rs.ValidationError, kind: Any) -> tuple[str, str]:
         case "additionalProperties" | "unevaluatedProperties":
             return f"Extra inputs are not permitted: {', '.join(kind.unexpected)[:200]}", "extra_forbidden"
     return f"Value error, {error.message[:300]}", "value_error"
+
+
+def _alternatives(options: list[str]) -> str:
+    return f"{', '.join(options[:-1])} or {options[-1]}" if len(options) > 1 else "".join(options)
 
 
 def _counted(number: int, noun: str) -> str:

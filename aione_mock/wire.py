@@ -52,7 +52,9 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
 def _too_large(limit: int) -> APIError:
     # the rest of the body is not read, so the connection cannot be used again
     return APIError(
-        "request_too_large", f"The request body is larger than the limit of {limit} bytes.", headers={"connection": "close"}
+        "request_too_large",
+        f"The request body is larger than the limit of {limit} bytes.",
+        headers={"connection": "close"},
     )
 
 

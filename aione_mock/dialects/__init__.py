@@ -7,7 +7,9 @@ from typing import Any
 
 from aione_mock.contract import ErrorSpec
 from aione_mock.dialects import anthropic, console, control, gemini, modelrouter, openai
+from aione_mock.dialects.openai import Look
 from aione_mock.exceptions import APIError
+from aione_mock.exchange import Call, Prompt
 
 ERROR: dict[str, Callable[[ErrorSpec, APIError, str], Any]] = {
     "openai": openai.error,
@@ -18,6 +20,13 @@ ERROR: dict[str, Callable[[ErrorSpec, APIError, str], Any]] = {
     "control": control.error,
 }
 """Dialect to the function that spells a refusal."""
+
+PROMPT: dict[str, Callable[[Call, Look], Prompt]] = {
+    "openai": openai.prompt,
+    "anthropic": anthropic.prompt,
+    "gemini": gemini.prompt,
+}
+"""Dialect to the function that reads what a model is asked."""
 
 # One meaning has another name where the protocol's documentation says so.
 SYNONYMS: dict[str, dict[str, str]] = {

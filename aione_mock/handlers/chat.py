@@ -10,8 +10,8 @@ from typing import Any
 from aione_mock import access
 from aione_mock.dialects import anthropic, gemini, openai
 from aione_mock.exceptions import APIError
-from aione_mock.exchange import Call, Choice, Completion, Prompt, Reply, StreamReply, ToolCall, Usage
-from aione_mock.model import caching, composition, painting, structured, vision
+from aione_mock.exchange import Call, Choice, Completion, Prompt, Reply, StreamReply, Usage
+from aione_mock.model import caching, composition, structured, vision
 from aione_mock.sessions import Session
 from aione_mock.world.catalogue import Model
 
@@ -64,38 +64,45 @@ async def count_tokens(call: Call, session: Session) -> Reply:
 
 
 def _count(call: Call, session: Session, dialect: ModuleType) -> int:
-    prompt = dialect.prompt(call, vision.look)
+    prompt = dialect.prompt(call, vision.from_data_uri)
     prompt, _ = _addressed(prompt, call, session)
     return composition.prompt_tokens(prompt)
 
 
 async def _answer(call: Call, session: Session, dialect: ModuleType, *, stream: bool) -> Reply | StreamReply:
     draft = await _draft(call, session, dialect, stream)
-    completion = _complete(draft, session, await caching.measure(draft.prompt, draft.usage, session.store, session.clock.timestamp()))
+    completion = _complete(
+        draft, session, await caching.measure(draft.prompt, draft.usage, session.store, session.clock.timestamp())
+    )
     booked = {"usage": completion.usage, "model": draft.model.id}
     if not stream:
         return Reply(dialect.body(completion, call), **booked)
-    return dialect.stream(completion, call, booked) if dialect is gemini else StreamReply(
-        tuple(dialect.events(completion, call)), **booked
+    return (
+        dialect.stream(completion, call, booked)
+        if dialect is gemini
+        else StreamReply(tuple(dialect.events(completion, call)), **booked)
     )
 
 
 async def _draft(call: Call, session: Session, dialect: ModuleType, stream: bool) -> Draft:
     memo_key = (call.operation.id, call.params.get("model"), call.caller and call.caller.models_allowed, call.body)
-    if (draft := session.memo.get(memo_key)) is not None:
+    if call.script is None and (draft := session.memo.get(memo_key)) is not None:
         return draft
-    prompt, model = _addressed(dialect.prompt(call, vision.look), call, session)
+    prompt, model = _addressed(dialect.prompt(call, vision.from_data_uri), call, session)
     _supported(prompt, model, call, stream)
     prompt_tokens = composition.prompt_tokens(prompt)
     _fits(prompt, model, prompt_tokens)
     key = composition.key(prompt)
     seed = session.seed.child("words", key)
-    if model.can("image_output"):
-        choices, picture_tokens = await asyncio.to_thread(painting.choices, prompt, model, seed)
+    if call.script is not None:
+        choices = composition.scripted(call.script, prompt, seed)
+    elif model.can("image_output"):
+        choices = await asyncio.to_thread(composition.illustrate, prompt, model, seed)
     else:
-        choices, picture_tokens = composition.compose(prompt, seed), 0
-    draft = Draft(prompt, model, key, choices, composition.usage(prompt_tokens, choices, picture_tokens))
-    if len(call.body) <= _MEMO_BODY and not picture_tokens:
+        choices = composition.compose(prompt, seed)
+    usage = composition.usage(prompt_tokens, choices, call.script.usage if call.script else {})
+    draft = Draft(prompt, model, key, choices, usage)
+    if len(call.body) <= _MEMO_BODY and call.script is None and not choices[0].pictures:
         if len(session.memo) >= _MEMO:
             del session.memo[next(iter(session.memo))]
         session.memo[memo_key] = draft
@@ -124,13 +131,19 @@ def _supported(prompt: Prompt, model: Model, call: Call, stream: bool) -> None:
     if model.can("image_output") and (stream or call.operation.dialect == "anthropic"):
         name = "unsupported_operation" if "unsupported_operation" in call.operation.errors else "invalid_request"
         how = "be streamed" if stream else "be called on this path"
-        raise APIError(name, f"The image model '{model.id}' cannot {how}.", fields={"param": "stream" if stream else "model"})
+        raise APIError(
+            name, f"The image model '{model.id}' cannot {how}.", fields={"param": "stream" if stream else "model"}
+        )
     if prompt.schema is not None:
         structured.check(prompt.schema, _schema_param(call))
 
 
 def _schema_param(call: Call) -> str:
-    return "generationConfig.responseSchema" if call.operation.dialect == "gemini" else "response_format.json_schema.schema"
+    return (
+        "generationConfig.responseSchema"
+        if call.operation.dialect == "gemini"
+        else "response_format.json_schema.schema"
+    )
 
 
 def _fits(prompt: Prompt, model: Model, prompt_tokens: int) -> None:
@@ -156,8 +169,7 @@ def _complete(draft: Draft, session: Session, usage: Usage) -> Completion:
 
 def _with_ids(choice: Choice, identity: str, session: Session) -> Choice:
     calls = tuple(
-        ToolCall(session.seed.token(24, "tool", identity, position), call.name, call.arguments)
+        replace(call, id=session.seed.token(24, "tool", identity, position))
         for position, call in enumerate(choice.tool_calls)
     )
     return replace(choice, tool_calls=calls)
-

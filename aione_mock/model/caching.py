@@ -23,7 +23,7 @@ _HASH = Seed.of("prompt-cache")
 
 
 async def measure(prompt: Prompt, usage: Usage, store: Store, now: float) -> Usage:
-    """The usage with its cached (and, with breakpoints, newly written) prompt tokens; remembers the prompt's prefixes."""
+    """The usage with its cached and, with breakpoints, newly written prompt tokens; remembers the prefixes."""
     if usage.prompt < MINIMUM:
         return usage
     marked = any(turn.cache for turn in prompt.turns)

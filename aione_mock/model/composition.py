@@ -6,7 +6,7 @@ call, an answer that uses the tools' results, prose in the language of the promp
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
@@ -14,12 +14,15 @@ from typing import Any
 import orjson
 
 from aione_mock.determinism import Seed
-from aione_mock.exchange import Choice, Prompt, ToolCall, Turn, Usage
-from aione_mock.model import prose, structured, toolcalls, vision
+from aione_mock.exchange import Choice, Picture, Prompt, ToolCall, Turn, Usage
+from aione_mock.model import painting, prose, structured, toolcalls, vision
+from aione_mock.scenarios.outcomes import Script
 from aione_mock.world import tokens
+from aione_mock.world.catalogue import Model
 
 Json = Any
 MESSAGE_OVERHEAD = tokens.MESSAGE_OVERHEAD
+_LEAD = {"en": "Here is the generated image:", "zh": "这是生成的图片："}
 TOOL_OVERHEAD = 8
 """Tokens that offering or calling a tool costs beyond its words (assumed)."""
 
@@ -56,9 +59,32 @@ def compose(prompt: Prompt, seed: Seed) -> tuple[Choice, ...]:
     return tuple([_choice(prompt, seed.child("choice", index)) for index in range(prompt.n)])
 
 
-def scripted(text: str, calls: Sequence[ToolCall], prompt: Prompt) -> Choice:
-    """A choice whose words are given; the prompt's cuts apply."""
-    return _cut(Choice(tuple(tokens.split(text)), tool_calls=tuple(calls), finish="tool_calls" if calls else "stop"), prompt)
+def scripted(script: Script, prompt: Prompt, seed: Seed) -> tuple[Choice, ...]:
+    """The answer that a scenario wants; what its script leaves open is the model's, and the prompt's cuts apply."""
+    own = compose(prompt, seed)[0]
+    silent = script.text is None and not script.tool_calls
+    pieces = script.chunks or tuple(tokens.split(script.text or ""))
+    choice = replace(
+        own,
+        pieces=own.pieces if silent else pieces,
+        reasoning=own.reasoning if script.reasoning is None else tuple(tokens.split(script.reasoning)),
+        tool_calls=own.tool_calls if silent else script.tool_calls,
+        finish=own.finish if silent else "tool_calls" if script.tool_calls else "stop",
+    )
+    choice = _cut(choice, prompt)
+    return (replace(choice, finish=script.finish or choice.finish),) * prompt.n
+
+
+def illustrate(prompt: Prompt, model: Model, seed: Seed) -> tuple[Choice, ...]:
+    """The answer of an image model: a sentence and a picture for each choice. Slow, so run it in a thread."""
+    return tuple([_illustrated(prompt, model, seed.child("choice", index)) for index in range(prompt.n)])
+
+
+def _illustrated(prompt: Prompt, model: Model, seed: Seed) -> Choice:
+    text = next((turn.text for turn in reversed(prompt.turns) if turn.role == "user"), "")
+    references = tuple(image for turn in prompt.turns for image in turn.images)
+    picture = painting.paint(text, seed, prompt.aspect_ratio, prompt.image_size or model.image_size, references)
+    return Choice(tuple(tokens.split(_LEAD[prose.language(text)])), pictures=(picture,))
 
 
 def _choice(prompt: Prompt, seed: Seed) -> Choice:
@@ -114,17 +140,25 @@ def _call_tokens(call: ToolCall) -> int:
 
 
 def spent(choice: Choice) -> int:
-    """Completion tokens of a choice, thinking included."""
-    return len(choice.reasoning) + len(choice.pieces) + sum(_call_tokens(call) for call in choice.tool_calls)
+    """Completion tokens of a choice, thinking and pictures included."""
+    words = len(choice.reasoning) + len(choice.pieces) + sum(_call_tokens(call) for call in choice.tool_calls)
+    return words + sum(map(picture_tokens, choice.pictures))
 
 
-def usage(prompt_tokens: int, choices: Sequence[Choice], picture_tokens: int = 0) -> Usage:
-    """The tokens of an answer."""
-    return Usage(
+def picture_tokens(picture: Picture) -> int:
+    """Completion tokens of a picture, by its size."""
+    side = max(picture.width, picture.height)
+    return painting.TOKENS["4K" if side > 3072 else "2K" if side > 1536 else "1K"]
+
+
+def usage(prompt_tokens: int, choices: Sequence[Choice], scripted: Mapping[str, int]) -> Usage:
+    """The tokens of an answer; a script may claim other figures."""
+    counted = Usage(
         prompt_tokens,
-        sum(spent(choice) for choice in choices) + picture_tokens,
+        sum(spent(choice) for choice in choices),
         reasoning=sum(len(choice.reasoning) for choice in choices),
     )
+    return replace(counted, **scripted) if scripted else counted
 
 
 def turn_tokens(turn: Turn) -> int:

@@ -1,0 +1,230 @@
+"""Scenarios meet calls: which one applies, and what it makes of the answer.
+
+Precedence: request header `X-Mock-Scenario`, then rules of the session (control API, pytest), then scenario files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aione_mock import dialects
+from aione_mock.config import Config
+from aione_mock.contract import Contract, Operation
+from aione_mock.determinism import WALL, Seed
+from aione_mock.exceptions import APIError, ConfigError, ScenarioError
+from aione_mock.exchange import Call, Prompt, Transmission
+from aione_mock.model import vision
+from aione_mock.scenarios import faults, outcomes, rules
+from aione_mock.scenarios.catalogue import Catalogue
+from aione_mock.scenarios.conditions import Facts
+from aione_mock.scenarios.files import Shelf
+from aione_mock.scenarios.outcomes import ORDINARY, Outcome
+from aione_mock.scenarios.pace import INSTANT, Pace, realistic, schedule
+from aione_mock.scenarios.rulebook import Rulebook
+from aione_mock.scenarios.rules import Match, Rule
+from aione_mock.sessions import Session
+
+Json = Any
+_LOOK_AGAIN = 0.5
+"""Seconds after which scenario files are looked at again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Playing:
+    """What a scenario makes of one call."""
+
+    outcome: Outcome = ORDINARY
+    rule: str | None = None
+    facts: Facts | None = None
+    seen: int = 0
+    nearest: Match | None = None
+
+    @property
+    def label(self) -> str | None:
+        """What is played, for explanations; None for the ordinary answer."""
+        return None if self.outcome is ORDINARY else self.outcome.label
+
+
+NOTHING = Playing()
+
+
+class Player:
+    """Holds what can be played: the catalogue of names, the rulebook and the scenario files."""
+
+    def __init__(self, contract: Contract, config: Config) -> None:
+        errors = [(dialect, name, spec.status) for (dialect, name), spec in contract.errors.items()]
+        self.catalogue = Catalogue(e for e in errors if e[0] != "control")
+        operations = [o.id for o in contract.operations.values() if o.dialect != "control"]
+        self.book = Rulebook(contract.documents["control.yaml"], self.catalogue, operations)
+        self._shelf = Shelf.open(config.scenarios, self.book)
+        self._looked = WALL.timestamp()
+        self._scale = config.time_scale
+        self._pace = self.read_pace(config.pace)
+
+    def read_pace(self, text: str) -> Mapping[str, Json]:
+        """`instant`, `realistic` or `pace; ttft=0.5; tps=20` as changes of a pace. Raises ConfigError."""
+        try:
+            found = self.catalogue.read(text)
+        except ScenarioError as error:
+            raise ConfigError(f"--pace: {error}") from None
+        if len(found) != 1 or set(found[0]) != {"pace"}:
+            raise ConfigError(f"'{text}' is not a pace; use instant, realistic or 'pace; ttft=0.5; tps=20'")
+        pace: Mapping[str, Json] = found[0]["pace"]
+        return pace
+
+    @property
+    def shelf(self) -> Shelf:
+        """The scenario files, read again when they changed."""
+        if self._shelf.paths and WALL.timestamp() - self._looked > _LOOK_AGAIN:
+            self._looked = WALL.timestamp()
+            self._shelf = self._shelf.refreshed(self.book)
+        return self._shelf
+
+    async def choose(self, call: Call, session: Session, key: bytes, occurrence: int) -> Playing:
+        """What applies to a call. Raises APIError for an unknown scenario in the header."""
+        asked = call.header("x-mock-scenario")
+        known = session.rules + self.shelf.rules
+        if asked is None and not known:
+            return NOTHING
+        facts = _facts(call, session, f"{key.hex()}/{occurrence}")
+        if asked is not None:
+            return await self._asked(asked, call, session, facts)
+        fitting = [rule for rule in known if _can(rule, call.operation, facts.stream)]
+
+        async def counter(rule_id: str) -> int:
+            return await session.store.increment(f"rules/{rule_id}")
+
+        chosen = await rules.select(fitting, facts, counter)
+        if chosen.rule is None:
+            return Playing(facts=facts, nearest=rules.nearest(known, facts, chosen.passed))
+        return Playing(chosen.outcome, chosen.rule.id, facts, chosen.seen)
+
+    async def _asked(self, text: str, call: Call, session: Session, facts: Facts) -> Playing:
+        steps = self.catalogue.parse_header(text)
+        limits = [step.times for step in steps if step.times is not None]
+        seen = await session.store.increment(f"scenario/{text}") if limits else 1
+        if limits and seen > min(limits):
+            return Playing(facts=facts, seen=seen)
+        outcome = outcomes.merge(step.outcome for step in steps)
+        if outcome.error and _declared(outcome.error, call.operation) is None:
+            raise APIError(
+                "invalid_request",
+                f"{call.operation.id} cannot answer '{outcome.error}'; it declares {', '.join(call.operation.errors)}",
+            )
+        if not outcome.error and (problem := faults.misfit(outcome.faults, stream=facts.stream)):
+            raise APIError("invalid_request", problem)
+        return Playing(outcome, "header", facts, seen)
+
+    def refusal(self, playing: Playing, operation: Operation) -> APIError | None:
+        """The error that a scenario wants, if any."""
+        outcome = playing.outcome
+        if outcome.error is None or playing.facts is None:
+            return None
+        wait = str(outcome.retry_after) if outcome.retry_after else None
+        spec = operation.errors[_declared(outcome.error, operation) or outcome.error]
+        headers = {name: wait for name in spec.headers if wait and name.endswith("retry-after")}
+        return APIError(spec.name, outcome.refusal(playing.facts, playing.seen) or "", headers=headers)
+
+    def paced(
+        self, sent: Transmission, weights: tuple[int, ...], playing: Playing, session: Session, call: Call, seed: Seed
+    ) -> Transmission:
+        """The transmission with due times, as the scenario, the session or the server wants them."""
+        pace = self.pace(playing, session, call)
+        delay = playing.outcome.delay / self._scale
+        if pace == INSTANT and not delay:
+            return sent
+        if len(sent.sends) == 1 and weights:
+            # a plain answer comes when its last token would
+            dues: tuple[float, ...] = schedule((1, max(0, sum(weights) - 1)), pace, seed, self._scale)[-1:]
+        else:
+            dues = schedule(weights or (1,) * len(sent.sends), pace, seed, self._scale)
+        sends = tuple((due + delay, data) for due, (_, data) in zip(dues, sent.sends, strict=True))
+        return Transmission(sent.status, sent.headers, sends, sent.end, sent.raw, sent.corked)
+
+    def pace(self, playing: Playing, session: Session, call: Call) -> Pace:
+        """The pace in force for a call."""
+        changes = (self._pace, session.pace, playing.outcome.pace)
+        if not any(changes) or not call.operation.paid:
+            return INSTANT
+        usual = INSTANT
+        name = call.params.get("model") or (call.data or {}).get("model")
+        if isinstance(name, str) and (model := session.catalogue.find(name)):
+            usual = realistic(model.pace.ttft, model.pace.tokens_per_second)
+        pace = INSTANT
+        for change in changes:
+            pace = pace.changed(change, usual) if change else pace
+        return pace
+
+    def damaged(
+        self, sent: Transmission, playing: Playing, *, stream: bool, seed: Seed, error_event: Callable[[str], bytes]
+    ) -> Transmission:
+        """The transmission as the scenario's header changes and faults leave it."""
+        outcome = playing.outcome
+        if playing.facts is not None and (outcome.set_headers or outcome.remove_headers):
+            changed = outcome.headers(sent.headers, playing.facts, playing.seen)
+            sent = Transmission(sent.status, changed, sent.sends, sent.end, sent.raw, sent.corked)
+        if not outcome.faults:
+            return sent
+        return faults.apply(outcome.faults, sent, stream=stream, seed=seed, error_event=error_event)
+
+
+def _declared(name: str, operation: Operation) -> str | None:
+    """The operation's own name of an error, None when it declares none such."""
+    own = dialects.SYNONYMS.get(operation.dialect, {}).get(name, name)
+    return next((candidate for candidate in (name, own) if candidate in operation.errors), None)
+
+
+def _can(rule: Rule, operation: Operation, stream: bool) -> bool:
+    """Whether the contract lets the operation answer like that; a rule is for the calls that it can be for."""
+    for step in rule.steps:
+        outcome = step.outcome
+        if outcome.error and _declared(outcome.error, operation) is None:
+            return False
+        if faults.misfit(outcome.faults, stream=stream):
+            return False
+        if outcome.reply is not None and "body" not in outcome.reply and not operation.paid:
+            return False
+    return True
+
+
+def _facts(call: Call, session: Session, name: str) -> Facts:
+    caller = call.caller
+    prompt = _prompt(call)
+    last = max((i for i, turn in enumerate(prompt.turns) if turn.role == "user"), default=-1) if prompt else -1
+    return Facts(
+        operation_id=call.operation.id,
+        seed=session.seed,
+        call=name,
+        model=prompt.model if prompt else call.params.get("model"),
+        key_id=caller.key_id if caller else None,
+        key_label=caller.label.rpartition(" (")[0] or caller.label if caller else None,
+        key_prefix=caller.label.rpartition("(")[2].removesuffix("...)") if caller else None,
+        team_id=caller.team_id if caller else None,
+        headers={key.decode("latin-1"): value.decode("latin-1") for key, value in call.headers},
+        last_user=prompt.turns[last].text if prompt and last >= 0 else "",
+        tools=tuple(tool.name for tool in prompt.tools) if prompt else (),
+        tool_results=_results(prompt, last),
+        stream=streams(call),
+        body=call.data,
+    )
+
+
+def _prompt(call: Call) -> Prompt | None:
+    reader = dialects.PROMPT.get(call.operation.dialect)
+    return reader(call, vision.from_data_uri) if reader and call.operation.paid else None
+
+
+def _results(prompt: Prompt | None, last: int) -> tuple[str, ...]:
+    turns: Iterable[Any] = prompt.turns[last + 1 :] if prompt else ()
+    return tuple(result.name for turn in turns for result in turn.results)
+
+
+def streams(call: Call) -> bool:
+    """Whether the answer will be a stream of events."""
+    if call.operation.stream is None:
+        return False
+    if "alt" in {parameter.name for parameter in call.operation.parameters}:
+        return bool(call.params.get("alt") == "sse")
+    return bool(isinstance(call.data, dict) and call.data.get("stream"))

@@ -1,0 +1,99 @@
+"""What every test may use: one server in a thread, and a watch over all that is ever answered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+import pytest
+
+from aione_mock import pipeline
+from aione_mock.app import Mock, create_app
+from aione_mock.config import Config
+from aione_mock.determinism import parse_instant
+from aione_mock.exchange import Transmission
+from aione_mock.server import Server
+from aione_mock.sse import decode
+
+NOW = "2026-11-20T10:30:00Z"
+KEY = "sk-nex-demo-every-model"
+VIOLATIONS: list[str] = []
+
+
+def violations(exchange: Any, sent: Transmission) -> Iterator[str]:
+    """What an answer has against the contract; answers to unknown paths and damaged ones are passed over."""
+    operation = exchange.operation
+    if operation is None or sent.raw or sent.end != "finish" or getattr(exchange, "damaged", False):
+        return
+    response = operation.responses.get(str(sent.status))
+    if response is None:
+        if sent.status != 405:
+            yield f"{operation.id} answers {sent.status}, which it does not declare"
+        return
+    headers = dict(sent.headers)
+    for name, header in response.get("headers", {}).items():
+        header = exchange.pipeline.contract.resolve(operation.document, header)
+        if header.get("required") and name.lower() not in headers:
+            yield f"{operation.id} {sent.status}: header {name} is missing"
+    body = b"".join(data for _, data in sent.sends)
+    media_type = headers.get("content-type", "")
+    validator = operation.response_validator(sent.status, media_type)
+    if validator is None:
+        if body:
+            yield f"{operation.id} {sent.status}: undeclared body of type {media_type}"
+        return
+    if "event-stream" in media_type:
+        events = list(decode([body]))
+        for event in events:
+            value = {"data": event.data, **({"event": event.name} if event.name else {})}
+            yield from (f"{operation.id} event: {e.message[:200]}" for e in validator.iter_errors(value))
+        yield from (f"{operation.id} stream: {problem}" for problem in operation.stream.findings(events))
+        return
+    for error in validator.iter_errors(orjson.loads(body)):
+        yield f"{operation.id} {sent.status}: {'/'.join(map(str, error.instance_path))}: {error.message[:300]}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _every_answer_keeps_the_contract() -> Iterator[None]:
+    """All answers of the test run are checked against their schema, streamed events too."""
+    original = pipeline.Exchange.answer
+
+    async def answer(self: pipeline.Exchange, receive: Any) -> Transmission:
+        sent = await original(self, receive)
+        VIOLATIONS.extend(violations(self, sent))
+        return sent
+
+    pipeline.Exchange.answer = answer  # type: ignore[method-assign]
+    yield
+    pipeline.Exchange.answer = original  # type: ignore[method-assign]
+
+
+@pytest.fixture(autouse=True)
+def _this_test_kept_the_contract() -> Iterator[None]:
+    VIOLATIONS.clear()
+    yield
+    found, VIOLATIONS[:] = VIOLATIONS[:], []
+    assert not found, "answers against the contract:\n" + "\n".join(dict.fromkeys(found))
+
+
+@pytest.fixture(scope="session")
+def app() -> Mock:
+    """The mock with a clock that stands still."""
+    return create_app(Config(now=parse_instant(NOW)))
+
+
+@pytest.fixture(scope="session")
+def server(app: Mock) -> Iterator[Server]:
+    """The same on a real socket."""
+    with Server(app) as running:
+        yield running
+
+
+@pytest.fixture
+def session_url(server: Server, request: pytest.FixtureRequest) -> str:
+    """A base URL with a session of the test's own."""
+    name = "t-" + "".join(c if c.isalnum() else "-" for c in request.node.name)[:60]
+    server_app: Mock = server.app
+    server_app.sessions.delete(name)
+    return f"{server.url}/_session/{name}"
