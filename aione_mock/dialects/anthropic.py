@@ -1,0 +1,261 @@
+"""Anthropic's spelling: `POST /v1/messages` plain and streamed, `count_tokens`, errors.
+
+Source: Anthropic API reference, "Messages", "Streaming messages", "Extended thinking", "Prompt caching", "Errors".
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Iterator, Mapping
+from hashlib import blake2b
+from typing import Any
+
+import orjson
+
+from aione_mock.contract import ErrorSpec
+from aione_mock.dialects import blocks
+from aione_mock.dialects.blocks import Block, Look
+from aione_mock.exceptions import APIError
+from aione_mock.exchange import Call, Choice, Completion, Prompt, Role, Tool, ToolCall, ToolResult, Turn, Usage
+from aione_mock.sse import encode
+
+Json = Any
+STOP_REASON = {
+    "stop": "end_turn",
+    "stop_sequence": "stop_sequence",
+    "length": "max_tokens",
+    "tool_calls": "tool_use",
+    "content_filter": "refusal",
+}
+_TOOL_CHOICE = {"auto": "auto", "any": "required", "none": "none"}
+_EFFORT = {"low": 256, "medium": 1024, "high": 4096, "xhigh": 8192, "max": 16384}
+_INTERLEAVED = "interleaved-thinking"
+"""The beta under which thinking may go on between tool calls, and so past `max_tokens`."""
+
+
+def error(spec: ErrorSpec, failure: APIError, request_id: str) -> Json:
+    """The error envelope."""
+    return {
+        "type": "error",
+        "error": {**spec.body["error"], "message": failure.message},
+        "request_id": request_id,
+    }
+
+
+def prompt(call: Call, look: Look) -> Prompt:
+    """What a message asks, in no protocol's spelling. Raises APIError for a budget that leaves no room to answer."""
+    data = call.data
+    choice = data.get("tool_choice") or {}
+    schema = _schema(data)
+    reasoning = _reasoning(call)
+    return Prompt(
+        model=data["model"],
+        turns=_turns(data, look),
+        tools=tuple(_tools(data)),
+        tool_choice="=" + choice["name"] if choice.get("type") == "tool" else _TOOL_CHOICE[choice.get("type", "auto")],
+        parallel=not choice.get("disable_parallel_tool_use"),
+        format="text" if schema is None else "schema",
+        schema=schema,
+        max_tokens=data.get("max_tokens"),
+        stops=tuple(data.get("stop_sequences") or ()),
+        reasoning=reasoning,
+        show_reasoning=reasoning > 0 and _shown(call),
+        image_size="",
+    )
+
+
+def _schema(data: Mapping[str, Json]) -> Mapping[str, Json] | None:
+    # `output_format` is the name that the member had while it was in beta
+    wanted = (data.get("output_config") or {}).get("format") or data.get("output_format") or {}
+    return wanted.get("schema") if isinstance(wanted, dict) else None
+
+
+def _reasoning(call: Call) -> int:
+    thinking = call.data.get("thinking") or {}
+    if thinking.get("type") == "adaptive":
+        effort = (call.data.get("output_config") or {}).get("effort")
+        return _EFFORT[effort or "medium"]
+    if thinking.get("type") != "enabled":
+        return 0
+    budget = int(thinking["budget_tokens"])
+    room = call.data.get("max_tokens", budget + 1)
+    if budget >= room and _INTERLEAVED not in (call.header("anthropic-beta") or ""):
+        message = f"`max_tokens` ({room}) must be greater than `thinking.budget_tokens` ({budget})."
+        raise APIError("invalid_request", message, fields={"param": "thinking.budget_tokens"})
+    return budget
+
+
+def _shown(call: Call) -> bool:
+    return (call.data.get("thinking") or {}).get("display") != "omitted"
+
+
+def _tools(data: Mapping[str, Json]) -> Iterator[Tool]:
+    for tool in data.get("tools") or ():
+        if "input_schema" in tool:  # the others are Anthropic's own
+            yield Tool(tool["name"], tool.get("description") or "", tool["input_schema"])
+
+
+def _turns(data: Mapping[str, Json], look: Look) -> tuple[Turn, ...]:
+    found: list[Turn] = []
+    names: dict[str, str] = {}
+    if system := data.get("system"):
+        found += blocks.turns("system", _blocks(system, "system", look, names), cache=_marked(system))
+    last = len(data["messages"]) - 1
+    for position, message in enumerate(data["messages"]):
+        role: Role = message["role"]
+        content = message["content"]
+        cache = _marked(content) or (position == last and bool(data.get("cache_control")))
+        found += blocks.turns(role, _blocks(content, f"messages[{position}].content", look, names), cache=cache)
+    return tuple(found)
+
+
+def _marked(content: Json) -> bool:
+    return isinstance(content, list) and any(block.get("cache_control") for block in content)
+
+
+def _blocks(content: Json, place: str, look: Look, names: dict[str, str]) -> Iterator[Block]:
+    """Blocks in no protocol's spelling; `names` learns which tool each call was for. Thinking is dropped."""
+    if isinstance(content, str):
+        yield content
+        return
+    for position, block in enumerate(content or ()):
+        where = f"{place}[{position}]"
+        match block["type"]:
+            case "text":
+                yield block["text"]
+            case "image":
+                yield look(_address(block["source"]), f"{where}.source")
+            case "document" | "search_result":
+                yield from _document(block, where, look, names)
+            case "tool_use":
+                names[block["id"]] = block["name"]
+                yield ToolCall(block["id"], block["name"], blocks.text_of(block["input"]))
+            case "tool_result":
+                yield _result(block, where, look, names)
+
+
+def _address(source: Mapping[str, Json]) -> str:
+    if source["type"] == "base64":
+        return f"data:{source['media_type']};base64,{source['data']}"
+    return str(source["url"]) if source["type"] == "url" else f"https://api.anthropic.com/v1/files/{source['file_id']}"
+
+
+def _document(block: Mapping[str, Json], where: str, look: Look, names: dict[str, str]) -> Iterator[Block]:
+    """What can be read of a document: its title and its text. PDF files and addresses stay unread."""
+    if block.get("title"):
+        yield block["title"]
+    source = block["source"]
+    if block["type"] == "search_result":
+        yield from _blocks(block["content"], f"{where}.content", look, names)
+    elif source["type"] == "text":
+        yield source["data"]
+    elif source["type"] == "content":
+        yield from _blocks(source["content"], f"{where}.source.content", look, names)
+
+
+def _result(block: Mapping[str, Json], where: str, look: Look, names: dict[str, str]) -> Turn:
+    (held,) = blocks.turns("tool", _blocks(block.get("content") or "", f"{where}.content", look, names))
+    identity = block["tool_use_id"]
+    result = ToolResult(identity, names.get(identity, ""), held.text, bool(block.get("is_error")))
+    return Turn("tool", images=held.images, results=(result,))
+
+
+def body(completion: Completion, call: Call) -> Json:
+    """The plain answer. The protocol has one choice, the first."""
+    choice = completion.choices[0]
+    return {
+        **_head(completion),
+        "content": [block for block, _ in _content(choice, call)],
+        **_ending(choice),
+        "usage": usage(completion.usage),
+    }
+
+
+def _head(completion: Completion) -> dict[str, Json]:
+    return {"id": f"msg_{completion.id}", "type": "message", "role": "assistant", "model": completion.model}
+
+
+def _ending(choice: Choice) -> dict[str, Json]:
+    stopped = choice.finish == "stop_sequence"
+    return {
+        "stop_reason": STOP_REASON[choice.finish],
+        "stop_sequence": choice.stop_sequence if stopped else None,
+    }
+
+
+def _content(choice: Choice, call: Call) -> Iterator[tuple[dict[str, Json], tuple[Json, ...]]]:
+    """(block, the deltas that fill it) of everything said."""
+    if choice.reasoning:
+        thinking = choice.reasoning if _shown(call) else ()
+        block = {"type": "thinking", "thinking": "".join(thinking), "signature": signature("".join(choice.reasoning))}
+        deltas = [{"type": "thinking_delta", "thinking": piece} for piece in thinking]
+        yield block, (*deltas, {"type": "signature_delta", "signature": block["signature"]})
+    if choice.pieces:
+        yield (
+            {"type": "text", "text": choice.text},
+            tuple([{"type": "text_delta", "text": piece} for piece in choice.pieces]),
+        )
+    for tool in choice.tool_calls:
+        yield (
+            {"type": "tool_use", "id": f"toolu_{tool.id}", "name": tool.name, "input": orjson.loads(tool.arguments)},
+            tuple([{"type": "input_json_delta", "partial_json": part} for part in _parts(tool.arguments)]),
+        )
+
+
+def _parts(arguments: str) -> list[str]:
+    # the protocol opens with an empty fragment
+    return ["", *blocks.fragments(arguments)]
+
+
+def signature(thinking: str) -> str:
+    """The mark under a thought: the same for the same thought."""
+    return base64.b64encode(blake2b(thinking.encode(), digest_size=48, person=b"thinking").digest()).decode()
+
+
+def usage(spent: Usage) -> dict[str, int]:
+    """Token counts; the three input counters add up to the prompt."""
+    return {
+        "input_tokens": max(0, spent.prompt - spent.cached - spent.cache_write),
+        "cache_creation_input_tokens": spent.cache_write,
+        "cache_read_input_tokens": spent.cached,
+        "output_tokens": spent.completion,
+    }
+
+
+_EMPTY: Mapping[str, Mapping[str, Json]] = {
+    "thinking": {"thinking": "", "signature": ""},
+    "text": {"text": ""},
+    "tool_use": {"input": {}},
+}
+"""What a block of each type is like before its deltas."""
+
+
+def events(completion: Completion, call: Call) -> Iterator[bytes]:
+    """The stream of the same answer, an encoded event at a time."""
+    choice = completion.choices[0]
+    spent = usage(completion.usage)
+    opening = {
+        **_head(completion),
+        "content": [],
+        "stop_reason": None,
+        "stop_sequence": None,
+        "usage": {**spent, "output_tokens": min(1, completion.usage.completion)},
+    }
+    yield _event({"type": "message_start", "message": opening})
+    yield _event({"type": "ping"})
+    for index, (block, deltas) in enumerate(_content(choice, call)):
+        yield from _block_events(index, block, deltas)
+    yield _event({"type": "message_delta", "delta": _ending(choice), "usage": spent})
+    yield _event({"type": "message_stop"})
+
+
+def _block_events(index: int, block: Mapping[str, Json], deltas: Iterable[Json]) -> Iterator[bytes]:
+    empty = {**block, **_EMPTY[block["type"]]}
+    yield _event({"type": "content_block_start", "index": index, "content_block": empty})
+    for delta in deltas:
+        yield _event({"type": "content_block_delta", "index": index, "delta": delta})
+    yield _event({"type": "content_block_stop", "index": index})
+
+
+def _event(data: Mapping[str, Json]) -> bytes:
+    return encode(orjson.dumps(data), data["type"].encode())
