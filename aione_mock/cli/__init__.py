@@ -1,0 +1,72 @@
+"""The command `aione-mock`. Modules parse and print; what they call lives elsewhere.
+
+serve   answer requests
+spec    bundle, lint and list the contract
+keys    the seeded credentials
+world   the seeded organisation
+
+Exit codes: 0 done; 1 the contract has findings; 2 a setting that cannot be used, in one line on standard error;
+130 ended by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from aione_mock.cli import keys, serve, spec, world
+from aione_mock.exceptions import MockError
+
+app = typer.Typer(
+    name="aione-mock",
+    help="A stand-in for the AIone LLM gateway, driven by its OpenAPI contract.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(serve.serve)
+app.add_typer(spec.app, name="spec")
+app.command()(keys.keys)
+app.command()(world.world)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"aione-mock {version('aione-mock')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    pass
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; its exit code. `arguments` are the process's own if None."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        # a command that ends without a word has gone well
+        return int(app(given or ["--help"], prog_name="aione-mock", standalone_mode=False) or 0)
+    except MockError as error:
+        return _refuse(str(error))
+    except typer.Abort:
+        return 130
+    except Exception as error:
+        # Typer's own refusals, whose class differs between its releases
+        spelled = getattr(error, "format_message", None)
+        if spelled is None:
+            raise
+        return _refuse(spelled())
+
+
+def _refuse(message: str) -> int:
+    # empty when a group was called without a command: its help has been printed
+    if message:
+        typer.echo(f"aione-mock: {' '.join(message.split())}", err=True)
+    return 2

@@ -1,0 +1,107 @@
+"""`aione-mock serve`: a server in the foreground, and what to paste to use it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from aione_mock.cli import banner
+from aione_mock.exceptions import ConfigError
+
+if TYPE_CHECKING:
+    from aione_mock.app import Mock
+    from aione_mock.config import Config
+
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 picks a free one.")] = 8000,
+    seed: Annotated[str, typer.Option(help="A number or a word; another seed gives other names and words.")] = "0",
+    now: Annotated[
+        str | None, typer.Option(metavar="TIME", help="ISO 8601 time at which the clock stands still.")
+    ] = None,
+    auth: Annotated[
+        Literal["keys", "any"], typer.Option(help="`any` takes every non-empty API key as the demo key.")
+    ] = "keys",
+    overlay: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="An OpenAPI Overlay that changes the contract; repeatable."),
+    ] = None,
+    scenarios: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="PATH", help="A scenario file or a folder of them, watched for changes; repeatable."),
+    ] = None,
+    pace: Annotated[str, typer.Option(help="How fast answers come: instant or realistic.")] = "instant",
+    time_scale: Annotated[float, typer.Option(help="Divides every delay; 10 is ten times as fast.")] = 1.0,
+    control: Annotated[bool, typer.Option("--control/--no-control", help="Whether /_mock/ is served.")] = True,
+    control_token: Annotated[
+        str | None, typer.Option(metavar="TOKEN", help="Bearer token that /_mock/ then asks for.")
+    ] = None,
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error", "critical"], typer.Option(help="What the log on stderr holds.")
+    ] = "warning",
+) -> None:
+    """Answer requests until Ctrl-C."""
+    from aione_mock.config import Config
+    from aione_mock.determinism import parse_instant
+    from aione_mock.scenarios.pace import PROFILES
+
+    config = Config(
+        seed=seed,
+        now=parse_instant(now) if now else None,
+        auth=auth,
+        overlays=tuple(overlay or ()),
+        scenarios=tuple(scenarios or ()),
+        pace=_one_of(pace, PROFILES, "--pace"),
+        time_scale=_positive(time_scale, "--time-scale"),
+        control=control,
+        control_token=control_token,
+    )
+    _run(config, host, port, log_level)
+
+
+def _run(config: Config, host: str, port: int, log_level: str) -> None:
+    import logging
+
+    from aione_mock import server
+    from aione_mock.cli.foreground import Foreground
+
+    logging.basicConfig(level=log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
+    # before the contract is read: a port in use should be said at once
+    with server.bind(host, port) as listener:
+        from aione_mock.app import create_app
+
+        app = create_app(config)
+        welcome = _welcome(app, config, host, listener.getsockname()[1])
+        settings = server.configure(app, log_level=log_level, log_config=None)
+        Foreground(settings, lambda: banner.show(welcome)).run(sockets=[listener])
+
+
+def _welcome(app: Mock, config: Config, host: str, port: int) -> banner.Welcome:
+    session = app.sessions.get()
+    speakers = [model.id for model in session.catalogue.models if model.speaks("openai") and model.streaming]
+    return banner.Welcome(
+        url=banner.base_url(host, port),
+        seed=config.seed,
+        key=next(credential.secret for credential in session.world.credentials() if credential.kind == "key"),
+        model=speakers[0],
+        chat=app.contract.operations["createChatCompletion"].path,
+        control=config.control,
+        open=config.control and config.control_token is None and host not in _LOOPBACK,
+    )
+
+
+def _one_of(value: str, known: tuple[str, ...], option: str) -> str:
+    if value not in known:
+        raise ConfigError(f"{option} is one of {', '.join(known)}, not '{value}'")
+    return value
+
+
+def _positive(value: float, option: str) -> float:
+    if not 0 < value < float("inf"):
+        raise ConfigError(f"{option} is a number above 0, not {value}")
+    return value

@@ -1,0 +1,147 @@
+"""`aione-mock world`: what there is to ask the mock for."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from aione_mock.cli import terminal
+
+if TYPE_CHECKING:
+    from aione_mock.world.ledger import Row
+    from aione_mock.world.organisation import Organisation
+    from aione_mock.world.world import World
+
+_DAYS = 30
+_BAR = 40
+"""Characters of the longest bar of the chart."""
+
+
+def world(
+    seed: Annotated[str, typer.Option(help="As of `serve`.")] = "0",
+    now: Annotated[str | None, typer.Option(metavar="TIME", help="As of `serve`.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="For machines; all organisations.")] = False,
+) -> None:
+    """The seeded organisation: teams, keys, models, prices and the last 30 days of cost."""
+    from aione_mock.determinism import Clock, Seed, parse_instant
+    from aione_mock.sessions import check_seed
+    from aione_mock.world.catalogue import Catalogue
+    from aione_mock.world.world import World
+
+    epoch = Clock(parse_instant(now) if now else None).timestamp()
+    made = World.of(Seed.of(check_seed(seed)), epoch, Catalogue.load())
+    if json:
+        _print_json(made, seed)
+    else:
+        _print(made)
+
+
+def _print(made: World) -> None:
+    main, *others = made.organisations.values()
+    plan, account = main.plan, main.account
+    terminal.heading(f"{main.name} ({main.id})")
+    budget = f"{account.monthly_budget} RMB" if account.monthly_budget is not None else "none"
+    typer.echo(f"plan {plan.name}: {plan.monthly_fee} RMB a month, {plan.rpm_limit} RPM, {plan.tpm_limit} TPM")
+    typer.echo(f"balance {account.balance} RMB, credit {account.credit_limit} RMB, monthly budget {budget}")
+    typer.echo(f"other organisations: {', '.join([org.name for org in others])}\n")
+    terminal.table(("team", "id", "people"), _teams(main))
+    typer.echo()
+    terminal.table(("key", "id", "secret", "purpose"), _keys(main))
+    typer.echo()
+    terminal.table(("model", "input", "cached", "output", "context", "can"), _models(made))
+    typer.echo("prices: RMB per million tokens\n")
+    _chart(_costs(made, main))
+
+
+def _teams(org: Organisation) -> list[tuple[str, ...]]:
+    return [
+        (team.name, team.id, ", ".join([person.name for person in org.people if person.team_id == team.id]))
+        for team in org.teams
+    ]
+
+
+def _keys(org: Organisation) -> list[tuple[str, ...]]:
+    names = {key.id: key.name for key in org.keys}
+    return [(names[c.id or ""], c.id or "", c.secret, c.purpose) for c in org.credentials if c.kind == "key"]
+
+
+def _models(made: World) -> list[tuple[str, ...]]:
+    return [
+        (
+            model.id,
+            str(model.input_price),
+            str(model.cached_input_price),
+            str(model.output_price),
+            str(model.context_length),
+            ", ".join(model.abilities),
+        )
+        for model in made.catalogue.models
+    ]
+
+
+def _costs(made: World, org: Organisation) -> list[Row]:
+    """One row a day for the last days before the epoch, today included."""
+    from aione_mock.store import MemoryStore
+    from aione_mock.world.days import date_of, day_of
+
+    today = date_of(day_of(made.epoch))
+    return asyncio.run(made.ledgers[org.id].daily(MemoryStore(), today - timedelta(days=_DAYS - 1), today))
+
+
+def _chart(rows: list[Row]) -> None:
+    highest = max([row.ticks for row in rows]) or 1
+    terminal.heading(f"Cost of the last {len(rows)} days in RMB, {sum([row.cost for row in rows])} in all")
+    for line in terminal.aligned(
+        [(f"{row.date:%a %d %b}", "█" * round(_BAR * row.ticks / highest) or "▏", str(row.cost)) for row in rows]
+    ):
+        typer.echo(line)
+
+
+def _print_json(made: World, seed: str) -> None:
+    import orjson
+
+    from aione_mock.determinism import iso
+
+    content = {
+        "seed": seed,
+        "now": iso(datetime.fromtimestamp(made.epoch, UTC)),
+        "organisations": [_organisation(made, org) for org in made.organisations.values()],
+        "models": [
+            {
+                "id": model.id,
+                "aliases": model.aliases,
+                "protocols": model.protocols,
+                "abilities": model.abilities,
+                "context_length": model.context_length,
+                "input_price_rmb": str(model.input_price),
+                "cached_input_price_rmb": str(model.cached_input_price),
+                "output_price_rmb": str(model.output_price),
+            }
+            for model in made.catalogue.models
+        ],
+    }
+    typer.echo(orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE), nl=False)
+
+
+def _organisation(made: World, org: Organisation) -> dict[str, Any]:
+    return {
+        "id": org.id,
+        "name": org.name,
+        "plan": {
+            "name": org.plan.name,
+            "monthly_fee_rmb": str(org.plan.monthly_fee),
+            "rpm_limit": org.plan.rpm_limit,
+            "tpm_limit": org.plan.tpm_limit,
+        },
+        "balance_rmb": str(org.account.balance),
+        "teams": [{"id": team.id, "number": team.number, "name": team.name} for team in org.teams],
+        "people": [{"number": p.number, "name": p.name, "team_id": p.team_id} for p in org.people],
+        "keys": [
+            {"name": name, "id": key_id, "secret": secret, "purpose": purpose}
+            for name, key_id, secret, purpose in _keys(org)
+        ],
+        "daily_cost_rmb": {str(row.date): str(row.cost) for row in _costs(made, org)},
+    }
