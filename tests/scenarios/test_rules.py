@@ -63,6 +63,7 @@ FAILS = [
     ({"probability": 0}, "chance (0) decided against it"),
     ({"or": [{"model": "claude-*"}, {"text": "refund"}]}, "neither model is 'gpt-5.4', not 'claude-*', nor"),
     ({"not": [{"model": "gpt-*"}]}, "`not` excludes it by model"),
+    ({"not": [{"model": "claude-*"}, {"text": "order"}]}, "`not` excludes it by text"),
 ]
 
 
