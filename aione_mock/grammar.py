@@ -20,6 +20,8 @@ Json = Any
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _TOKEN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|\S")
 _MISSING: Any = object()
+_ABSENT: Any = object()
+"""As a default of `pointer_get`: tells a value that is not there from one that is null."""
 _OPS = ("set", "append", "json", "join")
 
 
@@ -144,9 +146,9 @@ class Grammar:
         return [problem for problem in found if problem]
 
     def _constant(self, pointer: str, data: list[Json]) -> str | None:
-        seen = [value for item in data if (value := pointer_get(item, pointer, _MISSING)) is not _MISSING]
-        other = next((value for value in seen if value != seen[0]), _MISSING)
-        return None if other is _MISSING else f"{pointer} changes from {seen[0]!r} to {other!r}"
+        seen = [value for item in data if (value := pointer_get(item, pointer, _ABSENT)) is not _ABSENT]
+        other = next((value for value in seen if value != seen[0]), _ABSENT)
+        return None if other is _ABSENT else f"{pointer} changes from {seen[0]!r} to {other!r}"
 
     def fold(self, events: Iterable[Event]) -> Json:
         """The plain answer that the events add up to."""

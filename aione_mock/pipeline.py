@@ -214,6 +214,10 @@ class Exchange:
         params, findings = validation.parameters(call.operation, path_params, call.query, call.header)
         media_type = None if call.operation.dialect == "control" else call.header("content-type")
         data, more = validation.body(call.operation, media_type, call.body)
+        respell = dialects.READ.get(call.operation.dialect)
+        if respell and call.operation.body and data is not None:
+            data = respell(data, call.operation, self.pipeline.contract)
+            more = validation.schema_findings(call.operation.body, data)
         validation.refuse(findings + more)
         return replace(call, params=params, data=data)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from aione_mock.contract import ErrorSpec
-from aione_mock.dialects import anthropic, console, control, gemini, modelrouter, openai
-from aione_mock.dialects.openai import Look
+from aione_mock.contract import Contract, ErrorSpec, Operation
+from aione_mock.dialects import anthropic, console, control, gemini, modelrouter, openai, spelling
+from aione_mock.dialects.blocks import Look
 from aione_mock.exceptions import APIError
 from aione_mock.exchange import Call, Prompt
 
@@ -28,9 +28,16 @@ PROMPT: dict[str, Callable[[Call, Look], Prompt]] = {
 }
 """Dialect to the function that reads what a model is asked."""
 
+READ: dict[str, Callable[[Any, Operation, Contract], Any]] = {"gemini": spelling.google}
+"""Dialect to the function that brings a request's JSON to the contract's spelling before it is validated."""
+
 # One meaning has another name where the protocol's documentation says so.
 SYNONYMS: dict[str, dict[str, str]] = {
-    "console": {"invalid_request": "validation_error", "invalid_api_key": "not_authenticated", "ip_not_allowed": "forbidden"},
+    "console": {
+        "invalid_request": "validation_error",
+        "invalid_api_key": "not_authenticated",
+        "ip_not_allowed": "forbidden",
+    },
     "modelrouter": {"invalid_request": "invalid_parameter", "internal_error": "unknown_error"},
     "control": {"invalid_api_key": "not_authenticated"},
 }

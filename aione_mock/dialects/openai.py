@@ -6,13 +6,14 @@ Source: OpenAI API reference, "Chat completions" and "Streaming"; AIone document
 from __future__ import annotations
 
 import base64
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
 
 from aione_mock.contract import ErrorSpec
+from aione_mock.dialects import likelihood
+from aione_mock.dialects.blocks import Look, fragments
 from aione_mock.exceptions import APIError
 from aione_mock.exchange import (
     Call,
@@ -29,11 +30,21 @@ from aione_mock.exchange import (
 from aione_mock.sse import encode
 
 Json = Any
-Look = Callable[[str, str], ImageInput]
-"""(data URI or URL, parameter) to what is seen of an image."""
-
-FINISH = {"stop": "stop", "stop_sequence": "stop", "length": "length", "tool_calls": "tool_calls", "content_filter": "content_filter"}
-_ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool", "function": "tool"}
+FINISH = {
+    "stop": "stop",
+    "stop_sequence": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "content_filter": "content_filter",
+}
+_ROLES = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "assistant": "assistant",
+    "tool": "tool",
+    "function": "tool",
+}
 _EFFORT = {"none": 0, "minimal": 64, "low": 256, "medium": 1024, "high": 4096, "xhigh": 8192}
 DONE = encode(b"[DONE]")
 
@@ -112,7 +123,8 @@ def _turns(messages: Sequence[Mapping[str, Json]], look: Look) -> Iterator[Turn]
         names.update({call.id: call.name for call in calls})
         if role == "tool":
             identity = message.get("tool_call_id") or message.get("name") or ""
-            yield Turn("tool", results=(ToolResult(identity, names.get(identity, message.get("name") or ""), text),))
+            result = ToolResult(identity, names.get(identity, message.get("name") or ""), text)
+            yield Turn("tool", images=images, results=(result,))
         else:
             yield Turn(role, text, images, calls)  # type: ignore[arg-type]
 
@@ -135,9 +147,17 @@ def _content(content: Json, param: str, look: Look) -> tuple[str, tuple[ImageInp
 def _calls(message: Mapping[str, Json]) -> Iterator[ToolCall]:
     for call in message.get("tool_calls") or ():
         if "function" in call:
-            yield ToolCall(call.get("id", ""), call["function"]["name"], call["function"].get("arguments", ""))
+            yield ToolCall(call.get("id", ""), call["function"]["name"], _compact(call["function"].get("arguments")))
     if legacy := message.get("function_call"):
-        yield ToolCall(legacy["name"], legacy["name"], legacy.get("arguments", ""))
+        yield ToolCall(legacy["name"], legacy["name"], _compact(legacy.get("arguments")))
+
+
+def _compact(arguments: str | None) -> str:
+    """Arguments without the blanks that a client's own JSON writer puts in, so that they count alike everywhere."""
+    try:
+        return orjson.dumps(orjson.loads(arguments or "{}")).decode()
+    except orjson.JSONDecodeError:
+        return arguments or ""
 
 
 def body(completion: Completion, call: Call) -> Json:
@@ -162,7 +182,12 @@ def _choice(choice: Choice, index: int, call: Call) -> Json:
             message["function_call"] = _function(choice.tool_calls[0])
         else:
             message["tool_calls"] = [_tool_call(tool) for tool in choice.tool_calls]
-    return {"index": index, "message": message, "logprobs": logprobs(choice.pieces, call.data), "finish_reason": finish(choice, call)}
+    return {
+        "index": index,
+        "message": message,
+        "logprobs": logprobs(choice.pieces, call.data),
+        "finish_reason": finish(choice, call),
+    }
 
 
 def _said(choice: Choice) -> Json:
@@ -218,14 +243,12 @@ def logprobs(pieces: Sequence[str], data: Mapping[str, Json]) -> Json:
 
 
 def _logprob(piece: str, top: int) -> Json:
-    raw = piece.encode()
-    # a function of the token alone, so that streamed and plain agree
-    value = -round(math.log1p(sum(raw) % 97 / 40), 6) or -0.000001
-    alternatives = [
-        {"token": text, "logprob": round(value - rank, 6), "bytes": list(text.encode())}
-        for rank, text in enumerate([piece, piece.strip() + "s", " " + piece.strip(), piece.strip().upper(), *map(str, range(20))][:top])
-    ]
-    return {"token": piece, "logprob": value, "bytes": list(raw), "top_logprobs": alternatives}
+    (own, *_) = ranked = [_ranked(text, value) for text, value in likelihood.ranked(piece, max(1, top))]
+    return {**own, "top_logprobs": ranked[:top]}
+
+
+def _ranked(text: str, value: float) -> Json:
+    return {"token": text, "logprob": value, "bytes": list(text.encode())}
 
 
 def events(completion: Completion, call: Call) -> Iterator[bytes]:
@@ -271,8 +294,3 @@ def _choice_events(choice: Choice, index: int, call: Call, chunk: Callable[..., 
                 yield chunk(index, {"tool_calls": [{"index": position, "function": {"arguments": fragment}}]})
     empty = {"content": [], "refusal": None} if call.data.get("logprobs") and not choice.pieces else None
     yield chunk(index, {}, finish(choice, call), empty)
-
-
-def fragments(text: str, size: int = 12) -> list[str]:
-    """Arguments as a stream delivers them; joined, they are the whole."""
-    return [text[i : i + size] for i in range(0, len(text), size)]
