@@ -83,8 +83,8 @@ async def test_every_condition_is_there(world: World) -> None:
     assert any(key.is_sandbox for key in main.keys)
     assert any(key.team_id is None for key in main.keys)
     old = next(c for c in world.credentials() if c.label == "rotated-old")
-    assert await world.keys.find(MemoryStore(), old.secret, NOW + 12 * 3600 - 1) is not None
-    assert await world.keys.find(MemoryStore(), old.secret, NOW + 12 * 3600) is None
+    assert await world.keys.find(MemoryStore(), old.secret, world.epoch + 12 * 3600 - 1) is not None
+    assert await world.keys.find(MemoryStore(), old.secret, world.epoch + 12 * 3600) is None
 
 
 def test_tokens_and_access_keys_know_their_organisation(world: World) -> None:

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 
 from aione_mock.determinism import Seed
 from aione_mock.exchange import Caller
+from aione_mock.world.billing import Billing
 from aione_mock.world.catalogue import Catalogue
+from aione_mock.world.days import HOUR
 from aione_mock.world.keys import KeyBook, hash_secret
+from aione_mock.world.ledger import Ledger
 from aione_mock.world.organisation import AccessKey, Credential, Organisation, organisations
 
 
@@ -18,7 +21,7 @@ class World:
 
     seed: Seed
     epoch: float
-    """Unix seconds at the session's start."""
+    """Unix seconds at the session's start, a full hour."""
     catalogue: Catalogue
     organisations: Mapping[str, Organisation]
     """By id; the first one is the main one."""
@@ -27,11 +30,21 @@ class World:
     """Console tokens of all organisations, by hash."""
     access_keys: Mapping[str, AccessKey]
     """ModelRouter's access keys of all organisations, by their id."""
+    ledgers: Mapping[str, Ledger]
+    """By organisation id."""
+    billing: Mapping[str, Billing]
+    """By organisation id."""
 
     @classmethod
     def of(cls, seed: Seed, epoch: float, catalogue: Catalogue) -> World:
-        """The world of a session that starts at `epoch`."""
+        """The world of a session that starts at `epoch`, which counts by the full hour.
+
+        So sessions with the same seed that start in the same hour can share one. Raises ConfigError when the
+        catalogue lacks a model of the past.
+        """
+        epoch = epoch // HOUR * HOUR
         found = organisations(seed, epoch)
+        ledgers = {org.id: Ledger.of(org, seed, epoch, catalogue) for org in found}
         return cls(
             seed=seed,
             epoch=epoch,
@@ -40,6 +53,8 @@ class World:
             keys=KeyBook.of(record for org in found for record in org.keys),
             tokens={digest: caller for org in found for digest, caller in org.tokens.items()},
             access_keys={pair.id: pair for org in found for pair in org.access_keys},
+            ledgers=ledgers,
+            billing={org.id: Billing(org, ledgers[org.id], catalogue, epoch) for org in found},
         )
 
     def token(self, secret: str) -> Caller | None:

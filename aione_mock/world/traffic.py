@@ -1,0 +1,108 @@
+"""The calls of the session itself, on top of the past.
+
+The store holds them per organisation: `usage/calls/ID` the newest calls one by one, `usage/minutes/ID` sums per
+minute, key and model of all older ones, `usage/spent/ID` what all of them cost. At least the newest `HELD` calls are
+kept singly and never more than twice as many, so a million calls take no more room than the minutes they lie in.
+Of an older call only its share in the sums is left; lists show it with equal parts of its minute's figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from operator import add
+from typing import NamedTuple
+
+from aione_mock.store import Store
+
+HELD = 2048
+
+
+class Served(NamedTuple):
+    """One call of the session, as the store keeps it. `failed` is 0 or 1, `ticks` its cost in 0.0001 RMB."""
+
+    at: float
+    key_id: str | None
+    team_id: str | None
+    model: str
+    failed: int
+    prompt: int
+    cached: int
+    completion: int
+    latency_ms: int
+    ticks: int
+    request_id: str
+
+    @property
+    def minute(self) -> int:
+        """Minutes since 1970."""
+        return int(self.at // 60)
+
+
+class MinuteCell(NamedTuple):
+    """What one key used of one model in one minute (counted from 1970)."""
+
+    minute: int
+    key_id: str | None
+    team_id: str | None
+    model: str
+    requests: int
+    errors: int
+    prompt: int
+    cached: int
+    completion: int
+    latency_ms: int
+    ticks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """All calls of one organisation since the session began."""
+
+    calls: tuple[Served, ...]
+    """The newest ones."""
+    older: tuple[MinuteCell, ...]
+    """Sums of all others."""
+
+    def cells(self) -> Iterator[MinuteCell]:
+        """Everything by the minute; one minute may come in several cells."""
+        yield from self.older
+        for call in self.calls:
+            yield MinuteCell(call.minute, call.key_id, call.team_id, call.model, 1, *call[4:10])
+
+
+async def record(store: Store, org_id: str, call: Served) -> None:
+    """Count a call. O(1), apart from every `HELD`th one, which folds the older half into sums."""
+    if call.ticks:
+        await store.increment(f"usage/spent/{org_id}", call.ticks)
+    held = await store.append(f"usage/calls/{org_id}", [*call])
+    if held >= 2 * HELD:
+        await _fold(store, org_id)
+
+
+async def load(store: Store, org_id: str) -> Traffic:
+    """What has been counted so far."""
+    calls = await store.get(f"usage/calls/{org_id}") or ()
+    older = await store.get(f"usage/minutes/{org_id}") or ()
+    return Traffic(tuple([Served(*call) for call in calls]), tuple([MinuteCell(*cell) for cell in older]))
+
+
+async def spent(store: Store, org_id: str) -> int:
+    """Cost of all calls since the session began, in ticks of 0.0001 RMB. O(1)."""
+    ticks: int = await store.get(f"usage/spent/{org_id}") or 0
+    return ticks
+
+
+async def _fold(store: Store, org_id: str) -> None:
+    calls = await store.get(f"usage/calls/{org_id}")
+    known = await store.get(f"usage/minutes/{org_id}") or ()
+    sums = {tuple(cell[:4]): cell[4:] for cell in known}
+    # calls of one minute stand together, so each run of them is added up in one go
+    for where, run in groupby(calls[:-HELD], lambda call: (int(call[0] // 60), *call[1:4])):
+        columns = list(zip(*run, strict=True))[4:10]
+        figures = [len(columns[0]), *map(sum, columns)]
+        before = sums.get(where)
+        sums[where] = [*map(add, before, figures)] if before else figures
+    await store.put(f"usage/minutes/{org_id}", [[*where, *row] for where, row in sums.items()])
+    await store.put(f"usage/calls/{org_id}", calls[-HELD:])

@@ -1,0 +1,122 @@
+"""Money: invoices are usage plus fee, and the balance falls by what was spent."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from functools import cache
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aione_mock.determinism import Seed
+from aione_mock.exchange import Caller, Usage
+from aione_mock.store import MemoryStore
+from aione_mock.world.billing import Billing
+from aione_mock.world.catalogue import Catalogue, cost
+from aione_mock.world.days import SHANGHAI, date_of, day_of, month_of, start_of
+from aione_mock.world.world import World
+
+EPOCH = datetime(2026, 11, 22, 4, 30, tzinfo=UTC).timestamp()
+CATALOGUE = Catalogue.load()
+MODEL = CATALOGUE.models[0]
+
+
+@cache
+def world(seed: int = 0, epoch: float = EPOCH) -> World:
+    return World.of(Seed.of(seed), epoch, CATALOGUE)
+
+
+def main(seed: int = 0, epoch: float = EPOCH) -> Billing:
+    return next(iter(world(seed, epoch).billing.values()))
+
+
+async def pay(billing: Billing, store: MemoryStore, at: float, usage: Usage) -> Decimal:
+    org = billing.organisation.id
+    await billing.ledger.record(store, at, Caller(org, "k"), MODEL.id, usage, True, 5, "req-1")
+    return cost(usage, MODEL)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.integers(0, 2),
+    st.integers(0, 3),
+    st.lists(st.tuples(st.integers(0, 70), st.integers(0, 10**7)), max_size=5),
+    st.integers(0, 130),
+)
+async def test_an_invoice_is_the_usage_of_its_month_plus_the_fee(
+    org: int, seed: int, calls: list[tuple[int, int]], later: int
+) -> None:
+    billing, store = list(world(seed).billing.values())[org], MemoryStore()
+    for day, prompt in calls:
+        await pay(billing, store, EPOCH + day * 86400, Usage(prompt, 10))
+    now = EPOCH + later * 86400
+    invoices = await billing.invoices(store, now)
+    months = month_of(day_of(now)) - month_of(billing.organisation.since)
+    assert len(invoices) == months >= 3
+    for invoice in invoices:
+        (row,) = await billing.ledger.rows(store, invoice.period_start, invoice.period_end)
+        expected = row.cost + billing.organisation.plan.monthly_fee
+        assert invoice.amount == expected.quantize(Decimal("0.01"), ROUND_HALF_UP)
+        assert (invoice.usage, invoice.period_start.day) == (row.cost, 1)
+        assert (invoice.period_end + timedelta(1)).day == 1
+        assert invoice.issued_at <= now
+        assert invoice.paid_at is None or invoice.issued_at < invoice.paid_at <= now
+        assert (invoice.status == "paid") == (invoice.paid_at is not None)
+    starts = [invoice.period_start for invoice in invoices]
+    assert starts == sorted(starts, reverse=True)
+    assert starts[-1] == date_of(billing.organisation.since)
+    assert len({invoice.number for invoice in invoices}) == len({invoice.id for invoice in invoices}) == months
+
+
+async def test_a_month_later_there_is_one_invoice_more() -> None:
+    billing, store = main(), MemoryStore()
+    midnight = datetime(2026, 12, 1, tzinfo=SHANGHAI).timestamp()
+    before, after = await billing.invoices(store, midnight - 1), await billing.invoices(store, midnight)
+    assert after[1:] == before
+    assert after[0].period_start.isoformat() == "2026-11-01"
+    assert (after[0].status, after[0].issued_at) == ("issued", midnight)
+    paid = (await billing.invoices(store, midnight + 6 * 86400))[0]
+    assert (paid.status, paid.paid_at) == ("paid", midnight + 5 * 86400 + 10 * 3600)
+
+
+async def test_no_invoice_before_the_first_month_is_over() -> None:
+    billing = main()
+    assert await billing.invoices(MemoryStore(), start_of(billing.organisation.since)) == []
+    assert await billing.invoices(MemoryStore(), 0) == []
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**7), st.integers(0, 10**6)), max_size=6))
+async def test_the_balance_falls_by_exactly_what_is_spent(calls: list[tuple[int, int]]) -> None:
+    billing, store = main(), MemoryStore()
+    opening = await billing.balance(store, EPOCH)
+    assert opening == billing.organisation.account.balance
+    before = await billing.month_to_date(store, EPOCH)
+    paid = [await pay(billing, store, EPOCH, Usage(prompt, completion)) for prompt, completion in calls]
+    assert opening - await billing.balance(store, EPOCH) == sum(paid)
+    assert await billing.month_to_date(store, EPOCH) - before == sum(paid)
+    fee = billing.organisation.plan.monthly_fee
+    assert await billing.balance(store, EPOCH + 10 * 86400) == opening - sum(paid) - fee
+    assert await billing.balance(store, EPOCH + 41 * 86400) == opening - sum(paid) - 2 * fee
+    assert await billing.balance(store, EPOCH - 90 * 86400) == opening - sum(paid)
+
+
+async def test_a_new_month_starts_from_nothing() -> None:
+    billing, store = main(), MemoryStore()
+    end = datetime(2026, 12, 1, tzinfo=SHANGHAI).timestamp()
+    assert await billing.month_to_date(store, end - 1) > 0
+    assert await billing.month_to_date(store, end) == 0
+
+
+async def test_one_organisation_has_nothing_left_and_the_others_have() -> None:
+    store = MemoryStore()
+    assert [await billing.used_up(store, EPOCH) for billing in world().billing.values()] == [False, False, True]
+    rich = main()
+    while not await rich.used_up(store, EPOCH):
+        assert await rich.balance(store, EPOCH) > -rich.organisation.account.credit_limit
+        await pay(rich, store, EPOCH, Usage(100_000_000, 0))
+    assert await rich.balance(store, EPOCH) <= -rich.organisation.account.credit_limit
+
+
+def test_the_plan_holds_every_model_of_the_catalogue() -> None:
+    assert main().models() == tuple(model.id for model in CATALOGUE.models)

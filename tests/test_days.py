@@ -1,0 +1,32 @@
+"""Days and months of Asia/Shanghai."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aione_mock.world import days
+
+
+@given(st.datetimes(datetime(1970, 1, 2), datetime(2500, 1, 1), timezones=st.just(UTC)))
+def test_an_instant_lies_in_its_day_and_its_day_in_its_month(at: datetime) -> None:
+    day = days.day_of(at.timestamp())
+    assert days.start_of(day) <= at.timestamp() < days.start_of(day + 1)
+    assert days.date_of(day) == at.astimezone(days.SHANGHAI).date()
+    assert days.day_on(days.date_of(day)) == day
+    month = days.month_of(day)
+    assert days.month_start(month) <= day < days.month_start(month + 1)
+
+
+def test_midnight_in_shanghai_is_four_in_the_afternoon_in_utc() -> None:
+    before = datetime(2026, 11, 22, 15, 59, 59, tzinfo=UTC).timestamp()
+    assert days.date_of(days.day_of(before)) == date(2026, 11, 22)
+    assert days.date_of(days.day_of(before + 1)) == date(2026, 11, 23)
+
+
+def test_instants_show_milliseconds_only_where_there_are_any() -> None:
+    assert days.spell(0) == "1970-01-01T00:00:00Z"
+    assert days.spell(0.25) == "1970-01-01T00:00:00.250Z"
+    assert days.spell(1.9999999) == "1970-01-01T00:00:02Z"

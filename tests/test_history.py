@@ -1,0 +1,179 @@
+"""The past: exact at every level, shaped like an organisation's, and over at the epoch."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import cache
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aione_mock.determinism import Seed
+from aione_mock.exceptions import ConfigError
+from aione_mock.exchange import Usage
+from aione_mock.world.catalogue import Catalogue, cost
+from aione_mock.world.days import HOUR, day_of, start_of
+from aione_mock.world.history import MINUTES, Cell, Figures, History, latency_tail
+from aione_mock.world.ledger import money
+from aione_mock.world.organisation import organisations
+
+EPOCH = 1_795_000_000.0
+CATALOGUE = Catalogue.load()
+
+
+@cache
+def past(seed: int = 0, epoch: float = EPOCH) -> History:
+    return History.of(organisations(Seed.of(seed), epoch)[0], Seed.of(seed), epoch, CATALOGUE)
+
+
+def add(parts: list[Figures]) -> Figures:
+    return Figures(*map(sum, zip(*parts, strict=True))) if parts else Figures()
+
+
+def calls_of(cell: Cell, first: int = 0, last: int | None = None) -> list[Figures]:
+    last = cell.calls_until(MINUTES) if last is None else last
+    return [after.minus(before) for before, after in pairwise([cell.upto(n) for n in range(first, last + 1)])]
+
+
+CELLS = st.builds(
+    lambda seed, epoch, back, pick: (cells := past(seed, epoch).cells(day_of(epoch) - back))[pick % len(cells)],
+    st.integers(0, 3),
+    st.sampled_from([EPOCH, EPOCH + 7 * HOUR, 1_700_000_000.5]),
+    st.integers(0, 90),
+    st.integers(0, 99),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(CELLS)
+def test_a_day_is_the_sum_of_hours_and_minutes_and_calls(cell: Cell) -> None:
+    total = cell.until(MINUTES)
+    hours = [cell.until(60 * (h + 1)).minus(cell.until(60 * h)) for h in range(24)]
+    minutes = [cell.until(m + 1).minus(cell.until(m)) for m in range(MINUTES)]
+    assert add(hours) == add(minutes) == add(calls_of(cell)) == total
+    assert all(min(part) >= 0 for part in minutes)
+    assert cell.total()[4:10] == total
+
+
+@settings(max_examples=60, deadline=None)
+@given(CELLS)
+def test_every_single_call_makes_sense(cell: Cell) -> None:
+    for call in calls_of(cell):
+        assert call.requests == 1
+        assert call.errors in (0, 1)
+        assert call.latency_ms > 0
+        if call.errors:
+            assert (call.prompt, call.cached, call.completion) == (0, 0, 0)
+        else:
+            assert call.prompt >= 1
+            assert call.completion >= 1
+            assert 0 <= call.cached <= call.prompt
+
+
+@given(CELLS)
+def test_a_days_cost_is_price_times_tokens(cell: Cell) -> None:
+    total, model = cell.total(), CATALOGUE.find(cell.habit.model)
+    assert model is not None
+    usage = Usage(prompt=total.prompt, completion=total.completion, cached=total.cached)
+    assert money(total.ticks) == cost(usage, model)
+
+
+def test_it_is_a_function_of_seed_and_epoch() -> None:
+    again = History.of(organisations(Seed.of(0), EPOCH)[0], Seed.of(0), EPOCH, CATALOGUE)
+    day = day_of(EPOCH) - 5
+    # another order of asking, the same answer
+    assert [again.day(day + 1), again.day(day)] == [past().day(day + 1), past().day(day)]
+    assert past(1).day(day) != past().day(day)
+
+
+def test_it_ends_with_the_last_full_hour_and_begins_with_a_month() -> None:
+    history, today = past(), day_of(EPOCH)
+    full_hours = int(EPOCH - start_of(today)) // HOUR
+    assert history.horizon == full_hours * 60
+    for cell in history.cells(today):
+        assert cell.until(history.horizon) == cell.until(MINUTES)
+    assert history.day(today + 1) == ()
+    assert history.day(history.first_day - 1) == ()
+    assert history.day(history.first_day) != ()
+    at_midnight = past(0, float(start_of(today)))
+    assert at_midnight.day(today) == ()
+    assert at_midnight.day(today - 1) != ()
+
+
+def requests(history: History, day: int, first: int = 0, last: int = MINUTES) -> int:
+    return sum(cell.calls_until(last) - cell.calls_until(first) for cell in history.cells(day))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_rhythm_is_that_of_an_organisation(seed: int) -> None:
+    history = past(seed)
+    week = range(day_of(EPOCH) - 7, day_of(EPOCH))
+    working = [requests(history, day) for day in week if (day + 3) % 7 < 5]
+    weekend = [requests(history, day) for day in week if (day + 3) % 7 >= 5]
+    assert max(weekend) < min(working)
+    assert sum(requests(history, day, 600, 660) for day in week) > 4 * sum(
+        requests(history, day, 300, 360) for day in week
+    )
+    assert sum(requests(history, day, 720, 780) for day in week) < sum(requests(history, day, 660, 720) for day in week)
+    assert sum(working) > 1.3 * sum(requests(history, day - 84) for day in week if (day + 3) % 7 < 5)
+    load: Counter[str] = Counter()
+    for day in week:
+        load.update({cell.model: 0 for cell in history.day(day)})
+        for cell in history.day(day):
+            load[cell.model] += cell.requests
+    assert len(load) >= 8
+    assert sum(count for _, count in load.most_common(3)) > 0.7 * load.total()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_one_day_about_three_weeks_ago_went_wrong(seed: int) -> None:
+    history = past(seed)
+    rates = {}
+    for day in range(history.last_day - 60, history.last_day):
+        cells = history.day(day)
+        rates[day] = sum(c.errors for c in cells) / sum(c.requests for c in cells)
+    worst = max(rates, key=lambda day: rates[day])
+    assert 19 <= history.last_day - worst <= 25
+    assert (worst + 3) % 7 < 5
+    assert rates.pop(worst) > 0.04
+    assert max(rates.values()) < 0.01
+    first, last = history.incident[1:]
+    hit = add([cell.until(last).minus(cell.until(first)) for cell in history.cells(worst)])
+    rest = add([cell.until(MINUTES) for cell in history.cells(worst)]).minus(hit)
+    assert hit.latency_ms / hit.requests > 2 * rest.latency_ms / rest.requests
+    assert hit.errors / hit.requests > 0.3
+
+
+def test_only_some_keys_have_a_past_and_it_ends_when_the_key_did() -> None:
+    history, org = past(), organisations(Seed.of(0), EPOCH)[0]
+    by_label = {credential.label: credential.id for credential in org.credentials if credential.kind == "key"}
+    days = {
+        cell.key_id: cell.day for day in range(history.first_day, history.last_day + 1) for cell in history.day(day)
+    }
+    assert by_label["demo"] not in days
+    assert days[by_label["pilot"]] == history.last_day - 30
+    assert set(days) == set(org.pasts)
+    assert None in {cell.team_id for cell in history.day(history.last_day - 3)}
+
+
+@pytest.mark.parametrize("label", ["studio", "coding"])
+def test_the_tail_of_latencies_is_that_of_the_calls(label: str) -> None:
+    history, org = past(), organisations(Seed.of(0), EPOCH)[0]
+    key_id = next(credential.id for credential in org.credentials if credential.label == label)
+    cells = [
+        c for d in range(history.last_day - 9, history.last_day) for c in history.cells(d) if c.habit.key_id == key_id
+    ]
+    habit = cells[0].habit
+    took = [call.latency_ms for c in cells if c.habit is habit for call in calls_of(c)]
+    spread = habit.completion * habit.token_us // 1000
+    for above in (habit.first_ms, habit.first_ms + spread // 2, habit.first_ms + spread, habit.first_ms + 2 * spread):
+        share = sum(ms > above for ms in took) / len(took)
+        assert latency_tail(habit.first_ms, spread, above) / 1024 == pytest.approx(share, abs=0.06)
+
+
+def test_a_catalogue_without_a_model_of_the_past_is_refused_by_name() -> None:
+    few = Catalogue.of(CATALOGUE.models[:1])
+    with pytest.raises(ConfigError, match=r"has no model 'gemini-2\.5-flash'"):
+        History.of(organisations(Seed.of(0), EPOCH)[0], Seed.of(0), EPOCH, few)

@@ -1,0 +1,234 @@
+"""Conservation: whatever way one looks at the calls, the sums are the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+from decimal import Decimal
+from functools import cache
+from itertools import combinations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aione_mock.determinism import Seed
+from aione_mock.exchange import Caller, Usage
+from aione_mock.store import MemoryStore
+from aione_mock.world import log
+from aione_mock.world.catalogue import Catalogue, cost
+from aione_mock.world.days import date_of, day_of, start_of
+from aione_mock.world.history import Figures
+from aione_mock.world.ledger import DIMENSIONS, Bucket, Filter, Ledger, Row, window
+from aione_mock.world.traffic import spent
+from aione_mock.world.world import World
+
+EPOCH = 1_795_000_000.0
+TODAY = date_of(day_of(EPOCH))
+CATALOGUE = Catalogue.load()
+MODELS = [model.id for model in CATALOGUE.models]
+GROUPINGS = [by for size in range(len(DIMENSIONS) + 1) for by in combinations(DIMENSIONS, size)]
+
+
+@cache
+def world(seed: int = 0) -> World:
+    return World.of(Seed.of(seed), EPOCH, CATALOGUE)
+
+
+def main(seed: int = 0) -> Ledger:
+    return next(iter(world(seed).ledgers.values()))
+
+
+def figures(rows: Iterable[Row]) -> tuple[int, ...]:
+    parts = [(r.requests, r.errors, r.prompt, r.cached, r.completion, r.latency_ms) for r in rows]
+    return tuple(map(sum, zip(*parts, strict=True)))
+
+
+Played = tuple[int, str, str | None, str, Usage, bool, int]
+CALLS = st.lists(
+    st.tuples(
+        st.integers(-3 * 86400, 3 * 86400),
+        st.sampled_from(["key-a", "key-b"]),
+        st.sampled_from(["team-a", None]),
+        st.sampled_from(MODELS),
+        st.builds(
+            lambda p, c, part: Usage(p, c, cached=p * part // 10), *[st.integers(0, 10**6)] * 2, st.integers(0, 10)
+        ),
+        st.booleans(),
+        st.integers(0, 60_000),
+    ),
+    max_size=12,
+)
+
+
+async def play(ledger: Ledger, store: MemoryStore, calls: list[Played]) -> None:
+    for number, (offset, key, team, model, usage, ok, ms) in enumerate(calls):
+        caller = Caller(ledger.org_id, key, team)
+        await ledger.record(store, EPOCH + offset, caller, model, usage, ok, ms, f"req-{number}")
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 3), CALLS, st.integers(-2, 100), st.integers(0, 100), st.booleans())
+async def test_every_grouping_adds_up_to_the_same_totals(
+    seed: int, calls: list[Played], back: int, span: int, filtered: bool
+) -> None:
+    ledger, store = main(seed), MemoryStore()
+    await play(ledger, store, calls)
+    start = TODAY - timedelta(back)
+    end = start + timedelta(span)
+    wanted = Filter(models={"claude-sonnet-4-6", "gpt-5.4"}) if filtered else Filter()
+    (total,) = await ledger.rows(store, start, end, (), wanted)
+    for by in GROUPINGS:
+        rows = await ledger.rows(store, start, end, by, wanted)
+        assert sum(row.cost for row in rows) == total.cost
+        assert not rows or figures(rows) == figures([total])
+        for row in rows:
+            assert row.total == row.prompt + row.completion
+            named = {"day": row.date, "model": row.model, "key": row.key_id}
+            assert all((value is not None) == (name in by) for name, value in named.items())
+    daily = await ledger.daily(store, start, end, wanted)
+    assert [row.date for row in daily] == [start + timedelta(n) for n in range(span + 1)]
+    assert figures(daily) == figures([total])
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(0, 3),
+    CALLS,
+    st.integers(-86400, 9 * 86400),
+    st.integers(1, 3 * 86400),
+    st.sampled_from([60, 300, 7200]),
+)
+async def test_charts_metrics_and_logs_agree(seed: int, calls: list[Played], back: int, span: int, width: int) -> None:
+    ledger, store = main(seed), MemoryStore()
+    await play(ledger, store, calls)
+    start, end = EPOCH - back, EPOCH - back + span
+    wanted = Filter(keys={"key-a", *ledger_keys(ledger)[:3]})
+    metrics = await ledger.summary(store, start, end, wanted)
+    lines = await ledger.series(store, start, end, width, wanted)
+    assert total(bucket.figures for line in lines.values() for bucket in line) == metrics
+    for line in lines.values():
+        assert [b.at for b in line] == list(range(int(start // 60) * 60, window(start, end)[1] * 60, width))
+    entries, count = await log.page(ledger, store, start, end, wanted, 0, 10**6)
+    assert count == len(entries) == metrics.requests
+    assert metrics == total(Figures(1, int(not e.ok), e.prompt, e.cached, e.completion, e.latency_ms) for e in entries)
+
+
+def ledger_keys(ledger: Ledger) -> list[str]:
+    return [habits[0].key_id for _, _, habits in ledger.history.habits]
+
+
+def total(parts: Iterable[Figures]) -> Figures:
+    return Figures(*map(sum, zip(Figures(), *parts, strict=True)))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 3), CALLS, st.integers(-3, 100), st.integers(1, 9))
+async def test_whole_days_are_the_same_by_the_minute_and_by_the_day(
+    seed: int, calls: list[Played], back: int, span: int
+) -> None:
+    ledger, store = main(seed), MemoryStore()
+    await play(ledger, store, calls)
+    first = day_of(EPOCH) - back
+    (by_day,) = await ledger.rows(store, date_of(first), date_of(first + span - 1))
+    by_minute = await ledger.summary(store, start_of(first), start_of(first + span))
+    assert figures([by_day]) == by_minute
+
+
+@given(st.integers(0, 10**7), st.integers(0, 10**7), st.integers(0, 10), st.sampled_from(MODELS), st.booleans())
+async def test_a_call_moves_every_figure_by_exactly_its_usage(
+    prompt: int, completion: int, part: int, model: str, ok: bool
+) -> None:
+    ledger, store = main(), MemoryStore()
+    key = ledger_keys(ledger)[0]
+    usage = Usage(prompt, completion, cached=prompt * part // 10)
+    (before,) = await ledger.rows(store, TODAY, TODAY)
+    await ledger.record(store, EPOCH, Caller(ledger.org_id, key), model, usage, ok, 12.4, "req-1")
+    (after,) = await ledger.rows(store, TODAY, TODAY)
+    found = CATALOGUE.find(model)
+    assert found is not None
+    price = cost(usage, found) if ok else Decimal(0)
+    assert after.cost - before.cost == price
+    assert Decimal(await spent(store, ledger.org_id)) / 10_000 == price
+    moved = [b - a for a, b in zip(figures([before]), figures([after]), strict=True)]
+    assert moved == [1, not ok, prompt * ok, usage.cached * ok, completion * ok, 12]
+
+
+async def test_an_alias_counts_as_its_model_and_a_stranger_costs_nothing() -> None:
+    ledger, store = main(), MemoryStore()
+    caller, tomorrow = Caller(ledger.org_id, "k"), EPOCH + 86400
+    await ledger.record(store, tomorrow, caller, "sonnet-4-6", Usage(1000, 10), True, 5, "req-1")
+    await ledger.record(store, tomorrow, caller, "from-a-recording", Usage(7, 3), True, 5, "req-2")
+    rows = await ledger.rows(store, TODAY + timedelta(1), TODAY + timedelta(1), ("model",))
+    assert [(r.model, r.total, r.cost) for r in rows] == [
+        ("claude-sonnet-4-6", 1010, Decimal("0.0227")),
+        ("from-a-recording", 10, Decimal("0.0000")),
+    ]
+
+
+async def test_organisations_keep_their_figures_apart() -> None:
+    store = MemoryStore()
+    first, other, third = world().ledgers.values()
+    await other.record(store, EPOCH, Caller(other.org_id, "k"), "gpt-5.2", Usage(5, 5), True, 5, "req-1")
+    assert (await first.rows(store, TODAY, TODAY, (), Filter(keys={"k"})))[0].requests == 0
+    assert (await third.rows(store, TODAY, TODAY))[0].requests == 0
+    assert (await other.rows(store, TODAY, TODAY, (), Filter(keys={"k"})))[0].total == 10
+    assert not {row.key_id for row in await other.rows(store, TODAY, TODAY, ("key",))} & set(ledger_keys(first))
+
+
+async def test_rows_come_by_day_and_then_the_most_expensive_first() -> None:
+    rows = await main().rows(MemoryStore(), TODAY - timedelta(9), TODAY, ("day", "model"))
+    assert rows == sorted(rows, key=lambda row: (row.date, -row.cost))
+    assert len({row.date for row in rows}) == 10
+    assert (await main().rows(MemoryStore(), TODAY + timedelta(9), TODAY))[0] == Row(None, None, None, None)
+
+
+async def test_filters_combine() -> None:
+    ledger = main()
+    org = world().organisations[ledger.org_id]
+    team = org.teams[2].id
+    rows = await ledger.rows(MemoryStore(), TODAY - timedelta(9), TODAY, DIMENSIONS, Filter({"gpt-5.4"}, {team}))
+    assert {(row.model, row.team_id) for row in rows} == {("gpt-5.4", team)}
+    assert len({row.key_id for row in rows}) == 2
+    one = await ledger.rows(MemoryStore(), TODAY, TODAY, (), Filter(keys=set()))
+    assert one[0].requests == 0
+
+
+async def test_latency_of_the_sessions_calls_is_exact() -> None:
+    ledger, store, day = main(), MemoryStore(), TODAY + timedelta(1)
+    assert await ledger.latency(store, day, day) == (0.0, 0)
+    for ms in range(1, 201):
+        await ledger.record(store, EPOCH + 86400, Caller(ledger.org_id, "k"), "gpt-5.4", Usage(1, 1), True, ms, "r")
+    assert await ledger.latency(store, day, day) == (100.5, 198)
+
+
+@pytest.mark.parametrize("incident", [False, True])
+async def test_latency_of_the_past_is_that_of_its_calls(incident: bool) -> None:
+    ledger, store = main(), MemoryStore()
+    last = ledger.history.incident[0] if incident else day_of(EPOCH) - 1
+    back = 0 if incident else 1
+    mean, slowest = await ledger.latency(store, date_of(last - back), date_of(last))
+    entries, count = await log.page(ledger, store, start_of(last - back), start_of(last + 1), Filter(), 0, 10**7)
+    took = sorted(entry.latency_ms for entry in entries)
+    assert mean == pytest.approx(sum(took) / count)
+    assert slowest == pytest.approx(took[count * 99 // 100], rel=0.05)
+
+
+def test_a_window_takes_the_minutes_it_touches() -> None:
+    assert window(600, 660) == (10, 11)
+    assert window(659.9, 660.1) == (10, 12)
+    assert window(600, 600) == (10, 10)
+    assert window(900, 300) == (15, 15)
+
+
+async def test_an_empty_or_reversed_window_has_nothing() -> None:
+    for end in (EPOCH, EPOCH - 999):
+        assert await main().series(MemoryStore(), EPOCH, end, 60) == {}
+        assert await main().summary(MemoryStore(), EPOCH, end) == Figures()
+        assert await log.page(main(), MemoryStore(), EPOCH, end) == ([], 0)
+
+
+def test_a_bucket_tells_time_and_load() -> None:
+    bucket = Bucket(0, 60, Figures(4, 1, 10, 0, 5, 12_000))
+    assert (bucket.tokens, bucket.response_time_ms, bucket.concurrency) == (15, 3000.0, 0.2)
+    assert Bucket(0, 60, Figures()).response_time_ms == 0

@@ -1,0 +1,77 @@
+"""The session's own calls: nothing lost when old ones become sums, and room that does not grow."""
+
+from __future__ import annotations
+
+import orjson
+
+from aione_mock.determinism import Seed
+from aione_mock.exchange import Caller, Usage
+from aione_mock.store import MemoryStore
+from aione_mock.world import log, traffic
+from aione_mock.world.catalogue import Catalogue
+from aione_mock.world.history import Figures
+from aione_mock.world.traffic import HELD
+from aione_mock.world.world import World
+
+EPOCH = 1_795_000_000.0
+LEDGER = next(iter(World.of(Seed.of(0), EPOCH, Catalogue.load()).ledgers.values()))
+
+
+async def play(store: MemoryStore, count: int) -> None:
+    for number in range(count):
+        caller = Caller(LEDGER.org_id, f"k{number % 3}", "t" if number % 2 else None)
+        usage = Usage(100 + number % 7, 10 + number % 5, cached=number % 90)
+        at = EPOCH + 3600 + number / 50
+        await LEDGER.record(store, at, caller, "gpt-5.4", usage, number % 11 > 0, 20 + number % 40, f"req-{number}")
+
+
+async def test_sums_stay_exact_when_old_calls_are_folded() -> None:
+    store, count = MemoryStore(), 5 * HELD + 17
+    await play(store, count)
+    seen = await traffic.load(store, LEDGER.org_id)
+    assert HELD <= len(seen.calls) < 2 * HELD
+    assert seen.older
+    good = [number for number in range(count) if number % 11]
+    summary = await LEDGER.summary(store, EPOCH + 3600, EPOCH + 3600 + count)
+    assert summary == Figures(
+        requests=count,
+        errors=count - len(good),
+        prompt=sum(100 + n % 7 for n in good),
+        cached=sum(n % 90 for n in good),
+        completion=sum(10 + n % 5 for n in good),
+        latency_ms=sum(20 + n % 40 for n in range(count)),
+    )
+    assert await traffic.spent(store, LEDGER.org_id) == sum(cell.ticks for cell in seen.cells())
+
+
+async def test_the_log_lists_every_call_even_where_only_sums_are_left() -> None:
+    store, count = MemoryStore(), 3 * HELD
+    await play(store, count)
+    window = EPOCH + 3600, EPOCH + 3600 + count
+    entries, total = await log.page(LEDGER, store, *window, offset=0, limit=10**6)
+    assert total == len(entries) == count
+    parts = [Figures(1, int(not e.ok), e.prompt, e.cached, e.completion, e.latency_ms) for e in entries]
+    assert Figures(*map(sum, zip(*parts, strict=True))) == await LEDGER.summary(store, *window)
+    assert all(e.cached <= e.prompt and (e.ok or not e.prompt) for e in entries)
+    assert len({e.request_id for e in entries}) == count
+
+
+async def test_room_does_not_grow_with_the_calls() -> None:
+    sizes = []
+    store = MemoryStore()
+    for _ in range(4):
+        for number in range(2 * HELD):
+            caller = Caller(LEDGER.org_id, "k", "t")
+            await LEDGER.record(store, EPOCH, caller, "gpt-5.4", Usage(10, 10), True, 5, f"req-{number:06}")
+        sizes.append(len(orjson.dumps(store.dump())))
+    assert max(sizes) - min(sizes) < 200
+
+
+async def test_a_snapshot_taken_between_calls_holds() -> None:
+    store = MemoryStore()
+    await play(store, 100)
+    dump = store.dump()
+    before = await traffic.load(store, LEDGER.org_id)
+    await play(store, 2 * HELD)
+    store.load(dump)
+    assert await traffic.load(store, LEDGER.org_id) == before
