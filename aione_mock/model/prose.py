@@ -1,0 +1,312 @@
+"""Readable prose in the language of the prompt: answers, what tools found, what a picture is, and thinking.
+
+Every word is a pure function of seed and prompt; the word material lies in `fixtures/prose.yaml`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any
+
+import orjson
+
+from aione_mock.determinism import Seed
+from aione_mock.exchange import ImageInput, Prompt, ToolResult
+from aione_mock.model import topic
+from aione_mock.model.topic import Topic, Words
+from aione_mock.world.tokens import count, split
+
+_QUOTE_TOKENS = 60
+_FACTS = 5
+_RESULTS = 4
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[_\-\s]+")
+_UNITS = {
+    **{
+        "c": "°C",
+        "celsius": "°C",
+        "f": "°F",
+        "fahrenheit": "°F",
+        "pct": "%",
+        "percent": "%",
+        "kmh": "km/h",
+        "kph": "km/h",
+    },
+    **{unit: unit for unit in ("mm", "cm", "km", "kg", "ms", "rmb", "usd", "eur")},
+}
+_SNIPPETS = ("javascript", "sql", "bash")
+_MARKS_OF_END = ".!?。！？…"
+
+
+def answer(seed: Seed, prompt: Prompt) -> str:
+    """A helpful reply of a few sentences to the last user message, with a list or code where it asks for one."""
+    about = topic.of(prompt)
+    words = topic.material()[about.language]
+    chance = seed.digest("prose", size=16)
+    said = _KINDS[about.kind](words, about, chance)
+    if about.greeted and about.kind != "greeting":
+        said = _join(about, words["greetings"][chance[15] % len(words["greetings"])], said)
+    return said
+
+
+def after_tools(seed: Seed, prompt: Prompt) -> str:
+    """An answer made of the tool results that end the conversation; plain prose when there are none."""
+    results = _results(prompt)
+    if not results:
+        return answer(seed, prompt)
+    about = topic.of(prompt)
+    words = topic.material()[about.language]
+    chance = seed.digest("tools", size=16)
+    told = [_told(words, about, result, chance[at:]) for at, result in enumerate(results[:_RESULTS])]
+    ending = "failure_closings" if all(map(_failure, results)) else "tool_closings"
+    return _join(about, *told, _fill(_pick(words[ending], chance[15]), words, about))
+
+
+def seen_images(seed: Seed, prompt: Prompt) -> str:
+    """A lead that says what pictures the last message with any brings: kind and size in pixels."""
+    images = next((turn.images for turn in reversed(prompt.turns) if turn.images), ())
+    about = topic.of(prompt)
+    words = topic.material()[about.language]
+    if not images:
+        return ""
+    if len(images) == 1:
+        shape = _shape(images[0], words)
+        comma = ", " if about.language == "en" else "，"
+        lead = words["image_one"].replace("{image}", _picture(images[0], about) + comma + shape)
+    else:
+        named = [_picture(image, about) for image in images[:8]]
+        lead = words["image_many"].replace("{n}", str(len(images))).replace("{images}", _series(named, about))
+    return _join(about, lead, _pick(words["image_notes"], seed.digest("image", size=1)[0]))
+
+
+def thinking(seed: Seed, prompt: Prompt, tokens: int) -> str:
+    """What the model thinks before it answers, at most `tokens` tokens; more of it for a larger budget."""
+    if tokens <= 0:
+        return ""
+    about = topic.of(prompt)
+    words = topic.material()[about.language]
+    chance = seed.digest("thinking", size=8)
+    more = 1 + chance[0] % 2 + (tokens > 500) + 2 * (tokens > 4000)
+    sentences = [_pick(words["thoughts"], chance[1]), *_some(words["more_thoughts"], more, chance[2], chance[3])]
+    text = _fill(_join(about, *sentences), words, about)
+    return text if count(text) <= tokens else _cut(text, tokens)
+
+
+def _prose(words: Words, about: Topic, chance: bytes) -> str:
+    sentences = [_pick(words["openings"], chance[0]), *_some(words["points"], 1 + chance[1] % 2, chance[2], chance[3])]
+    if chance[4] % 3:
+        sentences.append(_pick(words["practical"], chance[5]))
+    if chance[6] % 2 and not about.greeted:
+        sentences.append(_pick(words["closings"], chance[7]))
+    return _fill(_join(about, *sentences), words, about)
+
+
+def _greeting(words: Words, about: Topic, chance: bytes) -> str:
+    return _join(about, _pick(words["greetings"], chance[0]), _pick(words["offers"], chance[1]))
+
+
+def _thanks(words: Words, about: Topic, chance: bytes) -> str:
+    return _join(about, _pick(words["welcomes"], chance[0]), _pick(words["follow_ups"], chance[1]))
+
+
+def _farewell(words: Words, about: Topic, chance: bytes) -> str:
+    return _join(about, _pick(words["farewells"], chance[0]), _pick(words["follow_ups"], chance[1]))
+
+
+def _list(words: Words, about: Topic, chance: bytes) -> str:
+    items = _some(words["items"], int(about.detail), chance[0], chance[1])
+    lines = "\n".join([f"{at}. {item}" for at, item in enumerate(items, 1)])
+    lead, closing = _pick(words["list_leads"], chance[2]), _pick(words["closings"], chance[3])
+    return _fill(f"{lead}\n\n{lines}\n\n{closing}", words, about)
+
+
+def _code(words: Words, about: Topic, chance: bytes) -> str:
+    asked = about.text.lower()
+    language = next((name for name in _SNIPPETS if name in asked), "python")
+    snippet = _pick(topic.material()["snippets"][language], chance[0]).replace("{name}", _identifier(about.main))
+    lead, note = _pick(words["code_leads"], chance[1]), _pick(words["code_notes"], chance[2])
+    return _fill(f"{lead}\n\n```{language}\n{snippet}```\n\n{note}", words, about)
+
+
+def _sum(words: Words, about: Topic, chance: bytes) -> str:
+    result = _pick(words["sums"], chance[0]).replace("{sum}", about.detail)
+    return _join(about, result, _pick(words["follow_ups"], chance[1]))
+
+
+def _echo(words: Words, about: Topic, chance: bytes) -> str:
+    said = _readable(about.detail)
+    end = "" if said[-1] in _MARKS_OF_END else "." if about.language == "en" else "。"
+    return _join(about, said + end, _pick(words["echoes"], chance[0]))
+
+
+def _echo_only(words: Words, about: Topic, chance: bytes) -> str:
+    return _readable(about.detail)
+
+
+_KINDS: dict[topic.Kind, Callable[[Words, Topic, bytes], str]] = {
+    "prose": _prose,
+    "greeting": _greeting,
+    "thanks": _thanks,
+    "farewell": _farewell,
+    "list": _list,
+    "code": _code,
+    "sum": _sum,
+    "echo": _echo,
+    "echo_only": _echo_only,
+}
+
+
+def _pick(bank: list[str], byte: int) -> str:
+    return bank[byte % len(bank)]
+
+
+def _some(bank: list[str], number: int, start: int, stride: int) -> list[str]:
+    """`number` different entries: a walk whose stride has no factor in common with the length."""
+    size = len(bank)
+    step = 1 + stride % (size - 1)
+    while math.gcd(step, size) > 1:
+        step += 1
+    return [bank[(start + at * step) % size] for at in range(min(number, size))]
+
+
+def _join(about: Topic, *sentences: str) -> str:
+    return ("" if about.language == "zh" else " ").join(sentences)
+
+
+def _fill(text: str, words: Words, about: Topic) -> str:
+    return text.replace("{topic}", about.main or words["topic"]).replace("{other}", about.other or words["other"])
+
+
+def _identifier(phrase: str) -> str:
+    name = "_".join(re.findall(r"[a-z0-9]+", phrase.lower()))
+    return name if name and name[0].isalpha() else "process_items"
+
+
+def _results(prompt: Prompt) -> list[ToolResult]:
+    """The results at the end of the conversation, first one first."""
+    results: list[ToolResult] = []
+    for turn in reversed(prompt.turns):
+        if not turn.results:
+            break
+        results[:0] = turn.results
+    return results
+
+
+def _told(words: Words, about: Topic, result: ToolResult, chance: bytes) -> str:
+    tool = _readable(result.name) or words["words"]["none"]
+    if (failure := _failure(result)) is not None:
+        lead = _pick(words["apologies"], chance[0]).replace("{tool}", tool)
+        return _join(about, lead, words["failure"].replace("{text}", failure)) if failure else lead
+    return _join(about, _pick(words["tool_leads"], chance[0]).replace("{tool}", tool), _finding(words, result.text))
+
+
+def _failure(result: ToolResult) -> str | None:
+    """What went wrong, None when nothing did."""
+    data = _parse(result.text)
+    error = data.get("error") if isinstance(data, dict) else None
+    if isinstance(error, dict):
+        error = error.get("message") or error
+    if not result.is_error and not error:
+        return None
+    return _readable(error if isinstance(error, str) else result.text).rstrip(".。")
+
+
+def _finding(words: Words, text: str) -> str:
+    data = _parse(text)
+    facts = list(islice(_facts(_object(data, words), words, ""), _FACTS))
+    if facts:
+        comma, last = words["fact_join"]
+        named = comma.join(facts[:-1]) + last + facts[-1] if len(facts) > 1 else facts[0]
+        return str(words["facts"]).replace("{facts}", named)
+    quote = _readable(data if isinstance(data, str) else text).rstrip(".。")
+    return str(words["quote"]).replace("{text}", quote) if quote else str(words["empty"])
+
+
+def _object(data: Any, words: Words) -> dict[str, Any]:
+    """JSON as one object: of an array of objects their number and the first one."""
+    if isinstance(data, dict):
+        return data
+    if not isinstance(data, list) or not data:
+        return {}
+    if isinstance(data[0], dict):
+        return {words["words"]["entries"]: len(data), **data[0]}
+    return {words["words"]["result"]: data}
+
+
+def _parse(text: str) -> Any:
+    if text.lstrip()[:1] not in ("{", "[", '"'):
+        return None
+    try:
+        return orjson.loads(text)
+    except (orjson.JSONDecodeError, UnicodeEncodeError):
+        return None
+
+
+def _facts(data: dict[str, Any], words: Words, prefix: str) -> Iterator[str]:
+    """The members of a JSON object in words, two levels deep."""
+    for key, value in data.items():
+        name = _readable(f"{prefix} {_CAMEL.sub(' ', key)}").lower()
+        if isinstance(value, dict) and value and not prefix:
+            yield from _facts(value, words, name)
+        else:
+            yield _fact(name.removeprefix("is ") or name, value, words)
+
+
+def _fact(name: str, value: Any, words: Words) -> str:
+    said = _value(value, words)
+    rest, _, unit = name.rpartition(" ")
+    if rest and unit in _UNITS and isinstance(value, int | float):
+        name, said = rest, f"{said} {_UNITS[unit]}"
+    plural = name.endswith("s") and not name.endswith(("ss", "us", "is"))
+    # both come from outside, so neither may be searched for the other's place
+    before, after = words["fact_many" if plural else "fact"].split("{key}")
+    return str(before + name + after.replace("{value}", said))
+
+
+def _value(value: Any, words: Words) -> str:
+    if isinstance(value, str):
+        return _readable(value) or str(words["words"]["none"])
+    if isinstance(value, bool) or value is None:
+        return str(words["words"][orjson.dumps(value).decode()])
+    if isinstance(value, dict | list) and not value:
+        return str(words["words"]["none"])
+    if isinstance(value, list) and len(value) <= 4 and not isinstance(value[0], dict | list):
+        return ", ".join([_value(item, words) for item in value if not isinstance(item, dict | list)])
+    if isinstance(value, dict | list):
+        return str(words["words"]["more"]).replace("{n}", str(len(value)))
+    return str(value)
+
+
+def _readable(text: str) -> str:
+    """A text on one line, not too long, and sendable as UTF-8."""
+    flat = " ".join(text[:2000].split()).encode("utf-8", "replace").decode()
+    return flat if len(flat) < _QUOTE_TOKENS else _cut(flat, _QUOTE_TOKENS, "…")
+
+
+def _cut(text: str, tokens: int, mark: str = "") -> str:
+    pieces = split(text)
+    return text if len(pieces) <= tokens else "".join(pieces[:tokens]).rstrip() + mark
+
+
+def _picture(image: ImageInput, about: Topic) -> str:
+    size = f"{image.width}×{image.height}"
+    kind = image.mime.rpartition("/")[2].upper()
+    if about.language == "zh":
+        return f"{size} 的 {kind} 图片"
+    # eight, eleven, eighteen, eighty, eight hundred
+    article = "an" if str(image.width)[0] == "8" or image.width in (11, 18) else "a"
+    return f"{article} {size} {kind}"
+
+
+def _shape(image: ImageInput, words: Words) -> str:
+    if image.width == image.height:
+        return str(words["image_shapes"]["square"])
+    return str(words["image_shapes"]["wide" if image.width > image.height else "tall"])
+
+
+def _series(named: list[str], about: Topic) -> str:
+    if about.language == "zh":
+        return "、".join(named)
+    return ", ".join(named[:-1]) + " and " + named[-1]

@@ -1,0 +1,203 @@
+"""What a prompt is about: its language, its key words, and the kind of answer that is asked for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from operator import add, mul, sub
+from typing import Any, Literal
+
+import yaml
+
+from aione_mock.config import fixture
+from aione_mock.exchange import Prompt
+
+Language = Literal["en", "zh"]
+Kind = Literal["prose", "greeting", "thanks", "farewell", "list", "code", "sum", "echo", "echo_only"]
+Words = dict[str, Any]
+
+_SAMPLE = 250
+"""Characters that are read at each end of a long message."""
+
+_MANY = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10}
+_MANY |= {"两": 2, "三": 3, "四": 4, "五": 5, "六": 6, "七": 7, "八": 8, "九": 9, "十": 10}
+_NUMBER = rf"(?:{'|'.join(_MANY)}|[2-9]|10)"
+
+_HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+_LATIN = re.compile(r"[^\W\d_\u2e80-\ud7ff\uf900-\ufaff\U00020000-\U0003ffff]+")
+_SHAPE = re.compile(r"A?T{1,4}(?:LA?T{1,3})?")
+"""A phrase of telling words: an article, words, perhaps linked to more words."""
+_ARTICLES = frozenset(("a", "an", "the", "my", "our"))
+_LINKS = frozenset(("of", "for", "in", "and"))
+_LANGUAGES = re.compile(r"(?:a |an |the )?(?:python|javascript|typescript|node|sql|bash|shell|java|go|rust)", re.I)
+_WORD = re.compile(r"[^\W_](?:[\w'’+#-]|\.(?=\w))*")
+_ZH_PART = re.compile(r"[\u4e00-\u9fff]{2,}|[A-Za-z](?:[\w+#-]|\.(?=\w))*")
+_GREETING = re.compile(
+    r"\s*(?:(?:hello|hi|hey|greetings|good (?:morning|afternoon|evening))\b|你好|您好|大家好|早上好|下午好|晚上好|嗨)",
+    re.I,
+)
+_THANKS = re.compile(r"\s*(?:thanks|thank you|many thanks|cheers\b|谢谢|感谢|多谢)", re.I)
+_FAREWELL = re.compile(r"\s*(?:bye\b|goodbye|see you|再见|拜拜)", re.I)
+_OPENINGS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
+    ("thanks", _THANKS),
+    ("farewell", _FAREWELL),
+    ("greeting", _GREETING),
+)
+_LIST = re.compile(
+    rf"\b(?:list|bullets?|steps|tips|ideas|reasons|examples|ways|suggestions)\b"
+    rf"|\b{_NUMBER} (?!(?:sentences|words|lines|paragraphs|seconds|minutes|hours|days|weeks|months|years)\b)"
+    rf"(?:[a-z]+ )?[a-z]+s\b|列出|列举|列表|清单|步骤|[两三四五六七八九十2-9]\s?[个条点种项]",
+    re.I,
+)
+_COUNT = re.compile(rf"(?<![a-z\d]){_NUMBER}(?![a-z\d])", re.I)
+_CODE = re.compile(
+    r"\b(?:write|show|give|create|implement|generate|need)\b.{0,60}?\b(?:code|function|script|snippet|program|query)\b"
+    r"|[写给编].{0,20}?(?:代码|函数|脚本|程序)",
+    re.I,
+)
+_SUM = re.compile(r"(?<![\w.-])(\d{1,9}) ?(\+|\*|×| - | plus | minus | times |加|减|乘) ?(\d{1,9})(?![\w.-])", re.I)
+_SIGNS: dict[str, Callable[[int, int], int]] = {
+    **dict.fromkeys(("+", "plus", "加"), add),
+    **dict.fromkeys(("-", "minus", "减"), sub),
+    **dict.fromkeys(("*", "×", "times", "乘"), mul),
+}
+_ECHO = re.compile(
+    r"\b(?:say|repeat|echo|(?:reply|respond|answer)(?: with)?)\b(?P<only>(?: (?:only|exactly|just|with))*)"
+    r"(?: (?:the )?(?:words?|text|phrase|following))?(?: ?: ?| (?=[\"“]))[\"“]?(?P<quoted>[^\"“”\n]{1,200})"
+    r"|^\s*(?:please )?say (?P<plain>this is [^.!?\"\n]{1,60})"
+    r"|(?P<only_zh>[只仅]?)(?:回复|重复|说|回答|输出)(?:一遍|一下)?[:：]?[“「\"](?P<quoted_zh>[^”」\"\n]{1,200})",
+    re.I,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """The last user message, as far as an answer needs it."""
+
+    language: Language
+    kind: Kind
+    text: str
+    """The message, or both ends of a long one."""
+    main: str = ""
+    """Its most telling words; empty when there are none."""
+    other: str = ""
+    """The next most telling words."""
+    detail: str = ""
+    """What to say (kinds `echo`), the result (`sum`), how many entries (`list`)."""
+    greeted: bool = False
+    """Whether it opens with a greeting."""
+
+
+def of(prompt: Prompt) -> Topic:
+    """The topic of a prompt's last user message that has text."""
+    text = next((turn.text for turn in reversed(prompt.turns) if turn.role == "user" and turn.text), "")
+    if len(text) > 2 * _SAMPLE:
+        head, tail = text[:_SAMPLE], text[-_SAMPLE:]
+        text = f"{head.rpartition(' ')[0] or head}\n{tail.partition(' ')[2] or tail}"
+    spoken = language(text)
+    phrases = _chinese(text) if spoken == "zh" else _english(text)
+    kind, detail = _kind(text, bool(phrases))
+    if kind == "code":
+        phrases = [phrase for phrase in phrases if not _LANGUAGES.fullmatch(phrase)]
+    main, other = (*phrases, "", "")[:2]
+    return Topic(spoken, kind, text, main, other, detail, _GREETING.match(text) is not None)
+
+
+def language(text: str) -> Language:
+    """`zh` where Chinese characters dominate, `en` for everything else."""
+    if text.isascii():
+        return "en"
+    han = len(_HAN.findall(text))
+    latin = _LATIN.findall(text)
+    # a Chinese word has about 1.6 characters
+    return "zh" if han > sum(map(len, latin)) or 5 * han > 8 * len(latin) else "en"
+
+
+@cache
+def material() -> dict[str, Words]:
+    """The word material, read once."""
+    data: dict[str, Words] = yaml.load(fixture("prose.yaml"), Loader=yaml.CSafeLoader)
+    return data
+
+
+def _kind(text: str, telling: bool) -> tuple[Kind, str]:
+    if (found := _ECHO.search(text)) and (said := _said(found)):
+        return ("echo_only" if found["only"] or found["only_zh"] else "echo"), said
+    if found := _SUM.search(text):
+        return "sum", str(_SIGNS[found[2].strip().lower()](int(found[1]), int(found[3])))
+    if _CODE.search(text):
+        return "code", ""
+    if not telling and (kind := next((kind for kind, opening in _OPENINGS if opening.match(text)), None)):
+        return kind, ""
+    if _LIST.search(text):
+        return "list", _count(text)
+    return "prose", ""
+
+
+def _said(found: re.Match[str]) -> str:
+    plain = found["plain"] or ""
+    return (found["quoted"] or found["quoted_zh"] or plain[:1].upper() + plain[1:]).strip()
+
+
+def _count(text: str) -> str:
+    found = _COUNT.search(text)
+    word = found[0].lower() if found else "3"
+    return str(_MANY.get(word, word))
+
+
+@cache
+def _stop_words() -> frozenset[str]:
+    return frozenset(material()["en"]["stop"].split())
+
+
+@cache
+def _stop_parts() -> re.Pattern[str]:
+    parts = sorted(material()["zh"]["stop"].split(), key=len, reverse=True)
+    return re.compile(f"(?=[{''.join(sorted({part[0] for part in parts}))}])(?:{'|'.join(parts)})")
+
+
+def _english(text: str) -> list[str]:
+    """Phrases of telling words, longest first."""
+    shape = ""
+    places: list[tuple[int, int]] = []
+    last = -1
+    for found in _WORD.finditer(text):
+        start, end = found.span()
+        if start != last + 1 or text[last] != " ":
+            shape += "|"
+            places.append((start, start))
+        shape += _letter(found[0])
+        places.append((start, end))
+        last = end
+    phrases = [text[places[m.start()][0] : places[m.end() - 1][1]] for m in _SHAPE.finditer(shape)]
+    return _longest_first([_addressed(phrase.rstrip("'’-")) for phrase in phrases[:12]])
+
+
+def _letter(word: str) -> str:
+    """The kind of an English word in `_SHAPE`: article, link, stop word or telling."""
+    low = word.lower()
+    if low in _ARTICLES:
+        return "A"
+    if low in _LINKS:
+        return "L"
+    return "S" if low in _stop_words() or not 1 < len(word) < 25 or not word[0].isalpha() else "T"
+
+
+def _addressed(phrase: str) -> str:
+    """The phrase as the one who answers would say it."""
+    article, _, rest = phrase.partition(" ")
+    low = article.lower()
+    if not rest or low not in _ARTICLES:
+        return phrase
+    return f"your {rest}" if low in ("my", "our") else f"{low} {rest}"
+
+
+def _chinese(text: str) -> list[str]:
+    """The parts between function words, longest first."""
+    return _longest_first([part for part in _ZH_PART.findall(_stop_parts().sub(" ", text)) if 1 < len(part) <= 12])
+
+
+def _longest_first(phrases: list[str]) -> list[str]:
+    return sorted(dict.fromkeys(phrases), key=len, reverse=True)
