@@ -114,7 +114,7 @@ async def _signed(call: Call, session: Session) -> Caller:
         now,
     )
     if (
-        await session.store.window(f"nonce/{signature.access_key_id}/{signature.nonce}", now, acs3.WINDOW, 1)
+        await session.store.window(f"nonce/{signature.access_key_id}/{signature.nonce}", now, 2 * acs3.WINDOW, 1)
     ).total > 1:
         raise acs3.nonce_used(signature.nonce)
     return access_keys[signature.access_key_id].caller

@@ -120,7 +120,7 @@ class Exchange:
         self.operation: Operation | None = None
         self.dialect = ""
         self.body = b""
-        self.request_id = "req_0"
+        self.request_id = ""
         self.call: Call | None = None
         self.limits: Limits | None = None
         self.playing = NOTHING
@@ -134,6 +134,8 @@ class Exchange:
         try:
             reply = await self._line(receive)
         except APIError as failure:
+            if not self.key:
+                self._name()
             reply = self.pipeline.refuse(self.dialect, self.operation, failure, self.request_id)
         except Disconnected:
             raise

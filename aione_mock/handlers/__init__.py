@@ -5,8 +5,13 @@ An operation that is not here is answered from its schema. `app` checks the tabl
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
+from aione_mock.exchange import Call, Reply, StreamReply
 from aione_mock.handlers import chat, models
-from aione_mock.handlers.chat import Handler
+from aione_mock.sessions import Session
+
+Handler = Callable[[Call, Session], Awaitable[Reply | StreamReply]]
 
 HANDLERS: dict[str, Handler] = {
     "createChatCompletion": chat.create_chat_completion,

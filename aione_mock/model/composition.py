@@ -14,8 +14,8 @@ from typing import Any
 import orjson
 
 from aione_mock.determinism import Seed
-from aione_mock.exchange import Choice, Picture, Prompt, ToolCall, Turn, Usage
-from aione_mock.model import painting, prose, structured, toolcalls, vision
+from aione_mock.exchange import Choice, Prompt, ToolCall, Turn, Usage
+from aione_mock.model import painting, prose, structured, toolcalls, topic, vision
 from aione_mock.scenarios.outcomes import Script
 from aione_mock.world import tokens
 from aione_mock.world.catalogue import Model
@@ -84,7 +84,7 @@ def _illustrated(prompt: Prompt, model: Model, seed: Seed) -> Choice:
     text = next((turn.text for turn in reversed(prompt.turns) if turn.role == "user"), "")
     references = tuple(image for turn in prompt.turns for image in turn.images)
     picture = painting.paint(text, seed, prompt.aspect_ratio, prompt.image_size or model.image_size, references)
-    return Choice(tuple(tokens.split(_LEAD[prose.language(text)])), pictures=(picture,))
+    return Choice(tuple(tokens.split(_LEAD[topic.language(text)])), pictures=(picture,))
 
 
 def _choice(prompt: Prompt, seed: Seed) -> Choice:
@@ -142,13 +142,7 @@ def _call_tokens(call: ToolCall) -> int:
 def spent(choice: Choice) -> int:
     """Completion tokens of a choice, thinking and pictures included."""
     words = len(choice.reasoning) + len(choice.pieces) + sum(_call_tokens(call) for call in choice.tool_calls)
-    return words + sum(map(picture_tokens, choice.pictures))
-
-
-def picture_tokens(picture: Picture) -> int:
-    """Completion tokens of a picture, by its size."""
-    side = max(picture.width, picture.height)
-    return painting.TOKENS["4K" if side > 3072 else "2K" if side > 1536 else "1K"]
+    return words + sum(map(painting.tokens, choice.pictures))
 
 
 def usage(prompt_tokens: int, choices: Sequence[Choice], scripted: Mapping[str, int]) -> Usage:
