@@ -1,0 +1,429 @@
+"""The command line: what it prints, how it refuses, how it starts and ends."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+import yaml
+
+from aione_mock.cli import main, terminal
+from aione_mock.cli.banner import CLIENTS, Welcome, base_url
+from aione_mock.config import DOCUMENTS, document
+from aione_mock.contract import Contract
+from aione_mock.determinism import Seed
+from aione_mock.world.organisation import organisations
+
+NOW = ("--now", "2026-11-20T10:30:00+08:00")
+ENVIRONMENT = (
+    "AIONE_API_KEY",
+    "AIONE_CONSOLE_TOKEN",
+    "AIONE_BUSINESS_TOKEN",
+    "AIONE_OTHER_TOKEN",
+    "AIONE_ACCESS_KEY_ID",
+    "AIONE_ACCESS_KEY_SECRET",
+)
+EXTRA = {
+    "overlay": "1.0.0",
+    "info": {"title": "one operation more", "version": "1"},
+    "actions": [
+        {
+            "target": "$.paths",
+            "update": {
+                "/v1/audio/voices": {
+                    "get": {
+                        "operationId": "listVoices",
+                        "x-dialect": "openai",
+                        "x-evidence": "assumed",
+                        "summary": "Voices",
+                        "responses": {"200": {"description": "All voices."}},
+                    }
+                }
+            },
+        }
+    ],
+}
+
+
+def credentials() -> list[Any]:
+    return [credential for org in organisations(Seed.of(0), 0.0) for credential in org.credentials]
+
+
+def contract() -> Contract:
+    return Contract.load([document(name) for name in DOCUMENTS])
+
+
+class Running:
+    """`aione-mock serve` in a process of its own, ready."""
+
+    def __init__(self, *options: str) -> None:
+        command = [sys.executable, "-m", "aione_mock", "serve", "--port", "0", *options]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        self.lines: list[str] = []
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip("\n"))
+            if line.startswith("Ctrl-C"):
+                break
+        assert self.lines, self.process.communicate()[1]
+        self.url = next(word for word in self.lines[0].split() if word.startswith("http"))
+
+    def end(self, number: signal.Signals) -> tuple[int, float, str]:
+        """Exit code, seconds it took, and the log."""
+        started = time.monotonic()
+        self.process.send_signal(number)
+        log = self.process.communicate(timeout=10)[1]
+        return self.process.returncode, time.monotonic() - started, log
+
+
+@contextlib.contextmanager
+def serving(*options: str) -> Iterator[Running]:
+    running = Running(*options)
+    try:
+        yield running
+    finally:
+        running.process.kill()
+        running.process.communicate()
+
+
+# --- keys
+
+
+def test_keys_as_environment(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["keys", "--format", "env"]) == 0
+    pairs = dict(line.split("=", 1) for line in capsys.readouterr().out.splitlines())
+    assert set(pairs) == set(ENVIRONMENT)
+    known = {value for credential in credentials() for value in (credential.secret, credential.id)}
+    assert set(pairs.values()) <= known
+
+
+def test_keys_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["keys", "--format", "json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["secret"] for row in rows] == [credential.secret for credential in credentials()]
+    assert all(row["purpose"] and row["kind"] in ("key", "token", "access_key") for row in rows)
+
+
+@pytest.mark.parametrize("looked_at", [False, True])
+def test_no_secret_is_cut_in_the_table(
+    looked_at: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terminal, "interactive", lambda: looked_at)
+    monkeypatch.setenv("COLUMNS", "100")
+    assert main(["keys"]) == 0
+    words = capsys.readouterr().out.split()
+    assert {credential.secret for credential in credentials()} <= set(words)
+
+
+# --- spec
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_bundle_is_the_document_in_one_piece(name: str, tmp_path: Path, capsysbinary: Any) -> None:
+    assert main(["spec", "bundle", "--document", name.removesuffix(".yaml")]) == 0
+    as_yaml = yaml.load(capsysbinary.readouterr().out, Loader=yaml.CSafeLoader)
+    target = tmp_path / "bundle.json"
+    assert main(["spec", "bundle", "--document", name, "--output", str(target)]) == 0
+    as_json = json.loads(target.read_bytes())
+    assert as_json == as_yaml == contract().documents[name]
+    assert not [reference for reference in references(as_json) if not reference.startswith("#/")]
+
+
+def references(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if isinstance(node.get("$ref"), str):
+            yield node["$ref"]
+        for value in node.values():
+            yield from references(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from references(value)
+
+
+def test_bundle_keeps_texts_readable(capsysbinary: Any) -> None:
+    main(["spec", "bundle"])
+    text = capsysbinary.readouterr().out.decode()
+    assert "  description: |" in text
+    assert "\\u" not in text.replace("\\uFEFF", "")
+    assert "&id0" not in text
+
+
+def test_overlay_adds_an_operation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    overlay = tmp_path / "more.yaml"
+    overlay.write_text(json.dumps(EXTRA), encoding="utf-8")
+    assert main(["spec", "routes", "--overlay", str(overlay)]) == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("listVoices"))
+    assert line.split() == ["listVoices", "GET", "/v1/audio/voices", "assumed", "generated"]
+
+
+def test_routes_list_every_operation(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["spec", "routes"]) == 0
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head.split() == ["OPERATION", "METHOD", "PATH", "EVIDENCE", "ANSWERED", "BY"]
+    rows = {line.split()[0]: line.split()[1:] for line in lines}
+    operations = contract().operations
+    assert {name: row[:3] for name, row in rows.items()} == {
+        name: [operation.method, operation.path, operation.evidence] for name, operation in operations.items()
+    }
+    assert rows["createChatCompletion"][3] == "handler"
+
+
+def test_lint_of_the_contract_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["spec", "lint"]) == 0
+    assert "no findings" in capsys.readouterr().out
+
+
+def test_lint_names_what_an_overlay_breaks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    overlay = tmp_path / "wrong.yaml"
+    update = {"minimun": 3}
+    action = {"target": "$.components.schemas.ChatCompletionRequest", "update": update}
+    overlay.write_text(json.dumps({"overlay": "1.0.0", "actions": [action]}), encoding="utf-8")
+    assert main(["spec", "lint", "--overlay", str(overlay)]) == 1
+    shown = capsys.readouterr()
+    assert "aione.yaml#/components/schemas/ChatCompletionRequest/minimun" in shown.out
+    assert "did you mean 'minimum'?" in shown.out
+    assert "finding" in shown.err
+
+
+# --- world
+
+
+def test_world_is_the_same_for_the_same_seed_and_time(capsys: pytest.CaptureFixture[str]) -> None:
+    outputs = []
+    for seed in ("7", "7", "8"):
+        assert main(["world", *NOW, "--seed", seed]) == 0
+        outputs.append(capsys.readouterr().out)
+    assert outputs[0] == outputs[1] != outputs[2]
+
+
+def test_world_shows_what_json_says(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["world", *NOW])
+    shown = capsys.readouterr().out
+    main(["world", *NOW, "--json"])
+    content = json.loads(capsys.readouterr().out)
+    org = content["organisations"][0]
+    costs = org["daily_cost_rmb"]
+    assert len(costs) == 30
+    assert list(costs)[-1] == "2026-11-20"
+    assert f"{sum(map(Decimal, costs.values()))} in all" in shown
+    names = [org["name"], *[team["name"] for team in org["teams"]], *[key["secret"] for key in org["keys"]]]
+    assert [name for name in names if name not in shown] == []
+    assert [model["id"] for model in content["models"] if model["id"] not in shown] == []
+
+
+# --- refusals
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["serve", "--seed", " "], ["seed", "--seed 7"]),
+        (["serve", "--now", "yesterday"], ["'yesterday'", "2026-01-31T09:00:00Z"]),
+        (["serve", "--port", "70000"], ["70000", "--port"]),
+        (["serve", "--port", "eighty"], ["--port", "integer"]),
+        (["serve", "--host", "no.such.host.invalid"], ["no.such.host.invalid"]),
+        (["serve", "--auth", "none"], ["--auth", "'keys'", "'any'"]),
+        (["serve", "--pace", "sluggish"], ["--pace", "sluggish", "instant", "realistic"]),
+        (["serve", "--time-scale", "0"], ["--time-scale", "above 0"]),
+        (["serve", "--port", "0", "--overlay", "/no/such/overlay.yaml"], ["/no/such/overlay.yaml", "No such file"]),
+        (["serve", "--port", "0", "--overlay", "/"], ["overlay '/'", "directory"]),
+        (["serve", "--prot", "1"], ["--prot", "--port"]),
+        (["sreve"], ["'sreve'", "'serve'"]),
+        (["keys", "--format", "xml"], ["--format", "'env'"]),
+        (["spec", "bundle", "--document", "modelrooter"], ["'modelrooter'", "did you mean 'modelrouter'?"]),
+        (["spec", "bundle", "--output", "/no/such/folder/x.yaml"], ["/no/such/folder/x.yaml", "--output"]),
+        (["world", "--now", "2026-13-01"], ["2026-13-01"]),
+    ],
+)
+def test_a_refusal_is_one_line_and_code_2(
+    arguments: list[str], words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.count("\n") == 1
+    assert [word for word in words if word not in shown.err] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a: [1", ["not YAML", ":1"]),
+        ("- 1", ["mapping"]),
+        ("overlay: 3.0.0", ["Overlay 1.x"]),
+        ("{overlay: 1.0.0, actions: [{target: $.paths.nowhere, remove: true}]}", ["action 1", "matches nothing"]),
+        ("{overlay: 1.0.0, actions: [{target: '$..[', remove: true}]}", ["action 1", "JSONPath"]),
+        ("{overlay: 1.0.0, actions: [{target: $.paths, update: {/x: {get: {}}}}]}", ["operationId is missing"]),
+    ],
+)
+def test_an_overlay_that_cannot_be_used(
+    text: str, words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text(text, encoding="utf-8")
+    assert main(["serve", "--port", "0", "--overlay", str(overlay)]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert [word for word in words if word not in error] == []
+
+
+def test_a_port_in_use(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert main(["serve", "--port", port]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert f"127.0.0.1:{port}" in error
+    assert "choose another with --port" in error
+
+
+def test_without_a_command_there_is_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    assert {"serve", "spec", "keys", "world"} <= set(capsys.readouterr().out.split())
+
+
+# --- serve
+
+
+def test_addresses_that_a_client_can_use() -> None:
+    assert base_url("0.0.0.0", 80) == "http://127.0.0.1:80"
+    assert base_url("::", 80) == "http://[::1]:80"
+    assert base_url("example.test", 8000) == "http://example.test:8000"
+
+
+def test_every_base_url_leads_somewhere() -> None:
+    paths = [operation.path for operation in contract().operations.values()]
+    assert [base for base, _ in CLIENTS.values() if not any(path.startswith(f"{base}/") for path in paths)] == []
+
+
+def test_without_control_its_url_is_not_shown() -> None:
+    shown = Welcome("http://x", "0", "key", "model", "/chat", control=False)
+    assert "Control" not in [name for name, _, _ in shown.bases()]
+
+
+def test_what_serve_prints_can_be_pasted() -> None:
+    with serving("--seed", "paste") as running:
+        curl = shlex.split(next(line for line in running.lines if line.strip().startswith("curl ")))
+        headers = dict(value.split(": ", 1) for flag, value in itertools.pairwise(curl) if flag == "-H")
+        answer = httpx2.post(curl[1], headers=headers, content=curl[curl.index("-d") + 1])
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["choices"][0]["message"]["content"]
+        shell = shlex.split(next(line for line in running.lines if "OPENAI_BASE_URL" in line))
+        variables = dict(word.split("=", 1) for word in shell[1:])
+        assert variables["OPENAI_BASE_URL"] + "/chat/completions" == curl[1]
+        assert f"Bearer {variables['OPENAI_API_KEY']}" == headers["Authorization"]
+        python = [line.strip() for line in running.lines[running.lines.index("Python") + 1 :][:2]]
+        names: dict[str, Any] = {}
+        exec("\n".join(python), names)
+        assert str(names["client"].base_url) == variables["OPENAI_BASE_URL"] + "/"
+        assert any("Control" in line and f"{running.url}/_mock" in line for line in running.lines)
+        assert httpx2.get(f"{running.url}/_mock/health").status_code == 200
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
+def test_it_ends_at_once_streams_included(number: signal.Signals, code: int) -> None:
+    with serving("--pace", "realistic", "--time-scale", "0.01", "--auth", "any") as running:
+        body = {"model": "gpt-5.4", "stream": True, "messages": [{"role": "user", "content": "Hello"}]}
+        address = running.url.removeprefix("http://").split(":")
+        raw = json.dumps(body).encode()
+        head = (
+            f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(raw)}\r\n\r\n"
+        )
+        with socket.create_connection((address[0], int(address[1]))) as client:
+            client.sendall(head.encode() + raw)
+            client.settimeout(5)
+            assert client.recv(15) == b"HTTP/1.1 200 OK"
+            returned, seconds, log = running.end(number)
+        assert returned == code
+        assert seconds < 1.0
+        assert log == ""
+
+
+PROBE = """
+import json, os, signal, sys, threading, urllib.request
+from aione_mock.cli import banner, main
+
+def probe(welcome):
+    body = {"model": welcome.model, "messages": [{"role": "user", "content": "Hello"}], "stream": True}
+    headers = {"Authorization": "Bearer " + welcome.key, "Content-Type": "application/json"}
+    urllib.request.urlopen(welcome.url + "/_mock/health").read()
+    for stream in (True, False):
+        data = json.dumps({**body, "stream": stream}).encode()
+        urllib.request.urlopen(urllib.request.Request(welcome.url + welcome.chat, data, headers)).read()
+    for path in ("/api/v1/gateway/keys", "/api/v1/obs/dashboard", "/v1beta/models"):
+        urllib.request.urlopen(urllib.request.Request(welcome.url + path, headers=headers)).read()
+    print(json.dumps(sorted(sys.modules)))
+    os.kill(os.getpid(), signal.SIGINT)
+
+banner.show = lambda welcome: threading.Thread(target=probe, args=(welcome,)).start()
+sys.exit(main(["serve", "--port", "0"]))
+"""
+
+
+def test_serve_loads_no_test_library() -> None:
+    done = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 130, done.stderr
+    loaded = {name.partition(".")[0] for name in json.loads(done.stdout)}
+    wanted = {"uvicorn", "starlette", "orjson"}
+    unwanted = {
+        "schemathesis",
+        "hypothesis",
+        "faker",
+        "pydantic",
+        "openai",
+        "anthropic",
+        "google",
+        "pytest",
+        "jsonpath",
+    }
+    assert wanted <= loaded
+    assert loaded & unwanted == set()
+    # only for what is looked at on a terminal
+    assert "rich" not in loaded
+
+
+def test_the_first_answer_comes_within_a_second() -> None:
+    """Of three starts the fastest, because other processes share the machine."""
+    seconds = [first_answer() for _ in range(3)]
+    assert min(seconds) < 1.0, seconds
+
+
+def first_answer() -> float:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    started = time.monotonic()
+    command = [sys.executable, "-m", "aione_mock", "serve", "--port", str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONDONTWRITEBYTECODE": ""})
+    try:
+        while time.monotonic() - started < 30:
+            with contextlib.suppress(httpx2.TransportError):
+                assert httpx2.get(f"http://127.0.0.1:{port}/_mock/health", timeout=30).status_code == 200
+                return time.monotonic() - started
+            time.sleep(0.005)
+        raise AssertionError("it never answered")
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_terminal_table_keeps_its_columns(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert terminal.aligned([("云帆", "x"), ("abcde", "y")]) == ["云帆   x", "abcde  y"]
+    assert terminal.width(textwrap.dedent("号1")) == 3
