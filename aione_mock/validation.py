@@ -38,6 +38,8 @@ class Finding:
     @property
     def param(self) -> str:
         """The place as OpenAI writes it: `messages[0].content`."""
+        if self.kind == "json_invalid":
+            return str(self.place[0])
         text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in self.place[1:])
         return text.removeprefix(".") or str(self.place[0])
 
@@ -142,24 +144,42 @@ def _findings(errors: Iterable[jsonschema_rs.ValidationError], place: Place) -> 
         kind: Any = error.kind
         here = (*place, *error.instance_path)
         if kind.name in ("oneOf", "anyOf") and getattr(kind, "context", None):
-            yield from _findings(_nearest(kind.context), place)
+            yield from _nearest(kind.context, place)
         elif kind.name == "required":
             yield Finding((*here, kind.property), "Field required", "missing")
         else:
             yield Finding(here, *_words(error, kind))
 
 
-def _nearest(branches: list[list[jsonschema_rs.ValidationError]]) -> list[jsonschema_rs.ValidationError]:
-    """The branch that was meant: the one that fails deepest, and not in what tells branches apart."""
+def _nearest(branches: list[list[jsonschema_rs.ValidationError]], place: Place) -> Iterator[Finding]:
+    """What was meant: the branch that the telling member chooses, else the one that fails deepest."""
+    branches = [branch for branch in branches if branch]
+    depth = min((len(error.instance_path) for branch in branches for error in branch), default=0)
+    meant = [branch for branch in branches if not any(_tells(error, depth) for error in branch)]
+    if not meant and branches:
+        telling = [next(error for error in branch if _tells(error, depth)) for branch in branches]
+        if len({tuple(error.instance_path) for error in telling}) == 1:
+            known = [value for error in telling for value in _expected(error.kind)]
+            yield Finding(
+                (*place, *telling[0].instance_path), f"Input should be {_alternatives(known)}", "literal_error"
+            )
+            return
+    chosen = min(meant or branches, key=lambda branch: _distance(branch, depth), default=[])
+    yield from _findings(chosen, place)
 
-    def distance(errors: list[jsonschema_rs.ValidationError]) -> tuple[bool, bool, int, int]:
-        telling = any(e.kind.name in ("const", "enum") and len(e.instance_path) <= depth + 1 for e in errors)
-        typed = any(e.kind.name == "type" and len(e.instance_path) == depth for e in errors)
-        return telling, typed, -max(len(e.instance_path) for e in errors), len(errors)
 
-    # indices in instance_path are absolute, so depth is that of the shallowest error
-    depth = min((len(e.instance_path) for branch in branches for e in branch), default=0)
-    return min((branch for branch in branches if branch), key=distance, default=[])
+def _tells(error: jsonschema_rs.ValidationError, depth: int) -> bool:
+    """Whether an error is about the member that tells the branches apart, such as `role` or `type`."""
+    return error.kind.name in ("const", "enum") and len(error.instance_path) == depth + 1
+
+
+def _expected(kind: Any) -> list[str]:
+    return [repr(kind.expected_value)] if kind.name == "const" else [repr(o) for o in kind.options if o is not None]
+
+
+def _distance(branch: list[jsonschema_rs.ValidationError], depth: int) -> tuple[bool, int, int]:
+    typed = any(error.kind.name == "type" and len(error.instance_path) == depth for error in branch)
+    return typed, -max(len(error.instance_path) for error in branch), len(branch)
 
 
 _TYPE_WORDS = {
