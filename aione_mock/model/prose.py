@@ -7,35 +7,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator
-from itertools import islice
-from typing import Any
-
-import orjson
+from collections.abc import Callable
 
 from aione_mock.determinism import Seed
 from aione_mock.exchange import ImageInput, Prompt, ToolResult
 from aione_mock.model import topic
+from aione_mock.model.findings import cut, failure, finding, readable
 from aione_mock.model.topic import Topic, Words
-from aione_mock.world.tokens import count, split
+from aione_mock.world.tokens import count
 
-_QUOTE_TOKENS = 60
-_FACTS = 5
 _RESULTS = 4
-_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[_\-\s]+")
-_UNITS = {
-    **{
-        "c": "°C",
-        "celsius": "°C",
-        "f": "°F",
-        "fahrenheit": "°F",
-        "pct": "%",
-        "percent": "%",
-        "kmh": "km/h",
-        "kph": "km/h",
-    },
-    **{unit: unit for unit in ("mm", "cm", "km", "kg", "ms", "rmb", "usd", "eur")},
-}
 _SNIPPETS = ("javascript", "sql", "bash")
 _MARKS_OF_END = ".!?。！？…"
 
@@ -60,7 +41,7 @@ def after_tools(seed: Seed, prompt: Prompt) -> str:
     words = topic.material()[about.language]
     chance = seed.digest("tools", size=16)
     told = [_told(words, about, result, chance[at:]) for at, result in enumerate(results[:_RESULTS])]
-    ending = "failure_closings" if all(map(_failure, results)) else "tool_closings"
+    ending = "failure_closings" if all(failure(result) is not None for result in results) else "tool_closings"
     return _join(about, *told, _fill(_pick(words[ending], chance[15]), words, about))
 
 
@@ -91,7 +72,7 @@ def thinking(seed: Seed, prompt: Prompt, tokens: int) -> str:
     more = 1 + chance[0] % 2 + (tokens > 500) + 2 * (tokens > 4000)
     sentences = [_pick(words["thoughts"], chance[1]), *_some(words["more_thoughts"], more, chance[2], chance[3])]
     text = _fill(_join(about, *sentences), words, about)
-    return text if count(text) <= tokens else _cut(text, tokens)
+    return text if count(text) <= tokens else cut(text, tokens)
 
 
 def _prose(words: Words, about: Topic, chance: bytes) -> str:
@@ -136,13 +117,13 @@ def _sum(words: Words, about: Topic, chance: bytes) -> str:
 
 
 def _echo(words: Words, about: Topic, chance: bytes) -> str:
-    said = _readable(about.detail)
+    said = readable(about.detail)
     end = "" if said[-1] in _MARKS_OF_END else "." if about.language == "en" else "。"
     return _join(about, said + end, _pick(words["echoes"], chance[0]))
 
 
 def _echo_only(words: Words, about: Topic, chance: bytes) -> str:
-    return _readable(about.detail)
+    return readable(about.detail)
 
 
 _KINDS: dict[topic.Kind, Callable[[Words, Topic, bytes], str]] = {
@@ -195,99 +176,11 @@ def _results(prompt: Prompt) -> list[ToolResult]:
 
 
 def _told(words: Words, about: Topic, result: ToolResult, chance: bytes) -> str:
-    tool = _readable(result.name) or words["words"]["none"]
-    if (failure := _failure(result)) is not None:
+    tool = readable(result.name) or words["words"]["none"]
+    if (trouble := failure(result)) is not None:
         lead = _pick(words["apologies"], chance[0]).replace("{tool}", tool)
-        return _join(about, lead, words["failure"].replace("{text}", failure)) if failure else lead
-    return _join(about, _pick(words["tool_leads"], chance[0]).replace("{tool}", tool), _finding(words, result.text))
-
-
-def _failure(result: ToolResult) -> str | None:
-    """What went wrong, None when nothing did."""
-    data = _parse(result.text)
-    error = data.get("error") if isinstance(data, dict) else None
-    if isinstance(error, dict):
-        error = error.get("message") or error
-    if not result.is_error and not error:
-        return None
-    return _readable(error if isinstance(error, str) else result.text).rstrip(".。")
-
-
-def _finding(words: Words, text: str) -> str:
-    data = _parse(text)
-    facts = list(islice(_facts(_object(data, words), words, ""), _FACTS))
-    if facts:
-        comma, last = words["fact_join"]
-        named = comma.join(facts[:-1]) + last + facts[-1] if len(facts) > 1 else facts[0]
-        return str(words["facts"]).replace("{facts}", named)
-    quote = _readable(data if isinstance(data, str) else text).rstrip(".。")
-    return str(words["quote"]).replace("{text}", quote) if quote else str(words["empty"])
-
-
-def _object(data: Any, words: Words) -> dict[str, Any]:
-    """JSON as one object: of an array of objects their number and the first one."""
-    if isinstance(data, dict):
-        return data
-    if not isinstance(data, list) or not data:
-        return {}
-    if isinstance(data[0], dict):
-        return {words["words"]["entries"]: len(data), **data[0]}
-    return {words["words"]["result"]: data}
-
-
-def _parse(text: str) -> Any:
-    if text.lstrip()[:1] not in ("{", "[", '"'):
-        return None
-    try:
-        return orjson.loads(text)
-    except (orjson.JSONDecodeError, UnicodeEncodeError):
-        return None
-
-
-def _facts(data: dict[str, Any], words: Words, prefix: str) -> Iterator[str]:
-    """The members of a JSON object in words, two levels deep."""
-    for key, value in data.items():
-        name = _readable(f"{prefix} {_CAMEL.sub(' ', key)}").lower()
-        if isinstance(value, dict) and value and not prefix:
-            yield from _facts(value, words, name)
-        else:
-            yield _fact(name.removeprefix("is ") or name, value, words)
-
-
-def _fact(name: str, value: Any, words: Words) -> str:
-    said = _value(value, words)
-    rest, _, unit = name.rpartition(" ")
-    if rest and unit in _UNITS and isinstance(value, int | float):
-        name, said = rest, f"{said} {_UNITS[unit]}"
-    plural = name.endswith("s") and not name.endswith(("ss", "us", "is"))
-    # both come from outside, so neither may be searched for the other's place
-    before, after = words["fact_many" if plural else "fact"].split("{key}")
-    return str(before + name + after.replace("{value}", said))
-
-
-def _value(value: Any, words: Words) -> str:
-    if isinstance(value, str):
-        return _readable(value) or str(words["words"]["none"])
-    if isinstance(value, bool) or value is None:
-        return str(words["words"][orjson.dumps(value).decode()])
-    if isinstance(value, dict | list) and not value:
-        return str(words["words"]["none"])
-    if isinstance(value, list) and len(value) <= 4 and not isinstance(value[0], dict | list):
-        return ", ".join([_value(item, words) for item in value if not isinstance(item, dict | list)])
-    if isinstance(value, dict | list):
-        return str(words["words"]["more"]).replace("{n}", str(len(value)))
-    return str(value)
-
-
-def _readable(text: str) -> str:
-    """A text on one line, not too long, and sendable as UTF-8."""
-    flat = " ".join(text[:2000].split()).encode("utf-8", "replace").decode()
-    return flat if len(flat) < _QUOTE_TOKENS else _cut(flat, _QUOTE_TOKENS, "…")
-
-
-def _cut(text: str, tokens: int, mark: str = "") -> str:
-    pieces = split(text)
-    return text if len(pieces) <= tokens else "".join(pieces[:tokens]).rstrip() + mark
+        return _join(about, lead, words["failure"].replace("{text}", trouble)) if trouble else lead
+    return _join(about, _pick(words["tool_leads"], chance[0]).replace("{tool}", tool), finding(words, result.text))
 
 
 def _picture(image: ImageInput, about: Topic) -> str:

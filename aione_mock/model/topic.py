@@ -49,25 +49,26 @@ _LIST = re.compile(
     rf"\b(?:list|bullets?|steps|tips|ideas|reasons|examples|ways|suggestions)\b"
     rf"|\b{_NUMBER} (?!(?:sentences|words|lines|paragraphs|seconds|minutes|hours|days|weeks|months|years)\b)"
     rf"(?:[a-z]+ )?[a-z]+s\b|列出|列举|列表|清单|步骤|[两三四五六七八九十2-9]\s?[个条点种项]",
-    re.I,
 )
-_COUNT = re.compile(rf"(?<![a-z\d]){_NUMBER}(?![a-z\d])", re.I)
+_COUNT = re.compile(rf"(?<![a-z\d]){_NUMBER}(?![a-z\d])")
 _CODE = re.compile(
     r"\b(?:write|show|give|create|implement|generate|need)\b.{0,60}?\b(?:code|function|script|snippet|program|query)\b"
     r"|[写给编].{0,20}?(?:代码|函数|脚本|程序)",
-    re.I,
 )
-_SUM = re.compile(r"(?<![\w.-])(\d{1,9}) ?(\+|\*|×| - | plus | minus | times |加|减|乘) ?(\d{1,9})(?![\w.-])", re.I)
+_SUM = re.compile(r"(?<![\w.-])(\d{1,9}) ?(\+|\*|×| - | plus | minus | times |加|减|乘) ?(\d{1,9})(?![\w.-])")
 _SIGNS: dict[str, Callable[[int, int], int]] = {
     **dict.fromkeys(("+", "plus", "加"), add),
     **dict.fromkeys(("-", "minus", "减"), sub),
     **dict.fromkeys(("*", "×", "times", "乘"), mul),
 }
+# only where a sentence starts: "she said: …" and "Answer: …" ask for nothing
 _ECHO = re.compile(
-    r"\b(?:say|repeat|echo|(?:reply|respond|answer)(?: with)?)\b(?P<only>(?: (?:only|exactly|just|with))*)"
+    r"(?:^|[.!?\n])\s*(?:please |just |now )*(?:say|repeat|echo|(?:reply|respond|answer) with)\b"
+    r"(?P<only>(?: (?:only|exactly|just))*)"
     r"(?: (?:the )?(?:words?|text|phrase|following))?(?: ?: ?| (?=[\"“]))[\"“]?(?P<quoted>[^\"“”\n]{1,200})"
     r"|^\s*(?:please )?say (?P<plain>this is [^.!?\"\n]{1,60})"
-    r"|(?P<only_zh>[只仅]?)(?:回复|重复|说|回答|输出)(?:一遍|一下)?[:：]?[“「\"](?P<quoted_zh>[^”」\"\n]{1,200})",
+    r"|(?:^|[。！？，,\n])\s*请?你?(?P<only_zh>[只仅]?)(?:回复|重复|说|回答|输出)(?:一遍|一下)?[:：]?"
+    r"[“「\"](?P<quoted_zh>[^”」\"\n]{1,200})",
     re.I,
 )
 
@@ -125,14 +126,15 @@ def material() -> dict[str, Words]:
 def _kind(text: str, telling: bool) -> tuple[Kind, str]:
     if (found := _ECHO.search(text)) and (said := _said(found)):
         return ("echo_only" if found["only"] or found["only_zh"] else "echo"), said
-    if found := _SUM.search(text):
-        return "sum", str(_SIGNS[found[2].strip().lower()](int(found[1]), int(found[3])))
-    if _CODE.search(text):
+    low = text.lower()
+    if found := _SUM.search(low):
+        return "sum", str(_SIGNS[found[2].strip()](int(found[1]), int(found[3])))
+    if _CODE.search(low):
         return "code", ""
     if not telling and (kind := next((kind for kind, opening in _OPENINGS if opening.match(text)), None)):
         return kind, ""
-    if _LIST.search(text):
-        return "list", _count(text)
+    if _LIST.search(low):
+        return "list", _count(low)
     return "prose", ""
 
 
@@ -143,13 +145,15 @@ def _said(found: re.Match[str]) -> str:
 
 def _count(text: str) -> str:
     found = _COUNT.search(text)
-    word = found[0].lower() if found else "3"
+    word = found[0] if found else "3"
     return str(_MANY.get(word, word))
 
 
 @cache
-def _stop_words() -> frozenset[str]:
-    return frozenset(material()["en"]["stop"].split())
+def _letters() -> dict[str, str]:
+    """The letters of `_SHAPE` for all English words that are not telling."""
+    stop = dict.fromkeys(material()["en"]["stop"].split(), "S")
+    return stop | dict.fromkeys(_ARTICLES, "A") | dict.fromkeys(_LINKS, "L")
 
 
 @cache
@@ -163,26 +167,18 @@ def _english(text: str) -> list[str]:
     shape = ""
     places: list[tuple[int, int]] = []
     last = -1
+    letters = _letters()
     for found in _WORD.finditer(text):
         start, end = found.span()
+        word = found[0]
         if start != last + 1 or text[last] != " ":
             shape += "|"
             places.append((start, start))
-        shape += _letter(found[0])
+        shape += letters.get(word.lower()) or ("T" if 1 < len(word) < 25 and word[0].isalpha() else "S")
         places.append((start, end))
         last = end
     phrases = [text[places[m.start()][0] : places[m.end() - 1][1]] for m in _SHAPE.finditer(shape)]
     return _longest_first([_addressed(phrase.rstrip("'’-")) for phrase in phrases[:12]])
-
-
-def _letter(word: str) -> str:
-    """The kind of an English word in `_SHAPE`: article, link, stop word or telling."""
-    low = word.lower()
-    if low in _ARTICLES:
-        return "A"
-    if low in _LINKS:
-        return "L"
-    return "S" if low in _stop_words() or not 1 < len(word) < 25 or not word[0].isalpha() else "T"
 
 
 def _addressed(phrase: str) -> str:
