@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
+from decimal import Decimal
 from functools import cache
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from aione_mock.determinism import Seed
@@ -15,7 +17,7 @@ from aione_mock.exceptions import ConfigError
 from aione_mock.exchange import Usage
 from aione_mock.world.catalogue import Catalogue, cost
 from aione_mock.world.days import HOUR, day_of, start_of
-from aione_mock.world.history import MINUTES, Cell, Figures, History, latency_tail
+from aione_mock.world.history import MINUTES, Cell, Figures, History, latency_tail, prices, ticks
 from aione_mock.world.ledger import money
 from aione_mock.world.organisation import organisations
 
@@ -78,6 +80,19 @@ def test_a_days_cost_is_price_times_tokens(cell: Cell) -> None:
     assert model is not None
     usage = Usage(prompt=total.prompt, completion=total.completion, cached=total.cached)
     assert money(total.ticks) == cost(usage, model)
+
+
+@given(*[st.integers(0, 10**6)] * 6)
+@example(500_000, 0, 0, 1, 0, 0)
+@example(500_000, 0, 0, 3, 0, 0)
+def test_whole_numbers_cost_what_decimals_do(
+    fresh: int, hit: int, out: int, prompt: int, cached: int, answer: int
+) -> None:
+    cached = min(prompt, cached)
+    rates = [Decimal(rate) / 10_000 for rate in (fresh, hit, out)]
+    model = replace(CATALOGUE.models[0], input_price=rates[0], cached_input_price=rates[1], output_price=rates[2])
+    assert prices(model) == (fresh, hit, out)
+    assert money(ticks((fresh, hit, out), prompt, cached, answer)) == cost(Usage(prompt, answer, cached=cached), model)
 
 
 def test_it_is_a_function_of_seed_and_epoch() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from decimal import Decimal
 from functools import cache
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -19,7 +19,7 @@ from aione_mock.world import log
 from aione_mock.world.catalogue import Catalogue, cost
 from aione_mock.world.days import date_of, day_of, start_of
 from aione_mock.world.history import Figures
-from aione_mock.world.ledger import DIMENSIONS, Bucket, Filter, Ledger, Row, window
+from aione_mock.world.ledger import ALL, DIMENSIONS, Bucket, Filter, Ledger, Row, window
 from aione_mock.world.traffic import spent
 from aione_mock.world.world import World
 
@@ -130,9 +130,24 @@ async def test_whole_days_are_the_same_by_the_minute_and_by_the_day(
     ledger, store = main(seed), MemoryStore()
     await play(ledger, store, calls)
     first = day_of(EPOCH) - back
-    (by_day,) = await ledger.rows(store, date_of(first), date_of(first + span - 1))
-    by_minute = await ledger.summary(store, start_of(first), start_of(first + span))
-    assert figures([by_day]) == by_minute
+    wanted = Filter(keys={"key-a", *ledger_keys(ledger)[:3]})
+    (by_day,) = await ledger.rows(store, date_of(first), date_of(first + span - 1), (), wanted)
+    noons = [start_of(first), *[start_of(first + day) + 43200 for day in range(span)], start_of(first + span)]
+    halves = [await ledger.summary(store, start, end, wanted) for start, end in pairwise(noons)]
+    assert await ledger.summary(store, noons[0], noons[-1], wanted) == total(halves) == figures([by_day])
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 3), CALLS, st.integers(-86400, 9 * 86400), st.sampled_from([1800, 7200, 21600]))
+async def test_each_bucket_is_the_summary_of_its_own_window(
+    seed: int, calls: list[Played], back: int, width: int
+) -> None:
+    ledger, store = main(seed), MemoryStore()
+    await play(ledger, store, calls)
+    lines = await ledger.series(store, EPOCH - back, EPOCH - back + 13 * width + 999, width, ALL)
+    for column in zip(*lines.values(), strict=True):
+        start, end = column[0].at, column[0].at + column[0].seconds
+        assert total(bucket.figures for bucket in column) == await ledger.summary(store, start, end)
 
 
 @given(st.integers(0, 10**7), st.integers(0, 10**7), st.integers(0, 10), st.sampled_from(MODELS), st.booleans())
