@@ -143,7 +143,9 @@ def apply_overlay(documents: dict[str, Json], overlay: Json, name: str) -> None:
         try:
             hits = [hit for document in documents.values() for hit in jsonpath.finditer(target, document)]
         except jsonpath.JSONPathError as error:
-            raise ContractError(f"{name}: action {number}: '{target}' is not a JSONPath: {error}") from None
+            raise ContractError(
+                f"{name}: action {number}: '{target}' is not a JSONPath: {str(error).splitlines()[0]}"
+            ) from None
         if not hits:
             raise ContractError(f"{name}: action {number}: '{target}' matches nothing in the contract")
         for hit in reversed(hits):

@@ -1,0 +1,257 @@
+"""The contract: what it holds, what it refuses, where paths lead."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from openapi_spec_validator import validate
+
+from aione_mock import bundle, lint
+from aione_mock.app import Mock, checked
+from aione_mock.config import DOCUMENTS, document
+from aione_mock.contract import Contract
+from aione_mock.exceptions import ConfigError, ContractError
+from aione_mock.handlers import HANDLERS
+
+TINY: dict[str, Any] = {
+    "openapi": "3.1.0",
+    "info": {"title": "Tiny", "version": "1"},
+    "paths": {
+        "/things/{id}": {
+            "get": {
+                "operationId": "getThing",
+                "x-evidence": "assumed",
+                "x-dialect": "console",
+                "parameters": [{"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}],
+                "responses": {
+                    "200": {
+                        "description": "ok",
+                        "content": {
+                            "application/json": {
+                                "schema": {"$ref": "#/components/schemas/Thing"},
+                                "examples": {"one": {"value": {"id": "a"}}},
+                            }
+                        },
+                    }
+                },
+            }
+        }
+    },
+    "components": {
+        "schemas": {"Thing": {"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}}}}
+    },
+}
+
+
+def write(folder: Path, content: Any, name: str = "tiny.yaml") -> Path:
+    path = folder / name
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return path
+
+
+def broken(change: Any) -> dict[str, Any]:
+    content = copy.deepcopy(TINY)
+    change(content)
+    return content
+
+
+def operation(content: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = content["paths"]["/things/{id}"]["get"]
+    return found
+
+
+def thing(content: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = content["components"]["schemas"]["Thing"]
+    return found
+
+
+def answer(content: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = operation(content)["responses"]["200"]["content"]["application/json"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda c: operation(c).pop("operationId"), "paths/~1things~1{id}/get: operationId is missing"),
+        (lambda c: c["paths"].update({"/x": {"get": operation(c)}}), "operationId 'getThing' occurs twice"),
+        (lambda c: thing(c).update(propertys={}),
+         "Thing/propertys: unknown schema keyword \'propertys\'; did you mean \'properties\'?"),
+        (lambda c: thing(c)["properties"].update(x={"$ref": "#/components/schemas/No"}),
+         "'#/components/schemas/No' points to nothing"),
+        (lambda c: answer(c)["examples"].update(two={"value": {}}), "examples/two: : \"id\" is a required property"),
+        (lambda c: operation(c).pop("x-evidence"), "x-evidence: one of documented, deduced, assumed is needed"),
+        (lambda c: operation(c).update(security=[{"nope": []}]), "unknown scheme 'nope'"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_served_is_refused_by_name(tmp_path: Path, change: Any, told: str) -> None:
+    with pytest.raises(ContractError) as refused:
+        Contract.load([write(tmp_path, broken(change))], cache=False)
+    assert told in str(refused.value)
+
+
+def test_the_tiny_contract_itself_is_fine(tmp_path: Path) -> None:
+    contract = Contract.load([write(tmp_path, TINY)])
+    assert contract.match("/things/a%2Fb").params == {"id": "a/b"}
+    assert contract.match("/things/a/b").operations == {}
+
+
+def test_a_checked_document_is_remembered_and_a_change_is_noticed(tmp_path: Path) -> None:
+    path = write(tmp_path, TINY)
+    Contract.load([path])
+    assert bundle.load((path,), ())[1] is False
+    write(tmp_path, broken(lambda c: operation(c).update(summary="new")))
+    assert bundle.load((path,), ())[1] is True
+
+
+def test_load_works_where_nothing_can_be_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path, TINY)
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise PermissionError(13, "read-only")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    assert list(Contract.load([path]).operations) == ["getThing"]
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_document_passes_the_specification(name: str) -> None:
+    validate(bundle.bundle(document(name)))
+
+
+def test_the_contract_has_no_findings(app: Mock) -> None:
+    assert list(lint.findings(app.contract)) == []
+
+
+@pytest.mark.skipif(shutil.which("npx") is None, reason="needs Node, which is not installed")
+def test_redocly_recommended_rules_have_no_errors(tmp_path: Path) -> None:
+    for name in DOCUMENTS:
+        (tmp_path / name).write_text(
+            yaml.safe_dump(bundle.bundle(document(name)), allow_unicode=True), encoding="utf-8"
+        )
+    (tmp_path / "redocly.yaml").write_text("extends: [recommended]\n", encoding="utf-8")
+    command = ["npx", "--yes", "@redocly/cli@2", "lint", "--format=summary", *DOCUMENTS]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    if done.returncode and "lint" not in done.stderr + done.stdout:
+        pytest.skip(f"Redocly cannot be had here: {done.stderr[-200:]}")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_operation_is_documented_for_people(app: Mock) -> None:
+    for op in app.contract.operations.values():
+        assert op.raw.get("summary"), op
+        assert op.raw.get("description"), op
+        assert op.tags, op
+
+
+def test_every_error_has_its_chinese_sister(app: Mock) -> None:
+    for op in app.contract.operations.values():
+        if op.dialect == "control":
+            continue
+        for status, response in op.responses.items():
+            for media in response.get("content", {}).values():
+                names = set(media.get("examples", {}))
+                english = {n for n in names if not n.endswith("_zh")}
+                if not status.startswith("2"):
+                    assert {f"{n}_zh" for n in english} <= names, (op, status)
+
+
+def test_requests_and_answers_have_examples_in_both_languages(app: Mock) -> None:
+    for op in app.contract.operations.values():
+        if op.dialect == "control":
+            continue
+        bodies = [op.request_body, op.responses[str(op.success)]]
+        for media in [m for b in bodies for t, m in b.get("content", {}).items() if t != "text/event-stream"]:
+            names = set(media.get("examples", {}))
+            assert any(n.endswith("_zh") for n in names), op
+            assert any(not n.endswith("_zh") for n in names), op
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/v1/chat/completions", "createChatCompletion"),
+        ("/v1beta/models/gemini-2.5-pro:generateContent", "generateContent"),
+        ("/v1beta/models/gemini-2.5-pro:countTokens", "countTokens"),
+        ("/v1beta/models/gemini-2.5-pro", "getGeminiModel"),
+        ("/api/v1/gateway/keys/x/rotate", "rotateKey"),
+        ("/api/v1/modelRouter/open/observation/logs", "ModelRouterQueryObservationLogs"),
+    ],
+)
+def test_paths_lead_to_operations(app: Mock, path: str, expected: str) -> None:
+    assert expected in {o.id for o in app.contract.match(path).operations.values()}
+
+
+@pytest.mark.parametrize(
+    ("path", "dialect"),
+    [
+        ("/v1/nope", "openai"),
+        ("/v1/messages/nope", "anthropic"),
+        ("/v1beta/nope", "gemini"),
+        ("/api/v1/nope", "console"),
+        ("/api/v1/modelRouter/open/nope", "modelrouter"),
+        ("/_mock/nope", "control"),
+        ("/", "openai"),
+        ("", "openai"),
+    ],
+)
+def test_an_unknown_path_has_the_dialect_of_its_neighbours(app: Mock, path: str, dialect: str) -> None:
+    assert app.contract.dialect_of(path) == dialect
+
+
+def test_a_handler_without_an_operation_is_refused(app: Mock) -> None:
+    with pytest.raises(ContractError, match="unknown operation 'listKey'; did you mean 'listKeys'"):
+        checked({"listKey": HANDLERS["listModels"]}, app.contract)
+
+
+OVERLAY = """
+overlay: 1.0.0
+info: {title: ours, version: '1'}
+actions:
+  - target: $.paths['/api/v1/obs/dashboard'].get.parameters[0].schema
+    update: {maximum: 30}
+  - target: $.paths['/v1/models/{model}']
+    remove: true
+"""
+
+
+def test_an_overlay_adapts_the_contract(tmp_path: Path) -> None:
+    overlay = tmp_path / "ours.yaml"
+    overlay.write_text(OVERLAY, encoding="utf-8")
+    contract = Contract.load([document(n) for n in DOCUMENTS], [overlay], cache=False)
+    assert "retrieveModel" not in contract.operations
+    parameter = contract.operations["getDashboard"].parameters[0]
+    assert not parameter.validator.is_valid(31)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a: 1", "not an OpenAPI Overlay"),
+        ("overlay: 1.0.0\nactions: [{update: {}}]", "action 1 has no `target`"),
+        ("overlay: 1.0.0\nactions: [{target: '$.nope', update: {}}]", "'$.nope' matches nothing"),
+        ("overlay: 1.0.0\nactions: [{target: '$[', update: {}}]", "is not a JSONPath"),
+        ("overlay: 1.0.0\nactions: [{target: '$.info.title', update: x}]", "`update` is a mapping"),
+        ("overlay: 1.0.0\nactions: [{target: '$', remove: true}]", "whole document"),
+        (": :\n  - [", "not YAML"),
+        ("- 1", "is a mapping, not list"),
+    ],
+)
+def test_a_bad_overlay_is_told_in_one_line(tmp_path: Path, text: str, told: str) -> None:
+    overlay = tmp_path / "bad.yaml"
+    overlay.write_text(text, encoding="utf-8")
+    with pytest.raises(ContractError) as refused:
+        Contract.load([write(tmp_path, TINY)], [overlay])
+    assert told in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_an_unreadable_overlay_is_told_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot read the overlay"):
+        Contract.load([write(tmp_path, TINY)], [tmp_path / "none.yaml"])
