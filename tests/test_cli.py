@@ -43,7 +43,8 @@ EXTRA = {
     "info": {"title": "one operation more", "version": "1"},
     "actions": [
         {
-            "target": "$.paths",
+            # the paths of the document that has this one: every document has paths
+            "target": "$[?@['/v1/models']]",
             "update": {
                 "/v1/audio/voices": {
                     "get": {
@@ -235,7 +236,7 @@ def test_world_shows_what_json_says(capsys: pytest.CaptureFixture[str]) -> None:
         (["serve", "--seed", " "], ["seed", "--seed 7"]),
         (["serve", "--now", "yesterday"], ["'yesterday'", "2026-01-31T09:00:00Z"]),
         (["serve", "--port", "70000"], ["70000", "--port"]),
-        (["serve", "--port", "eighty"], ["--port", "integer"]),
+        (["serve", "--port", "eighty"], ["--port", "int"]),
         (["serve", "--host", "no.such.host.invalid"], ["no.such.host.invalid"]),
         (["serve", "--auth", "none"], ["--auth", "'keys'", "'any'"]),
         (["serve", "--pace", "sluggish"], ["--pace", "sluggish", "instant", "realistic"]),
@@ -263,7 +264,7 @@ def test_a_refusal_is_one_line_and_code_2(
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("a: [1", ["not YAML", ":1"]),
+        ("a: [1", ["overlay.yaml:", "not YAML"]),
         ("- 1", ["mapping"]),
         ("overlay: 3.0.0", ["Overlay 1.x"]),
         ("{overlay: 1.0.0, actions: [{target: $.paths.nowhere, remove: true}]}", ["action 1", "matches nothing"]),

@@ -126,7 +126,15 @@ def test_the_sample_overlay_works() -> None:
     (sample,) = blocks("yaml")
     documents = {name: json.loads(json.dumps(body)) for name, body in contract().documents.items()}
     apply_overlay(documents, yaml.load(sample, Loader=yaml.CSafeLoader), "README.md")
-    assert "listVoices" in Contract(documents).operations
+    before, after = (page_size(made) for made in (contract(), Contract(documents)))
+    assert before.is_valid(51)
+    assert after.is_valid(50)
+    assert not after.is_valid(51)
+
+
+def page_size(made: Contract) -> Any:
+    parameters = made.operations["listInvoices"].parameters
+    return next(parameter.validator for parameter in parameters if parameter.name == "page_size")
 
 
 def contract() -> Contract:
