@@ -203,6 +203,7 @@ def test_sums_are_right(text: str, value: str) -> None:
 
 def test_words_asked_for_are_said() -> None:
     assert prose.answer(Seed.of(1), ask("Reply with exactly: pong")) == "pong"
+    assert prose.answer(Seed.of(1), ask("Hi. Reply with exactly: pong")) == "pong"
     assert prose.answer(Seed.of(1), ask("Say this is a test")).startswith("This is a test. ")
     assert prose.answer(Seed.of(1), ask("请说“早点休息”")).startswith("早点休息。")
 

@@ -27,7 +27,7 @@ def answer(seed: Seed, prompt: Prompt) -> str:
     words = topic.material()[about.language]
     chance = seed.digest("prose", size=16)
     said = _KINDS[about.kind](words, about, chance)
-    if about.greeted and about.kind != "greeting":
+    if about.greeted and about.kind not in ("greeting", "echo", "echo_only"):
         said = _join(about, words["greetings"][chance[15] % len(words["greetings"])], said)
     return said
 
