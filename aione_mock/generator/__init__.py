@@ -27,7 +27,7 @@ def generate(
     prefer_examples: bool = True,
     sparse: bool = False,
 ) -> Json:
-    """A valid instance of a JSON Schema 2020-12 schema.
+    """A valid instance of a JSON Schema 2020-12 schema, or of a plan of one.
 
     A value depends on the seed and its own path alone, not on its siblings (save where `uniqueItems` moves one out of
     the way). In this order: `hints`, `const`, `examples`/`example`/`default`, `enum`, then a draw by format, pattern
@@ -49,7 +49,12 @@ def generate(
 
 
 def planned(schema: Json, resolve: Resolve | None = None) -> Plan:
-    """The plan of a schema, kept for schemas seen lately. Raises ContractError for one that cannot be read."""
+    """The plan of a schema, kept for schemas seen lately; a plan comes back as it is.
+
+    Raises ContractError for a schema that cannot be read.
+    """
+    if isinstance(schema, Plan):
+        return schema
     try:
         return _plan(orjson.dumps(schema), resolve)
     except TypeError as problem:  # too deep, or not JSON

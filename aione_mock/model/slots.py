@@ -1,0 +1,84 @@
+"""The places of a schema that a thing named in a prompt may fill."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from aione_mock.generator import Plan
+from aione_mock.generator.plan import Node
+from aione_mock.generator.values import Path
+from aione_mock.generator.words import kind
+
+_DEEP = 5
+_SLOTS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A place of a schema that a mention may fill."""
+
+    path: Path
+    node: Node
+    words: Mapping[str, Any]
+    """The plain keywords there."""
+    array: bool
+    """Whether it takes a list of what `words` describes."""
+
+    name: str
+    """The nearest property's name."""
+    kind: str | None
+    """What the name stands for (`words.kind`)."""
+    types: frozenset[str]
+    """The JSON types it takes; empty means any."""
+
+    @property
+    def free_text(self) -> bool:
+        """Whether it takes a string that no enum or format restricts."""
+        return "string" in self.types and "enum" not in self.words and "format" not in self.words
+
+
+def _slot(path: Path, node: Node, words: Mapping[str, Any], array: bool) -> Slot:
+    name = next((part for part in reversed(path) if isinstance(part, str)), "")
+    types = words.get("type", ())
+    return Slot(path, node, words, array, name, kind(name), frozenset([types] if isinstance(types, str) else types))
+
+
+@lru_cache(512)
+def slots(plan: Plan) -> tuple[Slot, ...]:
+    """The places of a schema that take a scalar or a list of scalars, in the schema's order."""
+    found: list[Slot] = []
+    for slot in _walk(plan, plan.root, ()):
+        found.append(slot)
+        if len(found) == _SLOTS:
+            break
+    return tuple(found)
+
+
+def _walk(plan: Plan, node: Node, path: Path) -> Iterator[Slot]:
+    words = _view(plan, node)
+    if words is None or len(path) > _DEEP:
+        return
+    for name, child in words.get("properties", {}).items():
+        yield from _walk(plan, child, (*path, name))
+    if "properties" in words:
+        return
+    items = words.get("items")
+    inner = _view(plan, items) if isinstance(items, dict) and words.get("type") != "object" else None
+    if inner is None:
+        yield _slot(path, node, words, False)
+    elif "properties" in inner:
+        yield from _walk(plan, items if isinstance(items, dict) else {}, (*path, 0))
+    else:
+        yield _slot(path, node, {**inner, "description": words.get("description", "")}, True)
+
+
+def _view(plan: Plan, node: Node) -> Mapping[str, Any] | None:
+    """The plain keywords of a node, with the first alternative that is not null."""
+    flat = plan.flat(node)
+    if flat is None:
+        return None
+    branches = [plan.flat(branch) for branch in flat.choices[0]] if flat.choices else []
+    return next(({**flat.words, **b.words} for b in branches if b and b.words.get("type") != "null"), flat.words)
