@@ -1,0 +1,110 @@
+"""The package as users get it: a wheel, and an editable install, each in an empty environment elsewhere."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+UV = Path(sys.executable).with_name("uv")
+CHAT = {"model": "gpt-5.4", "messages": [{"role": "user", "content": "Hello"}]}
+
+pytestmark = pytest.mark.packaging
+
+
+def run(*command: str | Path) -> str:
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dist")
+    run(UV, "build", "--quiet", "--out-dir", folder, ROOT)
+    assert len(list(folder.glob("*.tar.gz"))) == 1
+    # by way of the source distribution, so that one is whole too
+    (made,) = folder.glob("*.whl")
+    return made
+
+
+@pytest.fixture(scope="module", params=["wheel", "editable"])
+def commands(request: pytest.FixtureRequest, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the commands of a fresh environment lie."""
+    environment = tmp_path_factory.mktemp(request.param) / "venv"
+    run(UV, "venv", "--quiet", "--python", sys.executable, environment)
+    what = [wheel] if request.param == "wheel" else ["--editable", ROOT]
+    run(UV, "pip", "install", "--quiet", "--python", environment / "bin" / "python", *what)
+    return environment / "bin"
+
+
+@pytest.fixture(scope="module")
+def url(commands: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server started in an empty folder, with an environment that names nothing of the checkout."""
+    process = subprocess.Popen(
+        [commands / "aione-mock", "serve", "--port", "0"],
+        cwd=tmp_path_factory.mktemp("elsewhere"),
+        env={"PATH": os.defpath},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    first = process.stdout.readline()
+    try:
+        yield next((word for word in first.split() if word.startswith("http://")), first)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_it_serves(url: str) -> None:
+    assert httpx2.get(f"{url}/_mock/health").status_code == 200
+    answer = httpx2.post(
+        f"{url}/v1/chat/completions", headers={"Authorization": "Bearer sk-nex-demo-every-model"}, json=CHAT
+    )
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["choices"][0]["message"]["content"]
+
+
+def test_it_needs_none_of_the_extras(commands: Path) -> None:
+    names = run(UV, "pip", "list", "--python", commands / "python", "--format", "freeze").lower()
+    assert "aione-mock" in names
+    wanted = {"starlette", "uvicorn"}
+    extras = {"schemathesis", "hypothesis", "pytest", "faker", "openai", "anthropic", "pydantic"}
+    installed = {line.partition("==")[0] for line in names.split()}
+    assert wanted <= installed
+    assert installed & extras == set()
+
+
+def test_the_commands_find_their_files(commands: Path, tmp_path: Path) -> None:
+    target = tmp_path / "aione.yaml"
+    run(commands / "aione-mock", "spec", "bundle", "--output", target)
+    assert "/v1/chat/completions" in yaml.load(target.read_bytes(), Loader=yaml.CSafeLoader)["paths"]
+    assert "sk-nex-demo-every-model" in run(commands / "python", "-m", "aione_mock", "keys")
+
+
+def test_the_wheel_holds_every_file(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        held = {name for name in archive.namelist() if ".dist-info/" not in name}
+        links = [entry.filename for entry in archive.infolist() if (entry.external_attr >> 28) == 0o12]
+    package = ROOT / "aione_mock"
+    wanted = {f"aione_mock/{path.relative_to(package)}" for path in package.rglob("*") if counts(path)}
+    for folder in ("openapi", "fixtures"):
+        wanted |= {f"aione_mock/{path.relative_to(ROOT)}" for path in (ROOT / folder).rglob("*") if counts(path)}
+    assert links == []
+    assert "aione_mock/openapi/aione/openai.yaml" in held
+    assert "aione_mock/py.typed" in held
+    assert held == wanted
+
+
+def counts(path: Path) -> bool:
+    return path.is_file() and not {".cache", "__pycache__"} & set(path.parts)
