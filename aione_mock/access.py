@@ -5,6 +5,7 @@ Source: AIone documentation pages 02 and 03; Anthropic API reference, "Rate limi
 
 from __future__ import annotations
 
+import hmac
 import ipaddress
 import math
 from collections.abc import Callable
@@ -30,8 +31,10 @@ Extract = Callable[[Call], str | None]
 class Access:
     """Reads credentials as the contract's security schemes say. Built once."""
 
-    def __init__(self, contract: Contract, *, any_key: bool = False, demo_key: str = "") -> None:
-        self._any_key, self._demo_key = any_key, demo_key
+    def __init__(
+        self, contract: Contract, *, any_key: bool = False, demo_key: str = "", control_token: str | None = None
+    ) -> None:
+        self._any_key, self._demo_key, self._control_token = any_key, demo_key, control_token
         self._schemes = {
             operation.id: tuple(
                 (scheme, _extractor(contract.schemes[scheme])) for option in operation.security for scheme in option
@@ -42,10 +45,13 @@ class Access:
     async def identify(self, call: Call, session: Session) -> Caller | None:
         """The caller; None where none is needed.
 
-        Raises APIError `invalid_api_key`, `ip_not_allowed` or `permission_denied`.
+        Raises APIError `invalid_api_key`, `ip_not_allowed`, `permission_denied` or, for the control API, `forbidden`.
         """
         schemes = self._schemes[call.operation.id]
-        if not schemes or call.operation.dialect == "control":
+        if call.operation.dialect == "control":
+            self._guard(call)
+            return None
+        if not schemes:
             return None
         if schemes[0][0] == "acs3":
             return await _signed(call, session)
@@ -56,6 +62,16 @@ class Access:
         if scheme == "consoleToken" and (caller := session.world.token(secret)):
             return caller
         return await self._by_key(secret, call, session)
+
+    def _guard(self, call: Call) -> None:
+        """Keeps pages of other origins, and those without the control token, away from the control API."""
+        if _foreign(call):
+            raise APIError("forbidden", "Pages of other origins may not control the mock.")
+        if self._control_token is None or not call.operation.security:
+            return
+        if not hmac.compare_digest((_bearer(call) or "").encode(), self._control_token.encode()):
+            message = "This mock was started with --control-token; send it as a bearer token."
+            raise APIError("not_authenticated", message, headers={"www-authenticate": "Bearer"})
 
     async def _by_key(self, secret: str, call: Call, session: Session) -> Caller:
         now = session.clock.timestamp()
@@ -74,6 +90,18 @@ class Access:
             rpm_limit=record.rpm_limit,
             tpm_limit=record.tpm_limit,
         )
+
+
+def _foreign(call: Call) -> bool:
+    """Whether a page of another origin sent it. Programs send neither header; a link that is followed reads nothing.
+
+    Source: Fetch Standard, "Origin header"; Fetch Metadata Request Headers.
+    """
+    origin = call.header("origin")
+    if origin is not None:
+        return origin.partition("://")[2] != call.header("host")
+    site, mode = call.header("sec-fetch-site"), call.header("sec-fetch-mode")
+    return site in ("cross-site", "same-site") and mode != "navigate"
 
 
 def _unauthenticated(message: str, operation: Operation) -> APIError:

@@ -141,8 +141,8 @@ def _errors(dialect: str, status: str, response: Json) -> Iterator[ErrorSpec]:
 class Contract:
     """All documents together, immutable once loaded."""
 
-    def __init__(self, documents: Mapping[str, Json]) -> None:
-        self.documents = documents
+    def __init__(self, documents: Mapping[str, Json], hidden: frozenset[str] = frozenset()) -> None:
+        self.documents, self._hidden = documents, hidden
         self._registry = jsonschema_rs.Registry([(f"urn:{name}", doc) for name, doc in documents.items()])
         self._validators: dict[str, jsonschema_rs.Draft202012Validator] = {}
         self.operations: Mapping[str, Operation] = self._operations()
@@ -169,6 +169,10 @@ class Contract:
             bundle.remember(tuple(paths), tuple(overlays), documents)
         return contract
 
+    def without(self, dialect: str) -> Contract:
+        """The same without the operations of a dialect: their paths lead nowhere."""
+        return Contract(self.documents, self._hidden | {dialect})
+
     def _operations(self) -> dict[str, Operation]:
         found: dict[str, Operation] = {}
         for document, content in self.documents.items():
@@ -183,7 +187,7 @@ class Contract:
                                 f"{document}{operation.pointer}: operationId '{operation.id}' occurs twice"
                             )
                         found[operation.id] = operation
-        return found
+        return {name: operation for name, operation in found.items() if operation.dialect not in self._hidden}
 
     def _errors(self) -> dict[tuple[str, str], ErrorSpec]:
         found: dict[tuple[str, str], ErrorSpec] = {}

@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from aione_mock.exchange import Headers, RawHeaders, Usage
+import orjson
+
+from aione_mock.exchange import Call, Headers, RawHeaders, Usage
 
 _SECRET_HEADERS = frozenset(
     (b"authorization", b"x-api-key", b"x-goog-api-key", b"cookie", b"proxy-authorization", b"x-acs-security-token",
      b"x-acs-bearer-token")
 )  # fmt: skip
-_SECRET = re.compile(rb"(sk-nex-|nex-console-)[A-Za-z0-9_\-]+")
+_SECRET = re.compile(rb"(sk-nex-|nex-console-|aione-mock-(?=(?:other-)?access-secret))[A-Za-z0-9_\-]+")
 _SECRET_QUERY = re.compile(r"(^|&)(key|access_token|token)=[^&]*")
-_OVERHEAD = 700
-"""Bytes that an entry holds beside its bodies, roughly."""
+_OVERHEAD, _HEADER_OVERHEAD, _EVENT_OVERHEAD = 1200, 180, 40
+"""Bytes that an entry, a header and an event hold beside their text, roughly."""
+_KEPT, _KEPT_EVENTS = 64 << 10, 256 << 10
+"""Bytes kept of a body, and of all events of a stream."""
+_LONG, _DEEP = 4096, 64
+"""Characters of a string, and levels of nesting, that are kept of a long JSON body."""
 MASK = "***"
 
 
 def mask_body(raw: bytes) -> bytes:
     """A body in which every API key or console token is masked after its prefix."""
-    return _SECRET.sub(rb"\1" + MASK.encode(), raw) if b"nex-" in raw else raw
+    return _SECRET.sub(rb"\1" + MASK.encode(), raw) if b"nex-" in raw or b"access-secret" in raw else raw
 
 
 def mask_text(text: str) -> str:
     """The same for text."""
-    return mask_body(text.encode("utf-8", "replace")).decode() if "nex-" in text else text
+    return mask_body(text.encode("utf-8", "replace")).decode() if "-" in text else text
 
 
 def mask_query(query: str) -> str:
@@ -48,6 +57,75 @@ def safe_headers(headers: RawHeaders) -> list[tuple[bytes, bytes]]:
     return [(name, mask if name in _SECRET_HEADERS else mask_body(value)) for name, value in headers]
 
 
+def kept_body(raw: bytes) -> tuple[bytes, bool]:
+    """A body as it is kept, masked, and whether it was too long to be kept whole.
+
+    Of long JSON it is the long strings that are cut, so that it stays JSON where it can.
+    """
+    if len(raw) <= _KEPT:
+        return mask_body(raw), False
+    with contextlib.suppress(orjson.JSONDecodeError):
+        raw = orjson.dumps(_shortened(orjson.loads(raw)))
+    return mask_body(raw[:_KEPT]), True
+
+
+def _shortened(value: Any, depth: int = 0) -> Any:
+    if isinstance(value, str):
+        return value if len(value) <= _LONG else value[:_LONG] + "…"
+    if isinstance(value, dict):
+        return {key: _shortened(item, depth + 1) for key, item in value.items()} if depth < _DEEP else {}
+    if isinstance(value, list):
+        return [_shortened(item, depth + 1) for item in value] if depth < _DEEP else []
+    return value
+
+
+def kept_events(events: Sequence[bytes]) -> tuple[tuple[bytes, ...], bool]:
+    """Events of a stream as they are kept, masked, and whether there were too many to keep them all."""
+    size, count = 0, 0
+    for event in events:
+        size += len(event)
+        if size > _KEPT_EVENTS:
+            break
+        count += 1
+    kept = tuple(events[:count])
+    joined = b"".join(kept)
+    if mask_body(joined) is not joined:
+        kept = tuple(mask_body(event) for event in kept)
+    return kept, count < len(events)
+
+
+def kept_call(call: Call, headers: list[tuple[bytes, bytes]]) -> Call:
+    """A call without its body and without any credential; `headers` are masked already."""
+    return replace(
+        call,
+        path=mask_text(call.path),
+        query=mask_query(call.query),
+        headers=headers,
+        body=b"",
+        data=None,
+        script=None,
+        params={name: mask_text(v) if isinstance(v, str) else v for name, v in call.params.items()},
+    )
+
+
+class Tally:
+    """Counts of a server since its start, over all sessions; what is counted is bounded by the contract."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.streams_open = 0
+        self.operations: Counter[str] = Counter()
+        self.statuses: Counter[int] = Counter()
+        self.scenarios: Counter[str] = Counter()
+
+    def add(self, operation: str | None, status: int, scenarios: Iterable[str]) -> None:
+        """Count an exchange and what was played in it."""
+        self.requests += 1
+        self.operations[operation or "unknown"] += 1
+        self.statuses[status] += 1
+        self.scenarios.update(scenarios)
+
+
 @dataclass(slots=True)
 class Entry:
     """One exchange. `status` 0 means that a fault sent none."""
@@ -60,6 +138,7 @@ class Entry:
     query: str
     headers: list[tuple[bytes, bytes]]
     body: bytes
+    """Masked, and cut when it is long: see `truncated`."""
     request_id: str
     key: str | None = None
     key_id: str | None = None
@@ -77,10 +156,24 @@ class Entry:
     scenario: str | None = None
     limit: str | None = None
     nearest: Any = None
-    call: Any = None
-    """What rules see of the call, for verification; holds no credential."""
+    call: Call | None = None
+    """The call without its body, for verification; None where no operation was meant. Holds no credential."""
+    valid: bool = False
+    """Whether the request passed validation."""
+    truncated: bool = False
+    response_truncated: bool = False
+    size: int = field(init=False)
+    """Bytes held, roughly."""
 
-    @property
-    def size(self) -> int:
-        """Bytes held, roughly."""
-        return _OVERHEAD + len(self.body) + len(self.response_body) + sum(map(len, self.events))
+    def __post_init__(self) -> None:
+        headers: Iterable[tuple[Any, Any]] = (*self.headers, *self.response_headers)
+        self.size = (
+            _OVERHEAD
+            + len(self.path)
+            + len(self.query)
+            + len(self.body)
+            + len(self.response_body)
+            + sum(map(len, self.events))
+            + _EVENT_OVERHEAD * len(self.events)
+            + sum(_HEADER_OVERHEAD + len(name) + len(value) for name, value in headers)
+        )

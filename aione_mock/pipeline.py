@@ -23,7 +23,7 @@ from aione_mock.determinism import WALL, Seed
 from aione_mock.exceptions import APIError
 from aione_mock.exchange import Call, Headers, Reply, StreamReply, Transmission
 from aione_mock.generator import generate
-from aione_mock.journal import Entry, mask_body, mask_query, mask_text, safe_headers
+from aione_mock.journal import Entry, Tally, kept_body, kept_call, kept_events, mask_query, mask_text, safe_headers
 from aione_mock.play import NOTHING, Player
 from aione_mock.sessions import DEFAULT, Session, Sessions
 from aione_mock.wire import Disconnected, Receive, Scope, Send
@@ -31,7 +31,7 @@ from aione_mock.wire import Disconnected, Receive, Scope, Send
 Json = Any
 Handler = Callable[[Call, Session], Awaitable[Reply | StreamReply]]
 _REQUESTS = Seed.of("request")
-_SESSION_PATH = "/_session/"
+_SESSION_PATH, _CONTROL_PATH = "/_session/", "/_mock/"
 _log = logging.getLogger("aione_mock")
 
 
@@ -41,8 +41,9 @@ class Pipeline:
     def __init__(self, contract: Contract, sessions: Sessions, handlers: Mapping[str, Handler], config: Config) -> None:
         self.contract, self.sessions, self.handlers, self.config = contract, sessions, handlers, config
         self.player = Player(contract, config)
+        self.tally = Tally()
         demo = next(c.secret for c in sessions.get().world.credentials() if c.kind == "key")
-        self.access = Access(contract, any_key=config.auth == "any", demo_key=demo)
+        self.access = Access(contract, any_key=config.auth == "any", demo_key=demo, control_token=config.control_token)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange(self, scope)
@@ -103,6 +104,7 @@ class Pipeline:
         return found
 
 
+_LIMITS = ("rate_limit_exceeded", "insufficient_balance")
 _DEFAULT_HEADERS = {"retry-after": "1", "x-acs-retry-after": "1", "www-authenticate": "Bearer"}
 """For refusals that are made to happen and so have no reason of their own."""
 
@@ -127,6 +129,8 @@ class Exchange:
         self.occurrence = 0
         self.key = b""
         self.damaged = False
+        self.valid = False
+        self.limit: str | None = None
         self.entry: Entry | None = None
 
     async def answer(self, receive: Receive) -> Transmission:
@@ -134,6 +138,8 @@ class Exchange:
         try:
             reply = await self._line(receive)
         except APIError as failure:
+            if self.playing is NOTHING and failure.name in _LIMITS:
+                self.limit = failure.message
             if not self.key:
                 self._name()
             reply = self.pipeline.refuse(self.dialect, self.operation, failure, self.request_id)
@@ -152,10 +158,11 @@ class Exchange:
         operation, path_params = self._route()
         self.body = await wire.read_body(self.scope, receive, self.pipeline.config.max_body)
         self._name()
-        call = self._parse(operation)
+        call = self._parse(operation, path_params)
         self.call = call = replace(call, caller=await self.pipeline.access.identify(call, self.session))
         self.limits = await access.admit(call, self.session)
         self.call = call = self._validated(call, path_params)
+        self.valid = True
         self.playing = await self.pipeline.player.choose(call, self.session, self.key, self.occurrence)
         self.call = call = self._scripted(call)
         reply = await self.pipeline.respond(call, self.session)
@@ -179,8 +186,15 @@ class Exchange:
             name, self.path = name or in_path, "/" + rest
         # the path decides the dialect even of a refused session name
         self.dialect = self.pipeline.contract.dialect_of(self.path) if name else ""
-        if name and name != DEFAULT:
+        if name and name != DEFAULT and not self._of_the_server():
             self.session = self.pipeline.sessions.get(name)
+
+    def _of_the_server(self) -> bool:
+        """Whether the path is of the control API and about no single session, so that naming one makes none."""
+        if not self.path.startswith(_CONTROL_PATH):
+            return False
+        operation = self.pipeline.contract.match(self.path).operations.get(self.scope["method"])
+        return operation is not None and all(p.name != "X-Mock-Session" for p in operation.parameters)
 
     def _route(self) -> tuple[Operation, Mapping[str, str]]:
         match = self.pipeline.contract.match(self.path)
@@ -206,10 +220,18 @@ class Exchange:
         self.occurrence = self.session.occurrence(self.key)
         self.request_id = "req_" + self.session.seed.digest("request", self.key, self.occurrence, size=12).hex()
 
-    def _parse(self, operation: Operation) -> Call:
+    def _parse(self, operation: Operation, path_params: Mapping[str, str]) -> Call:
         client = self.scope.get("client") or ("127.0.0.1", 0)
         return Call(
-            operation, self.scope["method"], self.path, self.query, self.headers, self.body, client[0], self.request_id
+            operation,
+            self.scope["method"],
+            self.path,
+            self.query,
+            self.headers,
+            self.body,
+            client[0],
+            self.request_id,
+            path_params,
         )
 
     def _validated(self, call: Call, path_params: Mapping[str, str]) -> Call:
@@ -282,16 +304,24 @@ class Exchange:
             return
         session, caller = self.session, self.call.caller if self.call else None
         session.calls += 1
+        operation = self.operation.id if self.operation else None
+        played = self.playing.label
+        self.pipeline.tally.add(operation, transmission.status, played.split("+") if played else ())
         stream = isinstance(reply, StreamReply)
+        headers = safe_headers(self.headers)
+        body, truncated = kept_body(self.body)
+        sent = [data for _, data in transmission.sends]
+        events, more = kept_events(sent) if stream else ((), False)
+        answer, cut = (b"", False) if stream else kept_body(sent[0] if len(sent) == 1 else b"".join(sent))
         self.entry = Entry(
-            session.calls,
+            session.journal.total + 1,
             session.clock.timestamp(),
-            self.operation.id if self.operation else None,
+            operation,
             self.scope["method"],
             mask_text(self.path),
             mask_query(self.query),
-            safe_headers(self.headers),
-            mask_body(self.body),
+            headers,
+            body,
             self.request_id,
             key=caller.label if caller else None,
             key_id=caller.key_id if caller else None,
@@ -299,18 +329,25 @@ class Exchange:
             stream=stream,
             status=transmission.status,
             response_headers=transmission.headers,
-            response_body=b"" if stream else mask_body(b"".join([data for _, data in transmission.sends])),
-            events=reply.events if isinstance(reply, StreamReply) else (),
+            response_body=answer,
+            events=events,
             end=transmission.end,
             usage=reply.usage,
             occurrence=self.occurrence,
             rule=self.playing.rule,
-            scenario=self.playing.label,
+            scenario=played,
+            limit=self.limit,
             nearest=self.playing.nearest,
+            call=kept_call(self.call, headers) if self.call else None,
+            valid=self.valid,
+            truncated=truncated,
+            response_truncated=more or cut,
         )
         session.journal.add(self.entry)
+        self.pipeline.tally.streams_open += stream
 
     def finished(self) -> None:
         """The answer is out, or the client gone."""
         if self.entry is not None:
-            self.entry.duration_ms = (WALL.timestamp() - self.started) * 1000
+            self.entry.duration_ms = max(0.0, (WALL.timestamp() - self.started) * 1000)
+            self.pipeline.tally.streams_open -= self.entry.stream

@@ -5,6 +5,7 @@ Precedence: request header `X-Mock-Scenario`, then rules of the session (control
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,8 +15,7 @@ from aione_mock.config import Config
 from aione_mock.contract import Contract, Operation
 from aione_mock.determinism import WALL, Seed
 from aione_mock.exceptions import APIError, ConfigError, ScenarioError
-from aione_mock.exchange import Call, Prompt, Transmission
-from aione_mock.model import vision
+from aione_mock.exchange import Call, ImageInput, Prompt, Transmission
 from aione_mock.scenarios import faults, outcomes, rules
 from aione_mock.scenarios.catalogue import Catalogue
 from aione_mock.scenarios.conditions import Facts
@@ -27,6 +27,7 @@ from aione_mock.scenarios.rules import Match, Rule
 from aione_mock.sessions import Session
 
 Json = Any
+_log = logging.getLogger("aione_mock")
 _LOOK_AGAIN = 0.5
 """Seconds after which scenario files are looked at again."""
 
@@ -61,7 +62,8 @@ class Player:
         self._shelf = Shelf.open(config.scenarios, self.book)
         self._looked = WALL.timestamp()
         self._scale = config.time_scale
-        self._pace = self.read_pace(config.pace)
+        self.usual_pace = self.read_pace(config.pace)
+        """The server's pace, as changes."""
 
     def read_pace(self, text: str) -> Mapping[str, Json]:
         """`instant`, `realistic` or `pace; ttft=0.5; tps=20` as changes of a pace. Raises ConfigError."""
@@ -79,16 +81,26 @@ class Player:
         """The scenario files, read again when they changed."""
         if self._shelf.paths and WALL.timestamp() - self._looked > _LOOK_AGAIN:
             self._looked = WALL.timestamp()
-            self._shelf = self._shelf.refreshed(self.book)
+            self._read_again()
         return self._shelf
 
+    def _read_again(self) -> None:
+        known = set(self._shelf.errors)
+        self._shelf = self._shelf.refreshed(self.book)
+        for error in self._shelf.errors:
+            if error not in known:
+                _log.warning("%s; the last good rules of the file stay in force", error)
+
     async def choose(self, call: Call, session: Session, key: bytes, occurrence: int) -> Playing:
-        """What applies to a call. Raises APIError for an unknown scenario in the header."""
+        """What applies to a call. Raises APIError for an unknown scenario in the header.
+
+        Nothing applies to the control API: a rule for every call must not lock its owner out.
+        """
         asked = call.header("x-mock-scenario")
-        known = session.rules + self.shelf.rules
-        if asked is None and not known:
+        known = session.scenarios + session.rules + self.shelf.rules
+        if call.operation.dialect == "control" or (asked is None and not known):
             return NOTHING
-        facts = _facts(call, session, f"{key.hex()}/{occurrence}")
+        facts = facts_of(call, session, f"{key.hex()}/{occurrence}")
         if asked is not None:
             return await self._asked(asked, call, session, facts)
         fitting = [rule for rule in known if _can(rule, call.operation, facts.stream)]
@@ -145,7 +157,7 @@ class Player:
 
     def pace(self, playing: Playing, session: Session, call: Call) -> Pace:
         """The pace in force for a call."""
-        changes = (self._pace, session.pace, playing.outcome.pace)
+        changes = (self.usual_pace, session.pace, playing.outcome.pace)
         if not any(changes) or not call.operation.paid:
             return INSTANT
         usual = INSTANT
@@ -189,15 +201,16 @@ def _can(rule: Rule, operation: Operation, stream: bool) -> bool:
     return True
 
 
-def _facts(call: Call, session: Session, name: str) -> Facts:
+def facts_of(call: Call, session: Session, name: str, *, valid: bool = True) -> Facts:
+    """What rules may ask about a call; `name` is that of this very call. One that is not valid has no prompt."""
     caller = call.caller
-    prompt = _prompt(call)
+    prompt = _prompt(call) if valid else None
     last = max((i for i, turn in enumerate(prompt.turns) if turn.role == "user"), default=-1) if prompt else -1
     return Facts(
         operation_id=call.operation.id,
         seed=session.seed,
         call=name,
-        model=prompt.model if prompt else call.params.get("model"),
+        model=prompt.model if prompt else _model_named(call),
         key_id=caller.key_id if caller else None,
         key_label=caller.label.rpartition(" (")[0] or caller.label if caller else None,
         key_prefix=caller.label.rpartition("(")[2].removesuffix("...)") if caller else None,
@@ -211,9 +224,19 @@ def _facts(call: Call, session: Session, name: str) -> Facts:
     )
 
 
+def _model_named(call: Call) -> str | None:
+    named = call.params.get("model") or (call.data.get("model") if isinstance(call.data, dict) else None)
+    return named if isinstance(named, str) else None
+
+
 def _prompt(call: Call) -> Prompt | None:
     reader = dialects.PROMPT.get(call.operation.dialect)
-    return reader(call, vision.from_data_uri) if reader and call.operation.paid else None
+    return reader(call, _unseen) if reader and call.operation.paid else None
+
+
+def _unseen(uri: str, param: str) -> ImageInput:
+    # no rule asks about pictures, so none is decoded for them
+    return ImageInput("", 0, 0, "")
 
 
 def _results(prompt: Prompt | None, last: int) -> tuple[str, ...]:

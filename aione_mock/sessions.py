@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 
 from aione_mock.config import Config
@@ -55,6 +56,8 @@ class Session:
     journal: Journal
     store: MemoryStore = field(default_factory=MemoryStore)
     occurrences: dict[bytes, int] = field(default_factory=dict)
+    scenarios: tuple[Any, ...] = ()
+    """Rules made of activated scenarios, the newest first; they go before all others."""
     rules: tuple[Any, ...] = ()
     """Rules set on the session, before those of files."""
     pace: Json = None
@@ -65,6 +68,10 @@ class Session:
     snapshots: dict[str, Json] = field(default_factory=dict)
     memo: dict[Any, Any] = field(default_factory=dict)
     """Results of pure functions, kept for speed alone."""
+    origin: Mapping[str, Any] = field(default_factory=dict)
+    """What it was made with, as arguments of `Sessions.create`."""
+    number: int = 0
+    """Its place in the order of making."""
 
     @property
     def catalogue(self) -> Catalogue:
@@ -84,23 +91,28 @@ class Session:
         return {
             "seed": self.seed_text,
             "clock": self.clock.state(),
+            "now": self.clock.timestamp(),
             "epoch": self.epoch,
             "store": self.store.dump(),
             "occurrences": dict(self.occurrences),
+            "scenarios": self.scenarios,
             "rules": self.rules,
             "pace": self.pace,
             "calls": self.calls,
         }
 
     def load(self, dump: Json) -> None:
-        """Go back to a state; the journal and snapshots stay."""
+        """Go back to a state and its instant; the journal and snapshots stay."""
         self.seed_text, self.seed = dump["seed"], Seed.of(dump["seed"])
         self.clock.restore(dump["clock"])
+        if not self.clock.frozen:
+            self.clock.set(datetime.fromtimestamp(dump["now"], UTC))
         self.epoch = dump["epoch"]
         self.world = self.worlds.get(self.seed, self.epoch)
         self.store.load(dump["store"])
         self.occurrences = dict(dump["occurrences"])
-        self.rules, self.pace, self.calls = dump["rules"], dump["pace"], dump["calls"]
+        self.scenarios, self.rules, self.pace = dump["scenarios"], dump["rules"], dump["pace"]
+        self.calls = dump["calls"]
         self.memo.clear()
 
 
@@ -110,6 +122,7 @@ class Sessions:
     def __init__(self, config: Config, catalogue: Catalogue) -> None:
         self._config, self._worlds = config, Worlds(catalogue)
         self._sessions: OrderedDict[str, Session] = OrderedDict()
+        self._numbers = count(1)
         self._epoch = config.now.timestamp() if config.now else Clock().timestamp()
         self._default = self.create(DEFAULT)
 
@@ -134,9 +147,17 @@ class Sessions:
         return self._sessions.get(name)
 
     def create(
-        self, name: str, *, seed: str | None = None, now: datetime | None = None, frozen: bool | None = None
+        self,
+        name: str,
+        *,
+        seed: str | None = None,
+        now: datetime | None = None,
+        frozen: bool | None = None,
+        pace: Json = None,
+        rules: tuple[Any, ...] = (),
+        state: Json = None,
     ) -> Session:
-        """A fresh session, in place of one of the same name."""
+        """A fresh session, in place of one of the same name; `state` is another's dump, to go on from."""
         if not NAME.fullmatch(name):
             raise APIError(
                 "invalid_request",
@@ -154,6 +175,10 @@ class Sessions:
         journal = Journal(self._config.journal_entries, self._config.journal_bytes)
         key = Seed.of(seed_text)
         session = Session(name, seed_text, key, clock, epoch, self._worlds, self._worlds.get(key, epoch), journal)
+        session.pace, session.rules, session.number = pace, rules, next(self._numbers)
+        session.origin = {"seed": seed, "now": now, "frozen": frozen, "pace": pace, "rules": rules, "state": state}
+        if state is not None:
+            session.load(state)
         self._sessions[name] = session
         self._sessions.move_to_end(name)
         if name == DEFAULT:
@@ -162,6 +187,12 @@ class Sessions:
             oldest = next(other for other in self._sessions if other not in (DEFAULT, name))
             del self._sessions[oldest]
         return session
+
+    def reset(self, session: Session) -> Session:
+        """The session as it was when it was made. Its snapshots stay; calls under way end in the old one."""
+        fresh = self.create(session.name, **session.origin)
+        fresh.snapshots, fresh.number = session.snapshots, session.number
+        return fresh
 
     def delete(self, name: str) -> None:
         """Forget a session; `default` starts afresh instead."""
