@@ -110,7 +110,7 @@ class _Bundle:
 def _nullable(schema: dict[str, Any]) -> Node:
     """OpenAPI 3.0's and Gemini's `nullable: true` in the words of JSON Schema."""
     kinds = schema.get("type")
-    if kinds is None:
+    if not isinstance(kinds, str | list):
         return {"anyOf": [schema, {"type": "null"}]}
     out = schema | {"type": [*([kinds] if isinstance(kinds, str) else kinds), "null"]}
     if "enum" in out and None not in out["enum"]:
@@ -131,6 +131,7 @@ class Plan:
         self._patterns: dict[str, Node] = {}
         self._joined: dict[tuple[int, int], Node] = {}
         self._validators: dict[int, tuple[Node, jsonschema_rs.Validator]] = {}
+        self.accepts(self.root, None)  # compiled at once, so that all below may rely on a valid schema
         self._heights: dict[str, float] = dict.fromkeys(self.defs, math.inf)
         while self._raised():
             pass

@@ -80,7 +80,8 @@ _LEAD = re.compile(
 _CLAUSE = re.compile(r"[.?!;,。？！；，\d]")
 _SAYING = re.compile(r"(?i)(?:\bsaying(?: that)?|\bthat says|\bto say|\bsays|内容是|内容为|[:：])\s*(.+)", re.S)
 _NEGATION = re.compile(
-    r"(?i)(?:\b(?:no|not|without|don't|do not|disable|exclude|skip|turn off)\b|不要?|别|无需?|关闭)\W*(?:\w+\W+){0,2}$"
+    r"(?i)\b(?:no|not|without|don't|do not|disable|exclude|skip|turn off)\b[^\w,.;，。]*(?:\w+[^\w,.;，。]+){0,2}$"
+    r"|(?:不要?|别|无需?|关闭)[\u4e00-\u9fff]{0,2}$"
 )
 _YES = re.compile(r"(?i)\b(?:yes|true|enabled?|turn on|include|with)\b|是的|需要|开启|打开|包含")
 _NO = re.compile(r"(?i)\b(?:no|false|disabled?|turn off|without)\b|不要|不需要|关闭")

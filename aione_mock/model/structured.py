@@ -126,15 +126,15 @@ def _examined(raw: bytes) -> str | None:
 
 def _unsupported(schema: Mapping[str, Any]) -> Iterator[str]:
     """A sentence for each keyword outside the subset, with its JSON pointer."""
-    todo: list[tuple[Json, tuple[str, ...]]] = [(schema, ())]
+    todo: list[tuple[Json, tuple[str, ...], int]] = [(schema, (), 0)]
     while todo:
-        node, path = todo.pop()
+        node, path, depth = todo.pop()
         if isinstance(node, bool):
             continue
         if not isinstance(node, dict):
             yield f"a schema must be an object or a boolean at '{_pointer(path)}'."
             continue
-        if len(path) > 2 * _DEEPEST:
+        if depth > _DEEPEST:
             yield f"it is nested deeper than {_DEEPEST} levels."
         for key in node:
             if key not in SUPPORTED and not key.startswith("x-"):
@@ -143,7 +143,7 @@ def _unsupported(schema: Mapping[str, Any]) -> Iterator[str]:
             pointed(schema, str(node.get("$ref", "#")))
         except ContractError as error:
             yield f"{error}, at '{_pointer((*path, '$ref'))}'."
-        todo += [(child, (*path, *tokens)) for tokens, child in children(node)]
+        todo += [(child, (*path, *tokens), depth + 1) for tokens, child in children(node)]
 
 
 def _pointer(path: tuple[str, ...]) -> str:
