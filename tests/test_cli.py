@@ -125,10 +125,11 @@ def test_no_secret_is_cut_in_the_table(
     looked_at: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(terminal, "interactive", lambda: looked_at)
-    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("COLUMNS", "110")
     assert main(["keys"]) == 0
     words = capsys.readouterr().out.split()
     assert {credential.secret for credential in credentials()} <= set(words)
+    assert {f"{credential.id})" for credential in credentials() if credential.kind == "access_key"} <= set(words)
 
 
 # --- spec

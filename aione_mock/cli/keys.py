@@ -11,7 +11,7 @@ from aione_mock.cli import terminal
 if TYPE_CHECKING:
     from aione_mock.world.organisation import Credential
 
-_HEAD = ("kind", "organisation", "secret", "id", "purpose")
+_HEAD = ("kind", "organisation", "secret", "purpose")
 
 
 def keys(
@@ -36,8 +36,8 @@ def keys(
 
 def _row(credential: Credential) -> tuple[str, ...]:
     # an access key is a pair; of the others the id is of no use to a person
-    shown = credential.id or "" if credential.kind == "access_key" else ""
-    return credential.kind, credential.organisation, credential.secret, shown, credential.purpose
+    pair = f" (id {credential.id})" if credential.kind == "access_key" else ""
+    return credential.kind, credential.organisation, credential.secret, credential.purpose + pair
 
 
 def _json(found: list[Credential]) -> None:
