@@ -55,10 +55,14 @@ class Access:
             return None
         if schemes[0][0] == "acs3":
             return await _signed(call, session)
-        found = next(((scheme, secret) for scheme, extract in schemes if (secret := extract(call))), None)
-        if found is None:
+        presented = {secret: scheme for scheme, extract in schemes if (secret := extract(call))}
+        if not presented:
             raise _unauthenticated("No API key provided: send it as `Authorization: Bearer sk-nex-…`.", call.operation)
-        scheme, secret = found
+        # two different credentials must both be good: a wrong one is never overlooked
+        callers = [await self._by_secret(secret, scheme, call, session) for secret, scheme in presented.items()]
+        return callers[0]
+
+    async def _by_secret(self, secret: str, scheme: str, call: Call, session: Session) -> Caller:
         if scheme == "consoleToken" and (caller := session.world.token(secret)):
             return caller
         return await self._by_key(secret, call, session)

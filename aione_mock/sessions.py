@@ -171,7 +171,7 @@ class Sessions:
             clock.run()
         elif start is None and frozen:
             clock.freeze()
-        epoch = start.timestamp() if start else self._epoch
+        epoch = _hour(start.timestamp() if start else self._epoch)
         journal = Journal(self._config.journal_entries, self._config.journal_bytes)
         key = Seed.of(seed_text)
         session = Session(name, seed_text, key, clock, epoch, self._worlds, self._worlds.get(key, epoch), journal)
@@ -200,6 +200,11 @@ class Sessions:
             self.create(DEFAULT)
         else:
             self._sessions.pop(name, None)
+
+
+def _hour(timestamp: float) -> float:
+    """The hour that an instant lies in: history comes in hours, and sessions of one hour share a world."""
+    return timestamp - timestamp % 3600
 
 
 def check_seed(text: str) -> str:
