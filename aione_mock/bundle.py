@@ -18,6 +18,8 @@ from aione_mock.config import read_text
 from aione_mock.exceptions import ContractError
 
 Json = Any
+_KEPT = 8
+"""Documents remembered; older ones are deleted."""
 _FORMAT = "1"
 """Raised when the meaning of a cached document changes."""
 
@@ -41,6 +43,8 @@ def remember(paths: tuple[Path, ...], overlays: tuple[Path, ...], documents: Map
         part = target.with_suffix(".part")
         part.write_bytes(orjson.dumps(documents))
         part.replace(target)
+        for old in sorted(target.parent.glob("*.json"), key=lambda file: file.stat().st_mtime)[:-_KEPT]:
+            old.unlink(missing_ok=True)
 
 
 def _cache_file(paths: tuple[Path, ...], overlays: tuple[Path, ...]) -> Path:
@@ -131,17 +135,25 @@ def _localised(node: Json) -> Json:
 
 
 def apply_overlay(documents: dict[str, Json], overlay: Json, name: str) -> None:
-    """Change documents in place as an overlay says. Raises ContractError that names the action."""
+    """Change documents in place as an overlay says.
+
+    It changes the document whose file name `extends` ends with; without one, each action changes the first document
+    in which its target matches something. Raises ContractError that names the action.
+    """
     import jsonpath
 
     if str(overlay.get("overlay", "")).split(".")[0] != "1" or not isinstance(overlay.get("actions"), list):
         raise ContractError(f"{name}: not an OpenAPI Overlay 1.x (needs `overlay: 1.0.0` and a list of `actions`)")
+    wanted = str(overlay.get("extends", "")).rpartition("/")[2]
+    if wanted and wanted not in documents:
+        raise ContractError(f"{name}: extends '{wanted}', which is none of {', '.join(documents)}")
+    chosen = [documents[wanted]] if wanted else list(documents.values())
     for number, action in enumerate(overlay["actions"], start=1):
         target = action.get("target") if isinstance(action, dict) else None
         if not isinstance(target, str):
             raise ContractError(f"{name}: action {number} has no `target`")
         try:
-            hits = [hit for document in documents.values() for hit in jsonpath.finditer(target, document)]
+            hits = next(filter(None, ([*jsonpath.finditer(target, document)] for document in chosen)), [])
         except jsonpath.JSONPathError as error:
             raise ContractError(
                 f"{name}: action {number}: '{target}' is not a JSONPath: {str(error).splitlines()[0]}"

@@ -230,9 +230,20 @@ def test_an_overlay_adapts_the_contract(tmp_path: Path) -> None:
     assert not parameter.validator.is_valid(31)
 
 
+def test_an_overlay_can_name_the_document_it_extends(tmp_path: Path) -> None:
+    overlay = tmp_path / "ours.yaml"
+    text = "overlay: 1.0.0\nextends: modelrouter.yaml\nactions: [{target: $.info, update: {title: Ours}}]"
+    overlay.write_text(text, encoding="utf-8")
+    contract = Contract.load([document(n) for n in DOCUMENTS], [overlay], cache=False)
+    titles = [contract.documents[n]["info"]["title"] for n in DOCUMENTS]
+    assert titles[1] == "Ours"
+    assert titles.count("Ours") == 1
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
+        ("overlay: 1.0.0\nextends: other.yaml\nactions: []", "which is none of tiny.yaml"),
         ("a: 1", "not an OpenAPI Overlay"),
         ("overlay: 1.0.0\nactions: [{update: {}}]", "action 1 has no `target`"),
         ("overlay: 1.0.0\nactions: [{target: '$.nope', update: {}}]", "'$.nope' matches nothing"),
