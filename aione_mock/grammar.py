@@ -22,6 +22,8 @@ _TOKEN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|\S")
 _MISSING: Any = object()
 _ABSENT: Any = object()
 """As a default of `pointer_get`: tells a value that is not there from one that is null."""
+_LARGEST = 100_000
+"""The highest index believed: a wrong one must not cost memory."""
 _OPS = ("set", "append", "json", "join")
 
 
@@ -31,7 +33,7 @@ def pointer_get(value: Json, pointer: str, default: Json = _MISSING) -> Json:
         token = token.replace("~1", "/").replace("~0", "~")
         if isinstance(value, dict) and token in value:
             value = value[token]
-        elif isinstance(value, list) and token.isdigit() and int(token) < len(value):
+        elif isinstance(value, list) and token.isdecimal() and int(token) < len(value):
             value = value[int(token)]
         elif default is _MISSING:
             raise KeyError(pointer)
@@ -151,7 +153,7 @@ class Grammar:
         return None if other is _ABSENT else f"{pointer} changes from {seen[0]!r} to {other!r}"
 
     def fold(self, events: Iterable[Event]) -> Json:
-        """The plain answer that the events add up to."""
+        """The plain answer that the events add up to. Raises ValueError for events that cannot add up."""
         answer: dict[str, Json] = {"": {}}
         parse: dict[tuple[str, ...], None] = {}
         for data in map(read, events):
@@ -193,12 +195,18 @@ def _select(value: Json, tokens: list[str], indices: tuple[str, ...]) -> Iterato
         yield value, indices
     elif tokens[0] == "*" and isinstance(value, list):
         for position, item in enumerate(value):
-            index = item.get("index", position) if isinstance(item, dict) else position
-            yield from _select(item, tokens[1:], (*indices, str(index)))
+            yield from _select(item, tokens[1:], (*indices, _index(item, position)))
     elif isinstance(value, dict) and tokens[0] in value:
         yield from _select(value[tokens[0]], tokens[1:], indices)
-    elif isinstance(value, list) and tokens[0].isdigit() and int(tokens[0]) < len(value):
+    elif isinstance(value, list) and tokens[0].isdecimal() and int(tokens[0]) < len(value):
         yield from _select(value[int(tokens[0])], tokens[1:], indices)
+
+
+def _index(item: Json, position: int) -> str:
+    index = item.get("index", position) if isinstance(item, dict) else position
+    if type(index) is not int or not 0 <= index <= _LARGEST:
+        raise ValueError(f"{index!r} is no index")
+    return str(index)
 
 
 def _target(pointer: str, indices: tuple[str, ...], data: Json) -> tuple[str, ...]:
@@ -213,8 +221,8 @@ def _holder(answer: Json, path: tuple[str, ...]) -> tuple[Json, Any]:
     for token in path[1:]:
         child = here[key]
         if not isinstance(child, dict | list):
-            child = here[key] = [] if token.isdigit() else {}
-        elif not child and isinstance(child, dict) and token.isdigit():
+            child = here[key] = [] if token.isdecimal() else {}
+        elif not child and isinstance(child, dict) and token.isdecimal():
             child = here[key] = []
         here, key = child, _key(child, token)
     return here, key
@@ -222,6 +230,8 @@ def _holder(answer: Json, path: tuple[str, ...]) -> tuple[Json, Any]:
 
 def _key(container: Json, token: str) -> Any:
     if isinstance(container, list):
+        if not token.isdecimal() or int(token) > _LARGEST:
+            raise ValueError(f"{token!r} is no place in a list")
         while len(container) <= int(token):
             container.append(None)
         return int(token)
@@ -238,19 +248,24 @@ def _apply(answer: Json, path: tuple[str, ...], value: Json, op: str) -> None:
         holder[key] = old if value is None and old not in (None, {}) else _fresh(value)
     elif op == "join":
         holder[key] = _joined(old or [], value)
-    else:
+    elif isinstance(value, str):
         holder[key] = (old if isinstance(old, str) else "") + value
+    else:
+        raise ValueError(f"{'/'.join(path)}: {value!r} is no text to append")
 
 
 def _fresh(value: Json) -> Json:
     return orjson.loads(orjson.dumps(value)) if isinstance(value, dict | list) else value
 
 
-def _joined(parts: list[Json], more: list[Json]) -> list[Json]:
+def _joined(parts: Json, more: Json) -> list[Json]:
     """Parts after parts; adjacent text of one sort runs together."""
+    if not isinstance(more, list) or not isinstance(parts, list) or not all(isinstance(part, dict) for part in more):
+        raise ValueError(f"{more!r} is no list of parts")
     for part in more:
-        last = parts[-1] if parts else None
-        if last and "text" in last and "text" in part and {**last, "text": ""} == {**part, "text": ""}:
+        last = parts[-1] if parts else {}
+        texts = isinstance(last.get("text"), str) and isinstance(part.get("text"), str)
+        if texts and {**last, "text": ""} == {**part, "text": ""}:
             parts[-1] = {**last, "text": last["text"] + part["text"]}
         else:
             parts.append(_fresh(part))

@@ -33,6 +33,7 @@ from aione_mock.exchange import (
     Turn,
     Usage,
 )
+from aione_mock.model import structured
 from aione_mock.sse import encode
 from aione_mock.world.catalogue import Model
 
@@ -119,10 +120,9 @@ def _format(config: Mapping[str, Json]) -> tuple[Any, Mapping[str, Json] | None]
 
 def _schema(holder: Mapping[str, Json], google: str, plain: str) -> Mapping[str, Json] | None:
     """The schema under either of two members: Google's own dialect, or JSON Schema."""
-    from aione_mock.model import structured
-
     if holder.get(google):
-        return structured.normalise_google(holder[google])
+        found: Mapping[str, Json] = structured.normalise_google(holder[google])
+        return found
     return holder[plain] if isinstance(holder.get(plain), dict) else None
 
 

@@ -292,5 +292,5 @@ def _choice_events(choice: Choice, index: int, call: Call, chunk: Callable[..., 
             yield chunk(index, {"tool_calls": [{"index": position, **_tool_call(ToolCall(tool.id, tool.name, ""))}]})
             for fragment in fragments(tool.arguments):
                 yield chunk(index, {"tool_calls": [{"index": position, "function": {"arguments": fragment}}]})
-    empty = {"content": [], "refusal": None} if call.data.get("logprobs") and not choice.pieces else None
+    empty: Json = {"content": [], "refusal": None} if call.data.get("logprobs") and not choice.pieces else None
     yield chunk(index, {}, finish(choice, call), empty)

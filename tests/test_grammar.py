@@ -1,0 +1,243 @@
+"""The grammar of streams: what it finds wrong, and how events add up."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aione_mock.exceptions import ContractError
+from aione_mock.grammar import Grammar, pointer_get
+from aione_mock.sse import Event
+
+CHAT: dict[str, Any] = {
+    "kinds": {
+        "done": {"const": "[DONE]"},
+        "chunk": {"type": "object", "required": ["choices"]},
+    },
+    "order": "chunk+ done",
+    "each": {
+        "items": "/choices",
+        "key": "/index",
+        "kinds": {"finish": {"required": ["finish"]}, "piece": {"type": "object"}},
+        "order": "piece* finish",
+    },
+    "constant": ["/id"],
+    "fold": [
+        {"from": "/id", "to": "/id", "op": "set"},
+        {"to": "/object", "default": "answer"},
+        {"from": "/choices/*/text", "to": "/choices/*/text", "op": "append", "default": None},
+        {"from": "/choices/*/finish", "to": "/choices/*/finish", "op": "set"},
+        {"from": "/choices/*/parts", "to": "/choices/*/parts", "op": "join"},
+        {"from": "/choices/*/calls/*/name", "to": "/choices/*/calls/*/name", "op": "set"},
+        {"from": "/choices/*/calls/*/args", "to": "/choices/*/calls/*/args", "op": "json"},
+    ],
+}
+BLOCKS: dict[str, Any] = {
+    "kind": "/type",
+    "anywhere": ["ping"],
+    "order": "start (open delta* close)* stop",
+    "each": {
+        "key": "/index",
+        "kinds": {"open": {"properties": {"type": {"const": "open"}}}, "rest": {"type": "object"}},
+        "order": "open rest*",
+    },
+    "fold": [
+        {"from": "/message", "to": "", "op": "set", "on": "start"},
+        {"from": "/block", "to": "/content/{/index}", "op": "set", "on": "open"},
+        {"from": "/text", "to": "/content/{/index}/text", "op": "append", "on": "delta"},
+        {"from": "/reason", "to": "/reason", "op": "set", "on": "stop"},
+    ],
+}
+
+
+def events(*data: Any) -> list[Event]:
+    return [Event(item if isinstance(item, str) else orjson.dumps(item).decode()) for item in data]
+
+
+def chunk(*choices: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"id": "a", "choices": list(choices), **more}
+
+
+GOOD = [chunk({"index": 0, "text": "x"}), chunk({"index": 0, "finish": "stop"}), "[DONE]"]
+
+
+def test_a_right_stream_has_no_findings():
+    assert Grammar.of(CHAT).findings(events(*GOOD)) == []
+
+
+@pytest.mark.parametrize(
+    ("stream", "finding"),
+    [
+        (GOOD[:-1], "events come as 'chunk chunk', not as 'chunk+ done'"),
+        ([*GOOD, "[DONE]"], "events come as 'chunk chunk done done'"),
+        ([GOOD[0], "{half", *GOOD[1:]], "chunk unknown chunk done"),
+        ([GOOD[0], "[DONE]"], "item 0: events come as 'piece', not as 'piece* finish'"),
+        ([*GOOD[:2], chunk({"index": 1, "text": "x"}), "[DONE]"], "item 1: events come as 'piece'"),
+        ([GOOD[0], {**GOOD[1], "id": "b"}, "[DONE]"], "/id changes from 'a' to 'b'"),
+        ([], "events come as ''"),
+    ],
+)
+def test_what_is_wrong_is_said(stream, finding):
+    found = Grammar.of(CHAT).findings(events(*stream))
+    assert any(finding in problem for problem in found), found
+
+
+def test_a_constant_may_be_missing_in_some_events_but_null_is_a_value():
+    without = {"choices": [{"index": 0, "text": "x"}]}
+    assert Grammar.of(CHAT).findings(events(without, *GOOD)) == []
+    assert Grammar.of(CHAT).findings(events({**without, "id": None}, *GOOD)) == ["/id changes from None to 'a'"]
+
+
+def test_a_long_stream_is_shown_in_short():
+    (finding, *_) = Grammar.of(CHAT).findings(events(*[GOOD[0]] * 50))
+    assert len(finding) < 120
+
+
+def test_kinds_that_stand_anywhere_are_passed_over():
+    good = [{"type": "start", "message": {}}, {"type": "ping"}, {"type": "stop"}, {"type": "ping"}]
+    assert Grammar.of(BLOCKS).findings(events(*good)) == []
+
+
+def test_events_without_a_kind_or_without_an_object_are_unknown():
+    grammar = Grammar.of(BLOCKS)
+    assert [grammar.kind_of(data) for data in ({"a": 1}, [], "text", 7, None)] == ["unknown"] * 5
+
+
+def test_the_law_of_each_item_reads_events_that_have_its_key():
+    stream = [
+        {"type": "start", "message": {}},
+        {"type": "open", "index": 0, "block": {}},
+        {"type": "delta", "index": 1, "text": "x"},
+        {"type": "close", "index": 0},
+        {"type": "stop"},
+    ]
+    assert Grammar.of(BLOCKS).findings(events(*stream)) == ["item 1: events come as 'rest', not as 'open rest*'"]
+
+
+def test_text_is_appended_and_null_skipped():
+    stream = [chunk({"index": 0, "text": None}), chunk({"index": 0, "text": "a"}), chunk({"index": 0, "text": "b"})]
+    assert Grammar.of(CHAT).fold(events(*stream, "[DONE]")) == {
+        "id": "a",
+        "object": "answer",
+        "choices": [{"text": "ab"}],
+    }
+
+
+def test_a_default_fills_every_place_that_nothing_filled():
+    stream = [chunk({"index": 1, "finish": "stop"}, {"index": 0, "finish": "stop"})]
+    assert Grammar.of(CHAT).fold(events(*stream))["choices"] == [{"finish": "stop", "text": None}] * 2
+
+
+def test_null_does_not_overwrite():
+    stream = [chunk({"index": 0, "finish": "stop"}), chunk({"index": 0, "finish": None})]
+    assert Grammar.of(CHAT).fold(events(*stream))["choices"][0]["finish"] == "stop"
+
+
+def test_json_is_parsed_when_it_is_whole():
+    pieces = [{"index": 0, "calls": [{"index": 1, "args": text}]} for text in ('{"a"', ": 1}")]
+    first = {"index": 0, "calls": [{"index": 0, "name": "f", "args": ""}]}
+    folded = Grammar.of(CHAT).fold(events(chunk(first), *map(chunk, pieces)))
+    assert folded["choices"][0]["calls"] == [{"name": "f", "args": {}}, {"args": {"a": 1}}]
+
+
+def test_neighbouring_texts_of_one_sort_join():
+    parts = [[{"text": "a"}], [{"text": "b"}, {"text": "c", "thought": True}], [{"other": 1}], [], [{"text": "d"}]]
+    folded = Grammar.of(CHAT).fold(events(*[chunk({"index": 0, "parts": some}) for some in parts]))
+    assert folded["choices"][0]["parts"] == [
+        {"text": "ab"},
+        {"text": "c", "thought": True},
+        {"other": 1},
+        {"text": "d"},
+    ]
+
+
+def test_blocks_are_placed_by_the_events_own_index_and_rules_keep_to_their_kind():
+    stream = [
+        {"type": "start", "message": {"id": "m", "content": []}, "reason": "not this"},
+        {"type": "open", "index": 0, "block": {"text": ""}},
+        {"type": "delta", "index": 0, "text": "a"},
+        {"type": "delta", "index": 0, "text": "b"},
+        {"type": "open", "index": 1, "block": {"text": ""}},
+        {"type": "stop", "reason": "end"},
+    ]
+    folded = Grammar.of(BLOCKS).fold(events(*stream))
+    assert folded == {"id": "m", "content": [{"text": "ab"}, {"text": ""}], "reason": "end"}
+
+
+def test_folding_leaves_the_next_folding_alone():
+    grammar = Grammar.of(BLOCKS)
+    stream = events({"type": "start", "message": {"content": []}}, {"type": "open", "index": 0, "block": {"text": "x"}})
+    assert grammar.fold(stream) == grammar.fold(stream) == {"content": [{"text": "x"}]}
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        [chunk({"index": 0, "text": 5})],
+        [chunk({"index": 0, "parts": {"text": "x"}})],
+        [chunk({"index": 0, "parts": ["x"]})],
+        [chunk({"index": 10**9, "text": "x"})],
+        [chunk({"index": "zero", "text": "x"}, {"index": 0, "text": "x"})],
+        [chunk({"index": 0, "text": "x"}, {"index": "zero", "text": "x"})],
+        [chunk({"index": 0, "text": "x"}, {"index": -1, "text": "x"})],
+        [chunk({"index": 0, "calls": [{"args": "{half"}]})],
+    ],
+)
+def test_events_that_cannot_add_up_are_a_value_error(stream):
+    with pytest.raises(ValueError, match=r"\S"):
+        Grammar.of(CHAT).fold(events(*stream))
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from(["", "a", "0", "{"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["id", "choices", "index", "text", "parts", "calls", "args", "name", "finish", "type", "block"]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+chunks = st.fixed_dictionaries({"choices": st.lists(anything, max_size=2)}) | anything
+
+
+@given(st.lists(chunks, max_size=5), st.sampled_from([CHAT, BLOCKS]))
+def test_whatever_comes_there_is_a_finding_or_an_answer_and_no_other_failure(stream, spec):
+    grammar = Grammar.of(spec)
+    assert all(isinstance(finding, str) for finding in grammar.findings(events(*stream)))
+    with suppress(ValueError):
+        orjson.dumps(grammar.fold(events(*stream)))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"order": ""}, "needs `order`"),
+        ({"kind": "/type"}, "either `kind` or `kinds`"),
+        ({"order": "chunk+ dnoe"}, "unknown kind 'dnoe'"),
+        ({"order": "(chunk"}, "not a regular expression"),
+        ({"fold": [{"from": "/a", "to": "/a", "op": "add"}]}, "unknown op 'add'"),
+    ],
+)
+def test_a_bad_grammar_is_refused_by_its_place(change, words):
+    with pytest.raises(ContractError, match=f"here.*{words}"):
+        Grammar.of({**CHAT, **change}, "here")
+
+
+def test_pointers():
+    value = {"a/b": [{"~": 1}], "n": None}
+    assert pointer_get(value, "") is value
+    assert pointer_get(value, "/a~1b/0/~0") == 1
+    assert pointer_get(value, "/n", "default") is None
+    assert pointer_get(value, "/a~1b/9", "default") == "default"
+    with pytest.raises(KeyError):
+        pointer_get(value, "/missing")
