@@ -156,7 +156,14 @@ def test_strings_keep_their_form(schema: dict[str, Any], seed: int) -> None:
         {"type": "number", "minimum": 1e300},
         {"type": "integer", "format": "int64", "minimum": 2**40},
         {"type": "integer", "multipleOf": 2.5, "minimum": 1},
+        {"type": "integer", "exclusiveMinimum": 1, "exclusiveMaximum": 3},
         {"type": "string", "minLength": 5000},
+        {"type": "string", "pattern": "[0-9]{3}", "minLength": 50},
+        {"anyOf": [{"$ref": "#"}, {"type": "null"}]},
+        {
+            "allOf": [{"properties": {"a": {}}, "additionalProperties": False}, {"properties": {"b": {}}}],
+            "type": "object",
+        },
         {"type": "string", "pattern": "^[a-z]+$", "minLength": 50, "maxLength": 50},
         {"type": "string", "pattern": "[a-z]", "minLength": 50},
         {"type": "string", "format": "email", "maxLength": 8},
@@ -185,6 +192,7 @@ def test_strings_keep_their_form(schema: dict[str, Any], seed: int) -> None:
         },
         {"allOf": [{"enum": [1, 2, 3]}, {"enum": [3, 4]}]},
         {"oneOf": [{"type": "integer"}, {"type": "number"}]},
+        {"oneOf": [{"oneOf": [{"type": "null"}, {"const": "x"}]}, {"const": "x"}]},
         {"anyOf": [{"type": "string"}, {"type": "integer"}], "not": {"type": "string"}},
         {
             "if": {"properties": {"kind": {"const": "a"}}, "required": ["kind"]},
@@ -294,6 +302,16 @@ def test_recursion_ends() -> None:
     drawn = generate({"$ref": "#/$defs/tree", "$defs": {"tree": TREE}}, SEED)
     assert drawn["children"]
     assert all(child["children"] == [] for child in drawn["children"])
+
+
+def test_recursion_through_an_alternative_ends_as_soon() -> None:
+    schema = {
+        "type": "object",
+        "required": ["next"],
+        "properties": {"next": {"anyOf": [{"$ref": "#"}, {"type": "null"}]}},
+    }
+    for seed in range(10):
+        assert generate(schema, Seed.of(seed)) in ({"next": None}, {"next": {"next": None}})
 
 
 def test_words_fit_the_name_of_the_property() -> None:

@@ -74,6 +74,11 @@ def test_a_description_decides_only_where_no_name_does() -> None:
     assert calls("北京的天气", HAN) == [("query_tianqi", {"城市": "北京"})]
 
 
+def test_other_forms_of_a_word_are_the_same_word() -> None:
+    assert calls("Sorting and sorted things", tool("sort_things"))
+    assert calls("merged branches", tool("merge_branch"))
+
+
 def test_parameters_decide_last() -> None:
     assert [name for name, _ in calls("in fahrenheit please", SEARCH, WEATHER)] == ["get_weather"]
 
