@@ -8,6 +8,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from aione_mock import control
 from aione_mock.config import Config, document
 from aione_mock.contract import Contract
 from aione_mock.exceptions import ContractError, did_you_mean
@@ -56,8 +57,12 @@ def create_app(config: Config | None = None) -> Mock:
     config = config or Config()
     check_seed(config.seed)
     contract = Contract.load([document(name) for name in config.documents], config.overlays)
+    contract = contract if config.control else contract.without("control")
     sessions = Sessions(config, Catalogue.load())
-    return Mock(Pipeline(contract, sessions, checked(HANDLERS, contract), config))
+    pipeline = Pipeline(contract, sessions, checked(HANDLERS, contract), config)
+    if config.control:
+        pipeline.handlers = {**pipeline.handlers, **checked(control.handlers(pipeline), contract)}
+    return Mock(pipeline)
 
 
 def checked(handlers: Mapping[str, Handler], contract: Contract) -> dict[str, Handler]:

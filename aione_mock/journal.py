@@ -104,8 +104,14 @@ def kept_call(call: Call, headers: list[tuple[bytes, bytes]]) -> Call:
         body=b"",
         data=None,
         script=None,
-        params={name: mask_text(v) if isinstance(v, str) else v for name, v in call.params.items()},
+        params={name: _masked_parameter(name, value) for name, value in call.params.items()},
     )
+
+
+def _masked_parameter(name: str, value: Any) -> Any:
+    if name.lower().encode() in _SECRET_HEADERS:
+        return MASK
+    return mask_text(value) if isinstance(value, str) else value
 
 
 class Tally:

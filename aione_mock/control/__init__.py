@@ -1,0 +1,74 @@
+"""The control API, `/_mock/…`: what a test, a script or a curious person may ask and change while the mock runs.
+
+server     health, counts, the catalogue of errors
+errors     every error of the contract, and how to get it
+sessions   make, reset, snapshot, restore, fork and delete sessions
+scenarios  activate scenarios, set rules
+clock      stop, start, set and move time
+journal    what was asked and answered
+verify     were such calls made?
+
+Who may use it is decided in `access`; what the answers look like, in openapi/control.yaml.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import wraps
+
+from aione_mock.control import clock, journal, verify
+from aione_mock.control.scenarios import ScenarioControl
+from aione_mock.control.server import ServerControl
+from aione_mock.control.sessions import SessionControl
+from aione_mock.exceptions import APIError, ConfigError, ScenarioError
+from aione_mock.exchange import Call, Reply
+from aione_mock.pipeline import Handler, Pipeline
+from aione_mock.sessions import Session
+
+Answer = Callable[[Call, Session], Awaitable[Reply]]
+
+
+def handlers(pipeline: Pipeline) -> dict[str, Handler]:
+    """The table of the control API: operationId to the function that answers it."""
+    server, sessions, scenarios = ServerControl(pipeline), SessionControl(pipeline), ScenarioControl(pipeline.player)
+    table: Mapping[str, Answer] = {
+        "getHealth": server.health,
+        "listErrors": server.list_errors,
+        "getStats": server.stats,
+        "listSessions": sessions.list_all,
+        "createSession": sessions.create,
+        "getSession": sessions.get,
+        "deleteSession": sessions.delete,
+        "resetSession": sessions.reset,
+        "snapshotSession": sessions.snapshot,
+        "restoreSession": sessions.restore,
+        "forkSession": sessions.fork,
+        "listScenarios": scenarios.list_scenarios,
+        "activateScenario": scenarios.activate,
+        "clearScenarios": scenarios.clear,
+        "listRules": scenarios.list_rules,
+        "replaceRules": scenarios.replace_rules,
+        "addRule": scenarios.add_rule,
+        "deleteRule": scenarios.delete_rule,
+        "getRuleSchema": scenarios.rule_schema,
+        "getClock": clock.get_clock,
+        "changeClock": clock.change_clock,
+        "queryJournal": journal.query_journal,
+        "clearJournal": journal.clear_journal,
+        "getExchange": journal.get_exchange,
+        "verifyCalls": verify.Verifier(pipeline).verify_calls,
+    }
+    return {name: _explained(answer) for name, answer in table.items()}
+
+
+def _explained(answer: Answer) -> Handler:
+    """The same, with what a rule or a setting gets wrong told as a refusal."""
+
+    @wraps(answer)
+    async def explained(call: Call, session: Session) -> Reply:
+        try:
+            return await answer(call, session)
+        except (ScenarioError, ConfigError) as error:
+            raise APIError("invalid_request", str(error)) from None
+
+    return explained
