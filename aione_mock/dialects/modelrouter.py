@@ -19,6 +19,8 @@ def envelope(data: Any, request_id: str, **more: Any) -> Any:
 def error(spec: ErrorSpec, failure: APIError, request_id: str) -> Any:
     """Both spellings: `errCode` as documented, `code` as the SDKs read it."""
     code = failure.fields.get("code") or spec.body["code"]
+    if spec.name == "invalid_parameter" and "param" in failure.fields:
+        code = f"InvalidParameter.{failure.fields['param']}"
     return {
         "requestId": request_id,
         "success": False,

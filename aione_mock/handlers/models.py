@@ -1,4 +1,4 @@
-"""The model lists of the data plane."""
+"""The model lists of the data plane and of the console."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from aione_mock.access import permit_model
 from aione_mock.dialects import gemini
 from aione_mock.exceptions import APIError
 from aione_mock.exchange import Call, Reply
+from aione_mock.handlers.owner import organisation
 from aione_mock.sessions import Session
 from aione_mock.world.catalogue import Model
 
@@ -71,3 +72,25 @@ async def list_gemini_models(call: Call, session: Session) -> Reply:
 async def get_gemini_model(call: Call, session: Session) -> Reply:
     """`GET /v1beta/models/{model}`."""
     return Reply(gemini.model(_find(call, session, call.params["model"])))
+
+
+async def list_gateway_models(call: Call, session: Session) -> Reply:
+    """`GET /api/v1/gateway/models`: the plan's models, with prices."""
+    included = session.world.billing[organisation(call, session).id].models()
+    models = [model for model in session.catalogue.models if model.id in included]
+    return Reply({"items": [_priced(model) for model in models], "total": len(models)})
+
+
+def _priced(model: Model) -> Json:
+    return {
+        "id": model.id,
+        "display_name": model.display_name,
+        "provider": model.owner,
+        "protocols": [*model.protocols],
+        "context_length": model.context_length,
+        "max_output_tokens": model.max_output_tokens,
+        "input_price_rmb": f"{model.input_price:.4f}",
+        "cached_input_price_rmb": f"{model.cached_input_price:.4f}",
+        "output_price_rmb": f"{model.output_price:.4f}",
+        "capabilities": [*model.abilities],
+    }

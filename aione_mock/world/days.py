@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta, timezone
 
+from aione_mock.determinism import parse_instant
+from aione_mock.exceptions import ConfigError
+
 SHANGHAI = timezone(timedelta(hours=8), "Asia/Shanghai")
 DAY = 86400
 HOUR = 3600
 _OFFSET = 8 * HOUR
 _EPOCH = date(1970, 1, 1).toordinal()
+_LAST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp()
 
 
 def day_of(at: float) -> int:
@@ -51,3 +55,12 @@ def spell(at: float) -> str:
     moment = datetime.fromtimestamp(round(at, 3), UTC)
     spelling = moment.isoformat(timespec="milliseconds" if moment.microsecond else "seconds")
     return spelling.replace("+00:00", "Z")
+
+
+def read(text: str) -> float | None:
+    """Unix seconds of an RFC 3339 date-time; None for one that no calendar has, such as in the year 0."""
+    try:
+        at = parse_instant(text.upper()).timestamp()
+    except ConfigError:
+        return None
+    return at if at <= _LAST else None

@@ -176,17 +176,23 @@ class Ledger:
         ok: bool,
         latency_ms: float,
         request_id: str,
+        status: int | None = None,
     ) -> None:
-        """Count a call that reached a model. `at`: Unix seconds; `ok` False: it failed there, and costs nothing."""
+        """Count a call that reached a model. `at`: Unix seconds; `ok` False: it failed there, and costs nothing.
+
+        `status`: what its caller was answered; 200 or 502 unless given.
+        """
         # a model that the catalogue lacks (from a recording, say) has no price
         name, rates = self.rates.get(model) or (model, (0, 0, 0))
         key_id, team_id, took = caller.key_id, caller.team_id, round(latency_ms)
         if ok:
             prompt, cached, completion = usage.prompt, usage.cached, usage.completion
             cost = ticks(rates, prompt, cached, completion)
-            call = Served(at, key_id, team_id, name, 0, prompt, cached, completion, took, cost, request_id)
+            call = Served(
+                at, key_id, team_id, name, 0, prompt, cached, completion, took, cost, request_id, status or 200
+            )
         else:
-            call = Served(at, key_id, team_id, name, 1, 0, 0, 0, took, 0, request_id)
+            call = Served(at, key_id, team_id, name, 1, 0, 0, 0, took, 0, request_id, status or 502)
         await traffic.record(store, self.org_id, call)
 
     async def cells(self, store: Store, start: date, end: date, wanted: Filter = ALL) -> list[DayCell]:

@@ -19,6 +19,8 @@ from aione_mock.world.ledger import ALL, Filter, Ledger, window
 from aione_mock.world.traffic import MinuteCell, Served, Traffic
 
 _IDS = Seed.of("log")
+_FAILURES = (502, 503, 504)
+"""Statuses of failed calls of the past."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ class Entry:
     completion: int
     latency_ms: int
     request_id: str
+    status: int = 200
+    """HTTP status of the answer."""
 
     @property
     def id(self) -> int:
@@ -147,6 +151,7 @@ def _past(cell: Cell, minute: int, start: int) -> Iterator[Entry]:
             completion=one.completion,
             latency_ms=one.latency_ms,
             request_id=ref,
+            status=_FAILURES[number % len(_FAILURES)] if one.errors else 200,
         )
 
 
@@ -162,6 +167,7 @@ def _served(call: Served) -> Entry:
         completion=call.completion,
         latency_ms=call.latency_ms,
         request_id=call.request_id,
+        status=call.status,
     )
 
 
@@ -185,6 +191,7 @@ def _older(cell: MinuteCell) -> Iterator[Entry]:
             completion=_part(cell.completion, number, good) if ok else 0,
             latency_ms=_part(cell.latency_ms, number, cell.requests),
             request_id="req-" + _IDS.token(20, *map(str, cell[:4]), number),
+            status=200 if ok else _FAILURES[0],
         )
 
 

@@ -33,6 +33,8 @@ class Served(NamedTuple):
     latency_ms: int
     ticks: int
     request_id: str
+    status: int = 200
+    """HTTP status of the answer."""
 
     @property
     def minute(self) -> int:
