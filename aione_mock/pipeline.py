@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from aione_mock import access, dialects, sse, validation, wire
+from aione_mock import access, booking, dialects, sse, validation, wire
 from aione_mock.access import Access, Limits
 from aione_mock.config import Config
 from aione_mock.contract import Contract, ErrorSpec, Operation
@@ -23,6 +23,7 @@ from aione_mock.determinism import WALL, Seed
 from aione_mock.exceptions import APIError
 from aione_mock.exchange import Call, Headers, Reply, StreamReply, Transmission
 from aione_mock.generator import generate
+from aione_mock.handlers import CHECKS
 from aione_mock.journal import Entry, Tally, kept_body, kept_call, kept_events, mask_query, mask_text, safe_headers
 from aione_mock.play import NOTHING, Player
 from aione_mock.sessions import DEFAULT, Session, Sessions
@@ -154,6 +155,8 @@ class Exchange:
             bug = APIError("internal_error", "The mock has a bug here; its log has the details.")
             reply = self.pipeline.refuse(self.dialect or "openai", self.operation, bug, self.request_id)
         transmission = self._render(reply)
+        if self.valid and self.call is not None:
+            await booking.book(self.call, self.session, reply, transmission)
         self._journal(reply, transmission)
         return transmission
 
@@ -246,8 +249,13 @@ class Exchange:
         if respell and call.operation.body and data is not None:
             data = respell(data, call.operation, self.pipeline.contract)
             more = validation.schema_findings(call.operation.body, data)
-        validation.refuse(findings + more)
-        return replace(call, params=params, data=data)
+        findings += more
+        call = replace(call, params=params, data=data)
+        if check := CHECKS.get(call.operation.id):
+            known = {finding.place for finding in findings}
+            findings += [finding for finding in check(call, self.session) if finding.place not in known]
+        validation.refuse(findings)
+        return call
 
     def _render(self, reply: Reply | StreamReply) -> Transmission:
         """The answer as it goes over the wire: spelled out, paced, and damaged where a scenario says so."""
