@@ -31,6 +31,9 @@ PROMPT: dict[str, Callable[[Call, Look], Prompt]] = {
 READ: dict[str, Callable[[Any, Operation, Contract], Any]] = {"gemini": spelling.google}
 """Dialect to the function that brings a request's JSON to the contract's spelling before it is validated."""
 
+REQUEST_ID: dict[str, tuple[str, ...]] = {"openai": ("x-request-id",), "anthropic": ("x-request-id", "request-id")}
+"""Dialect to the headers that carry the request's id; those without an entry do as OpenAI's."""
+
 # One meaning has another name where the protocol's documentation says so.
 SYNONYMS: dict[str, dict[str, str]] = {
     "console": {

@@ -34,17 +34,21 @@ _INTERLEAVED = "interleaved-thinking"
 
 
 def error(spec: ErrorSpec, failure: APIError, request_id: str) -> Json:
-    """The error envelope."""
-    return {
-        "type": "error",
-        "error": {**spec.body["error"], "message": failure.message},
-        "request_id": request_id,
-    }
+    """The error envelope; `details` are there when the failure has some."""
+    inner = {**spec.body["error"], "message": failure.message}
+    if details := failure.fields.get("details"):
+        inner["details"] = details
+    return {"type": "error", "error": inner, "request_id": request_id}
 
 
 def prompt(call: Call, look: Look) -> Prompt:
-    """What a message asks, in no protocol's spelling. Raises APIError for a budget that leaves no room to answer."""
+    """What a message asks, in no protocol's spelling.
+
+    Raises APIError for a budget that leaves no room to answer, and for a thread kept by the server.
+    """
     data = call.data
+    if data.get("thread"):
+        raise _threaded()
     choice = data.get("tool_choice") or {}
     schema = _schema(data)
     reasoning = _reasoning(call)
@@ -61,6 +65,15 @@ def prompt(call: Call, look: Look) -> Prompt:
         reasoning=reasoning,
         show_reasoning=reasoning > 0 and _shown(call),
         image_size="",
+    )
+
+
+def _threaded() -> APIError:
+    # Anthropic's own tool runner tries a thread first and, by this code, goes on with whole conversations
+    return APIError(
+        "invalid_request",
+        "Conversations are not kept here: send all messages, without `thread`.",
+        fields={"param": "thread", "details": {"error_code": "thread_unsupported_request"}},
     )
 
 

@@ -216,6 +216,14 @@ def test_a_thinking_budget_leaves_room_for_the_answer():
     assert anthropic.prompt(interleaved, look).reasoning == 4096
 
 
+def test_threads_are_refused_so_that_the_sdk_sends_whole_conversations():
+    with pytest.raises(APIError) as refused:
+        anthropic.prompt(call("createMessage", ASKED | {"thread": {"type": "create"}}), look)
+    body = anthropic.error(contract().error("anthropic", "invalid_request"), refused.value, "req_1")
+    assert body["error"]["details"] == {"error_code": "thread_unsupported_request"}
+    assert OPERATION.response_validator(400, "application/json").is_valid(body)
+
+
 def test_a_refusal_carries_the_request_id():
     spec = contract().error("anthropic", "model_not_found")
     assert anthropic.error(spec, APIError("model_not_found", "No."), "req_1") == {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import orjson
 import pytest
 from hypothesis import given
@@ -264,6 +266,12 @@ def test_pages_give_every_model_once(size):
         if token is None:
             break
     assert names == [f"models/{model.id}" for model in MODELS]
+
+
+def test_a_page_is_fifty_models_unless_asked_and_a_thousand_at_most():
+    many = [replace(MODELS[0], id=f"gemini-{number}") for number in range(1100)]
+    assert len(gemini.model_page(many, {})["models"]) == 50
+    assert len(gemini.model_page(many, {"pageSize": 5000})["models"]) == 1000
 
 
 def test_a_page_token_of_someone_elses_is_refused():
