@@ -53,7 +53,8 @@ def test_create(client: Anthropic) -> None:
     assert (answer.stop_reason, answer.stop_sequence) == ("end_turn", None)
     assert "cat" in words(answer).lower()
     assert answer.usage.input_tokens > 0
-    assert answer._request_id and answer._request_id.startswith("req_")
+    assert answer._request_id
+    assert answer._request_id.startswith("req_")
 
 
 def test_bearer_token(session_url: str) -> None:
@@ -63,9 +64,7 @@ def test_bearer_token(session_url: str) -> None:
 def test_stream_says_the_same(client: Anthropic) -> None:
     plain = client.messages.create(**ASKED)
     events = list(client.messages.create(**ASKED, stream=True))
-    text = "".join(
-        e.delta.text for e in events if e.type == "content_block_delta" and e.delta.type == "text_delta"
-    )
+    text = "".join(e.delta.text for e in events if e.type == "content_block_delta" and e.delta.type == "text_delta")
     assert text == words(plain)
     assert [events[0].type, events[-2].type, events[-1].type] == ["message_start", "message_delta", "message_stop"]
     assert events[-2].type == "message_delta"
@@ -195,9 +194,7 @@ def test_error_within_a_stream(client: Anthropic) -> None:
 
 def test_connection_and_timeout(client: Anthropic) -> None:
     with pytest.raises(anthropic.APITimeoutError):
-        client.with_options(timeout=0.2).messages.create(
-            **ASKED, extra_headers={"X-Mock-Scenario": "instant; delay=5"}
-        )
+        client.with_options(timeout=0.2).messages.create(**ASKED, extra_headers={"X-Mock-Scenario": "instant; delay=5"})
 
 
 def test_tools_in_a_loop(client: Anthropic) -> None:

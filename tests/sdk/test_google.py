@@ -51,10 +51,12 @@ def client(session_url: str) -> Iterator[genai.Client]:
 def test_generate(client: genai.Client) -> None:
     answer = client.models.generate_content(model=MODEL, contents=QUESTION)
     assert "cat" in (answer.text or "").lower()
-    assert answer.candidates and answer.candidates[0].finish_reason == types.FinishReason.STOP
+    assert answer.candidates
+    assert answer.candidates[0].finish_reason == types.FinishReason.STOP
     assert answer.model_version == MODEL
     usage = answer.usage_metadata
-    assert usage and usage.total_token_count == (usage.prompt_token_count or 0) + (usage.candidates_token_count or 0)
+    assert usage
+    assert usage.total_token_count == (usage.prompt_token_count or 0) + (usage.candidates_token_count or 0)
 
 
 def test_stream_says_the_same(client: genai.Client) -> None:
@@ -83,7 +85,8 @@ def test_configuration(client: genai.Client) -> None:
     cut = client.models.generate_content(
         model=MODEL, contents=QUESTION, config=types.GenerateContentConfig(max_output_tokens=3)
     )
-    assert cut.candidates and cut.candidates[0].finish_reason == types.FinishReason.MAX_TOKENS
+    assert cut.candidates
+    assert cut.candidates[0].finish_reason == types.FinishReason.MAX_TOKENS
 
 
 def test_chat(client: genai.Client) -> None:
@@ -115,7 +118,8 @@ def test_tools_in_a_loop(client: genai.Client) -> None:
         types.Part(function_response=types.FunctionResponse(id=c.id, name=c.name, response={"result": f"{21 + i} °C"}))
         for i, c in enumerate(calls)
     ]
-    assert first.candidates and first.candidates[0].content
+    assert first.candidates
+    assert first.candidates[0].content
     history = [question, first.candidates[0].content, types.Content(role="user", parts=parts)]
     last = client.models.generate_content(model=MODEL, contents=history, config=config)
     assert not last.function_calls
@@ -187,7 +191,8 @@ def test_structured_output(client: genai.Client) -> None:
 def test_count_tokens(client: genai.Client) -> None:
     counted = client.models.count_tokens(model=MODEL, contents=QUESTION).total_tokens
     usage = client.models.generate_content(model=MODEL, contents=QUESTION).usage_metadata
-    assert usage and counted == usage.prompt_token_count
+    assert usage
+    assert counted == usage.prompt_token_count
 
 
 def test_models(client: genai.Client) -> None:
@@ -203,10 +208,12 @@ def test_thinking(client: genai.Client) -> None:
         thinking_config=types.ThinkingConfig(thinking_budget=512, include_thoughts=True)
     )
     answer = client.models.generate_content(model=MODEL, contents=QUESTION, config=config)
-    assert answer.candidates and answer.candidates[0].content
+    assert answer.candidates
+    assert answer.candidates[0].content
     parts = answer.candidates[0].content.parts or []
     assert [bool(part.thought) for part in parts] == [True, False]
-    assert answer.usage_metadata and (answer.usage_metadata.thoughts_token_count or 0) > 0
+    assert answer.usage_metadata
+    assert (answer.usage_metadata.thoughts_token_count or 0) > 0
 
 
 def test_vision(client: genai.Client) -> None:
@@ -220,7 +227,8 @@ def test_images(client: genai.Client) -> None:
     answer = client.models.generate_content(
         model="gemini-2.5-flash-image", contents="A lighthouse in the snow", config=config
     )
-    assert answer.candidates and answer.candidates[0].content
+    assert answer.candidates
+    assert answer.candidates[0].content
     (data,) = [p.inline_data for p in answer.candidates[0].content.parts or [] if p.inline_data]
     assert data.mime_type == "image/png"
     with Image.open(io.BytesIO(data.data or b"")) as picture:

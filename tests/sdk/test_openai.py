@@ -41,7 +41,7 @@ class Person(BaseModel):
     name: str
     age: int = Field(ge=0, le=130)
     mood: Mood
-    children: list["Person"] = []
+    children: list[Person] = []
 
 
 class GetWeather(BaseModel):
@@ -66,8 +66,10 @@ def test_create(client: OpenAI) -> None:
     choice = answer.choices[0]
     assert (choice.finish_reason, choice.message.role, answer.model) == ("stop", "assistant", MODEL)
     assert "cat" in (choice.message.content or "").lower()
-    assert answer.usage and answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
-    assert answer._request_id and answer._request_id.startswith("req_")
+    assert answer.usage
+    assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
+    assert answer._request_id
+    assert answer._request_id.startswith("req_")
 
 
 def test_stream_says_the_same(client: OpenAI) -> None:
@@ -313,13 +315,15 @@ def test_old_functions(client: OpenAI) -> None:
     }
     choice = client.chat.completions.create(**asked).choices[0]
     assert choice.finish_reason == "function_call"
-    assert choice.message.function_call and json.loads(choice.message.function_call.arguments)["city"] == "Rome"
+    assert choice.message.function_call
+    assert json.loads(choice.message.function_call.arguments)["city"] == "Rome"
 
 
 def test_logprobs(client: OpenAI) -> None:
     answer = client.chat.completions.create(model=MODEL, messages=QUESTION, logprobs=True, top_logprobs=3)
     logprobs = answer.choices[0].logprobs
-    assert logprobs and logprobs.content
+    assert logprobs
+    assert logprobs.content
     assert "".join(entry.token for entry in logprobs.content) == answer.choices[0].message.content
     for entry in logprobs.content:
         assert len(entry.top_logprobs) == 3
@@ -328,6 +332,7 @@ def test_logprobs(client: OpenAI) -> None:
 
 def test_reasoning(client: OpenAI) -> None:
     answer = client.chat.completions.create(model=MODEL, messages=QUESTION, reasoning_effort="low")
-    assert answer.usage and answer.usage.completion_tokens_details
+    assert answer.usage
+    assert answer.usage.completion_tokens_details
     reasoning = answer.usage.completion_tokens_details.reasoning_tokens or 0
     assert 0 < reasoning < answer.usage.completion_tokens
