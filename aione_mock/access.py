@@ -201,6 +201,8 @@ async def admit(call: Call, session: Session) -> Limits | None:
         return None
     plan = session.world.organisations[caller.org_id].plan
     now = session.clock.timestamp()
+    if await session.world.billing[caller.org_id].used_up(session.store, now):
+        raise APIError("insufficient_balance", "Balance and credit are used up; top up the account to go on.")
     limits = Limits(
         caller.rpm_limit or plan.rpm_limit,
         caller.tpm_limit or plan.tpm_limit,

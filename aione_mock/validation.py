@@ -192,6 +192,7 @@ _TYPE_WORDS = {
     "null": ("null", "none_required"),
 }
 _FORMAT_WORDS = {
+    "ipv4": ("an IP address or a network in CIDR notation", "ip_any_network"),
     "uuid": ("a valid UUID", "uuid_parsing"),
     "date": ("a valid date in the form YYYY-MM-DD", "date_from_datetime_parsing"),
     "date-time": ("a valid date-time in the form YYYY-MM-DDThh:mm:ssZ", "datetime_parsing"),

@@ -184,15 +184,14 @@ class Ledger:
         """
         # a model that the catalogue lacks (from a recording, say) has no price
         name, rates = self.rates.get(model) or (model, (0, 0, 0))
-        key_id, team_id, took = caller.key_id, caller.team_id, round(latency_ms)
+        who, took = (caller.key_id, caller.team_id, name), round(latency_ms)
+        status = status or (200 if ok else 502)
         if ok:
             prompt, cached, completion = usage.prompt, usage.cached, usage.completion
             cost = ticks(rates, prompt, cached, completion)
-            call = Served(
-                at, key_id, team_id, name, 0, prompt, cached, completion, took, cost, request_id, status or 200
-            )
+            call = Served(at, *who, 0, prompt, cached, completion, took, cost, request_id, status)
         else:
-            call = Served(at, key_id, team_id, name, 1, 0, 0, 0, took, 0, request_id, status or 502)
+            call = Served(at, *who, 1, 0, 0, 0, took, 0, request_id, status)
         await traffic.record(store, self.org_id, call)
 
     async def cells(self, store: Store, start: date, end: date, wanted: Filter = ALL) -> list[DayCell]:
