@@ -64,10 +64,13 @@ class _Day:
         return past + single + summed
 
     def entries(self, minute: int) -> Iterator[Entry]:
-        """The calls of a minute, newest first; those known as sums alone stand at its beginning."""
-        singles = [_served(call) for call in self.calls.get(minute, ())]
+        """The calls of a minute, newest first; those known as sums alone stand at its beginning.
+
+        Calls of one instant, as under a clock that stands still, come in the reverse order of their arrival.
+        """
+        singles = [_served(call) for call in reversed(self.calls.get(minute, []))]
         singles += [entry for cell in self.cells for entry in _past(cell, minute, self.start)]
-        yield from sorted(singles, key=lambda entry: (-entry.at, entry.request_id))
+        yield from sorted(singles, key=lambda entry: -entry.at)
         for cell in self.older.get(minute, ()):
             yield from _older(cell)
 
