@@ -107,8 +107,6 @@ class Pipeline:
 
 _TOLD = 1000
 """Characters of one explanation."""
-_REQUEST_ID = {"anthropic": "request-id"}
-"""Where a protocol's own clients look for the request's id, besides `x-request-id`."""
 _LIMITS = ("rate_limit_exceeded", "insufficient_balance")
 _DEFAULT_HEADERS = {"retry-after": "1", "x-acs-retry-after": "1", "www-authenticate": "Bearer"}
 """For refusals that are made to happen and so have no reason of their own."""
@@ -282,9 +280,9 @@ class Exchange:
         return sse.encode(body, b"error" if self.dialect == "anthropic" else None)
 
     def _spelled(self, reply: Reply | StreamReply) -> Transmission:
-        headers: Headers = (("x-request-id", self.request_id), *reply.headers)
-        if self.limits is not None and self.operation is not None and reply.status == 200:
-        own = _REQUEST_ID.get(self.dialect)
+        names = dialects.REQUEST_ID.get(self.dialect, dialects.REQUEST_ID["openai"])
+        headers: Headers = (*[(name, self.request_id) for name in names], *reply.headers)
+        if self.limits is not None and self.operation is not None and reply.status in (200, 429):
             headers += access.limit_headers(self.limits, self.operation)
         if any(name == b"x-mock-explain" for name, _ in self.headers):
             headers += self._explained()
