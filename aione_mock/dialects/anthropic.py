@@ -225,14 +225,21 @@ def signature(thinking: str) -> str:
     return base64.b64encode(blake2b(thinking.encode(), digest_size=48, person=b"thinking").digest()).decode()
 
 
-def usage(spent: Usage) -> dict[str, int]:
-    """Token counts; the three input counters add up to the prompt."""
-    return {
+def usage(spent: Usage) -> dict[str, Json]:
+    """Token counts; the three input counters add up to the prompt, and thinking is part of the output."""
+    counted = {
         "input_tokens": max(0, spent.prompt - spent.cached - spent.cache_write),
         "cache_creation_input_tokens": spent.cache_write,
         "cache_read_input_tokens": spent.cached,
         "output_tokens": spent.completion,
     }
+    return {**counted, "output_tokens_details": {"thinking_tokens": spent.reasoning}} if spent.reasoning else counted
+
+
+def _begun(counted: Mapping[str, Json]) -> dict[str, Json]:
+    """The counts as a stream opens with them: what was asked is known, what is said has just begun."""
+    known = {name: value for name, value in counted.items() if name != "output_tokens_details"}
+    return {**known, "output_tokens": min(1, counted["output_tokens"])}
 
 
 _EMPTY: Mapping[str, Mapping[str, Json]] = {
@@ -252,7 +259,7 @@ def events(completion: Completion, call: Call) -> Iterator[bytes]:
         "content": [],
         "stop_reason": None,
         "stop_sequence": None,
-        "usage": {**spent, "output_tokens": min(1, completion.usage.completion)},
+        "usage": _begun(spent),
     }
     yield _event({"type": "message_start", "message": opening})
     yield _event({"type": "ping"})

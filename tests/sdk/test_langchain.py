@@ -146,7 +146,4 @@ def test_thinking_is_counted(make: Callable[..., BaseChatModel]) -> None:
         more = {"thinking_budget": 512, "include_thoughts": True}
     answer = make(**more).invoke(QUESTION)
     assert answer.text
-    if isinstance(model, ChatAnthropic):  # tells no figure of its own
-        assert answer.content_blocks[0]["type"] == "reasoning"
-    else:
-        assert (answer.usage_metadata or {})["output_token_details"]["reasoning"] > 0
+    assert 0 < (answer.usage_metadata or {})["output_token_details"]["reasoning"] < answer.usage_metadata["output_tokens"]
