@@ -43,10 +43,7 @@ class Verifier:
     async def verify_calls(self, call: Call, session: Session) -> Reply:
         """`POST /_mock/verify`."""
         wanted = call.data
-        when = wanted.get("when", {})
-        self._book.check_when(when)
-        tests = conditions(when, "verify")
-        looks = [_look(entry, tests, wanted.get("status"), session, self._contract) for entry in session.journal]
+        looks = self.looks(wanted.get("when", {}), wanted.get("status"), session)
         matches = [look.number for look in looks if not look.reasons]
         low, high = _bounds(wanted)
         return masked(
@@ -58,6 +55,12 @@ class Verifier:
                 "nearest": _nearest(looks) if len(matches) < low else [],
             }
         )
+
+    def looks(self, when: Json, status: int | None, session: Session) -> list[Look]:
+        """Every exchange of the journal, oldest first, held against conditions and a status. Raises ScenarioError."""
+        self._book.check_when(when)
+        tests = conditions(when, "verify")
+        return [_look(entry, tests, status, session, self._contract) for entry in session.journal]
 
 
 def _bounds(wanted: Mapping[str, Json]) -> tuple[int, float]:
