@@ -5,6 +5,7 @@ No protocol's spelling occurs here: `dialects` read a `Prompt` out of a `Call` a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,6 +18,7 @@ Headers = tuple[tuple[str, str], ...]
 """Response headers: lower-case names, in the order in which they are sent."""
 RawHeaders = Sequence[tuple[bytes, bytes]]
 """Request headers as they arrived: lower-case names, in the order of arrival."""
+_UNFIT = re.compile(r"[\x00-\x20\x7f]+")
 Role = Literal["system", "user", "assistant", "tool"]
 Finish = Literal["stop", "stop_sequence", "length", "tool_calls", "content_filter"]
 
@@ -261,3 +263,8 @@ class Transmission:
     """Whether `sends` hold the status line and headers too, and so bypass the HTTP layer."""
     corked: bool = True
     """Whether sends that are due at the same time may share a packet."""
+
+
+def header_value(text: str) -> str:
+    """Text as a header can carry it: one line, in Latin-1."""
+    return _UNFIT.sub(" ", text).strip().encode("latin-1", "replace").decode("latin-1")

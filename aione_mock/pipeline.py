@@ -21,7 +21,7 @@ from aione_mock.config import Config
 from aione_mock.contract import Contract, ErrorSpec, Operation
 from aione_mock.determinism import WALL, Seed
 from aione_mock.exceptions import APIError
-from aione_mock.exchange import Call, Headers, Reply, StreamReply, Transmission
+from aione_mock.exchange import Call, Headers, Reply, StreamReply, Transmission, header_value
 from aione_mock.generator import generate
 from aione_mock.handlers import CHECKS
 from aione_mock.journal import Entry, Tally, kept_body, kept_call, kept_events, mask_query, mask_text, safe_headers
@@ -43,6 +43,7 @@ class Pipeline:
         self.contract, self.sessions, self.handlers, self.config = contract, sessions, handlers, config
         self.player = Player(contract, config)
         self.tally = Tally()
+        self.wheel = wire.Wheel()
         demo = next(c.secret for c in sessions.get().world.credentials() if c.kind == "key")
         self.access = Access(contract, any_key=config.auth == "any", demo_key=demo, control_token=config.control_token)
 
@@ -50,10 +51,9 @@ class Pipeline:
         exchange = Exchange(self, scope)
         try:
             transmission = await exchange.answer(receive)
+            await wire.play(transmission, scope, receive, send, self.wheel)
         except Disconnected:
             return
-        try:
-            await wire.play(transmission, scope, receive, send)
         finally:
             exchange.finished()
 
@@ -163,13 +163,15 @@ class Exchange:
         operation, path_params = self._route()
         self.body = await wire.read_body(self.scope, receive, self.pipeline.config.max_body)
         self._name()
-        call = self._parse(operation, path_params)
+        self.call = call = self._parse(operation, path_params)
         self.call = call = replace(call, caller=await self.pipeline.access.identify(call, self.session))
         self.limits = await access.admit(call, self.session)
         self.call = call = self._validated(call, path_params)
         self.valid = True
         self.playing = await self.pipeline.player.choose(call, self.session, self.key, self.occurrence)
         self.call = call = self._scripted(call)
+        if call.script is not None and call.script.whole:
+            return _whole(call)
         reply = await self.pipeline.respond(call, self.session)
         if self.limits and reply.usage:
             self.limits = await access.spend(call, self.session, reply.usage.total, self.limits)
@@ -261,16 +263,16 @@ class Exchange:
         if self.call is None or self.dialect == "control":
             return sent
         player, playing, session = self.pipeline.player, self.playing, self.session
+        stream = isinstance(reply, StreamReply)
+        if playing is NOTHING and player.instant(session):
+            return sent
         seed = session.seed.child("call", self.key, self.occurrence)
         weights = reply.weights if isinstance(reply, StreamReply) else (reply.usage.completion if reply.usage else 1,)
-        sent = player.paced(sent, weights, playing, session, self.call, seed)
-        if playing is NOTHING:
-            return sent
-        damaged = player.damaged(
-            sent, playing, stream=isinstance(reply, StreamReply), seed=seed, error_event=self._error_event
-        )
-        self.damaged = damaged is not sent
-        return damaged
+        pace = player.pace(playing, session, self.call, usual=reply.status < 400)
+        paced = player.paced(sent, weights, playing, pace, seed)
+        damaged = player.damaged(paced, playing, stream=stream, seed=seed, error_event=self._error_event)
+        self.damaged = damaged is not paced
+        return player.scaled(damaged)
 
     def _error_event(self, name: str) -> bytes:
         """An error after 200, as this protocol spells it within a stream."""
@@ -308,7 +310,7 @@ class Exchange:
             "x-mock-nearest": self.playing.nearest
             and f"{self.playing.nearest.rule_id}: {'; '.join(self.playing.nearest.reasons)}",
         }
-        return tuple((name, value.replace("\n", " ").replace("\r", " ")) for name, value in told.items() if value)
+        return tuple((name, header_value(value)[:_TOLD]) for name, value in told.items() if value)
 
     def _journal(self, reply: Reply | StreamReply, transmission: Transmission) -> None:
         if self.dialect == "control":
@@ -362,3 +364,18 @@ class Exchange:
         if self.entry is not None:
             self.entry.duration_ms = max(0.0, (WALL.timestamp() - self.started) * 1000)
             self.pipeline.tally.streams_open -= self.entry.stream
+
+
+def _whole(call: Call) -> Reply:
+    """The body that a scenario wants of an operation that calls no model.
+
+    Raises APIError `invalid_request` with what the contract has against it.
+    """
+    operation, body = call.operation, call.script.body
+    validator = operation.response_validator(operation.success, "application/json")
+    if validator is None:
+        raise APIError("invalid_request", f"{operation.id} answers without a body, so none can be scripted.")
+    if findings := validation.schema_findings(validator, body):
+        message = f"The scripted body does not fit {operation.id}: {validation.sentence(findings[0])}"
+        raise APIError("invalid_request", message, findings=tuple(found.as_dict() for found in findings))
+    return Reply(body, operation.success)

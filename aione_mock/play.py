@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aione_mock import dialects
@@ -125,7 +125,8 @@ class Player:
                 "invalid_request",
                 f"{call.operation.id} cannot answer '{outcome.error}'; it declares {', '.join(call.operation.errors)}",
             )
-        if not outcome.error and (problem := faults.misfit(outcome.faults, stream=facts.stream)):
+        problem = _unsaid(outcome, call.operation) or faults.misfit(outcome.faults, stream=facts.stream)
+        if not outcome.error and problem:
             raise APIError("invalid_request", problem)
         return Playing(outcome, "header", facts, seen)
 
@@ -139,34 +140,42 @@ class Player:
         headers = {name: wait for name in spec.headers if wait and name.endswith("retry-after")}
         return APIError(spec.name, outcome.refusal(playing.facts, playing.seen) or "", headers=headers)
 
+    def instant(self, session: Session) -> bool:
+        """Whether an answer that no scenario is about comes at once, whatever its model."""
+        return not session.pace and self.usual_pace == {"profile": "instant"}
+
     def paced(
-        self, sent: Transmission, weights: tuple[int, ...], playing: Playing, session: Session, call: Call, seed: Seed
+        self, sent: Transmission, weights: tuple[int, ...], playing: Playing, pace: Pace, seed: Seed
     ) -> Transmission:
-        """The transmission with due times, as the scenario, the session or the server wants them."""
-        pace = self.pace(playing, session, call)
-        delay = playing.outcome.delay / self._scale
+        """The transmission with due times, in seconds before any time scale."""
+        delay = playing.outcome.delay
         if pace == INSTANT and not delay:
             return sent
-        if len(sent.sends) == 1 and weights:
-            # a plain answer comes when its last token would
-            dues: tuple[float, ...] = schedule((1, max(0, sum(weights) - 1)), pace, seed, self._scale)[-1:]
+        if len(sent.sends) <= 1:
+            # a plain answer comes when its last token would, one without a body with the first
+            rest = max(0, sum(weights) - 1) if sent.sends else 0
+            dues: tuple[float, ...] = schedule((1, rest), pace, seed)[-1:]
         else:
-            dues = schedule(weights or (1,) * len(sent.sends), pace, seed, self._scale)
-        sends = tuple((due + delay, data) for due, (_, data) in zip(dues, sent.sends, strict=True))
-        return Transmission(sent.status, sent.headers, sends, sent.end, sent.raw, sent.corked)
+            dues = schedule(weights or (1,) * len(sent.sends), pace, seed)
+        sends = zip(dues, sent.sends or ((0.0, b""),), strict=True)
+        return replace(sent, sends=tuple((due + delay, data) for due, (_, data) in sends))
 
-    def pace(self, playing: Playing, session: Session, call: Call) -> Pace:
-        """The pace in force for a call."""
-        changes = (self.usual_pace, session.pace, playing.outcome.pace)
+    def scaled(self, sent: Transmission) -> Transmission:
+        """The transmission in real time."""
+        if self._scale == 1 or not sent.sends or sent.sends[-1][0] <= 0:
+            return sent
+        return replace(sent, sends=tuple((due / self._scale, data) for due, data in sent.sends))
+
+    def pace(self, playing: Playing, session: Session, call: Call, *, usual: bool = True) -> Pace:
+        """The pace in force for a call; a refusal (not `usual`) waits only if its scenario says so."""
+        changes = (self.usual_pace, session.pace, playing.outcome.pace)[0 if usual else 2 :]
         if not any(changes) or not call.operation.paid:
             return INSTANT
-        usual = INSTANT
-        name = call.params.get("model") or (call.data or {}).get("model")
-        if isinstance(name, str) and (model := session.catalogue.find(name)):
-            usual = realistic(model.pace.ttft, model.pace.tokens_per_second)
+        model = session.catalogue.find(_model_named(call) or "")
+        figures = realistic(model.pace.ttft, model.pace.tokens_per_second) if model else INSTANT
         pace = INSTANT
         for change in changes:
-            pace = pace.changed(change, usual) if change else pace
+            pace = pace.changed(change, figures) if change else pace
         return pace
 
     def damaged(
@@ -175,8 +184,7 @@ class Player:
         """The transmission as the scenario's header changes and faults leave it."""
         outcome = playing.outcome
         if playing.facts is not None and (outcome.set_headers or outcome.remove_headers):
-            changed = outcome.headers(sent.headers, playing.facts, playing.seen)
-            sent = Transmission(sent.status, changed, sent.sends, sent.end, sent.raw, sent.corked)
+            sent = replace(sent, headers=outcome.headers(sent.headers, playing.facts, playing.seen))
         if not outcome.faults:
             return sent
         return faults.apply(outcome.faults, sent, stream=stream, seed=seed, error_event=error_event)
@@ -196,9 +204,16 @@ def _can(rule: Rule, operation: Operation, stream: bool) -> bool:
             return False
         if faults.misfit(outcome.faults, stream=stream):
             return False
-        if outcome.reply is not None and "body" not in outcome.reply and not operation.paid:
+        if _unsaid(outcome, operation):
             return False
     return True
+
+
+def _unsaid(outcome: Outcome, operation: Operation) -> str | None:
+    """Why a scripted reply cannot be the operation's, or None when it can."""
+    if outcome.reply is None or ("body" in outcome.reply) != operation.paid:
+        return None
+    return f"{operation.id} {'answers with what a model says' if operation.paid else 'calls no model; script its body'}"
 
 
 def facts_of(call: Call, session: Session, name: str, *, valid: bool = True) -> Facts:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
+import sys
 import threading
 from collections.abc import Callable
+from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 import uvicorn
@@ -63,6 +67,7 @@ class Server:
         self._ready = threading.Event()
         self._uvicorn = uvicorn.Server(configure(app, **options))
         self._failure: BaseException | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run, name="aione-mock", daemon=True)
 
     @property
@@ -80,8 +85,15 @@ class Server:
 
     def stop(self) -> None:
         """Ends all connections and the thread."""
-        self._uvicorn.should_exit = self._uvicorn.force_exit = True
+        self._uvicorn.should_exit = True
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._hang_up)
         self._thread.join(10)
+
+    def _hang_up(self) -> None:
+        # what still streams or hangs ends as if its client had left, and so without a word in the log
+        for connection in tuple(self._uvicorn.server_state.connections):
+            connection.transport.abort()
 
     def __enter__(self) -> Server:
         return self.start()
@@ -105,6 +117,18 @@ class Server:
 
         async def announced(sockets: list[socket.socket] | None = None) -> None:
             await startup(sockets)
+            self._loop = asyncio.get_running_loop()
             ready()
 
         self._uvicorn.startup = announced  # type: ignore[method-assign]
+
+
+class _Callable(ModuleType):
+    """Lets `aione_mock.server` be both this module and the context manager of test suites."""
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        # by name: the vocabulary of tests lies above, and serving does not need it
+        return import_module("aione_mock.testing").server(*arguments, **options)
+
+
+sys.modules[__name__].__class__ = _Callable

@@ -6,8 +6,9 @@ Stream faults are data on a `Transmission`; here they only get carried out.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
-from http import HTTPStatus
+import socket
+import struct
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aione_mock.exceptions import APIError
@@ -17,7 +18,15 @@ Scope = Any
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 CONNECTION = "aione_mock.connection"
-"""Scope extension under which our server hands over the transport; without it raw faults only cut."""
+"""Scope extension under which our server hands over the transport; without it nothing below HTTP can be played."""
+_FULL = 1 << 16
+"""Bytes waiting for a slow client, above which nothing is added."""
+_LONG = 1.0
+"""Seconds of a wait that gets a timer of its own, which can be cancelled."""
+_APART = 0.001
+"""Seconds between packets that must stay apart: the kernel joins small ones that follow at once."""
+_RESET = struct.pack("ii", 1, 0)
+"""SO_LINGER of no time: closing sends RST instead of FIN."""
 
 
 class Disconnected(Exception):
@@ -63,46 +72,39 @@ def raw_headers(headers: Headers) -> list[tuple[bytes, bytes]]:
     return [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers]
 
 
-async def play(transmission: Transmission, scope: Scope, receive: Receive, send: Send) -> int:
-    """Send what is due when it is due; the number of body bytes handed over.
+async def play(transmission: Transmission, scope: Scope, receive: Receive, send: Send, wheel: Wheel) -> None:
+    """Send what is due when it is due. Returns early when the client leaves.
 
-    Returns early when the client leaves.
+    The head goes out with the first send, so that a delay delays everything.
     """
-    if transmission.raw:
-        return await _play_raw(transmission, scope, receive)
-    await send(
-        {"type": "http.response.start", "status": transmission.status, "headers": raw_headers(transmission.headers)}
-    )
     sends = transmission.sends
-    if transmission.end == "finish" and transmission.corked and (not sends or sends[-1][0] <= 0):
+    if transmission.end == "finish" and not transmission.raw and transmission.corked and _at_once(sends):
+        await send(_start(transmission))
         body = sends[0][1] if len(sends) == 1 else b"".join([data for _, data in sends])
         await send({"type": "http.response.body", "body": body})
-        return len(body)
-    sent = 0
-    pacer = _Pacer(scope, receive)
+        return
+    transport = scope.get("extensions", {}).get(CONNECTION)
+    if transport is None and transmission.raw:
+        return
+    performance = _Performance(transmission, transport, receive, send, wheel)
     try:
-        for due, data in _packets(transmission):
-            if not await pacer.until(due):
-                return sent
-            await send({"type": "http.response.body", "body": data, "more_body": True})
-            sent += len(data)
-            if not transmission.corked:
-                await asyncio.sleep(0)
-        if transmission.end == "hang":
-            await pacer.gone()
-        elif transmission.end == "finish":
-            await send({"type": "http.response.body", "body": b""})
-        else:
-            _drop(scope, abort=False)
+        await performance.run()
     finally:
-        pacer.close()
-    return sent
+        performance.close()
 
 
-def _packets(transmission: Transmission) -> Iterable[tuple[float, bytes]]:
+def _at_once(sends: tuple[tuple[float, bytes], ...]) -> bool:
+    return not sends or sends[-1][0] <= 0
+
+
+def _start(transmission: Transmission) -> Any:
+    return {"type": "http.response.start", "status": transmission.status, "headers": raw_headers(transmission.headers)}
+
+
+def _packets(transmission: Transmission) -> list[tuple[float, bytes]]:
     """Sends, with those that are due together joined when they may be."""
     if not transmission.corked:
-        return transmission.sends
+        return [*transmission.sends]
     packets: list[tuple[float, list[bytes]]] = []
     for due, data in transmission.sends:
         if packets and packets[-1][0] == due:
@@ -112,106 +114,149 @@ def _packets(transmission: Transmission) -> Iterable[tuple[float, bytes]]:
     return [(due, b"".join(parts)) for due, parts in packets]
 
 
-async def _play_raw(transmission: Transmission, scope: Scope, receive: Receive) -> int:
-    """Bytes that no HTTP layer would let through, written to the socket itself."""
-    transport = scope.get("extensions", {}).get(CONNECTION)
-    sent = 0
-    pacer = _Pacer(scope, receive)
-    try:
-        for due, data in transmission.sends:
-            if transport is None or not await pacer.until(due):
-                break
-            transport.write(data)
-            sent += len(data)
-        if transmission.end == "hang":
-            await pacer.gone()
-    finally:
-        pacer.close()
-    _drop(scope, abort=not transmission.sends)
-    if transport is not None:
-        while not transport.is_closing():
-            await asyncio.sleep(0)
-        await asyncio.sleep(0)
-    return sent
+class Wheel:
+    """Wakes thousands of sleepers with few timers: all that are due within one slot share one."""
+
+    SLOT = 0.002
+    """Seconds; nobody is woken early, and nobody later than this by the wheel's doing."""
+
+    __slots__ = ("_loop", "_slots")
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._slots: dict[int, list[Callable[[], None]]] = {}
+
+    def wake(self, loop: asyncio.AbstractEventLoop, when: float, sleeper: Callable[[], None]) -> None:
+        """Call `sleeper` at `when`, in the loop's time."""
+        if loop is not self._loop:
+            self._loop, self._slots = loop, {}
+        slot = int(when / self.SLOT) + 1
+        sleepers = self._slots.get(slot)
+        if sleepers is None:
+            sleepers = self._slots[slot] = []
+            loop.call_at(slot * self.SLOT, self._turn, slot)
+        sleepers.append(sleeper)
+
+    def _turn(self, slot: int) -> None:
+        for sleeper in self._slots.pop(slot, ()):
+            sleeper()
 
 
-def _drop(scope: Scope, *, abort: bool) -> None:
-    """End the connection without a proper end of the answer."""
-    transport = scope.get("extensions", {}).get(CONNECTION)
-    if transport is None:
-        return
-    if abort:
-        transport.abort()
-    else:
-        transport.close()
+class _Performance:
+    """One transmission on its way out, by absolute deadlines, so that lag does not add up.
 
+    While it lasts one task watches for the client leaving. Where our own server gave us the connection, packets of a
+    chunked answer go to it directly: neither a task nor a future wakes up for an event, which is what lets thousands
+    of streams keep their schedule.
+    """
 
-def status_line(status: int, headers: Headers) -> bytes:
-    """The head of an answer as raw bytes, for faults below HTTP."""
-    try:
-        phrase = HTTPStatus(status).phrase
-    except ValueError:
-        phrase = "Unknown"
-    lines = [f"HTTP/1.1 {status} {phrase}", *(f"{name}: {value}" for name, value in headers)]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
-
-
-_LONG = 0.25
-"""Seconds of a wait that is worth a watch on the connection."""
-
-
-class _Pacer:
-    """Waits until absolute deadlines, so that lag does not add up; notices when the client leaves."""
-
-    def __init__(self, scope: Scope, receive: Receive) -> None:
+    def __init__(self, transmission: Transmission, transport: Any, receive: Receive, send: Send, wheel: Wheel) -> None:
+        self._transmission, self._transport, self._send, self._wheel = transmission, transport, send, wheel
         self._loop = asyncio.get_running_loop()
-        self._start = self._loop.time()
-        self._transport = scope.get("extensions", {}).get(CONNECTION)
-        self._receive = receive
-        self._watch: asyncio.Task[Any] | None = None
+        self._began = self._loop.time()
+        self._left: asyncio.Future[None] = asyncio.ensure_future(_leaving(receive))
+        self._packets = _packets(transmission)
+        self._next = 0
+        self._done: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
-    async def until(self, due: float) -> bool:
-        """Wait; False when the client has gone."""
-        if self._transport is not None and self._transport.is_closing():
-            return False
-        at = self._start + due
-        if at <= self._loop.time():
-            return True
-        if self._transport is None or at - self._loop.time() > _LONG:
-            return await self._watched(at)
-        future = self._loop.create_future()
-        handle = self._loop.call_at(at, _wake, future)
-        try:
-            await future
-        finally:
-            handle.cancel()
-        return not self._transport.is_closing()
-
-    async def _watched(self, at: float) -> bool:
-        """The same, waking at once when the client leaves: dearer, so for long waits and foreign servers."""
-        watch = self._watcher()
-        await asyncio.wait({watch}, timeout=at - self._loop.time())
-        return not watch.done()
-
-    def _watcher(self) -> asyncio.Task[Any]:
-        if self._watch is None:
-            self._watch = asyncio.ensure_future(self._left())
-        return self._watch
-
-    async def _left(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-
-    async def gone(self) -> None:
-        """Wait until the client leaves."""
-        await self._watcher()
+    async def run(self) -> None:
+        """Everything, up to and including the end that the transmission wants."""
+        raw = self._transmission.raw
+        if self._packets and not await self._until(self._packets[0][0]):
+            return
+        if not raw:
+            await self._send(_start(self._transmission))
+        chunked = all(name != "content-length" for name, _ in self._transmission.headers)
+        whole = await (self._written() if self._transport is not None and (raw or chunked) else self._sent())
+        if whole:
+            await self._end()
 
     def close(self) -> None:
-        """Stop watching."""
-        if self._watch is not None:
-            self._watch.cancel()
+        """Stop watching and drop what has not been sent."""
+        self._left.cancel()
+        self._packets = []
+        if self._timer is not None:
+            self._timer.cancel()
+
+    async def _until(self, due: float) -> bool:
+        """Wait; False when the client has gone."""
+        wait = self._began + due - self._loop.time()
+        if wait > 0:
+            await asyncio.wait({self._left}, timeout=wait)
+        return not self._left.done()
+
+    async def _sent(self) -> bool:
+        """Hand the packets to the HTTP layer one by one; whether the client stayed."""
+        for due, data in self._packets:
+            if not await self._until(due):
+                return False
+            await self._send({"type": "http.response.body", "body": data, "more_body": True})
+            if not self._transmission.corked:
+                await asyncio.sleep(_APART)
+        return True
+
+    async def _written(self) -> bool:
+        """Write the packets to the connection itself; whether the client stayed."""
+        self._done = self._loop.create_future()
+        self._step()
+        await asyncio.wait({self._left, self._done}, return_when=asyncio.FIRST_COMPLETED)
+        return not self._left.done()
+
+    def _step(self) -> None:
+        """Write what is due, and come back for what is not."""
+        packets, done = self._packets, self._done
+        if done is None or not packets or self._transport.is_closing():
+            return self._over()
+        elapsed = self._loop.time() - self._began
+        while self._next < len(packets):
+            due, data = packets[self._next]
+            if due > elapsed:
+                return self._later(due)
+            if self._transport.get_write_buffer_size() > _FULL:
+                return self._later(elapsed + 0.01)
+            self._next += 1
+            if data:
+                self._transport.write(data if self._transmission.raw else b"%x\r\n%b\r\n" % (len(data), data))
+            if not self._transmission.corked:
+                self._timer = self._loop.call_later(_APART, self._step)
+                return None
+        return self._over()
+
+    def _later(self, due: float) -> None:
+        if due + self._began - self._loop.time() > _LONG:
+            self._timer = self._loop.call_at(self._began + due, self._step)
+        else:
+            self._wheel.wake(self._loop, self._began + due, self._step)
+
+    def _over(self) -> None:
+        if self._done is not None and not self._done.done():
+            self._done.set_result(None)
+
+    async def _end(self) -> None:
+        """Finish, hang or cut, and let the server see that the connection is gone, so that it does not complain."""
+        end = self._transmission.end
+        if end == "finish" and not self._transmission.raw:
+            await self._send({"type": "http.response.body", "body": b""})
+            return
+        if end == "hang":
+            await asyncio.wait({self._left})
+        if self._transport is not None:
+            _drop(self._transport, reset=not self._transmission.status)
+            await asyncio.wait({self._left})
 
 
-def _wake(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
+async def _leaving(receive: Receive) -> None:
+    """Ends when the client leaves."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _drop(transport: Any, *, reset: bool) -> None:
+    """End the connection without a proper end of the answer; a reset leaves no doubt that something broke."""
+    if not reset:
+        transport.close()
+        return
+    if not transport.is_closing():
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+    transport.abort()

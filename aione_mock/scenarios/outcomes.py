@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from aione_mock.determinism import parse_duration
-from aione_mock.exchange import Fault, Finish, Headers, ToolCall
+from aione_mock.exchange import Fault, Finish, Headers, ToolCall, header_value
 from aione_mock.scenarios import templates
 from aione_mock.scenarios.conditions import Facts
 
@@ -66,7 +66,9 @@ class Outcome:
         """The answer's headers, changed as the outcome says."""
         gone = {*self.remove_headers, *[name for name, _ in self.set_headers]}
         kept = tuple(pair for pair in headers if pair[0].lower() not in gone)
-        return kept + tuple((name, _line(templates.text(value, facts, call))) for name, value in self.set_headers)
+        return kept + tuple(
+            (name, header_value(templates.text(value, facts, call))) for name, value in self.set_headers
+        )
 
     def refusal(self, facts: Facts, call: int) -> str | None:
         """The error's own message, its templates filled in; None leaves the usual one."""
@@ -152,8 +154,3 @@ def _script(reply: Mapping[str, Json], facts: Facts, call: int) -> Script:
 def _tool_call(spec: Mapping[str, Json], facts: Facts, call: int) -> ToolCall:
     arguments = templates.fill(spec.get("arguments", {}), facts, call)
     return ToolCall(spec.get("id", ""), spec["name"], orjson.dumps(arguments).decode())
-
-
-def _line(value: str) -> str:
-    """A header's value: one line of what a header can carry."""
-    return " ".join(value.split()).encode("latin-1", "replace").decode("latin-1")

@@ -44,25 +44,21 @@ def html_page(transmission: Transmission, options: Options, scene: Scene) -> Tra
     status = options["status"]
     phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else "Error"
     page = _PAGE.format(status=status, phrase=phrase).encode()
-    return replace(
-        transmission, status=status, headers=(("content-type", "text/html"),), sends=((_due(transmission), page),)
-    )
+    headers = (("content-type", "text/html"), ("content-length", str(len(page))))
+    return replace(transmission, status=status, headers=headers, sends=((_due(transmission), page),))
 
 
 def gzip_garbage(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
     """The body is said to be compressed, begins as if it were, and goes on as rubbish."""
     rubbish = b"\x1f\x8b\x08\x00" + scene.seed.digest("gzip", size=60)
-    headers = _with(_without(transmission.headers, "content-length"), "content-encoding", "gzip")
+    headers = _with(_with(transmission.headers, "content-length", str(len(rubbish))), "content-encoding", "gzip")
     return replace(transmission, headers=headers, sends=((_due(transmission), rubbish),))
 
 
 def empty_body(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
     """The status and the headers come, the body does not."""
-    return replace(
-        transmission,
-        headers=_without(transmission.headers, "content-length"),
-        sends=((_due(transmission), b""),) if transmission.sends else (),
-    )
+    headers = _with(transmission.headers, "content-length", "0")
+    return replace(transmission, headers=headers, sends=((_due(transmission), b""),))
 
 
 def slow_body(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
@@ -86,15 +82,26 @@ def hang(transmission: Transmission, options: Options, scene: Scene) -> Transmis
 
 
 def headed(transmission: Transmission) -> Transmission:
-    """A raw transmission with its status line and headers in the first send; status 0 has none."""
-    if not transmission.raw or not transmission.status:
+    """A transmission that no HTTP layer would let through, with its status line and headers in the first send.
+
+    Such are raw ones, and those whose `content-length` says another length than their body has. Status 0 has no head.
+    """
+    if not (transmission.raw or _misannounced(transmission)) or not transmission.status:
         return transmission
     status = transmission.status
     phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else ""
     lines = [f"HTTP/1.1 {status} {phrase}", *(f"{name}: {value}" for name, value in transmission.headers)]
     head = "\r\n".join([*lines, "connection: close", "", ""]).encode("latin-1", "replace")
     due, first = transmission.sends[0] if transmission.sends else (0.0, b"")
-    return replace(transmission, sends=((due, head + first), *transmission.sends[1:]))
+    return replace(transmission, sends=((due, head + first), *transmission.sends[1:]), raw=True)
+
+
+def _misannounced(transmission: Transmission) -> bool:
+    announced = next((int(value) for name, value in transmission.headers if name == "content-length"), None)
+    if announced is None:
+        return False
+    length = sum([len(raw) for _, raw in transmission.sends])
+    return length > announced or (length < announced and transmission.end == "finish")
 
 
 def _body(transmission: Transmission) -> bytes:
@@ -103,10 +110,6 @@ def _body(transmission: Transmission) -> bytes:
 
 def _due(transmission: Transmission) -> float:
     return transmission.sends[0][0] if transmission.sends else 0.0
-
-
-def _without(headers: Headers, name: str) -> Headers:
-    return tuple(pair for pair in headers if pair[0].lower() != name)
 
 
 def _with(headers: Headers, name: str, value: str) -> Headers:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from aione_mock.determinism import Seed
-from aione_mock.exchange import Transmission
+from aione_mock.exchange import Headers, Transmission
 from aione_mock.scenarios.events import DROP, Change, altered, data_of, has
 from aione_mock.scenarios.options import Options
 
@@ -38,7 +38,7 @@ class Scene:
 def cut(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
     """The connection drops after n events, or in the middle of the next."""
     sends, after = transmission.sends, options["after"]
-    kept = sends[:after]
+    kept = sends[:after] or _head(sends)
     if options["mid"] and after < len(sends):
         due, raw = sends[after]
         kept = (*kept, (due, raw[: max(1, len(raw) // 2)]))
@@ -48,12 +48,13 @@ def cut(transmission: Transmission, options: Options, scene: Scene) -> Transmiss
 def stall(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
     """A pause after n events; then the rest, a cut, or nothing ever."""
     sends, after, pause = transmission.sends, options["after"], options["seconds"]
+    kept = sends[:after] or _head(sends)
     if options["then"] == "hang":
-        return replace(transmission, sends=sends[:after], end="hang")
+        return replace(transmission, sends=kept, end="hang")
     if options["then"] == "cut":
-        due = sends[min(after, len(sends)) - 1][0] if sends and after else 0.0
-        return replace(transmission, sends=(*sends[:after], (due + pause, b"")), end="cut")
-    return replace(transmission, sends=sends[:after] + tuple((due + pause, raw) for due, raw in sends[after:]))
+        due = kept[-1][0] if kept else 0.0
+        return replace(transmission, sends=(*kept, (due + pause, b"")), end="cut")
+    return replace(transmission, sends=kept + tuple((due + pause, raw) for due, raw in sends[after:]))
 
 
 def drip(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
@@ -61,7 +62,7 @@ def drip(transmission: Transmission, options: Options, scene: Scene) -> Transmis
     sends: list[tuple[float, bytes]] = []
     now = 0.0
     for due, raw in transmission.sends:
-        for start in range(0, len(raw), options["size"]):
+        for start in range(0, len(raw) or 1, options["size"]):
             now = max(now + (options["seconds"] if sends else 0.0), due)
             sends.append((now, raw[start : start + options["size"]]))
     return replace(transmission, sends=tuple(sends), corked=False)
@@ -74,7 +75,8 @@ def malformed_json(transmission: Transmission, options: Options, scene: Scene) -
         return transmission
     due, raw = transmission.sends[place]
     text = raw.rstrip(b"\r\n")
-    return _put(transmission, place, (due, text[:-1] + raw[len(text) :]))
+    damaged = _put(transmission, place, (due, text[:-1] + raw[len(text) :]))
+    return replace(damaged, headers=shortened(damaged.headers, 1))
 
 
 def error_event(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
@@ -191,7 +193,9 @@ def one_packet(transmission: Transmission, options: Options, scene: Scene) -> Tr
 def split_events(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
     """Each event is spread over packets of a few bytes."""
     size = options["size"]
-    sends = [(due, raw[start : start + size]) for due, raw in transmission.sends for start in range(0, len(raw), size)]
+    sends = [
+        (due, raw[start : start + size]) for due, raw in transmission.sends for start in range(0, len(raw) or 1, size)
+    ]
     return replace(transmission, sends=tuple(sends), corked=False)
 
 
@@ -209,6 +213,16 @@ def big_event(transmission: Transmission, options: Options, scene: Scene) -> Tra
     due, raw = transmission.sends[place]
     head, brace, rest = raw.partition(b"{")
     return _put(transmission, place, (due, head + brace + b" " * max(0, options["size"] - len(raw)) + rest))
+
+
+def shortened(headers: Headers, by: int) -> Headers:
+    """Headers whose `content-length`, if there is one, keeps step with a body that has lost so many bytes."""
+    return tuple((name, str(int(value) - by) if name == "content-length" else value) for name, value in headers)
+
+
+def _head(sends: Sends) -> Sends:
+    """Status line and headers alone, when the first event would have come."""
+    return ((sends[0][0], b""),) if sends else ()
 
 
 def _is_end(raw: bytes) -> bool:

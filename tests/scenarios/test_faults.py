@@ -93,7 +93,9 @@ def test_stall():
     assert [due for due, _ in go.sends[:4]] == [0.0, 0.5, 4.0, 4.5]
     cut = done(("stall", {"after": 2, "seconds": 3, "then": "cut"}))
     assert (cut.sends[-1], cut.end, whole(cut)) == ((3.5, b""), "cut", b"".join(events[:2]))
-    assert done(("stall", {"after": 0, "seconds": 3, "then": "cut"})).sends == ((3, b""),)
+    assert done(("stall", {"after": 0, "seconds": 3, "then": "cut"})).sends == ((0.0, b""), (3, b""))
+    early = done(("stall", {"after": 0, "seconds": 3}))
+    assert [early.sends[0], early.sends[1][0]] == [(0.0, b""), 3.0], "the head comes at once, the rest late"
     hang = done(("stall", {"after": 2, "then": "hang"}))
     assert (raws(hang), hang.end) == (events[:2], "hang")
 
@@ -229,9 +231,9 @@ def test_bodies():
     assert (whole(empty), empty.status, empty.end) == (b"", 200, "finish")
     gzip = done(("gzip_garbage", {}), answer=plain())
     assert whole(gzip).startswith(b"\x1f\x8b")
-    assert gzip.headers == (*plain().headers, ("content-encoding", "gzip"))
+    assert gzip.headers == (*plain().headers, ("content-length", "64"), ("content-encoding", "gzip"))
     page = done(("html_page", {"status": 504}), answer=plain())
-    assert (page.status, page.headers) == (504, (("content-type", "text/html"),))
+    assert (page.status, page.headers) == (504, (("content-type", "text/html"), ("content-length", "162")))
     assert b"504 Gateway Timeout" in whole(page)
     slow = done(("slow_body", {"seconds": 2, "parts": 4}), answer=plain())
     assert (whole(slow), [due for due, _ in slow.sends]) == (body, [0.5, 1.166667, 1.833333, 2.5])
