@@ -1,0 +1,91 @@
+"""The contract checker: how far an implementation keeps the contract.
+
+`check(target)` is the whole of it for tests; `aione-mock check` is the same from a terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from aione_mock.checker.bench import Bench
+from aione_mock.checker.budget import Budget
+from aione_mock.checker.client import Client
+from aione_mock.checker.finding import Broken, Cell, Finding, NotChecked, Skipped
+from aione_mock.checker.plan import PHASES, plan
+from aione_mock.checker.report import FailOn, Report, report
+from aione_mock.checker.run import Run, RunEvent
+from aione_mock.checker.target import Target
+from aione_mock.config import DOCUMENTS, document
+from aione_mock.contract import Contract
+from aione_mock.determinism import WALL
+
+__all__ = ["Broken", "Cell", "Finding", "NotChecked", "Report", "Skipped", "Target", "check", "prepare"]
+
+SERVED = tuple(name for name in DOCUMENTS if name != "control.yaml")
+"""Documents of the gateway; the control API is the mock's alone."""
+
+
+def check(target: Target | str, **options: Any) -> Report:
+    """Check a target and say what was found; options are those of `prepare`.
+
+    Raises ConfigError or ContractError for options that cannot be used; whatever the target does ends up in the report.
+    """
+    fail_on: FailOn = options.pop("fail_on", "assumption")
+    baseline = options.pop("baseline", None)
+    listen: Callable[[RunEvent], None] | None = options.pop("listen", None)
+    run = prepare(target, **options)
+    for event in run.events():
+        if listen:
+            listen(event)
+    run.bench.client.close()
+    return report(run, fail_on=fail_on, baseline=baseline)
+
+
+def prepare(
+    target: Target | str,
+    *,
+    contract: Contract | None = None,
+    overlays: Iterable[Path] = (),
+    only: Iterable[str] = (),
+    skip: Iterable[str] = (),
+    phases: Iterable[str] = PHASES,
+    seed: str | int = "0",
+    max_time: float | None = None,
+    timeout: float = 20.0,
+    workers: int = 1,
+    cases: int = 12,
+    rate_limit: float | None = None,
+    allow_writes: bool = False,
+    spend_limit: Decimal | str = "5",
+    max_paid_calls: int = 150,
+) -> Run:
+    """A run that has not begun. `max_time` and `timeout` are seconds, `spend_limit` is RMB, `rate_limit` requests a second.
+
+    `cases` is how many requests the generated phases make for each operation. A `target` that is only an address takes its
+    credentials from the environment. Raises ConfigError or ContractError.
+    """
+    from aione_mock.checker.laws import LAWS, RULES
+
+    if isinstance(target, str):
+        target = Target.from_environment(target)
+    contract = contract or Contract.load([document(name) for name in SERVED], tuple(overlays))
+    chosen = plan(contract, LAWS, RULES, only, skip, phases)
+    client = Client(
+        target,
+        contract,
+        budget=Budget(max_paid_calls, Decimal(spend_limit)),
+        writes=allow_writes,
+        rate=rate_limit,
+        timeout=timeout,
+        deadline=None if max_time is None else WALL.timestamp() + max_time,
+        seed=str(seed),
+    )
+    generated = None
+    if chosen.phases:
+        from aione_mock.checker.fuzz import Fuzz
+
+        generated = Fuzz(workers=workers, cases=cases, seed=str(seed)).events
+    return Run(Bench(client, str(seed)), chosen, generated)

@@ -1,0 +1,223 @@
+"""Answers of models: what they count, where they end, what they call."""
+
+from __future__ import annotations
+
+from aione_mock.checker.bench import Bench, broken
+from aione_mock.checker.finding import NotChecked, Skipped
+from aione_mock.checker.law import Said
+from aione_mock.checker.laws.streams import QUESTION, folded, plain, streamed
+from aione_mock.checker.protocols import TOOL, Protocol, Question, ToolUse
+from aione_mock.checker.traffic import Exchange
+
+LONG = "Count from one to two hundred in words, one number after the other."
+_WEATHER = "What is the weather like in Hangzhou? Use the tool."
+
+
+def usage_sums(bench: Bench) -> Said:
+    """`total_tokens` is prompt plus completion, and a prompt and an answer that are there have at least one token each."""
+    for protocol in bench.protocols():
+        exchange = plain(bench, protocol)
+        used = protocol.usage(exchange.json)
+        if used.total is not None and used.total != used.prompt + used.completion:
+            seen = f"{used.prompt} + {used.completion} given as {used.total}"
+            yield broken(protocol.plain, "total = prompt + completion", seen, exchange)
+        if used.prompt < 1 or (used.completion < 1 and protocol.text(exchange.json)):
+            yield broken(
+                protocol.plain, "at least one token", f"prompt {used.prompt}, answer {used.completion}", exchange
+            )
+
+
+def usage_details(bench: Bench) -> Said:
+    """The details of a usage are parts of it: cached tokens of the prompt, reasoning tokens of the answer."""
+    protocol = bench.protocols()[0]
+    exchange = plain(bench, protocol)
+    used = exchange.json["usage"]
+    for whole, part, member in (
+        ("prompt_tokens", "prompt_tokens_details", "cached_tokens"),
+        ("completion_tokens", "completion_tokens_details", "reasoning_tokens"),
+    ):
+        count = (used.get(part) or {}).get(member) or 0
+        if not 0 <= count <= used[whole]:
+            yield broken(protocol.plain, f"{member} within {whole}", f"{count} of {used[whole]}", exchange)
+
+
+def counted(bench: Bench) -> Said:
+    """Counting the tokens of a prompt gives the number that answering it reports."""
+    for name, operation, member in (
+        ("anthropic", "countMessageTokens", "input_tokens"),
+        ("gemini", "countTokens", "totalTokens"),
+    ):
+        protocol = next((p for p in bench.protocols() if p.name == name), None)
+        if protocol is None or operation not in bench.contract.operations:
+            continue
+        model, question = bench.model(name), Question(QUESTION)
+        body = protocol.body(question, model)
+        for member_of_answer in ("max_tokens", "generationConfig"):
+            body.pop(member_of_answer, None)
+        exchange = bench.call(operation, protocol.params(model), body=body)
+        if exchange.status != 200:
+            yield Skipped(operation, f"it answered {exchange.outcome}")
+            continue
+        asked = protocol.usage(plain(bench, protocol).json).prompt
+        if exchange.json[member] != asked:
+            yield broken(
+                operation, f"{asked} tokens, as {protocol.plain} reports", str(exchange.json[member]), exchange
+            )
+
+
+def longer_counts_more(bench: Bench) -> Said:
+    """A longer prompt has more prompt tokens."""
+    for protocol in bench.protocols():
+        long = Question(f"{QUESTION} {'Take your time and think of the sea. ' * 8}", max_tokens=8)
+        exchange = bench.good(bench.ask(protocol, long, bench.model(protocol.name)))
+        more, less = protocol.usage(exchange.json).prompt, protocol.usage(plain(bench, protocol).json).prompt
+        if more <= less:
+            yield broken(protocol.plain, f"more than {less} prompt tokens", str(more), exchange)
+
+
+def max_tokens(bench: Bench) -> Said:
+    """An answer has at most as many tokens as were allowed, and one that was cut says so in its finish reason."""
+    for protocol in bench.protocols():
+        for stream in (False, True):
+            exchange, answer = _answer(bench, protocol, Question(LONG, max_tokens=6, stream=stream))
+            used, finish = protocol.usage(answer), protocol.finish(answer)
+            operation = protocol.operation(Question("", stream=stream))
+            if used.completion > 6:
+                yield broken(operation, "at most 6 tokens", f"{used.completion} tokens", exchange)
+            elif finish != protocol.length and used.completion == 6:
+                yield broken(operation, f"finish '{protocol.length}'", f"'{finish}'", exchange)
+
+
+def _answer(bench: Bench, protocol: Protocol, question: Question) -> tuple[Exchange, dict[str, object]]:
+    if question.stream:
+        exchange = streamed(bench, protocol, question)
+        return exchange, folded(bench, protocol, exchange)
+    exchange = plain(bench, protocol, question)
+    return exchange, exchange.json
+
+
+def stop(bench: Bench) -> Said:
+    """An answer ends before a stop sequence, which is not part of it."""
+    for protocol in bench.protocols():
+        whole = protocol.text(plain(bench, protocol, Question(LONG, max_tokens=40)).json)
+        word = _later_word(whole)
+        if not word:
+            yield Skipped(protocol.plain, "the answer has too few words to stop at one")
+            continue
+        exchange, answer = _answer(bench, protocol, Question(LONG, max_tokens=40, stop=(word,)))
+        text, finish = protocol.text(answer), protocol.finish(answer)
+        if word in text:
+            yield broken(protocol.plain, f"no '{word}' in the answer", f"'{text[:120]}'", exchange)
+        elif whole.startswith(text) and whole[len(text) :].startswith(word) and finish not in protocol.stopped:
+            yield broken(protocol.plain, f"finish {' or '.join(protocol.stopped)}", f"'{finish}'", exchange)
+
+
+def _later_word(text: str) -> str:
+    words = [word for word in text.split() if word.isascii() and len(word) > 2]
+    # not the first: an answer that is cut to nothing shows little
+    return next((word for word in words[2:] if text.index(word) > 0), "")
+
+
+def several(bench: Bench) -> Said:
+    """`n` choices are given, numbered from 0, and all of them are counted."""
+    protocol = bench.protocols()[0]
+    exchange = bench.ask(protocol, Question(QUESTION, n=2), bench.model(protocol.name))
+    if exchange.status == 400:
+        raise NotChecked("the model takes no `n`")
+    answer = bench.good(exchange).json
+    numbers = [choice["index"] for choice in answer["choices"]]
+    if numbers != [0, 1]:
+        yield broken(protocol.plain, "choices 0 and 1", f"choices {numbers}", exchange)
+    elif protocol.usage(answer).completion < 2:
+        yield broken(protocol.plain, "both choices counted", f"{protocol.usage(answer).completion} tokens", exchange)
+
+
+def ids(bench: Bench) -> Said:
+    """Every call has an id of its own, in the answer and in `x-request-id`."""
+    for protocol in bench.protocols():
+        question = Question("Say yes.", max_tokens=4)
+        model = bench.model(protocol.name)
+        one, two = (bench.good(bench.ask(protocol, question, model)) for _ in range(2))
+        member = "responseId" if protocol.name == "gemini" else "id"
+        if one.json.get(member) is not None and one.json[member] == two.json.get(member):
+            yield broken(protocol.plain, "an id of its own for each answer", f"twice {one.json[member]}", two)
+        if one.header("x-request-id") and one.header("x-request-id") == two.header("x-request-id"):
+            yield broken(protocol.plain, "x-request-id of its own", f"twice {one.header('x-request-id')}", two)
+
+
+def model_named(bench: Bench) -> Said:
+    """An answer names the model that was asked, by its id."""
+    for protocol in bench.protocols():
+        model, exchange = bench.model(protocol.name), plain(bench, protocol)
+        named = exchange.json.get("modelVersion" if protocol.name == "gemini" else "model")
+        if not isinstance(named, str) or not named.startswith(model):
+            yield broken(protocol.plain, f"model '{model}'", f"'{named}'", exchange)
+
+
+def tools(bench: Bench) -> Said:
+    """A model that must call a tool calls one that was offered, with arguments that fit its schema."""
+    for protocol in bench.protocols():
+        for stream in (False, True):
+            question = Question(_WEATHER, max_tokens=300, tool=True, stream=stream)
+            exchange = bench.ask(protocol, question, bench.model(protocol.name, "tools"))
+            operation = protocol.operation(question)
+            if bench.good(exchange).media_type.endswith("event-stream"):
+                answer = folded(bench, protocol, exchange)
+            else:
+                answer = exchange.json
+            calls = protocol.tools(answer)
+            if not calls:
+                yield broken(operation, "a tool call", f"none; finish '{protocol.finish(answer)}'", exchange)
+            for call in calls:
+                if problem := _unfit(call):
+                    yield broken(operation, f"a call of {TOOL} with a city", problem, exchange)
+            numbers = [call.id for call in calls if call.id is not None]
+            if len(set(numbers)) != len(numbers):
+                yield broken(operation, "an id for each tool call", f"{numbers}", exchange)
+            wanted = {"openai": "tool_calls", "anthropic": "tool_use"}.get(protocol.name)
+            if calls and wanted and protocol.finish(answer) != wanted:
+                yield broken(operation, f"finish '{wanted}'", f"'{protocol.finish(answer)}'", exchange)
+
+
+def _unfit(call: ToolUse) -> str:
+    if call.name != TOOL:
+        return f"a call of {call.name!r}"
+    if not isinstance(call.arguments, dict):
+        return f"arguments that are not a JSON object: {call.arguments!r}"[:200]
+    if not isinstance(call.arguments.get("city"), str):
+        return f"arguments without a city: {call.arguments!r}"[:200]
+    return ""
+
+
+def unknown_members(bench: Bench) -> Said:
+    """A member of a request that is not known is passed on or ignored, never refused."""
+    for protocol in bench.protocols():
+        model = bench.model(protocol.name)
+        body = {**protocol.body(Question("Say yes.", max_tokens=4), model), "x_never_heard_of": {"a": [1]}}
+        exchange = bench.call(protocol.plain, protocol.params(model), body=body)
+        if exchange.status == 400:
+            yield broken(protocol.plain, "a member that is not known to be ignored", exchange.outcome, exchange)
+
+
+def json_answers(bench: Bench) -> Said:
+    """Asked for a JSON schema, the model's text is JSON of that schema."""
+    protocol = bench.protocols()[0]
+    model = bench.model(protocol.name)
+    shape = {
+        "type": "object",
+        "properties": {"city": {"type": "string"}, "people": {"type": "integer"}},
+        "required": ["city", "people"],
+        "additionalProperties": False,
+    }
+    body = protocol.body(Question("Name a city and how many people live there.", max_tokens=120), model)
+    body["response_format"] = {"type": "json_schema", "json_schema": {"name": "place", "strict": True, "schema": shape}}
+    exchange = bench.ok(protocol.plain, body=body)
+    from aione_mock.checker.client import read
+
+    value = read(protocol.text(exchange.json).encode())
+    if (
+        not isinstance(value, dict)
+        or not isinstance(value.get("city"), str)
+        or not isinstance(value.get("people"), int)
+    ):
+        yield broken(protocol.plain, "text that fits the schema", repr(protocol.text(exchange.json)[:160]), exchange)

@@ -1,0 +1,160 @@
+"""What holds for every answer: a declared status, content type, body and headers, and an id of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from aione_mock.checker.adoption import adopt_field, adopt_status
+from aione_mock.checker.finding import Broken
+from aione_mock.checker.shape import evidence_at, schema_at
+from aione_mock.checker.traffic import Exchange, Unreadable, shown
+from aione_mock.contract import Operation
+
+Json = Any
+_MOST = 5
+"""Schema errors shown of one answer."""
+
+
+def answers(operation: Operation, exchange: Exchange) -> Iterator[Broken]:
+    """A request is answered, and its answer comes to an end."""
+    if exchange.failure:
+        yield Broken(operation.id, "a whole answer", exchange.outcome, exchange, evidence="documented")
+
+
+def no_server_error(operation: Operation, exchange: Exchange) -> Iterator[Broken]:
+    """Nothing that a client sends makes the server fail."""
+    if exchange.status in (500, 501) or exchange.status > 504:
+        yield Broken(operation.id, "no server error", exchange.outcome, exchange, evidence="documented")
+
+
+def status_declared(operation: Operation, exchange: Exchange) -> Iterator[Broken]:
+    """An operation answers with the statuses that the contract declares for it."""
+    status = exchange.status
+    if status and str(status) not in operation.responses and not _without_operation(exchange):
+        known = ", ".join(sorted(operation.responses))
+        yield Broken(
+            operation.id,
+            f"one of the statuses {known}",
+            f"{exchange.outcome}: {shown(exchange.body)}",
+            exchange,
+            adopt=adopt_status(operation, status),
+        )
+
+
+def _without_operation(exchange: Exchange) -> bool:
+    # an unknown path or method is answered by no operation
+    return exchange.status == 405
+
+
+def content_type(operation: Operation, exchange: Exchange) -> Iterator[Broken]:
+    """A body comes as the media type that the contract declares for its status."""
+    response = operation.responses.get(str(exchange.status))
+    if response is None or exchange.failure:
+        return
+    declared = sorted(response.get("content", {}))
+    if declared and exchange.media_type not in declared:
+        seen = f"{exchange.outcome}: {shown(exchange.body)}"
+        yield Broken(operation.id, f"content type {' or '.join(declared)}", seen, exchange)
+    elif not declared and exchange.body:
+        yield Broken(operation.id, "no body", f"{len(exchange.body)} bytes of {exchange.media_type}", exchange)
+
+
+def schema(operation: Operation, exchange: Exchange) -> Iterator[Broken]:
+    """A body has the shape that the contract gives it; of a stream, each event."""
+    if exchange.failure:
+        return
+    validator = operation.response_validator(exchange.status, exchange.media_type)
+    if validator is None:
+        return
+    if exchange.media_type.endswith("event-stream"):
+        return
+    try:
+        data = exchange.json
+    except Unreadable as error:
+        yield Broken(operation.id, "a JSON body", str(error), exchange)
+        return
+    for error in list(validator.iter_errors(data))[:_MOST]:
+        yield shape_finding(operation, exchange, tuple(error.instance_path), error.message)
+
+
+def shape_finding(operation: Operation, exchange: Exchange, path: tuple[str | int, ...], message: str) -> Broken:
+    """A schema error as a finding: with the evidence of the member it stands at, and what would adopt it."""
+    place = "/" + "/".join(str(step) if isinstance(step, str) else "*" for step in path) if path else "the body"
+    try:
+        seen = exchange.json
+        for step in path:
+            seen = seen[step]
+    except (Unreadable, KeyError, IndexError, TypeError):
+        seen = None
+    status, media = str(exchange.status), exchange.media_type
+    return Broken(
+        operation.id,
+        f"{place} as the contract describes it",
+        f"{place} of {exchange.status}: {message[:300]}",
+        exchange,
+        evidence=evidence_at(operation, status, media, path),
+        adopt=adopt_field(operation, status, media, path, seen) if schema_at(operation, status, media, path) else (),
+    )
+
+
+def headers(operation: Operation, exchange: Exchange) -> Iterator[Broken]:
+    """An answer has the headers that the contract promises, in the form that it gives them."""
+    response = operation.responses.get(str(exchange.status))
+    if response is None:
+        return
+    for name, header in response.get("headers", {}).items():
+        header = operation._contract.resolve(operation.document, header)
+        value, evidence = exchange.header(name), header.get("x-evidence")
+        if value is None:
+            if header.get("required"):
+                yield Broken(
+                    operation.id, f"header {name} with {exchange.status}", "no such header", exchange, evidence
+                )
+            continue
+        validator = operation._contract.validator(operation.document, header.get("schema", {}))
+        types = header.get("schema", {}).get("type", "string")
+        if not validator.is_valid(_converted(value, types)):
+            yield Broken(operation.id, f"header {name} of type {types}", f"{name}: {value[:80]}", exchange, evidence)
+
+
+def _converted(value: str, types: Json) -> Json:
+    if types == "integer" and value.lstrip("-").isdigit():
+        return int(value)
+    if types == "number":
+        try:
+            return orjson.loads(value)
+        except orjson.JSONDecodeError:
+            return value
+    return value
+
+
+def stream_events(operation: Operation, exchange: Exchange) -> Iterator[Broken]:
+    """Each event of a stream has the shape that the contract gives it."""
+    if exchange.status != operation.success or not exchange.media_type.endswith("event-stream"):
+        return
+    validator = operation.response_validator(exchange.status, exchange.media_type)
+    if validator is None:
+        return
+    for event in exchange.events:
+        value = {"data": event.data, **({"event": event.name} if event.name else {})}
+        problem = next(iter(validator.iter_errors(value)), None)
+        if problem is not None:
+            seen = f"{problem.message[:200]} in {event.data[:160]}"
+            yield Broken(operation.id, "events of the declared shape", seen, exchange)
+            return
+
+
+def stream_order(operation: Operation, exchange: Exchange) -> Iterator[Broken]:
+    """The events of a stream come in the order that the contract's grammar gives, and what is constant stays so."""
+    if exchange.status != operation.success or not exchange.media_type.endswith("event-stream"):
+        return
+    if operation.stream is None:
+        return
+    if not exchange.events and exchange.body:
+        yield Broken(operation.id, "server-sent events", shown(exchange.body), exchange)
+        return
+    for problem in operation.stream.findings(exchange.events):
+        yield Broken(operation.id, f"events ordered as '{operation.stream.order.text}'", problem[:300], exchange)

@@ -1,0 +1,89 @@
+"""Two organisations do not see each other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aione_mock.checker.bench import Bench, broken
+from aione_mock.checker.client import Auth
+from aione_mock.checker.finding import NotChecked, Skipped
+from aione_mock.checker.law import Said
+from aione_mock.checker.laws.errors import refusal
+
+Json = Any
+
+
+def _other(bench: Bench) -> Auth:
+    return bench.console(bench.target.other_token or "")
+
+
+def by_id(bench: Bench) -> Said:
+    """What belongs to another organisation is a 404 on every operation that takes an id, and stays as it is."""
+    key = bench.new_key("not yours")
+    before = bench.read("getKey", {"key_id": key.id})
+    for name in ("getKey", "updateKey", "rotateKey", "disableKey", "enableKey", "deleteKey"):
+        body = {"name": "mine now"} if name == "updateKey" else None
+        exchange = bench.call(name, {"key_id": key.id}, body=body, auth=_other(bench))
+        what = "404 for the key of another organisation"
+        yield from refusal(bench.contract.operations[name], "not_found", exchange, expected=what)
+        after = bench.call("getKey", {"key_id": key.id})
+        if after.status != 200 or after.json != before:
+            yield broken(name, "the key as it was", f"changed by another organisation ({after.outcome})", after)
+            return
+
+
+def listed_key(bench: Bench) -> Said:
+    """A key that one organisation lists is a 404 for the other."""
+    rows = bench.read("listKeys")["items"]
+    if not rows:
+        raise NotChecked("there is no key")
+    exchange = bench.call("getKey", {"key_id": rows[0]["id"]}, auth=_other(bench))
+    what = "404 for the key of another organisation"
+    yield from refusal(bench.contract.operations["getKey"], "not_found", exchange, expected=what)
+
+
+def lists(bench: Bench) -> Said:
+    """No list of one organisation holds anything of the other."""
+    for name, rows in (("listKeys", lambda body: body["items"]), ("listInvoices", lambda body: body)):
+        try:
+            mine, theirs = rows(bench.read(name)), rows(bench.read(name, auth=_other(bench)))
+        except NotChecked as error:
+            yield Skipped(name, str(error))
+            continue
+        if both := {row["id"] for row in mine} & {row["id"] for row in theirs}:
+            yield broken(name, "nothing in common", f"{len(both)} ids in both lists", bench.client.last)
+        own = {row["org_id"] for row in theirs if "org_id" in row}
+        if len(own) > 1 or own & {row["org_id"] for row in mine if "org_id" in row}:
+            yield broken(name, "one organisation", f"{len(own)} organisations", bench.client.last)
+
+
+def account(bench: Bench) -> Said:
+    """Each organisation has an account of its own."""
+    mine, theirs = bench.read("getBillingAccount"), bench.read("getBillingAccount", auth=_other(bench))
+    for member in ("id", "org_id"):
+        if mine[member] == theirs[member]:
+            yield broken("getBillingAccount", f"an account with another {member}", "the same", bench.client.last)
+
+
+def usage(bench: Bench) -> Said:
+    """Asking for the usage of another organisation's key or team selects nothing."""
+    window = {"start_date": None}
+    for member, group in (("key_id", "key"), ("team_id", "team")):
+        rows = bench.read("queryUsage", query={"group_by": group, **window})
+        found = next((row[member] for row in rows if row[member]), None)
+        if found is None:
+            continue
+        exchange = bench.ok("queryUsage", query={member: found}, auth=_other(bench))
+        if exchange.json:
+            yield broken(
+                "queryUsage", f"no row for another organisation's {member}", f"{len(exchange.json)} rows", exchange
+            )
+
+
+def dashboard(bench: Bench) -> Said:
+    """The usage that one organisation sees is not that of both."""
+    mine = bench.read("queryUsage", query={"group_by": "team"})
+    theirs = bench.read("queryUsage", query={"group_by": "team"}, auth=_other(bench))
+    both = {row["team_id"] for row in mine if row["team_id"]} & {row["team_id"] for row in theirs if row["team_id"]}
+    if both:
+        yield broken("queryUsage", "no team in both organisations", f"{len(both)} in both", bench.client.last)

@@ -1,0 +1,411 @@
+"""ModelRouter: signatures, windows, exclusions, and three views of the same calls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from aione_mock.checker.bench import Bench, broken, instant
+from aione_mock.checker.finding import NotChecked
+from aione_mock.checker.law import Said
+from aione_mock.checker.laws.errors import refusal
+from aione_mock.checker.traffic import Exchange, Request
+from aione_mock.contract import Operation
+from aione_mock.determinism import WALL, iso
+
+Json = Any
+CHARTS = "ModelRouterQueryObservationCharts"
+METRICS = "ModelRouterQueryObservationMetrics"
+LOGS = "ModelRouterQueryObservationLogs"
+ALL = (CHARTS, METRICS, LOGS)
+BUCKETS = {"1h": (1, 60), "6h": (5, 72), "24h": (15, 96), "7d": (120, 84), "30d": (360, 120)}
+"""timeRange → minutes of a bucket, buckets."""
+_CURVES = ("qpm", "tpm", "concurrency", "callVolume", "successRate", "responseTime")
+_FEW = 120
+"""Calls of a window whose log is read whole."""
+
+
+# Signature
+
+
+def _requests(bench: Bench) -> Iterator[tuple[Operation, Request]]:
+    for name in ALL:
+        if name in bench.contract.operations:
+            yield bench.contract.operations[name], bench.client.request(name, query={"timeRange": "1h"}, auth=None)
+
+
+def _denied(bench: Bench, operation: Operation, request: Request, what: str) -> Said:
+    yield from refusal(operation, "permission_denied", bench.client.send(request), expected=f"403 for {what}")
+
+
+def signature_right(bench: Bench) -> Said:
+    """A request that is signed as described is answered, whatever its parameters hold."""
+    for operation, plain in _requests(bench):
+        for query in ("timeRange=1h", "orderBy=a%20b%2Bc~d%2A&timeRange=6h", "memberUserIds=&timeRange=1h"):
+            key, secret = bench.target.access_key or "", bench.target.access_secret or ""
+            exchange = bench.client.send(bench.client.signed(replace(plain, query=query), key, secret))
+            if exchange.status == 403:
+                yield broken(operation, f"200 for a signed request with {query}", exchange.outcome, exchange)
+
+
+def signature_missing(bench: Bench) -> Said:
+    """A request without a signature is refused with 403."""
+    for operation, plain in _requests(bench):
+        yield from _denied(bench, operation, plain, "a request without a signature")
+        bearer = replace(plain, headers=(("authorization", "Bearer something"),))
+        yield from _denied(bench, operation, bearer, "a bearer token in place of a signature")
+
+
+def signature_wrong(bench: Bench) -> Said:
+    """A request that is signed with another secret, or by nobody, is refused with 403."""
+    key = bench.target.access_key or ""
+    for operation, plain in _requests(bench):
+        yield from _denied(bench, operation, bench.client.signed(plain, key, "not-the-secret"), "another secret")
+        nobody = bench.client.signed(plain, "no-such-access-key", "not-the-secret")
+        yield from _denied(bench, operation, nobody, "an access key that does not exist")
+
+
+def _signed(bench: Bench, plain: Request, **given: Any) -> Request:
+    return bench.client.signed(plain, bench.target.access_key or "", bench.target.access_secret or "", **given)
+
+
+def signature_stale(bench: Bench) -> Said:
+    """A signature is good for 15 minutes, before as after: an older or a later one is refused with 403."""
+    now = WALL.timestamp()
+    for operation, plain in _requests(bench):
+        for seconds, what in ((-1020, "a signature 17 minutes old"), (1020, "a signature 17 minutes ahead")):
+            yield from _denied(bench, operation, _signed(bench, plain, at=now + seconds), what)
+        exchange = bench.client.send(_signed(bench, plain, at=now - 600))
+        if exchange.status == 403:
+            yield broken(
+                operation, "200 for a signature 10 minutes old", exchange.outcome, exchange, evidence="assumed"
+            )
+
+
+def signature_replayed(bench: Bench) -> Said:
+    """A signed request is good once: the same nonce again is refused with 403."""
+    for operation, plain in _requests(bench):
+        request = _signed(bench, plain)
+        first = bench.client.send(request)
+        if first.status != 403:
+            yield from _denied(bench, operation, request, "a request that is sent again")
+
+
+def signature_tampered(bench: Bench) -> Said:
+    """A request whose query, headers or body is not what was signed is refused with 403."""
+    for operation, plain in _requests(bench):
+        request = _signed(bench, plain)
+        yield from _denied(bench, operation, replace(request, query="timeRange=30d"), "a query that was changed")
+        request = _signed(bench, plain)
+        yield from _denied(
+            bench, operation, replace(request, query="timeRange=1h&clientId=1"), "a parameter that was added"
+        )
+        request = _signed(bench, plain)
+        body = replace(request, body=b'{"a":1}', headers=(*request.headers, ("content-type", "application/json")))
+        yield from _denied(bench, operation, body, "a body that was not signed")
+        request = _signed(bench, plain)
+        moved = tuple((n, "2020-01-01T00:00:00Z" if n == "x-acs-date" else v) for n, v in request.headers)
+        yield from _denied(bench, operation, replace(request, headers=moved), "a date that was changed")
+
+
+# Windows
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A window of one's own."""
+
+    start: datetime
+    end: datetime
+
+    @property
+    def query(self) -> dict[str, str]:
+        """As parameters."""
+        return {"startTime": iso(self.start), "endTime": iso(self.end)}
+
+
+def _data(bench: Bench, name: str, **query: Json) -> Json:
+    return bench.read(name, query=query)["data"]
+
+
+def server_now(bench: Bench) -> datetime:
+    """The server's time, to the minute: the last point of the last hour. Raises NotChecked."""
+    points = [p for name in _CURVES for p in _data(bench, CHARTS, timeRange="1h").get(name, [])]
+    if not points:
+        raise NotChecked("there was no call in the last hour, so the server's time is not known")
+    return max(instant(point["timestamp"]) for point in points)
+
+
+def _past(bench: Bench) -> Window:
+    """A window in the past with few calls in it, so that nothing moves and the whole log can be read."""
+
+    def find() -> Window:
+        end = server_now(bench).replace(minute=0, second=0) - timedelta(hours=1)
+        for minutes in (180, 60, 20, 10, 5, 2, 1):
+            window = Window(end - timedelta(minutes=minutes), end)
+            if 0 < _data(bench, METRICS, **window.query)["totalCalls"] <= _FEW:
+                return window
+        for hours in range(1, 40):
+            window = Window(end - timedelta(hours=hours, minutes=20), end - timedelta(hours=hours))
+            if 0 < _data(bench, METRICS, **window.query)["totalCalls"] <= _FEW:
+                return window
+        raise NotChecked("no window with a few calls was found")
+
+    return bench.memo("modelrouter/past", find)
+
+
+def buckets(bench: Bench) -> Said:
+    """Each time range has buckets of its own width, all of them present, in ascending order, one point each in every line."""
+    for time_range, (minutes, count) in BUCKETS.items():
+        exchange = bench.ok(CHARTS, query={"timeRange": time_range})
+        data = exchange.json["data"]
+        for curve in _CURVES:
+            for label, times in _lines(data[curve]).items():
+                if times != sorted(times):
+                    yield broken(
+                        CHARTS, f"{curve} of {time_range} in ascending order", f"another order ({label})", exchange
+                    )
+                steps = {(b - a).total_seconds() / 60 for a, b in zip(times, times[1:], strict=False)}
+                if steps - {float(minutes)}:
+                    seen = f"{sorted(steps)[:4]} minutes"
+                    yield broken(
+                        CHARTS, f"buckets of {minutes} minutes for {time_range}", seen, exchange, evidence="assumed"
+                    )
+                # a window that ends within a bucket touches one more
+                elif not count <= len(times) <= count + 1:
+                    yield broken(
+                        CHARTS, f"{count} points for {time_range}", f"{len(times)}", exchange, evidence="assumed"
+                    )
+
+
+def _lines(points: list[Json]) -> dict[str, list[datetime]]:
+    lines: dict[str, list[datetime]] = {}
+    for point in points:
+        lines.setdefault(point["label"], []).append(instant(point["timestamp"]))
+    return lines
+
+
+def half_open(bench: Bench) -> Said:
+    """A window includes its start and excludes its end: two that meet hold what one over both holds."""
+    window = _past(bench)
+    middle = window.start + (window.end - window.start) / 2
+    middle = middle.replace(second=0)
+    if not window.start < middle < window.end:
+        raise NotChecked("the window is too short to be cut")
+    whole = _data(bench, METRICS, **window.query)
+    parts = [_data(bench, METRICS, **half.query) for half in (Window(window.start, middle), Window(middle, window.end))]
+    for member in ("totalCalls", "inputTokens", "outputTokens"):
+        if sum(part[member] for part in parts) != whole[member]:
+            seen = " + ".join(str(part[member]) for part in parts)
+            yield broken(METRICS, f"{member} {whole[member]} in both halves together", seen, bench.client.last)
+
+
+def default_window(bench: Bench) -> Said:
+    """No window given means `24h`."""
+    spans = []
+    for query in ({}, {"timeRange": "24h"}):
+        exchange = bench.ok(CHARTS, query=query)
+        times = [instant(point["timestamp"]) for point in exchange.json["data"]["callVolume"]]
+        spans.append((len(set(times)), (max(times) - min(times)) if times else timedelta(0)))
+    if spans[0] != spans[1]:
+        yield broken(
+            CHARTS, f"{spans[1][0]} buckets, as for 24h", f"{spans[0][0]}", bench.client.last, evidence="assumed"
+        )
+
+
+def exclusions(bench: Bench) -> Said:
+    """What may not stand together, alone or the wrong way round is refused with 400, and the code names the parameter."""
+    now = WALL.now()
+    start, end = iso(now - timedelta(hours=2)), iso(now - timedelta(hours=1))
+    cases: tuple[tuple[dict[str, str], tuple[str, ...]], ...] = (
+        ({"timeRange": "1h", "startTime": start, "endTime": end}, ("timeRange", "startTime", "endTime")),
+        ({"timeRange": "1h", "startTime": start}, ("timeRange", "startTime", "endTime")),
+        ({"startTime": start}, ("endTime", "startTime")),
+        ({"endTime": end}, ("startTime", "endTime")),
+        ({"startTime": end, "endTime": start}, ("endTime", "startTime")),
+        ({"startTime": start, "endTime": start}, ("endTime", "startTime")),
+        ({"startTime": "yesterday", "endTime": end}, ("startTime",)),
+        ({"clientId": "1", "clientIds": "1,2"}, ("clientId", "clientIds")),
+        ({"clientIds": "1,,2"}, ("clientIds",)),
+        ({"clientId": "one"}, ("clientId",)),
+        ({"memberUserIds": "1;2"}, ("memberUserIds",)),
+        ({"timeRange": "1H"}, ("timeRange",)),
+    )
+    for name in [name for name in ALL if name in bench.contract.operations]:
+        operation = bench.contract.operations[name]
+        for query, parameters in cases:
+            exchange = bench.call(name, query=query)
+            told = " with ".join(f"{key}={value}" for key, value in query.items() if not value.startswith("20"))
+            what = f"400 for {told or ' with '.join(query)}"
+            problems = list(refusal(operation, "invalid_parameter", exchange, expected=what))
+            yield from problems
+            if not problems and str(exchange.json.get("code")).partition(".")[2] not in parameters:
+                seen = str(exchange.json.get("code"))
+                yield broken(
+                    operation, f"a code that names {' or '.join(parameters)}", seen, exchange, evidence="assumed"
+                )
+
+
+def paging_bounds(bench: Bench) -> Said:
+    """A page of no rows, of more than 50, or one before the first, and an unknown direction are refused with 400."""
+    operation = bench.contract.operations[LOGS]
+    for query in ({"pageSize": 0}, {"pageSize": 51}, {"pageIndex": 0}, {"orderDirection": "UP"}, {"maxResults": 51}):
+        name = next(iter(query))
+        exchange = bench.call(LOGS, query=query)
+        yield from refusal(operation, "invalid_parameter", exchange, expected=f"400 for {name}={query[name]}")
+
+
+# Three views
+
+
+def _log(bench: Bench, window: Window, **query: Json) -> list[Json]:
+    rows: list[Json] = []
+    for page in range(1, 20):
+        data = _data(bench, LOGS, **window.query, pageIndex=page, pageSize=50, **query)
+        rows += data["list"]
+        if len(rows) >= data["total"] or not data["list"]:
+            break
+    return rows
+
+
+def views_agree(bench: Bench) -> Said:
+    """Charts, metrics and logs of one window show the same calls and the same tokens."""
+    window = _past(bench)
+    charts, exchange = _data(bench, CHARTS, **window.query), bench.client.last
+    metrics = _data(bench, METRICS, **window.query)
+    last = bench.client.last
+    rows, logs = _log(bench, window), bench.client.last
+    yield from _equal(CHARTS, "the sum of callVolume", metrics["totalCalls"], _sum(charts["callVolume"]), exchange)
+    yield from _equal(LOGS, "as many rows as totalCalls", metrics["totalCalls"], len(rows), logs)
+    for member, column in (("inputTokens", "promptTokens"), ("outputTokens", "completionTokens")):
+        yield from _equal(
+            METRICS, f"{member}, the sum of {column} in the log", sum(r[column] for r in rows), metrics[member], last
+        )
+    good = sum(row["status"] == "success" for row in rows)
+    share = 100 * good / len(rows) if rows else 0
+    if abs(share - metrics["successRate"]) > 0.02:
+        yield broken(METRICS, f"successRate {share:.2f}, as in the log", str(metrics["successRate"]), last)
+    mean = sum(row["responseTimeMs"] for row in rows) / len(rows) if rows else 0
+    if abs(mean - metrics["avgResponseTime"]) > max(1.0, mean / 100):
+        yield broken(METRICS, f"avgResponseTime {mean:.2f}, as in the log", str(metrics["avgResponseTime"]), last)
+
+
+def _sum(points: list[Json]) -> float:
+    return round(sum(point["value"] for point in points), 6)
+
+
+def _equal(name: str, what: str, wanted: float, seen: float, exchange: Exchange | None) -> Said:
+    if wanted != seen:
+        yield broken(name, f"{what}: {wanted}", str(seen), exchange)
+
+
+def curves_agree(bench: Bench) -> Said:
+    """Calls per minute times the minutes of a bucket are its calls, and tokens per minute its tokens."""
+    window = _past(bench)
+    exchange = bench.ok(CHARTS, query=window.query)
+    data = exchange.json["data"]
+    times = sorted({instant(point["timestamp"]) for point in data["callVolume"]})
+    minutes = (
+        (times[1] - times[0]).total_seconds() / 60
+        if len(times) > 1
+        else (window.end - window.start).total_seconds() / 60
+    )
+    calls, rate = _sum(data["callVolume"]), _sum(data["qpm"]) * minutes
+    if abs(calls - rate) > max(0.5, calls / 50):
+        yield broken(CHARTS, f"qpm that make {calls} calls", f"{rate:.2f}", exchange, evidence="assumed")
+    rows = _log(bench, window)
+    tokens, flow = sum(row["totalTokens"] for row in rows), _sum(data["tpm"]) * minutes
+    if abs(tokens - flow) > max(5, tokens / 50):
+        yield broken(CHARTS, f"tpm that make {tokens} tokens", f"{flow:.2f}", exchange, evidence="assumed")
+
+
+def log_rows(bench: Bench) -> Said:
+    """A row's total is its prompt and completion tokens, its nested usage says the same, and it lies in the window."""
+    window = _past(bench)
+    for row in _log(bench, window):
+        if row["totalTokens"] != row["promptTokens"] + row["completionTokens"]:
+            seen = f"{row['promptTokens']} + {row['completionTokens']} given as {row['totalTokens']}"
+            yield broken(LOGS, "totalTokens = promptTokens + completionTokens", seen, bench.client.last)
+        nested = [row["usage"][member] for member in ("promptTokens", "completionTokens", "totalTokens")]
+        if nested != [row["promptTokens"], row["completionTokens"], row["totalTokens"]]:
+            yield broken(LOGS, "the same tokens in `usage`", f"{nested}", bench.client.last)
+        if not window.start <= instant(row["requestTime"]) < window.end:
+            yield broken(
+                LOGS, f"calls from {iso(window.start)} to {iso(window.end)}", row["requestTime"], bench.client.last
+            )
+
+
+def log_order(bench: Bench) -> Said:
+    """The newest call comes first, unless `orderBy` and `orderDirection` say otherwise."""
+    window = _past(bench)
+    for query, column, descending in (
+        ({}, "requestTime", True),
+        ({"orderBy": "requestTime", "orderDirection": "ASC"}, "requestTime", False),
+        ({"orderBy": "totalTokens", "orderDirection": "DESC"}, "totalTokens", True),
+    ):
+        found = [row[column] for row in _log(bench, window, **query)]
+        found = [instant(value) for value in found] if column == "requestTime" else found
+        if found != sorted(found, reverse=descending):
+            what = f"{column} {'descending' if descending else 'ascending'}"
+            yield broken(LOGS, f"{what} for {query or 'no order'}", "another order", bench.client.last)
+
+
+def log_pages(bench: Bench) -> Said:
+    """Both ways of turning pages, by number and by token, show every call once; a page beyond the last is empty."""
+    window = _past(bench)
+    whole = [row["id"] for row in _log(bench, window)]
+    for way, found in (
+        ("pageIndex", _by_number(bench, window, len(whole))),
+        ("nextToken", _by_token(bench, window, len(whole))),
+    ):
+        if found != whole:
+            seen = f"{len(found)} rows, {len(set(found))} different, of {len(whole)}"
+            yield broken(LOGS, f"every call once by {way}", seen, bench.client.last)
+    beyond = bench.ok(LOGS, query={**window.query, "pageIndex": 1000, "pageSize": 50})
+    if beyond.json["data"]["list"]:
+        yield broken(LOGS, "an empty page beyond the last", f"{len(beyond.json['data']['list'])} rows", beyond)
+
+
+def _by_number(bench: Bench, window: Window, count: int) -> list[Json]:
+    found: list[Json] = []
+    for page in range(1, count // 7 + 2):
+        rows = _data(bench, LOGS, **window.query, pageIndex=page, pageSize=7)["list"]
+        found += [row["id"] for row in rows]
+    return found
+
+
+def _by_token(bench: Bench, window: Window, count: int) -> list[Json]:
+    found: list[Json] = []
+    token = ""
+    for _ in range(count // 7 + 2):
+        page = bench.read(LOGS, query={**window.query, "maxResults": 7, "nextToken": token or None})
+        found += [row["id"] for row in page["data"]["list"]]
+        token = page["nextToken"]
+        if not token:
+            break
+    return found
+
+
+def filters(bench: Bench) -> Said:
+    """A filter selects the calls that have its value; an id that does not exist selects nothing."""
+    window = _past(bench)
+    rows = _log(bench, window)
+    for parameter, column in (
+        ("clientId", "clientId"),
+        ("apiKeyId", "apiKeyId"),
+        ("modelId", "modelId"),
+        ("clientIds", "clientId"),
+    ):
+        value = rows[0][column]
+        wanted = sum(row[column] == value for row in rows)
+        for name, seen in (
+            (LOGS, _data(bench, LOGS, **window.query, **{parameter: value})["total"]),
+            (METRICS, _data(bench, METRICS, **window.query, **{parameter: value})["totalCalls"]),
+            (CHARTS, _sum(_data(bench, CHARTS, **window.query, **{parameter: value})["callVolume"])),
+        ):
+            yield from _equal(name, f"calls with {parameter}={value}", wanted, seen, bench.client.last)
+    nothing = _data(bench, METRICS, **window.query, apiKeyId=2**40)
+    if nothing["totalCalls"]:
+        yield broken(METRICS, "no call of a key that does not exist", f"{nothing['totalCalls']}", bench.client.last)

@@ -1,0 +1,146 @@
+"""The lists of models: the same over all protocols, complete, and true."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aione_mock.checker.bench import Bench, broken
+from aione_mock.checker.finding import NotChecked, Skipped
+from aione_mock.checker.law import Said
+from aione_mock.checker.protocols import PROTOCOLS, Question
+
+Json = Any
+ALIASES = ("opus-4-6", "sonnet-4-6", "haiku-4-5")
+"""Short names that the documentation gives to editors."""
+
+
+def openai_ids(bench: Bench) -> list[str]:
+    """Ids of the data plane's list. Raises NotChecked."""
+    return [row["id"] for row in bench.read("listModels")["data"]]
+
+
+def gemini_ids(bench: Bench) -> list[str]:
+    """Ids of Gemini's list, all pages. Raises NotChecked."""
+    found: list[str] = []
+    token = None
+    for _ in range(100):
+        page = bench.read("listGeminiModels", query={"pageSize": 50, "pageToken": token})
+        found += [row["name"].removeprefix("models/") for row in page["models"]]
+        token = page.get("nextPageToken")
+        if not token:
+            break
+    return found
+
+
+def agree(bench: Bench) -> Said:
+    """The console lists the models that the data plane lists, and Gemini's list is a part of them."""
+    ids = set(openai_ids(bench))
+    try:
+        console = {row["id"] for row in bench.read("listGatewayModels")["items"]}
+        # a key may be restricted to some of the plan's models, so the data plane's list may be the shorter one
+        if extra := sorted(ids - console):
+            yield broken("listGatewayModels", "every model that /v1/models lists", f"not there: {', '.join(extra[:6])}")
+    except NotChecked as error:
+        yield Skipped("listGatewayModels", str(error))
+    try:
+        if extra := sorted(set(gemini_ids(bench)) - ids):
+            yield broken("listGeminiModels", "only models of /v1/models", f"also {', '.join(extra[:6])}")
+    except NotChecked as error:
+        yield Skipped("listGeminiModels", str(error))
+
+
+def unique(bench: Bench) -> Said:
+    """No model is listed twice."""
+    for operation, ids in (("listModels", openai_ids), ("listGeminiModels", gemini_ids)):
+        try:
+            found = ids(bench)
+        except NotChecked as error:
+            yield Skipped(operation, str(error))
+            continue
+        if twice := sorted({name for name in found if found.count(name) > 1}):
+            yield broken(operation, "each model once", f"twice: {', '.join(twice[:6])}", bench.client.last)
+
+
+def retrievable(bench: Bench) -> Said:
+    """Every listed model can be read on its own, and the answer is the row of the list."""
+    rows = {row["id"]: row for row in bench.read("listModels")["data"]}
+    for name, row in rows.items():
+        exchange = bench.call("retrieveModel", {"model": name})
+        if exchange.status != 200:
+            yield broken("retrieveModel", f"model '{name}', which is listed", exchange.outcome, exchange)
+        elif exchange.json.get("id") != name or {**row, **exchange.json} != exchange.json:
+            yield broken("retrieveModel", f"the row of '{name}' in the list", "another one", exchange)
+    for name in gemini_ids(bench):
+        exchange = bench.call("getGeminiModel", {"model": name})
+        if exchange.status != 200:
+            yield broken("getGeminiModel", f"model '{name}', which is listed", exchange.outcome, exchange)
+
+
+def callable_(bench: Bench) -> Said:
+    """Every listed model can be called, in exactly the spelling of the list."""
+    bench.rows()
+    gemini = set(gemini_ids(bench)) if "listGeminiModels" in bench.contract.operations else set()
+    by_id = {row["id"]: row for row in bench.rows()}
+    for name in openai_ids(bench):
+        row = by_id.get(name, {})
+        picture = "image_output" in (row.get("capabilities") or ())
+        if picture and not bench.target.local:
+            continue  # a picture is dear, and takes minutes
+        protocol = PROTOCOLS["openai"]
+        exchange = bench.ask(protocol, Question("Say yes.", max_tokens=3000 if picture else 4), name)
+        if exchange.status != 200:
+            yield broken(protocol.plain, f"an answer of '{name}', which is listed", exchange.outcome, exchange)
+    for name in sorted(gemini)[:1]:
+        exchange = bench.ask(PROTOCOLS["gemini"], Question("Say yes.", max_tokens=4), name)
+        if exchange.status != 200:
+            yield broken("generateContent", f"an answer of '{name}', which is listed", exchange.outcome, exchange)
+
+
+def aliases(bench: Bench) -> Said:
+    """Short names work where their models are listed, though they are not listed themselves."""
+    ids = openai_ids(bench)
+    if listed := [name for name in ALIASES if name in ids]:
+        yield broken("listModels", "standard ids only", f"also {', '.join(listed)}", bench.client.last)
+    for alias in ALIASES:
+        if f"claude-{alias}" not in ids:
+            continue
+        exchange = bench.call("retrieveModel", {"model": alias})
+        if exchange.status != 200:
+            yield broken("retrieveModel", f"'{alias}' to be known", exchange.outcome, exchange)
+        elif exchange.json.get("id") != f"claude-{alias}":
+            yield broken("retrieveModel", f"the id 'claude-{alias}'", f"'{exchange.json.get('id')}'", exchange)
+    if f"claude-{ALIASES[-1]}" in ids:
+        exchange = bench.ask(PROTOCOLS["openai"], Question("Say yes.", max_tokens=4), ALIASES[-1])
+        if exchange.status != 200:
+            yield broken("createChatCompletion", f"'{ALIASES[-1]}' to be known", exchange.outcome, exchange)
+
+
+def case(bench: Bench) -> Said:
+    """Model ids are case-sensitive: one in capitals is not found."""
+    name = bench.model("openai").upper()
+    if name in openai_ids(bench):
+        raise NotChecked("the model's id is in capitals")
+    exchange = bench.ask(PROTOCOLS["openai"], Question("Say yes.", max_tokens=4), name)
+    if exchange.status != 404:
+        yield broken("createChatCompletion", "404 for an id in capitals", exchange.outcome, exchange)
+
+
+def pages(bench: Bench) -> Said:
+    """Gemini's list comes in pages of at most `pageSize`, which together are the whole list, always in the same order."""
+    whole = gemini_ids(bench)
+    found: list[str] = []
+    token = None
+    for _ in range(len(whole) + 2):
+        exchange = bench.ok("listGeminiModels", query={"pageSize": 2, "pageToken": token})
+        rows = [row["name"].removeprefix("models/") for row in exchange.json["models"]]
+        if len(rows) > 2:
+            yield broken("listGeminiModels", "at most 2 models to a page", f"{len(rows)}", exchange)
+            return
+        found += rows
+        token = exchange.json.get("nextPageToken")
+        if not token:
+            break
+    if found != whole:
+        yield broken(
+            "listGeminiModels", f"{len(whole)} models in pages of 2", f"{len(found)}, or another order", exchange
+        )

@@ -1,0 +1,185 @@
+"""Whatever is sent, the answer is a refusal or a success, never a failure of the server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from aione_mock.checker.bench import Bench, broken
+from aione_mock.checker.finding import NotChecked, Skipped
+from aione_mock.checker.law import Said
+from aione_mock.checker.protocols import Protocol, Question
+from aione_mock.checker.traffic import Exchange
+
+Json = Any
+_DEPTH = 3000
+_ZWJ = "👩‍👩‍👧‍👦"
+
+
+def _hurt(exchange: Exchange) -> str:
+    """What is wrong with an answer to something strange; empty when nothing is."""
+    if not exchange.status:
+        return exchange.failure
+    return exchange.outcome if exchange.status >= 500 else ""
+
+
+def _withstands(bench: Bench, protocol: Protocol, what: str, raw: bytes, **given: Any) -> Said:
+    exchange = bench.call(protocol.plain, protocol.params(bench.model(protocol.name)), raw=raw, **given)
+    if problem := _hurt(exchange):
+        yield broken(protocol.plain, f"no server error for {what}", problem, exchange, evidence="documented")
+
+
+def _body(bench: Bench, protocol: Protocol, text: str = "Hello") -> dict[str, Json]:
+    body: dict[str, Json] = protocol.body(Question(text, max_tokens=4), bench.model(protocol.name))
+    return body
+
+
+def strange_bodies(bench: Bench) -> Said:
+    """A body that is no UTF-8, nested too deeply, or holds numbers beyond all bounds does not make the server fail."""
+    for protocol in bench.protocols():
+        good = orjson.dumps(_body(bench, protocol))
+        member = b'"contents"' if protocol.name == "gemini" else b'"messages"'
+        for what, raw in (
+            ("bytes that are not UTF-8", good.replace(b"Hello", b"\xff\xfe\xc3(")),
+            ("half of a surrogate pair", good.replace(b"Hello", b"\\ud83d")),
+            ("a null character", good.replace(b"Hello", b"a\\u0000b")),
+            ("deep nesting", b'{"model":"x",' + member + b":" + b"[" * _DEPTH + b"]" * _DEPTH + b"}"),
+            ("deep nesting of objects", b'{"a":' * _DEPTH + b"1" + b"}" * _DEPTH),
+            ("a huge number", good[:-1] + b',"temperature":1e400}'),
+            ("a huge integer", good[:-1] + b',"seed":' + b"9" * 400 + b"}"),
+            ("not a number", good[:-1] + b',"top_p":NaN}'),
+            ("a member twice", good[:-1] + b',"model":"y"}'),
+            ("half a body", good[: len(good) // 2]),
+            ("a byte order mark", b"\xef\xbb\xbf" + good),
+        ):
+            yield from _withstands(bench, protocol, what, raw)
+
+
+def any_language(bench: Bench) -> Said:
+    """Text in any script is answered: Chinese, emoji, right to left, combining marks, very long words."""
+    for protocol in bench.protocols():
+        for what, text in (
+            ("Chinese and emoji", f"请回答：好 🙂 {_ZWJ}"),
+            ("right to left", "שלום مرحبا"),
+            ("combining marks", "e\u0301" * 50 + "\u200b\u202e"),
+            ("a long word", "a" * 5000),
+            ("line breaks", "a\r\n\tb\u2028c"),
+        ):
+            exchange = bench.call(
+                protocol.plain, protocol.params(bench.model(protocol.name)), body=_body(bench, protocol, text)
+            )
+            if exchange.status != 200:
+                yield broken(protocol.plain, f"an answer to {what}", exchange.outcome, exchange)
+
+
+def empty_text(bench: Bench) -> Said:
+    """A message without words is answered or refused, without a failure of the server."""
+    for protocol in bench.protocols():
+        yield from _withstands(bench, protocol, "an empty message", orjson.dumps(_body(bench, protocol, "")))
+
+
+def strange_parameters(bench: Bench) -> Said:
+    """A parameter of any value does not make the server fail."""
+    for name, params, query in _PARAMETERS:
+        if name not in bench.contract.operations:
+            continue
+        try:
+            exchange = bench.call(name, params, query=query)
+        except NotChecked as error:
+            yield Skipped(name, str(error))
+            continue
+        if problem := _hurt(exchange):
+            yield broken(name, "no server error for strange parameters", problem, exchange, evidence="documented")
+
+
+_PARAMETERS: tuple[tuple[str, dict[str, str], dict[str, Json]], ...] = (
+    ("retrieveModel", {"model": "../../etc/passwd"}, {}),
+    ("retrieveModel", {"model": "模型 🙂"}, {}),
+    ("retrieveModel", {"model": "a" * 3000}, {}),
+    ("getGeminiModel", {"model": "a%00b"}, {}),
+    ("listGeminiModels", {}, {"pageSize": 10**30}),
+    ("listGeminiModels", {}, {"pageSize": -1}),
+    ("listGeminiModels", {}, {"pageToken": "\u0000不是"}),
+    ("getKey", {"key_id": "' OR 1=1 --"}, {}),
+    ("getKey", {"key_id": "🙂"}, {}),
+    ("queryUsage", {}, {"start_date": "0001-01-01", "end_date": "9999-12-31"}),
+    ("queryUsage", {}, {"start_date": "2026-02-30"}),
+    ("queryUsage", {}, {"end_date": "0001-01-01"}),
+    ("queryUsage", {}, {"model": "🙂" * 100, "team_id": "x", "key_id": ""}),
+    ("getDashboard", {}, {"range_days": 10**40}),
+    ("getDashboard", {}, {"range_days": "7.0"}),
+    ("getDashboard", {}, {"range_days": ""}),
+    ("listInvoices", {}, {"page": 2**63, "page_size": 100}),
+    ("listInvoices", {}, {"page": "１"}),
+    ("ModelRouterQueryObservationLogs", {}, {"pageIndex": 2147483647, "pageSize": 50}),
+    ("ModelRouterQueryObservationLogs", {}, {"orderBy": "no_such_field", "orderDirection": "ASC"}),
+    ("ModelRouterQueryObservationLogs", {}, {"nextToken": "not-a-token"}),
+    ("ModelRouterQueryObservationMetrics", {}, {"clientId": 2**62}),
+    ("ModelRouterQueryObservationCharts", {}, {"memberUserIds": ""}),
+)
+
+
+def strange_headers(bench: Bench) -> Said:
+    """A content type that is not JSON, or a header of any value, does not make the server fail."""
+    for protocol in bench.protocols():
+        body = _body(bench, protocol)
+        for headers in (
+            {"content-type": "text/plain"},
+            {"content-type": "application/json; charset=latin-1"},
+            {"content-type": "multipart/form-data"},
+            {"content-type": ";;"},
+            {"accept": "image/png"},
+            {"content-encoding": "gzip"},
+            {"x-request-id": "x" * 2000},
+        ):
+            exchange = bench.call(
+                protocol.plain, protocol.params(bench.model(protocol.name)), body=body, headers=headers
+            )
+            if problem := _hurt(exchange):
+                name, value = next(iter(headers.items()))
+                yield broken(
+                    protocol.plain,
+                    f"no server error for {name}: {value[:40]}",
+                    problem,
+                    exchange,
+                    evidence="documented",
+                )
+
+
+def console_bodies(bench: Bench) -> Said:
+    """A strange body does not make the console fail."""
+    for raw in (
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'"x"',
+        b'{"name": "\xff"}',
+        b'{"name": "\\ud800"}',
+        b"[" * 3000,
+        b'{"name":' + b"9" * 500 + b"}",
+    ):
+        exchange = bench.call("createKey", raw=raw)
+        if exchange.status == 201:
+            from aione_mock.checker.bench import Key
+
+            bench.adopt(Key(str(exchange.json.get("id")), str(exchange.json.get("key")), exchange.json))
+        if problem := _hurt(exchange):
+            yield broken("createKey", "no server error for a strange body", problem, exchange, evidence="documented")
+
+
+def big_body(bench: Bench) -> Said:
+    """A body of a megabyte is read and answered or refused, in reasonable time."""
+    for protocol in bench.protocols()[:1]:
+        raw = orjson.dumps({**_body(bench, protocol), "metadata": {"x": "a" * (1 << 20)}})
+        yield from _withstands(bench, protocol, "a body of a megabyte", raw)
+
+
+def slow_body(bench: Bench) -> Said:
+    """A body that arrives slowly is waited for."""
+    protocol = bench.protocols()[0]
+    request = bench.client.request(protocol.plain, body=_body(bench, protocol))
+    exchange = bench.client.send(request, pause=0.1)
+    if problem := _hurt(exchange):
+        yield broken(protocol.plain, "an answer to a slow body", problem, exchange, evidence="documented")

@@ -1,0 +1,148 @@
+"""Streams: whole, in order (see `conformance.stream_order`), and saying what the plain answer says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aione_mock.checker.bench import Bench, broken
+from aione_mock.checker.finding import NotChecked, Skipped
+from aione_mock.checker.law import Said
+from aione_mock.checker.protocols import Protocol, Question, Tokens
+from aione_mock.checker.traffic import Exchange, shown
+
+Json = Any
+QUESTION = "Name three calm colours, in one short sentence."
+WIDE = "Repeat exactly, with nothing else: 你好，世界 🙂 naïve"
+_OWN = ("id", "created", "system_fingerprint", "responseId", "createTime", "usage", "usageMetadata", "service_tier")
+"""Members in which two answers to one question may differ, and the usage, which has laws of its own."""
+
+
+def streamed(bench: Bench, protocol: Protocol, question: Question | None = None) -> Exchange:
+    """A stream that came through. Raises NotChecked."""
+    question = question or Question(QUESTION, stream=True)
+    model = bench.model(protocol.name)
+    exchange = bench.memo(
+        f"stream/{protocol.name}/{question}", lambda: bench.good(bench.ask(protocol, question, model))
+    )
+    if not exchange.media_type.endswith("event-stream"):
+        raise NotChecked(f"{protocol.streamed} answered {exchange.outcome}, not an event stream")
+    return exchange
+
+
+def plain(bench: Bench, protocol: Protocol, question: Question | None = None) -> Exchange:
+    """A plain answer that came through. Raises NotChecked."""
+    question = question or Question(QUESTION)
+    model = bench.model(protocol.name)
+    return bench.memo(f"plain/{protocol.name}/{question}", lambda: bench.good(bench.ask(protocol, question, model)))
+
+
+def folded(bench: Bench, protocol: Protocol, exchange: Exchange) -> Json:
+    """The plain answer that a stream adds up to. Raises NotChecked."""
+    grammar = bench.contract.operations[protocol.streamed].stream
+    if grammar is None:
+        raise NotChecked(f"the contract has no grammar for the stream of {protocol.streamed}")
+    return grammar.fold(exchange.events)
+
+
+def is_stream(bench: Bench) -> Said:
+    """Asked for a stream, the gateway answers with server-sent events."""
+    for protocol in bench.protocols():
+        exchange = bench.good(bench.ask(protocol, Question(QUESTION, stream=True), bench.model(protocol.name)))
+        if not exchange.media_type.endswith("event-stream"):
+            yield broken(protocol.streamed, "content type text/event-stream", exchange.outcome, exchange)
+        elif not exchange.events:
+            yield broken(protocol.streamed, "at least one event", shown(exchange.body), exchange)
+
+
+def adds_up(bench: Bench) -> Said:
+    """The events of a stream, put together, are an answer of the same shape as the plain one."""
+    for protocol in bench.protocols():
+        exchange = streamed(bench, protocol)
+        try:
+            answer = folded(bench, protocol, exchange)
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+            yield broken(protocol.streamed, "events that add up", f"they do not: {error}"[:200], exchange)
+            continue
+        validator = bench.contract.operations[protocol.plain].response_validator(200, "application/json")
+        for problem in list(validator.iter_errors(answer))[:1] if validator else ():
+            place = "/".join(map(str, problem.instance_path))
+            # the usage of a stream is optional, since it must be asked for
+            yield broken(
+                protocol.streamed, "the shape of the plain answer", f"{place}: {problem.message[:200]}", exchange
+            )
+
+
+def same_as_plain(bench: Bench) -> Said:
+    """A stream has the members that the plain answer has, and where both say the same words they are equal in everything
+    but their ids and times.
+    """
+    for protocol in bench.protocols():
+        exchange, other = streamed(bench, protocol), plain(bench, protocol)
+        left, right = folded(bench, protocol, exchange), other.json
+        if lost := sorted(set(_members(right)) ^ set(_members(left))):
+            yield broken(
+                protocol.streamed, "the members of the plain answer", f"differs in {', '.join(lost)}", exchange
+            )
+        elif protocol.text(left) == protocol.text(right) and _rest(left) != _rest(right):
+            differing = [name for name in _rest(right) if _rest(left).get(name) != _rest(right)[name]]
+            yield broken(
+                protocol.streamed, "the plain answer, in pieces", f"differs in {', '.join(differing)}", exchange
+            )
+
+
+def _members(answer: Json) -> list[str]:
+    return [name for name in answer if name not in ("usage", "usageMetadata", "service_tier", "system_fingerprint")]
+
+
+def _rest(answer: Json) -> dict[str, Json]:
+    return {name: value for name, value in answer.items() if name not in _OWN}
+
+
+def usage(bench: Bench) -> Said:
+    """A stream says at its end what the call used, and a prompt has as many tokens streamed as plain."""
+    for protocol in bench.protocols():
+        exchange = streamed(bench, protocol)
+        try:
+            used = protocol.usage(folded(bench, protocol, exchange))
+        except (KeyError, TypeError):
+            yield broken(protocol.streamed, "usage in the stream", "none, although it was asked for", exchange)
+            continue
+        asked: Tokens = protocol.usage(plain(bench, protocol).json)
+        if used.prompt != asked.prompt:
+            seen = f"{used.prompt} streamed, {asked.prompt} plain"
+            yield broken(protocol.streamed, "the same number of prompt tokens", seen, exchange)
+        same = protocol.text(folded(bench, protocol, exchange)) == protocol.text(plain(bench, protocol).json)
+        if same and used.completion != asked.completion:
+            seen = f"{used.completion} streamed, {asked.completion} plain, for the same words"
+            yield broken(protocol.streamed, "the same number of completion tokens", seen, exchange)
+
+
+def usage_when_asked(bench: Bench) -> Said:
+    """The usage event comes only when `stream_options.include_usage` asks for it."""
+    protocol = bench.protocols()[0]
+    model = bench.model(protocol.name)
+    body = {**protocol.body(Question(QUESTION, max_tokens=16, stream=True), model)}
+    body.pop("stream_options", None)
+    exchange = bench.ok(protocol.streamed, body=body)
+    if any('"usage":{' in event.data.replace(" ", "") for event in exchange.events):
+        yield broken(protocol.streamed, "no usage event without include_usage", "one", exchange)
+
+
+def characters(bench: Bench) -> Said:
+    """Text arrives whole: no character of several bytes is broken by the cutting into events."""
+    question = Question(WIDE, max_tokens=64, stream=True)
+    for protocol in bench.protocols():
+        exchange = streamed(bench, protocol, question)
+        if "\ufffd" in "".join(event.data for event in exchange.events):
+            yield broken(protocol.streamed, "whole characters", "a replacement character (U+FFFD)", exchange)
+
+
+def array(bench: Bench) -> Said:
+    """Without `alt=sse`, streamGenerateContent answers with one JSON array of the same pieces."""
+    model = bench.model("gemini")
+    gemini = next(p for p in bench.protocols() if p.name == "gemini")
+    exchange = bench.ok("streamGenerateContent", {"model": model}, body=gemini.body(Question(QUESTION), model))
+    if exchange.media_type != "application/json" or not isinstance(exchange.json, list):
+        yield broken("streamGenerateContent", "a JSON array", f"{exchange.outcome}: {shown(exchange.body)}", exchange)
+    elif not exchange.json:
+        yield Skipped("streamGenerateContent", "the array is empty")

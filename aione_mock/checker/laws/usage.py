@@ -1,0 +1,332 @@
+"""Figures of use: they add up, they cover the window that was asked for, and a call moves them by what it used."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+from aione_mock.checker.bench import Bench, Key, broken
+from aione_mock.checker.client import Auth
+from aione_mock.checker.finding import NotChecked
+from aione_mock.checker.law import Said
+from aione_mock.checker.laws.errors import refusal
+from aione_mock.checker.laws.figures import Sum, between, days, today
+from aione_mock.checker.protocols import Question
+from aione_mock.checker.traffic import Exchange
+
+Json = Any
+GROUPS = ("day", "model", "team", "key")
+_DIMENSION = {"day": "date", "model": "model", "team": "team_id", "key": "key_id"}
+_PATIENCE = (0.0, 0.3, 0.7, 1.0, 2.0)
+"""Seconds that figures are given to show a call, again and again."""
+
+
+def rows_add_up(bench: Bench) -> Said:
+    """In each usage row `total_tokens` is prompt plus completion, and the dimensions that were not grouped are null."""
+    for group in GROUPS:
+        exchange = bench.ok("queryUsage", query={"group_by": group})
+        for row in exchange.json:
+            if row["total_tokens"] != row["prompt_tokens"] + row["completion_tokens"]:
+                seen = f"{row['prompt_tokens']} + {row['completion_tokens']} given as {row['total_tokens']}"
+                yield broken("queryUsage", "total = prompt + completion in each row", seen, exchange)
+            if filled := [m for g, m in _DIMENSION.items() if g != group and row[m] is not None]:
+                yield broken("queryUsage", f"null beside {_DIMENSION[group]}", f"{', '.join(filled)} filled", exchange)
+
+
+def groupings_agree(bench: Bench) -> Said:
+    """Every grouping of the same days adds up to the same totals."""
+    window = _window(bench, 7)
+    before = Sum.of(bench.read("queryUsage", query={**window, "group_by": "day"}))
+    for group in GROUPS[1:]:
+        exchange = bench.ok("queryUsage", query={**window, "group_by": group})
+        found = Sum.of(exchange.json)
+        after = Sum.of(bench.read("queryUsage", query={**window, "group_by": "day"}))
+        for name in ("requests", "total", "cost"):
+            if not between(getattr(before, name), getattr(found, name), getattr(after, name)):
+                expected = f"by {group} the same {name} as by day"
+                yield broken("queryUsage", expected, f"{getattr(found, name)}, not {getattr(after, name)}", exchange)
+        before = after
+
+
+def _window(bench: Bench, count: int) -> dict[str, str]:
+    last = today(bench)
+    return {"start_date": (last - timedelta(days=count - 1)).isoformat(), "end_date": last.isoformat()}
+
+
+def usage_window(bench: Bench) -> Said:
+    """A window includes its first and its last day and nothing else; without dates it is the last seven days."""
+    last = today(bench)
+    for query, first, end in (
+        ({}, last - timedelta(days=6), last),
+        (
+            {"start_date": (last - timedelta(days=9)).isoformat(), "end_date": (last - timedelta(days=3)).isoformat()},
+            last - timedelta(days=9),
+            last - timedelta(days=3),
+        ),
+        ({"end_date": (last - timedelta(days=2)).isoformat()}, last - timedelta(days=8), last - timedelta(days=2)),
+    ):
+        exchange = bench.ok("queryUsage", query={**query, "group_by": "day"})
+        found = [row["date"] for row in exchange.json]
+        if outside := sorted(set(found) - set(days(first, end))):
+            yield broken("queryUsage", f"days from {first} to {end}", f"also {', '.join(outside[:5])}", exchange)
+        if found != sorted(set(found)):
+            yield broken("queryUsage", "each day once, in ascending order", ", ".join(found[:8]), exchange)
+        # a day with use in a window of its own must not be missing from a wider one
+        for day in (first, end):
+            alone = bench.read("queryUsage", query={"start_date": day.isoformat(), "end_date": day.isoformat()})
+            if alone and day.isoformat() not in found:
+                yield broken("queryUsage", f"{day}, which the window includes", "no such day", exchange)
+
+
+def usage_order(bench: Bench) -> Said:
+    """Groupings other than by day begin with the most expensive row."""
+    for group in GROUPS[1:]:
+        exchange = bench.ok("queryUsage", query={"group_by": group})
+        costs = [Decimal(str(row["cost_rmb"])) for row in exchange.json]
+        if costs != sorted(costs, reverse=True):
+            yield broken("queryUsage", f"by {group}, the most expensive first", "another order", exchange)
+
+
+def usage_filters(bench: Bench) -> Said:
+    """A filter selects what the grouping by the same thing shows in one row; something unknown selects nothing."""
+    last = today(bench) - timedelta(days=1)
+    window = {"start_date": (last - timedelta(days=6)).isoformat(), "end_date": last.isoformat()}
+    for group in GROUPS[1:]:
+        member = _DIMENSION[group]
+        for row in [row for row in bench.read("queryUsage", query={**window, "group_by": group}) if row[member]][:2]:
+            exchange = bench.ok("queryUsage", query={**window, member: row[member]})
+            if Sum.of(exchange.json) != Sum.of([row]):
+                yield broken("queryUsage", f"{member}: {Sum.of([row])}", str(Sum.of(exchange.json)), exchange)
+    exchange = bench.ok("queryUsage", query={"model": "no-such-model-7"})
+    if exchange.json:
+        yield broken("queryUsage", "no row for a model that does not exist", f"{len(exchange.json)} rows", exchange)
+
+
+def usage_limits(bench: Bench) -> Said:
+    """A window of more than 90 days, and one that ends before it starts, are refused with 422."""
+    operation, last = bench.contract.operations["queryUsage"], today(bench)
+    whole = {"start_date": (last - timedelta(days=89)).isoformat(), "end_date": last.isoformat()}
+    exchange = bench.call("queryUsage", query=whole)
+    if exchange.status != 200:
+        yield broken(operation, "90 days to be taken", exchange.outcome, exchange)
+    for first, end, what in ((90, 0, "91 days"), (0, 3, "a start after the end")):
+        query = {
+            "start_date": (last - timedelta(days=first)).isoformat(),
+            "end_date": (last - timedelta(days=end)).isoformat(),
+        }
+        refused = bench.call("queryUsage", query=query)
+        yield from refusal(operation, "validation_error", refused, expected=f"422 for {what}")
+
+
+# Dashboard
+
+
+def view(bench: Bench, mode: str) -> tuple[Exchange, Json]:
+    """The dashboard in one view. Raises NotChecked when no credential of that view was given."""
+    for token in (bench.target.token, bench.target.business_token):
+        if token:
+            exchange = bench.ok("getDashboard", query={"range_days": 7}, auth=Auth("consoleToken", token))
+            if exchange.json["view_mode"] == mode:
+                return exchange, exchange.json[mode]
+    raise NotChecked(f"no token with the {mode} view was given")
+
+
+def dashboard_window(bench: Bench) -> Said:
+    """`daily_trend` has one entry for each day of the range, today included, oldest first; the range is 7 days by default."""
+    for asked, count in ((None, 7), (1, 1), (30, 30), (90, 90)):
+        exchange = bench.ok("getDashboard", query={"range_days": asked})
+        body = exchange.json
+        trend = [entry["date"] for entry in body[body["view_mode"]]["daily_trend"]]
+        last = today(bench)
+        if trend != days(last - timedelta(days=count - 1), last):
+            seen = f"{len(trend)} entries from {trend[0]} to {trend[-1]}" if trend else "none"
+            yield broken("getDashboard", f"{count} days up to {last}", seen, exchange)
+
+
+def dashboard_sums(bench: Bench) -> Said:
+    """Trend and distribution of the engineers' view add up to its totals, and total tokens are prompt plus completion."""
+    exchange, tech = view(bench, "tech")
+    trend, models = tech["daily_trend"], tech["model_distribution"]
+    sums = (
+        ("total_tokens", tech["prompt_tokens"] + tech["completion_tokens"], "prompt plus completion"),
+        ("total_tokens", sum(day["tokens"] for day in trend), "the sum of daily_trend"),
+        ("total_requests", sum(day["requests"] for day in trend), "the sum of daily_trend"),
+        ("total_cost_rmb", sum((Decimal(str(d["cost_rmb"])) for d in trend), Decimal(0)), "the sum of daily_trend"),
+        ("total_tokens", sum(model["tokens"] for model in models), "the sum of model_distribution"),
+        ("total_requests", sum(model["requests"] for model in models), "the sum of model_distribution"),
+    )
+    for member, value, what in sums:
+        if Decimal(str(tech[member])) != value:
+            yield broken("getDashboard", f"{member} to be {what}, {value}", str(tech[member]), exchange)
+    if [m["tokens"] for m in models] != sorted((m["tokens"] for m in models), reverse=True):
+        yield broken("getDashboard", "model_distribution with most tokens first", "another order", exchange)
+
+
+def dashboard_business(bench: Bench) -> Said:
+    """Trend and team ranking of the payers' view add up to its totals, the ranking with the highest cost first."""
+    exchange, business = view(bench, "business")
+    costs = [Decimal(str(team["cost_rmb"])) for team in business["team_cost_ranking"]]
+    trend = sum((Decimal(str(day["cost_rmb"])) for day in business["daily_trend"]), Decimal(0))
+    total = Decimal(str(business["total_cost_rmb"]))
+    if sum(costs, Decimal(0)) != total:
+        yield broken("getDashboard", f"team_cost_ranking to add up to {total}", str(sum(costs)), exchange)
+    if trend != total:
+        yield broken("getDashboard", f"daily_trend to add up to {total}", str(trend), exchange)
+    if costs != sorted(costs, reverse=True):
+        yield broken("getDashboard", "the highest cost first", "another order", exchange)
+    talks = sum(team["conversations"] for team in business["team_cost_ranking"])
+    if talks != business["total_conversations"]:
+        yield broken("getDashboard", f"{business['total_conversations']} conversations", f"{talks} by team", exchange)
+
+
+def views_agree(bench: Bench) -> Said:
+    """Both views of the dashboard show the same cost."""
+    before, tech = view(bench, "tech")
+    exchange, business = view(bench, "business")
+    _, later = view(bench, "tech")
+    low, high = Decimal(str(tech["total_cost_rmb"])), Decimal(str(later["total_cost_rmb"]))
+    if not between(low, Decimal(str(business["total_cost_rmb"])), high):
+        yield broken("getDashboard", f"total_cost_rmb {low}", str(business["total_cost_rmb"]), exchange)
+
+
+def dashboard_is_usage(bench: Bench) -> Said:
+    """The dashboard's totals are those of the usage rows of the same days."""
+    for count in (1, 7):
+        window = _window(bench, count)
+        before = Sum.of(bench.read("queryUsage", query=window))
+        exchange = bench.ok("getDashboard", query={"range_days": count})
+        after = Sum.of(bench.read("queryUsage", query=window))
+        shown = exchange.json[exchange.json["view_mode"]]
+        cost = Decimal(str(shown["total_cost_rmb"]))
+        if not between(before.cost, cost, after.cost):
+            yield broken("getDashboard", f"total_cost_rmb {after.cost} over {count} days", str(cost), exchange)
+        if "total_tokens" in shown and not between(before.total, shown["total_tokens"], after.total):
+            yield broken(
+                "getDashboard", f"total_tokens {after.total} over {count} days", str(shown["total_tokens"]), exchange
+            )
+
+
+def money_is_text(bench: Bench) -> Said:
+    """Money is a decimal string with four places, two on invoices; a percentage is one with two."""
+    for name in ("getDashboard", "queryUsage", "getPlan", "getBillingAccount", "listInvoices", "listGatewayModels"):
+        if name not in bench.contract.operations:
+            continue
+        exchange = bench.ok(name)
+        for member, value in _leaves(exchange.json):
+            places = 2 if member == "amount_rmb" or member.endswith("_pct") else 4
+            if member.endswith(("_rmb", "_pct")) and value is not None and not _decimal(value, places):
+                yield broken(name, f"{member} as text with {places} places", f"{value!r}", exchange, evidence="assumed")
+
+
+def _leaves(value: Json, name: str = "") -> list[tuple[str, Json]]:
+    if isinstance(value, dict):
+        return [leaf for key, child in value.items() for leaf in _leaves(child, key)]
+    if isinstance(value, list):
+        return [leaf for child in value for leaf in _leaves(child, name)]
+    return [(name, value)]
+
+
+def _decimal(value: Json, places: int) -> bool:
+    if not isinstance(value, str):
+        return False
+    whole, _, rest = value.removeprefix("-").partition(".")
+    return whole.isdigit() and rest.isdigit() and len(rest) == places
+
+
+# Conservation
+
+
+def conserved(bench: Bench) -> Said:
+    """A completion's usage raises the usage rows by exactly itself, and its cost is its tokens times the model's prices."""
+    key, secret = _own(bench)
+    bench.rows()
+    for protocol in bench.protocols():
+        for stream in (False, True):
+            model = bench.model(protocol.name)
+            question = Question(
+                f"Say yes to {protocol.name} ({'streamed' if stream else 'plain'}).", max_tokens=12, stream=stream
+            )
+            before = _used(bench, key)
+            exchange = bench.good(bench.ask(protocol, question, model, bench.bearer(secret)))
+            yield from _moved(bench, protocol.operation(question), exchange, key, before, model)
+
+
+def _own(bench: Bench) -> tuple[str, str]:
+    """Id and secret of a key that nobody else uses, or else of the target's own. Raises NotChecked."""
+    if bench.client.writes:
+        key: Key = bench.memo("usage/key", lambda: bench.new_key("usage"))
+        return key.id, key.secret
+    secret = bench.target.key or ""
+    rows = [r for r in bench.read("listKeys")["items"] if r.get("key_prefix") and secret.startswith(r["key_prefix"])]
+    active = [row for row in rows if row.get("status") == "active"]
+    if len(active) != 1:
+        raise NotChecked(
+            f"{len(active)} listed keys begin like the given one; --allow-writes makes one of the run's own"
+        )
+    return active[0]["id"], secret
+
+
+def _used(bench: Bench, key: str) -> Sum:
+    last = today(bench)
+    # a call around midnight may fall on either day
+    window = {"start_date": (last - timedelta(days=1)).isoformat(), "end_date": (last + timedelta(days=1)).isoformat()}
+    exchange = bench.call("queryUsage", query={**window, "key_id": key})
+    if exchange.status == 422:
+        exchange = bench.ok("queryUsage", query={**window, "end_date": last.isoformat(), "key_id": key})
+    return Sum.of(bench.good(exchange).json)
+
+
+def _moved(bench: Bench, operation: str, exchange: Exchange, key: str, before: Sum, model: str) -> Said:
+    from aione_mock.checker.laws.streams import folded
+
+    protocol = next(p for p in bench.protocols() if operation in (p.plain, p.streamed))
+    answer = folded(bench, protocol, exchange) if exchange.media_type.endswith("event-stream") else exchange.json
+    used = protocol.usage(answer)
+    moved = Sum()
+    for pause in _PATIENCE:
+        if pause:
+            bench.client.sleep(pause)
+        moved = _used(bench, key).minus(before)
+        if moved.requests > 0:
+            break
+    expected = f"the rows of the key to grow by {used.prompt} + {used.completion} tokens in 1 request"
+    if moved.requests > 1 and not bench.client.writes:
+        raise NotChecked("somebody else uses the key; --allow-writes makes one of the run's own")
+    if (moved.requests, moved.prompt, moved.completion) != (1, used.prompt, used.completion):
+        yield broken(operation, expected, f"they grew by {moved}", exchange, evidence="assumed")
+        return
+    yield from _priced(bench, operation, exchange, answer, moved, model)
+
+
+def _priced(bench: Bench, operation: str, exchange: Exchange, answer: Json, moved: Sum, model: str) -> Said:
+    price = bench.client.budget.prices.get(model)
+    if price is None:
+        return
+    cached = _cached(answer)
+    plain = price.cost(moved.prompt - cached, moved.completion)
+    extra = price.cached if price.cached is not None else price.prompt
+    cost = plain + extra * cached / Decimal(1_000_000)
+    exact = cost.quantize(Decimal("0.0001"), rounding=ROUND_HALF_UP)
+    # rows are sums of exact amounts, each rounded for itself
+    if abs(moved.cost - exact) > Decimal("0.0001"):
+        expected = f"a cost of {exact} RMB for {moved.prompt} ({cached} cached) + {moved.completion} tokens of {model}"
+        yield broken(operation, expected, f"{moved.cost} RMB", exchange, evidence="assumed")
+
+
+def _cached(answer: Json) -> int:
+    usage = answer.get("usage") or answer.get("usageMetadata") or {}
+    details = usage.get("prompt_tokens_details") or {}
+    found = details.get("cached_tokens") or usage.get("cache_read_input_tokens") or usage.get("cachedContentTokenCount")
+    return found if isinstance(found, int) else 0
+
+
+def refused_is_free(bench: Bench) -> Said:
+    """A call that is refused uses nothing."""
+    key, secret = _own(bench)
+    before = _used(bench, key)
+    protocol = bench.protocols()[0]
+    exchange = bench.ask(protocol, Question("Hello"), "no-such-model-7", bench.bearer(secret))
+    moved = _used(bench, key).minus(before)
+    if exchange.status >= 400 and moved.total:
+        yield broken("queryUsage", "no tokens for a refused call", str(moved), exchange)

@@ -1,0 +1,57 @@
+"""Whether there is something to check at an address at all, before any law."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aione_mock.checker.bench import Bench
+from aione_mock.checker.client import Stop
+from aione_mock.checker.finding import NotChecked
+from aione_mock.checker.traffic import Exchange, shown
+
+_DOORS = ("listModels", "listKeys", "ModelRouterQueryObservationMetrics", "listGeminiModels")
+"""Reading operations that show whether a credential is good; one for each credential."""
+
+
+def obstacle(bench: Bench) -> str:
+    """Why checking is pointless; empty when it is not. Sends at most one request for each credential.
+
+    Raises Stop.
+    """
+    tried: list[Exchange] = []
+    for name in _DOORS:
+        if name in bench.contract.operations:
+            try:
+                tried.append(bench.call(name))
+            except NotChecked:
+                continue
+            except Stop as stop:
+                return str(stop)
+            if not tried[-1].status:
+                return f"no answer from {bench.target.url}: {tried[-1].failure}"
+    if not tried:
+        return "no credential was given (--key, --token, --access-key with --access-secret)"
+    for test, words in _SIGNS:
+        if all(test(exchange) for exchange in tried):
+            return _say(words, tried[0])
+    refused = next((exchange for exchange in tried if exchange.status in (401, 403)), None)
+    return _say("a credential is refused", refused) if refused else ""
+
+
+def _say(words: str, exchange: Exchange) -> str:
+    where = exchange.header("location")
+    more = f"redirected to {where[:120]}" if where and 300 <= exchange.status < 400 else shown(exchange.body, 120)
+    return f"{words}: {exchange.request.method} {exchange.request.path} answered {exchange.outcome} ({more})"
+
+
+def _page(exchange: Exchange) -> bool:
+    return exchange.media_type in ("text/html", "application/xhtml+xml") or 300 <= exchange.status < 400
+
+
+_SIGNS: tuple[tuple[Callable[[Exchange], bool], str], ...] = (
+    (_page, "there is a web page, not an API"),
+    (lambda exchange: exchange.status == 429, "every request is refused for its rate"),
+    (lambda exchange: exchange.status in (401, 403), "the credentials are refused"),
+    (lambda exchange: exchange.status in (404, 405), "the operations are not there; is the base URL right?"),
+    (lambda exchange: exchange.status >= 500, "the server fails"),
+)

@@ -1,0 +1,209 @@
+"""The outcome of a run as one value, and its exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from aione_mock.checker.budget import money
+from aione_mock.checker.finding import Cell, Finding
+from aione_mock.checker.law import Law, Rule
+from aione_mock.checker.run import Run
+from aione_mock.exceptions import MockError
+
+Json = Any
+FailOn = Literal["violation", "assumption"]
+KEPT, FOUND, COULD_NOT = 0, 1, 2
+"""Exit codes."""
+
+
+@dataclass(frozen=True, slots=True)
+class LawInfo:
+    """A law as a report shows it."""
+
+    name: str
+    title: str
+    sentence: str
+    evidence: str
+    area: str
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What a run did."""
+
+    operations: int
+    laws: int
+    requests: int
+    cases: int
+    """Generated ones among the requests."""
+    paid_calls: int
+    spent_rmb: str
+    seconds: float
+    statuses: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was kept, broken and not checked. Holds no credential."""
+
+    url: str
+    findings: tuple[Finding, ...]
+    """Grouped by law and operation, the most important first."""
+    known: tuple[Finding, ...]
+    """Findings that the baseline has already."""
+    gone: tuple[str, ...]
+    """Fingerprints of the baseline that were looked for and not found any more."""
+    matrix: Mapping[str, Mapping[str, Cell]]
+    """Law → operation → cell."""
+    laws: tuple[LawInfo, ...]
+    operations: tuple[str, ...]
+    counts: Counts
+    stopped: str = ""
+    """Why the run ended early; empty when it did not."""
+    could_not: str = ""
+    """Why nothing could be checked; empty when something could."""
+    unclean: tuple[str, ...] = ()
+    """Keys that the run has made and could not delete."""
+    fail_on: FailOn = "assumption"
+
+    @property
+    def violations(self) -> tuple[Finding, ...]:
+        """Findings against what is documented or deduced."""
+        return tuple(f for f in self.findings if f.severity == "violation")
+
+    @property
+    def assumptions(self) -> tuple[Finding, ...]:
+        """Findings against what the contract only assumes."""
+        return tuple(f for f in self.findings if f.severity == "assumption")
+
+    @property
+    def exit_code(self) -> int:
+        """0 kept, 1 findings, 2 could not check."""
+        if self.could_not:
+            return COULD_NOT
+        return FOUND if (self.findings if self.fail_on == "assumption" else self.violations) else KEPT
+
+    @property
+    def kept(self) -> bool:
+        """Whether the run has nothing to say against the target."""
+        return self.exit_code == KEPT
+
+    @property
+    def verdict(self) -> str:
+        """One sentence."""
+        if self.could_not:
+            return f"Could not check: {self.could_not}."
+        early = f" The run ended early: {self.stopped}." if self.stopped else ""
+        if not self.findings:
+            return f"No finding.{early}"
+        parts = [
+            f"{len(found)} {word}{'s' if len(found) != 1 else ''}"
+            for found, word in ((self.violations, "violation"), (self.assumptions, "assumption mismatch"))
+            if found
+        ]
+        return f"{' and '.join(parts)}.{early}".replace("mismatchs", "mismatches")
+
+    def cells(self, state: str) -> int:
+        """How many places of the matrix are `kept`, `broken` or `not checked`."""
+        return sum(cell.state == state for row in self.matrix.values() for cell in row.values())
+
+    def __str__(self) -> str:
+        lines = [self.verdict]
+        lines += [
+            f"- {f.law} · {f.operation} ({f.evidence}): expected {f.expected}; saw {f.seen}" for f in self.findings
+        ]
+        return "\n".join(lines)
+
+    def assert_kept(self) -> None:
+        """Raises AssertionError with all findings, for tests."""
+        if not self.kept:
+            raise AssertionError(str(self))
+
+
+def report(run: Run, *, fail_on: FailOn = "assumption", baseline: Iterable[str] | None = None) -> Report:
+    """The outcome of a run that has ended, early or not."""
+    client = run.bench.client
+    found = ranked(_grouped(run.findings))
+    known_before = set(baseline or ())
+    matrix = {verdict.law: dict(verdict.cells) for verdict in run.verdicts}
+    fresh = tuple(f for f in found if f.fingerprint not in known_before)
+    old = tuple(f for f in found if f.fingerprint in known_before)
+    looked = {f"{law}:{name}" for law, cells in matrix.items() for name, cell in cells.items() if cell.state == "kept"}
+    return Report(
+        client.target.url,
+        fresh,
+        old,
+        tuple(sorted(known_before & looked)),
+        matrix,
+        tuple(_infos(run, matrix)),
+        run.plan.operations,
+        Counts(
+            len(run.plan.operations),
+            len(run.plan.laws) + len(run.plan.rules),
+            client.requests + run.cases,
+            run.cases,
+            client.budget.calls,
+            money(client.budget.spent),
+            round(run.seconds, 1),
+            dict(sorted(client.statuses.items())),
+        ),
+        run.stopped,
+        _hopeless(run),
+        run.unclean,
+        fail_on,
+    )
+
+
+def _hopeless(run: Run) -> str:
+    """Why nothing could be checked."""
+    if run.gone or run.obstacle:
+        return run.obstacle or run.stopped
+    statuses = run.bench.client.statuses
+    answered = {status: n for status, n in statuses.items() if status}
+    if not answered and not run.cases:
+        last = run.bench.client.last
+        return run.stopped or (last.failure if last else "nothing was asked; give a credential such as --key")
+    return ""
+
+
+def _infos(run: Run, matrix: Mapping[str, Mapping[str, Cell]]) -> Iterable[LawInfo]:
+    known: dict[str, Law | Rule] = {law.name: law for law in (*run.plan.laws, *run.plan.rules)}
+    titles = {finding.law: finding.title for finding in run.findings}
+    for name in matrix:
+        law = known.get(name)
+        if law is None:
+            yield LawInfo(name, titles.get(name, name), "", "documented", "generated")
+        else:
+            yield LawInfo(name, law.title, law.sentence, law.evidence, law.area)
+
+
+def _grouped(findings: Iterable[Finding]) -> list[Finding]:
+    """One finding for each law, operation and expectation, with how often it was made."""
+    found: dict[tuple[str, str, str], Finding] = {}
+    for finding in findings:
+        key = (finding.law, finding.operation, finding.expected)
+        old = found.get(key)
+        found[key] = replace(old, count=old.count + finding.count) if old else finding
+    return list(found.values())
+
+
+_GRAVE = ("access", "isolation", "keys", "billing", "usage", "streams", "chat")
+"""Areas in the order of what hurts most; others come after them."""
+
+
+def ranked(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """The most important first: violations, then by area, then by how often."""
+    from aione_mock.checker.laws import AREAS
+
+    def rank(finding: Finding) -> tuple[bool, int, int, str, str]:
+        area = AREAS.get(finding.law, "")
+        place = _GRAVE.index(area) if area in _GRAVE else len(_GRAVE)
+        return (finding.severity == "assumption", place, -finding.count, finding.law, finding.operation)
+
+    return tuple(sorted(findings, key=rank))
+
+
+class CheckError(MockError):
+    """A report or baseline that cannot be read or written."""

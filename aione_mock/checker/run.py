@@ -1,0 +1,293 @@
+"""One run: the laws in their order, then the generated cases; told as a stream of events."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from aione_mock.checker import adoption
+from aione_mock.checker.bench import Bench
+from aione_mock.checker.budget import BudgetSpent
+from aione_mock.checker.client import Stop, TargetGone
+from aione_mock.checker.finding import Broken, Cell, Finding, NotChecked, Skipped, Verdict
+from aione_mock.checker.law import Law, Rule, missing
+from aione_mock.checker.plan import Plan
+from aione_mock.checker.preflight import obstacle
+from aione_mock.checker.traffic import Exchange, Unreadable, curl, shown, snippet
+from aione_mock.determinism import WALL
+
+Json = Any
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The run begins."""
+
+    url: str
+    operations: int
+    laws: int
+    paid_calls: int
+    """Paid calls that the laws make at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class PaidCallsAhead:
+    """The first paid call is about to be sent."""
+
+    calls: int
+    estimate: str
+    """RMB."""
+    limit: str
+
+
+@dataclass(frozen=True, slots=True)
+class LawStarted:
+    """A law begins."""
+
+    law: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class LawFinished:
+    """A law has had its say."""
+
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseProgress:
+    """Generated cases."""
+
+    phase: str
+    operation: str
+    cases: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The run is over."""
+
+    stopped: str
+    """Why it ended early; empty when it did not."""
+    unclean: tuple[str, ...] = ()
+    """What could not be cleaned up."""
+
+
+RunEvent = Started | PaidCallsAhead | LawStarted | LawFinished | PhaseProgress | Finding | Finished
+Generated = Callable[[Bench, "Run"], Iterator[RunEvent]]
+
+
+@dataclass(slots=True)
+class Run:
+    """The course of one run and what it has found so far."""
+
+    bench: Bench
+    plan: Plan
+    generated: Generated | None = None
+    verdicts: list[Verdict] = field(default_factory=list)
+    stopped: str = ""
+    gone: bool = False
+    obstacle: str = ""
+    """Why checking is pointless; empty when it is not."""
+    unclean: tuple[str, ...] = ()
+    cases: int = 0
+    started: float = 0.0
+    seconds: float = 0.0
+    _seen: dict[tuple[str, str], Cell] = field(default_factory=dict)
+    _found: dict[tuple[str, str, str], Finding] = field(default_factory=dict)
+    _observed: int = 0
+
+    def events(self) -> Iterator[RunEvent]:
+        """Run, and tell what happens. Cleans up at its end, whatever ended it."""
+        client = self.bench.client
+        self.started = WALL.timestamp()
+        original, client.send = client.send, self._observing(client.send)  # type: ignore[method-assign]
+        try:
+            yield Started(client.target.url, len(self.plan.operations), len(self.plan.laws), self.plan.paid)
+            self.obstacle = obstacle(self.bench)
+            if not self.obstacle:
+                yield from self._course()
+        except (Stop, KeyboardInterrupt) as error:
+            self.stopped = str(error) or "interrupted"
+            self.gone = isinstance(error, TargetGone)
+        finally:
+            client.send = original  # type: ignore[method-assign]
+            with uninterrupted():
+                self._finish()
+        yield Finished(self.stopped, self.unclean)
+
+    def _finish(self) -> None:
+        told = {verdict.law for verdict in self.verdicts}
+        ended = self.stopped or self.obstacle
+        reason = f"the run ended before: {ended}" if ended else "nothing was asked that shows it"
+        for law in self.plan.laws:
+            if law.name not in told:
+                self.verdicts.append(
+                    Verdict(law.name, {name: Cell("not checked", reason) for name in self.plan.of(law)})
+                )
+        self.verdicts += [self._rule_verdict(rule) for rule in self.plan.rules]
+        self.unclean = tuple(self.bench.clean())
+        self.seconds = WALL.timestamp() - self.started
+
+    def _course(self) -> Iterator[RunEvent]:
+        for law in self.plan.laws:
+            yield LawStarted(law.name, law.title)
+            verdict = self.judge(law)
+            yield from self._observed_since()
+            yield from verdict.findings
+            yield LawFinished(verdict)
+        if self.generated is not None:
+            yield from self.generated(self.bench, self)
+
+    # Laws
+
+    def judge(self, law: Law) -> Verdict:
+        """What one law says. Raises Stop, after having kept what it said so far."""
+        began = WALL.timestamp()
+        names = self.plan.of(law)
+        cells = {name: Cell("kept") for name in names}
+        for name in names:
+            if adoption.switched_off(self.bench.contract.operations[name], law.name):
+                cells[name] = Cell("not checked", "the contract switches this law off here")
+        found: dict[tuple[str, str], Finding] = {}
+        stop: BaseException | None = None
+        if reason := missing(law, self.bench):
+            cells = {name: Cell("not checked", reason) for name in names}
+        elif any(cell.state == "kept" for cell in cells.values()):
+            stop = self._listen(law, cells, found)
+        verdict = Verdict(law.name, cells, tuple(found.values()), WALL.timestamp() - began)
+        self.verdicts.append(verdict)
+        if stop is not None:
+            raise stop
+        return verdict
+
+    def _listen(self, law: Law, cells: dict[str, Cell], found: dict[tuple[str, str], Finding]) -> BaseException | None:
+        reason, stop = "", None
+        try:
+            for said in law.check(self.bench):
+                if said.operation not in cells or cells[said.operation].reason.startswith("the contract switches"):
+                    continue
+                if isinstance(said, Skipped):
+                    if cells[said.operation].state == "kept":
+                        cells[said.operation] = Cell("not checked", said.reason)
+                    continue
+                cells[said.operation] = Cell("broken", said.seen)
+                self._add(found, self.finding(law, said))
+        except (NotChecked, BudgetSpent) as error:
+            reason = str(error)
+        except Unreadable as error:
+            reason = f"an answer was {error}"
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+            # an answer of another shape than the contract's, which the rule `schema` reports
+            last = self.bench.client.last
+            where = f" of {last.request.operation}" if last else ""
+            reason = f"the answer{where} lacks what this law reads ({type(error).__name__}: {str(error)[:80]})"
+        except (Stop, KeyboardInterrupt) as error:
+            reason, stop = str(error) or "interrupted", error
+        if reason:
+            cells |= {
+                n: Cell("not checked", self.bench.client.mask.text(reason))
+                for n, c in cells.items()
+                if c.state == "kept"
+            }
+        return stop
+
+    def _add(self, found: dict[tuple[str, str], Finding], finding: Finding) -> None:
+        key = (finding.operation, finding.expected)
+        old = found.get(key)
+        found[key] = replace(old, count=old.count + 1) if old else finding
+
+    def finding(self, law: Law | Rule, said: Broken) -> Finding:
+        """What a law saw, as something that people act on."""
+        operation = self.bench.contract.operations[said.operation]
+        mask, base = self.bench.client.mask, _origin(self.bench.target.url)
+        evidence = said.evidence or _weaker(law.evidence, operation.evidence)
+        actions = said.adopt or adoption.switch_off(operation, law.name)
+        exchange = said.exchange
+        return Finding(
+            law.name,
+            law.title,
+            said.operation,
+            evidence,
+            mask.text(said.expected),
+            mask.text(said.seen),
+            curl(exchange.request, base, mask) if exchange else "",
+            snippet(exchange.request, base, mask) if exchange else "",
+            adoption.overlay(actions, f"As {base} does it") if evidence == "assumed" else "",
+            answer=mask.text(f"{exchange.outcome} {shown(exchange.body, 400)}") if exchange else "",
+        )
+
+    # Rules
+
+    def _observing(self, send: Callable[..., Exchange]) -> Callable[..., Exchange]:
+        def observed(*args: Any, **given: Any) -> Exchange:
+            try:
+                exchange = send(*args, **given)
+            except TargetGone:
+                if self.bench.client.last:
+                    self.observe(self.bench.client.last)
+                raise
+            self.observe(exchange)
+            return exchange
+
+        return observed
+
+    def observe(self, exchange: Exchange) -> None:
+        """Hold an exchange against the rules."""
+        operation = self.bench.contract.operations.get(exchange.request.operation)
+        if operation is None or operation.id not in self.plan.operations or exchange.request.method != operation.method:
+            return
+        for rule in self.plan.rules:
+            place = (rule.name, operation.id)
+            if adoption.switched_off(operation, rule.name):
+                self._seen[place] = Cell("not checked", "the contract switches this law off here")
+                continue
+            self._seen.setdefault(place, Cell("kept"))
+            for said in rule.check(operation, exchange):
+                self._seen[place] = Cell("broken", said.seen)
+                key = (rule.name, said.operation, said.expected)
+                old = self._found.get(key)
+                self._found[key] = replace(old, count=old.count + 1) if old else self.finding(rule, said)
+
+    def _observed_since(self) -> Iterator[Finding]:
+        new = list(self._found.values())[self._observed :]
+        self._observed = len(self._found)
+        yield from new
+
+    def _rule_verdict(self, rule: Rule) -> Verdict:
+        none = Cell("not checked", "no request was sent" + (f": {self.stopped}" if self.stopped else ""))
+        cells = {name: self._seen.get((rule.name, name), none) for name in self.plan.operations}
+        return Verdict(rule.name, cells, tuple(f for f in self._found.values() if f.law == rule.name))
+
+    @property
+    def findings(self) -> list[Finding]:
+        """All findings so far."""
+        return [finding for verdict in self.verdicts for finding in verdict.findings]
+
+
+def _weaker(left: str, right: str) -> str:
+    return "assumed" if "assumed" in (left, right) else left
+
+
+def _origin(url: str) -> str:
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+class uninterrupted:  # noqa: N801
+    """A stretch of code that Ctrl-C does not end: cleaning up."""
+
+    def __enter__(self) -> None:
+        self._old: Any = None
+        if threading.current_thread() is threading.main_thread():
+            self._old = signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def __exit__(self, *_: object) -> None:
+        if self._old is not None:
+            signal.signal(signal.SIGINT, self._old)
