@@ -1,0 +1,244 @@
+"""The journal: bounded, searchable, whole where it is asked, and never with a credential."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import httpx2
+import orjson
+import pytest
+
+from aione_mock.app import Mock, create_app
+from aione_mock.config import Config
+from aione_mock.determinism import Seed, parse_instant
+from aione_mock.journal import MASK, kept_body, kept_events, mask_body
+from aione_mock.server import Server
+from aione_mock.world.organisation import organisations
+
+from .conftest import KEY, Client
+
+SECRETS = tuple(credential.secret for org in organisations(Seed.of(0), 0.0) for credential in org.credentials)
+
+
+def test_newest_first_and_as_many_as_wanted(api: Client) -> None:
+    for n in range(4):
+        api.chat(f"call {n}")
+    found = api.ok("GET", "journal", limit=3)
+    assert [item["number"] for item in found["items"]] == [4, 3, 2]
+    assert (found["matched"], found["held"], found["total"]) == (4, 4, 4)
+    first = found["items"][0]
+    assert first == {
+        **first,
+        "at": "2026-11-20T10:30:00Z",
+        "operation": "createChatCompletion",
+        "method": "POST",
+        "path": "/v1/chat/completions",
+        "status": 200,
+        "key": "Demo",
+        "model": "gpt-5.4",
+        "stream": False,
+        "rule": None,
+    }
+
+
+def test_every_condition_must_hold(api: Client) -> None:
+    api.chat("A refund for Łukasz, 请退款")
+    api.chat("Hello", stream=True)
+    api.get("/v1/models", headers={"authorization": "Bearer sk-nex-disabled-by-hand"})
+    api.get("/nowhere")
+    api.ok("POST", "clock", {"advance": "1h"})
+    api.chat("later", key="sk-nex-review-bot", model="no-such-model")
+
+    def numbers(**asked: str) -> list[int]:
+        return [item["number"] for item in api.ok("GET", "journal", **asked)["items"]]
+
+    assert numbers(operation="createChatCompletion") == [5, 2, 1]
+    assert numbers(status="4xx") == [5, 4, 3]
+    assert numbers(status="401") == [3]
+    assert numbers(key="Demo") == [2, 1]
+    assert numbers(key="Review bot") == numbers(key=api.ok("GET", "journal/5") and _key_id("reviews")) == [5]
+    assert numbers(since="2026-11-20T11:30:00Z") == [5]
+    assert numbers(until="2026-11-20T11:30:00Z") == [4, 3, 2, 1]
+    assert numbers(text="REFUND") == numbers(text="łukasz") == numbers(text="请退款") == [1]
+    assert numbers(text="no-such-model", status="404", key="Review bot") == [5]
+    assert numbers(text="no-such-model", status="200") == []
+
+
+def _key_id(label: str) -> str:
+    return next(c.id or "" for org in organisations(Seed.of(0), 0.0) for c in org.credentials if c.label == label)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"status": "700"}, {"status": "4"}, {"limit": "0"}, {"limit": "x"}, {"since": "then"}, {"text": ""}, {"key": ""}],
+)
+def test_conditions_that_make_no_sense_are_refused(api: Client, wrong: dict[str, str]) -> None:
+    assert api.refused("GET", "journal", **wrong)[0] == 400
+
+
+def test_words_are_found_across_the_events_of_a_stream(api: Client) -> None:
+    with api.stream("POST", "/v1/chat/completions", headers={"authorization": f"Bearer {KEY}"}, json={
+        "model": "gpt-5.4", "stream": True, "messages": [{"role": "user", "content": "Tell me something"}],
+    }) as answer:  # fmt: skip
+        events = [orjson.loads(line[6:]) for line in answer.iter_lines() if line.startswith("data: {")]
+    said = "".join(event["choices"][0]["delta"].get("content") or "" for event in events if event["choices"])
+    words = said[: len(said) // 2]
+    assert len(words) > 20
+    assert api.ok("GET", "journal", text=words)["matched"] == 1
+
+
+def test_a_plain_exchange_is_told_whole(api: Client) -> None:
+    api.ok(
+        "POST",
+        "rules",
+        {"id": "far", "when": {"text": "other words", "model": "gpt-*"}, "then": {"error": "internal_error"}},
+    )
+    answer = api.chat("Hello")
+    told = api.ok("GET", "journal/1")
+    headers = dict(told["request"]["headers"])
+    assert headers["authorization"] == MASK
+    assert headers["content-type"] == "application/json"
+    assert told["request"]["body"] == {"model": "gpt-5.4", "messages": [{"role": "user", "content": "Hello"}]}
+    assert told["response"] == {
+        "headers": [[name, value] for name, value in answer.headers.multi_items()],
+        "body": answer.json(),
+        "events": [],
+        "end": "finish",
+        "truncated": False,
+    }
+    usage = answer.json()["usage"]
+    assert (told["usage"]["prompt"], told["usage"]["completion"]) == (
+        usage["prompt_tokens"],
+        usage["completion_tokens"],
+    )
+    assert told["request_id"] == answer.headers["x-request-id"]
+    assert told["duration_ms"] > 0
+    explain = told["explain"]
+    assert explain == {**explain, "seed": "0", "occurrence": 1, "scenario": None, "limit": None}
+    assert (explain["nearest"]["rule"], explain["nearest"]["satisfied"]) == ("far", 1)
+
+
+def test_a_stream_is_told_event_by_event_as_it_was_sent(api: Client) -> None:
+    answer = api.chat("Hello", stream=True, headers={"x-mock-scenario": "duplicate_event"})
+    told = api.ok("GET", "journal/1")
+    assert "".join(told["response"]["events"]).encode() == answer.content
+    assert len(told["response"]["events"]) > 3
+    assert (told["response"]["body"], told["stream"], told["rule"]) == (None, True, "header")
+    assert told["explain"]["scenario"] == "duplicate_event"
+
+
+def test_how_it_ended_and_what_refused_it(api: Client) -> None:
+    with pytest.raises(httpx2.HTTPError):
+        api.chat(headers={"x-mock-scenario": "reset"})
+    first = api.ok("GET", "journal/1")
+    assert (first["status"], first["response"]["end"]) == (0, "cut")
+    assert [api.chat(key="sk-nex-rpm-two-a-minute").status_code for _ in range(3)] == [200, 200, 429]
+    assert "2 requests per minute" in api.ok("GET", "journal/4")["explain"]["limit"]
+    api.get("/nowhere", params={"q": "x"})
+    unknown = api.ok("GET", "journal/5")
+    assert (unknown["operation"], unknown["key"], unknown["request"]["query"]) == (None, None, "q=x")
+    api.post("/v1/chat/completions", content=b"{not json", headers={"authorization": f"Bearer {KEY}"})
+    assert api.ok("GET", "journal/6")["request"]["body"] == "{not json"
+
+
+def test_cleared_it_counts_on(api: Client) -> None:
+    assert api.refused("GET", "journal/1") == (404, "exchange 1 is not in the journal; it is empty")
+    api.chat()
+    assert api.request("DELETE", "/_mock/journal").status_code == 204
+    assert api.ok("GET", "journal") == {"items": [], "matched": 0, "held": 0, "total": 1}
+    api.chat()
+    assert api.refused("GET", "journal/1") == (404, "exchange 1 is not in the journal; it holds 2 to 2")
+    assert api.ok("GET", "journal/2")["number"] == 2
+    assert api.refused("GET", "journal/x")[0] == 400
+
+
+def test_the_control_api_leaves_no_trace(api: Client) -> None:
+    api.ok("GET", "journal")
+    api.ok("POST", "clock", {"advance": 1})
+    assert api.ok("GET", "journal")["total"] == 0
+
+
+@pytest.fixture(scope="module")
+def small() -> Iterator[Server]:
+    """A mock with a small journal."""
+    app = create_app(Config(now=parse_instant("2026-11-20T10:30:00Z"), journal_entries=50, journal_bytes=400_000))
+    with Server(app) as running:
+        yield running
+
+
+def test_no_credential_is_ever_held_or_told(app: Mock, api: Client, name: str) -> None:
+    ways = [
+        {"authorization": "Bearer {}"}, {"x-api-key": "{}"}, {"x-goog-api-key": "{}"}, {"x-note": "mine is {}"},
+        {"cookie": "key={}"}, {"proxy-authorization": "Basic {}"}, {"x-acs-security-token": "{}"},
+    ]  # fmt: skip
+    for secret in SECRETS:
+        for way in ways:
+            headers = {name: value.format(secret) for name, value in way.items()}
+            api.get("/v1beta/models", headers=headers, params={"key": secret})
+            api.get("/api/v1/modelRouter/open/observation/logs", headers=headers)
+        api.get(f"/v1/models/{secret}", params={"token": secret})
+        api.get(f"/nowhere/{secret}")
+        escaped = orjson.dumps({"model": "gpt-5.4", "messages": [{"role": "user", "content": f"It is {secret}."}]})
+        for body in (
+            escaped,
+            escaped.replace(b"-", b"\\u002d"),
+            f"key={secret}".encode(),
+            b"[" * 2000 + secret.encode(),
+        ):
+            for kind in ("plain", "stream"):
+                api.post(
+                    "/v1/chat/completions",
+                    content=body if kind == "plain" else body.replace(b'{"model"', b'{"stream":true,"model"'),
+                    headers={"authorization": f"Bearer {secret}"},
+                )
+    entries = "".join(map(repr, app.sessions.get(name).journal))
+    for secret in SECRETS:
+        assert secret not in entries
+    for item in api.ok("GET", "journal", limit=1000)["items"]:
+        told = api.get(f"/_mock/journal/{item['number']}").text
+        assert not [secret for secret in SECRETS if secret in told]
+    told = api.post("/_mock/verify", json={"when": {"body": {"/messages/0/content": "x"}}, "at_least": 1000}).text
+    assert not [secret for secret in SECRETS if secret in told]
+
+
+def test_answers_that_hand_out_secrets_are_masked() -> None:
+    body = orjson.dumps([{"plaintext_key": secret} for secret in SECRETS])
+    kept = mask_body(body)
+    assert not [secret for secret in SECRETS if secret.encode() in kept]
+    assert len(orjson.loads(kept)) == len(SECRETS)
+    long = orjson.dumps({"picture": "x" * 100_000, "keys": list(SECRETS)})
+    kept, cut = kept_body(long)
+    assert cut
+    assert not [secret for secret in SECRETS if secret.encode() in kept]
+    events, _ = kept_events([b"data: " + secret.encode() for secret in SECRETS])
+    assert not [secret for secret in SECRETS if secret.encode() in b"".join(events)]
+
+
+def test_long_bodies_are_cut_and_stay_json(api: Client) -> None:
+    api.chat("x" * 200_000)
+    told = api.ok("GET", "journal/1")
+    assert told["request"]["truncated"] is True
+    assert told["request"]["body"]["model"] == "gpt-5.4"
+    assert len(told["request"]["body"]["messages"][0]["content"]) == 4097
+    api.chat("Hello", **{"metadata": {f"k{n}": "y" * 60 for n in range(2000)}})
+    assert isinstance(api.ok("GET", "journal/2")["request"]["body"], str)
+
+
+async def test_memory_is_bounded_in_entries_and_in_bytes(small: Server) -> None:
+    headers = {"authorization": f"Bearer {KEY}", "x-mock-session": "many"}
+    async with httpx2.AsyncClient(base_url=small.url, headers=headers, timeout=60) as client:
+
+        async def call(n: int, size: int) -> None:
+            body = {"model": "gpt-5.4", "messages": [{"role": "user", "content": f"{n}" + "z" * size}]}
+            await client.post("/v1/chat/completions", json=body)
+
+        await asyncio.gather(*[call(n, 10) for n in range(120)])
+        few = (await client.get("/_mock/journal?limit=1000")).json()
+        assert (few["held"], few["total"], len(few["items"])) == (50, 120, 50)
+        await asyncio.gather(*[call(n, 30_000) for n in range(30)])
+        stats = (await client.get("/_mock/stats")).json()
+        held_now = (await client.get("/_mock/journal")).json()["held"]
+    assert 1 < held_now < 15
+    assert stats["journal_bytes"] <= 400_000
+    assert stats["journal_entries"] == held_now
