@@ -361,6 +361,8 @@ class Exchange:
 
     def finished(self) -> None:
         """The answer is out, or the client gone."""
+        if self.limits is not None and self.call is not None:
+            access.release(self.call, self.session)
         if self.entry is not None:
             self.entry.duration_ms = max(0.0, (WALL.timestamp() - self.started) * 1000)
             self.pipeline.tally.streams_open -= self.entry.stream
