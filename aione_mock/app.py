@@ -41,12 +41,21 @@ class Mock(Starlette):
 
     def build_middleware_stack(self) -> ASGIApp:
         """No middleware: the pipeline answers every request, errors included."""
-        pipeline, router = self.pipeline, self.router
+        answer, router = _distorted(self.pipeline), self.router
 
         async def stack(scope: Scope, receive: Receive, send: Send) -> None:
-            await (pipeline if scope["type"] == "http" else router)(scope, receive, send)
+            await (answer if scope["type"] == "http" else router)(scope, receive, send)
 
         return stack
+
+
+def _distorted(pipeline: Pipeline) -> ASGIApp:
+    """The pipeline as the mutant asked for has it, if one is."""
+    if pipeline.config.mutant is None:
+        return pipeline
+    from aione_mock import mutants
+
+    return mutants.Mutation(pipeline, pipeline.contract, mutants.find(pipeline.config.mutant))
 
 
 def create_app(config: Config | None = None) -> Mock:
@@ -56,6 +65,10 @@ def create_app(config: Config | None = None) -> Mock:
     """
     config = config or Config()
     check_seed(config.seed)
+    if config.mutant is not None:
+        from aione_mock import mutants
+
+        mutants.find(config.mutant)
     contract = Contract.load([document(name) for name in config.documents], config.overlays)
     contract = contract if config.control else contract.without("control")
     sessions = Sessions(config, Catalogue.load())

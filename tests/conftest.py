@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
+from hypothesis import settings
 
 from aione_mock import pipeline
 from aione_mock.app import Mock, create_app
@@ -15,6 +16,9 @@ from aione_mock.determinism import parse_instant
 from aione_mock.exchange import Transmission
 from aione_mock.server import Server
 from aione_mock.sse import decode
+
+settings.register_profile("repeatable", deadline=None, derandomize=True)
+settings.load_profile("repeatable")
 
 NOW = "2026-11-20T10:30:00Z"
 KEY = "sk-nex-demo-every-model"

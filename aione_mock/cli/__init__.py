@@ -4,6 +4,7 @@ serve   answer requests
 spec    bundle, lint and list the contract
 keys    the seeded credentials
 world   the seeded organisation
+mutants deliberately wrong variants of the mock
 
 Exit codes: 0 done; 1 the contract has findings; 2 a setting that cannot be used, in one line on standard error;
 130 ended by Ctrl-C.
@@ -17,7 +18,7 @@ from typing import Annotated
 
 import typer
 
-from aione_mock.cli import keys, serve, spec, world
+from aione_mock.cli import keys, mutants, serve, spec, world
 from aione_mock.exceptions import MockError
 
 app = typer.Typer(
@@ -30,6 +31,7 @@ app.command()(serve.serve)
 app.add_typer(spec.app, name="spec")
 app.command()(keys.keys)
 app.command()(world.world)
+app.command()(mutants.mutants)
 
 
 def _version(wanted: bool) -> None:

@@ -41,6 +41,9 @@ def serve(
     control_token: Annotated[
         str | None, typer.Option(metavar="TOKEN", help="Bearer token that /_mock/ then asks for.")
     ] = None,
+    mutant: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A deliberately wrong variant; `aione-mock mutants` lists them.")
+    ] = None,
     log_level: Annotated[
         Literal["debug", "info", "warning", "error", "critical"], typer.Option(help="What the log on stderr holds.")
     ] = "warning",
@@ -60,6 +63,7 @@ def serve(
         time_scale=_positive(time_scale, "--time-scale"),
         control=control,
         control_token=control_token,
+        mutant=mutant,
     )
     _run(config, host, port, log_level)
 
@@ -67,17 +71,17 @@ def serve(
 def _run(config: Config, host: str, port: int, log_level: str) -> None:
     import logging
 
-    from aione_mock import server
     from aione_mock.cli.foreground import Foreground
+    from aione_mock.server import bind, configure
 
     logging.basicConfig(level=log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
     # before the contract is read: a port in use should be said at once
-    with server.bind(host, port) as listener:
+    with bind(host, port) as listener:
         from aione_mock.app import create_app
 
         app = create_app(config)
         welcome = _welcome(app, config, host, listener.getsockname()[1])
-        settings = server.configure(app, log_level=log_level, log_config=None)
+        settings = configure(app, log_level=log_level, log_config=None)
         Foreground(settings, lambda: banner.show(welcome)).run(sockets=[listener])
 
 

@@ -1,0 +1,28 @@
+"""`aione-mock mutants`: deliberately wrong variants of the mock, to try a test suite on."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from aione_mock.cli import terminal
+
+
+def mutants(
+    area: Annotated[str | None, typer.Option(help="Only those of one area.")] = None,
+    names: Annotated[bool, typer.Option("--names", help="Only the names, a line each.")] = False,
+) -> None:
+    """List the mutants; `serve --mutant NAME` runs one."""
+    from aione_mock.exceptions import ConfigError
+    from aione_mock.mutants import MUTANTS
+
+    found = [mutant for mutant in MUTANTS.values() if area in (None, mutant.area)]
+    if not found:
+        areas = dict.fromkeys(mutant.area for mutant in MUTANTS.values())
+        raise ConfigError(f"--area is one of {', '.join(areas)}, not '{area}'")
+    if names:
+        for mutant in found:
+            typer.echo(mutant.name)
+        return
+    terminal.table(("mutant", "area", "what is wrong"), [(m.name, m.area, m.title) for m in found])
