@@ -22,8 +22,15 @@ def google(data: Json, operation: Operation, contract: Contract) -> Json:
     """A request's JSON in the contract's spelling."""
     media = operation.request_body.get("content", {}).get("application/json", {})
 
+    known: dict[str, Json] = {}
+
     def resolve(schema: Json) -> Json:
-        return contract.resolve(operation.document, schema)
+        pointer = schema.get("$ref") if isinstance(schema, dict) else None
+        if pointer is None:
+            return schema
+        if pointer not in known:
+            known[pointer] = contract.resolve(operation.document, schema)
+        return known[pointer]
 
     return _respelt(data, media.get("schema", {}), resolve)
 

@@ -127,6 +127,7 @@ async def test_async_count_tokens(aclient: AsyncAnthropic) -> None:
         ("sk-nex-nobody-has-this", anthropic.AuthenticationError, "authentication_error"),
         ("sk-nex-disabled-by-hand", anthropic.AuthenticationError, "authentication_error"),
         ("sk-nex-address-203-0-113", anthropic.PermissionDeniedError, "permission_error"),
+        ("sk-nex-balance-used-up", anthropic.PaymentRequiredError, "billing_error"),
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])

@@ -242,6 +242,7 @@ def test_images(client: genai.Client) -> None:
         ("sk-nex-disabled-by-hand", 401, "UNAUTHENTICATED"),
         ("sk-nex-models-sonnet-only", 403, "PERMISSION_DENIED"),
         ("sk-nex-address-203-0-113", 403, "PERMISSION_DENIED"),
+        ("sk-nex-balance-used-up", 402, "FAILED_PRECONDITION"),
     ],
 )
 def test_errors_of_keys(session_url: str, key: str, code: int, status: str) -> None:

@@ -153,6 +153,7 @@ async def test_async_models(aclient: AsyncOpenAI) -> None:
         ("sk-nex-expired-ten-days-ago", openai.AuthenticationError, "invalid_api_key"),
         ("sk-nex-models-sonnet-only", openai.PermissionDeniedError, "model_not_allowed"),
         ("sk-nex-address-203-0-113", openai.PermissionDeniedError, "ip_not_allowed"),
+        ("sk-nex-balance-used-up", openai.APIStatusError, "insufficient_balance"),
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])
