@@ -13,6 +13,7 @@ from hashlib import blake2b
 from aione_mock.exceptions import ConfigError
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+_LETTERS = bytes(ord(_ALPHABET[byte % 62]) for byte in range(256))
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)?")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0, None: 1.0}
 
@@ -34,12 +35,11 @@ class Seed:
 
     def digest(self, *labels: str | int | bytes, size: int = 16) -> bytes:
         """`size` (1–64) bytes that depend on the seed and the labels alone."""
-        state = blake2b(key=self.key, digest_size=size)
+        parts = []
         for label in labels:
             raw = label if isinstance(label, bytes) else str(label).encode("utf-8", "surrogatepass")
-            state.update(b"%d:" % len(raw))
-            state.update(raw)
-        return state.digest()
+            parts += (b"%d:" % len(raw), raw)
+        return blake2b(b"".join(parts), key=self.key, digest_size=size).digest()
 
     def child(self, *labels: str | int | bytes) -> Seed:
         """An independent seed below this one."""
@@ -59,7 +59,7 @@ class Seed:
 
     def token(self, length: int, *labels: str | int | bytes) -> str:
         """`length` (at most 64) letters and digits, as in an id."""
-        return "".join([_ALPHABET[b % 62] for b in self.digest(*labels, size=length)])
+        return self.digest(*labels, size=length).translate(_LETTERS).decode("ascii")
 
     def uuid(self, *labels: str | int | bytes) -> str:
         """A version 4 UUID (RFC 9562) drawn from the seed."""
