@@ -169,6 +169,16 @@ def test_blocks_are_placed_by_the_events_own_index_and_rules_keep_to_their_kind(
     assert folded == {"id": "m", "content": [{"text": "ab"}, {"text": ""}], "reason": "end"}
 
 
+def test_a_rule_for_one_kind_leaves_the_others_alone():
+    assert Grammar.of(BLOCKS).fold(events({"type": "start", "message": {}, "reason": "x"})) == {}
+
+
+def test_an_index_out_of_all_reason_costs_no_memory():
+    stream = [{"type": "start", "message": {"content": [{}]}}, {"type": "open", "index": 10**9, "block": {}}]
+    with pytest.raises(ValueError, match="no place in a list"):
+        Grammar.of(BLOCKS).fold(events(*stream))
+
+
 def test_folding_leaves_the_next_folding_alone():
     grammar = Grammar.of(BLOCKS)
     stream = events({"type": "start", "message": {"content": []}}, {"type": "open", "index": 0, "block": {"text": "x"}})

@@ -52,6 +52,8 @@ def prompt(call: Call, look: Look) -> Prompt:
     choice = data.get("tool_choice") or {}
     schema = _schema(data)
     reasoning = _reasoning(call)
+    # a request to count says nothing about the answer, so the contract leaves these unread there
+    answering = call.operation.paid
     return Prompt(
         model=data["model"],
         turns=_turns(data, look),
@@ -60,8 +62,8 @@ def prompt(call: Call, look: Look) -> Prompt:
         parallel=not choice.get("disable_parallel_tool_use"),
         format="text" if schema is None else "schema",
         schema=schema,
-        max_tokens=data.get("max_tokens"),
-        stops=tuple(data.get("stop_sequences") or ()),
+        max_tokens=int(data["max_tokens"]) if answering else None,
+        stops=tuple(data.get("stop_sequences") or ()) if answering else (),
         reasoning=reasoning,
         show_reasoning=reasoning > 0 and _shown(call),
         image_size="",
@@ -80,7 +82,8 @@ def _threaded() -> APIError:
 def _schema(data: Mapping[str, Json]) -> Mapping[str, Json] | None:
     # `output_format` is the name that the member had while it was in beta
     wanted = (data.get("output_config") or {}).get("format") or data.get("output_format") or {}
-    return wanted.get("schema") if isinstance(wanted, dict) else None
+    schema = wanted.get("schema") if isinstance(wanted, dict) else None
+    return schema if isinstance(schema, dict) else None
 
 
 def _reasoning(call: Call) -> int:
@@ -91,7 +94,7 @@ def _reasoning(call: Call) -> int:
     if thinking.get("type") != "enabled":
         return 0
     budget = int(thinking["budget_tokens"])
-    room = call.data.get("max_tokens", budget + 1)
+    room = call.data["max_tokens"] if call.operation.paid else budget + 1
     if budget >= room and _INTERLEAVED not in (call.header("anthropic-beta") or ""):
         message = f"`max_tokens` ({room}) must be greater than `thinking.budget_tokens` ({budget})."
         raise APIError("invalid_request", message, fields={"param": "thinking.budget_tokens"})
@@ -104,7 +107,7 @@ def _shown(call: Call) -> bool:
 
 def _tools(data: Mapping[str, Json]) -> Iterator[Tool]:
     for tool in data.get("tools") or ():
-        if "input_schema" in tool:  # the others are Anthropic's own
+        if tool.get("type") in (None, "custom"):  # the others are Anthropic's own
             yield Tool(tool["name"], tool.get("description") or "", tool["input_schema"])
 
 

@@ -9,34 +9,39 @@ import base64
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
-from itertools import groupby
 from typing import Any
 
 import orjson
 
 from aione_mock.contract import ErrorSpec
-from aione_mock.dialects import blocks, likelihood
-from aione_mock.dialects.blocks import Block, Look
+from aione_mock.dialects import likelihood
+from aione_mock.dialects.gemini_prompt import config, prompt, shown
 from aione_mock.exceptions import APIError
 from aione_mock.exchange import (
     Call,
     Choice,
     Completion,
     Picture,
-    Prompt,
     Reply,
-    Role,
     StreamReply,
-    Tool,
-    ToolCall,
-    ToolResult,
-    Turn,
     Usage,
 )
-from aione_mock.model import structured
 from aione_mock.sse import encode
 from aione_mock.world.catalogue import Model
 
+__all__ = [
+    "body",
+    "chunks",
+    "error",
+    "events",
+    "model",
+    "model_page",
+    "prompt",
+    "signature",
+    "stream",
+    "token_count",
+    "usage",
+]
 Json = Any
 FINISH = {
     "stop": "STOP",
@@ -45,12 +50,6 @@ FINISH = {
     "tool_calls": "STOP",
     "content_filter": "SAFETY",
 }
-_MODES = {"AUTO": "auto", "MODE_UNSPECIFIED": "auto", "VALIDATED": "auto", "ANY": "required", "NONE": "none"}
-_LEVELS = {"minimal": 64, "low": 256, "medium": 1024, "high": 4096, "xhigh": 8192}
-_DYNAMIC = 1024
-"""Tokens to think with when the model may decide."""
-_WRAPPERS = ({"result"}, {"output"}, {"content"})
-"""Members that a function's result is wrapped in when it is no object itself."""
 _PAGE = 50
 _MOST = 1000
 
@@ -67,126 +66,6 @@ def error(spec: ErrorSpec, failure: APIError, request_id: str) -> Json:
     return {"error": inner}
 
 
-def prompt(call: Call, look: Look) -> Prompt:
-    """What `contents` ask, in no protocol's spelling; that of `countTokens` may lie one level deeper."""
-    data = call.data.get("generateContentRequest") or call.data
-    config = data.get("generationConfig") or {}
-    image = config.get("imageConfig") or {}
-    choice, allowed = _tool_choice(data)
-    format_, schema = _format(config)
-    reasoning = _reasoning(config)
-    return Prompt(
-        model=call.params["model"],
-        turns=_turns(data, look),
-        tools=tuple(_tools(data)),
-        tool_choice=choice,
-        allowed_tools=allowed,
-        format=format_,
-        schema=schema,
-        max_tokens=config.get("maxOutputTokens"),
-        stops=tuple(config.get("stopSequences") or ()),
-        n=config.get("candidateCount", 1),
-        seed=config.get("seed"),
-        reasoning=reasoning,
-        show_reasoning=reasoning > 0 and _shown(call),
-        aspect_ratio=image.get("aspectRatio") or "1:1",
-        image_size=image.get("imageSize") or "",
-    )
-
-
-def _config(call: Call) -> Mapping[str, Json]:
-    return call.data.get("generationConfig") or {}
-
-
-def _shown(call: Call) -> bool:
-    return bool((_config(call).get("thinkingConfig") or {}).get("includeThoughts"))
-
-
-def _reasoning(config: Mapping[str, Json]) -> int:
-    thinking = config.get("thinkingConfig") or {}
-    budget = thinking.get("thinkingBudget")
-    if budget is not None:
-        return _DYNAMIC if budget < 0 else int(budget)
-    level = str(thinking.get("thinkingLevel") or "").lower()
-    return _LEVELS.get(level, _DYNAMIC if level or thinking.get("includeThoughts") else 0)
-
-
-def _format(config: Mapping[str, Json]) -> tuple[Any, Mapping[str, Json] | None]:
-    schema = _schema(config, "responseSchema", "responseJsonSchema")
-    if schema:
-        return "schema", schema
-    return ("json" if config.get("responseMimeType") == "application/json" else "text"), None
-
-
-def _schema(holder: Mapping[str, Json], google: str, plain: str) -> Mapping[str, Json] | None:
-    """The schema under either of two members: Google's own dialect, or JSON Schema."""
-    if holder.get(google):
-        found: Mapping[str, Json] = structured.normalise_google(holder[google])
-        return found
-    return holder[plain] if isinstance(holder.get(plain), dict) else None
-
-
-def _tools(data: Mapping[str, Json]) -> Iterator[Tool]:
-    for tool in data.get("tools") or ():
-        for function in tool.get("functionDeclarations") or ():
-            schema = _schema(function, "parameters", "parametersJsonSchema") or {"type": "object", "properties": {}}
-            yield Tool(function["name"], function.get("description") or "", schema)
-
-
-def _tool_choice(data: Mapping[str, Json]) -> tuple[str, tuple[str, ...]]:
-    config = (data.get("toolConfig") or {}).get("functionCallingConfig") or {}
-    choice = _MODES[config.get("mode", "AUTO").upper()]
-    allowed = tuple(config.get("allowedFunctionNames") or ())
-    if choice == "required" and len(allowed) == 1:
-        return "=" + allowed[0], ()
-    return choice, allowed
-
-
-def _turns(data: Mapping[str, Json], look: Look) -> tuple[Turn, ...]:
-    found: list[Turn] = []
-    if system := data.get("systemInstruction"):
-        found += blocks.turns("system", _blocks(system, "systemInstruction", look))
-    contents = [(f"contents[{position}]", content) for position, content in enumerate(data["contents"])]
-    for model, run in groupby(contents, key=lambda item: item[1].get("role") == "model"):
-        if model:
-            # Google's chat sends back a streamed answer as it came, a turn for each of its pieces
-            pieces = [block for place, content in run for block in _blocks(content, place, look)]
-            found += blocks.turns("assistant", pieces, glue="")
-        else:
-            role: Role = "user"
-            for place, content in run:
-                found += blocks.turns(role, _blocks(content, place, look))
-    return tuple(found)
-
-
-def _blocks(content: Mapping[str, Json], place: str, look: Look) -> Iterator[Block]:
-    """Parts in no protocol's spelling. Thoughts are dropped; of data, only pictures are seen."""
-    for position, part in enumerate(content["parts"]):
-        where = f"{place}.parts[{position}]"
-        if part.get("thought"):
-            continue
-        if "text" in part:
-            yield part["text"]
-        if blob := part.get("inlineData"):
-            mime = blob["mimeType"].partition(";")[0]
-            if mime.startswith("image/"):
-                yield look(f"data:{mime};base64,{blob['data']}", f"{where}.inlineData.data")
-        if (file := part.get("fileData")) and file.get("mimeType", "image/").startswith("image/"):
-            yield look(file["fileUri"], f"{where}.fileData.fileUri")
-        if call := part.get("functionCall"):
-            yield ToolCall(call.get("id") or call["name"], call["name"], blocks.text_of(call.get("args") or {}))
-        if answer := part.get("functionResponse"):
-            yield _result(answer)
-
-
-def _result(answer: Mapping[str, Json]) -> Turn:
-    response = answer["response"]
-    failed = set(response) == {"error"}
-    value = next(iter(response.values())) if failed or set(response) in _WRAPPERS else response
-    identity = answer.get("id") or answer["name"]
-    return Turn("tool", results=(ToolResult(identity, answer["name"], blocks.text_of(value), failed),))
-
-
 def body(completion: Completion, call: Call) -> Json:
     """The plain answer."""
     candidates = [_candidate(choice, index, call) for index, choice in enumerate(completion.choices)]
@@ -200,7 +79,7 @@ def _tail(completion: Completion) -> dict[str, Json]:
 def _candidate(choice: Choice, index: int, call: Call) -> Json:
     choice = _spoken(choice, call)
     parts: list[Json] = []
-    if choice.reasoning and _shown(call):
+    if choice.reasoning and shown(call):
         parts.append({"text": "".join(choice.reasoning), "thought": True})
     if choice.pieces:
         parts.append({"text": choice.text})
@@ -214,7 +93,7 @@ def _piece(index: int, parts: Sequence[Json]) -> dict[str, Json]:
 
 def _ending(choice: Choice, call: Call) -> dict[str, Json]:
     ending: dict[str, Json] = {"finishReason": FINISH[choice.finish]}
-    if _config(call).get("responseLogprobs") and choice.pieces:
+    if config(call).get("responseLogprobs") and choice.pieces:
         values = [likelihood.ranked(piece, 1)[0][1] for piece in choice.pieces]
         ending["avgLogprobs"] = round(sum(values) / len(values), 6)
     return ending
@@ -222,7 +101,7 @@ def _ending(choice: Choice, call: Call) -> dict[str, Json]:
 
 def _spoken(choice: Choice, call: Call) -> Choice:
     """With `text/x.enum` the bare word, where JSON has it in quotes."""
-    if _config(call).get("responseMimeType") != "text/x.enum":
+    if config(call).get("responseMimeType") != "text/x.enum":
         return choice
     try:
         word = orjson.loads(choice.text)
@@ -249,10 +128,10 @@ def _picture(picture: Picture) -> Json:
 
 
 def _logprobs(pieces: Sequence[str], call: Call) -> dict[str, Json]:
-    config = _config(call)
-    if not config.get("responseLogprobs") or not pieces:
+    settings = config(call)
+    if not settings.get("responseLogprobs") or not pieces:
         return {}
-    top = int(config.get("logprobs") or 0)
+    top = int(settings.get("logprobs") or 0)
     result: dict[str, Json] = {"chosenCandidates": [_likely(piece, 1)[0] for piece in pieces]}
     if top:
         result["topCandidates"] = [{"candidates": _likely(piece, top)} for piece in pieces]
@@ -296,7 +175,7 @@ def chunks(completion: Completion, call: Call) -> Iterator[Json]:
 
 def _pieces(choice: Choice, index: int, call: Call) -> Iterator[tuple[dict[str, Json], int]]:
     """(piece, tokens of the answer in it), at least one."""
-    thoughts = choice.reasoning if _shown(call) else ()
+    thoughts = choice.reasoning if shown(call) else ()
     found = [(_piece(index, [{"text": text, "thought": True}]), 0) for text in thoughts]
     found += [({**_piece(index, [{"text": text}]), **_logprobs((text,), call)}, 1) for text in choice.pieces]
     if rest := [*_calls(choice), *map(_picture, choice.pictures)]:

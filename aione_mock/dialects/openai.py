@@ -119,7 +119,7 @@ def _turns(messages: Sequence[Mapping[str, Json]], look: Look) -> Iterator[Turn]
     for position, message in enumerate(messages):
         role = _ROLES[message["role"]]
         text, images = _content(message.get("content"), f"messages[{position}].content", look)
-        calls = tuple(_calls(message))
+        calls = tuple(_calls(message)) if role == "assistant" else ()
         names.update({call.id: call.name for call in calls})
         if role == "tool":
             identity = message.get("tool_call_id") or message.get("name") or ""
