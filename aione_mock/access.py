@@ -210,16 +210,31 @@ async def admit(call: Call, session: Session) -> Limits | None:
         await session.store.window(f"tpm/{caller.key_id}", now, SPAN),
         now,
     )
+    wait = max(limits.requests.wait(limits.rpm - 1, now), limits.tokens.wait(limits.tpm - 1, now))
     if limits.requests.total >= limits.rpm:
-        raise _exceeded("requests", limits.rpm, limits.requests.wait(limits.rpm - 1, now), limits, call)
+        raise _exceeded(f"{limits.rpm} requests per minute", wait, limits, call)
     if limits.tokens.total >= limits.tpm:
-        raise _exceeded("tokens", limits.tpm, limits.tokens.wait(limits.tpm - 1, now), limits, call)
+        raise _exceeded(f"{limits.tpm} tokens per minute", wait, limits, call)
+    under_way = session.in_flight.get(caller.key_id or "", 0)
+    if under_way >= plan.concurrency_limit:
+        raise _exceeded(f"{plan.concurrency_limit} calls at a time", 1, limits, call)
+    session.in_flight[caller.key_id or ""] = under_way + 1
     return replace(limits, requests=await session.store.window(f"rpm/{caller.key_id}", now, SPAN, 1))
 
 
-def _exceeded(what: str, limit: int, wait: float, limits: Limits, call: Call) -> APIError:
+def release(call: Call, session: Session) -> None:
+    """An admitted call is over: answered to the last event, or its client gone."""
+    key = (call.caller.key_id if call.caller else None) or ""
+    left = session.in_flight.get(key, 0) - 1
+    if left > 0:
+        session.in_flight[key] = left
+    else:
+        session.in_flight.pop(key, None)
+
+
+def _exceeded(what: str, wait: float, limits: Limits, call: Call) -> APIError:
     seconds = max(1, math.ceil(wait))
-    message = f"Rate limit exceeded: {limit} {what} per minute. Try again in {seconds} s."
+    message = f"Rate limit exceeded: {what}. Try again in {seconds} s."
     headers = {"retry-after": str(seconds), **dict(limit_headers(limits, call.operation))}
     return APIError("rate_limit_exceeded", message, headers=headers)
 
@@ -229,7 +244,8 @@ async def spend(call: Call, session: Session, tokens: int, limits: Limits) -> Li
     if call.caller is None or not tokens:
         return limits
     now = session.clock.timestamp()
-    return replace(limits, tokens=await session.store.window(f"tpm/{call.caller.key_id}", now, SPAN, tokens))
+    tokens_now = await session.store.window(f"tpm/{call.caller.key_id}", now, SPAN, tokens)
+    return replace(limits, tokens=tokens_now, now=now)
 
 
 def limit_headers(limits: Limits, operation: Operation) -> Headers:

@@ -191,10 +191,13 @@ class Exchange:
         if self.path.startswith(_SESSION_PATH):
             in_path, _, rest = self.path[len(_SESSION_PATH) :].partition("/")
             name, self.path = name or in_path, "/" + rest
-        # the path decides the dialect even of a refused session name
-        self.dialect = self.pipeline.contract.dialect_of(self.path) if name else ""
-        if name and name != DEFAULT and not self._of_the_server():
+        if not name or name == DEFAULT or self._of_the_server():
+            return
+        try:
             self.session = self.pipeline.sessions.get(name)
+        except APIError:
+            self.dialect = self.pipeline.contract.dialect_of(self.path)
+            raise
 
     def _of_the_server(self) -> bool:
         """Whether the path is of the control API and about no single session, so that naming one makes none."""
@@ -272,7 +275,7 @@ class Exchange:
         paced = player.paced(sent, weights, playing, pace, seed)
         damaged = player.damaged(paced, playing, stream=stream, seed=seed, error_event=self._error_event)
         self.damaged = damaged is not paced
-        return player.scaled(damaged)
+        return player.settled(damaged, playing, stream=stream)
 
     def _error_event(self, name: str) -> bytes:
         """An error after 200, as this protocol spells it within a stream."""
@@ -323,9 +326,9 @@ class Exchange:
         stream = isinstance(reply, StreamReply)
         headers = safe_headers(self.headers)
         body, truncated = kept_body(self.body)
-        sent = [data for _, data in transmission.sends]
+        sent = [data for _, data in transmission.sends if data]
         events, more = kept_events(sent) if stream else ((), False)
-        answer, cut = (b"", False) if stream else kept_body(sent[0] if len(sent) == 1 else b"".join(sent))
+        answer, cut = (b"", False) if stream else kept_body(b"".join(sent))
         self.entry = Entry(
             session.journal.total + 1,
             session.clock.timestamp(),

@@ -160,11 +160,14 @@ class Player:
         sends = zip(dues, sent.sends or ((0.0, b""),), strict=True)
         return replace(sent, sends=tuple((due + delay, data) for due, (_, data) in sends))
 
-    def scaled(self, sent: Transmission) -> Transmission:
-        """The transmission in real time."""
-        if self._scale == 1 or not sent.sends or sent.sends[-1][0] <= 0:
-            return sent
-        return replace(sent, sends=tuple((due / self._scale, data) for due, data in sent.sends))
+    def settled(self, sent: Transmission, playing: Playing, *, stream: bool) -> Transmission:
+        """The transmission in real time; a stream's head does not wait for the first token."""
+        sends, head = sent.sends, playing.outcome.delay
+        if stream and not sent.raw and sends and sends[0][0] > head:
+            sends = ((head, b""), *sends)
+        if self._scale != 1:
+            sends = tuple((due / self._scale, data) for due, data in sends)
+        return replace(sent, sends=sends)
 
     def pace(self, playing: Playing, session: Session, call: Call, *, usual: bool = True) -> Pace:
         """The pace in force for a call; a refusal (not `usual`) waits only if its scenario says so."""

@@ -27,6 +27,8 @@ class Window:
 
     def wait(self, room: int, now: float) -> float:
         """Seconds until at most `room` is left inside, 0 when that is so already."""
+        if room <= 0:
+            return max(0.0, self.entries[-1][0] + self.span - now) if self.entries else 0.0
         left = self.total
         for at, amount in self.entries:
             if left <= room:

@@ -6,7 +6,7 @@ invoice is the cost of its month's calls plus that fee, rounded half up to 2 pla
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 
@@ -55,6 +55,8 @@ class Billing:
     catalogue: Catalogue
     epoch: float
     """When the session started: the account's balance is the one of that moment."""
+    _room: dict[int, int] = field(default_factory=dict, compare=False, repr=False)
+    """Results of `room`, which every call to a model asks for."""
 
     def models(self) -> tuple[str, ...]:
         """Ids of the models in the plan, in the catalogue's order."""
@@ -63,13 +65,21 @@ class Billing:
 
     async def balance(self, store: Store, now: float) -> Decimal:
         """What is left, 4 places; negative when credit is in use. O(1)."""
-        spent = money(await traffic.spent(store, self.organisation.id))
-        months = max(0, month_of(day_of(now)) - month_of(day_of(self.epoch)))
-        return self.organisation.account.balance - spent - months * self.organisation.plan.monthly_fee
+        credit = self.organisation.account.credit_limit
+        return money(self.room(day_of(now)) - await traffic.spent(store, self.organisation.id)) - credit
 
     async def used_up(self, store: Store, now: float) -> bool:
         """Whether balance and credit are gone, so that a call is refused with 402. O(1)."""
-        return await self.balance(store, now) + self.organisation.account.credit_limit <= 0
+        return await traffic.spent(store, self.organisation.id) >= self.room(day_of(now))
+
+    def room(self, day: int) -> int:
+        """What may be spent from the session's start to the end of a day, credit included, in ticks of 0.0001 RMB."""
+        if (known := self._room.get(day)) is not None:
+            return known
+        account, months = self.organisation.account, max(0, month_of(day) - month_of(day_of(self.epoch)))
+        room = account.balance + account.credit_limit - months * self.organisation.plan.monthly_fee
+        self._room[day] = ticks = int(room.scaleb(4))
+        return ticks
 
     async def month_to_date(self, store: Store, now: float) -> Decimal:
         """Cost of this month's calls so far, without the fee."""

@@ -37,6 +37,8 @@ class Plan:
     monthly_fee: Decimal
     rpm_limit: int
     tpm_limit: int
+    concurrency_limit: int
+    """Calls of one key that may be under way at a time."""
     models: tuple[str, ...] | None
     """Ids of the models included; None means all."""
     effective_from: date
@@ -222,6 +224,7 @@ def _plan(row: Spec, label: str, seed: Seed, since: int) -> Plan:
         monthly_fee=Decimal(row["monthly_fee_rmb"]),
         rpm_limit=row["rpm_limit"],
         tpm_limit=row["tpm_limit"],
+        concurrency_limit=row["concurrency_limit"],
         models=None if models is None else tuple(models),
         effective_from=date_of(since),
     )
