@@ -174,3 +174,10 @@ def test_a_refusal_names_its_parameter_only_where_there_is_one():
     assert (body["error"]["message"], body["error"]["param"]) == ("No.", "n")
     assert "param" not in openai.error(spec, APIError("invalid_request", "No."), "req_1")["error"]
     assert orjson.dumps(body)
+
+
+def test_only_the_assistants_messages_are_read_for_calls():
+    messages = [{"role": "user", "content": "hi", "function_call": True, "tool_calls": 7}]
+    asked = call("createChatCompletion", ASKED | {"messages": messages})
+    assert OPERATION.body.is_valid(asked.data)
+    assert openai.prompt(asked, look).turns == (Turn("user", "hi"),)
