@@ -1,0 +1,72 @@
+"""JSON and events read in such a way that their very bytes can be had again."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import orjson
+
+from aione_mock import sse
+
+Json = Any
+_EMPTY_LINE = re.compile(rb"(?:\r\n|\n|\r(?=[^\n])){2}")
+"""What ends an event. A CR at the very end may be half of a CRLF."""
+_plain = partial(json.dumps, ensure_ascii=False)
+STYLES: Mapping[str, Callable[[Json], bytes]] = {
+    "compact": orjson.dumps,
+    "spaced": lambda value: _plain(value).encode(),
+    "escaped": lambda value: json.dumps(value).encode(),
+    "compact-escaped": lambda value: json.dumps(value, separators=(",", ":")).encode(),
+    "indented": lambda value: _plain(value, indent=2).encode(),
+    "indented-line": lambda value: _plain(value, indent=2).encode() + b"\n",
+}
+"""Ways in which servers write JSON; `compact` goes without saying."""
+
+
+def read_json(raw: bytes) -> tuple[Json, str] | None:
+    """A JSON object or list and the style that gives its bytes again; None when no style does."""
+    if raw.lstrip()[:1] not in (b"{", b"["):
+        return None
+    try:
+        value = orjson.loads(raw)
+        style = next((name for name, dump in STYLES.items() if dump(value) == raw), None)
+    except (ValueError, RecursionError, TypeError):
+        return None
+    return (value, style) if style else None
+
+
+def read_event(raw: bytes) -> tuple[str | None, str] | None:
+    """Name and data of an event that is spelled the usual way, None for any other."""
+    events = list(sse.decode([raw]))
+    if len(events) != 1:
+        return None
+    event = events[0]
+    name = event.name.encode() if event.name is not None else None
+    if "\n" in event.data or sse.encode(event.data.encode(), name) != raw:
+        return None
+    return event.name, event.data
+
+
+class Splitter:
+    """Cuts arriving bytes after each empty line, which is what ends an event."""
+
+    def __init__(self) -> None:
+        self._held = bytearray()
+        self._seen = 0
+
+    def feed(self, chunk: bytes, *, final: bool = False) -> Iterator[bytes]:
+        """What `chunk` completes; with `final` also what is left over."""
+        self._held += chunk
+        while match := _EMPTY_LINE.search(self._held, self._seen):
+            yield bytes(self._held[: match.end()])
+            del self._held[: match.end()]
+            self._seen = 0
+        # an end of line may be cut in two, and an empty line takes up to four bytes
+        self._seen = max(0, len(self._held) - 4)
+        if final and self._held:
+            yield bytes(self._held)
+            self._held.clear()
