@@ -1,0 +1,180 @@
+"""Load generators: wrk for requests, an asyncio client for paced streams. Loopback only, bounded in time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_LUA = """
+local n = 0
+wrk.method = "POST"
+wrk.headers["Content-Type"] = "application/json"
+wrk.headers["Authorization"] = "Bearer %(key)s"
+local body = %(body)s
+function request()
+  n = n + 1
+  return wrk.format(nil, nil, nil, (body:gsub("@@", tostring(n))))
+end
+function done(summary, latency, requests)
+  io.write(string.format('{"seconds": %%f, "requests": %%d, "wrong": %%d, "p99_ms": %%f}\\n',
+    summary.duration / 1e6, summary.requests, summary.errors.status + summary.errors.read + summary.errors.timeout,
+    latency:percentile(99) / 1000))
+end
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Answers a second, and how many were none."""
+
+    per_second: float
+    wrong: int
+    p99_ms: float
+
+
+def pinned(core: int, command: Sequence[str]) -> list[str]:
+    """The command on one core, where the machine has `taskset` and more than one core."""
+    return ["taskset", "-c", str(core), *command] if shutil.which("taskset") else list(command)
+
+
+def generator() -> str:
+    """Which load generator is used."""
+    return "wrk" if shutil.which("wrk") else "asyncio (wrk is not installed; figures are a lower bound)"
+
+
+def requests(url: str, body: str, key: str, seconds: float, connections: int = 32) -> Rate:
+    """Requests as fast as the server answers them; `@@` in the body is another number each time."""
+    if shutil.which("wrk") is None:
+        return asyncio.run(_requests(url, body, key, seconds, connections))
+    with tempfile.NamedTemporaryFile("w", suffix=".lua", delete=False) as script:
+        script.write(_LUA % {"key": key, "body": json.dumps(body)})
+    try:
+        command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "-s", script.name, "--latency", url]
+        done = subprocess.run(pinned(1, command), capture_output=True, text=True, timeout=seconds + 60, check=True)
+    finally:
+        Path(script.name).unlink()
+    told = json.loads(done.stdout.strip().splitlines()[-1])
+    return Rate(told["requests"] / told["seconds"], told["wrong"], told["p99_ms"])
+
+
+async def _requests(url: str, body: str, key: str, seconds: float, connections: int) -> Rate:
+    host, port, path = _parts(url)
+    loop = asyncio.get_running_loop()
+    end, done, wrong = loop.time() + seconds, 0, 0
+
+    async def worker(number: int) -> None:
+        nonlocal done, wrong
+        reader, writer = await asyncio.open_connection(host, port)
+        while loop.time() < end:
+            writer.write(_request(host, path, body.replace("@@", f"{number}-{done}"), key))
+            head = await reader.readuntil(b"\r\n\r\n")
+            wrong += b" 200 " not in head.split(b"\r\n", 1)[0]
+            if b"chunked" in head:
+                while (size := int((await reader.readline()).strip(), 16)) > 0:
+                    await reader.readexactly(size + 2)
+                await reader.readline()
+            else:
+                length = next(x for x in head.lower().split(b"\r\n") if x.startswith(b"content-length:"))
+                await reader.readexactly(int(length.split(b":")[1]))
+            done += 1
+        writer.close()
+
+    start = loop.time()
+    await asyncio.gather(*[worker(number) for number in range(connections)])
+    return Rate(done / (loop.time() - start), wrong, 0.0)
+
+
+def _parts(url: str) -> tuple[str, int, str]:
+    address, _, path = url.removeprefix("http://").partition("/")
+    host, _, port = address.partition(":")
+    return host, int(port), f"/{path}"
+
+
+def _request(host: str, path: str, body: str, key: str) -> bytes:
+    raw = body.encode()
+    head = f"POST {path} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {key}\r\n"
+    return f"{head}content-type: application/json\r\ncontent-length: {len(raw)}\r\n\r\n".encode() + raw
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """How late events of paced streams came against their schedule, in milliseconds."""
+
+    streams: int
+    events: int
+    p50_ms: float
+    p99_ms: float
+    broken: int
+
+
+class _Stream(asyncio.Protocol):
+    """One paced stream: notes when each event arrives."""
+
+    def __init__(self, request: bytes, done: asyncio.Future[list[float]]) -> None:
+        self._request, self._done = request, done
+        self._times: list[float] = []
+        self._loop = asyncio.get_running_loop()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        transport.write(self._request)
+
+    def data_received(self, data: bytes) -> None:
+        now = self._loop.time()
+        self._times += [now] * data.count(b"\ndata: " if b"HTTP/1.1" in data[:9] else b"data: ")
+        if data.endswith(b"0\r\n\r\n") and not self._done.done():
+            self._done.set_result(self._times)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self._done.done():
+            self._done.set_result([])
+
+
+async def _paced(url: str, body: str, key: str, streams: int, rate: float, ramp: float) -> Lag:
+    host, port, path = _parts(url)
+    loop = asyncio.get_running_loop()
+
+    async def one(number: int) -> list[float]:
+        await asyncio.sleep(ramp * number / streams)
+        done: asyncio.Future[list[float]] = loop.create_future()
+        request = _request(host, path, body.replace("@@", str(number)), key)
+        transport, _ = await loop.create_connection(lambda: _Stream(request, done), host, port)
+        try:
+            return await asyncio.wait_for(done, 120)
+        finally:
+            transport.close()
+
+    found = await asyncio.gather(*[one(number) for number in range(streams)])
+    # the first event sets each stream's schedule, the last two (finish, end) share a time
+    late = sorted(
+        1000 * (at - times[0] - place / rate) for times in found for place, at in enumerate(times[:-2]) if place
+    )
+    pick = [late[int(len(late) * share)] for share in (0.5, 0.99)] if late else [0.0, 0.0]
+    return Lag(streams, len(late), pick[0], pick[1], sum(not times for times in found))
+
+
+def paced(url: str, body: str, key: str, streams: int, rate: float, ramp: float = 1.0) -> Lag:
+    """Many streams at once in a process of its own, on the core that the server does not have."""
+    arguments = [url, body, key, str(streams), str(rate), str(ramp)]
+    command = pinned(1, [sys.executable, "-m", "benchmarks.load", *arguments])
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True)
+    return Lag(**json.loads(done.stdout))
+
+
+def _main() -> None:
+    import uvloop
+
+    url, body, key, streams, rate, ramp = sys.argv[1:]
+    lag = uvloop.run(_paced(url, body, key, int(streams), float(rate), float(ramp)))
+    print(json.dumps({name: getattr(lag, name) for name in Lag.__slots__}))
+
+
+if __name__ == "__main__":
+    _main()
