@@ -112,7 +112,7 @@ def _await(url: str, process: subprocess.Popen[bytes]) -> None:
 
 def yardstick(app: str) -> list[str]:
     """The command for a bare app under uvicorn as it is usually run for speed."""
-    options = ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning", "--lifespan", "off"]
+    options = ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "error", "--lifespan=off"]
     return [sys.executable, "-m", "uvicorn", f"benchmarks.yardsticks:{app}", "--port", "{port}", *options]
 
 
