@@ -10,6 +10,7 @@ import ipaddress
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import lru_cache
 from urllib.parse import parse_qs
 
@@ -191,33 +192,40 @@ class Limits:
         return max(0, self.tpm - self.tokens.total)
 
 
-async def admit(call: Call, session: Session) -> Limits | None:
-    """Count a call to a model against its key's limits, or the plan's.
-
-    Raises APIError `rate_limit_exceeded` with an honest `retry-after`, or `insufficient_balance`.
-    """
+async def standing(call: Call, session: Session) -> Limits | None:
+    """What a key has used of its limits, or of its plan's; None for callers without a key."""
     caller = call.caller
-    if not call.operation.paid or caller is None:
+    if caller is None or caller.key_id is None:
         return None
-    plan = session.world.organisations[caller.org_id].plan
-    now = session.clock.timestamp()
-    if await session.world.billing[caller.org_id].used_up(session.store, now):
-        raise APIError("insufficient_balance", "Balance and credit are used up; top up the account to go on.")
-    limits = Limits(
+    plan, now = session.world.organisations[caller.org_id].plan, session.clock.timestamp()
+    return Limits(
         caller.rpm_limit or plan.rpm_limit,
         caller.tpm_limit or plan.tpm_limit,
         await session.store.window(f"rpm/{caller.key_id}", now, SPAN),
         await session.store.window(f"tpm/{caller.key_id}", now, SPAN),
         now,
     )
+
+
+async def admit(call: Call, session: Session) -> Limits | None:
+    """Count a call to a model against its key's limits, or the plan's; None for other calls. `release` ends it.
+
+    Raises APIError `rate_limit_exceeded` with an honest `retry-after`, or `insufficient_balance`.
+    """
+    caller = call.caller
+    if not call.operation.paid or caller is None or (limits := await standing(call, session)) is None:
+        return None
+    plan, now = session.world.organisations[caller.org_id].plan, limits.now
+    if await session.world.billing[caller.org_id].used_up(session.store, now):
+        raise APIError("insufficient_balance", "Balance and credit are used up; top up the account to go on.")
     wait = max(limits.requests.wait(limits.rpm - 1, now), limits.tokens.wait(limits.tpm - 1, now))
     if limits.requests.total >= limits.rpm:
-        raise _exceeded(f"{limits.rpm} requests per minute", wait, limits, call)
+        raise _exceeded(f"{limits.rpm} requests per minute", wait)
     if limits.tokens.total >= limits.tpm:
-        raise _exceeded(f"{limits.tpm} tokens per minute", wait, limits, call)
+        raise _exceeded(f"{limits.tpm} tokens per minute", wait)
     under_way = session.in_flight.get(caller.key_id or "", 0)
     if under_way >= plan.concurrency_limit:
-        raise _exceeded(f"{plan.concurrency_limit} calls at a time", 1, limits, call)
+        raise _exceeded(f"{plan.concurrency_limit} calls at a time", 1)
     session.in_flight[caller.key_id or ""] = under_way + 1
     return replace(limits, requests=await session.store.window(f"rpm/{caller.key_id}", now, SPAN, 1))
 
@@ -232,11 +240,10 @@ def release(call: Call, session: Session) -> None:
         session.in_flight.pop(key, None)
 
 
-def _exceeded(what: str, wait: float, limits: Limits, call: Call) -> APIError:
+def _exceeded(what: str, wait: float) -> APIError:
     seconds = max(1, math.ceil(wait))
     message = f"Rate limit exceeded: {what}. Try again in {seconds} s."
-    headers = {"retry-after": str(seconds), **dict(limit_headers(limits, call.operation))}
-    return APIError("rate_limit_exceeded", message, headers=headers)
+    return APIError("rate_limit_exceeded", message, headers={"retry-after": str(seconds)})
 
 
 async def spend(call: Call, session: Session, tokens: int, limits: Limits) -> Limits:
@@ -248,10 +255,13 @@ async def spend(call: Call, session: Session, tokens: int, limits: Limits) -> Li
     return replace(limits, tokens=tokens_now, now=now)
 
 
-def limit_headers(limits: Limits, operation: Operation) -> Headers:
-    """The rate-limit headers that the operation's protocol has."""
+def limit_headers(limits: Limits, operation: Operation, status: int) -> Headers:
+    """The rate-limit headers that the operation declares with a status."""
     write = _HEADERS.get(operation.dialect)
-    return write(limits) if write else ()
+    if write is None:
+        return ()
+    declared = operation.response_headers(status)
+    return tuple([pair for pair in write(limits) if pair[0] in declared])
 
 
 def _openai_headers(limits: Limits) -> Headers:
@@ -266,8 +276,6 @@ def _openai_headers(limits: Limits) -> Headers:
 
 
 def _anthropic_headers(limits: Limits) -> Headers:
-    from datetime import UTC, datetime
-
     def moment(window: Window) -> str:
         return iso(datetime.fromtimestamp(math.ceil(limits.now + window.wait(0, limits.now)), UTC))
 

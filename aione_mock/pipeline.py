@@ -7,6 +7,7 @@ A second way to answer a request is a bug.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -26,6 +27,7 @@ from aione_mock.generator import generate
 from aione_mock.handlers import CHECKS
 from aione_mock.journal import Entry, Tally, kept_body, kept_call, kept_events, mask_query, mask_text, safe_headers
 from aione_mock.play import NOTHING, Player
+from aione_mock.replay import Replay, Replayed, ReplayedStream
 from aione_mock.sessions import DEFAULT, Session, Sessions
 from aione_mock.wire import Disconnected, Receive, Scope, Send
 
@@ -44,6 +46,7 @@ class Pipeline:
         self.player = Player(contract, config)
         self.tally = Tally()
         self.wheel = wire.Wheel()
+        self.replay = Replay.open(config, contract)
         demo = next(c.secret for c in sessions.get().world.credentials() if c.kind == "key")
         self.access = Access(contract, any_key=config.auth == "any", demo_key=demo, control_token=config.control_token)
 
@@ -128,6 +131,7 @@ class Exchange:
         self.request_id = ""
         self.call: Call | None = None
         self.limits: Limits | None = None
+        self.admitted = False
         self.playing = NOTHING
         self.occurrence = 0
         self.key = b""
@@ -143,6 +147,8 @@ class Exchange:
         except APIError as failure:
             if self.playing is NOTHING and failure.name in _LIMITS:
                 self.limit = failure.message
+            if failure.name == "rate_limit_exceeded" and self.limits is None and self.call is not None:
+                self.limits = await access.standing(self.call, self.session)
             if not self.key:
                 self._name()
             reply = self.pipeline.refuse(self.dialect, self.operation, failure, self.request_id)
@@ -164,8 +170,13 @@ class Exchange:
         self.body = await wire.read_body(self.scope, receive, self.pipeline.config.max_body)
         self._name()
         self.call = call = self._parse(operation, path_params)
+        if replay := self.session.replay or self.pipeline.replay:
+            replayed = await replay.answer(call, self.session.store)
+            if replayed is not None:
+                return self._told_of(replayed, call, path_params)
         self.call = call = replace(call, caller=await self.pipeline.access.identify(call, self.session))
         self.limits = await access.admit(call, self.session)
+        self.admitted = self.limits is not None
         self.call = call = self._validated(call, path_params)
         self.valid = True
         self.playing = await self.pipeline.player.choose(call, self.session, self.key, self.occurrence)
@@ -176,6 +187,15 @@ class Exchange:
         if self.limits and reply.usage:
             self.limits = await access.spend(call, self.session, reply.usage.total, self.limits)
         return reply
+
+    def _told_of(
+        self, replayed: Replayed | ReplayedStream, call: Call, path_params: Mapping[str, str]
+    ) -> Reply | StreamReply:
+        """A recorded answer, with the call made ready for the journal; nobody's limits or bills know of it."""
+        with contextlib.suppress(APIError):
+            self.call = self._validated(call, path_params)
+            self.valid = True
+        return replayed
 
     def _scripted(self, call: Call) -> Call:
         """The call with what a scenario wants said. Raises the APIError that a scenario wants."""
@@ -262,6 +282,10 @@ class Exchange:
 
     def _render(self, reply: Reply | StreamReply) -> Transmission:
         """The answer as it goes over the wire: spelled out, paced, and damaged where a scenario says so."""
+        if isinstance(reply, Replayed | ReplayedStream):
+            # whatever was recorded: it may have been wrong, or cut off, even then
+            self.damaged = True
+            return reply.transmission
         sent = self._spelled(reply)
         if self.call is None or self.dialect == "control":
             return sent
@@ -288,7 +312,7 @@ class Exchange:
         names = dialects.REQUEST_ID.get(self.dialect, dialects.REQUEST_ID["openai"])
         headers: Headers = (*[(name, self.request_id) for name in names], *reply.headers)
         if self.limits is not None and self.operation is not None and reply.status in (200, 429):
-            headers += access.limit_headers(self.limits, self.operation)
+            headers += access.limit_headers(self.limits, self.operation, reply.status)
         if any(name == b"x-mock-explain" for name, _ in self.headers):
             headers += self._explained()
         if isinstance(reply, StreamReply):
@@ -364,7 +388,7 @@ class Exchange:
 
     def finished(self) -> None:
         """The answer is out, or the client gone."""
-        if self.limits is not None and self.call is not None:
+        if self.admitted and self.call is not None:
             access.release(self.call, self.session)
         if self.entry is not None:
             self.entry.duration_ms = max(0.0, (WALL.timestamp() - self.started) * 1000)
