@@ -57,14 +57,15 @@ def prepare(
     timeout: float = 20.0,
     workers: int = 1,
     cases: int = 12,
+    generate_time: float = 30.0,
     rate_limit: float | None = None,
     allow_writes: bool = False,
     spend_limit: Decimal | str = "5",
-    max_paid_calls: int = 150,
+    max_paid_calls: int = 250,
 ) -> Run:
     """A run that has not begun. `max_time` and `timeout` are seconds, `spend_limit` is RMB, `rate_limit` requests a second.
 
-    `cases` is how many requests the generated phases make for each operation. A `target` that is only an address takes its
+    `cases` is how many requests the fuzzing phase makes for each operation, `generate_time` the seconds of all generated phases. A `target` that is only an address takes its
     credentials from the environment. Raises ConfigError or ContractError.
     """
     from aione_mock.checker.laws import LAWS, RULES
@@ -87,5 +88,5 @@ def prepare(
     if chosen.phases:
         from aione_mock.checker.fuzz import Fuzz
 
-        generated = Fuzz(workers=workers, cases=cases, seed=str(seed)).events
+        generated = Fuzz(workers=workers, cases=cases, seed=str(seed), seconds=generate_time).events
     return Run(Bench(client, str(seed)), chosen, generated)

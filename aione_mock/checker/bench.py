@@ -185,6 +185,11 @@ class Bench:
         """The key was deleted on purpose."""
         self._made.pop(key.id, None)
 
+    @property
+    def made(self) -> set[str]:
+        """Ids of the keys that the run has made and not deleted."""
+        return set(self._made)
+
     def clean(self) -> list[str]:
         """Delete what was made; ids that could not be."""
         left: list[str] = []

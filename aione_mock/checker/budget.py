@@ -9,6 +9,8 @@ from typing import Any
 
 Json = Any
 MILLION = Decimal(1_000_000)
+_LONGEST = 400_000
+"""Bytes; only bodies that are meant to be refused are longer."""
 _CENT = Decimal("0.0001")
 
 
@@ -47,7 +49,7 @@ UNKNOWN = Price(Decimal(40), Decimal(200))
 class Budget:
     """Limits of a run and what of them is used."""
 
-    max_calls: int = 150
+    max_calls: int = 250
     limit: Decimal = Decimal(5)
     """RMB."""
     prices: dict[str, Price] = field(default_factory=dict)
@@ -59,8 +61,8 @@ class Budget:
         return self.prices.get(model or "", UNKNOWN)
 
     def estimate(self, model: str | None, body: bytes, answer_tokens: int) -> Decimal:
-        """RMB that a call may cost at most; a token of a prompt is taken for two bytes."""
-        return self.price(model).cost(len(body) // 2 + 1, answer_tokens)
+        """RMB that a call may cost at most; a token of a prompt is taken for two bytes, as far as a context goes."""
+        return self.price(model).cost(min(len(body), _LONGEST) // 2 + 1, answer_tokens)
 
     def reserve(self, amount: Decimal) -> None:
         """Take one call and `amount` out of the budget. Raises BudgetSpent when that is too much."""

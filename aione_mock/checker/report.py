@@ -142,7 +142,7 @@ def report(run: Run, *, fail_on: FailOn = "assumption", baseline: Iterable[str] 
         Counts(
             len(run.plan.operations),
             len(run.plan.laws) + len(run.plan.rules),
-            client.requests + run.cases,
+            client.requests,
             run.cases,
             client.budget.calls,
             money(client.budget.spent),

@@ -204,7 +204,7 @@ class Run:
     def finding(self, law: Law | Rule, said: Broken) -> Finding:
         """What a law saw, as something that people act on."""
         operation = self.bench.contract.operations[said.operation]
-        mask, base = self.bench.client.mask, _origin(self.bench.target.url)
+        mask, base = self.bench.client.mask, origin(self.bench.target.url)
         evidence = said.evidence or _weaker(law.evidence, operation.evidence)
         actions = said.adopt or adoption.switch_off(operation, law.name)
         exchange = said.exchange
@@ -273,7 +273,8 @@ def _weaker(left: str, right: str) -> str:
     return "assumed" if "assumed" in (left, right) else left
 
 
-def _origin(url: str) -> str:
+def origin(url: str) -> str:
+    """Scheme, host and port of an address."""
     from urllib.parse import urlsplit
 
     parts = urlsplit(url)

@@ -701,7 +701,6 @@ LAWS: tuple[Law, ...] = (
         paid=3,
         area="chat",
     ),
-    Law("models-callable", "Listed models can be called", models.callable_, PLAIN, ("key",), paid=20, area="models"),
     # money moves
     Law(
         "usage-conserved",
@@ -844,6 +843,7 @@ LAWS: tuple[Law, ...] = (
         ("key", "local"),
         area="errors",
     ),
+    Law("models-callable", "Listed models can be called", models.callable_, PLAIN, ("key",), paid=20, area="models"),
 )
 
 AREAS: dict[str, str] = {law.name: law.area for law in (*LAWS, *RULES)}

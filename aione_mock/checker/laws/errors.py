@@ -318,7 +318,10 @@ def request_id(bench: Bench) -> Said:
 
 def too_large(bench: Bench) -> Said:
     """A body over the limit (32 MiB by default) is refused with 413."""
-    body = b'{"model":"x","messages":[{"role":"user","content":"' + b"a" * (33 << 20) + b'"}]}'
     protocol = bench.protocols()[0]
+    model = bench.model(protocol.name).encode()
+    body = (
+        b'{"model":"' + model + b'","max_tokens":4,"messages":[{"role":"user","content":"' + b"a" * (33 << 20) + b'"}]}'
+    )
     operation = bench.contract.operations[protocol.plain]
     yield from refusal(operation, "request_too_large", bench.call(protocol.plain, raw=body, timeout=30.0))

@@ -1,0 +1,167 @@
+"""The application that generated requests go to: it puts in credentials and passes them on, or does not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import orjson
+
+from aione_mock.checker.bench import Bench, Key
+from aione_mock.checker.budget import BudgetSpent
+from aione_mock.checker.client import Auth, Stop
+from aione_mock.checker.finding import NotChecked
+from aione_mock.checker.traffic import Exchange, Pairs, Request
+from aione_mock.contract import Operation
+
+if TYPE_CHECKING:
+    from aione_mock.checker.run import Run
+
+Json = Any
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+PLACEHOLDER = "credential-of-the-target"
+"""Stands for a credential wherever one is wanted."""
+_DROPPED = ("host", "content-length", "connection", "accept-encoding", "transfer-encoding", "user-agent")
+
+
+class Gate:
+    """An ASGI application in front of the target."""
+
+    def __init__(self, bench: Bench, run: Run) -> None:
+        self.bench, self.run = bench, run
+        self.cases = 0
+        self.stopped: Stop | None = None
+        self.refused: dict[str, str] = {}
+        """Operation → why requests for it were not passed on."""
+        self._foreign: set[str] | None = None
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+            return
+        body = await _body(receive)
+        status, headers, content = await asyncio.to_thread(self._answer, scope, body)
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": content})
+
+    def _answer(self, scope: MutableMapping[str, Any], body: bytes) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        path = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1").partition("?")[0]
+        match = self.bench.contract.match(path)
+        operation = match.operations.get(scope["method"]) or next(iter(match.operations.values()), None)
+        if operation is None:
+            operation = next(iter(self.bench.contract.operations.values()))
+        if self.stopped:
+            return self._instead(operation, "the run is over")
+        if self._hands_off(operation, scope["method"], dict(match.params)):
+            return self._instead(operation, "it is about a key that the run has not made")
+        try:
+            exchange = self.bench.client.send(self._request(scope, path, body, operation))
+        except Stop as stop:
+            self.stopped = stop
+            return self._instead(operation, str(stop))
+        except (NotChecked, BudgetSpent) as error:
+            return self._instead(operation, str(error))
+        self.cases += 1
+        self._adopt(exchange)
+        return self._passed_on(operation, exchange)
+
+    def _request(self, scope: MutableMapping[str, Any], path: str, body: bytes, operation: Operation) -> Request:
+        headers = [(n.decode("latin-1").lower(), v.decode("utf-8", "surrogateescape")) for n, v in scope["headers"]]
+        kept: Pairs = tuple((name, value) for name, value in headers if name not in _DROPPED)
+        prefix = urlsplit(self.bench.target.url).path
+        query = scope["query_string"].decode("latin-1")
+        request = Request(operation.id, scope["method"], prefix + path, query, kept, body or None)
+        return self._with_credential(request, operation)
+
+    def _with_credential(self, request: Request, operation: Operation) -> Request:
+        scheme = operation.security[0][0] if operation.security else ""
+        if scheme == "acs3":
+            secret = self.bench.target.access_secret or ""
+            return self.bench.client.authorised(request, Auth("acs3", secret))
+        secret = self.bench.target.token if operation.dialect == "console" else self.bench.target.key
+        headers = tuple((name, value.replace(PLACEHOLDER, secret or "")) for name, value in request.headers)
+        return replace(request, headers=headers, query=request.query.replace(PLACEHOLDER, secret or ""))
+
+    def _hands_off(self, operation: Operation, method: str, params: dict[str, str]) -> bool:
+        """Whether a request would change a key that was there before the run."""
+        if operation.dialect != "console" or method in ("GET", "HEAD", "OPTIONS") or "key_id" not in params:
+            return False
+        if self._foreign is None:
+            try:
+                self._foreign = {str(row["id"]).lower() for row in self.bench.read("listKeys")["items"]}
+            except (NotChecked, KeyError, TypeError):
+                return True
+        made = {key.lower() for key in self.bench.made}
+        return params["key_id"].lower() in self._foreign - made
+
+    def _adopt(self, exchange: Exchange) -> None:
+        """Remember a key that a generated case has made, so that it is deleted."""
+        if exchange.request.operation != "createKey" or exchange.status != 201:
+            return
+        record = orjson.loads(exchange.body) if exchange.body.startswith(b"{") else {}
+        if isinstance(record.get("id"), str):
+            self.bench.adopt(Key(record["id"], str(record.get("key") or ""), record))
+
+    def _passed_on(self, operation: Operation, exchange: Exchange) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        if not exchange.status or exchange.failure:
+            # the rule `answers` has it already
+            return self._instead(operation, exchange.failure)
+        left_out = ("content-length", "transfer-encoding", "connection", "content-encoding")
+        headers = [
+            (name.encode("latin-1", "replace"), value.encode("latin-1", "replace"))
+            for name, value in exchange.headers
+            if name.lower() not in left_out
+        ]
+        return exchange.status, headers, exchange.body
+
+    def _instead(self, operation: Operation, reason: str) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        """An answer as the contract has it for a request that was not passed on: one that no check minds."""
+        self.refused.setdefault(operation.id, reason)
+        names = ("rate_limit_exceeded", "throttled", "not_found", "not_authenticated", "permission_denied")
+        spec = next((operation.errors[name] for name in names if name in operation.errors), None)
+        if spec is None:
+            return 404, [], b""
+        headers = [(b"content-type", b"application/json"), (b"x-mock-gate", b"not passed on")]
+        values = {"retry-after": b"1", "x-acs-retry-after": b"1", "www-authenticate": b"Bearer"}
+        for name in spec.headers:
+            response = operation.responses[str(spec.status)]
+            header = self.bench.contract.resolve(operation.document, response["headers"][name])
+            headers.append((name.encode(), values.get(name, str(header.get("example", "1")).encode())))
+        return spec.status, headers, orjson.dumps(spec.body)
+
+    def sent(self, interaction: Any, operation: Operation) -> Request:
+        """The request of a recorded interaction, as a finding shows it."""
+        parts = urlsplit(interaction.request.uri)
+        headers = tuple(
+            (name.lower(), str(values[0]))
+            for name, values in interaction.request.headers.items()
+            if name.lower() not in _DROPPED and not name.lower().startswith(("accept", "x-schemathesis"))
+        )
+        body = interaction.request.body
+        path = urlsplit(self.bench.target.url).path + parts.path
+        request = Request(operation.id, interaction.request.method, path, parts.query, headers, body or None)
+        try:
+            return self._with_credential(request, operation)
+        except NotChecked:
+            return request
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
+
+
+async def _body(receive: Receive) -> bytes:
+    parts = []
+    while True:
+        message = await receive()
+        parts.append(message.get("body", b""))
+        if not message.get("more_body"):
+            return b"".join(parts)
