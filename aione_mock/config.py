@@ -41,7 +41,13 @@ class Config:
     mutant: str | None = None
     """A deliberately wrong variant of the mock, by name."""
     replay: Path | None = None
+    """A cassette whose recordings answer before the mock does."""
     replay_only: bool = False
+    """Whether a request that was never recorded is a 404 instead of the mock's."""
+    replay_timing: Literal["recorded", "none", "scale"] = "recorded"
+    """`scale` divides recorded times by `time_scale`."""
+    replay_cycle: bool = False
+    """Whether after the last recording of a request comes the first again, instead of the last."""
     documents: tuple[str, ...] = field(default=DOCUMENTS)
 
 

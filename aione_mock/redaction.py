@@ -10,6 +10,7 @@ import base64
 import binascii
 import re
 from collections.abc import Callable, Iterable
+from copy import copy
 from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl
@@ -61,6 +62,12 @@ class Redactor:
         self._known: tuple[str, ...] = ()
         self._contract = contract
         self._words = vocabulary(contract) if contents else frozenset()
+
+    def fresh(self) -> Redactor:
+        """The same without any credential that was seen."""
+        other = copy(self)
+        other._known = ()
+        return other
 
     def learn(self, headers: Headers, query: str) -> list[str]:
         """Remember the credentials that a request presents; those that are new."""

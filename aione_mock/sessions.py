@@ -72,6 +72,8 @@ class Session:
     """What it was made with, as arguments of `Sessions.create`."""
     number: int = 0
     """Its place in the order of making."""
+    replay: Any = None
+    """Recordings of its own that answer before the mock does (`replay.Replay`); None leaves it to the server's."""
 
     @property
     def catalogue(self) -> Catalogue:
@@ -191,7 +193,7 @@ class Sessions:
     def reset(self, session: Session) -> Session:
         """The session as it was when it was made. Its snapshots stay; calls under way end in the old one."""
         fresh = self.create(session.name, **session.origin)
-        fresh.snapshots, fresh.number = session.snapshots, session.number
+        fresh.snapshots, fresh.number, fresh.replay = session.snapshots, session.number, session.replay
         return fresh
 
     def delete(self, name: str) -> None:
