@@ -60,6 +60,7 @@ class Recorder:
         self.count = 0
         self.wrong = 0
         self._client: httpx2.AsyncClient | None = None
+        self._under_way: set[asyncio.Task[Any]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -69,7 +70,12 @@ class Recorder:
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while (message := await receive())["type"] != "lifespan.shutdown":
+            # made here, because reading the certificates would make the first exchange slow
+            self._client = self.client
             await send({"type": f"{message['type']}.complete"})
+        if self._under_way:
+            # their clients are gone by now, so that they only have to be written down
+            await asyncio.wait(self._under_way, timeout=1)
         if self._client is not None:
             await self._client.aclose()
         await send({"type": "lifespan.shutdown.complete"})
@@ -91,12 +97,15 @@ class Recorder:
             return
         except APIError as failure:
             early = failure
-        passage = _Passage(self, scope, receive, send, body)
+        passage, task = _Passage(self, scope, receive, send, body), asyncio.current_task()
+        assert task is not None
+        self._under_way.add(task)
         try:
             await passage.run(early)
         finally:
             # also when the server stops in the middle: what has come so far is kept
             passage.left.cancel()
+            self._under_way.discard(task)
             self._keep(passage)
 
     def _keep(self, passage: _Passage) -> None:

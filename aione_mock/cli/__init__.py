@@ -1,13 +1,15 @@
 """The command `aione-mock`. Modules parse and print; what they call lives elsewhere.
 
-serve   answer requests
-spec    bundle, lint and list the contract
-keys    the seeded credentials
-world   the seeded organisation
-mutants deliberately wrong variants of the mock
+serve     answer requests
+spec      bundle, lint and list the contract
+keys      the seeded credentials
+world     the seeded organisation
+mutants   deliberately wrong variants of the mock
+record    pass traffic on to a gateway and keep it
+cassette  list and check what was recorded
 
-Exit codes: 0 done; 1 the contract has findings; 2 a setting that cannot be used, in one line on standard error;
-130 ended by Ctrl-C.
+Exit codes: 0 done; 1 the contract or a recording has findings; 2 a setting that cannot be used, in one line on
+standard error; 130 ended by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from typing import Annotated
 
 import typer
 
-from aione_mock.cli import keys, mutants, serve, spec, world
+from aione_mock.cli import cassette, keys, mutants, record, serve, spec, world
 from aione_mock.exceptions import MockError
 
 app = typer.Typer(
@@ -32,6 +34,8 @@ app.add_typer(spec.app, name="spec")
 app.command()(keys.keys)
 app.command()(world.world)
 app.command()(mutants.mutants)
+app.command()(record.record)
+app.add_typer(cassette.app, name="cassette")
 
 
 def _version(wanted: bool) -> None:

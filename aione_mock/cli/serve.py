@@ -44,6 +44,19 @@ def serve(
     mutant: Annotated[
         str | None, typer.Option(metavar="NAME", help="A deliberately wrong variant; `aione-mock mutants` lists them.")
     ] = None,
+    replay: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A cassette that answers before the mock does.")
+    ] = None,
+    replay_only: Annotated[
+        bool, typer.Option("--replay-only", help="404 for what was never recorded, naming the nearest recording.")
+    ] = False,
+    replay_timing: Annotated[
+        Literal["recorded", "none", "scale"],
+        typer.Option(help="When recorded answers come: as recorded, at once, or divided by --time-scale."),
+    ] = "recorded",
+    replay_cycle: Annotated[
+        bool, typer.Option("--replay-cycle", help="After the last recording of a request, the first again.")
+    ] = False,
     log_level: Annotated[
         Literal["debug", "info", "warning", "error", "critical"], typer.Option(help="What the log on stderr holds.")
     ] = "warning",
@@ -64,6 +77,10 @@ def serve(
         control=control,
         control_token=control_token,
         mutant=mutant,
+        replay=replay,
+        replay_only=_with_replay(replay_only, replay),
+        replay_timing=replay_timing,
+        replay_cycle=replay_cycle,
     )
     _run(config, host, port, log_level)
 
@@ -103,6 +120,12 @@ def _one_of(value: str, known: tuple[str, ...], option: str) -> str:
     if value not in known:
         raise ConfigError(f"{option} is one of {', '.join(known)}, not '{value}'")
     return value
+
+
+def _with_replay(wanted: bool, replay: Path | None) -> bool:
+    if wanted and replay is None:
+        raise ConfigError("--replay-only needs a cassette; add --replay FILE")
+    return wanted
 
 
 def _positive(value: float, option: str) -> float:
