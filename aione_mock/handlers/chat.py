@@ -28,7 +28,6 @@ class Draft:
 
     prompt: Prompt
     model: Model
-    key: bytes
     choices: tuple[Choice, ...]
     usage: Usage
 
@@ -72,7 +71,7 @@ def _count(call: Call, session: Session, dialect: ModuleType) -> int:
 async def _answer(call: Call, session: Session, dialect: ModuleType, *, stream: bool) -> Reply | StreamReply:
     draft = await _draft(call, session, dialect, stream)
     completion = _complete(
-        draft, session, await caching.measure(draft.prompt, draft.usage, session.store, session.clock.timestamp())
+        draft, call, session, await caching.measure(draft.prompt, draft.usage, session.store, session.clock.timestamp())
     )
     booked = {"usage": completion.usage, "model": draft.model.id}
     if not stream:
@@ -85,15 +84,16 @@ async def _answer(call: Call, session: Session, dialect: ModuleType, *, stream: 
 
 
 async def _draft(call: Call, session: Session, dialect: ModuleType, stream: bool) -> Draft:
-    memo_key = (call.operation.id, call.params.get("model"), call.caller and call.caller.models_allowed, call.body)
+    who = call.caller and (call.caller.org_id, call.caller.models_allowed)
+    # everything but the body that a dialect or a check reads
+    memo_key = (call.operation.id, call.params.get("model"), who, call.header("anthropic-beta"), call.body)
     if call.script is None and (draft := session.memo.get(memo_key)) is not None:
         return draft
     prompt, model = _addressed(dialect.prompt(call, vision.from_data_uri), call, session)
     _supported(prompt, model, call, stream)
     prompt_tokens = composition.prompt_tokens(prompt)
     _fits(prompt, model, prompt_tokens)
-    key = composition.key(prompt)
-    seed = session.seed.child("words", key)
+    seed = session.seed.child("words", composition.key(prompt))
     if call.script is not None:
         choices = composition.scripted(call.script, prompt, seed)
     elif model.can("image_output"):
@@ -101,7 +101,7 @@ async def _draft(call: Call, session: Session, dialect: ModuleType, stream: bool
     else:
         choices = composition.compose(prompt, seed)
     usage = composition.usage(prompt_tokens, choices, call.script.usage if call.script else {})
-    draft = Draft(prompt, model, key, choices, usage)
+    draft = Draft(prompt, model, choices, usage)
     if len(call.body) <= _MEMO_BODY and call.script is None and not choices[0].pictures:
         if len(session.memo) >= _MEMO:
             del session.memo[next(iter(session.memo))]
@@ -157,10 +157,9 @@ def _fits(prompt: Prompt, model: Model, prompt_tokens: int) -> None:
         )
 
 
-def _complete(draft: Draft, session: Session, usage: Usage) -> Completion:
+def _complete(draft: Draft, call: Call, session: Session, usage: Usage) -> Completion:
     """The draft under an id of its own: repeating a request gives the same words under a new id."""
-    occurrence = session.occurrence(draft.key)
-    identity = session.seed.token(29, "completion", draft.key, occurrence)
+    identity = session.seed.token(29, "completion", call.request_id)
     choices = draft.choices
     if any(choice.tool_calls for choice in choices):
         choices = tuple(_with_ids(choice, f"{identity}/{index}", session) for index, choice in enumerate(choices))
