@@ -121,13 +121,11 @@ class Player:
             return Playing(facts=facts, seen=seen)
         outcome = outcomes.merge(step.outcome for step in steps)
         if outcome.error and _declared(outcome.error, call.operation) is None:
-            raise APIError(
-                "invalid_request",
-                f"{call.operation.id} cannot answer '{outcome.error}'; it declares {', '.join(call.operation.errors)}",
-            )
+            known = ", ".join(call.operation.errors)
+            raise _refused(f"{call.operation.id} cannot answer '{outcome.error}'; it declares {known}")
         problem = _unsaid(outcome, call.operation) or faults.misfit(outcome.faults, stream=facts.stream)
         if not outcome.error and problem:
-            raise APIError("invalid_request", problem)
+            raise _refused(problem)
         return Playing(outcome, "header", facts, seen)
 
     def refusal(self, playing: Playing, operation: Operation) -> APIError | None:
@@ -191,6 +189,10 @@ class Player:
         if not outcome.faults:
             return sent
         return faults.apply(outcome.faults, sent, stream=stream, seed=seed, error_event=error_event)
+
+
+def _refused(problem: str) -> APIError:
+    return APIError("invalid_request", problem, fields={"param": "X-Mock-Scenario"})
 
 
 def _declared(name: str, operation: Operation) -> str | None:

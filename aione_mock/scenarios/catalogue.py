@@ -111,7 +111,7 @@ class Catalogue:
         try:
             return tuple(step for spec in self.read(text) for step in steps(spec))
         except ScenarioError as error:
-            raise APIError("invalid_request", str(error)) from None
+            raise APIError("invalid_request", str(error), fields={"param": "X-Mock-Scenario"}) from None
 
     def then(self, text: str, times: int | None = None) -> dict[str, Json]:
         """The same as one `Then` of a rule, for so many calls (or as many as the text says). Raises ScenarioError."""
