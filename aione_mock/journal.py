@@ -23,13 +23,18 @@ _OVERHEAD, _HEADER_OVERHEAD, _EVENT_OVERHEAD = 1200, 180, 40
 """Bytes that an entry, a header and an event hold beside their text, roughly."""
 _KEPT, _KEPT_EVENTS = 64 << 10, 256 << 10
 """Bytes kept of a body, and of all events of a stream."""
+_WORD = 8
+"""Bytes of a word that may be a secret."""
 _LONG, _DEEP = 4096, 64
 """Characters of a string, and levels of nesting, that are kept of a long JSON body."""
 MASK = "***"
 
 
-def mask_body(raw: bytes) -> bytes:
-    """A body in which every API key or console token is masked after its prefix."""
+def mask_body(raw: bytes, secrets: Iterable[bytes] = ()) -> bytes:
+    """A body in which every API key or console token is masked after its prefix, and `secrets` wholly."""
+    for secret in secrets:
+        if secret in raw:
+            raw = raw.replace(secret, MASK.encode())
     return _SECRET.sub(rb"\1" + MASK.encode(), raw) if b"nex-" in raw or b"access-secret" in raw else raw
 
 
@@ -57,16 +62,35 @@ def safe_headers(headers: RawHeaders) -> list[tuple[bytes, bytes]]:
     return [(name, mask if name in _SECRET_HEADERS else mask_body(value)) for name, value in headers]
 
 
-def kept_body(raw: bytes) -> tuple[bytes, bool]:
+def credentials(headers: RawHeaders) -> list[bytes]:
+    """The words of a request's headers that may be secrets, so that no answer that repeats one is kept with it."""
+    found = [value.split() for name, value in headers if name in _SECRET_HEADERS]
+    return [word for words in found for word in words if len(word) >= _WORD]
+
+
+def kept_headers(headers: Headers, secrets: Iterable[bytes]) -> Headers:
+    """Headers of an answer as they are kept, masked."""
+    joined = "\n".join([value for _, value in headers]).encode("utf-8", "replace")
+    if mask_body(joined, secrets) is joined:
+        return headers
+    return tuple((name, kept_text(value, secrets)) for name, value in headers)
+
+
+def kept_text(text: str, secrets: Iterable[bytes]) -> str:
+    """A text that the mock has made, masked."""
+    return mask_body(text.encode("utf-8", "replace"), secrets).decode("utf-8", "replace")
+
+
+def kept_body(raw: bytes, secrets: Iterable[bytes]) -> tuple[bytes, bool]:
     """A body as it is kept, masked, and whether it was too long to be kept whole.
 
     Of long JSON it is the long strings that are cut, so that it stays JSON where it can.
     """
     if len(raw) <= _KEPT:
-        return mask_body(raw), False
+        return mask_body(raw, secrets), False
     with contextlib.suppress(orjson.JSONDecodeError):
         raw = orjson.dumps(_shortened(orjson.loads(raw)))
-    return mask_body(raw[:_KEPT]), True
+    return mask_body(raw, secrets)[:_KEPT], True
 
 
 def _shortened(value: Any, depth: int = 0) -> Any:
@@ -79,7 +103,7 @@ def _shortened(value: Any, depth: int = 0) -> Any:
     return value
 
 
-def kept_events(events: Sequence[bytes]) -> tuple[tuple[bytes, ...], bool]:
+def kept_events(events: Sequence[bytes], secrets: Iterable[bytes]) -> tuple[tuple[bytes, ...], bool]:
     """Events of a stream as they are kept, masked, and whether there were too many to keep them all."""
     size, count = 0, 0
     for event in events:
@@ -89,8 +113,8 @@ def kept_events(events: Sequence[bytes]) -> tuple[tuple[bytes, ...], bool]:
         count += 1
     kept = tuple(events[:count])
     joined = b"".join(kept)
-    if mask_body(joined) is not joined:
-        kept = tuple(mask_body(event) for event in kept)
+    if mask_body(joined, secrets) is not joined:
+        kept = tuple(mask_body(event, secrets) for event in kept)
     return kept, count < len(events)
 
 

@@ -25,7 +25,19 @@ from aione_mock.exceptions import APIError
 from aione_mock.exchange import Call, Headers, Reply, StreamReply, Transmission, header_value
 from aione_mock.generator import generate
 from aione_mock.handlers import CHECKS
-from aione_mock.journal import Entry, Tally, kept_body, kept_call, kept_events, mask_query, mask_text, safe_headers
+from aione_mock.journal import (
+    Entry,
+    Tally,
+    credentials,
+    kept_body,
+    kept_call,
+    kept_events,
+    kept_headers,
+    kept_text,
+    mask_query,
+    mask_text,
+    safe_headers,
+)
 from aione_mock.play import NOTHING, Player
 from aione_mock.replay import Replay, Replayed, ReplayedStream
 from aione_mock.sessions import DEFAULT, Session, Sessions
@@ -349,10 +361,14 @@ class Exchange:
         self.pipeline.tally.add(operation, transmission.status, played.split("+") if played else ())
         stream = isinstance(reply, StreamReply)
         headers = safe_headers(self.headers)
-        body, truncated = kept_body(self.body)
+        secrets = credentials(self.headers)
+        body, truncated = kept_body(self.body, secrets)
         sent = [data for _, data in transmission.sends if data]
-        events, more = kept_events(sent) if stream else ((), False)
-        answer, cut = (b"", False) if stream else kept_body(b"".join(sent))
+        events, more = kept_events(sent, secrets) if stream else ((), False)
+        answer, cut = (b"", False) if stream else kept_body(b"".join(sent), secrets)
+        nearest = self.playing.nearest
+        if nearest is not None:
+            nearest = replace(nearest, reasons=tuple(kept_text(reason, secrets) for reason in nearest.reasons))
         self.entry = Entry(
             session.journal.total + 1,
             session.clock.timestamp(),
@@ -368,7 +384,7 @@ class Exchange:
             model=reply.model,
             stream=stream,
             status=transmission.status,
-            response_headers=transmission.headers,
+            response_headers=kept_headers(transmission.headers, secrets),
             response_body=answer,
             events=events,
             end=transmission.end,
@@ -377,7 +393,7 @@ class Exchange:
             rule=self.playing.rule,
             scenario=played,
             limit=self.limit,
-            nearest=self.playing.nearest,
+            nearest=nearest,
             call=kept_call(self.call, headers) if self.call else None,
             valid=self.valid,
             truncated=truncated,

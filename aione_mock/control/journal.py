@@ -13,7 +13,7 @@ from aione_mock.control.clock import instant
 from aione_mock.determinism import parse_instant
 from aione_mock.exceptions import APIError
 from aione_mock.exchange import Call, Reply, Usage
-from aione_mock.journal import Entry, mask_body, mask_headers, mask_text
+from aione_mock.journal import Entry, mask_body, mask_text
 from aione_mock.scenarios.rules import Match
 from aione_mock.sessions import Session
 
@@ -88,7 +88,7 @@ def _whole(entry: Entry, session: Session) -> dict[str, Json]:
     return {
         "request": {
             "query": entry.query,
-            "headers": mask_headers(entry.headers),
+            "headers": [[name.decode("latin-1"), value.decode("latin-1")] for name, value in entry.headers],
             "body": json_of(entry.body),
             "truncated": entry.truncated,
         },

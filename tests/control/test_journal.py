@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from typing import Any
 
 import httpx2
 import orjson
@@ -12,7 +13,8 @@ import pytest
 from aione_mock.app import Mock, create_app
 from aione_mock.config import Config
 from aione_mock.determinism import Seed, parse_instant
-from aione_mock.journal import MASK, kept_body, kept_events, mask_body
+from aione_mock.exchange import Call
+from aione_mock.journal import MASK, kept_body, kept_call, kept_events, mask_body
 from aione_mock.server import Server
 from aione_mock.world.organisation import organisations
 
@@ -202,16 +204,39 @@ def test_no_credential_is_ever_held_or_told(app: Mock, api: Client, name: str) -
     assert not [secret for secret in SECRETS if secret in told]
 
 
+def test_credentials_of_others_are_not_held_either(app: Mock, api: Client, name: str) -> None:
+    secret = "somebodys-real-secret"
+    for header in ("authorization", "x-api-key", "x-goog-api-key", "cookie", "x-acs-security-token"):
+        api.get("/v1/models", headers={header: secret}, params={"key": secret})
+        # the signature is looked at first, so its other headers are only kept where it is whole
+        api.get("/api/v1/modelRouter/open/observation/logs", headers={header: secret})
+    headers = {"cookie": secret, "x-mock-explain": "1"}
+    api.ok("POST", "rules", {"when": {"header": {"cookie": "other"}}, "then": {"error": "internal_error"}})
+    assert secret in api.chat(headers=headers).headers["x-mock-nearest"]
+    reply = {"text": "Yours: {{header.cookie}}"}
+    api.ok("PUT", "rules", {"rules": [{"then": {"reply": reply, "headers": {"set": {"x-yours": reply["text"]}}}}]})
+    assert [secret in api.chat(headers=headers, stream=stream).headers["x-yours"] for stream in (True, False)]
+    assert secret not in "".join(map(repr, app.sessions.get(name).journal))
+    assert MASK in api.get("/_mock/journal/1").text
+
+
+def test_parameters_that_are_credentials_are_masked() -> None:
+    operation: Any = None
+    params = {"x-acs-security-token": "somebodys", "model": "sk-nex-x", "limit": 3}
+    call = kept_call(Call(operation, "GET", "/", "", [], b"", "", params=params), [])
+    assert call.params == {"x-acs-security-token": MASK, "model": f"sk-nex-{MASK}", "limit": 3}
+
+
 def test_answers_that_hand_out_secrets_are_masked() -> None:
     body = orjson.dumps([{"plaintext_key": secret} for secret in SECRETS])
     kept = mask_body(body)
     assert not [secret for secret in SECRETS if secret.encode() in kept]
     assert len(orjson.loads(kept)) == len(SECRETS)
     long = orjson.dumps({"picture": "x" * 100_000, "keys": list(SECRETS)})
-    kept, cut = kept_body(long)
+    kept, cut = kept_body(long, ())
     assert cut
     assert not [secret for secret in SECRETS if secret.encode() in kept]
-    events, _ = kept_events([b"data: " + secret.encode() for secret in SECRETS])
+    events, _ = kept_events([b"data: " + secret.encode() for secret in SECRETS], ())
     assert not [secret for secret in SECRETS if secret.encode() in b"".join(events)]
 
 
