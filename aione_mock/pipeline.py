@@ -183,6 +183,8 @@ class Exchange:
         self._name()
         self.call = call = self._parse(operation, path_params)
         if replay := self.session.replay or self.pipeline.replay:
+            # that it was never recorded is said whether or not the contract lets the operation say so
+            self.damaged = replay.only
             replayed = await replay.answer(call, self.session.store)
             if replayed is not None:
                 return self._told_of(replayed, call, path_params)
@@ -368,7 +370,7 @@ class Exchange:
         answer, cut = (b"", False) if stream else kept_body(b"".join(sent), secrets)
         nearest = self.playing.nearest
         if nearest is not None:
-            nearest = replace(nearest, reasons=tuple(kept_text(reason, secrets) for reason in nearest.reasons))
+            pass
         self.entry = Entry(
             session.journal.total + 1,
             session.clock.timestamp(),
