@@ -7,6 +7,7 @@ as YAML only where spelling it again gives the bytes that came; otherwise the te
 from __future__ import annotations
 
 import base64
+import codecs
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,6 @@ from typing import Any, Literal
 import yaml
 
 from aione_mock import sse
-from aione_mock.config import read_text
 from aione_mock.exceptions import ConfigError
 from aione_mock.exchange import Headers
 from aione_mock.verbatim import STYLES, read_event, read_json
@@ -237,7 +237,7 @@ def load(path: Path) -> Cassette:
 
     Raises ConfigError that names the file and the interaction that cannot be read.
     """
-    text = read_text(path, "cassette")
+    text = _read(path)
     try:
         torn, document = False, yaml.load(text, Loader=yaml.CSafeLoader)
     except yaml.YAMLError as error:
@@ -251,6 +251,16 @@ def load(path: Path) -> Cassette:
         torn, items = True, items[:-1]
     upstream, redacted = str(document.get("upstream") or ""), document.get("redacted") is True
     return Cassette(path, tuple(_numbered(path, items)), upstream, redacted, torn)
+
+
+def _read(path: Path) -> str:
+    try:
+        # an interrupted write may end within a letter, which is then left out
+        return codecs.getincrementaldecoder("utf-8")().decode(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"cannot read the cassette '{path}': {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"the cassette '{path}' is not UTF-8 text") from None
 
 
 def _without_last(path: Path, text: str, error: yaml.YAMLError) -> Json:
