@@ -74,3 +74,13 @@ def test_answers_are_dated_by_it(api: Client) -> None:
     api.ok("POST", "clock", {"set": "2027-01-01T00:00:00Z"})
     assert api.chat().json()["created"] == 1798761600
     assert api.ok("GET", "journal")["items"][0]["at"] == "2027-01-01T00:00:00Z"
+
+
+def test_a_month_later_there_is_one_more_invoice(api: Client) -> None:
+    def invoices() -> int:
+        answer = api.get("/api/v1/billing/invoices", headers={"authorization": "Bearer nex-console-business"})
+        return int(answer.headers["x-total-count"])
+
+    before = invoices()
+    api.ok("POST", "clock", {"advance": "31d"})
+    assert invoices() == before + 1
