@@ -1,0 +1,100 @@
+"""A client that knows all the doors: console, data plane and the signed ones of ModelRouter."""
+
+from __future__ import annotations
+
+import time
+from decimal import Decimal
+from itertools import count
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx2
+
+from aione_mock import acs3
+
+KEY = "sk-nex-demo-every-model"
+TECH, BUSINESS = "nex-console-tech", "nex-console-business"
+OTHER = "nex-console-other"
+ACCESS = ("aione-mock-access-key", "aione-mock-access-secret")
+OTHER_ACCESS = ("aione-mock-other-access-key", "aione-mock-other-access-secret")
+KEYS, USAGE, DASHBOARD = "/api/v1/gateway/keys", "/api/v1/obs/usage", "/api/v1/obs/dashboard"
+OBSERVATION = "/api/v1/modelRouter/open/observation/"
+_NONCES = count()
+
+
+def bearer(secret: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {secret}"}
+
+
+class Console:
+    """Asks one session of a server over a real socket."""
+
+    def __init__(self, url: str, session: str = "default") -> None:
+        self.http = httpx2.Client(base_url=url, headers={"x-mock-session": session}, trust_env=False)
+        self.host = url.partition("://")[2]
+
+    def ask(self, method: str, path: str, secret: str = TECH, **more: Any) -> httpx2.Response:
+        headers = bearer(secret) | more.pop("headers", {})
+        return self.http.request(method, path, headers=headers, **more)
+
+    def get(self, path: str, secret: str = TECH, **params: Any) -> Any:
+        """The JSON of a successful answer."""
+        answer = self.ask("GET", path, secret, params=params)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def refused(self, method: str, path: str, **more: Any) -> list[tuple[str, str]]:
+        """Places and kinds of all findings of a 422."""
+        answer = self.ask(method, path, **more)
+        assert answer.status_code == 422, answer.text
+        return [("/".join(map(str, found["loc"])), found["type"]) for found in answer.json()["detail"]]
+
+    def create(self, secret: str = TECH, **fields: Any) -> dict[str, Any]:
+        """A new key."""
+        answer = self.ask("POST", KEYS, secret, json={"name": "Test", **fields})
+        assert answer.status_code == 201, answer.text
+        made: dict[str, Any] = answer.json()
+        return made
+
+    def chat(self, secret: str = KEY, text: str = "Hello", scenario: str = "", **fields: Any) -> httpx2.Response:
+        """One chat completion."""
+        body = {"model": "gpt-5.4", "messages": [{"role": "user", "content": text}], **fields}
+        headers = {"x-mock-scenario": scenario} if scenario else {}
+        return self.ask("POST", "/v1/chat/completions", secret, json=body, headers=headers)
+
+    def signed(
+        self, name: str, query: str = "", access: tuple[str, str] = ACCESS, date: float | None = None, **more: str
+    ) -> httpx2.Response:
+        """A signed observation request; `more` are headers, dashes written as underscores."""
+        path = OBSERVATION + name
+        headers = {
+            "host": self.host,
+            "x-acs-action": f"ModelRouterQueryObservation{name.title()}",
+            "x-acs-version": "20240611",
+            "x-acs-date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(date)),
+            "x-acs-signature-nonce": f"nonce-{next(_NONCES)}-{time.time_ns()}",
+            "x-acs-content-sha256": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        }
+        headers |= {key.replace("_", "-"): value for key, value in more.items()}
+        authorization = acs3.sign("GET", path, query, headers.items(), b"", *access)
+        return self.http.get(f"{path}?{query}" if query else path, headers={"authorization": authorization} | headers)
+
+    def observe(self, name: str, access: tuple[str, str] = ACCESS, **params: Any) -> Any:
+        """The data of a successful, signed observation."""
+        answer = self.signed(name, urlencode(params), access)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["data"]
+
+    def rejected(self, name: str, **params: Any) -> str:
+        """The code of a 400 to a signed observation."""
+        answer = self.signed(name, urlencode(params))
+        assert answer.status_code == 400, answer.text
+        body = answer.json()
+        assert (body["errCode"], body["errMessage"]) == (body["code"], body["message"])
+        code: str = body["code"]
+        return code
+
+
+def spent(rows: list[dict[str, Any]]) -> Decimal:
+    """What usage rows cost together."""
+    return sum((Decimal(row["cost_rmb"]) for row in rows), Decimal(0))

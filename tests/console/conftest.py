@@ -1,0 +1,23 @@
+"""A console for each test, in a session of its own."""
+
+from __future__ import annotations
+
+import pytest
+
+from aione_mock.server import Server
+from aione_mock.sessions import Session
+
+from .client import Console
+
+
+@pytest.fixture
+def console(server: Server, session_url: str) -> Console:
+    """A client of the test's session, whose clock stands still."""
+    return Console(server.url, session_url.rpartition("/")[2])
+
+
+@pytest.fixture
+def session(server: Server, session_url: str) -> Session:
+    """The same session from the inside."""
+    found: Session = server.app.sessions.get(session_url.rpartition("/")[2])
+    return found
