@@ -73,7 +73,7 @@ async def _answer(call: Call, session: Session, dialect: ModuleType, *, stream: 
     completion = _complete(
         draft, call, session, await caching.measure(draft.prompt, draft.usage, session.store, session.clock.timestamp())
     )
-    booked = {"usage": completion.usage, "model": draft.model.id}
+    booked: dict[str, Any] = {"usage": completion.usage, "model": draft.model.id}
     if not stream:
         return Reply(dialect.body(completion, call), **booked)
     return (
@@ -87,8 +87,9 @@ async def _draft(call: Call, session: Session, dialect: ModuleType, stream: bool
     who = call.caller and (call.caller.org_id, call.caller.models_allowed)
     # everything but the body that a dialect or a check reads
     memo_key = (call.operation.id, call.params.get("model"), who, call.header("anthropic-beta"), call.body)
-    if call.script is None and (draft := session.memo.get(memo_key)) is not None:
-        return draft
+    known: Draft | None = session.memo.get(memo_key)
+    if call.script is None and known is not None:
+        return known
     prompt, model = _addressed(dialect.prompt(call, vision.from_data_uri), call, session)
     _supported(prompt, model, call, stream)
     prompt_tokens = composition.prompt_tokens(prompt)
