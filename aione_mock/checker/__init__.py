@@ -57,7 +57,7 @@ def prepare(
     timeout: float = 20.0,
     workers: int = 1,
     cases: int = 12,
-    generate_time: float = 30.0,
+    generate_time: float = 25.0,
     rate_limit: float | None = None,
     allow_writes: bool = False,
     spend_limit: Decimal | str = "5",

@@ -124,7 +124,7 @@ class Bench:
     def model(self, protocol: str = "openai", *abilities: str, without: tuple[str, ...] = ("image_output",)) -> str:
         """A model for a protocol: the given one, else the cheapest that has the abilities. Raises NotChecked."""
         wanted = self.target.model
-        rows = [r for r in self._fitting(protocol, abilities, without)]
+        rows = list(self._fitting(protocol, abilities, without))
         if wanted and (not rows or any(r["id"] == wanted for r in rows)) and "image_output" not in abilities:
             return wanted
         if not rows:

@@ -35,8 +35,8 @@ class Price:
         """The price in a row of the model list; None where it has none that can be read."""
         try:
             cached = row.get("cached_input_price_rmb")
-            found = [Decimal(str(row[name])) for name in ("input_price_rmb", "output_price_rmb")]
-            return cls(*found, None if cached is None else Decimal(str(cached)))
+            prompt, answer = Decimal(str(row["input_price_rmb"])), Decimal(str(row["output_price_rmb"]))
+            return cls(prompt, answer, None if cached is None else Decimal(str(cached)))
         except (KeyError, ArithmeticError):
             return None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import ssl
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -80,11 +80,9 @@ class Client:
         self.requests = 0
         self.statuses: dict[int, int] = {}
         self.last: Exchange | None = None
-        self.on_first_paid: Callable[[], None] | None = None
         self._interval = 1 / rate if rate else 0.0
         self._next = 0.0
         self._unanswered = 0
-        self._paid_announced = False
         # nonces must differ between runs, so the present moment takes part
         self._nonces = Seed.of(seed).child("nonce", str(WALL.timestamp()))
         self._http = httpx2.Client(
@@ -218,10 +216,6 @@ class Client:
     def _reserve(self, operation: Operation, request: Request) -> Decimal | None:
         if not operation.paid or request.method != "POST":
             return None
-        if not self._paid_announced:
-            self._paid_announced = True
-            if self.on_first_paid:
-                self.on_first_paid()
         amount = self.budget.estimate(model_of(request), request.body or b"", answer_tokens(request.body))
         self.budget.reserve(amount)
         return amount
@@ -254,7 +248,8 @@ class Client:
         left = max(0.05, end - started)
         parts = urlsplit(self.target.url)
         url = f"{parts.scheme}://{parts.netloc}{request.target}"
-        status, headers, body, failure = 0, (), bytearray(), ""
+        status, body, failure = 0, bytearray(), ""
+        headers: Pairs = ()
         try:
             sent = self._http.build_request(
                 request.method,

@@ -16,6 +16,7 @@ from aione_mock.checker import tuning
 from aione_mock.checker.bench import Bench
 from aione_mock.checker.finding import Cell, Finding, NotChecked, Verdict
 from aione_mock.checker.gate import Gate
+from aione_mock.checker.plan import CHECKS
 from aione_mock.checker.traffic import curl, snippet
 from aione_mock.contract import Operation
 from aione_mock.determinism import WALL, Seed
@@ -24,22 +25,6 @@ if TYPE_CHECKING:
     from aione_mock.checker.run import Run, RunEvent
 
 Json = Any
-CHECKS: dict[str, str] = {
-    "not_a_server_error": "Nothing that is sent makes the server fail",
-    "status_code_conformance": "Only declared statuses",
-    "content_type_conformance": "Declared content types",
-    "response_headers_conformance": "Promised headers, in their declared form",
-    "response_schema_conformance": "Bodies of their declared shape",
-    "negative_data_rejection": "Data that the contract forbids is refused",
-    "positive_data_acceptance": "Data that the contract allows is taken",
-    "missing_required_header": "Requests without a required header are refused",
-    "unsupported_method": "Methods that are not declared are refused",
-    "allow_header_conformance": "405 says which methods there are",
-    "ignored_auth": "Declared credentials are demanded",
-    "use_after_free": "What was deleted is gone",
-    "ensure_resource_availability": "What was made is there",
-}
-"""Check → what it enforces. Each is a column of the report of its own."""
 
 
 @dataclass(slots=True)
@@ -55,7 +40,7 @@ class Fuzz:
 
     def events(self, bench: Bench, run: Run) -> Iterator[RunEvent]:
         """Run all phases over all documents. Raises Stop when the time is up or the server is gone."""
-        cells: dict[str, dict[str, Cell]] = {name: {} for name in CHECKS}
+        cells: dict[str, dict[str, Cell]] = {name: {} for name in run.plan.checks}
         findings: dict[tuple[str, str, str], Finding] = {}
         gate = Gate(bench, run)
         try:
@@ -68,7 +53,7 @@ class Fuzz:
                     raise gate.stopped
         finally:
             run.cases += gate.cases
-            for name in CHECKS:
+            for name in run.plan.checks:
                 row = {n: cells[name].get(n, Cell("not checked", _why(run, gate, n))) for n in run.plan.operations}
                 told = tuple(finding for finding in findings.values() if finding.law == name)
                 run.verdicts.append(Verdict(name, row, told))
@@ -160,7 +145,7 @@ class Fuzz:
             "auth": {"openapi": placeholders},
             "checks": {
                 "enabled": False,
-                **{name: {"enabled": True} for name in CHECKS},
+                **{name: {"enabled": True} for name in run.plan.checks},
                 "negative_data_rejection": {"enabled": True, "expected-statuses": _REFUSALS},
             },
             "warnings": False,

@@ -6,11 +6,29 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from aione_mock.checker.law import Law, Rule
-from aione_mock.contract import Contract
+from aione_mock.contract import Contract, Operation
 from aione_mock.exceptions import ConfigError, did_you_mean
 
 PHASES = ("examples", "coverage", "fuzzing", "stateful")
 """The generated phases."""
+
+
+CHECKS: dict[str, str] = {
+    "not_a_server_error": "Nothing that is sent makes the server fail",
+    "status_code_conformance": "Only declared statuses",
+    "content_type_conformance": "Declared content types",
+    "response_headers_conformance": "Promised headers, in their declared form",
+    "response_schema_conformance": "Bodies of their declared shape",
+    "negative_data_rejection": "Data that the contract forbids is refused",
+    "positive_data_acceptance": "Data that the contract allows is taken",
+    "missing_required_header": "Requests without a required header are refused",
+    "unsupported_method": "Methods that are not declared are refused",
+    "allow_header_conformance": "405 says which methods there are",
+    "ignored_auth": "Declared credentials are demanded",
+    "use_after_free": "What was deleted is gone",
+    "ensure_resource_availability": "What was made is there",
+}
+"""Check → what it enforces. Each is a column of the report of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +39,8 @@ class Plan:
     laws: tuple[Law, ...]
     rules: tuple[Rule, ...]
     phases: tuple[str, ...] = PHASES
+    checks: tuple[str, ...] = tuple(CHECKS)
+    """Checks of the generated phases."""
 
     def of(self, law: Law) -> list[str]:
         """The operations that a law is about, as far as they are in the plan."""
@@ -45,8 +65,9 @@ def plan(
     Raises ConfigError for a name that is none of these.
     """
     laws, rules = tuple(laws), tuple(rules)
+    every: tuple[Law | Rule, ...] = (*laws, *rules)
     operations = [o for o in contract.operations.values() if o.dialect != "control"]
-    known = _names(operations, laws, rules)
+    known = _names(operations, every)
     wanted, unwanted = _resolved(only, known), _resolved(skip, known)
 
     def about(*names: str) -> set[str]:
@@ -58,32 +79,31 @@ def plan(
         if not about(o.id, *o.tags) & unwanted
         and (not wanted & _operation_words(operations) or about(o.id, *o.tags) & wanted)
     ]
-    law_words = {w for law in (*laws, *rules) for w in about(law.name, law.area)}
-    named = bool(wanted & (law_words | set(PHASES)))
+    named = bool(wanted & ({w for law in every for w in about(law.name, law.area)} | {*PHASES, *CHECKS}))
 
     def chosen(law: Law | Rule) -> bool:
         words = about(law.name, law.area)
         return not words & unwanted and (not named or bool(words & wanted))
 
+    asked = tuple(law for law in laws if chosen(law) and set(law.operations) & set(kept))
+    # rules and checks need somebody who sends requests
+    generated = not named or bool(wanted & set(CHECKS)) or not (asked or wanted & set(PHASES))
     return Plan(
         tuple(kept),
-        tuple(law for law in laws if chosen(law) and set(law.operations) & set(kept)),
+        asked,
         tuple(rule for rule in rules if chosen(rule)),
-        tuple(p for p in phases if p not in unwanted and (not named or p in wanted)),
+        tuple(phase for phase in phases if phase not in unwanted and (generated or phase in wanted)),
+        tuple(c for c in CHECKS if c not in unwanted and (not wanted & set(CHECKS) or c in wanted)),
     )
 
 
-def _operation_words(operations: Iterable[object]) -> set[str]:
-    return {
-        word.casefold()
-        for operation in operations
-        for word in (operation.id, *operation.tags)  # type: ignore[attr-defined]
-    }
+def _operation_words(operations: list[Operation]) -> set[str]:
+    return {word.casefold() for operation in operations for word in (operation.id, *operation.tags)}
 
 
-def _names(operations: Iterable[object], laws: tuple[Law, ...], rules: tuple[Rule, ...]) -> dict[str, str]:
-    words = [*_operation_words(operations), *PHASES]
-    words += [word for law in (*laws, *rules) for word in (law.name, law.area)]
+def _names(operations: list[Operation], laws: Iterable[Law | Rule]) -> dict[str, str]:
+    words = [*_operation_words(operations), *PHASES, *CHECKS]
+    words += [word for law in laws for word in (law.name, law.area)]
     return {word.casefold(): word for word in words}
 
 

@@ -169,7 +169,8 @@ def _hopeless(run: Run) -> str:
 
 
 def _infos(run: Run, matrix: Mapping[str, Mapping[str, Cell]]) -> Iterable[LawInfo]:
-    known: dict[str, Law | Rule] = {law.name: law for law in (*run.plan.laws, *run.plan.rules)}
+    every: tuple[Law | Rule, ...] = (*run.plan.rules, *run.plan.laws)
+    known = {law.name: law for law in every}
     titles = {finding.law: finding.title for finding in run.findings}
     for name in matrix:
         law = known.get(name)

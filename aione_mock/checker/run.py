@@ -10,7 +10,7 @@ from typing import Any
 
 from aione_mock.checker import adoption
 from aione_mock.checker.bench import Bench
-from aione_mock.checker.budget import BudgetSpent
+from aione_mock.checker.budget import BudgetSpent, money
 from aione_mock.checker.client import Stop, TargetGone
 from aione_mock.checker.finding import Broken, Cell, Finding, NotChecked, Skipped, Verdict
 from aione_mock.checker.law import Law, Rule, missing
@@ -77,6 +77,9 @@ class Finished:
     """What could not be cleaned up."""
 
 
+_PROMPT, _ANSWER = 60, 40
+"""Tokens of a mean call of the laws, for the estimate."""
+
 RunEvent = Started | PaidCallsAhead | LawStarted | LawFinished | PhaseProgress | Finding | Finished
 Generated = Callable[[Bench, "Run"], Iterator[RunEvent]]
 
@@ -116,7 +119,7 @@ class Run:
             self.gone = isinstance(error, TargetGone)
         finally:
             client.send = original  # type: ignore[method-assign]
-            with uninterrupted():
+            with Uninterrupted():
                 self._finish()
         yield Finished(self.stopped, self.unclean)
 
@@ -134,7 +137,11 @@ class Run:
         self.seconds = WALL.timestamp() - self.started
 
     def _course(self) -> Iterator[RunEvent]:
+        announced = False
         for law in self.plan.laws:
+            if law.paid and not announced and not missing(law, self.bench):
+                announced = True
+                yield self._ahead()
             yield LawStarted(law.name, law.title)
             verdict = self.judge(law)
             yield from self._observed_since()
@@ -142,6 +149,17 @@ class Run:
             yield LawFinished(verdict)
         if self.generated is not None:
             yield from self.generated(self.bench, self)
+
+    def _ahead(self) -> PaidCallsAhead:
+        budget = self.bench.client.budget
+        calls = min(sum(law.paid for law in self.plan.laws if not missing(law, self.bench)), budget.max_calls)
+        try:
+            self.bench.rows()
+            model: str | None = self.bench.model("openai")
+        except NotChecked:
+            model = self.bench.target.model
+        estimate = budget.price(model).cost(calls * _PROMPT, calls * _ANSWER)
+        return PaidCallsAhead(calls, money(min(estimate, budget.limit)), money(budget.limit))
 
     # Laws
 
@@ -281,7 +299,7 @@ def origin(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-class uninterrupted:  # noqa: N801
+class Uninterrupted:
     """A stretch of code that Ctrl-C does not end: cleaning up."""
 
     def __enter__(self) -> None:

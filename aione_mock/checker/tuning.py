@@ -59,6 +59,8 @@ class Adapter:
             case.body["expires_at"] = "2099-01-01T00:00:00Z"
         elif operation.id == "queryUsage":
             _usage_window(case)
+        elif operation.id == "listGeminiModels":
+            (case.query or {}).pop("pageToken", None)  # only one that was given out is good
         elif operation.dialect == "modelrouter":
             _router_window(case)
 

@@ -4,11 +4,13 @@ serve     answer requests
 spec      bundle, lint and list the contract
 keys      the seeded credentials
 world     the seeded organisation
+check     hold a gateway against the contract
+diff      hold two gateways against each other
 mutants   deliberately wrong variants of the mock
 record    pass traffic on to a gateway and keep it
 cassette  list and check what was recorded
 
-Exit codes: 0 done; 1 the contract or a recording has findings; 2 a setting that cannot be used, in one line on
+Exit codes: 0 done; 1 there are findings; 2 a setting that cannot be used or a target that cannot be checked, in one line on
 standard error; 130 ended by Ctrl-C.
 """
 
@@ -20,7 +22,7 @@ from typing import Annotated
 
 import typer
 
-from aione_mock.cli import cassette, keys, mutants, record, serve, spec, world
+from aione_mock.cli import cassette, check, keys, mutants, record, serve, spec, world
 from aione_mock.exceptions import MockError
 
 app = typer.Typer(
@@ -33,6 +35,8 @@ app.command()(serve.serve)
 app.add_typer(spec.app, name="spec")
 app.command()(keys.keys)
 app.command()(world.world)
+app.command()(check.check)
+app.command()(check.diff)
 app.command()(mutants.mutants)
 app.command()(record.record)
 app.add_typer(cassette.app, name="cassette")

@@ -9,8 +9,9 @@ from typing import Any
 from aione_mock.checker.bench import Bench, Key, broken, instant
 from aione_mock.checker.client import Auth
 from aione_mock.checker.finding import NotChecked, Skipped
-from aione_mock.checker.law import Said
+from aione_mock.checker.law import Law, Said
 from aione_mock.checker.laws.errors import NOBODY, refusal
+from aione_mock.checker.laws.scope import CHAT, CONSOLE, DATA, EVERY, LISTS, PLAIN
 from aione_mock.checker.protocols import PROTOCOLS, Question
 from aione_mock.checker.traffic import Exchange, Request
 from aione_mock.contract import Operation
@@ -227,3 +228,89 @@ def address_not_allowed(bench: Bench) -> Said:
     yield from _refused(bench, key, "a key from another address", "ip_not_allowed")
     bench.ok("updateKey", {"key_id": key.id}, body={"allowed_ips": None})
     yield from _works(bench, key, "a key whose restriction was lifted")
+
+
+LAWS = (
+    Law("access-none", "No credential, no answer", nothing, EVERY, area="access"),
+    Law("access-malformed", "Unreadable credentials are refused", malformed, (*DATA, *CONSOLE), area="access"),
+    Law("access-wrong", "Unknown credentials are refused", wrong, (*DATA, *CONSOLE), area="access"),
+    Law("access-not-echoed", "Refusals do not repeat the key", not_echoed, (*CHAT, *LISTS), area="access"),
+    Law(
+        "access-schemes",
+        "A key works in every place for one",
+        schemes,
+        ("listModels", "countMessageTokens", "listGeminiModels"),
+        ("key",),
+        area="access",
+    ),
+    Law(
+        "access-key-on-console",
+        "An API key sees the engineers' view",
+        key_on_console,
+        ("getDashboard",),
+        ("key",),
+        "assumed",
+        area="access",
+    ),
+    Law(
+        "access-disabled",
+        "Disabled keys are refused",
+        disabled,
+        (*PLAIN, "listModels"),
+        ("token", "writes"),
+        paid=6,
+        area="access",
+    ),
+    Law(
+        "access-deleted",
+        "Deleted keys are refused",
+        deleted,
+        (*PLAIN, "listModels"),
+        ("token", "writes"),
+        area="access",
+    ),
+    Law(
+        "access-rotated",
+        "Old secrets work in their grace period",
+        rotated,
+        (*PLAIN, "listModels", "rotateKey"),
+        ("token", "writes"),
+        paid=6,
+        area="access",
+    ),
+    Law(
+        "access-rotated-twice",
+        "Never more than two secrets",
+        rotated_twice,
+        (*PLAIN, "listModels"),
+        ("token", "writes"),
+        paid=6,
+        area="access",
+    ),
+    Law(
+        "access-model",
+        "Keys keep to their models",
+        model_not_allowed,
+        (*PLAIN, "listModels"),
+        ("token", "writes"),
+        area="access",
+    ),
+    Law(
+        "access-address",
+        "Keys keep to their addresses",
+        address_not_allowed,
+        (*PLAIN, "listModels"),
+        ("token", "writes"),
+        paid=3,
+        area="access",
+    ),
+    Law(
+        "access-expired",
+        "Expired keys are refused",
+        expired,
+        (*PLAIN, "listModels", "getKey"),
+        ("token", "writes"),
+        paid=3,
+        area="access",
+    ),
+)

@@ -9,7 +9,7 @@ from typing import Any
 
 from aione_mock.checker.bench import Bench, broken
 from aione_mock.checker.finding import NotChecked
-from aione_mock.checker.law import Said
+from aione_mock.checker.law import Law, Said
 from aione_mock.checker.laws.figures import Sum, between, today
 from aione_mock.checker.laws.usage import _own
 from aione_mock.checker.protocols import Question
@@ -122,7 +122,7 @@ def balance_falls(bench: Bench) -> Said:
     if abs(fallen - risen) > Decimal("0.0002"):
         yield broken(
             "getBillingAccount",
-            f"balance and month to move alike",
+            "balance and month to move alike",
             f"by {fallen} and {risen}",
             exchange,
             evidence="assumed",
@@ -156,3 +156,63 @@ def budget_progress(bench: Bench) -> Said:
     if abs(share - Decimal(str(business["budget_progress_pct"]))) > Decimal("0.02"):
         seen = str(business["budget_progress_pct"])
         yield broken("getDashboard", f"budget_progress_pct {share:.2f}", seen, exchange, evidence="assumed")
+
+
+LAWS = (
+    Law(
+        "invoice-order",
+        "One invoice a month, the newest first",
+        invoice_order,
+        ("listInvoices",),
+        ("token",),
+        area="billing",
+    ),
+    Law("invoice-pages", "Invoices turn their pages", invoice_pages, ("listInvoices",), ("token",), area="billing"),
+    Law(
+        "invoice-count", "Invoices are counted", invoice_count, ("listInvoices",), ("token",), "assumed", area="billing"
+    ),
+    Law(
+        "invoice-amount",
+        "An invoice is its use and its fee",
+        invoice_amount,
+        ("listInvoices",),
+        ("token",),
+        "assumed",
+        area="billing",
+    ),
+    Law(
+        "account-month",
+        "The month's cost is its usage",
+        month_to_date,
+        ("getBillingAccount",),
+        ("token",),
+        area="billing",
+    ),
+    Law(
+        "plan-models",
+        "The plan names the listed models",
+        plan_models,
+        ("getPlan",),
+        ("token",),
+        "assumed",
+        area="billing",
+    ),
+    Law(
+        "budget-progress",
+        "The budget's progress is true",
+        budget_progress,
+        ("getDashboard",),
+        ("token", "business_token"),
+        "assumed",
+        area="billing",
+    ),
+    Law(
+        "balance-falls",
+        "A call costs the balance what it costs",
+        balance_falls,
+        ("getBillingAccount",),
+        ("key", "token"),
+        paid=1,
+        area="billing",
+    ),
+)

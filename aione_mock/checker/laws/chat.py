@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from aione_mock.checker.bench import Bench, broken
 from aione_mock.checker.finding import NotChecked, Skipped
-from aione_mock.checker.law import Said
+from aione_mock.checker.law import Law, Said
+from aione_mock.checker.laws.scope import CHAT, COUNTS, PLAIN
 from aione_mock.checker.laws.streams import QUESTION, folded, plain, streamed
 from aione_mock.checker.protocols import TOOL, Protocol, Question, ToolUse
 from aione_mock.checker.traffic import Exchange
@@ -221,3 +222,28 @@ def json_answers(bench: Bench) -> Said:
         or not isinstance(value.get("people"), int)
     ):
         yield broken(protocol.plain, "text that fits the schema", repr(protocol.text(exchange.json)[:160]), exchange)
+
+
+LAWS = (
+    Law("usage-sums", "Usage adds up", usage_sums, PLAIN, ("key",), area="chat"),
+    Law("usage-details", "Details are parts of the usage", usage_details, PLAIN[:1], ("key",), area="chat"),
+    Law("usage-longer", "Longer prompts count more", longer_counts_more, PLAIN, ("key",), paid=3, area="chat"),
+    Law("usage-counted", "Counting agrees with answering", counted, COUNTS, ("key",), area="chat"),
+    Law("max-tokens", "Answers keep to their limit", max_tokens, CHAT, ("key",), paid=6, area="chat"),
+    Law("stop", "Answers end at stop sequences", stop, PLAIN, ("key",), paid=6, area="chat"),
+    Law("choices", "As many choices as asked for", several, PLAIN[:1], ("key",), paid=1, area="chat"),
+    Law("ids-unique", "Every call has its own id", ids, PLAIN, ("key",), paid=6, area="chat"),
+    Law("model-named", "Answers name their model", model_named, PLAIN, ("key",), area="chat"),
+    Law("tool-calls", "Tool calls are whole and fit", tools, CHAT, ("key",), paid=6, area="chat"),
+    Law("json-answers", "JSON answers fit their schema", json_answers, PLAIN[:1], ("key",), paid=1, area="chat"),
+    Law(
+        "unknown-members",
+        "Unknown members are ignored",
+        unknown_members,
+        PLAIN,
+        ("key",),
+        "assumed",
+        paid=3,
+        area="chat",
+    ),
+)

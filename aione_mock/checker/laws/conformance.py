@@ -9,6 +9,7 @@ import orjson
 
 from aione_mock.checker.adoption import adopt_field, adopt_status
 from aione_mock.checker.finding import Broken
+from aione_mock.checker.law import Rule
 from aione_mock.checker.shape import evidence_at, schema_at
 from aione_mock.checker.traffic import Exchange, Unreadable, shown
 from aione_mock.contract import Operation
@@ -73,8 +74,8 @@ def schema(operation: Operation, exchange: Exchange) -> Iterator[Broken]:
         return
     try:
         data = exchange.json
-    except Unreadable as error:
-        yield Broken(operation.id, "a JSON body", str(error), exchange)
+    except Unreadable as unreadable:
+        yield Broken(operation.id, "a JSON body", str(unreadable), exchange)
         return
     for error in list(validator.iter_errors(data))[:_MOST]:
         yield shape_finding(operation, exchange, tuple(error.instance_path), error.message)
@@ -158,3 +159,15 @@ def stream_order(operation: Operation, exchange: Exchange) -> Iterator[Broken]:
         return
     for problem in operation.stream.findings(exchange.events):
         yield Broken(operation.id, f"events ordered as '{operation.stream.order.text}'", problem[:300], exchange)
+
+
+RULES = (
+    Rule("answers", "Every request is answered to its end", answers),
+    Rule("no-server-error", "Nothing makes the server fail", no_server_error),
+    Rule("status-declared", "Only declared statuses", status_declared),
+    Rule("content-type", "Declared content types", content_type),
+    Rule("schema", "Bodies have their declared shape", schema),
+    Rule("headers", "Promised headers are there", headers),
+    Rule("stream-events", "Events have their declared shape", stream_events, area="streams"),
+    Rule("stream-order", "Streams keep their order and end as they should", stream_order, area="streams"),
+)

@@ -8,7 +8,8 @@ from typing import Any
 
 from aione_mock.checker.bench import Bench, broken
 from aione_mock.checker.finding import Broken, NotChecked, Skipped
-from aione_mock.checker.law import Said
+from aione_mock.checker.law import Law, Said
+from aione_mock.checker.laws.scope import COUNTS, FIGURES, ONE_KEY, PLAIN, ROUTER
 from aione_mock.checker.protocols import Protocol, Question
 from aione_mock.checker.traffic import Exchange, Unreadable, shown
 from aione_mock.contract import ErrorSpec, Operation
@@ -325,3 +326,89 @@ def too_large(bench: Bench) -> Said:
     )
     operation = bench.contract.operations[protocol.plain]
     yield from refusal(operation, "request_too_large", bench.call(protocol.plain, raw=body, timeout=30.0))
+
+
+LAWS = (
+    Law(
+        "error-unknown-model",
+        "Unknown models are refused",
+        unknown_model,
+        (*PLAIN, "retrieveModel", "getGeminiModel", *COUNTS),
+        ("key",),
+        area="errors",
+    ),
+    Law("error-malformed", "Malformed bodies are refused", malformed, PLAIN, ("key",), area="errors"),
+    Law(
+        "error-param",
+        "The wrong parameter is named",
+        parameter_named,
+        ("createChatCompletion",),
+        ("key",),
+        "assumed",
+        area="errors",
+    ),
+    Law("error-too-long", "Prompts beyond the context are refused", too_long, PLAIN, ("key",), area="errors"),
+    Law(
+        "error-unsupported", "Image models refuse what they cannot do", unsupported, PLAIN[:2], ("key",), area="errors"
+    ),
+    Law(
+        "error-validation",
+        "The console lists everything that is wrong",
+        console_validation,
+        ("getKey", *FIGURES, "listInvoices"),
+        ("token",),
+        area="errors",
+    ),
+    Law(
+        "error-body-validation",
+        "Unusable keys are refused with all findings",
+        console_body_validation,
+        ("createKey",),
+        ("token", "writes"),
+        area="errors",
+    ),
+    Law(
+        "error-no-such-key",
+        "Keys that do not exist are not found",
+        console_not_found,
+        ONE_KEY,
+        ("token",),
+        area="errors",
+    ),
+    Law(
+        "error-unknown-path",
+        "Unknown paths are not found, in their protocol",
+        unknown_path,
+        ("createChatCompletion", "createMessage", "listGeminiModels", "listKeys"),
+        (),
+        "assumed",
+        area="errors",
+    ),
+    Law(
+        "error-wrong-method",
+        "Wrong methods are refused, with allow",
+        wrong_method,
+        (*PLAIN[:2], "listGeminiModels", "getDashboard"),
+        (),
+        "assumed",
+        area="errors",
+    ),
+    Law(
+        "error-router",
+        "ModelRouter's refusals are spelt twice alike",
+        modelrouter_invalid,
+        ROUTER,
+        ("access_secret",),
+        area="errors",
+    ),
+    Law(
+        "error-request-id",
+        "Refusals name their request alike",
+        request_id,
+        ("createMessage", ROUTER[1]),
+        (),
+        "assumed",
+        area="errors",
+    ),
+    Law("error-too-large", "Bodies over the limit are refused", too_large, PLAIN[:1], ("key", "local"), area="errors"),
+)

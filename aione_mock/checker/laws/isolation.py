@@ -7,8 +7,9 @@ from typing import Any
 from aione_mock.checker.bench import Bench, broken
 from aione_mock.checker.client import Auth
 from aione_mock.checker.finding import NotChecked, Skipped
-from aione_mock.checker.law import Said
+from aione_mock.checker.law import Law, Said
 from aione_mock.checker.laws.errors import refusal
+from aione_mock.checker.laws.scope import ONE_KEY
 
 Json = Any
 
@@ -44,9 +45,9 @@ def listed_key(bench: Bench) -> Said:
 
 def lists(bench: Bench) -> Said:
     """No list of one organisation holds anything of the other."""
-    for name, rows in (("listKeys", lambda body: body["items"]), ("listInvoices", lambda body: body)):
+    for name in ("listKeys", "listInvoices"):
         try:
-            mine, theirs = rows(bench.read(name)), rows(bench.read(name, auth=_other(bench)))
+            mine, theirs = (_rows(body) for body in (bench.read(name), bench.read(name, auth=_other(bench))))
         except NotChecked as error:
             yield Skipped(name, str(error))
             continue
@@ -55,6 +56,11 @@ def lists(bench: Bench) -> Said:
         own = {row["org_id"] for row in theirs if "org_id" in row}
         if len(own) > 1 or own & {row["org_id"] for row in mine if "org_id" in row}:
             yield broken(name, "one organisation", f"{len(own)} organisations", bench.client.last)
+
+
+def _rows(body: Json) -> list[Json]:
+    found: list[Json] = body["items"] if isinstance(body, dict) else body
+    return found
 
 
 def account(bench: Bench) -> Said:
@@ -87,3 +93,55 @@ def dashboard(bench: Bench) -> Said:
     both = {row["team_id"] for row in mine if row["team_id"]} & {row["team_id"] for row in theirs if row["team_id"]}
     if both:
         yield broken("queryUsage", "no team in both organisations", f"{len(both)} in both", bench.client.last)
+
+
+LAWS = (
+    Law(
+        "isolation-listed",
+        "Another organisation's key is not found",
+        listed_key,
+        ("getKey",),
+        ("token", "other_token"),
+        area="isolation",
+    ),
+    Law(
+        "isolation-id",
+        "No operation reaches into another organisation",
+        by_id,
+        ONE_KEY,
+        ("token", "other_token", "writes"),
+        area="isolation",
+    ),
+    Law(
+        "isolation-lists",
+        "Lists have nothing in common",
+        lists,
+        ("listKeys", "listInvoices"),
+        ("token", "other_token"),
+        area="isolation",
+    ),
+    Law(
+        "isolation-account",
+        "Each organisation has its account",
+        account,
+        ("getBillingAccount",),
+        ("token", "other_token"),
+        area="isolation",
+    ),
+    Law(
+        "isolation-usage",
+        "Another organisation's usage is not shown",
+        usage,
+        ("queryUsage",),
+        ("token", "other_token"),
+        area="isolation",
+    ),
+    Law(
+        "isolation-teams",
+        "Teams belong to one organisation",
+        dashboard,
+        ("queryUsage",),
+        ("token", "other_token"),
+        area="isolation",
+    ),
+)

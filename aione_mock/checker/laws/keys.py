@@ -6,8 +6,9 @@ from typing import Any
 
 from aione_mock.checker.bench import Bench, broken, instant
 from aione_mock.checker.finding import NotChecked
-from aione_mock.checker.law import Said
+from aione_mock.checker.law import Law, Said
 from aione_mock.checker.laws.errors import refusal
+from aione_mock.checker.laws.scope import ONE_KEY
 
 Json = Any
 _FIELDS = ("name", "models_allowed", "rpm_limit", "tpm_limit", "allowed_ips")
@@ -204,3 +205,82 @@ def unrestricted(bench: Bench) -> Said:
     listed = len(bench.read("listModels", auth=bench.bearer(key.secret))["data"])
     if listed < whole:
         yield broken("listModels", f"{whole} models for an unrestricted key", f"{listed}", bench.client.last)
+
+
+LAWS = (
+    Law("key-list-secrets", "Lists show no secret", listed_without_secrets, ("listKeys",), ("token",), area="keys"),
+    Law("key-list-order", "Keys are listed oldest first", order, ("listKeys",), ("token",), area="keys"),
+    Law(
+        "key-list-read",
+        "Listed keys are read as they are listed",
+        listed_is_readable,
+        ("getKey",),
+        ("token",),
+        area="keys",
+    ),
+    Law(
+        "key-secret-once",
+        "Secrets are shown once",
+        secret_once,
+        ("listKeys", "getKey", "updateKey", "disableKey", "enableKey"),
+        ("token", "writes"),
+        area="keys",
+    ),
+    Law(
+        "key-prefix",
+        "The prefix is the beginning of the secret",
+        prefix,
+        ("createKey", "getKey", "rotateKey"),
+        ("token", "writes"),
+        area="keys",
+    ),
+    Law(
+        "key-read-back",
+        "Keys are read as they were made",
+        read_back,
+        ("createKey", "getKey", "listKeys"),
+        ("token", "writes"),
+        area="keys",
+    ),
+    Law(
+        "key-partial-update",
+        "A change changes what it names",
+        partial_update,
+        ("updateKey", "getKey"),
+        ("token", "writes"),
+        area="keys",
+    ),
+    Law(
+        "key-switching",
+        "Disable and enable say the state",
+        switching,
+        ("disableKey", "enableKey", "getKey"),
+        ("token", "writes"),
+        area="keys",
+    ),
+    Law(
+        "key-rotation",
+        "Rotation gives a new secret",
+        rotation,
+        ("rotateKey", "getKey"),
+        ("token", "writes"),
+        area="keys",
+    ),
+    Law(
+        "key-rotation-refused",
+        "Disabled keys are not rotated",
+        rotation_refused,
+        ("rotateKey",),
+        ("token", "writes"),
+        area="keys",
+    ),
+    Law("key-deletion", "Deleted keys are gone", deletion, (*ONE_KEY, "listKeys"), ("token", "writes"), area="keys"),
+    Law(
+        "key-unrestricted",
+        "Empty restrictions do not restrict",
+        unrestricted,
+        ("listModels",),
+        ("key", "token", "writes"),
+        area="keys",
+    ),
+)

@@ -6,8 +6,9 @@ from typing import Any
 
 from aione_mock.checker.bench import Bench, Key, broken
 from aione_mock.checker.finding import NotChecked
-from aione_mock.checker.law import Said
+from aione_mock.checker.law import Law, Said
 from aione_mock.checker.laws.errors import refusal
+from aione_mock.checker.laws.scope import PLAIN
 from aione_mock.checker.protocols import Protocol, Question
 from aione_mock.checker.traffic import Exchange
 
@@ -144,3 +145,49 @@ def refused_with_headers(bench: Bench) -> Said:
         if exchange.status == 429 and _figure(exchange, protocol, "requests", "remaining") != 0:
             seen = str(_figure(exchange, protocol, "requests", "remaining"))
             yield broken(protocol.plain, "0 requests left", seen, exchange, evidence="assumed")
+
+
+LAWS = (
+    Law("limit-requests", "Limits of requests hold", requests, PLAIN, ("token", "writes"), paid=2, area="limits"),
+    Law("limit-tokens", "Limits of tokens hold", tokens, PLAIN[:1], ("token", "writes"), paid=1, area="limits"),
+    Law(
+        "limit-raised",
+        "New limits hold at once",
+        new_limit,
+        PLAIN[:1],
+        ("token", "writes"),
+        "assumed",
+        paid=2,
+        area="limits",
+    ),
+    Law(
+        "limit-headers",
+        "Rate limit headers are true",
+        headers_true,
+        PLAIN[:2],
+        ("token", "writes"),
+        "assumed",
+        paid=4,
+        area="limits",
+    ),
+    Law(
+        "limit-retry-after",
+        "retry-after is honest",
+        retry_after,
+        PLAIN,
+        ("token", "writes"),
+        "assumed",
+        paid=3,
+        area="limits",
+    ),
+    Law(
+        "limit-refusal",
+        "Refusals say that nothing is left",
+        refused_with_headers,
+        PLAIN[:2],
+        ("token", "writes"),
+        "assumed",
+        paid=2,
+        area="limits",
+    ),
+)

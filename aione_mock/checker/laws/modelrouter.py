@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from aione_mock.checker.bench import Bench, broken, instant
 from aione_mock.checker.finding import NotChecked
-from aione_mock.checker.law import Said
+from aione_mock.checker.law import Law, Said
 from aione_mock.checker.laws.errors import refusal
+from aione_mock.checker.laws.scope import CHARTS, LOGS, METRICS, ROUTER
 from aione_mock.checker.traffic import Exchange, Request
 from aione_mock.contract import Operation
 from aione_mock.determinism import WALL, iso
 
 Json = Any
-CHARTS = "ModelRouterQueryObservationCharts"
-METRICS = "ModelRouterQueryObservationMetrics"
-LOGS = "ModelRouterQueryObservationLogs"
-ALL = (CHARTS, METRICS, LOGS)
 BUCKETS = {"1h": (1, 60), "6h": (5, 72), "24h": (15, 96), "7d": (120, 84), "30d": (360, 120)}
 """timeRange → minutes of a bucket, buckets."""
 _CURVES = ("qpm", "tpm", "concurrency", "callVolume", "successRate", "responseTime")
@@ -31,7 +29,7 @@ _FEW = 120
 
 
 def _requests(bench: Bench) -> Iterator[tuple[Operation, Request]]:
-    for name in ALL:
+    for name in ROUTER:
         if name in bench.contract.operations:
             yield bench.contract.operations[name], bench.client.request(name, query={"timeRange": "1h"}, auth=None)
 
@@ -167,7 +165,7 @@ def buckets(bench: Bench) -> Said:
                     yield broken(
                         CHARTS, f"{curve} of {time_range} in ascending order", f"another order ({label})", exchange
                     )
-                steps = {(b - a).total_seconds() / 60 for a, b in zip(times, times[1:], strict=False)}
+                steps = {(b - a).total_seconds() / 60 for a, b in pairwise(times)}
                 if steps - {float(minutes)}:
                     seen = f"{sorted(steps)[:4]} minutes"
                     yield broken(
@@ -233,7 +231,7 @@ def exclusions(bench: Bench) -> Said:
         ({"memberUserIds": "1;2"}, ("memberUserIds",)),
         ({"timeRange": "1H"}, ("timeRange",)),
     )
-    for name in [name for name in ALL if name in bench.contract.operations]:
+    for name in [name for name in ROUTER if name in bench.contract.operations]:
         operation = bench.contract.operations[name]
         for query, parameters in cases:
             exchange = bench.call(name, query=query)
@@ -293,7 +291,8 @@ def views_agree(bench: Bench) -> Said:
 
 
 def _sum(points: list[Json]) -> float:
-    return round(sum(point["value"] for point in points), 6)
+    total: float = sum(point["value"] for point in points)
+    return round(total, 6)
 
 
 def _equal(name: str, what: str, wanted: float, seen: float, exchange: Exchange | None) -> Said:
@@ -409,3 +408,94 @@ def filters(bench: Bench) -> Said:
     nothing = _data(bench, METRICS, **window.query, apiKeyId=2**40)
     if nothing["totalCalls"]:
         yield broken(METRICS, "no call of a key that does not exist", f"{nothing['totalCalls']}", bench.client.last)
+
+
+LAWS = (
+    Law(
+        "signature-right",
+        "Signed requests are answered",
+        signature_right,
+        ROUTER,
+        ("access_secret",),
+        area="modelrouter",
+    ),
+    Law(
+        "signature-missing",
+        "Unsigned requests are refused",
+        signature_missing,
+        ROUTER,
+        ("access_secret",),
+        area="access",
+    ),
+    Law("signature-wrong", "Wrong signatures are refused", signature_wrong, ROUTER, ("access_secret",), area="access"),
+    Law("signature-stale", "Stale signatures are refused", signature_stale, ROUTER, ("access_secret",), area="access"),
+    Law(
+        "signature-replayed", "Signatures are good once", signature_replayed, ROUTER, ("access_secret",), area="access"
+    ),
+    Law(
+        "signature-tampered",
+        "What was changed after signing is refused",
+        signature_tampered,
+        ROUTER,
+        ("access_secret",),
+        area="access",
+    ),
+    Law(
+        "router-exclusions",
+        "What may not stand together is refused",
+        exclusions,
+        ROUTER,
+        ("access_secret",),
+        area="modelrouter",
+    ),
+    Law("router-paging-bounds", "Pages have bounds", paging_bounds, ROUTER[2:], ("access_secret",), area="modelrouter"),
+    Law("router-buckets", "Curves have all their buckets", buckets, ROUTER[:1], ("access_secret",), area="modelrouter"),
+    Law(
+        "router-default-window",
+        "No window means a day",
+        default_window,
+        ROUTER[:1],
+        ("access_secret",),
+        "assumed",
+        area="modelrouter",
+    ),
+    Law(
+        "router-half-open",
+        "Windows exclude their end",
+        half_open,
+        ROUTER[1:2],
+        ("access_secret",),
+        "assumed",
+        area="modelrouter",
+    ),
+    Law(
+        "router-views",
+        "Charts, metrics and logs agree",
+        views_agree,
+        ROUTER,
+        ("access_secret",),
+        "assumed",
+        area="modelrouter",
+    ),
+    Law(
+        "router-curves",
+        "Curves agree with each other",
+        curves_agree,
+        ROUTER[:1],
+        ("access_secret",),
+        "assumed",
+        area="modelrouter",
+    ),
+    Law("router-log-rows", "Log rows add up", log_rows, ROUTER[2:], ("access_secret",), area="modelrouter"),
+    Law(
+        "router-log-order",
+        "The log is in order",
+        log_order,
+        ROUTER[2:],
+        ("access_secret",),
+        "assumed",
+        area="modelrouter",
+    ),
+    Law("router-log-pages", "The log turns its pages", log_pages, ROUTER[2:], ("access_secret",), area="modelrouter"),
+    Law("router-filters", "Filters select calls", filters, ROUTER, ("access_secret",), area="modelrouter"),
+)

@@ -7,7 +7,8 @@ from typing import Any
 from aione_mock.checker.bench import Bench, broken
 from aione_mock.checker.budget import BudgetSpent
 from aione_mock.checker.finding import NotChecked, Skipped
-from aione_mock.checker.law import Said
+from aione_mock.checker.law import Law, Said
+from aione_mock.checker.laws.scope import PLAIN
 from aione_mock.checker.protocols import PROTOCOLS, Question
 
 Json = Any
@@ -150,3 +151,45 @@ def pages(bench: Bench) -> Said:
         yield broken(
             "listGeminiModels", f"{len(whole)} models in pages of 2", f"{len(found)}, or another order", exchange
         )
+
+
+LAWS = (
+    Law(
+        "models-agree",
+        "The lists of models agree",
+        agree,
+        ("listGatewayModels", "listGeminiModels"),
+        ("key",),
+        "deduced",
+        area="models",
+    ),
+    Law(
+        "models-unique",
+        "No model is listed twice",
+        unique,
+        ("listModels", "listGeminiModels"),
+        ("key",),
+        "deduced",
+        area="models",
+    ),
+    Law(
+        "models-readable",
+        "Listed models can be read",
+        retrievable,
+        ("retrieveModel", "getGeminiModel"),
+        ("key",),
+        area="models",
+    ),
+    Law("models-paged", "Gemini's list turns its pages", pages, ("listGeminiModels",), ("key",), area="models"),
+    Law(
+        "models-aliases",
+        "Short names work and are not listed",
+        aliases,
+        ("listModels", "retrieveModel", "createChatCompletion"),
+        ("key",),
+        paid=1,
+        area="models",
+    ),
+    Law("models-case", "Model ids are case-sensitive", case, ("createChatCompletion",), ("key",), area="models"),
+    Law("models-callable", "Listed models can be called", callable_, PLAIN, ("key",), paid=20, area="models"),
+)

@@ -8,7 +8,8 @@ import orjson
 
 from aione_mock.checker.bench import Bench, broken
 from aione_mock.checker.finding import NotChecked, Skipped
-from aione_mock.checker.law import Said
+from aione_mock.checker.law import Law, Said
+from aione_mock.checker.laws.scope import PLAIN
 from aione_mock.checker.protocols import Protocol, Question
 from aione_mock.checker.traffic import Exchange
 
@@ -183,3 +184,28 @@ def slow_body(bench: Bench) -> Said:
     exchange = bench.client.send(request, pause=0.1)
     if problem := _hurt(exchange):
         yield broken(protocol.plain, "an answer to a slow body", problem, exchange, evidence="documented")
+
+
+LAWS = (
+    Law("robust-bodies", "Strange bodies do no harm", strange_bodies, PLAIN, ("key",), paid=9, area="robustness"),
+    Law("robust-languages", "Any script is answered", any_language, PLAIN, ("key",), paid=15, area="robustness"),
+    Law("robust-empty", "Empty messages do no harm", empty_text, PLAIN, ("key",), paid=3, area="robustness"),
+    Law(
+        "robust-parameters",
+        "Strange parameters do no harm",
+        strange_parameters,
+        tuple(dict.fromkeys(name for name, _, _ in _PARAMETERS)),
+        area="robustness",
+    ),
+    Law("robust-headers", "Strange headers do no harm", strange_headers, PLAIN, ("key",), paid=9, area="robustness"),
+    Law(
+        "robust-console",
+        "Strange bodies do the console no harm",
+        console_bodies,
+        ("createKey",),
+        ("token", "writes"),
+        area="robustness",
+    ),
+    Law("robust-big", "A body of a megabyte is read", big_body, PLAIN[:1], ("key", "local"), paid=1, area="robustness"),
+    Law("robust-slow", "Slow bodies are waited for", slow_body, PLAIN[:1], ("key",), paid=1, area="robustness"),
+)

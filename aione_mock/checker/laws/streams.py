@@ -6,7 +6,8 @@ from typing import Any
 
 from aione_mock.checker.bench import Bench, broken
 from aione_mock.checker.finding import NotChecked, Skipped
-from aione_mock.checker.law import Said
+from aione_mock.checker.law import Law, Said
+from aione_mock.checker.laws.scope import STREAMED
 from aione_mock.checker.protocols import Protocol, Question, Tokens
 from aione_mock.checker.traffic import Exchange, shown
 
@@ -146,3 +147,25 @@ def array(bench: Bench) -> Said:
         yield broken("streamGenerateContent", "a JSON array", f"{exchange.outcome}: {shown(exchange.body)}", exchange)
     elif not exchange.json:
         yield Skipped("streamGenerateContent", "the array is empty")
+
+
+LAWS = (
+    Law("stream-asked", "Who asks for a stream gets one", is_stream, STREAMED, ("key",), paid=3, area="streams"),
+    Law("stream-adds-up", "Events add up to an answer", adds_up, STREAMED, ("key",), paid=3, area="streams"),
+    Law(
+        "stream-plain", "Streams say what plain answers say", same_as_plain, STREAMED, ("key",), paid=3, area="streams"
+    ),
+    Law("stream-usage", "Streams count as plain answers do", usage, STREAMED, ("key",), area="streams"),
+    Law(
+        "stream-usage-asked",
+        "Usage events come when asked for",
+        usage_when_asked,
+        STREAMED[:1],
+        ("key",),
+        "deduced",
+        paid=1,
+        area="streams",
+    ),
+    Law("stream-characters", "Characters arrive whole", characters, STREAMED, ("key",), paid=3, area="streams"),
+    Law("stream-array", "Without alt=sse, an array", array, STREAMED[2:], ("key",), "assumed", paid=1, area="streams"),
+)

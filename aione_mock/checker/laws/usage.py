@@ -9,9 +9,10 @@ from typing import Any
 from aione_mock.checker.bench import Bench, Key, broken
 from aione_mock.checker.client import Auth
 from aione_mock.checker.finding import NotChecked
-from aione_mock.checker.law import Said
+from aione_mock.checker.law import Law, Said
 from aione_mock.checker.laws.errors import refusal
 from aione_mock.checker.laws.figures import Sum, between, days, today
+from aione_mock.checker.laws.scope import BILLING, CHAT, FIGURES
 from aione_mock.checker.protocols import Question
 from aione_mock.checker.traffic import Exchange
 
@@ -182,7 +183,7 @@ def dashboard_business(bench: Bench) -> Said:
 
 def views_agree(bench: Bench) -> Said:
     """Both views of the dashboard show the same cost."""
-    before, tech = view(bench, "tech")
+    _, tech = view(bench, "tech")
     exchange, business = view(bench, "business")
     _, later = view(bench, "tech")
     low, high = Decimal(str(tech["total_cost_rmb"])), Decimal(str(later["total_cost_rmb"]))
@@ -330,3 +331,76 @@ def refused_is_free(bench: Bench) -> Said:
     moved = _used(bench, key).minus(before)
     if exchange.status >= 400 and moved.total:
         yield broken("queryUsage", "no tokens for a refused call", str(moved), exchange)
+
+
+LAWS = (
+    Law("usage-rows", "Usage rows add up", rows_add_up, ("queryUsage",), ("token",), area="usage"),
+    Law(
+        "usage-groupings",
+        "All groupings have the same totals",
+        groupings_agree,
+        ("queryUsage",),
+        ("token",),
+        area="usage",
+    ),
+    Law(
+        "usage-window", "Windows hold their days and no others", usage_window, ("queryUsage",), ("token",), area="usage"
+    ),
+    Law("usage-order", "The most expensive first", usage_order, ("queryUsage",), ("token",), area="usage"),
+    Law("usage-filters", "Filters select", usage_filters, ("queryUsage",), ("token",), area="usage"),
+    Law("usage-limits", "At most 90 days", usage_limits, ("queryUsage",), ("token",), area="usage"),
+    Law(
+        "dashboard-window",
+        "The trend has every day of its range",
+        dashboard_window,
+        ("getDashboard",),
+        ("token",),
+        area="usage",
+    ),
+    Law("dashboard-sums", "The engineers' view adds up", dashboard_sums, ("getDashboard",), ("token",), area="usage"),
+    Law(
+        "dashboard-business",
+        "The payers' view adds up",
+        dashboard_business,
+        ("getDashboard",),
+        ("token", "business_token"),
+        area="usage",
+    ),
+    Law(
+        "dashboard-views",
+        "Both views show the same cost",
+        views_agree,
+        ("getDashboard",),
+        ("token", "business_token"),
+        area="usage",
+    ),
+    Law(
+        "dashboard-usage", "The dashboard is the usage", dashboard_is_usage, ("getDashboard",), ("token",), area="usage"
+    ),
+    Law(
+        "money-text",
+        "Money and percentages are decimal text",
+        money_is_text,
+        (*FIGURES, *BILLING, "listGatewayModels"),
+        ("token",),
+        "assumed",
+        area="usage",
+    ),
+    Law(
+        "usage-conserved",
+        "A call moves the figures by what it used",
+        conserved,
+        CHAT,
+        ("key", "token"),
+        paid=6,
+        area="usage",
+    ),
+    Law(
+        "usage-refused-free",
+        "Refused calls use nothing",
+        refused_is_free,
+        ("queryUsage",),
+        ("key", "token"),
+        area="usage",
+    ),
+)

@@ -1,0 +1,92 @@
+"""A run as somebody watches it: a live line on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING
+
+from aione_mock.checker.finding import Finding, Verdict
+from aione_mock.checker.run import (
+    Finished,
+    LawFinished,
+    LawStarted,
+    PaidCallsAhead,
+    PhaseProgress,
+    Run,
+    RunEvent,
+    Started,
+)
+
+if TYPE_CHECKING:
+    from rich.status import Status
+
+Echo = Callable[[str], None]
+
+
+class Progress:
+    """Listens to a run and says what it hears."""
+
+    def __init__(self, echo: Echo, *, live: bool, quiet: bool = False) -> None:
+        self._echo, self._live, self._quiet = echo, live, quiet
+        self._status: Status | None = None
+        self._phase = ""
+        self._done = self._laws = 0
+
+    def watch(self, run: Run) -> None:
+        """Run to the end."""
+        with self._screen():
+            for event in run.events():
+                if not self._quiet:
+                    self._hear(event)
+
+    def _screen(self) -> AbstractContextManager[object]:
+        if not self._live or self._quiet:
+            return nullcontext()
+        from rich.console import Console
+
+        self._status = Console(stderr=True).status("connecting")
+        return self._status
+
+    def _hear(self, event: RunEvent) -> None:
+        if isinstance(event, Started):
+            self._laws = event.laws
+            self._echo(f"Checking {event.url}: {event.operations} operations, {event.laws} laws.")
+        elif isinstance(event, PaidCallsAhead):
+            self._echo(
+                f"Calls to models begin: at most {event.calls} by the laws, about {event.estimate} RMB; "
+                f"the limit is {event.limit} RMB."
+            )
+        elif isinstance(event, LawStarted):
+            self._show(f"[{self._done}/{self._laws}] {event.title}")
+        elif isinstance(event, LawFinished):
+            self._done += 1
+            self._judged(event.verdict)
+        elif isinstance(event, Finding):
+            self._found(event)
+        elif isinstance(event, PhaseProgress):
+            self._cases(event)
+        elif isinstance(event, Finished) and event.stopped:
+            self._echo(f"Stopped: {event.stopped}.")
+
+    def _show(self, text: str) -> None:
+        if self._status is not None:
+            self._status.update(text)
+
+    def _judged(self, verdict: Verdict) -> None:
+        states = {cell.state for cell in verdict.cells.values()}
+        if self._live or states == {"kept"}:
+            return
+        if states == {"not checked"}:
+            self._echo(f"  - {verdict.law}: not checked: {next(iter(verdict.cells.values())).reason}")
+
+    def _found(self, finding: Finding) -> None:
+        word = "violation" if finding.severity == "violation" else "assumption mismatch"
+        self._echo(f"  {word}: {finding.law} at {finding.operation}: expected {finding.expected}; saw {finding.seen}")
+
+    def _cases(self, event: PhaseProgress) -> None:
+        if event.phase != self._phase:
+            self._phase = event.phase
+            if not self._live:
+                self._echo(f"Generated cases: {event.phase}.")
+        self._show(f"{event.phase}: {event.cases} cases, {event.operation}")
