@@ -1,0 +1,159 @@
+"""When what comes: paces, delays and the time scale on the wire, and that many streams at once keep their schedule."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from aione_mock.app import create_app
+from aione_mock.config import Config
+from aione_mock.server import Server
+from tests.faults.conftest import PROTOCOLS, Asking, chat
+from tests.wire_reader import Wire
+
+CLIENT = Path(__file__).parent.parent / "stream_client.py"
+SEA = 'reply; text="' + " ".join(["sea"] * 30) + '"'
+
+
+def first_event(wire: Wire) -> float:
+    """Seconds until the first byte of the body."""
+    seen = b""
+    for at, raw in wire.reads:
+        seen += raw
+        if seen.partition(b"\r\n\r\n")[2]:
+            return at
+    raise AssertionError("no body")
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_tokens_come_at_their_rate(asking: Asking, protocol: str) -> None:
+    wire = asking(chat(protocol, scenario=f"{SEA}, pace; ttft=0.2; tps=50"))
+    assert wire.first < 0.1, "the head does not wait for the first token"
+    assert 0.19 <= first_event(wire) <= 0.3
+    # 30 tokens or a few more, 20 ms each after the first
+    assert 0.75 <= wire.last <= 1.1
+    gaps = [later - earlier for (earlier, _), (later, _) in pairwise(wire.reads[2:])]
+    assert sum(0.01 < gap < 0.04 for gap in gaps) > 0.6 * len(gaps)
+    assert wire.body == asking(chat(protocol, scenario=SEA)).body, "only the time differs"
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_plain_answer_comes_when_its_last_token_would(asking: Asking, protocol: str) -> None:
+    wire = asking(chat(protocol, stream=False, scenario=f"{SEA}, pace; ttft=0.1; tps=100"))
+    assert 0.35 <= wire.first <= 0.7
+    assert wire.whole
+
+
+def test_delay_is_before_all(asking: Asking) -> None:
+    for raw in (
+        chat("openai", scenario="reply; text=Hello; delay=0.2"),
+        chat("openai", stream=False, scenario="cut_body; delay=200ms"),
+        chat("openai", scenario="model_not_found; delay=0.2"),
+        chat("openai", scenario="cut; after=0; delay=0.2"),
+    ):
+        assert 0.19 <= asking(raw).first <= 0.35
+
+
+def test_an_answer_without_a_body_waits_too(asking: Asking) -> None:
+    from tests.faults.conftest import CONTRACT, call
+
+    raw = call(CONTRACT.operations["deleteKey"])
+    plain = asking(raw)
+    asking.app.sessions.delete("waiting")
+    rule = {"then": {"delay": 0.2, "pace": {"ttft": 5}}}
+    asking.app.sessions.get("waiting").rules = asking.app.pipeline.player.book.rules([rule])
+    slow = asking(raw, session="waiting")
+    assert (slow.status, slow.body) == (plain.status, plain.body)
+    assert slow.first >= 0.19
+
+
+def test_a_slow_day_is_seeded(asking: Asking) -> None:
+    def last(seed: str) -> float:
+        asking.app.sessions.create("day", seed=seed)
+        raw = chat("openai", scenario=f"{SEA}, pace; ttft=0.05; tps=100; jitter=0.9; tail=0.5")
+        return asking(raw, session="day").last
+
+    days = [last(str(seed)) for seed in range(6)]
+    assert max(days) > 1.5 * min(days), "one day is slower than another"
+    assert abs(last("0") - days[0]) < 0.1
+    assert abs(last("5") - days[5]) < 0.1
+
+
+def test_refusals_do_not_wait_for_tokens(asking: Asking) -> None:
+    asking.app.sessions.delete("slow")
+    asking.app.sessions.get("slow").pace = {"ttft": 3.0}
+    wire = asking(chat("openai", scenario="model_not_found"), session="slow")
+    assert wire.first < 0.5
+
+
+@pytest.fixture(scope="module")
+def hasty() -> Iterator[Asking]:
+    with Server(create_app(Config(pace="realistic", time_scale=100))) as running:
+        yield Asking(running)
+
+
+def test_the_time_scale_is_for_every_delay(hasty: Asking) -> None:
+    start = time.monotonic()
+    assert hasty(chat("openai")).whole
+    assert hasty(chat("openai", scenario="stall; seconds=30")).whole
+    assert hasty(chat("openai", stream=False, scenario="slow_body; seconds=20")).whole
+    assert hasty(chat("openai", scenario="internal_error; delay=20")).status == 500
+    assert 0.7 <= time.monotonic() - start <= 3.0
+    wire = hasty(chat("openai", scenario="instant, stall; after=1; seconds=30"))
+    assert 0.29 <= wire.last <= 0.6
+
+
+def test_a_client_that_does_not_read_gets_no_more(asking: Asking) -> None:
+    """What a slow client has not taken waits in the stream, not in memory; then it all comes."""
+    raw = chat("openai", scenario="big_event; size=4000000, split_events; size=65536, pace; ttft=0; tps=1000000")
+    wire = asking(raw, pause=0.005, patience=10)
+    assert wire.whole
+    assert len(wire.body) > 4_000_000
+
+
+def test_many_streams_keep_their_schedule() -> None:
+    """500 streams of 20 tokens a second, asked for within two seconds: 10,000 events a second, 99 % within 50 ms."""
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVE],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    ) as server:
+        try:
+            assert server.stdout is not None
+            port = int(server.stdout.readline())
+            raw = chat("openai", scenario=f"{STORY}, pace; ttft=1; tps=20")
+            best = min((_load(port, raw) for _ in range(2)), key=lambda seen: seen["p99"])
+        finally:
+            server.kill()
+    assert best["whole"] == 500
+    assert best["p99"] < 50, best
+
+
+SERVE = """
+import time
+from aione_mock.app import create_app
+from aione_mock.config import Config
+from aione_mock.server import Server
+print(Server(create_app(Config())).start().port, flush=True)
+time.sleep(120)
+"""
+
+
+def _load(port: int, raw: bytes) -> dict[str, float]:
+    done = subprocess.run(
+        [sys.executable, str(CLIENT), str(port), "500", "2", "1", "0.05"],
+        input=raw,
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    seen: dict[str, float] = json.loads(done.stdout)
+    return seen
