@@ -1,0 +1,159 @@
+"""What the contract says is said there alone: paths, ids, statuses and error codes are not repeated in Python.
+
+Read from the syntax trees of the package, so a docstring may mention what it likes. What plays a client (the checker,
+the helpers for tests) or is wrong on purpose (the mutants) has to name what it is about and is left out where noted.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aione_mock import dialects
+from aione_mock.app import Mock
+from aione_mock.dialects import anthropic, gemini, openai
+from aione_mock.handlers import HANDLERS
+from aione_mock.model import painting
+
+PACKAGE = Path(__file__).parent.parent / "aione_mock"
+CLIENTS = ("checker", "testing", "mutants", "verdicts", "pytest_plugin.py", "recorder.py", "inspection.py")
+TABLES = {
+    "handlers/__init__.py": "the table of handlers",
+    "control/errors.py": "which operation of each dialect shows its errors",
+    "cli/serve.py": "which operation the start-up message shows",
+    "dialects/gemini.py": "Google's names of methods, which happen to be ids too",
+}
+"""Modules that may name operations, and what for."""
+Json = Any
+
+
+def _trees(*, clients: bool) -> Iterator[tuple[str, ast.Module]]:
+    for name, tree in _parsed().items():
+        if clients or not name.startswith(CLIENTS):
+            yield name, tree
+
+
+@cache
+def _parsed() -> dict[str, ast.Module]:
+    return {str(p.relative_to(PACKAGE)): ast.parse(p.read_text()) for p in sorted(PACKAGE.rglob("*.py"))}
+
+
+def _texts(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """(line, text) of every literal that is no docstring and no comment of a constant."""
+    prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose:
+            yield node.lineno, node.value
+
+
+def _places(wanted: set[str], *, clients: bool, inside: bool = False) -> list[str]:
+    """`module:line text` of literals that are (or, with `inside`, contain) one of the wanted texts."""
+    return [
+        f"{name}:{line} {text[:60]!r}"
+        for name, tree in _trees(clients=clients)
+        for line, text in _texts(tree)
+        if (any(word in text for word in wanted) if inside else text in wanted)
+    ]
+
+
+def test_the_walk_sees_what_is_there() -> None:
+    """The checks below would find something, were it there."""
+    assert "handlers/__init__.py:" in " ".join(_places({"createChatCompletion"}, clients=False))
+    assert len(_parsed()) > 50
+
+
+def test_paths_are_in_the_contract_alone(app: Mock) -> None:
+    paths = {operation.path for operation in app.contract.operations.values() if operation.dialect != "control"}
+    assert "/v1/chat/completions" in paths
+    # a template's fixed beginning is as telling as a whole path
+    fixed = {path.partition("{")[0] for path in paths}
+    assert _places({path for path in fixed if len(path) > len("/v1/models/")}, clients=False, inside=True) == []
+
+
+def test_operations_are_named_in_tables_alone(app: Mock) -> None:
+    found = _places(set(app.contract.operations), clients=False)
+    assert [place for place in found if place.partition(":")[0] not in TABLES | {"control/__init__.py": ""}] == []
+    assert set(HANDLERS) <= set(app.contract.operations)
+
+
+def _codes(body: Json, held: str = "") -> Iterator[str]:
+    """Values of the members by which clients tell errors apart."""
+    if isinstance(body, dict):
+        for key, value in body.items():
+            if key in ("type", "code", "status", "errCode") and isinstance(value, str) and value != "error":
+                yield value
+            yield from _codes(value, key)
+
+
+def test_codes_of_errors_are_in_the_contract_alone(app: Mock) -> None:
+    names = {name for _, name in app.contract.errors}
+    codes = {code for spec in app.contract.errors.values() for code in _codes(spec.body)}
+    assert {"invalid_request_error", "PERMISSION_DENIED", "B.Permission.DeniedException"} <= codes
+    assert _places(codes - names, clients=False) == []
+
+
+def test_statuses_are_in_the_contract_alone() -> None:
+    """A refusal is raised by name: no status stands at an APIError, nor in an answer that a handler makes."""
+    found = []
+    for name, tree in _trees(clients=False):
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+                continue
+            values = [*node.args, *(keyword.value for keyword in node.keywords)]
+            numbers = [v.value for v in values if isinstance(v, ast.Constant) and type(v.value) is int]
+            refusal = node.func.id == "APIError" and numbers
+            answer = node.func.id in ("Reply", "StreamReply") and any(400 <= number < 600 for number in numbers)
+            if refusal or answer:
+                found.append(f"{name}:{node.lineno}")
+    assert found == []
+
+
+def test_every_error_raised_has_a_name_in_the_contract(app: Mock) -> None:
+    names = {name for _, name in app.contract.errors}
+    raised = {}
+    for module, tree in _trees(clients=False):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "APIError":
+                first = node.args[0] if node.args else None
+                if isinstance(first, ast.Constant):
+                    raised[first.value] = f"{module}:{node.lineno}"
+    assert len(raised) > 8
+    assert {name: place for name, place in raised.items() if name not in names} == {}
+
+
+@pytest.mark.parametrize("dialect", sorted(dialects.ERROR))
+def test_every_dialect_knows_the_errors_that_any_call_can_meet(app: Mock, dialect: str) -> None:
+    for name in ("invalid_request", "internal_error", "not_found", "method_not_allowed"):
+        own = dialects.SYNONYMS.get(dialect, {}).get(name, name)
+        assert app.contract.error(dialect, own) is not None, own
+
+
+def _enumerated(app: Mock, *place: str) -> set[Json]:
+    node = app.contract.documents["aione.yaml"]["components"]["schemas"]
+    for step in place:
+        node = app.contract.resolve("aione.yaml", node[step])
+    options = [node, *node.get("anyOf", ()), *node.get("oneOf", ())]
+    return {
+        v for option in options for v in app.contract.resolve("aione.yaml", option).get("enum", ()) if v is not None
+    }
+
+
+def test_tables_of_meanings_cover_the_enums(app: Mock) -> None:
+    """Where Python gives the words of an enum a meaning, it gives one to each, and to no other."""
+    chat = ("ChatCompletionRequest", "properties")
+    assert set(openai._EFFORT) == _enumerated(app, *chat, "reasoning_effort")
+    assert set(anthropic._EFFORT) == _enumerated(app, "AnthropicOutputConfig", "properties", "effort")
+    assert set(openai.FINISH.values()) | {"function_call"} == _enumerated(app, "ChatCompletionFinishReason")
+    assert set(anthropic.STOP_REASON.values()) <= _enumerated(app, "AnthropicStopReason")
+    assert set(gemini.FINISH.values()) <= _enumerated(app, "GeminiFinishReason")
+    assert set(painting.PIXELS) == _enumerated(app, *chat, "aspect_ratio")
+    assert set(painting.SCALES) == _enumerated(app, *chat, "image_size")
+    for model in app.sessions.get().catalogue.models:
+        info = ("ModelInfo", "properties")
+        assert {*model.protocols} <= _enumerated(app, *info, "protocols", "items")
+        assert {*model.abilities} <= _enumerated(app, *info, "capabilities", "items")
