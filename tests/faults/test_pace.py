@@ -20,6 +20,7 @@ from tests.faults.conftest import PROTOCOLS, Asking, chat
 from tests.wire_reader import Wire
 
 CLIENT = Path(__file__).parent.parent / "stream_client.py"
+STORY = 'reply; text="' + " ".join(["sea"] * 60) + '"'
 SEA = 'reply; text="' + " ".join(["sea"] * 30) + '"'
 
 
