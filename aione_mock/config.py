@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -79,3 +80,9 @@ def read_text(path: Path, what: str) -> str:
 def environment(name: str) -> str | None:
     """A variable of the environment; an empty one counts as absent."""
     return os.environ.get(name) or None
+
+
+def surroundings(changes: Mapping[str, str], without: Iterable[str] = ()) -> dict[str, str]:
+    """The environment with changes, for a program to be started."""
+    gone = set(without)
+    return {**{name: value for name, value in os.environ.items() if name not in gone}, **changes}

@@ -45,10 +45,13 @@ def aione_mock_server(request: pytest.FixtureRequest) -> Iterator[MockServer]:
     from aione_mock.testing import reach, start
 
     url, seed = request.config.getoption("--aione-mock-url"), request.config.getoption("--aione-mock-seed")
+    problem = ""
     try:
         server = reach(url, seed=seed, label=_label(request.config)) if url else start(seed=seed)
     except MockError as error:
-        pytest.fail(f"aione-mock: {error}", pytrace=False)
+        problem = f"aione-mock: {error}"
+    if problem:  # outside the handler, or pytest would show what led to it
+        pytest.fail(problem, pytrace=False)
     with server:
         yield server
 
@@ -57,9 +60,15 @@ def aione_mock_server(request: pytest.FixtureRequest) -> Iterator[MockServer]:
 def aione_mock(request: pytest.FixtureRequest, aione_mock_server: MockServer) -> Iterator[MockSession]:
     """A session of the mock for this test alone: frozen clock, no waiting, nothing left from other tests."""
     __tracebackhide__ = True
-    options = _marked(request)
-    with aione_mock_server.session(request.node.name, folder=request.path.parent, **options) as session:
-        yield session
+    from aione_mock.exceptions import MockError
+
+    session = aione_mock_server.session(request.node.name, folder=request.path.parent, **_marked(request))
+    try:
+        session.open()
+    except MockError as error:  # the marker's fault: how it was found out is of no interest
+        raise error.with_traceback(None) from None
+    yield session
+    session.close()
 
 
 @pytest.fixture
@@ -127,7 +136,10 @@ def _marked(request: pytest.FixtureRequest) -> dict[str, Any]:
     for mark in reversed(list(request.node.iter_markers(MARKER))):
         if mark.args:
             raise TypeError(f"{where} takes keywords only, such as seed=7; it was given {mark.args[0]!r}")
-        Options.of(where, mark.kwargs)
+        try:
+            Options.of(where, mark.kwargs)
+        except TypeError as error:
+            raise error.with_traceback(None) from None
         options |= mark.kwargs
     return options
 

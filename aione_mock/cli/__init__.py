@@ -9,6 +9,7 @@ diff      hold two gateways against each other
 mutants   deliberately wrong variants of the mock
 record    pass traffic on to a gateway and keep it
 cassette  list and check what was recorded
+probe     put a program through faults and judge it
 
 Exit codes: 0 done; 1 there are findings; 2 a setting that cannot be used or a target that cannot be checked, in one line on
 standard error; 130 ended by Ctrl-C.
@@ -22,7 +23,7 @@ from typing import Annotated
 
 import typer
 
-from aione_mock.cli import cassette, check, keys, mutants, record, serve, spec, world
+from aione_mock.cli import cassette, check, keys, mutants, probe, record, serve, spec, world
 from aione_mock.exceptions import MockError
 
 app = typer.Typer(
@@ -39,6 +40,7 @@ app.command()(check.check)
 app.command()(check.diff)
 app.command()(mutants.mutants)
 app.command()(record.record)
+app.command()(probe.probe)
 app.add_typer(cassette.app, name="cassette")
 
 

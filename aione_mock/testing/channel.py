@@ -51,6 +51,7 @@ class Direct:
 
     def ask(self, session: str, operation: str, data: Json = None, **params: Json) -> Json:
         """See `Channel`."""
+        __tracebackhide__ = True
         meant = self._pipeline.contract.operations[operation]
         # an operation about all sessions is asked in the one that always is
         asked = self._pipeline.sessions.get("default" if "name" in params or operation == "createSession" else session)
@@ -64,6 +65,7 @@ class Direct:
 
     def weigh(self, session: str, when: Json, status: int | None) -> Reasons:
         """See `Channel`."""
+        __tracebackhide__ = True
         looks = self._verifier.looks(when, status, self._pipeline.sessions.get(session))
         return {look.number: look.reasons for look in looks}
 

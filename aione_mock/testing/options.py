@@ -11,7 +11,7 @@ from typing import Any, Self
 import yaml
 
 from aione_mock.config import read_text
-from aione_mock.determinism import iso, parse_instant
+from aione_mock.determinism import parse_instant
 from aione_mock.exceptions import ConfigError, did_you_mean
 from aione_mock.scenarios.catalogue import Catalogue
 
@@ -44,11 +44,9 @@ class Options:
 
     def start(self, name: str) -> dict[str, Json]:
         """The body of `createSession`. Raises ConfigError or ScenarioError for a value that cannot be."""
-        now = NOW if self.now is None else self.now
-        instant = now if isinstance(now, datetime) else parse_instant(now)
         return {
             "name": name,
-            "now": instant.isoformat() if instant.microsecond else iso(instant),
+            "now": instant_of(NOW if self.now is None else self.now),
             "frozen": True,
             **({} if self.seed is None else {"seed": self.seed}),
             **({} if self.pace is None else {"pace": pace_of(self.pace)}),
@@ -67,6 +65,13 @@ class Options:
         if not isinstance(rules, list):
             raise ConfigError(f"{path.name} has no list `rules:`, as scenario files have")
         return rules
+
+
+def instant_of(given: datetime | str) -> str:
+    """An instant as the control API reads it. Raises ConfigError for a text that is none."""
+    __tracebackhide__ = True
+    text = given.isoformat() if isinstance(given, datetime) else given
+    return parse_instant(text).isoformat().replace("+00:00", "Z")
 
 
 def pace_of(given: str | Mapping[str, Json]) -> Mapping[str, Json]:

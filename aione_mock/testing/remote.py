@@ -32,6 +32,7 @@ class Remote:
 
     def ask(self, session: str, operation: str, data: Json = None, **params: Json) -> Json:
         """See `Channel`."""
+        __tracebackhide__ = True
         meant = self._operations[operation]
         inside = {name: quote(str(params.pop(name)), safe="") for name in list(params) if f"{{{name}}}" in meant.path}
         general = "name" in inside or operation == "createSession"

@@ -41,7 +41,7 @@ def assert_resilient(
     """
     __tracebackhide__ = True
     if mock is None:
-        with start(auth="any") as server, server.session("resilience", api_key=_key(server.url)) as own:
+        with start(auth="any") as server, server.session("resilience", api_key=fresh_key(server.url)) as own:
             return assert_resilient(call, mock=own, only=only, patience=patience, attempts=attempts)
     setting = Setting(patience, attempts, mock.api_key)
     try:
@@ -89,8 +89,7 @@ class _Bench:
         return Run(calls, ending.result, ending.error, thread.is_alive(), seconds, "\n".join(log))
 
     def _limit(self, rules: Rules) -> float:
-        waits = any("delay" in rule["then"] or _stalls(rule) for rule in rules)
-        return self._patience + (self._usual or 0.0) if waits else self._patience + _LEISURE
+        return self._patience + (self._usual or 0.0) if waits(rules) else self._patience + _LEISURE
 
     def _live(self, ending: _Ending) -> None:
         try:
@@ -110,8 +109,10 @@ async def _awaited(result: Any) -> object:
     return await result
 
 
-def _stalls(rule: dict[str, Any]) -> bool:
-    return any(fault["name"] == "stall" for fault in rule["then"].get("faults", ()))
+def waits(rules: Rules) -> bool:
+    """Whether the rules keep a client waiting for longer than it should."""
+    faults = [fault["name"] for rule in rules for fault in rule["then"].get("faults", ())]
+    return "stall" in faults or any("delay" in rule["then"] for rule in rules)
 
 
 def text_of(result: object) -> str:
@@ -156,6 +157,6 @@ class _Lines(logging.Handler):
             self._lines.append(str(record.msg))
 
 
-def _key(url: str) -> str:
+def fresh_key(url: str) -> str:
     """A key of one examination alone, so that it is recognised wherever it turns up."""
     return f"sk-nex-{Seed.of('verdicts').token(16, 'key', url)}"

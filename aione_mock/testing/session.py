@@ -8,12 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aione_mock.determinism import iso
 from aione_mock.exceptions import ScenarioError
 from aione_mock.testing import messages
 from aione_mock.testing.calls import RecordedCall
 from aione_mock.testing.channel import Channel
-from aione_mock.testing.options import Options, pace_of, refuse_unknown
+from aione_mock.testing.options import Options, instant_of, pace_of, refuse_unknown
 from aione_mock.testing.script import Prepared, in_order, reply_of
 from aione_mock.testing.surroundings import variables
 from aione_mock.world.organisation import Credential
@@ -207,10 +206,12 @@ class MockSession:
         self._channel.ask(self.name, "changeClock", {"advance": by})
 
     def freeze(self, at: datetime | str | None = None) -> None:
-        """Stop the clock, at an instant (ISO 8601, UTC where it has no offset) or where it is."""
+        """Stop the clock, at an instant (ISO 8601, UTC where it has no offset) or where it is. Raises ConfigError."""
         __tracebackhide__ = True
-        set_to = {} if at is None else {"set": iso(at) if isinstance(at, datetime) else at}
-        self._channel.ask(self.name, "changeClock", {**set_to, "frozen": True})
+        instant = None if at is None else instant_of(at)
+        self._channel.ask(self.name, "changeClock", {"frozen": True})
+        if instant is not None:
+            self._channel.ask(self.name, "changeClock", {"set": instant})
 
     def run(self) -> None:
         """Let time pass, from what the clock shows."""

@@ -101,8 +101,11 @@ def _breaks_on_legal(run: Run, healthy: Run, setting: Setting) -> str | None:
 
 
 def _leaks_key(run: Run, healthy: Run, setting: Setting) -> str | None:
-    line = next((line for line in run.log.splitlines() if setting.secret and setting.secret in line), None)
-    return None if line is None else f"it wrote the API key: {shown(line.replace(setting.secret, '***'))}"
+    if not setting.secret or setting.secret not in run.log:
+        return None
+    line = next(line for line in run.log.splitlines() if setting.secret in line)
+    before, _, after = line.partition(setting.secret)
+    return f"it wrote the API key: {shown(f'{before[-40:]}***{after}')}"
 
 
 EVERY = "every trial"
