@@ -247,7 +247,7 @@ def load(path: Path) -> Cassette:
     items = document.get("interactions") or []
     if not isinstance(items, list):
         raise ConfigError(f"cassette '{path}': `interactions` is no list")
-    if items and not (isinstance(items[-1], dict) and "timing" in items[-1]):
+    if items and not (isinstance(items[-1], dict) and isinstance(items[-1].get("timing"), dict)):
         torn, items = True, items[:-1]
     upstream, redacted = str(document.get("upstream") or ""), document.get("redacted") is True
     return Cassette(path, tuple(_numbered(path, items)), upstream, redacted, torn)

@@ -17,7 +17,7 @@ _PLACEHOLDER = "placeholder"
 _RUNS = re.compile(r"[A-Za-z]+|[0-9]+|[^\x00-\x7f]")
 _LITERALS = re.compile(r'("(?:[^"\\]|\\.)*")(\s*:)?|[0-9]+')
 _ESCAPES = re.compile(r"(\\u[0-9a-fA-F]{4}|\\.)")
-_LINE = re.compile(r"((?:data|event|id|retry)?:? ?)(.*)", re.DOTALL)
+_LINE = re.compile(r"((?:data: ?)?)(?!event:|id:|retry:)(.*)", re.DOTALL)
 _DATA_URL = re.compile(r"(data:[^,]{0,80},)(.*)", re.DOTALL)
 _BULK = re.compile(r"[A-Za-z0-9+/_=-]{200,}")
 
@@ -74,7 +74,7 @@ def _run(match: re.Match[str]) -> str:
     return "字" if run.isalpha() else run if run.isspace() or "\udc80" <= run <= "\udcff" else "□"
 
 
-def filled_line(line: str) -> str:
-    """A line of an event stream with placeholder words in place of what it brings."""
+def filled_line(line: str, kept: frozenset[str]) -> str:
+    """A line of an event stream with placeholder words in place of what it brings, unless that is one of `kept`."""
     match = _LINE.fullmatch(line)
-    return match[1] + filled(match[2]) if match else line
+    return line if match is None or match[2].strip() in kept else match[1] + filled(match[2])

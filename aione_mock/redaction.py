@@ -43,7 +43,7 @@ _TELLING = 8
 _FOLD = re.compile(rb"(sk-nex-|nex-console-)x+|x{8,}")
 _CONTENT = frozenset(("content", "text", "arguments", "thinking", "reasoning", "reasoning_content", "partial_json"))
 _FIXED = frozenset(
-    ("id", "object", "type", "role", "model", "status", "code", "param", "event", "key_prefix", "required", "format",
+    ("id", "object", "type", "role", "model", "models", "models_allowed", "status", "code", "param", "event", "key_prefix", "required", "format",
      "mimeType", "mime_type", "media_type", "modelVersion", "finish_reason", "stop_reason", "timezone", "loc")
 )  # fmt: skip
 """Members that name things of the protocol."""
@@ -61,7 +61,7 @@ class Redactor:
         self.contents = contents
         self._known: tuple[str, ...] = ()
         self._contract = contract
-        self._words = vocabulary(contract) if contents else frozenset()
+        self._words: frozenset[str] = vocabulary(contract) if contents else frozenset()
 
     def fresh(self) -> Redactor:
         """The same without any credential that was seen."""
@@ -143,7 +143,7 @@ class Redactor:
         """Bytes that are no JSON."""
         text = self.text(raw.decode("utf-8", "surrogateescape"))
         if self.contents:
-            text = "".join([filled_line(line) for line in text.splitlines(keepends=True)])
+            text = "".join([filled_line(line, self._words) for line in text.splitlines(keepends=True)])
         return text.encode("utf-8", "surrogateescape")
 
     def _walked(self, value: Json, member: str, leaf: Callable[[str, str], str]) -> Json:

@@ -38,7 +38,8 @@ def check(file: File, overlay: Overlays = None) -> None:
     if count:
         typer.echo(f"{count} finding{'s' if count > 1 else ''}", err=True)
         raise typer.Exit(1)
-    typer.echo(f"{len(recorded.interactions)} recordings, no findings")
+    many = len(recorded.interactions)
+    typer.echo(f"{many} recording{'' if many == 1 else 's'}, no findings")
 
 
 @app.command()

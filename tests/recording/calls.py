@@ -70,12 +70,15 @@ def _headers(operation: Operation, path: str) -> dict[str, str]:
     headers = {"content-type": "application/json"} if operation.body else {}
     if operation.dialect == "modelrouter":
         return headers | signed(operation, path)
-    return headers | {
-        "openai": {"authorization": f"Bearer {KEY}"},
-        "anthropic": {"x-api-key": KEY, "anthropic-version": "2023-06-01"},
-        "gemini": {"x-goog-api-key": KEY},
-        "console": {"authorization": f"Bearer {CONSOLE}"},
-    }[operation.dialect]
+    return (
+        headers
+        | {
+            "openai": {"authorization": f"Bearer {KEY}"},
+            "anthropic": {"x-api-key": KEY, "anthropic-version": "2023-06-01"},
+            "gemini": {"x-goog-api-key": KEY},
+            "console": {"authorization": f"Bearer {CONSOLE}"},
+        }[operation.dialect]
+    )
 
 
 def signed(operation: Operation, path: str, host: str = "gateway.example") -> dict[str, str]:

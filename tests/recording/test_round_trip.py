@@ -75,12 +75,13 @@ def chat(content: str, **more: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("stream", [False, True])
 def test_no_seeded_secret_is_kept_wherever_it_stands(session_url: str, taping: Taping, stream: bool) -> None:
     with taping(session_url) as tape:
+        client = httpx2.Client(trust_env=False)
         for secret in SECRETS:
             asked = chat(f"Repeat exactly: {secret}", stream=stream, user=secret, metadata={secret: secret})
             headers = {"authorization": f"Bearer {KEY}", "x-note": secret}
-            httpx2.post(tape.url + CHAT + f"?note={secret}", headers=headers, json=asked)
-            httpx2.get(f"{tape.url}/v1beta/models?key={secret}", headers={"x-goog-api-key": secret})
-            httpx2.get(f"{tape.url}/v1/models/{secret}", headers={"cookie": f"session={secret}", "x-api-key": secret})
+            client.post(tape.url + CHAT + f"?note={secret}", headers=headers, json=asked)
+            client.get(f"{tape.url}/v1beta/models?key={secret}", headers={"x-goog-api-key": secret})
+            client.get(f"{tape.url}/v1/models/{secret}", headers={"cookie": f"session={secret}", "x-api-key": secret})
     items = tape.cassette.interactions
     assert len(items) == 3 * len(SECRETS)
     assert [secret for secret in SECRETS if secret in tape.text] == []
@@ -125,16 +126,14 @@ def hidden(secret: str) -> bytes:
     return b"sk-nex-" + b"x" * (len(secret) - 7)
 
 
-@pytest.mark.parametrize("name", ["redacted.yaml"])
 def test_redacted_recordings_hold_no_words_and_still_answer(
-    contract: Contract, session_url: str, taping: Taping, name: str
+    contract: Contract, session_url: str, taping: Taping
 ) -> None:
-    with taping(session_url, name, redact=True) as tape:
+    with taping(session_url, redact=True) as tape:
         seen = record_all(contract, session_url, tape.url)
         bodies = [chat("Tell Zacharias about 喜马拉雅", stream=stream) for stream in (False, True)]
         own = [httpx2.post(tape.url + CHAT, headers={"authorization": f"Bearer {KEY}"}, json=body) for body in bodies]
-    words = {word for answer in own for word in re.findall(r"[a-z]{7,}", spoken(answer.content, answer is own[1]))}
-    words -= {"content", "refusal", "assistant", "logprobs", "message", "choices", "completion", "created", "object"}
+    assert spoken(own[1].content, True)[:20] not in tape.text
     assert [word for word in ("Zacharias", "喜马拉雅", "To be recorded") if word in tape.text] == []
     items = tape.cassette.interactions
     told = spoken(items[-1].response.body, True)
