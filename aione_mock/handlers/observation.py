@@ -5,7 +5,7 @@ Source: Alibaba Cloud, ModelRouterQueryObservationCharts, …Metrics and …Logs
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,13 +105,13 @@ class _Book:
     wanted: Filter
     known: Directory
 
-    async def page(self, offset: int, limit: int, asked: dict[str, Json] | Any) -> tuple[list[Entry], int]:
+    async def page(self, offset: int, limit: int, asked: Mapping[str, Json]) -> tuple[list[Entry], int]:
         """Up to `limit` calls after the first `offset` in the order asked for, and how many there are."""
         newest_first = asked["orderDirection"] == "DESC"
         field = asked.get("orderBy")
-        if field in _FIELDS and field not in _TIMES:
+        if field in _SORTED_BY:
             return await self._sorted(field, newest_first, offset, limit)
-        if newest_first or (field is not None and field not in _TIMES):
+        if newest_first or (field and field not in _TIMES):
             return await self._newest(offset, limit)
         _, total = await self._newest(0, 0)
         count = max(0, min(limit, total - offset))
@@ -148,7 +148,6 @@ def _usage(entry: Entry, known: Directory) -> Json:
     }
 
 
-_TIMES = ("requestTime", "gmtCreate", "gmtModified")
 _FIELDS: dict[str, Callable[[Entry, Directory], Any]] = {
     "id": lambda entry, known: entry.id,
     "requestId": lambda entry, known: entry.request_id,
@@ -175,6 +174,8 @@ _FIELDS: dict[str, Callable[[Entry, Directory], Any]] = {
     "gmtModified": lambda entry, known: spell(entry.at),
 }
 """The members of RequestLogDTO in the documented order. What was said is not kept, so both bodies are empty objects."""
+_TIMES = {"requestTime", "gmtCreate", "gmtModified"}
+_SORTED_BY = {*_FIELDS} - _TIMES - {"usage"}
 
 
 def _ledger(call: Call, session: Session) -> Ledger:
