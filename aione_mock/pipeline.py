@@ -370,7 +370,7 @@ class Exchange:
         answer, cut = (b"", False) if stream else kept_body(b"".join(sent), secrets)
         nearest = self.playing.nearest
         if nearest is not None:
-            pass
+            nearest = replace(nearest, reasons=tuple(kept_text(reason, secrets) for reason in nearest.reasons))
         self.entry = Entry(
             session.journal.total + 1,
             session.clock.timestamp(),
