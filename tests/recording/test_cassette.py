@@ -169,7 +169,8 @@ def test_a_recorder_that_is_killed_leaves_what_it_had(tmp_path: Path) -> None:
         while "createChatCompletion" not in process.stdout.readline():
             pass
         with httpx2.stream("POST", url + CHAT, json=body, headers=headers) as answer:
-            assert next(answer.iter_raw()) == b"data: {}\n\n"
+            chunks = answer.iter_raw()
+            assert next(chunks) == b"data: {}\n\n"
             process.send_signal(signal.SIGKILL)
             process.wait(5)
         process.stdout.close()

@@ -76,11 +76,10 @@ def test_show_gives_a_line_for_each(tape: Recording, capsys: pytest.CaptureFixtu
         file.write("- request: {operation: listMod")
     assert main(["cassette", "show", str(tape.path)]) == 0
     told = capsys.readouterr()
-    assert [line.split() for line in told.out.splitlines()] == [
-        ["NUMBER", "OPERATION", "REQUEST", "STATUS", "ANSWER", "SECONDS", "WRONG"],
-        ["1", "listModels", "GET", "/v1/models", "200", "2", "bytes", "1.250"],
-        ["2", "unknown", "POST", "/x?a=1", "200", "1", "events,", "cut", "off", "0.500", "answer:", "cut", "off", "after", "9", "bytes"],
-    ]
+    head, first, second = [" ".join(line.split()) for line in told.out.splitlines()]
+    assert head == "NUMBER OPERATION REQUEST STATUS ANSWER SECONDS WRONG"
+    assert first == "1 listModels GET /v1/models 200 2 bytes 1.250"
+    assert second == "2 unknown POST /x?a=1 200 1 events, cut off 0.500 answer: cut off after 9 bytes"
     assert "its last recording is left out" in told.err
 
 
@@ -125,7 +124,7 @@ def test_recording_says_what_passes_and_what_is_wrong(session_url: str, tmp_path
     lines = out.splitlines()[1:]
     assert lines[0].split()[:5] == ["1", "200", "listModels", "GET", "/v1/models"]
     assert lines[1].split()[:5] == ["2", "400", "createChatCompletion", "POST", CHAT]
-    assert lines[2:4] == [
+    assert sorted(lines[2:4]) == [
         "      wrong: request: Invalid value for 'model': input should be a valid string.",
         "      wrong: request: Missing required parameter: 'messages'.",
     ]
