@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,3 +31,14 @@ def test_instants_show_milliseconds_only_where_there_are_any() -> None:
     assert days.spell(0) == "1970-01-01T00:00:00Z"
     assert days.spell(0.25) == "1970-01-01T00:00:00.250Z"
     assert days.spell(1.9999999) == "1970-01-01T00:00:02Z"
+
+
+@given(st.integers(0, 4_102_444_800_000))
+def test_what_is_spelled_can_be_read(milliseconds: int) -> None:
+    assert days.read(days.spell(milliseconds / 1000)) == pytest.approx(milliseconds / 1000, abs=1e-4)
+
+
+def test_reading_knows_offsets_and_refuses_what_no_calendar_has() -> None:
+    assert days.read("1970-01-02T08:00:00+08:00") == days.read("1970-01-02t00:00:00z") == 86400
+    never = ("0000-01-01T00:00:00Z", "2027-12-31T23:59:60Z", "9999-12-31T23:59:59.9Z", "9999-12-31T23:59:59-01:00")
+    assert [days.read(text) for text in never] == [None] * 4

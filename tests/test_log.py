@@ -47,3 +47,17 @@ async def test_a_live_call_is_the_first_line() -> None:
     (entry,), total = await log.page(LEDGER, store, EPOCH - 3600, EPOCH + 60, limit=1)
     assert entry == log.Entry(EPOCH + 5.5, "k", "t", "claude-haiku-4-5", True, 9, 2, 4, 33, "req-live")
     assert total == 1 + (await log.page(LEDGER, MemoryStore(), EPOCH - 3600, EPOCH + 60))[1]
+
+
+async def test_failed_calls_of_the_past_say_how() -> None:
+    entries, _ = await log.page(LEDGER, MemoryStore(), EPOCH - 7 * 86400, EPOCH, limit=10**6)
+    assert {entry.status for entry in entries if entry.ok} == {200}
+    assert {entry.status for entry in entries if not entry.ok} == {502, 503, 504}
+
+
+async def test_calls_of_one_instant_come_in_reverse_order_of_arrival() -> None:
+    store, caller = MemoryStore(), Caller(LEDGER.org_id, "k", "t")
+    for number in range(9):
+        await LEDGER.record(store, EPOCH + 7, caller, "gpt-5.4", Usage(1, 1), True, 5, f"req-{number * 7 % 9}", 200)
+    entries, _ = await log.page(LEDGER, store, EPOCH, EPOCH + 60, limit=9)
+    assert [entry.request_id for entry in entries] == [f"req-{number * 7 % 9}" for number in reversed(range(9))]
