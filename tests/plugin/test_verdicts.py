@@ -1,0 +1,271 @@
+"""A client that does everything right passes; of the naive ones, each fails by its own fault and no other."""
+
+from __future__ import annotations
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import aione_mock
+from aione_mock.cli import main
+from aione_mock.exceptions import ConfigError
+from aione_mock.testing import MockSession, RecordedCall
+from aione_mock.verdicts import TRIALS, VERDICTS, Finding, Report, Rules, Run, Setting, examine
+from aione_mock.verdicts.trials import offered
+from tests.plugin.naive import GOOD, NAIVE, Client
+
+ROOT = Path(__file__).parents[2]
+
+
+def judged(client: Client) -> str:
+    """What is said of a client: the table if it passes, else the failure."""
+    try:
+        return str(aione_mock.assert_resilient(client, patience=2.5))
+    except AssertionError as error:
+        return str(error)
+
+
+@pytest.fixture(scope="module")
+def verdicts() -> dict[str, str]:
+    # they mostly sleep
+    clients = {"good": GOOD, **NAIVE}
+    with ThreadPoolExecutor(7) as pool:
+        return dict(zip(clients, pool.map(judged, clients.values()), strict=True))
+
+
+def test_a_good_client_passes_all(verdicts: dict[str, str]) -> None:
+    assert verdicts["good"].splitlines() == [f"ok    {verdict.title}" for verdict in VERDICTS.values()]
+
+
+REASONS = {
+    "retries_too_often": "it sent the same request 9 times; each was answered with 500",
+    "retries_without_pause": " ms after an error",
+    "ignores_retry_after": "it was told to wait 1 s and came back after 0.",
+    "retries_refusal": "it sent the same request 3 times with a key that had been refused",
+    "hangs": "it had not given up after 2.5 s",
+    "hangs_in_stream": "it had not given up after 2.5 s",
+    "accepts_truncated_stream": "for the whole answer, without an error",
+    "accepts_unfinished_stream": "it took the answer for whole, though no finish reason came",
+    "swallows_error_event": "for the whole answer, without an error",
+    "drops_last_tool_call": "the model called two tools; the result of only one came back",
+    "accepts_web_page": "it took a web page for the model's answer",
+    "breaks_on_legal_stream": "it failed: ",
+    "leaks_key": "it wrote the API key: “… {'authorization': 'Bearer ***'}”",
+}
+
+
+@pytest.mark.parametrize("name", NAIVE)
+def test_a_naive_client_fails_for_the_right_reason(verdicts: dict[str, str], name: str) -> None:
+    lines = verdicts[name].splitlines()
+    assert lines[0] == "the client is not resilient: 1 of 13 verdicts is against it"
+    (place,) = [number for number, line in enumerate(lines) if line.startswith("FAIL")]
+    assert lines[place].startswith(f"FAIL  {VERDICTS[name].title}  ")
+    wanted = REASONS[name].replace("…", "")
+    assert all(part in lines[place] for part in wanted.split("“"))
+    assert lines[place + 1].strip() == VERDICTS[name].change
+    assert lines[-1] == "Read on: README.md, “In your tests”, “Is a client resilient?”."
+
+
+def test_there_is_a_naive_client_for_every_verdict() -> None:
+    assert set(NAIVE) == set(VERDICTS) == set(REASONS)
+    assert {verdict.trial for verdict in VERDICTS.values()} <= {*TRIALS, "every trial"}
+
+
+def test_in_a_session_of_the_test(tmp_path: Path) -> None:
+    with aione_mock.server(seed=3) as mock:
+        mock.reply("prepared before", times=None)
+        report = mock.assert_resilient(GOOD, only=["accepts_truncated_stream", "leaks_key"], patience=2)
+        assert report.failed == ()
+        assert mock.calls == []
+
+
+def test_asynchronous_and_bound_clients() -> None:
+    with aione_mock.server() as mock:
+
+        async def ask() -> str:
+            return GOOD(mock)
+
+        assert mock.assert_resilient(ask, only=["swallows_error_event"]).failed == ()
+        assert mock.assert_resilient(lambda: GOOD(mock), only=["swallows_error_event"]).failed == ()
+
+
+@pytest.mark.parametrize(
+    ("client", "message"),
+    [
+        (lambda mock: 1 / 0, "the client never called the mock: ZeroDivisionError: division by zero; is it aimed"),
+        (lambda mock: None, "the client never called the mock; is it aimed at the session's base URL?"),
+        (lambda mock: GOOD(mock) and 1 / 0, "the client fails even when nothing is wrong: ZeroDivisionError"),
+    ],
+)
+def test_a_client_that_cannot_be_judged(client: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match="assert_resilient: ") as caught:
+        aione_mock.assert_resilient(client)
+    assert message in str(caught.value)
+
+
+def test_an_unknown_verdict() -> None:
+    with pytest.raises(ConfigError, match="unknown verdict 'hang'; did you mean 'hangs'"):
+        aione_mock.assert_resilient(GOOD, only=["hang"])
+
+
+def test_what_does_not_apply_is_said() -> None:
+    def plain(mock: MockSession) -> str:
+        import httpx2
+
+        headers = {"authorization": f"Bearer {mock.api_key}"}
+        body = {"model": "gpt-5.4", "messages": [{"role": "user", "content": "whales"}]}
+        answer = httpx2.post(f"{mock.openai_base_url}/chat/completions", json=body, headers=headers)
+        return str(answer.raise_for_status().json()["choices"][0]["message"]["content"])
+
+    report = aione_mock.assert_resilient(plain, only=["hangs_in_stream", "drops_last_tool_call"])
+    assert [(finding.outcome, finding.detail) for finding in report.findings] == [
+        ("not applicable", "the client streams nothing"),
+        ("not applicable", "the client offers no tools"),
+    ]
+
+
+def call(number: int, status: int = 200, at: float = 0.0, **more: Any) -> RecordedCall:
+    return RecordedCall(number, "createChatCompletion", "POST", "/v1/chat/completions", status=status, at=at, **more)
+
+
+def said(text: str) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "message": {"content": text}}]}
+
+
+HEALTHY = Run((call(1, response=said("All of it, to the end.")),), "All of it, to the end.")
+
+
+@pytest.mark.parametrize(
+    ("name", "run", "problem"),
+    [
+        ("retries_too_often", Run((call(1, 500),), timed_out=True, seconds=40), "it was still asking after 40 s"),
+        ("accepts_truncated_stream", Run((call(1, response=said("All of")),), "All of"), "it took “All of”"),
+        ("accepts_truncated_stream", Run((call(1, response=said("All of")),), "Sorry, try again."), None),
+        ("accepts_truncated_stream", Run((call(1, response=said("All of")),), "All of", error="X"), None),
+        ("accepts_truncated_stream", Run((call(1),), "All of"), None),
+        ("breaks_on_legal_stream", Run((call(1),), "All it"), "it made “All it” of “All of it, to the end.”"),
+        ("breaks_on_legal_stream", Run((call(1),), timed_out=True), "it did not come to an end"),
+        ("ignores_retry_after", Run((call(1, 429, 5.0), call(2, 200, 6.01))), None),
+        ("ignores_retry_after", Run((call(1, 429, 5.0),)), None),
+        ("drops_last_tool_call", Run((call(1, rule="two-tools"),)), None),
+        ("drops_last_tool_call", HEALTHY, None),
+    ],
+)
+def test_a_judge(name: str, run: Run, problem: str | None) -> None:
+    found = VERDICTS[name].judge(run, HEALTHY, Setting())
+    assert found == problem if problem is None else found is not None and found.startswith(problem)
+
+
+def test_a_client_whose_result_tells_nothing() -> None:
+    silent = Run((call(1, response=said("All of it, to the end.")),), "")
+    cut = Run((call(1, response=said("All of")),), "")
+    assert (
+        VERDICTS["accepts_truncated_stream"].judge(cut, silent, Setting()) == "it ended as if the answer had been whole"
+    )
+
+
+def test_only_trials_that_fit_are_run() -> None:
+    played: list[Rules] = []
+
+    def run(rules: Rules) -> Run:
+        played.append(rules)
+        return HEALTHY
+
+    report = examine(run, Setting())
+    assert report.failed == ()
+    assert len(played) == 1 + sum(not trial.needs for name, trial in TRIALS.items() if name != "healthy")
+
+
+@pytest.mark.parametrize(
+    "tools",
+    [
+        [{"type": "function", "function": {"name": "find", "parameters": {"type": "object"}}}],
+        [{"name": "find", "input_schema": {"type": "object"}}],
+        [{"functionDeclarations": [{"name": "find", "parameters": {"type": "object"}}]}],
+    ],
+)
+def test_tools_of_every_protocol(tools: Any) -> None:
+    assert list(offered({"tools": tools})) == [("find", {"type": "object"})]
+
+
+@pytest.mark.parametrize("body", [None, [], {}, {"tools": None}, {"tools": [1, {"name": 3}]}])
+def test_no_tools(body: Any) -> None:
+    assert list(offered(body)) == []
+
+
+def test_a_report_reads_as_a_table() -> None:
+    report = Report(
+        (Finding("a", "short", "passed"), Finding("b", "rather long", "failed", "it did so", "Do not."),
+         Finding("c", "other", "not applicable", "no streams"))
+    )  # fmt: skip
+    assert report.failed == ("b",)
+    assert str(report).splitlines() == [
+        "ok    short",
+        "FAIL  rather long  it did so",
+        "                   Do not.",
+        "-     other        no streams",
+    ]
+
+
+PROGRAM = """
+import json, os, sys, urllib.request
+
+body = {"model": "gpt-5.4", "messages": [{"role": "user", "content": "whales"}]}
+headers = {"authorization": "Bearer " + os.environ["OPENAI_API_KEY"], "content-type": "application/json"}
+print("calling with", headers, file=sys.stderr)
+url = os.environ["OPENAI_BASE_URL"] + "/chat/completions"
+request = urllib.request.Request(url, json.dumps(body).encode(), headers)
+with urllib.request.urlopen(request, timeout=1) as answer:
+    text = answer.read().decode()
+    print(json.loads(text)["choices"][0]["message"]["content"] if text.startswith("{") else text)
+"""
+
+
+def test_probe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    options = [
+        word for name in ("hangs", "accepts_web_page", "retries_refusal", "leaks_key") for word in ("--only", name)
+    ]
+    assert main(["probe", *options, "--patience", "3", "--", sys.executable, str(program)]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert [line[:30].strip() for line in lines if line[0] != " "] == [
+        "ok    hangs without time-out",
+        "FAIL  accepts a web page as an",
+        "ok    retries what cannot succ",
+        "FAIL  leaks a key in its log",
+    ]
+    assert "sk-nex-" not in "\n".join(lines)
+
+
+def test_probe_gives_up_on_a_program_that_hangs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM.replace("timeout=1", "timeout=60"))
+    assert main(["probe", "--only", "hangs", "--patience", "0.5", "--", sys.executable, str(program)]) == 1
+    assert "it had not given up after 0.5 s" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--", "no-such-program"], "aione-mock: cannot run no-such-program: No such file or directory"),
+        (["--", sys.executable, "-c", "1"], "aione-mock: the client never called the mock; is it aimed"),
+        (
+            ["--", sys.executable, "-c", "raise SystemExit('no')"],
+            "aione-mock: the client never called the mock: exit code 1: no; is it",
+        ),
+        (["--only", "hang", "--", "x"], "aione-mock: unknown verdict 'hang'; did you mean 'hangs'?"),
+        (
+            ["--patience", "0", "--", "x"],
+            "aione-mock: --patience is a number of seconds above 0, --attempts at least 1",
+        ),
+    ],
+)
+def test_probe_refuses_in_a_line(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["probe", *words]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(message)
+    assert error.count("\n") == 1
