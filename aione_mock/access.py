@@ -26,6 +26,8 @@ from aione_mock.world.catalogue import Model
 
 SPAN = 60.0
 """Seconds of the window in which requests and tokens are counted (assumed)."""
+_CALLERS = 1024
+"""Keys whose callers are kept made."""
 Extract = Callable[[Call], str | None]
 
 
@@ -36,6 +38,7 @@ class Access:
         self, contract: Contract, *, any_key: bool = False, demo_key: str = "", control_token: str | None = None
     ) -> None:
         self._any_key, self._demo_key, self._control_token = any_key, demo_key, control_token
+        self._callers: dict[str, tuple[keys.KeyRecord, Caller]] = {}
         self._schemes = {
             operation.id: tuple(
                 (scheme, _extractor(contract.schemes[scheme])) for option in operation.security for scheme in option
@@ -89,12 +92,23 @@ class Access:
             raise _unauthenticated(f"Invalid {what} provided: {keys.mask(secret)}.", call.operation)
         if record.allowed_ips and not _inside(call.client, record.allowed_ips):
             raise APIError("ip_not_allowed", f"This key may not be used from {call.client}.")
-        return replace(
+        return self._caller(record)
+
+    def _caller(self, record: keys.KeyRecord) -> Caller:
+        """Who calls with a key; made once for as long as the key stays as it is."""
+        known = self._callers.get(record.id)
+        if known is not None and known[0] is record:
+            return known[1]
+        caller = replace(
             keys.caller(record),
             models_allowed=record.models_allowed,
             rpm_limit=record.rpm_limit,
             tpm_limit=record.tpm_limit,
         )
+        if len(self._callers) >= _CALLERS:
+            self._callers.clear()
+        self._callers[record.id] = (record, caller)
+        return caller
 
 
 def _foreign(call: Call) -> bool:

@@ -41,6 +41,7 @@ from aione_mock.journal import (
 from aione_mock.play import NOTHING, Player
 from aione_mock.replay import Replay, Replayed, ReplayedStream
 from aione_mock.sessions import DEFAULT, Session, Sessions
+from aione_mock.store import Memo
 from aione_mock.wire import Disconnected, Receive, Scope, Send
 
 Json = Any
@@ -48,6 +49,10 @@ Handler = Callable[[Call, Session], Awaitable[Reply | StreamReply]]
 _REQUESTS = Seed.of("request")
 _SESSION_PATH, _CONTROL_PATH = "/_session/", "/_mock/"
 _log = logging.getLogger("aione_mock")
+
+
+_REMEMBERED, _REMEMBERED_BODY = 512, 4096
+"""Valid bodies that are kept parsed, and the bytes of the longest."""
 
 
 class Pipeline:
@@ -58,6 +63,8 @@ class Pipeline:
         self.player = Player(contract, config)
         self.tally = Tally()
         self.wheel = wire.Wheel()
+        self.valid = Memo(_REMEMBERED)
+        """Bodies that have passed validation, parsed; a pure function of the contract, kept for speed alone."""
         self.replay = Replay.open(config, contract)
         demo = next(c.secret for c in sessions.get().world.credentials() if c.kind == "key")
         self.access = Access(contract, any_key=config.auth == "any", demo_key=demo, control_token=config.control_token)
@@ -281,6 +288,9 @@ class Exchange:
     def _validated(self, call: Call, path_params: Mapping[str, str]) -> Call:
         params, findings = validation.parameters(call.operation, path_params, call.query, call.header)
         media_type = None if call.operation.dialect == "control" else call.header("content-type")
+        place = (call.operation.id, media_type, call.body)
+        if not findings and (known := self.pipeline.valid.get(place)) is not None:
+            return replace(call, params=params, data=known)
         data, more = validation.body(call.operation, media_type, call.body)
         respell = dialects.READ.get(call.operation.dialect)
         if respell and call.operation.body and data is not None:
@@ -289,9 +299,11 @@ class Exchange:
         findings += more
         call = replace(call, params=params, data=data)
         if check := CHECKS.get(call.operation.id):
-            known = {finding.place for finding in findings}
-            findings += [finding for finding in check(call, self.session) if finding.place not in known]
+            seen = {finding.place for finding in findings}
+            findings += [finding for finding in check(call, self.session) if finding.place not in seen]
         validation.refuse(findings)
+        if call.body and len(call.body) <= _REMEMBERED_BODY and call.operation.id not in CHECKS:
+            self.pipeline.valid.put(place, data)
         return call
 
     def _render(self, reply: Reply | StreamReply) -> Transmission:

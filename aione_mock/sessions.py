@@ -13,13 +13,15 @@ from typing import Any
 from aione_mock.config import Config
 from aione_mock.determinism import Clock, Seed
 from aione_mock.exceptions import APIError, ConfigError
-from aione_mock.store import Journal, MemoryStore
+from aione_mock.store import Journal, Memo, MemoryStore
 from aione_mock.world.catalogue import Catalogue
 from aione_mock.world.world import World
 
 Json = Any
 DEFAULT = "default"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_ANSWERS = 512
+"""Answers kept for repeated requests."""
 _REMEMBERED = 10_000
 """Different requests whose repetitions are counted; the oldest are forgotten first."""
 
@@ -66,7 +68,7 @@ class Session:
     in_flight: dict[str, int] = field(default_factory=dict)
     """Calls under way, by key id."""
     snapshots: dict[str, Json] = field(default_factory=dict)
-    memo: dict[Any, Any] = field(default_factory=dict)
+    memo: Memo = field(default_factory=lambda: Memo(_ANSWERS))
     """Results of pure functions, kept for speed alone."""
     origin: Mapping[str, Any] = field(default_factory=dict)
     """What it was made with, as arguments of `Sessions.create`."""

@@ -30,9 +30,11 @@ class Window:
         if room <= 0:
             return max(0.0, self.entries[-1][0] + self.span - now) if self.entries else 0.0
         left = self.total
+        if left <= room:
+            return 0.0
+        if room <= 0:
+            return max(0.0, self.entries[-1][0] + self.span - now)
         for at, amount in self.entries:
-            if left <= room:
-                break
             left -= amount
             if left <= room:
                 return max(0.0, at + self.span - now)
@@ -173,3 +175,22 @@ class Journal:
         """Forget all entries; numbering goes on."""
         self._entries.clear()
         self._bytes = 0
+
+
+class Memo:
+    """Results of a pure function, kept for speed alone; the oldest give way."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._values: dict[Any, Any] = {}
+        self.get = self._values.get
+
+    def put(self, key: Any, value: Any) -> None:
+        """Keep a value, which nobody may change from now on."""
+        if len(self._values) >= self._most:
+            del self._values[next(iter(self._values))]
+        self._values[key] = value
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._values.clear()

@@ -16,8 +16,6 @@ from aione_mock.sessions import Session
 from aione_mock.world.catalogue import Model
 
 Json = Any
-_MEMO = 512
-"""Answers kept for repeated bodies."""
 _MEMO_BODY = 4096
 """Bytes of a body that is worth keeping an answer for."""
 
@@ -104,9 +102,7 @@ async def _draft(call: Call, session: Session, dialect: ModuleType, stream: bool
     usage = composition.usage(prompt_tokens, choices, call.script.usage if call.script else {})
     draft = Draft(prompt, model, choices, usage)
     if len(call.body) <= _MEMO_BODY and call.script is None and not choices[0].pictures:
-        if len(session.memo) >= _MEMO:
-            del session.memo[next(iter(session.memo))]
-        session.memo[memo_key] = draft
+        session.memo.put(memo_key, draft)
     return draft
 
 
