@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from aione_mock.checker import tuning
 from aione_mock.checker.bench import Bench
+from aione_mock.checker.client import TimeUp
 from aione_mock.checker.finding import Cell, Finding, NotChecked, Verdict
 from aione_mock.checker.gate import Gate
 from aione_mock.checker.plan import CHECKS
@@ -51,6 +52,8 @@ class Fuzz:
                     yield from self._document(bench, run, gate, document, wanted, cells, findings)
                 if gate.stopped:
                     raise gate.stopped
+            if _late(bench):
+                raise TimeUp("the time is up (--max-time)")
         finally:
             run.cases += gate.cases
             for name in run.plan.checks:

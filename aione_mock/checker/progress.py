@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
-from aione_mock.checker.finding import Finding, Verdict
+from aione_mock.checker.finding import Finding
 from aione_mock.checker.run import (
     Finished,
     LawFinished,
@@ -61,7 +61,6 @@ class Progress:
             self._show(f"[{self._done}/{self._laws}] {event.title}")
         elif isinstance(event, LawFinished):
             self._done += 1
-            self._judged(event.verdict)
         elif isinstance(event, Finding):
             self._found(event)
         elif isinstance(event, PhaseProgress):
@@ -72,13 +71,6 @@ class Progress:
     def _show(self, text: str) -> None:
         if self._status is not None:
             self._status.update(text)
-
-    def _judged(self, verdict: Verdict) -> None:
-        states = {cell.state for cell in verdict.cells.values()}
-        if self._live or states == {"kept"}:
-            return
-        if states == {"not checked"}:
-            self._echo(f"  - {verdict.law}: not checked: {next(iter(verdict.cells.values())).reason}")
 
     def _found(self, finding: Finding) -> None:
         word = "violation" if finding.severity == "violation" else "assumption mismatch"

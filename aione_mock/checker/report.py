@@ -105,6 +105,16 @@ class Report:
         ]
         return f"{' and '.join(parts)}.{early}".replace("mismatchs", "mismatches")
 
+    @property
+    def unchecked(self) -> list[tuple[str, tuple[str, ...]]]:
+        """Why something was not checked, and the laws it was asked by; what concerns most of them first."""
+        reasons: dict[str, set[str]] = {}
+        for law, cells in self.matrix.items():
+            for cell in cells.values():
+                if cell.state == "not checked":
+                    reasons.setdefault(cell.reason, set()).add(law)
+        return [(reason, tuple(sorted(laws))) for reason, laws in sorted(reasons.items(), key=lambda i: -len(i[1]))]
+
     def cells(self, state: str) -> int:
         """How many places of the matrix are `kept`, `broken` or `not checked`."""
         return sum(cell.state == state for row in self.matrix.values() for cell in row.values())

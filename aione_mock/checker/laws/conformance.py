@@ -13,6 +13,7 @@ from aione_mock.checker.law import Rule
 from aione_mock.checker.shape import evidence_at, schema_at
 from aione_mock.checker.traffic import Exchange, Unreadable, shown
 from aione_mock.contract import Operation
+from aione_mock.grammar import read
 
 Json = Any
 _MOST = 5
@@ -139,13 +140,45 @@ def stream_events(operation: Operation, exchange: Exchange) -> Iterator[Broken]:
     validator = operation.response_validator(exchange.status, exchange.media_type)
     if validator is None:
         return
+    inner = _inner(operation, exchange)
     for event in exchange.events:
         value = {"data": event.data, **({"event": event.name} if event.name else {})}
         problem = next(iter(validator.iter_errors(value)), None)
+        # validators take what stands in a string for a remark, so it is read and held against its schema here
+        decoded = read(event)
+        if (
+            problem is None
+            and inner
+            and isinstance(decoded, dict | list)
+            and not any(v.is_valid(decoded) for v in inner)
+        ):
+            problem = next(iter(inner[0].iter_errors(decoded)))
+        elif problem is None and inner and isinstance(decoded, str) and decoded not in _END:
+            yield Broken(operation.id, "events that are JSON", f"{event.data[:160]!r}", exchange)
+            return
         if problem is not None:
             seen = f"{problem.message[:200]} in {event.data[:160]}"
             yield Broken(operation.id, "events of the declared shape", seen, exchange)
             return
+
+
+_END = ("[DONE]",)
+
+
+def _inner(operation: Operation, exchange: Exchange) -> list[Any]:
+    """Validators of the JSON in an event's data."""
+    content = operation.responses[str(exchange.status)]["content"][exchange.media_type]
+    contract = operation._contract
+    event = contract.resolve(operation.document, content["schema"])
+    schemas = [event, *(contract.resolve(operation.document, branch) for branch in event.get("oneOf", ()))]
+    found = []
+    for one in schemas:
+        data = contract.resolve(operation.document, one.get("properties", {}).get("data", {}))
+        for branch in [data, *data.get("oneOf", ()), *data.get("anyOf", ())]:
+            branch = contract.resolve(operation.document, branch)
+            if "contentSchema" in branch:
+                found.append(contract.validator(operation.document, branch["contentSchema"]))
+    return found
 
 
 def stream_order(operation: Operation, exchange: Exchange) -> Iterator[Broken]:

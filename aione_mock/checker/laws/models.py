@@ -90,7 +90,7 @@ def callable_(bench: Bench) -> Said:
             continue  # a picture is dear, and takes minutes
         protocol = PROTOCOLS["openai"]
         try:
-            exchange = bench.ask(protocol, Question("Say yes.", max_tokens=1500 if picture else 4), name)
+            exchange = bench.ask(protocol, Question("Say yes.", max_tokens=3000 if picture else 4), name)
         except BudgetSpent:
             if picture:
                 continue

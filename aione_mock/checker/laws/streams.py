@@ -10,10 +10,12 @@ from aione_mock.checker.law import Law, Said
 from aione_mock.checker.laws.scope import STREAMED
 from aione_mock.checker.protocols import Protocol, Question, Tokens
 from aione_mock.checker.traffic import Exchange, shown
+from aione_mock.grammar import read
 
 Json = Any
 QUESTION = "Name three calm colours, in one short sentence."
 WIDE = "Repeat exactly, with nothing else: 你好，世界 🙂 naïve"
+EXACT = "Repeat exactly, with nothing else: alpha beta gamma delta epsilon zeta eta theta iota kappa"
 _OWN = ("id", "created", "system_fingerprint", "responseId", "createTime", "usage", "usageMetadata", "service_tier")
 """Members in which two answers to one question may differ, and the usage, which has laws of its own."""
 
@@ -138,6 +140,48 @@ def characters(bench: Bench) -> Said:
             yield broken(protocol.streamed, "whole characters", "a replacement character (U+FFFD)", exchange)
 
 
+def complete(bench: Bench) -> Said:
+    """No part of a stream is lost or sent twice: words that a model must repeat arrive streamed as they do plain."""
+    for protocol in bench.protocols():
+        model = bench.model(protocol.name)
+        wholes = [protocol.text(bench.good(bench.ask(protocol, Question(EXACT), model)).json) for _ in range(2)]
+        if wholes[0] != wholes[1]:
+            yield Skipped(protocol.streamed, "the model says the same words differently each time")
+            continue
+        for attempt in range(2):
+            exchange = bench.good(bench.ask(protocol, Question(EXACT, stream=True), model))
+            text = protocol.text(folded(bench, protocol, exchange))
+            if text == wholes[0]:
+                break
+            if attempt:
+                yield broken(protocol.streamed, f"the words {wholes[0]!r}", f"{text!r}", exchange)
+
+
+def fragments(bench: Bench) -> Said:
+    """The fragments of tool calls are numbered from 0, and the first of each has the call's id and the function's name."""
+    protocol = next(p for p in bench.protocols() if p.name == "openai")
+    question = Question("What is the weather like in Hangzhou? Use the tool.", max_tokens=300, tool=True, stream=True)
+    exchange = bench.good(bench.ask(protocol, question, bench.model("openai", "tools")))
+    seen: list[int] = []
+    for piece in [p for event in exchange.events for p in _tool_pieces(read(event))]:
+        number = piece.get("index")
+        if number in seen:
+            continue
+        if number != len(seen):
+            yield broken(protocol.streamed, f"tool call number {len(seen)}", f"number {number}", exchange)
+            return
+        seen.append(number)
+        if not piece.get("id") or not (piece.get("function") or {}).get("name"):
+            yield broken(protocol.streamed, "id and name in the first fragment", f"{piece}"[:200], exchange)
+    if not seen:
+        raise NotChecked("the model called no tool")
+
+
+def _tool_pieces(data: Json) -> list[Json]:
+    choices = data.get("choices", []) if isinstance(data, dict) else []
+    return [piece for choice in choices for piece in (choice.get("delta") or {}).get("tool_calls") or []]
+
+
 def array(bench: Bench) -> Said:
     """Without `alt=sse`, streamGenerateContent answers with one JSON array of the same pieces."""
     model = bench.model("gemini")
@@ -155,6 +199,8 @@ LAWS = (
     Law(
         "stream-plain", "Streams say what plain answers say", same_as_plain, STREAMED, ("key",), paid=3, area="streams"
     ),
+    Law("stream-complete", "No part of a stream is lost", complete, STREAMED, ("key",), paid=12, area="streams"),
+    Law("tool-fragments", "Fragments of tool calls fit", fragments, STREAMED[:1], ("key",), paid=1, area="streams"),
     Law("stream-usage", "Streams count as plain answers do", usage, STREAMED, ("key",), area="streams"),
     Law(
         "stream-usage-asked",

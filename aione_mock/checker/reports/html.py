@@ -140,14 +140,9 @@ def _cell(cell: Cell | None, soft: bool) -> str:
 
 
 def _unchecked(report: Report) -> Iterator[str]:
-    reasons: dict[str, set[str]] = {}
-    for law, cells in report.matrix.items():
-        for cell in cells.values():
-            if cell.state == "not checked":
-                reasons.setdefault(cell.reason, set()).add(law)
-    if not reasons:
+    if not report.unchecked:
         return
     yield "<h2>Not checked, and why</h2><ul>"
-    for reason, laws in sorted(reasons.items(), key=lambda item: -len(item[1])):
-        yield f'<li>{escape(reason)} <span class="soft">({escape(", ".join(sorted(laws)))})</span></li>'
+    for reason, laws in report.unchecked:
+        yield f'<li>{escape(reason)} <span class="soft">({escape(", ".join(laws))})</span></li>'
     yield "</ul>"

@@ -1,0 +1,51 @@
+"""One wrong-able server for all tests of the checker, and targets for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from aione_mock.app import create_app
+from aione_mock.checker import Report, Target, check
+from aione_mock.config import Config
+from aione_mock.server import Server
+from tests.checker.broken import ACCESS, KEY, OTHER, TOKEN, Change, Layer
+
+Checked = Callable[..., Report]
+
+
+def target(url: str) -> Target:
+    """All credentials that the laws may need."""
+    return Target(
+        url,
+        key=KEY,
+        token=TOKEN,
+        business_token="nex-console-business",
+        other_token=OTHER,
+        access_key=ACCESS[0],
+        access_secret=ACCESS[1],
+    )
+
+
+@pytest.fixture(scope="session")
+def layer() -> Iterator[Layer]:
+    """The mock on a socket behind a layer that tests make wrong."""
+    layer = Layer(create_app(Config(seed="checker")))
+    with Server(layer) as server:
+        layer.url = server.url  # type: ignore[attr-defined]
+        yield layer
+
+
+@pytest.fixture
+def checked(layer: Layer) -> Iterator[Checked]:
+    """Check the layered mock, made wrong by a change, for some laws alone."""
+
+    def run(*laws: str, change: Change | None = None, **options: object) -> Report:
+        layer.app.sessions.reset(layer.app.sessions.get())
+        layer.change, layer.seen = change or Change(), []
+        given = {"only": laws, "phases": (), "allow_writes": True, **options}
+        return check(target(layer.url), **given)  # type: ignore[attr-defined]
+
+    yield run
+    layer.change = Change()
