@@ -1,0 +1,39 @@
+"""The page on what official clients do under each fault is what they do."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from aione_mock.scenarios.faults import TABLE
+
+SCRIPT = Path(__file__).parents[1] / "scripts" / "client_faults.py"
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("client_faults", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["client_faults"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_is_true(script: ModuleType) -> None:
+    """Official clients under every fault, measured again. `python scripts/client_faults.py` writes the page."""
+    written = script.PAGE.read_text(encoding="utf-8").splitlines()
+    measured = script.measure().splitlines()
+    changes = [line for line in difflib.unified_diff(written, measured, "written", "measured", lineterm="", n=0)]
+    assert changes == [], "\n".join(changes)
+
+
+def test_the_page_has_every_fault(script: ModuleType) -> None:
+    rows = {row.partition(";")[0] for row in (*script.STREAMS, *script.PLAINS)}
+    assert rows == set(TABLE)
