@@ -146,4 +146,5 @@ def test_thinking_is_counted(make: Callable[..., BaseChatModel]) -> None:
         more = {"thinking_budget": 512, "include_thoughts": True}
     answer = make(**more).invoke(QUESTION)
     assert answer.text
-    assert 0 < (answer.usage_metadata or {})["output_token_details"]["reasoning"] < answer.usage_metadata["output_tokens"]
+    usage: Any = answer.usage_metadata
+    assert 0 < usage["output_token_details"]["reasoning"] < usage["output_tokens"]
