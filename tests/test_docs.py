@@ -51,7 +51,7 @@ def invocations() -> list[str]:
 def test_commands_and_options_exist(words: str) -> None:
     command: Any = typer.main.get_command(commands)
     path, options = "aione-mock", set()
-    for word in words.split():
+    for word in words.partition(" -- ")[0].split():
         if word.startswith("--"):
             options.add(word)
         elif hasattr(command, "commands") and not options:
