@@ -30,7 +30,7 @@ def test_the_page_is_true(script: ModuleType) -> None:
     """Official clients under every fault, measured again. `python scripts/client_faults.py` writes the page."""
     written = script.PAGE.read_text(encoding="utf-8").splitlines()
     measured = script.measure().splitlines()
-    changes = [line for line in difflib.unified_diff(written, measured, "written", "measured", lineterm="", n=0)]
+    changes = list(difflib.unified_diff(written, measured, "written", "measured", lineterm="", n=0))
     assert changes == [], "\n".join(changes)
 
 

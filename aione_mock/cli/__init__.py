@@ -4,6 +4,7 @@ serve     answer requests
 spec      bundle, lint and list the contract
 keys      the seeded credentials
 world     the seeded organisation
+errors    every error of the contract, and the ways to get it
 check     hold a gateway against the contract
 diff      hold two gateways against each other
 mutants   deliberately wrong variants of the mock
@@ -23,7 +24,7 @@ from typing import Annotated
 
 import typer
 
-from aione_mock.cli import cassette, check, keys, mutants, probe, record, serve, spec, world
+from aione_mock.cli import cassette, check, errors, keys, mutants, probe, record, serve, spec, world
 from aione_mock.exceptions import MockError
 
 app = typer.Typer(
@@ -36,6 +37,7 @@ app.command()(serve.serve)
 app.add_typer(spec.app, name="spec")
 app.command()(keys.keys)
 app.command()(world.world)
+app.command()(errors.errors)
 app.command()(check.check)
 app.command()(check.diff)
 app.command()(mutants.mutants)

@@ -1,0 +1,67 @@
+"""`aione-mock errors`: every error of the contract, and the ways to get it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+import typer
+
+from aione_mock.cli import terminal
+from aione_mock.cli.spec import Overlays
+from aione_mock.exceptions import ConfigError, did_you_mean
+
+Json = Any
+_WIDTH = 10
+"""Columns of the words that say what a line is."""
+
+
+def errors(
+    operation: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only what this operation can answer, as createChatCompletion.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="For machines; what GET /_mock/errors answers.")] = False,
+    overlay: Overlays = None,
+) -> None:
+    """Every error of the contract: status, headers, body, and the ways to get it."""
+    from aione_mock.config import DOCUMENTS, Config, document
+    from aione_mock.contract import Contract
+    from aione_mock.control.errors import catalogue
+    from aione_mock.determinism import Seed
+    from aione_mock.world.organisation import organisations
+
+    contract = Contract.load([document(name) for name in DOCUMENTS], overlay or ())
+    if operation is not None and operation not in contract.operations:
+        raise ConfigError(f"unknown operation '{operation}'{did_you_mean(operation, contract.operations)}")
+    # secrets are the same for every seed and at every time
+    credentials = [credential for org in organisations(Seed.of(0), 0.0) for credential in org.credentials]
+    found = catalogue(contract, credentials, base="http://127.0.0.1:8000", limit=Config().max_body)
+    items = [entry for entry in found if operation in (None, *entry["operations"])]
+    if json:
+        _print_json({"items": items, "total": len(items)})
+    else:
+        _print(items)
+
+
+def _print(items: Iterable[Json]) -> None:
+    import orjson
+
+    for entry in items:
+        terminal.heading(f"{entry['status']} {entry['name']} ({entry['dialect']})")
+        _line("from", ", ".join(entry["operations"]) or "unknown paths and wrong methods")
+        for name, value in entry["headers"].items():
+            _line("header", f"{name}: {value}")
+        _line("body", orjson.dumps(entry["body"]).decode())
+        for trigger in entry["triggers"]:
+            _line(f"by {trigger['by']}", trigger["how"])
+        typer.echo()
+
+
+def _line(what: str, text: str) -> None:
+    typer.echo(f"  {what:<{_WIDTH}}  {text}")
+
+
+def _print_json(content: Json) -> None:
+    import orjson
+
+    typer.echo(orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE), nl=False)
