@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import codecs
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,19 +135,13 @@ class Recording:
 
 def spell(interaction: Interaction) -> str:
     """An interaction as an item of YAML that reads back as exactly the same."""
-    text = ""
-    for level in _LEVELS:
-        text = _dump([_item(interaction, level)])
-        if level == _LEVELS[-1] or _reads_back(text, interaction):
-            break
-    return text
-
-
-def _reads_back(text: str, interaction: Interaction) -> bool:
-    try:
-        return _interaction(yaml.load(text, Loader=yaml.CSafeLoader)[0]) == interaction
-    except (yaml.YAMLError, ConfigError, ValueError):
-        return False
+    for level in _LEVELS[:-1]:
+        # a value may be nested too deeply, and a text hold what YAML has no spelling for
+        with contextlib.suppress(yaml.YAMLError, RecursionError, ValueError):
+            text = _dump([_item(interaction, level)])
+            if _interaction(yaml.load(text, Loader=yaml.CSafeLoader)[0]) == interaction:
+                return text
+    return _dump([_item(interaction, _LEVELS[-1])])
 
 
 def _item(interaction: Interaction, level: str) -> Json:

@@ -36,12 +36,7 @@ def request_findings(contract: Contract, request: Asked) -> list[str]:
     operation, params = locate(contract, request.method, request.path)
     if operation is None:
         return [f"request: the contract has no {request.method} {request.path[:200]}"]
-    _, found = validation.parameters(operation, params, request.query, lambda name: header(request.headers, name))
-    data, more = validation.body(operation, header(request.headers, "content-type"), request.body)
-    respell = dialects.READ.get(operation.dialect)
-    if respell and operation.body and data is not None:
-        more = validation.schema_findings(operation.body, respell(data, operation, contract))
-    return [f"request: {said}" for said in _told(map(_sentence, found + more))]
+    return [f"request: {said}" for said in _told(_request(contract, operation, params, request))]
 
 
 def response_findings(contract: Contract, request: Asked, response: Answered) -> list[str]:
@@ -50,6 +45,16 @@ def response_findings(contract: Contract, request: Asked, response: Answered) ->
     if operation is None:
         return []
     return [f"answer: {said}" for said in _told(_answer(contract, operation, request, response))]
+
+
+def _request(contract: Contract, operation: Operation, path: Mapping[str, str], request: Asked) -> Iterator[str]:
+    _, found = validation.parameters(operation, path, request.query, lambda name: header(request.headers, name))
+    yield from map(_sentence, found)
+    data, found = validation.body(operation, header(request.headers, "content-type"), request.body)
+    respell = dialects.READ.get(operation.dialect)
+    if respell and operation.body and data is not None:
+        found = validation.schema_findings(operation.body, respell(data, operation, contract))
+    yield from map(_sentence, found)
 
 
 def _answer(contract: Contract, operation: Operation, request: Asked, response: Answered) -> Iterator[str]:
@@ -112,6 +117,9 @@ def _sentence(finding: Finding) -> str:
 
 
 def _told(found: Iterator[str]) -> list[str]:
-    first = list(islice(found, _TOLD))
-    more = sum(1 for _ in found)
+    try:
+        first = list(islice(found, _TOLD))
+        more = sum(1 for _ in found)
+    except (ValueError, RecursionError):
+        return ["nested too deeply to be checked"]
     return [*first, f"and {more} more"] if more else first

@@ -30,9 +30,9 @@ from aione_mock.journal import (
     Tally,
     credentials,
     kept_body,
-    kept_call,
     kept_events,
     kept_headers,
+    kept_params,
     kept_text,
     mask_query,
     mask_text,
@@ -213,7 +213,8 @@ class Exchange:
         self, replayed: Replayed | ReplayedStream, call: Call, path_params: Mapping[str, str]
     ) -> Reply | StreamReply:
         """A recorded answer, with the call made ready for the journal; nobody's limits or bills know of it."""
-        with contextlib.suppress(APIError):
+        # ValueError: nested too deeply to be validated
+        with contextlib.suppress(APIError, ValueError):
             self.call = self._validated(call, path_params)
             self.valid = True
         return replayed
@@ -408,7 +409,9 @@ class Exchange:
             scenario=played,
             limit=self.limit,
             nearest=nearest,
-            call=kept_call(self.call, headers) if self.call else None,
+            meant=self.operation,
+            params=kept_params(self.call.params) if self.call else {},
+            caller=caller,
             valid=self.valid,
             truncated=truncated,
             response_truncated=more or cut,

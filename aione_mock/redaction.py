@@ -43,8 +43,9 @@ _TELLING = 8
 _FOLD = re.compile(rb"(sk-nex-|nex-console-)x+|x{8,}")
 _CONTENT = frozenset(("content", "text", "arguments", "thinking", "reasoning", "reasoning_content", "partial_json"))
 _FIXED = frozenset(
-    ("id", "object", "type", "role", "model", "models", "models_allowed", "status", "code", "param", "event", "key_prefix", "required", "format",
-     "mimeType", "mime_type", "media_type", "modelVersion", "finish_reason", "stop_reason", "timezone", "loc")
+    ("id", "object", "type", "role", "model", "models", "models_allowed", "modelVersion", "status", "code", "param",
+     "event", "key_prefix", "required", "format", "mimeType", "mime_type", "media_type", "finish_reason",
+     "stop_reason", "timezone", "loc")
 )  # fmt: skip
 """Members that name things of the protocol."""
 
@@ -128,14 +129,15 @@ class Redactor:
         return replace(response, headers=headers, body=b"".join(raws), events=events)
 
     def _body(self, raw: bytes, names: bool) -> bytes:
+        known = read_json(raw)
         try:
             value = orjson.loads(raw)
-        except ValueError:
+            hidden = self._walked(value, "", lambda text, member: self._leaf(text, member, names))
+            if hidden != value:
+                return STYLES[known[1] if known else "compact"](hidden)
+        except (ValueError, TypeError, RecursionError):
+            # no JSON, or nested more deeply than can be walked
             return self._loose(raw)
-        known = read_json(raw)
-        hidden = self._walked(value, "", lambda text, member: self._leaf(text, member, names))
-        if hidden != value:
-            return STYLES[known[1] if known else "compact"](hidden)
         # what no style reproduces may hold more than its value shows, such as one member twice
         return raw if known else self._loose(raw)
 

@@ -17,7 +17,7 @@ import orjson
 from aione_mock import cassette, dialects
 from aione_mock.cassette import Asked, Cassette, Interaction
 from aione_mock.config import Config
-from aione_mock.contract import Contract
+from aione_mock.contract import Contract, Operation
 from aione_mock.exceptions import APIError
 from aione_mock.exchange import Call, Reply, StreamReply, Transmission
 from aione_mock.inspection import locate
@@ -161,17 +161,27 @@ class Replay:
         if operation is None:
             return None
         query = {name: value for name, value in sorted(parse_qsl(request.query, True)) if value != MASK}
-        body = _json(request.body)
+        known = {"path": dict(params), "query": query}
+        try:
+            body = self._comparable(request.body, operation)
+            raw = orjson.dumps({**known, "body": body}, option=orjson.OPT_SORT_KEYS)
+        except (TypeError, RecursionError):
+            # nested too deeply to be taken apart
+            raw = orjson.dumps({**known, "body": request.body.decode("utf-8", "replace")}, option=orjson.OPT_SORT_KEYS)
+        raw = fold(raw)
+        key = blake2b(operation.id.encode() + b" " + raw, digest_size=16).hexdigest()
+        return Question(operation.id, dict(_places(orjson.loads(raw), "")), key)
+
+    def _comparable(self, raw: bytes, operation: Operation) -> Json:
+        """A body without what makes no difference."""
+        body = _json(raw)
         respell = dialects.READ.get(operation.dialect)
         if respell and body is not None:
             body = respell(body, operation, self._contract)
         if isinstance(body, dict):
             # absent, null and false mean the same here, and releases of SDKs differ in which they send
             body = {n: v for n, v in body.items() if v is not None and (n, v) != ("stream", False)}
-        whole = {"path": dict(params), "query": query, "body": body}
-        raw = fold(orjson.dumps(whole, option=orjson.OPT_SORT_KEYS))
-        key = blake2b(operation.id.encode() + b" " + raw, digest_size=16).hexdigest()
-        return Question(operation.id, dict(_places(orjson.loads(raw), "")), key)
+        return body
 
     def _miss(self, asked: Question) -> str:
         """Why no recording answers, and which comes nearest."""

@@ -104,6 +104,12 @@ def test_a_body_is_as_readable_as_its_bytes_allow(body: bytes, shape: set[str]) 
     assert set(item["response"]) - {"status", "headers"} == shape
 
 
+@pytest.mark.parametrize("deep", [300, 1000])
+def test_what_is_nested_too_deeply_is_kept_as_text(deep: int) -> None:
+    body = b'{"a":' * deep + b"1" + b"}" * deep
+    assert read(cassette.spell(interaction(body))) == interaction(body)
+
+
 @settings(deadline=None)
 @given(st.lists(st.sampled_from([b"data: a", b"\n", b"\r\n", b"\r", b"\n\n", b": c"]), max_size=12), st.data())
 def test_a_stream_is_cut_at_the_same_places_however_it_arrives(parts: list[bytes], data: st.DataObject) -> None:

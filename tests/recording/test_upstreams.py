@@ -138,6 +138,18 @@ def test_what_is_no_answer_is_passed_on_and_told(taping: Taping, sent: bytes, sa
         assert again.headers == answer.headers
 
 
+def test_json_nested_too_deeply_is_passed_on_kept_and_replayed(taping: Taping) -> None:
+    body = b'{"a":' * 1000 + b'"sk-nex-demo-every-model"' + b"}" * 1000
+    with Gateway(answering(whole(body))) as gateway, taping(gateway.url) as tape:
+        assert httpx2.post(tape.url + CHAT, headers=HEADERS, content=body).content == body
+    assert "demo-every" not in tape.text
+    (item,) = tape.cassette.interactions
+    assert item.findings == ("request: nested too deeply to be checked", "answer: nested too deeply to be checked")
+    with replaying(tape.path, replay_only=True) as url:
+        assert httpx2.post(url + CHAT, content=body).content == item.response.body
+        assert httpx2.post(url + CHAT, content=body.replace(b'"a"', b'"b"', 1)).status_code == 404
+
+
 def test_what_answers_no_http_is_a_502(taping: Taping) -> None:
     with Gateway(answering(b"220 mail.example ESMTP\r\n")) as gateway, taping(gateway.url) as tape:
         answer = post(tape.url)
