@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
-from aione_mock.exchange import Call, Headers, RawHeaders, Usage
+from aione_mock.contract import Operation
+from aione_mock.exchange import Call, Caller, Headers, RawHeaders, Usage
 
 _SECRET_HEADERS = frozenset(
     (b"authorization", b"x-api-key", b"x-goog-api-key", b"cookie", b"proxy-authorization", b"x-acs-security-token",
@@ -19,8 +20,8 @@ _SECRET_HEADERS = frozenset(
 )  # fmt: skip
 _SECRET = re.compile(rb"(sk-nex-|nex-console-|aione-mock-(?=(?:other-)?access-secret))[A-Za-z0-9_\-]+")
 _SECRET_QUERY = re.compile(r"(^|&)(key|access_token|token)=[^&]*")
-_OVERHEAD, _HEADER_OVERHEAD, _EVENT_OVERHEAD = 1200, 180, 40
-"""Bytes that an entry, a header and an event hold beside their text, roughly."""
+_OVERHEAD, _HEADER_OVERHEAD, _EVENT_OVERHEAD = 1200, 210, 40
+"""Bytes that an entry, a header and an event hold beside their text, roughly; of a header, its name too."""
 _KEPT, _KEPT_EVENTS = 64 << 10, 256 << 10
 """Bytes kept of a body, and of all events of a stream."""
 _WORD = 8
@@ -118,18 +119,9 @@ def kept_events(events: Sequence[bytes], secrets: Iterable[bytes]) -> tuple[tupl
     return kept, count < len(events)
 
 
-def kept_call(call: Call, headers: list[tuple[bytes, bytes]]) -> Call:
-    """A call without its body and without any credential; `headers` are masked already."""
-    return replace(
-        call,
-        path=mask_text(call.path),
-        query=mask_query(call.query),
-        headers=headers,
-        body=b"",
-        data=None,
-        script=None,
-        params={name: _masked_parameter(name, value) for name, value in call.params.items()},
-    )
+def kept_params(params: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Parameters without any credential."""
+    return {name: _masked_parameter(name, value) for name, value in params.items()} if params else params
 
 
 def _masked_parameter(name: str, value: Any) -> Any:
@@ -186,8 +178,10 @@ class Entry:
     scenario: str | None = None
     limit: str | None = None
     nearest: Any = None
-    call: Call | None = None
-    """The call without its body, for verification; None where no operation was meant. Holds no credential."""
+    meant: Operation | None = None
+    """The operation that was meant, None for an unknown path."""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    caller: Caller | None = None
     valid: bool = False
     """Whether the request passed validation."""
     truncated: bool = False
@@ -196,14 +190,28 @@ class Entry:
     """Bytes held, roughly."""
 
     def __post_init__(self) -> None:
-        headers: Iterable[tuple[Any, Any]] = (*self.headers, *self.response_headers)
-        self.size = (
-            _OVERHEAD
-            + len(self.path)
-            + len(self.query)
-            + len(self.body)
-            + len(self.response_body)
-            + sum(map(len, self.events))
-            + _EVENT_OVERHEAD * len(self.events)
-            + sum(_HEADER_OVERHEAD + len(name) + len(value) for name, value in headers)
+        size = _OVERHEAD + len(self.path) + len(self.query) + len(self.body) + len(self.response_body)
+        size += _HEADER_OVERHEAD * (len(self.headers) + len(self.response_headers))
+        for pair in self.headers:
+            size += len(pair[1])
+        if self.events:
+            size += sum(map(len, self.events)) + _EVENT_OVERHEAD * len(self.events)
+        self.size = size
+
+    @property
+    def call(self) -> Call | None:
+        """The call without its body, for verification; None where no operation was meant. Holds no credential."""
+        if self.meant is None:
+            return None
+        return Call(
+            self.meant,
+            self.method,
+            self.path,
+            self.query,
+            self.headers,
+            b"",
+            "",
+            self.request_id,
+            self.params,
+            caller=self.caller,
         )
