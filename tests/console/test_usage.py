@@ -116,6 +116,8 @@ def test_each_view_belongs_to_its_caller(console: Console) -> None:
     assert tech["data_freshness"] == business["data_freshness"] == "2026-11-20T10:30:00Z"
     assert tech["tech"]["daily_trend"] == business["business"]["daily_trend"]
     assert len(tech["tech"]["daily_trend"]) == 7
+    tokens = [model["tokens"] for model in tech["tech"]["model_distribution"]]
+    assert tokens == sorted(tokens, reverse=True)
     tokens = tech["tech"]["total_tokens"]
     assert business["business"]["total_chars_wan"] == pytest.approx(tokens * 1.5 / 10_000, abs=0.01)
     names = [item["team_name"] for item in business["business"]["team_cost_ranking"]]
