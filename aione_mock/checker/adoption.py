@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from aione_mock.checker.shape import Path, component_at
+from aione_mock.checker.shape import Path, component_at, schema_at
 from aione_mock.contract import Operation
 
 Json = Any
@@ -29,24 +29,36 @@ def adopt_status(operation: Operation, status: int) -> tuple[Action, ...]:
     return ((operation_path(operation), {"responses": {str(status): {"description": "As the gateway answers it."}}}),)
 
 
-def adopt_field(operation: Operation, status: str, media_type: str, path: Path, seen: Json) -> tuple[Action, ...]:
-    """Describe a member as what it was seen to be."""
-    found = component_at(operation, status, media_type, path)
-    if found is None:
+def adopt_field(
+    operation: Operation, status: str, media_type: str, path: Path, seen: Json, kind: str = "", name: str = ""
+) -> tuple[Action, ...]:
+    """Describe a member as what it was seen to be, beside what it was before, so that examples stay good.
+
+    `kind` is the keyword that did not hold, `name` the member that it is about.
+    """
+    if kind in ("Required", "AdditionalProperties"):
+        found = component_at(operation, status, media_type, path)
+        if found is None or found[1]:
+            return ()
+        target = f"$.components.schemas['{found[0]}']"
+        return ((f"{target}.required[?@ == '{name}']", None),) if kind == "Required" else ((target, {_ANY: True}),)
+    if not path or not isinstance(path[-1], str):
         return ()
-    name, rest = found
-    steps = "".join(f".properties['{step}']" if isinstance(step, str) else ".items" for step in rest)
-    target = f"$.components.schemas['{name}']{steps}"
-    adopted: Json = {"type": json_type(seen), "x-evidence": "documented"}
-    if isinstance(seen, dict):
-        adopted = {"additionalProperties": True}
-    elif steps:
-        # a reference or a pattern beside the new type would still hold
-        parent, _, member = steps.rpartition(".properties[")
-        if member:
-            update = {"properties": {member.strip("'[]"): adopted}}
-            return ((target, None), (f"$.components.schemas['{name}']{parent}", update))
-    return ((target, adopted),)
+    found = component_at(operation, status, media_type, path[:-1])
+    before = schema_at(operation, status, media_type, path, opened=False)
+    if found is None or before is None:
+        return ()
+    holder = f"$.components.schemas['{found[0]}']" + "".join(
+        f".properties['{step}']" if isinstance(step, str) else ".items" for step in found[1]
+    )
+    widened = {"anyOf": [before, {"type": json_type(seen)}], "x-evidence": "documented"}
+    return (
+        (f"{holder}.properties['{path[-1]}']", None),
+        (holder, {"properties": {path[-1]: widened}}),
+    )
+
+
+_ANY = "additionalProperties"
 
 
 def switch_off(operation: Operation, law: str) -> tuple[Action, ...]:

@@ -41,6 +41,8 @@ class Bench:
         self.seed = Seed.of(seed)
         self._made: dict[str, Key] = {}
         self._memo: dict[str, Any] = {}
+        self.hopeful = True
+        """Whether figures that lag behind are worth waiting for; not when they never came."""
 
     # Calls
 
@@ -115,7 +117,7 @@ class Bench:
                 tried.append(str(error))
                 continue
             rows = answer.get(member) if isinstance(answer, dict) else None
-            found = [r for r in rows if isinstance(r, dict) and isinstance(r.get("id"), str)] if rows else []
+            found = [r for r in rows if isinstance(r, dict) and isinstance(r.get("id"), str)] if isinstance(rows, list) else []
             if found:
                 self.client.budget.prices |= {r["id"]: price for r in found if (price := Price.of(r))}
                 return found

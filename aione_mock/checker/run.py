@@ -193,7 +193,7 @@ class Run:
                     if cells[said.operation].state == "kept":
                         cells[said.operation] = Cell("not checked", said.reason)
                     continue
-                cells[said.operation] = Cell("broken", said.seen)
+                cells[said.operation] = Cell("broken", self.bench.client.mask.text(said.seen))
                 self._add(found, self.finding(law, said))
         except (NotChecked, BudgetSpent) as error:
             reason = str(error)
@@ -266,7 +266,7 @@ class Run:
                 continue
             self._seen.setdefault(place, Cell("kept"))
             for said in rule.check(operation, exchange):
-                self._seen[place] = Cell("broken", said.seen)
+                self._seen[place] = Cell("broken", self.bench.client.mask.text(said.seen))
                 key = (rule.name, said.operation, said.expected)
                 old = self._found.get(key)
                 self._found[key] = replace(old, count=old.count + 1) if old else self.finding(rule, said)

@@ -11,10 +11,16 @@ Json = Any
 Path = tuple[str | int, ...]
 
 
-def schema_at(operation: Operation, status: str, media_type: str, path: Path) -> Json:
-    """The schema of the member at `path` of an answer; None where the contract has none."""
-    found = _walk(operation, status, media_type, path)
-    return found[-1][1] if len(found) > len(path) else None
+def schema_at(operation: Operation, status: str, media_type: str, path: Path, *, opened: bool = True) -> Json:
+    """The schema of the member at `path` of an answer; None where the contract has none.
+
+    A reference is followed unless `opened` is False.
+    """
+    found = [item for item in _trace(operation, status, media_type, path) if item[2] == len(path)]
+    if not found:
+        return None
+    pointer, schema, _ = found[-1]
+    return {"$ref": pointer} if pointer and not opened else schema
 
 
 def component_at(operation: Operation, status: str, media_type: str, path: Path) -> tuple[str, Path] | None:

@@ -119,4 +119,11 @@ class Mask:
         for secret in sorted(self._known, key=len, reverse=True):
             if secret in text:
                 text = text.replace(secret, self._known[secret])
+        return self._cut_off(text) if "…" in text else text
+
+    def _cut_off(self, text: str) -> str:
+        """A text that was shortened in the middle of a credential, without the beginning of it."""
+        for secret, variable in self._known.items():
+            for length in range(len(secret) - 1, 2 * _LEAST, -1):
+                text = text.replace(f"{secret[:length]}…", f"{variable}…")
         return text

@@ -10,7 +10,7 @@ import orjson
 from aione_mock.checker.adoption import adopt_field, adopt_status
 from aione_mock.checker.finding import Broken
 from aione_mock.checker.law import Rule
-from aione_mock.checker.shape import evidence_at, schema_at
+from aione_mock.checker.shape import evidence_at
 from aione_mock.checker.traffic import Exchange, Unreadable, shown
 from aione_mock.contract import Operation
 from aione_mock.grammar import read
@@ -79,10 +79,14 @@ def schema(operation: Operation, exchange: Exchange) -> Iterator[Broken]:
         yield Broken(operation.id, "a JSON body", str(unreadable), exchange)
         return
     for error in list(validator.iter_errors(data))[:_MOST]:
-        yield shape_finding(operation, exchange, tuple(error.instance_path), error.message)
+        kind = type(error.kind).__name__.rpartition("_")[2]
+        name = str(getattr(error.kind, "property", ""))
+        yield shape_finding(operation, exchange, tuple(error.instance_path), error.message, kind, name)
 
 
-def shape_finding(operation: Operation, exchange: Exchange, path: tuple[str | int, ...], message: str) -> Broken:
+def shape_finding(
+    operation: Operation, exchange: Exchange, path: tuple[str | int, ...], message: str, kind: str = "", name: str = ""
+) -> Broken:
     """A schema error as a finding: with the evidence of the member it stands at, and what would adopt it."""
     place = "/" + "/".join(str(step) if isinstance(step, str) else "*" for step in path) if path else "the body"
     try:
@@ -98,7 +102,7 @@ def shape_finding(operation: Operation, exchange: Exchange, path: tuple[str | in
         f"{place} of {exchange.status}: {message[:300]}",
         exchange,
         evidence=evidence_at(operation, status, media, path),
-        adopt=adopt_field(operation, status, media, path, seen) if schema_at(operation, status, media, path) else (),
+        adopt=adopt_field(operation, status, media, path, seen, kind, name),
     )
 
 

@@ -1,0 +1,224 @@
+"""Servers that are no gateway, or a bad one: a clear verdict, in time, and the report so far."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from aione_mock.checker import check
+from aione_mock.checker.client import Client
+from aione_mock.checker.report import COULD_NOT, FOUND
+from aione_mock.checker.target import Target
+from aione_mock.config import DOCUMENTS, document
+from aione_mock.contract import Contract
+from aione_mock.determinism import WALL
+from aione_mock.server import Server
+from tests.checker.broken import Layer
+from tests.checker.conftest import target
+
+Send = Callable[[Any], Any]
+
+
+def app(answer: Callable[[Any, Send], Any]) -> Any:
+    """An ASGI application from what it does with a request."""
+
+    async def asgi(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            while True:
+                message = await receive()
+                await send({"type": f"{message['type']}.complete"})
+                if message["type"] == "lifespan.shutdown":
+                    return
+        await answer(scope, send)
+
+    return asgi
+
+
+def plain(status: int, content_type: str, body: bytes, **headers: str) -> Any:
+    """An application with one answer to everything."""
+
+    async def answer(scope: Any, send: Send) -> None:
+        pairs = [(b"content-type", content_type.encode()), *((n.encode(), v.encode()) for n, v in headers.items())]
+        await send({"type": "http.response.start", "status": status, "headers": pairs})
+        await send({"type": "http.response.body", "body": body})
+
+    return app(answer)
+
+
+@contextmanager
+def raw_server(behave: Callable[[socket.socket], None]) -> Iterator[str]:
+    """A server below HTTP: what it does with each connection."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.settimeout(0.2)
+    over = threading.Event()
+
+    def serve() -> None:
+        while not over.is_set():
+            try:
+                connection, _ = listener.accept()
+            except TimeoutError:
+                continue
+            with connection:
+                connection.settimeout(2)
+                try:
+                    connection.recv(65536)
+                    behave(connection)
+                except OSError:
+                    pass
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        over.set()
+        thread.join()
+        listener.close()
+
+
+def test_nobody_is_there() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    report = check(target(f"http://127.0.0.1:{port}"))
+    assert report.exit_code == COULD_NOT
+    assert "cannot connect" in report.verdict
+
+
+def test_a_name_that_does_not_exist() -> None:
+    report = check(target("http://no-such-host.invalid"), timeout=5.0)
+    assert report.exit_code == COULD_NOT
+    assert "no answer from" in report.verdict
+
+
+def test_tls_where_there_is_none() -> None:
+    with raw_server(lambda connection: connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as url:
+        report = check(target(url.replace("http:", "https:")), timeout=3.0)
+    assert report.exit_code == COULD_NOT
+    assert "TLS error" in report.verdict
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"), [(200, {}), (302, {"location": "https://login.example/?next=/v1/models"})]
+)
+def test_a_login_page(status: int, headers: dict[str, str]) -> None:
+    with Server(plain(status, "text/html", b"<html><body>Please log in</body></html>", **headers)) as server:
+        report = check(target(server.url))
+    assert report.exit_code == COULD_NOT
+    assert "a web page, not an API" in report.verdict
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [(429, "refused for its rate"), (401, "credentials are refused"), (404, "base URL"), (503, "the server fails")],
+)
+def test_one_status_for_everything(status: int, words: str) -> None:
+    with Server(plain(status, "application/json", b"{}")) as server:
+        report = check(target(server.url))
+    assert report.exit_code == COULD_NOT
+    assert words in report.verdict
+    assert {cell.state for cells in report.matrix.values() for cell in cells.values()} <= {"not checked", "broken", "kept"}
+
+
+@pytest.mark.parametrize("body", [b"", b"null", b"[]", b"7", b'"x"', b"{", b'{"data":7,"items":null}', b"\xff\xfe", b"[[[{}]]]"])
+def test_garbage_is_never_a_traceback(body: bytes) -> None:
+    with Server(plain(200, "application/json", body)) as server:
+        report = check(target(server.url), phases=(), allow_writes=True)
+    assert report.exit_code == FOUND
+    assert "schema" in {finding.law for finding in report.findings}
+
+
+def test_a_stream_that_never_ends_is_left(layer: Layer) -> None:
+    async def answer(scope: Any, send: Send) -> None:
+        headers = [(b"content-type", b"text/event-stream")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        while True:
+            await send({"type": "http.response.body", "body": b"data: {}\n\n", "more_body": True})
+            await asyncio.sleep(0.01)
+
+    with Server(app(answer)) as server:
+        started = WALL.timestamp()
+        exchange = client(server.url, timeout=0.6).call("createChatCompletion", body={"model": "x"})
+        assert WALL.timestamp() - started < 3
+        assert "not ended" in exchange.failure
+        assert exchange.events
+        report = check(target(server.url), only=("stream-asked", "answers"), phases=(), timeout=0.6, max_time=5.0)
+    assert WALL.timestamp() - started < 12
+    assert "answers" in {finding.law for finding in report.findings}
+
+
+def client(url: str, **options: Any) -> Client:
+    contract = Contract.load([document(name) for name in DOCUMENTS])
+    return Client(target(url), contract, **options)
+
+
+def test_an_endless_body_is_left_at_its_limit() -> None:
+    async def answer(scope: Any, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
+        for _ in range(200):
+            await send({"type": "http.response.body", "body": b"data: {}\n\n" * 1000, "more_body": True})
+
+    with Server(app(answer)) as server:
+        exchange = client(server.url).call("listModels")
+    assert exchange.failure == "not ended after 5000 events"
+
+
+def test_silence_is_not_waited_for_beyond_the_timeout() -> None:
+    with raw_server(lambda connection: threading.Event().wait(1.5) and None) as url:
+        started = WALL.timestamp()
+        exchange = client(url, timeout=0.4).call("listModels")
+        assert WALL.timestamp() - started < 1.4
+    assert exchange.status == 0
+    assert "silent" in exchange.failure
+
+
+def test_a_connection_that_breaks_off_in_the_middle() -> None:
+    half = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{\"data\": ["
+    with raw_server(lambda connection: connection.sendall(half)) as url:
+        exchange = client(url).call("listModels")
+    assert exchange.status == 200
+    assert "broke off" in exchange.failure
+
+
+def test_one_that_dies_half_way(layer: Layer) -> None:
+    """The report so far is there, with what was found before."""
+    server = Server(layer)
+    server.start()
+    count = {"left": 25}
+    inner = layer.__class__.__call__
+
+    class Dying(Layer):
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] == "http":
+                count["left"] -= 1
+                if count["left"] < 0:
+                    scope["extensions"]["connection"].abort() if "connection" in scope.get("extensions", {}) else None
+                    raise ConnectionAbortedError
+            await inner(self, scope, receive, send)
+
+    server.stop()
+    with Server(Dying(layer.app)) as dying:
+        report = check(target(dying.url), phases=(), timeout=2.0)
+    assert report.exit_code in (COULD_NOT, FOUND)
+    assert report.matrix["access-none"]["listModels"].state == "kept"
+    assert report.findings or report.could_not
+
+
+def test_max_time_ends_a_run_with_a_partial_report(layer: Layer) -> None:
+    started = WALL.timestamp()
+    report = check(target(layer.url), max_time=1.0)  # type: ignore[attr-defined]
+    assert WALL.timestamp() - started < 5
+    assert "the time is up" in report.stopped
+    assert report.cells("kept") > 0
+    assert report.cells("not checked") > 0
+
+
+def test_no_credential_at_all() -> None:
+    report = check(Target("http://127.0.0.1:1"))
+    assert report.exit_code == COULD_NOT
+    assert "no credential" in report.verdict

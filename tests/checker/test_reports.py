@@ -1,0 +1,206 @@
+"""Reports, baselines and the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+import orjson
+import pytest
+
+from aione_mock.checker import Report, baseline
+from aione_mock.checker.comparison import compare
+from aione_mock.checker.report import CheckError, ranked
+from aione_mock.checker.reports import as_json, html, junit, sarif
+from aione_mock.cli import main
+from tests.checker.broken import ACCESS, KEY, TOKEN, Change, Layer, edits, headers
+from tests.checker.conftest import Checked, target
+
+WRONG = edits("/gateway/keys$", lambda value: {**value, "total": "<b>many</b>"})
+
+
+@pytest.fixture
+def broken(checked: Checked) -> Report:
+    """A report with a violation, an assumption mismatch, kept and unchecked places."""
+    return checked("schema", "key-list-order", "limit-headers", change=WRONG)
+
+
+def test_json_says_all(broken: Report) -> None:
+    value = orjson.loads(as_json.write(broken))
+    assert value["exit_code"] == 1
+    assert {finding["law"] for finding in value["findings"]} == {finding.law for finding in broken.findings}
+    assert value["matrix"]["schema"]["listKeys"]["state"] == "broken"
+    assert value["counts"]["requests"] == broken.counts.requests
+
+
+def test_junit_has_a_case_for_each_place(broken: Report) -> None:
+    root = ElementTree.fromstring(junit.write(broken))
+    cases = root.findall("testsuite/testcase")
+    assert len(cases) == sum(len(cells) for cells in broken.matrix.values())
+    assert len(root.findall("testsuite/testcase/failure")) == len(broken.findings)
+    assert root.findall("testsuite/testcase/skipped")
+
+
+def test_html_is_one_file_and_escapes_what_the_server_said(broken: Report) -> None:
+    text = html.write(broken).decode()
+    assert "<b>many</b>" not in text
+    assert "&lt;b&gt;many" in text
+    for outside in ("http-equiv", "<script", "<link", "src=", "@import"):
+        assert outside not in text
+    assert "prefers-color-scheme: dark" in text
+    for law in broken.laws:
+        assert law.title in text
+
+
+def test_sarif_has_a_rule_for_each_law_and_a_result_for_each_finding(broken: Report) -> None:
+    run = orjson.loads(sarif.write(broken))["runs"][0]
+    assert {rule["id"] for rule in run["tool"]["driver"]["rules"]} == {law.name for law in broken.laws}
+    assert [result["ruleId"] for result in run["results"]] == [finding.law for finding in broken.findings]
+
+
+def test_violations_come_before_assumptions(broken: Report) -> None:
+    severities = [finding.severity for finding in ranked(broken.findings)]
+    assert severities == sorted(severities, reverse=True)
+
+
+def test_a_baseline_takes_findings_out_and_tells_what_is_gone(checked: Checked, tmp_path: Path) -> None:
+    first = checked("schema", "key-list-order", change=WRONG)
+    path = tmp_path / "known" / "findings.txt"
+    baseline.save(path, first)
+    again = checked("schema", "key-list-order", change=WRONG, baseline=baseline.load(path))
+    assert again.kept
+    assert {f.fingerprint for f in again.known} == {f.fingerprint for f in first.findings}
+    mended = checked("schema", "key-list-order", baseline=baseline.load(path))
+    assert set(mended.gone) == {f.fingerprint for f in first.findings}
+
+
+def test_a_baseline_that_is_none_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "baseline.txt"
+    path.write_text("what is this\n")
+    with pytest.raises(CheckError, match="baseline.txt:1"):
+        baseline.load(path)
+
+
+def test_fail_on_violation_passes_over_assumptions(checked: Checked) -> None:
+    report = checked("limit-headers", change=headers(x_ratelimit_remaining_requests="5"), fail_on="violation")
+    assert report.assumptions
+    assert report.exit_code == 0
+    with pytest.raises(AssertionError, match="limit-headers"):
+        checked("limit-headers", change=headers(x_ratelimit_remaining_requests="5")).assert_kept()
+
+
+# Comparison
+
+
+def test_two_that_are_alike(layer: Layer) -> None:
+    layer.change = Change()
+    found = compare(target(layer.url), target(layer.url), only=("usage-rows", "schema", "models-agree"))  # type: ignore[attr-defined]
+    assert found.exit_code == 0, list(found.lines())
+    assert found.both > 0
+
+
+def test_what_only_one_keeps_and_where_shapes_differ(layer: Layer, server: object) -> None:
+    layer.change = WRONG
+    try:
+        right = target(server.url)  # type: ignore[attr-defined]
+        found = compare(target(layer.url), right, only=("schema", "key-list-order"))  # type: ignore[attr-defined]
+    finally:
+        layer.change = Change()
+    assert found.exit_code == 1
+    kinds = {(difference.kind, difference.operation) for difference in found.differences}
+    assert ("only B keeps", "listKeys") in kinds
+    shape = next(difference for difference in found.differences if difference.kind == "shape")
+    assert (shape.what, shape.a, shape.b) == ("200 /total", "string", "integer")
+    assert orjson.loads(found.as_json())["differences"]
+
+
+# Command line
+
+
+@pytest.fixture
+def plain(layer: Layer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Layer]:
+    for name in ("AIONE_API_KEY", "AIONE_CONSOLE_TOKEN", "AIONE_OTHER_TOKEN", "AIONE_BUSINESS_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    layer.change = Change()
+    yield layer
+    layer.change = Change()
+
+
+def test_check_takes_credentials_from_the_environment_and_writes_reports(
+    plain: Layer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AIONE_CONSOLE_TOKEN", TOKEN)
+    files = {name: tmp_path / f"report.{name}" for name in ("html", "json", "junit", "sarif")}
+    options = [word for name, path in files.items() for word in (f"--{name}", str(path))]
+    plain.change = WRONG
+    code = main(["check", plain.url, "--only", "key-list-order", "--only", "schema", *options])  # type: ignore[attr-defined]
+    told = capsys.readouterr()
+    assert code == 1
+    assert "VIOLATION listKeys" in told.out or "ASSUMPTION listKeys" in told.out
+    assert "$AIONE_CONSOLE_TOKEN" in told.out
+    for text in (told.out, told.err, *(path.read_text() for path in files.values())):
+        assert TOKEN not in text
+    assert orjson.loads(files["json"].read_bytes())["exit_code"] == 1
+
+
+def test_check_of_a_good_one_ends_with_0(plain: Layer, capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["check", plain.url, "--token", TOKEN, "--only", "key-list-order"])  # type: ignore[attr-defined]
+    assert code == 0
+    assert "No finding." in capsys.readouterr().out
+
+
+def test_check_of_nobody_ends_with_2_and_still_writes_the_report(plain: Layer, tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    assert main(["check", "http://127.0.0.1:1", "--key", KEY, "--json", str(path)]) == 2
+    assert orjson.loads(path.read_bytes())["could_not"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--only", "nothing"], "no tag, operation, law or phase"),
+        (["--max-time", "soon"], "is not a duration"),
+        (["--max-time", "0s"], "no time to check in"),
+        (["--rate-limit", "fast"], "is not a rate"),
+        (["--spend-limit", "much"], "is not an amount"),
+        (["--update-baseline"], "needs --baseline"),
+        (["--baseline", "/no/such/file"], "cannot read the baseline"),
+        (["--overlay", "/no/such/file"], "cannot read the overlay"),
+    ],
+)
+def test_options_that_cannot_be_used_are_one_line(
+    options: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", "http://127.0.0.1:1", "--key", KEY, *options]) == 2
+    told = capsys.readouterr().err
+    assert words in told
+    assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize("url", ["", "nowhere://x", "http://", "http://user:pass@host", "http://host:99999", "http://h?x=1"])
+def test_addresses_that_cannot_be_used(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", url, "--key", KEY]) == 2
+    assert "pass" not in capsys.readouterr().err.replace("password", "")
+
+
+def test_the_baseline_is_made_and_used(plain: Layer, tmp_path: Path) -> None:
+    path = tmp_path / "baseline.txt"
+    plain.change = WRONG
+    words = ["check", plain.url, "--token", TOKEN, "--only", "key-list-order", "--only", "schema", "--baseline", str(path)]  # type: ignore[attr-defined]
+    assert main([*words, "--update-baseline"]) == 1
+    assert main(words) == 0
+
+
+def test_diff_compares(plain: Layer, capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["diff", plain.url, plain.url, "--token", TOKEN, "--only", "usage-rows"])  # type: ignore[attr-defined]
+    assert code == 0
+    assert "Both keep" in capsys.readouterr().out
+
+
+def test_signed_requests_are_shown_without_their_signature(checked: Checked) -> None:
+    report = checked("router-half-open", change=edits("/metrics$", lambda v: v["data"].update(totalCalls=v["data"]["totalCalls"] + 1)))
+    finding = report.findings[0]
+    assert "sign it first" in finding.curl
+    assert "Signature=" not in finding.curl
+    assert not [secret for secret in ACCESS if secret in finding.curl]

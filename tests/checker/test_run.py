@@ -1,0 +1,158 @@
+"""What a run may send and say: reading only, within its budget, cleaned up after, and no credential anywhere."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aione_mock.checker import check, prepare
+from aione_mock.checker.laws import LAWS
+from aione_mock.checker.reports import as_json, html, junit, sarif
+from aione_mock.checker.run import Finished, LawFinished, LawStarted, PaidCallsAhead, Started
+from aione_mock.exceptions import ConfigError
+from tests.checker.broken import ACCESS, KEY, OTHER, TOKEN, Change, Layer, edits, headers, restatus
+from tests.checker.conftest import Checked, target
+
+SECRETS = (KEY, TOKEN, OTHER, "nex-console-business", *ACCESS)
+PAID = ("/v1/chat/completions", "/v1/messages", "enerateContent")
+FREE = ("/count_tokens", ":countTokens")
+
+
+def test_a_reading_run_sends_only_gets_and_calls_within_the_budget(layer: Layer, checked: Checked) -> None:
+    report = checked(allow_writes=False, max_paid_calls=20)
+    posts = [asked for asked in layer.seen if asked.method not in ("GET", "HEAD", "OPTIONS")]
+    assert all(asked.method == "POST" and asked.path.endswith((*PAID, *FREE)) for asked in posts)
+    assert report.counts.paid_calls <= 20
+    assert "usage-conserved" in report.matrix
+    assert any("budget of 20 paid calls" in reason for reason, _ in report.unchecked)
+
+
+def test_generated_cases_keep_to_reading_too(layer: Layer, checked: Checked) -> None:
+    checked("coverage", allow_writes=False, phases=("coverage",), generate_time=3.0)
+    assert len(layer.seen) > 50
+    changing = [a for a in layer.seen if a.path.startswith("/api/") and a.method in ("POST", "PUT", "DELETE", "PATCH")]
+    # a method that is not declared for a path is tried, one that changes something is not
+    assert not [asked for asked in changing if asked.path.startswith("/api/v1/gateway/keys")]
+
+
+def test_money_is_not_spent_beyond_its_limit(checked: Checked) -> None:
+    report = checked(allow_writes=False, spend_limit="0.001")
+    assert Decimal(report.counts.spent_rmb) <= Decimal("0.001")
+    assert any("limit of 0.0010 RMB" in reason for reason, _ in report.unchecked)
+
+
+def test_what_was_made_is_deleted(layer: Layer, checked: Checked) -> None:
+    report = checked("keys", "limits")
+    assert not report.unclean
+    made = sum(asked.method == "POST" and asked.path.endswith("/gateway/keys") for asked in layer.seen)
+    assert made > 10
+    left = checked("key-list-order")
+    assert left.kept
+
+
+def test_interruption_cleans_up_and_keeps_what_was_found(layer: Layer, monkeypatch: pytest.MonkeyPatch) -> None:
+    layer.change, layer.seen = Change(), []
+    run = prepare(target(layer.url), only=("keys",), phases=(), allow_writes=True)  # type: ignore[attr-defined]
+    send = run.bench.client.send
+    count = {"n": 0}
+
+    def interrupted(*args: Any, **given: Any) -> Any:
+        count["n"] += 1
+        if count["n"] == 14:
+            raise KeyboardInterrupt
+        return send(*args, **given)
+
+    monkeypatch.setattr(run.bench.client, "send", interrupted)
+    assert isinstance(list(run.events())[-1], Finished)
+    assert run.stopped == "interrupted"
+    assert not run.bench.made
+    assert any(asked.method == "DELETE" for asked in layer.seen)
+
+
+def test_keys_that_cannot_be_deleted_are_named(checked: Checked) -> None:
+    report = checked("key-prefix", change=restatus(204, 500))
+    assert report.unclean
+
+
+def test_events_tell_the_course(layer: Layer) -> None:
+    layer.change = Change()
+    run = prepare(target(layer.url), only=("streams",), phases=())  # type: ignore[attr-defined]
+    events = list(run.events())
+    assert isinstance(events[0], Started)
+    assert isinstance(events[-1], Finished)
+    assert sum(isinstance(event, PaidCallsAhead) for event in events) == 1
+    assert [e.law for e in events if isinstance(e, LawStarted)] == [
+        e.verdict.law for e in events if isinstance(e, LawFinished)
+    ]
+
+
+def test_no_credential_in_any_report(checked: Checked) -> None:
+    """Everything breaks, so everything is shown."""
+    secret = edits("", lambda value: {**value, "key": KEY, "token": TOKEN} if isinstance(value, dict) else value)
+    report = checked("models", "keys", "usage", "billing", "schema", change=secret)
+    assert len(report.findings) > 20
+    for write in (as_json.write, junit.write, html.write, sarif.write):
+        text = write(report).decode()
+        assert not [name for name in SECRETS if name in text], write
+        assert "$AIONE_API_KEY" in text
+
+
+def test_new_keys_are_masked_too(checked: Checked, layer: Layer) -> None:
+    report = checked("limits", change=headers(x_ratelimit_remaining_requests="5"))
+    made = {a.headers["authorization"].removeprefix("Bearer ") for a in layer.seen if "authorization" in a.headers} - set(SECRETS)
+    assert len(made) > 3
+    assert not [secret for secret in made if secret.encode() in as_json.write(report)]
+
+
+def test_an_assumption_mismatch_comes_with_an_overlay_that_mends_it(checked: Checked, tmp_path: Path) -> None:
+    change = edits("/account$", lambda value: {**value, "balance_rmb": 86.5})
+    report = checked("schema", "account-month", change=change)
+    finding = next(f for f in report.findings if f.law == "schema")
+    assert finding.severity == "assumption"
+    overlay = tmp_path / "adopt.yaml"
+    overlay.write_text(finding.overlay, encoding="utf-8")
+    again = checked("schema", "account-month", change=change, overlays=(overlay,))
+    assert not [f for f in again.findings if f.law == "schema"], finding.overlay
+
+
+def test_a_law_can_be_switched_off_by_the_overlay_of_its_finding(checked: Checked, tmp_path: Path) -> None:
+    change = headers(x_ratelimit_remaining_requests="5")
+    report = checked("limit-headers", change=change)
+    overlay = tmp_path / "adopt.yaml"
+    overlay.write_text(report.findings[0].overlay, encoding="utf-8")
+    again = checked("limit-headers", change=change, overlays=(overlay,))
+    cell = again.matrix["limit-headers"][report.findings[0].operation]
+    assert (cell.state, cell.reason) == ("not checked", "the contract switches this law off here")
+
+
+def test_what_a_law_lacks_is_said(layer: Layer) -> None:
+    layer.change = Change()
+    from aione_mock.checker import Target
+
+    report = check(Target(layer.url, key=KEY), phases=())  # type: ignore[attr-defined]
+    assert report.kept
+    reasons = " ".join(reason for reason, _ in report.unchecked)
+    for option in ("--token", "--other-token", "--access-key", "--allow-writes"):
+        assert option in reasons
+
+
+@pytest.mark.parametrize("name", ["streams", "createChatCompletion", "Billing", "stream-order", "schema", "fuzzing"])
+def test_only_takes_tags_operations_laws_and_phases(name: str) -> None:
+    run = prepare(target("http://127.0.0.1:1"), only=(name,))
+    assert 0 < len(run.plan.laws) + len(run.plan.rules) + len(run.plan.phases)
+    assert len(run.plan.laws) < len(LAWS)
+
+
+def test_an_unknown_name_is_refused_with_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'stream-order'"):
+        prepare(target("http://127.0.0.1:1"), only=("stream-ordr",))
+
+
+def test_skip_leaves_out() -> None:
+    run = prepare(target("http://127.0.0.1:1"), skip=("streams", "getKey", "coverage"))
+    assert "getKey" not in run.plan.operations
+    assert not [law for law in run.plan.laws if law.area == "streams"]
+    assert "coverage" not in run.plan.phases
