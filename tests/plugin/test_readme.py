@@ -17,6 +17,7 @@ SAMPLES = re.findall(r"^```py\n(.*?)^```$", SECTION, re.MULTILINE | re.DOTALL)
 
 @pytest.mark.parametrize("code", SAMPLES, ids=lambda code: re.findall(r"def (test_\w+)", code)[0])
 def test_samples_run(pytester: pytest.Pytester, code: str) -> None:
+    pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
     pytester.makepyfile(test_sample=code)
     pytester.runpytest("--strict-markers").assert_outcomes(passed=code.count("def test_"))
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import httpx2
 import openai
 import pytest
+from openai.types.chat import ChatCompletionMessage
 
-from aione_mock.exceptions import ScenarioError
+from aione_mock.exceptions import ConfigError, ScenarioError
 from aione_mock.exchange import Usage
 from aione_mock.server import Server
-from aione_mock.testing import MockServer, MockSession, reach, start
+from aione_mock.testing import MockServer, MockSession, RecordedCall, reach, start
 from aione_mock.testing.clients import anthropic_client, openai_client
 from aione_mock.testing.resilience import text_of
 
@@ -249,7 +253,52 @@ def test_sessions_do_not_see_each_other(host: MockServer) -> None:
         ({"a": [1]}, '{"a":[1]}'),
         ({1: 2}, '{"1":2}'),
         ((x for x in "xyz"), "xyz"),
+        ({2**70: "big"}, "{1180591620717411303424: 'big'}"),
+        (ChatCompletionMessage(role="assistant", content="Hi"), '{"content":"Hi",'),
     ],
 )
 def test_a_result_as_text(result: object, text: str) -> None:
-    assert text_of(result) == text
+    assert text_of(result).startswith(text)
+
+
+@pytest.mark.parametrize(
+    ("body", "results"),
+    [
+        ({"messages": [{"role": "tool", "tool_call_id": "a"}, {"role": "tool", "tool_call_id": "b"}]}, ("a", "b")),
+        ({"messages": [{"content": [{"type": "tool_result", "tool_use_id": "a"}]}]}, ("a",)),
+        ({"contents": [{"parts": [{"functionResponse": {"name": "find"}}]}]}, ("find",)),
+        ({"contents": [{"parts": [{"function_response": {"name": "find", "id": "a"}}]}]}, ("a",)),
+        ("text", ()),
+        (None, ()),
+    ],
+)
+def test_results_that_a_request_brings(body: Any, results: tuple[str, ...]) -> None:
+    assert RecordedCall(1, None, "POST", "/", body=body).tool_results == results
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("rules: [", "is not YAML"), ("- a", "has no list `rules:`"), ("rules: 3", "has no list `rules:`")],
+)
+def test_a_scenario_file_that_is_none(host: MockServer, tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "mine.yaml").write_text(content)
+    with pytest.raises(ConfigError, match=f"mine.yaml {message}"):
+        host.session(folder=tmp_path, rules="mine.yaml").open()
+
+
+def test_what_answers_elsewhere_may_be_no_mock() -> None:
+    def other(environ: Any, start_response: Any) -> list[bytes]:
+        healthy = environ["PATH_INFO"].endswith("health")
+        start_response("200 OK" if healthy else "500 Oh", [("content-type", "text/plain")])
+        return [b"something else"]
+
+    class Quiet(WSGIRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with make_server("127.0.0.1", 0, other, handler_class=Quiet) as stranger:
+        threading.Thread(target=stranger.serve_forever, daemon=True).start()
+        refused = pytest.raises(ScenarioError, match="HTTP 500 from the mock: something else")
+        with reach(f"http://127.0.0.1:{stranger.server_port}", label="t") as found, refused:
+            found.session().open()
+        stranger.shutdown()
