@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, Literal, TypeVar
-from urllib.parse import urlsplit
 
 import httpx2
 import orjson
@@ -15,9 +14,10 @@ from aione_mock import dialects, inspection, wire
 from aione_mock.cassette import Answered, Asked, Interaction, Recording, grouped, header
 from aione_mock.contract import STREAM, Contract, Operation
 from aione_mock.determinism import Seed
-from aione_mock.exceptions import APIError, ConfigError
+from aione_mock.exceptions import APIError
 from aione_mock.exchange import Headers
 from aione_mock.redaction import Redactor
+from aione_mock.upstream import Upstream, answer_headers, hops, said
 from aione_mock.verbatim import Splitter
 from aione_mock.wire import CONNECTION, Disconnected, Receive, Scope, Send
 
@@ -27,14 +27,6 @@ _log = logging.getLogger("aione_mock")
 _REQUESTS = Seed.of("recorded request")
 _LARGEST = 256 << 20
 """Bytes of a request body."""
-_HOPS = frozenset(
-    ("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
-     "transfer-encoding", "upgrade")
-)  # fmt: skip
-"""Headers that concern one connection alone. Source: RFC 9110, section 7.6.1."""
-_OWN = frozenset(("host", "content-length", "accept-encoding", "expect"))
-"""Request headers that the proxy writes itself."""
-_DECODED = ("gzip", "x-gzip", "deflate")
 _FAILURES = ("upstream_failed", "internal_error", "unknown_error")
 _SESSION_PATH = "/_session/"
 
@@ -54,12 +46,11 @@ class Recorder:
         patience: float = 600.0,
     ) -> None:
         """`slow`: seconds of silence that are worth a word; `patience`: seconds of silence after which it gives up."""
-        self.contract, self.upstream, self.recording, self.tell = contract, check_upstream(upstream), recording, tell
-        self.slow, self.patience = slow, patience
+        self.contract, self.recording, self.tell, self.slow = contract, recording, tell, slow
+        self.upstream = Upstream(upstream, patience)
         self.redactor = Redactor(contract, contents=redact)
         self.count = 0
         self.wrong = 0
-        self._client: httpx2.AsyncClient | None = None
         self._under_way: set[asyncio.Task[Any]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -71,23 +62,13 @@ class Recorder:
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while (message := await receive())["type"] != "lifespan.shutdown":
             # made here, because reading the certificates would make the first exchange slow
-            self._client = self.client
+            self.upstream.open()
             await send({"type": f"{message['type']}.complete"})
         if self._under_way:
             # their clients are gone by now, so that they only have to be written down
             await asyncio.wait(self._under_way, timeout=1)
-        if self._client is not None:
-            await self._client.aclose()
+        await self.upstream.close()
         await send({"type": "lifespan.shutdown.complete"})
-
-    @property
-    def client(self) -> httpx2.AsyncClient:
-        """The client that asks the gateway; it knows no proxy and no password of the environment."""
-        if self._client is None:
-            timeout = httpx2.Timeout(self.patience, connect=min(10.0, self.patience))
-            limits = httpx2.Limits(max_connections=None, max_keepalive_connections=100)
-            self._client = httpx2.AsyncClient(trust_env=False, timeout=timeout, limits=limits)
-        return self._client
 
     async def _passed(self, scope: Scope, receive: Receive, send: Send) -> None:
         body, early = b"", None  # type: tuple[bytes, APIError | None]
@@ -152,23 +133,6 @@ class Recorder:
         return status, (*head, *failure.headers.items()), body
 
 
-def check_upstream(url: str) -> str:
-    """A gateway's base URL without a slash at its end. Raises ConfigError for what is none."""
-    parts = urlsplit(url)
-    try:
-        fine = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        fine = False
-    if not fine or parts.query or parts.fragment or parts.username:
-        raise ConfigError(f"--upstream is a base URL such as https://gateway.example, not '{url}'")
-    return url.rstrip("/")
-
-
-def _hops(headers: Headers) -> set[str]:
-    named = header(headers, "connection") or ""
-    return {*_HOPS, *[name.strip().lower() for name in named.split(",")]}
-
-
 def _parts(interaction: Interaction) -> tuple[Asked, Answered, float, float]:
     return interaction.request, interaction.response, interaction.first, interaction.total
 
@@ -206,8 +170,8 @@ class _Passage:
         if path.startswith(_SESSION_PATH):
             path = "/" + path[len(_SESSION_PATH) :].partition("/")[2]
         headers = tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in self.scope["headers"]])
-        self.hops = _hops(headers)
-        kept = grouped(tuple([(name, value) for name, value in headers if name not in self.hops and name != "host"]))
+        gone = {*hops(headers), "host"}
+        kept = grouped(tuple([(name, value) for name, value in headers if name not in gone]))
         method, query = self.scope["method"], self.scope["query_string"].decode("latin-1")
         operation, _ = inspection.locate(self.recorder.contract, method, path)
         return Asked(operation.id if operation else None, method, path, query, kept, body)
@@ -232,52 +196,19 @@ class _Passage:
             await self.send({"type": "http.response.body", "body": b""})
 
     async def _ask(self) -> httpx2.Response:
-        """The head of the gateway's answer. Raises APIError when none comes."""
-        recorder = self.recorder
-        url = httpx2.URL(recorder.upstream)
-        target = url.raw_path.rstrip(b"/") + self.raw_path.encode("latin-1")
-        target += b"?" + self.scope["query_string"] if self.scope["query_string"] else b""
-        headers = [(name, value) for name, value in self.scope["headers"] if self._goes_on(name.decode("latin-1"))]
-        headers.append((b"accept-encoding", b"identity"))
-        request = httpx2.Request(
-            self.asked.method, url.copy_with(raw_path=target), headers=headers, content=self.asked.body
+        asked, query = self.asked, self.scope["query_string"]
+        return await self.recorder.upstream.ask(
+            asked.method, self.raw_path.encode("latin-1"), query, self.scope["headers"], asked.body
         )
-        timeout = recorder.client.timeout
-        request.extensions["timeout"] = timeout.as_dict()
-        try:
-            return await recorder.client.send(request, stream=True)
-        except httpx2.ConnectTimeout:
-            raise APIError("upstream_failed", f"{recorder.upstream} cannot be reached: no connection in time") from None
-        except httpx2.TimeoutException:
-            raise APIError(
-                "upstream_timeout", f"{recorder.upstream} said nothing for {recorder.patience:g} s"
-            ) from None
-        except httpx2.ConnectError as error:
-            raise APIError("upstream_failed", f"{recorder.upstream} cannot be reached: {_said(error)}") from None
-        except (httpx2.TransportError, httpx2.InvalidURL) as error:
-            raise APIError("upstream_failed", f"{recorder.upstream} gave no answer: {_said(error)}") from None
-
-    def _goes_on(self, name: str) -> bool:
-        if name == "host":
-            # part of what ModelRouter's signatures sign: another one would make every signature wrong
-            return "SignedHeaders" in (header(self.asked.headers, "authorization") or "")
-        return name not in _OWN and name not in self.hops
 
     async def _relay(self, response: httpx2.Response) -> None:
         try:
-            self.status, self.headers = response.status_code, self._passed_headers(response)
+            self.status, self.headers = response.status_code, grouped(answer_headers(response))
             self.first = self._elapsed()
             await self._start()
             await self._body(response)
         finally:
             await response.aclose()
-
-    def _passed_headers(self, response: httpx2.Response) -> Headers:
-        pairs = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in response.headers.raw]
-        gone = _hops(tuple(pairs))
-        if response.headers.get("content-encoding", "").strip().lower() in _DECODED:
-            gone |= {"content-encoding", "content-length"}
-        return grouped(tuple([(name, value) for name, value in pairs if name not in gone]))
 
     async def _start(self) -> None:
         await self.send(
@@ -290,11 +221,11 @@ class _Passage:
             async for chunk in self._arriving(response):
                 await self._forward(chunk)
         except httpx2.TimeoutException:
-            self.notes.append(f"answer: silent for {self.recorder.patience:g} s, given up")
+            self.notes.append(f"answer: silent for {self.recorder.upstream.patience:g} s, given up")
         except httpx2.DecodingError:
             self.notes.append("answer: the body is not in the encoding that its header names")
         except httpx2.TransportError as error:
-            self.notes.append(f"answer: broken off by the upstream: {_said(error)}")
+            self.notes.append(f"answer: broken off by the upstream: {said(error)}")
         else:
             self.end = "finish"
             await self.send({"type": "http.response.body", "body": b""})
@@ -372,7 +303,3 @@ async def _leaving(receive: Receive) -> None:
     """Ends when the client leaves."""
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-def _said(error: Exception) -> str:
-    return str(error) or type(error).__name__

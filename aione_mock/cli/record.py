@@ -33,11 +33,12 @@ def record(
     from aione_mock.cli.cassette import contract
     from aione_mock.cli.foreground import Foreground
     from aione_mock.determinism import WALL, iso
-    from aione_mock.recorder import Recorder, check_upstream
+    from aione_mock.recorder import Recorder
     from aione_mock.server import bind, configure
+    from aione_mock.upstream import checked
 
     logging.basicConfig(level=log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
-    base = check_upstream(upstream)
+    base = checked(upstream)
     with bind(host, port) as listener:
         measure = contract(overlay)
         recording = Recording.create(out, base, redacted=redact, started=iso(WALL.now()))

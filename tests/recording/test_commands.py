@@ -109,19 +109,20 @@ def test_replay_only_needs_a_cassette(capsys: pytest.CaptureFixture[str]) -> Non
 def test_recording_says_what_passes_and_what_is_wrong(session_url: str, tmp_path: Path) -> None:
     path = tmp_path / "live.yaml"
     command = [sys.executable, "-m", "aione_mock", "record", "--port", "0", "--upstream", session_url]
-    process = subprocess.Popen(
-        [*command, "--out", str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    complaints = tmp_path / "stderr"
+    with complaints.open("w") as errors:
+        process = subprocess.Popen([*command, "--out", str(path)], stdout=subprocess.PIPE, stderr=errors, text=True)
     assert process.stdout is not None
-    try:
-        url = process.stdout.readline().split(" at ")[1].split()[0]
-        headers = {"authorization": f"Bearer {KEY}"}
-        assert httpx2.get(f"{url}/v1/models", headers=headers).status_code == 200
-        assert httpx2.post(url + CHAT, headers=headers, json={"model": 7}).status_code == 400
-    finally:
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=10)
-    lines = out.splitlines()[1:]
+    with process.stdout as told:
+        try:
+            url = told.readline().split(" at ")[1].split()[0]
+            headers = {"authorization": f"Bearer {KEY}"}
+            assert httpx2.get(f"{url}/v1/models", headers=headers).status_code == 200
+            assert httpx2.post(url + CHAT, headers=headers, json={"model": 7}).status_code == 400
+        finally:
+            process.send_signal(signal.SIGINT)
+        lines = told.read().splitlines()[1:]
+    assert process.wait(10) == 130
     assert lines[0].split()[:5] == ["1", "200", "listModels", "GET", "/v1/models"]
     assert lines[1].split()[:5] == ["2", "400", "createChatCompletion", "POST", CHAT]
     assert sorted(lines[2:4]) == [
@@ -129,5 +130,5 @@ def test_recording_says_what_passes_and_what_is_wrong(session_url: str, tmp_path
         "      wrong: request: Missing required parameter: 'messages'.",
     ]
     assert lines[4] == f"2 exchanges in {path}, 1 of them with something wrong"
-    assert err == ""
+    assert complaints.read_text() == ""
     assert len(load(path).interactions) == 2
