@@ -63,9 +63,11 @@ def prepare(
     spend_limit: Decimal | str = "5",
     max_paid_calls: int = 250,
 ) -> Run:
-    """A run that has not begun. `max_time` and `timeout` are seconds, `spend_limit` is RMB, `rate_limit` requests a second.
+    """A run that has not begun. `max_time` and `timeout` are seconds, `spend_limit` is RMB, `rate_limit` requests
+    a second.
 
-    `cases` is how many requests the fuzzing phase makes for each operation, `generate_time` the seconds of all generated phases. A `target` that is only an address takes its
+    `cases` is how many requests the fuzzing phase makes for each operation, `generate_time` the seconds of all
+    generated phases. A `target` that is only an address takes its
     credentials from the environment. Raises ConfigError or ContractError.
     """
     from aione_mock.checker.laws import LAWS, RULES

@@ -117,7 +117,11 @@ class Bench:
                 tried.append(str(error))
                 continue
             rows = answer.get(member) if isinstance(answer, dict) else None
-            found = [r for r in rows if isinstance(r, dict) and isinstance(r.get("id"), str)] if isinstance(rows, list) else []
+            found = (
+                [r for r in rows if isinstance(r, dict) and isinstance(r.get("id"), str)]
+                if isinstance(rows, list)
+                else []
+            )
             if found:
                 self.client.budget.prices |= {r["id"]: price for r in found if (price := Price.of(r))}
                 return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import ssl
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -83,6 +84,7 @@ class Client:
         self._interval = 1 / rate if rate else 0.0
         self._next = 0.0
         self._unanswered = 0
+        self._lock = threading.Lock()
         # nonces must differ between runs, so the present moment takes part
         self._nonces = Seed.of(seed).child("nonce", str(WALL.timestamp()))
         self._http = httpx2.Client(
@@ -200,17 +202,21 @@ class Client:
         """
         operation = self.operation(request.operation)
         self._permit(operation, request)
-        reserved = self._reserve(operation, request)
-        self._wait()
+        with self._lock:
+            reserved = self._reserve(operation, request)
+            start = self._turn()
+        if start > 0:
+            time.sleep(start)
         exchange = self._exchange(request, timeout or self.timeout, pause)
-        if reserved is not None:
-            self.budget.settle(reserved, self._cost(request, exchange, reserved))
-        self._note(exchange)
+        with self._lock:
+            if reserved is not None:
+                self.budget.settle(reserved, self._cost(request, exchange, reserved))
+            self._note(exchange)
         return exchange
 
     def _permit(self, operation: Operation, request: Request) -> None:
-        changes = request.method not in ("GET", "HEAD") and operation.dialect in ("console", "modelrouter")
-        if changes and not self.writes:
+        asks = request.method == operation.method == "POST" and operation.dialect in ("openai", "anthropic", "gemini")
+        if not (self.writes or asks or request.method in ("GET", "HEAD", "OPTIONS")):
             raise NotChecked("it would change something (--allow-writes)")
 
     def _reserve(self, operation: Operation, request: Request) -> Decimal | None:
@@ -226,15 +232,14 @@ class Client:
         used = tokens_of(exchange)
         return self.budget.price(model_of(request)).cost(*used) if used else reserved
 
-    def _wait(self) -> None:
+    def _turn(self) -> float:
+        """Seconds until the rate lets the next request go."""
         now = WALL.timestamp()
         if self.deadline is not None and now >= self.deadline:
             raise TimeUp("the time is up (--max-time)")
-        if self._interval:
-            pause = self._next - now
-            if pause > 0:
-                time.sleep(pause)
-            self._next = max(now, self._next) + self._interval
+        turn = max(now, self._next)
+        self._next = turn + self._interval
+        return turn - now if self._interval else 0.0
 
     def sleep(self, seconds: float) -> None:
         """Wait, but not beyond the deadline. Raises TimeUp."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import orjson
@@ -95,13 +96,7 @@ def compare(first: Target, second: Target, **options: Any) -> Comparison:
 def _look(target: Target, options: dict[str, Any]) -> tuple[Report, Shapes]:
     run: Run = prepare(target, **options)
     shapes: Shapes = {}
-    observe = run.observe
-
-    def noting(exchange: Exchange) -> None:
-        _note(shapes, exchange)
-        observe(exchange)
-
-    run.observe = noting  # type: ignore[method-assign]
+    run.witness = partial(_note, shapes)
     for _ in run.events():
         pass
     run.bench.client.close()

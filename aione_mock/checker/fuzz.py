@@ -152,13 +152,9 @@ class Fuzz:
                 "negative_data_rejection": {"enabled": True, "expected-statuses": _REFUSALS},
             },
             "warnings": False,
+            # with rules of its own behind it, an operation that asks a model learns little from many cases
             "operations": [
-                # a model's vendor has rules of its own, which no schema tells; examples are held against it all the same
-                {
-                    "include-operation-id": name,
-                    "generation": {"max-examples": max(2, self.cases // 3)},
-                }
-                for name in paid
+                {"include-operation-id": name, "generation": {"max-examples": max(2, self.cases // 3)}} for name in paid
             ],
         }
         return config

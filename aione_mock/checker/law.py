@@ -29,7 +29,9 @@ class Law:
     operations: tuple[str, ...]
     needs: tuple[Need, ...] = ()
     evidence: str = "documented"
-    """`assumed` makes every finding an assumption mismatch; otherwise the contract's evidence of the operation decides."""
+    """`assumed` makes every finding an assumption mismatch; otherwise the contract's evidence of the operation
+    decides.
+    """
     paid: int = 0
     """Paid calls that it makes at most."""
     area: str = ""

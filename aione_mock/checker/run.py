@@ -91,6 +91,8 @@ class Run:
     bench: Bench
     plan: Plan
     generated: Generated | None = None
+    witness: Callable[[Exchange], None] | None = None
+    """Sees every exchange."""
     verdicts: list[Verdict] = field(default_factory=list)
     stopped: str = ""
     gone: bool = False
@@ -256,6 +258,8 @@ class Run:
 
     def observe(self, exchange: Exchange) -> None:
         """Hold an exchange against the rules."""
+        if self.witness is not None:
+            self.witness(exchange)
         operation = self.bench.contract.operations.get(exchange.request.operation)
         if operation is None or operation.id not in self.plan.operations or exchange.request.method != operation.method:
             return

@@ -11,12 +11,15 @@ from aione_mock.contract import METHODS, Contract, Operation
 from aione_mock.determinism import WALL, iso
 
 Json = Any
+_EXACT = (1 << 53) - 1
 _TOKENS = 16
 """Tokens that an answer to a generated request may have."""
 
 
 def document(raw: Json, contract: Contract) -> Json:
-    """A document as generated cases need it. Signature headers are made when a request is sent, so none are generated."""
+    """A document as generated cases need it. Signature headers are made when a request is sent, so none are
+    generated.
+    """
     for item in raw.get("paths", {}).values():
         for method in METHODS:
             operation = item.get(method)
@@ -143,6 +146,11 @@ def _router_window(case: Any) -> None:
     start, end = query.pop("startTime", None), query.pop("endTime", None)
     if (start or end) and "timeRange" not in query:
         query["startTime"], query["endTime"] = iso(now - timedelta(hours=2)), iso(now - timedelta(hours=1))
+    for name in ("clientId", "apiKeyId", "modelId"):
+        value = str(query.get(name, ""))
+        if value.removeprefix("-").isdecimal() and abs(int(value)) > _EXACT:
+            # beyond this, JSON's numbers are not read alike everywhere
+            query[name] = _EXACT
     if "clientId" in query:
         query.pop("clientIds", None)
     if "maxResults" in query or "nextToken" in query:

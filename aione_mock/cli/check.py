@@ -158,9 +158,11 @@ def diff(
     insecure: Insecure = False,
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="The comparison as JSON.")] = None,
 ) -> None:
-    """The same plan on two implementations: what both keep, what only one keeps, and where their answers differ in shape.
+    """The same plan on two implementations: what both keep, what only one keeps, and where their answers differ
+    in shape.
 
-    Credentials are those of `check`, for both; a variable with the suffix _B, such as $AIONE_API_KEY_B, is taken for the
+    Credentials are those of `check`, for both; a variable with the suffix _B, such as $AIONE_API_KEY_B, is taken
+    for the
     second alone. Exit code 0: alike; 1: they differ; 2: one could not be checked.
     """
     from aione_mock.checker.comparison import compare
@@ -221,10 +223,14 @@ def _show(report: Report) -> None:
         if finding.overlay:
             typer.echo("  adopt     " + "\n            ".join(finding.overlay.rstrip().splitlines()))
         typer.echo("")
+    for reason, laws in report.unchecked[:_REASONS]:
+        shown = ", ".join(laws[:4]) + (f" and {len(laws) - 4} more" if len(laws) > 4 else "")
+        typer.echo(f"Not checked: {reason} ({shown})")
     counts = report.counts
     typer.echo(
-        f"{counts.operations} operations, {counts.laws} laws: {report.cells('kept')} kept, {report.cells('broken')} broken, "
-        f"{report.cells('not checked')} not checked. {counts.requests} requests ({counts.cases} generated), "
+        f"{counts.operations} operations, {counts.laws} laws: {report.cells('kept')} kept, "
+        f"{report.cells('broken')} broken, {report.cells('not checked')} not checked. "
+        f"{counts.requests} requests ({counts.cases} generated), "
         f"{counts.paid_calls} paid calls, about {counts.spent_rmb} RMB, {counts.seconds} s."
     )
     for left in report.unclean:
@@ -233,6 +239,10 @@ def _show(report: Report) -> None:
         if known:
             typer.echo(f"{len(known)} {what}.")
     terminal.heading(report.verdict)
+
+
+_REASONS = 12
+"""Reasons for not checking that the terminal shows; reports have all of them."""
 
 
 def _seconds(text: str | None) -> float | None:

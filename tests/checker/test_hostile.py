@@ -122,10 +122,16 @@ def test_one_status_for_everything(status: int, words: str) -> None:
         report = check(target(server.url))
     assert report.exit_code == COULD_NOT
     assert words in report.verdict
-    assert {cell.state for cells in report.matrix.values() for cell in cells.values()} <= {"not checked", "broken", "kept"}
+    assert {cell.state for cells in report.matrix.values() for cell in cells.values()} <= {
+        "not checked",
+        "broken",
+        "kept",
+    }
 
 
-@pytest.mark.parametrize("body", [b"", b"null", b"[]", b"7", b'"x"', b"{", b'{"data":7,"items":null}', b"\xff\xfe", b"[[[{}]]]"])
+@pytest.mark.parametrize(
+    "body", [b"", b"null", b"[]", b"7", b'"x"', b"{", b'{"data":7,"items":null}', b"\xff\xfe", b"[[[{}]]]"]
+)
 def test_garbage_is_never_a_traceback(body: bytes) -> None:
     with Server(plain(200, "application/json", body)) as server:
         report = check(target(server.url), phases=(), allow_writes=True)
@@ -178,7 +184,7 @@ def test_silence_is_not_waited_for_beyond_the_timeout() -> None:
 
 
 def test_a_connection_that_breaks_off_in_the_middle() -> None:
-    half = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{\"data\": ["
+    half = b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{"data": ['
     with raw_server(lambda connection: connection.sendall(half)) as url:
         exchange = client(url).call("listModels")
     assert exchange.status == 200

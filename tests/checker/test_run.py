@@ -33,9 +33,8 @@ def test_a_reading_run_sends_only_gets_and_calls_within_the_budget(layer: Layer,
 def test_generated_cases_keep_to_reading_too(layer: Layer, checked: Checked) -> None:
     checked("coverage", allow_writes=False, phases=("coverage",), generate_time=3.0)
     assert len(layer.seen) > 50
-    changing = [a for a in layer.seen if a.path.startswith("/api/") and a.method in ("POST", "PUT", "DELETE", "PATCH")]
-    # a method that is not declared for a path is tried, one that changes something is not
-    assert not [asked for asked in changing if asked.path.startswith("/api/v1/gateway/keys")]
+    posts = [asked for asked in layer.seen if asked.method not in ("GET", "HEAD", "OPTIONS")]
+    assert all(asked.method == "POST" and asked.path.endswith((*PAID, *FREE)) for asked in posts)
 
 
 def test_money_is_not_spent_beyond_its_limit(checked: Checked) -> None:
@@ -93,16 +92,18 @@ def test_no_credential_in_any_report(checked: Checked) -> None:
     """Everything breaks, so everything is shown."""
     secret = edits("", lambda value: {**value, "key": KEY, "token": TOKEN} if isinstance(value, dict) else value)
     report = checked("models", "keys", "usage", "billing", "schema", change=secret)
-    assert len(report.findings) > 20
+    assert len(report.findings) > 3
     for write in (as_json.write, junit.write, html.write, sarif.write):
         text = write(report).decode()
         assert not [name for name in SECRETS if name in text], write
-        assert "$AIONE_API_KEY" in text
+        assert "$AIONE_CONSOLE_TOKEN" in text
 
 
 def test_new_keys_are_masked_too(checked: Checked, layer: Layer) -> None:
     report = checked("limits", change=headers(x_ratelimit_remaining_requests="5"))
-    made = {a.headers["authorization"].removeprefix("Bearer ") for a in layer.seen if "authorization" in a.headers} - set(SECRETS)
+    made = {
+        a.headers["authorization"].removeprefix("Bearer ") for a in layer.seen if "authorization" in a.headers
+    } - set(SECRETS)
     assert len(made) > 3
     assert not [secret for secret in made if secret.encode() in as_json.write(report)]
 
@@ -142,7 +143,7 @@ def test_what_a_law_lacks_is_said(layer: Layer) -> None:
 @pytest.mark.parametrize("name", ["streams", "createChatCompletion", "Billing", "stream-order", "schema", "fuzzing"])
 def test_only_takes_tags_operations_laws_and_phases(name: str) -> None:
     run = prepare(target("http://127.0.0.1:1"), only=(name,))
-    assert 0 < len(run.plan.laws) + len(run.plan.rules) + len(run.plan.phases)
+    assert len(run.plan.laws) + len(run.plan.rules) + len(run.plan.phases) > 0
     assert len(run.plan.laws) < len(LAWS)
 
 

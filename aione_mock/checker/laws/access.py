@@ -87,7 +87,9 @@ def not_echoed(bench: Bench) -> Said:
 
 
 def schemes(bench: Bench) -> Said:
-    """A key works in every place that the contract names: as a bearer, in `x-api-key`, in `x-goog-api-key`, as `?key=`."""
+    """A key works in every place that the contract names: as a bearer, in `x-api-key`, in `x-goog-api-key`, as
+    `?key=`.
+    """
     for name in ("listModels", "countMessageTokens", "listGeminiModels"):
         operation = bench.contract.operations.get(name)
         if operation is None or not bench.target.key:

@@ -15,7 +15,9 @@ _WEATHER = "What is the weather like in Hangzhou? Use the tool."
 
 
 def usage_sums(bench: Bench) -> Said:
-    """`total_tokens` is prompt plus completion, and a prompt and an answer that are there have at least one token each."""
+    """`total_tokens` is prompt plus completion, and a prompt and an answer that are there have at least one token
+    each.
+    """
     for protocol in bench.protocols():
         exchange = plain(bench, protocol)
         used = protocol.usage(exchange.json)

@@ -170,7 +170,9 @@ def console_validation(bench: Bench) -> Said:
 
 
 def console_body_validation(bench: Bench) -> Said:
-    """A key cannot be made or changed with members that are missing, of the wrong type or out of bounds: 422, with all of them."""
+    """A key cannot be made or changed with members that are missing, of the wrong type or out of bounds: 422,
+    with all of them.
+    """
     cases: tuple[tuple[Json, set[tuple[str, str]]], ...] = (
         ({}, {("body", "name")}),
         ({"name": ""}, {("body", "name")}),

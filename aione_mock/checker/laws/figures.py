@@ -53,7 +53,9 @@ class Sum:
 
 
 def today(bench: Bench) -> date:
-    """The present day in Shanghai by the server's clock, as the dashboard's `data_freshness` shows it. Raises NotChecked."""
+    """The present day in Shanghai by the server's clock, as the dashboard's `data_freshness` shows it. Raises
+    NotChecked.
+    """
     return instant(bench.read("getDashboard")["data_freshness"]).astimezone(SHANGHAI).date()
 
 

@@ -23,10 +23,11 @@ class Departed(Exception):
 
 
 def life(bench: Bench) -> Said:
-    """In whatever order a key is made, changed, switched, rotated and deleted, it is read as what was done to it, its present
+    """In whatever order a key is made, changed, switched, rotated and deleted, it is read as what was done to it,
+    its present
     secret works exactly while it is active, and the shortest departure from that is shown.
     """
-    from hypothesis import HealthCheck, Phase, settings
+    from hypothesis import HealthCheck, Phase, Verbosity, settings
     from hypothesis.errors import Flaky
     from hypothesis.stateful import run_state_machine_as_test
 
@@ -40,6 +41,7 @@ def life(bench: Bench) -> Said:
         suppress_health_check=list(HealthCheck),
         phases=(Phase.generate, Phase.shrink),
         print_blob=False,
+        verbosity=Verbosity.quiet,
     )
     machine = _machine(bench)
     try:

@@ -30,7 +30,9 @@ def _figure(exchange: Exchange, protocol: Protocol, what: str, which: str) -> in
 
 
 def requests(bench: Bench) -> Said:
-    """A key with a limit of requests may call so often in a minute and is then refused with 429, over every protocol alike."""
+    """A key with a limit of requests may call so often in a minute and is then refused with 429, over every
+    protocol alike.
+    """
     key = bench.new_key("two a minute", rpm_limit=2)
     first, *others = bench.protocols()
     for _ in range(2):

@@ -155,7 +155,9 @@ def _past(bench: Bench) -> Window:
 
 
 def buckets(bench: Bench) -> Said:
-    """Each time range has buckets of its own width, all of them present, in ascending order, one point each in every line."""
+    """Each time range has buckets of its own width, all of them present, in ascending order, one point each in
+    every line.
+    """
     for time_range, (minutes, count) in BUCKETS.items():
         exchange = bench.ok(CHARTS, query={"timeRange": time_range})
         data = exchange.json["data"]
@@ -214,7 +216,9 @@ def default_window(bench: Bench) -> Said:
 
 
 def exclusions(bench: Bench) -> Said:
-    """What may not stand together, alone or the wrong way round is refused with 400, and the code names the parameter."""
+    """What may not stand together, alone or the wrong way round is refused with 400, and the code names the
+    parameter.
+    """
     now = WALL.now()
     start, end = iso(now - timedelta(hours=2)), iso(now - timedelta(hours=1))
     cases: tuple[tuple[dict[str, str], tuple[str, ...]], ...] = (

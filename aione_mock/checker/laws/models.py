@@ -133,7 +133,9 @@ def case(bench: Bench) -> Said:
 
 
 def pages(bench: Bench) -> Said:
-    """Gemini's list comes in pages of at most `pageSize`, which together are the whole list, always in the same order."""
+    """Gemini's list comes in pages of at most `pageSize`, which together are the whole list, always in the same
+    order.
+    """
     whole = gemini_ids(bench)
     found: list[str] = []
     token = None

@@ -76,7 +76,8 @@ def adds_up(bench: Bench) -> Said:
 
 
 def same_as_plain(bench: Bench) -> Said:
-    """A stream has the members that the plain answer has, and where both say the same words they are equal in everything
+    """A stream has the members that the plain answer has, and where both say the same words they are equal in
+    everything
     but their ids and times.
     """
     for protocol in bench.protocols():
@@ -158,7 +159,9 @@ def complete(bench: Bench) -> Said:
 
 
 def fragments(bench: Bench) -> Said:
-    """The fragments of tool calls are numbered from 0, and the first of each has the call's id and the function's name."""
+    """The fragments of tool calls are numbered from 0, and the first of each has the call's id and the function's
+    name.
+    """
     protocol = next(p for p in bench.protocols() if p.name == "openai")
     question = Question("What is the weather like in Hangzhou? Use the tool.", max_tokens=300, tool=True, stream=True)
     exchange = bench.good(bench.ask(protocol, question, bench.model("openai", "tools")))

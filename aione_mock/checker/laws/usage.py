@@ -134,7 +134,9 @@ def view(bench: Bench, mode: str) -> tuple[Exchange, Json]:
 
 
 def dashboard_window(bench: Bench) -> Said:
-    """`daily_trend` has one entry for each day of the range, today included, oldest first; the range is 7 days by default."""
+    """`daily_trend` has one entry for each day of the range, today included, oldest first; the range is 7 days by
+    default.
+    """
     for asked, count in ((None, 7), (1, 1), (30, 30), (90, 90)):
         exchange = bench.ok("getDashboard", query={"range_days": asked})
         body = exchange.json
@@ -146,7 +148,9 @@ def dashboard_window(bench: Bench) -> Said:
 
 
 def dashboard_sums(bench: Bench) -> Said:
-    """Trend and distribution of the engineers' view add up to its totals, and total tokens are prompt plus completion."""
+    """Trend and distribution of the engineers' view add up to its totals, and total tokens are prompt plus
+    completion.
+    """
     exchange, tech = view(bench, "tech")
     trend, models = tech["daily_trend"], tech["model_distribution"]
     sums = (
@@ -239,7 +243,9 @@ def _decimal(value: Json, places: int) -> bool:
 
 
 def conserved(bench: Bench) -> Said:
-    """A completion's usage raises the usage rows by exactly itself, and its cost is its tokens times the model's prices."""
+    """A completion's usage raises the usage rows by exactly itself, and its cost is its tokens times the model's
+    prices.
+    """
     key, secret = _own(bench)
     bench.rows()
     for protocol in bench.protocols():

@@ -23,7 +23,8 @@ h1 { font-size: 1.5rem; margin: 0 0 .2rem; } h2 { font-size: 1.15rem; margin: 2.
   padding: .5rem .9rem; } .numbers b { display: block; font-size: 1.25rem; }
 details { background: var(--card); border-radius: .4rem; margin: .5rem 0; padding: .6rem 1rem;
   border-left: .3rem solid var(--broken); } details.assumption { border-color: var(--warn); }
-summary { cursor: pointer; } pre { overflow-x: auto; white-space: pre-wrap; overflow-wrap: anywhere; background: var(--page);
+summary { cursor: pointer; }
+pre { overflow-x: auto; white-space: pre-wrap; overflow-wrap: anywhere; background: var(--page);
   border: 1px solid var(--line); border-radius: .3rem; padding: .6rem; font-size: 13px; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: 13px; }
 th { text-align: left; font-weight: 600; padding: .2rem .5rem; } thead th.op { vertical-align: bottom; padding: .2rem; }
@@ -31,7 +32,8 @@ thead th.op span { writing-mode: vertical-rl; transform: rotate(180deg); font-we
 td { text-align: center; border: 1px solid var(--line); min-width: 1.3rem; padding: .1rem; }
 td.kept { color: var(--kept); } td.broken { background: var(--broken); color: var(--page); font-weight: 700; }
 td.warn { background: var(--warn); color: var(--page); font-weight: 700; } td.none { color: var(--none); }
-tr.area th { padding-top: .9rem; color: var(--soft); text-transform: uppercase; letter-spacing: .04em; font-size: 12px; }
+tr.area th { padding-top: .9rem; color: var(--soft); text-transform: uppercase; letter-spacing: .04em;
+  font-size: 12px; }
 """
 _MARKS = {"kept": ("kept", "✓"), "broken": ("broken", "✗"), "not checked": ("none", "·")}
 
@@ -82,8 +84,8 @@ def _findings(report: Report) -> Iterator[str]:
         return
     yield f"<h2>Findings ({len(report.findings)})</h2>"
     yield (
-        '<p class="soft">A violation is against what is documented or follows from it. An assumption mismatch is against what '
-        "the contract had to assume: either the gateway changes or the contract does, by the overlay given.</p>"
+        '<p class="soft">A violation is against what is documented or follows from it. An assumption mismatch is '
+        "against what the contract had to assume: either the gateway changes or the contract does, by the overlay given.</p>"
     )
     for finding in report.findings:
         yield from _finding(finding)
@@ -111,7 +113,7 @@ def _finding(finding: Finding) -> Iterator[str]:
 
 def _matrix(report: Report) -> Iterator[str]:
     yield "<h2>Every law at every operation</h2>"
-    yield '<p class="soft">✓ kept, ✗ broken, · not checked (the reason shows when pointed at), empty: does not concern it.</p>'
+    yield '<p class="soft">✓ kept, ✗ broken, · not checked (point at it to see why), empty: does not concern it.</p>'
     yield '<div class="scroll"><table><thead><tr><th></th>'
     yield from (f'<th class="op"><span>{escape(name)}</span></th>' for name in report.operations)
     yield "</tr></thead><tbody>"
