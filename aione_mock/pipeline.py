@@ -39,7 +39,7 @@ from aione_mock.journal import (
     safe_headers,
 )
 from aione_mock.play import NOTHING, Player
-from aione_mock.replay import Replay, Replayed, ReplayedStream
+from aione_mock.recording.replay import Replay, Replayed, ReplayedStream
 from aione_mock.sessions import DEFAULT, Session, Sessions
 from aione_mock.store import Memo
 from aione_mock.wire import Disconnected, Receive, Scope, Send

@@ -108,9 +108,13 @@ def body(operation: Operation, media_type: str | None, raw: bytes) -> tuple[Json
 
 def schema_findings(validator: jsonschema_rs.Draft202012Validator, data: Json) -> list[Finding]:
     """What a schema has against a body."""
-    if validator.is_valid(data):
-        return []
-    return list(_findings(validator.iter_errors(data), ("body",)))
+    try:
+        if validator.is_valid(data):
+            return []
+        return list(_findings(validator.iter_errors(data), ("body",)))
+    except ValueError:
+        # what the parser still takes may be nested deeper than the validator goes
+        return [Finding(("body",), "The body is nested too deeply", "recursion_loop")]
 
 
 def refuse(findings: Iterable[Finding]) -> None:

@@ -88,6 +88,14 @@ def test_a_path_parameter_that_is_no_uuid(app: Mock) -> None:
     ]
 
 
+def test_what_is_nested_deeper_than_the_validator_goes_is_a_finding(app: Mock) -> None:
+    deep = "[" * 900 + "]" * 900
+    raw = '{"model": "m", "messages": [%s], "metadata": {"a": %s}, "x": %s}' % (USER, deep, deep)
+    for nested in (raw, raw.replace('"content": "hi"', f'"content": {deep}'), deep):
+        findings = found(app, "createChatCompletion", nested)
+        assert all(finding.message for finding in findings)
+
+
 def test_refusing_raises_with_every_finding_and_the_first_in_words() -> None:
     findings = [
         Finding(("body", "name"), "Field required", "missing"),

@@ -11,8 +11,8 @@ from aione_mock.cli import terminal
 from aione_mock.exceptions import ConfigError
 
 if TYPE_CHECKING:
-    from aione_mock.cassette import Cassette, Interaction
     from aione_mock.contract import Contract
+    from aione_mock.recording.cassette import Cassette, Interaction
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A cassette that `aione-mock record` wrote.")]
 Overlays = Annotated[
@@ -25,7 +25,7 @@ app = typer.Typer(help="Recordings: list them, check them against today's contra
 @app.command()
 def check(file: File, overlay: Overlays = None) -> None:
     """What today's contract has against each recording, a line each. Exit code 1 if there is anything."""
-    from aione_mock import inspection
+    from aione_mock.recording import inspection
 
     recorded, measure = _load(file), contract(overlay)
     if not recorded.interactions:
@@ -59,7 +59,7 @@ def contract(overlays: list[Path] | None) -> Contract:
 
 
 def _load(file: Path) -> Cassette:
-    from aione_mock.cassette import load
+    from aione_mock.recording.cassette import load
 
     recorded = load(file)
     if recorded.torn:

@@ -29,13 +29,13 @@ def record(
     """Pass requests on to a gateway, and keep what is asked and answered until Ctrl-C."""
     import logging
 
-    from aione_mock.cassette import Recording
     from aione_mock.cli.cassette import contract
     from aione_mock.cli.foreground import Foreground
     from aione_mock.determinism import WALL, iso
-    from aione_mock.recorder import Recorder
+    from aione_mock.recording.cassette import Recording
+    from aione_mock.recording.recorder import Recorder
+    from aione_mock.recording.upstream import checked
     from aione_mock.server import bind, configure
-    from aione_mock.upstream import checked
 
     logging.basicConfig(level=log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
     base = checked(upstream)

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from aione_mock import cassette
 from aione_mock.app import Mock, create_app
-from aione_mock.cassette import Cassette, Recording
 from aione_mock.config import Config
 from aione_mock.contract import Contract
 from aione_mock.determinism import parse_instant
-from aione_mock.recorder import Recorder
+from aione_mock.recording import cassette
+from aione_mock.recording.cassette import Cassette, Recording
+from aione_mock.recording.recorder import Recorder
 from aione_mock.server import Server
 from tests.conftest import NOW
 

@@ -17,14 +17,15 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aione_mock import cassette, sse
+from aione_mock import sse
 from aione_mock.app import Mock
-from aione_mock.cassette import Answered, Asked, Interaction, Recording
 from aione_mock.contract import Contract
 from aione_mock.exceptions import ConfigError
-from aione_mock.placeholder import filled
-from aione_mock.redaction import Redactor
-from aione_mock.verbatim import STYLES, Splitter, read_json
+from aione_mock.recording import cassette
+from aione_mock.recording.cassette import Answered, Asked, Interaction, Recording
+from aione_mock.recording.placeholder import filled
+from aione_mock.recording.redaction import Redactor
+from aione_mock.recording.verbatim import STYLES, Splitter, read_json
 from tests.recording.conftest import CHAT, KEY, STREAM_HEAD, Gateway, chunk
 
 VALUES = st.recursive(

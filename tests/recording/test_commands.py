@@ -11,8 +11,8 @@ import httpx2
 import orjson
 import pytest
 
-from aione_mock.cassette import Answered, Asked, Interaction, Recording, load
 from aione_mock.cli import main
+from aione_mock.recording.cassette import Answered, Asked, Interaction, Recording, load
 from tests.recording.conftest import CHAT, KEY
 
 PLAN = b'{"models": []}'

@@ -11,11 +11,11 @@ import orjson
 import pytest
 
 from aione_mock.app import Mock, create_app
-from aione_mock.cassette import Answered, Asked, Interaction, Recording
 from aione_mock.config import Config
 from aione_mock.contract import Contract
 from aione_mock.exceptions import ConfigError
-from aione_mock.replay import Replay
+from aione_mock.recording.cassette import Answered, Asked, Interaction, Recording
+from aione_mock.recording.replay import Replay
 from aione_mock.server import Server
 from aione_mock.sse import encode
 from tests.recording.conftest import CHAT, KEY, replaying

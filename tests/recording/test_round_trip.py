@@ -10,9 +10,10 @@ import httpx2
 import orjson
 import pytest
 
-from aione_mock import inspection, sse
+from aione_mock import sse
 from aione_mock.contract import Contract
 from aione_mock.determinism import Seed
+from aione_mock.recording import inspection
 from aione_mock.server import Server
 from aione_mock.world.organisation import organisations
 from tests.recording.calls import CONSOLE, KEY, Exchange, ask, requests

@@ -13,8 +13,8 @@ import httpx2
 import orjson
 import pytest
 
-from aione_mock import inspection
 from aione_mock.contract import Contract
+from aione_mock.recording import inspection
 from aione_mock.sse import encode
 from tests.recording.conftest import CHAT, KEY, STREAM_HEAD, Gateway, Taping, answering, chunk, replaying, whole
 
@@ -144,7 +144,7 @@ def test_json_nested_too_deeply_is_passed_on_kept_and_replayed(taping: Taping) -
         assert httpx2.post(tape.url + CHAT, headers=HEADERS, content=body).content == body
     assert "demo-every" not in tape.text
     (item,) = tape.cassette.interactions
-    assert item.findings == ("request: nested too deeply to be checked", "answer: nested too deeply to be checked")
+    assert {f.partition(":")[0] for f in item.findings if "nested too deeply" in f} == {"request", "answer"}
     with replaying(tape.path, replay_only=True) as url:
         assert httpx2.post(url + CHAT, content=body).content == item.response.body
         assert httpx2.post(url + CHAT, content=body.replace(b'"a"', b'"b"', 1)).status_code == 404

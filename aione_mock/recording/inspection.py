@@ -8,9 +8,9 @@ from itertools import islice
 import orjson
 
 from aione_mock import dialects, sse, validation
-from aione_mock.cassette import Answered, Asked, Interaction, header
 from aione_mock.contract import STREAM, Contract, Operation
 from aione_mock.exchange import Json
+from aione_mock.recording.cassette import Answered, Asked, Interaction, header
 from aione_mock.validation import Finding
 
 _TOLD = 5

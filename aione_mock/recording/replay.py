@@ -14,14 +14,15 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from aione_mock import cassette, dialects
-from aione_mock.cassette import Asked, Cassette, Interaction
+from aione_mock import dialects
 from aione_mock.config import Config
 from aione_mock.contract import Contract, Operation
 from aione_mock.exceptions import APIError
 from aione_mock.exchange import Call, Reply, StreamReply, Transmission
-from aione_mock.inspection import locate
-from aione_mock.redaction import MASK, Redactor, fold
+from aione_mock.recording import cassette
+from aione_mock.recording.cassette import Asked, Cassette, Interaction
+from aione_mock.recording.inspection import locate
+from aione_mock.recording.redaction import MASK, Redactor, fold
 from aione_mock.store import MemoryStore
 
 Json = Any

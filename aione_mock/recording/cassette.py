@@ -19,7 +19,7 @@ import yaml
 from aione_mock import sse
 from aione_mock.exceptions import ConfigError
 from aione_mock.exchange import Headers
-from aione_mock.verbatim import STYLES, read_event, read_json
+from aione_mock.recording.verbatim import STYLES, read_event, read_json
 
 Json = Any
 FORMAT = 1

@@ -10,15 +10,16 @@ from typing import Any, Literal, TypeVar
 import httpx2
 import orjson
 
-from aione_mock import dialects, inspection, wire
-from aione_mock.cassette import Answered, Asked, Interaction, Recording, grouped, header
+from aione_mock import dialects, wire
 from aione_mock.contract import STREAM, Contract, Operation
 from aione_mock.determinism import Seed
 from aione_mock.exceptions import APIError
 from aione_mock.exchange import Headers
-from aione_mock.redaction import Redactor
-from aione_mock.upstream import Upstream, answer_headers, hops, said
-from aione_mock.verbatim import Splitter
+from aione_mock.recording import inspection
+from aione_mock.recording.cassette import Answered, Asked, Interaction, Recording, grouped, header
+from aione_mock.recording.redaction import Redactor
+from aione_mock.recording.upstream import Upstream, answer_headers, hops, said
+from aione_mock.recording.verbatim import Splitter
 from aione_mock.wire import CONNECTION, Disconnected, Receive, Scope, Send
 
 Tell = Callable[[str], None]

@@ -18,11 +18,11 @@ from urllib.parse import parse_qsl
 import orjson
 
 from aione_mock import sse
-from aione_mock.cassette import Answered, Asked, Interaction
 from aione_mock.contract import Contract
 from aione_mock.exchange import Headers
-from aione_mock.placeholder import FIGURE, filled, filled_line, vocabulary
-from aione_mock.verbatim import STYLES, read_event, read_json
+from aione_mock.recording.cassette import Answered, Asked, Interaction
+from aione_mock.recording.placeholder import FIGURE, filled, filled_line, vocabulary
+from aione_mock.recording.verbatim import STYLES, read_event, read_json
 
 Json = Any
 MASK = "***"
