@@ -35,6 +35,10 @@ td.warn { background: var(--warn); color: var(--page); font-weight: 700; } td.no
 tr.area th { padding-top: .9rem; color: var(--soft); text-transform: uppercase; letter-spacing: .04em;
   font-size: 12px; }
 """
+_LEGEND = (
+    "A violation is against what is documented or follows from it. An assumption mismatch is against what the contract "
+    "had to assume: either the gateway changes or the contract does, by the overlay given."
+)
 _MARKS = {"kept": ("kept", "✓"), "broken": ("broken", "✗"), "not checked": ("none", "·")}
 
 
@@ -83,10 +87,7 @@ def _findings(report: Report) -> Iterator[str]:
     if not report.findings and not report.known:
         return
     yield f"<h2>Findings ({len(report.findings)})</h2>"
-    yield (
-        '<p class="soft">A violation is against what is documented or follows from it. An assumption mismatch is '
-        "against what the contract had to assume: either the gateway changes or the contract does, by the overlay given.</p>"
-    )
+    yield f'<p class="soft">{_LEGEND}</p>'
     for finding in report.findings:
         yield from _finding(finding)
     if report.known:
