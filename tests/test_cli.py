@@ -183,6 +183,7 @@ def test_routes_list_every_operation(capsys: pytest.CaptureFixture[str]) -> None
         name: [operation.method, operation.path, operation.evidence] for name, operation in operations.items()
     }
     assert rows["createChatCompletion"][3] == "handler"
+    assert rows["getHealth"][3] == "handler"
 
 
 def test_lint_of_the_contract_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:

@@ -201,6 +201,13 @@ def test_sums_are_right(text: str, value: str) -> None:
     assert re.search(rf"(?<![\d-]){value}(?!\d)", prose.answer(Seed.of(1), ask(text)))
 
 
+@pytest.mark.parametrize(
+    "text", ["17 * 23 + 4?", "4 + 17 * 23", "2+2/4", "8 / 2 + 2", "(1 + 2) * 3", "3 * (1 + 2)", "2 plus 3 times 4"]
+)
+def test_longer_sums_are_not_answered_by_half(text: str) -> None:
+    assert topic.of(ask(text)).kind != "sum"
+
+
 def test_words_asked_for_are_said() -> None:
     assert prose.answer(Seed.of(1), ask("Reply with exactly: pong")) == "pong"
     assert prose.answer(Seed.of(1), ask("Hi. Reply with exactly: pong")) == "pong"
@@ -301,6 +308,32 @@ def test_images_are_acknowledged(images: list[tuple[str, int, int]], lead: str) 
     said = prose.seen_images(Seed.of(1), Prompt("tiny", (Turn("user", "这是什么？", pictures),)))
     assert f"{images[0][1]}×{images[0][2]} 的" in said
     assert is_chinese(re.sub(r"[\w×]*[0-9A-Z]+", "", said))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("What is this?", "The image is a picture whose address I know but have not opened."),
+        ("这是什么？", "这是一张只给出地址、没有打开的图片。"),
+    ],
+)
+def test_an_image_that_is_only_an_address_has_no_size(text: str, said: str) -> None:
+    pictures = (ImageInput("image/*", 0, 0, digest="00"),)
+    assert prose.seen_images(Seed.of(1), Prompt("tiny", (Turn("user", text, pictures),))) == said
+
+
+def test_chinese_sentences_stand_without_a_space() -> None:
+    pictures = (ImageInput("image/png", 64, 48, digest="00"),)
+    said = prose.about_images(Seed.of(1), Prompt("tiny", (Turn("user", "描述这张图片", pictures),)))
+    assert "。 " not in said
+    assert "张图片可以" not in said
+
+
+@pytest.mark.parametrize(("text", "tool"), [("And?", "the tool"), ("然后呢？", "工具")])
+def test_a_result_of_no_known_call_is_told(text: str, tool: str) -> None:
+    said = prose.after_tools(Seed.of(1), used(text, ToolResult("call-1", "", "sunny", False)))
+    assert tool in said
+    assert "sunny" in said
 
 
 @given(seeds, st.sampled_from(ENGLISH + CHINESE), st.integers(-1, 300))

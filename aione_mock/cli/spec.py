@@ -66,7 +66,8 @@ def routes(overlay: Overlays = None) -> None:
     from aione_mock.handlers import HANDLERS
 
     rows = [
-        (o.id, o.method, o.path, o.evidence, "handler" if o.id in HANDLERS else "generated")
+        # the control API is answered by code without exception; its table needs a running mock
+        (o.id, o.method, o.path, o.evidence, "handler" if o.id in HANDLERS or o.dialect == "control" else "generated")
         for o in _load(overlay).operations.values()
     ]
     terminal.table(("operation", "method", "path", "evidence", "answered by"), rows)

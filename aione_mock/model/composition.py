@@ -101,7 +101,7 @@ def _text(prompt: Prompt, seed: Seed) -> str:
     if prompt.turns[-1].results:
         return prose.after_tools(seed, prompt)
     if prompt.turns[-1].images:
-        return f"{prose.seen_images(seed, prompt)} {prose.answer(seed, prompt)}"
+        return prose.about_images(seed, prompt)
     return prose.answer(seed, prompt)
 
 

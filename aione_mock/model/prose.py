@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from aione_mock.determinism import Seed
 from aione_mock.exchange import ImageInput, Prompt, ToolResult
-from aione_mock.model import topic
+from aione_mock.model import topic, vision
 from aione_mock.model.findings import cut, failure, finding, readable
 from aione_mock.model.topic import Topic, Words
 from aione_mock.world.tokens import count
@@ -46,20 +46,26 @@ def after_tools(seed: Seed, prompt: Prompt) -> str:
 
 
 def seen_images(seed: Seed, prompt: Prompt) -> str:
-    """A lead that says what pictures the last message with any brings: kind and size in pixels."""
+    """A lead that says what pictures the last message with any brings: kind and size in pixels where they are seen."""
     images = next((turn.images for turn in reversed(prompt.turns) if turn.images), ())
     about = topic.of(prompt)
     words = topic.material()[about.language]
     if not images:
         return ""
     if len(images) == 1:
-        shape = _shape(images[0], words)
-        comma = ", " if about.language == "en" else "，"
-        lead = words["image_one"].replace("{image}", _picture(images[0], about) + comma + shape)
+        shape = "" if images[0].mime == vision.UNSEEN else words["image_comma"] + _shape(images[0], words)
+        lead = str(words["image_one"]).replace("{image}", vision.describe(images[0], about.language) + shape)
     else:
-        named = [_picture(image, about) for image in images[:8]]
-        lead = words["image_many"].replace("{n}", str(len(images))).replace("{images}", _series(named, about))
+        named = [vision.describe(image, about.language) for image in images[:8]]
+        lead = str(words["image_many"]).replace("{n}", str(len(images))).replace("{images}", _series(named, about))
+    if all(image.mime == vision.UNSEEN for image in images):
+        return lead
     return _join(about, lead, _pick(words["image_notes"], seed.digest("image", size=1)[0]))
+
+
+def about_images(seed: Seed, prompt: Prompt) -> str:
+    """What pictures the last message brings, and the answer to it."""
+    return _join(topic.of(prompt), seen_images(seed, prompt), answer(seed, prompt))
 
 
 def thinking(seed: Seed, prompt: Prompt, tokens: int) -> str:
@@ -176,21 +182,11 @@ def _results(prompt: Prompt) -> list[ToolResult]:
 
 
 def _told(words: Words, about: Topic, result: ToolResult, chance: bytes) -> str:
-    tool = readable(result.name) or words["words"]["none"]
+    tool = readable(result.name) or words["words"]["tool"]
     if (trouble := failure(result)) is not None:
         lead = _pick(words["apologies"], chance[0]).replace("{tool}", tool)
         return _join(about, lead, words["failure"].replace("{text}", trouble)) if trouble else lead
     return _join(about, _pick(words["tool_leads"], chance[0]).replace("{tool}", tool), finding(words, result.text))
-
-
-def _picture(image: ImageInput, about: Topic) -> str:
-    size = f"{image.width}×{image.height}"
-    kind = image.mime.rpartition("/")[2].upper()
-    if about.language == "zh":
-        return f"{size} 的 {kind} 图片"
-    # eight, eleven, eighteen, eighty, eight hundred
-    article = "an" if str(image.width)[0] == "8" or image.width in (11, 18) else "a"
-    return f"{article} {size} {kind}"
 
 
 def _shape(image: ImageInput, words: Words) -> str:

@@ -34,11 +34,6 @@ class Slot:
     types: frozenset[str]
     """The JSON types it takes; empty means any."""
 
-    @property
-    def free_text(self) -> bool:
-        """Whether it takes a string that no enum or format restricts."""
-        return "string" in self.types and "enum" not in self.words and "format" not in self.words
-
 
 def _slot(path: Path, node: Node, words: Mapping[str, Any], array: bool) -> Slot:
     name = next((part for part in reversed(path) if isinstance(part, str)), "")

@@ -55,7 +55,12 @@ _CODE = re.compile(
     r"\b(?:write|show|give|create|implement|generate|need)\b.{0,60}?\b(?:code|function|script|snippet|program|query)\b"
     r"|[写给编].{0,20}?(?:代码|函数|脚本|程序)",
 )
-_SUM = re.compile(r"(?<![\w.-])(\d{1,9}) ?(\+|\*|×| - | plus | minus | times |加|减|乘) ?(\d{1,9})(?![\w.-])")
+_SUM = re.compile(
+    r"(?<![\w.(-])(?<![/÷^%*×+-] )(?<!plus )(?<!minus )(?<!times )(?<!by )"
+    r"(\d{1,9}) ?(\+|\*|×| - | plus | minus | times |加|减|乘) ?(\d{1,9})"
+    r"(?![\w-]|\.\d| ?\)? ?(?:[-+*×/÷^%]|plus|minus|times|divided|over|[加减乘除]))"
+)
+"""Two numbers and what to do with them; a longer sum is none, because half of it would be answered wrongly."""
 _SIGNS: dict[str, Callable[[int, int], int]] = {
     **dict.fromkeys(("+", "plus", "加"), add),
     **dict.fromkeys(("-", "minus", "减"), sub),

@@ -93,7 +93,7 @@ def describe(image: ImageInput, language: str = "en") -> str:
     """`a 640×480 PNG`, in Chinese where `language` starts with `zh`."""
     chinese = language.startswith("zh")
     if image.mime == UNSEEN:
-        return "一张只给出地址、没有打开的图片" if chinese else "an image given by its address, which I have not opened"
+        return "一张只给出地址、没有打开的图片" if chinese else "a picture whose address I know but have not opened"
     kind, size = _kind(image.mime), f"{image.width}×{image.height}"
     return f"一张 {size} 的 {kind} 图片" if chinese else f"{_article(image.width)} {size} {kind}"
 
