@@ -35,7 +35,7 @@ class Seed:
 
     def digest(self, *labels: str | int | bytes, size: int = 16) -> bytes:
         """`size` (1–64) bytes that depend on the seed and the labels alone."""
-        parts = []
+        parts: list[bytes] = []
         for label in labels:
             raw = label if isinstance(label, bytes) else str(label).encode("utf-8", "surrogatepass")
             parts += (b"%d:" % len(raw), raw)

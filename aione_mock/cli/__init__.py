@@ -12,8 +12,8 @@ record    pass traffic on to a gateway and keep it
 cassette  list and check what was recorded
 probe     put a program through faults and judge it
 
-Exit codes: 0 done; 1 there are findings; 2 a setting that cannot be used or a target that cannot be checked, in one line on
-standard error; 130 ended by Ctrl-C.
+Exit codes: 0 done; 1 there are findings; 2 a setting that cannot be used or a target that cannot be checked, in one
+line on standard error; 130 ended by Ctrl-C.
 """
 
 from __future__ import annotations
