@@ -87,7 +87,7 @@ class Fuzz:
         findings: dict[tuple[str, str, str], Finding],
     ) -> Iterator[RunEvent]:
         from schemathesis.engine import from_schema
-        from schemathesis.engine.events import FatalError, NonFatalError, PhaseFinished, ScenarioFinished
+        from schemathesis.engine.events import FatalError, Interrupted, NonFatalError, PhaseFinished, ScenarioFinished
 
         from aione_mock.checker.run import PhaseProgress
 
@@ -109,6 +109,8 @@ class Fuzz:
                 yield PhaseProgress(event.phase.value, event.label or "", gate.cases)
             elif isinstance(event, NonFatalError) and not gate.stopped:
                 self._not_checked(event.label, str(event.value), labels, cells)
+            elif isinstance(event, Interrupted):
+                raise KeyboardInterrupt
             elif isinstance(event, FatalError):
                 raise NotChecked(f"the generator of cases failed: {event.exception}")
 

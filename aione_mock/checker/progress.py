@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING
 
 from aione_mock.checker.finding import Finding
@@ -34,9 +35,9 @@ class Progress:
         self._done = self._laws = 0
 
     def watch(self, run: Run) -> None:
-        """Run to the end."""
-        with self._screen():
-            for event in run.events():
+        """Run to the end. However it ends, the run has cleaned up when this returns."""
+        with closing(run.events()) as events, self._screen():
+            for event in events:
                 if not self._quiet:
                     self._hear(event)
 
@@ -45,7 +46,10 @@ class Progress:
             return nullcontext()
         from rich.console import Console
 
-        self._status = Console(stderr=True).status("connecting")
+        console = Console(stderr=True)
+        self._status = console.status("connecting")
+        # what is said while the line lives must go through it
+        self._echo = partial(console.print, markup=False, highlight=False, soft_wrap=True)
         return self._status
 
     def _hear(self, event: RunEvent) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -106,7 +106,7 @@ class Run:
     _found: dict[tuple[str, str, str], Finding] = field(default_factory=dict)
     _observed: int = 0
 
-    def events(self) -> Iterator[RunEvent]:
+    def events(self) -> Generator[RunEvent, None, None]:
         """Run, and tell what happens. Cleans up at its end, whatever ended it."""
         client = self.bench.client
         self.started = WALL.timestamp()
@@ -119,6 +119,9 @@ class Run:
         except (Stop, KeyboardInterrupt) as error:
             self.stopped = str(error) or "interrupted"
             self.gone = isinstance(error, TargetGone)
+        except GeneratorExit:
+            self.stopped = "interrupted"
+            raise
         finally:
             client.send = original  # type: ignore[method-assign]
             with Uninterrupted():

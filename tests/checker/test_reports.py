@@ -216,6 +216,7 @@ def test_signed_requests_are_shown_without_their_signature(checked: Checked) -> 
         "router-half-open",
         change=edits("/metrics$", lambda v: v["data"].update(totalCalls=v["data"]["totalCalls"] + 1)),
     )
+    assert report.findings, report.unchecked
     finding = report.findings[0]
     assert "sign it first" in finding.curl
     assert "Signature=" not in finding.curl

@@ -71,6 +71,18 @@ def test_interruption_cleans_up_and_keeps_what_was_found(layer: Layer, monkeypat
     assert any(asked.method == "DELETE" for asked in layer.seen)
 
 
+def test_one_who_stops_listening_leaves_a_clean_target(layer: Layer) -> None:
+    layer.change = Change()
+    run = prepare(target(layer.url), only=("keys",), phases=(), allow_writes=True)  # type: ignore[attr-defined]
+    events = run.events()
+    while not run.bench.made:
+        next(events)
+    events.close()
+    assert run.stopped == "interrupted"
+    assert not run.bench.made
+    assert not run.unclean
+
+
 def test_keys_that_cannot_be_deleted_are_named(checked: Checked) -> None:
     report = checked("key-prefix", change=restatus(204, 500))
     assert report.unclean
