@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import sys
 import threading
@@ -15,14 +16,14 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from aione_mock.exceptions import ConfigError
-from aione_mock.wire import CONNECTION
+from aione_mock.wire import ARRIVED, CONNECTION
 
 
 class Protocol(HttpToolsProtocol):
     """Uvicorn's HTTP protocol, which also hands over the connection, so that faults below HTTP can be played."""
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        cycle.scope["extensions"] = {CONNECTION: cycle.transport}  # type: ignore[dict-item]
+        cycle.scope["extensions"] = {CONNECTION: cycle.transport, ARRIVED: self.loop.time()}  # type: ignore[dict-item]
         super()._start_asgi_task(cycle, app)
 
 
@@ -40,6 +41,17 @@ def configure(app: Any, **options: Any) -> uvicorn.Config:
         "backlog": 4096,
     }
     return uvicorn.Config(app, **{**settings, **options})
+
+
+def steady() -> None:
+    """Keep the garbage collector from stopping the streams of a process that does nothing but serve.
+
+    What start-up made stays for ever and is never looked at again. Of the rest only young objects are: with two
+    thousand open streams a look at all takes 100 ms. Requests leave no old rings of references, so nothing piles up.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(5_000, 5, 1_000_000)
 
 
 def bind(host: str, port: int) -> socket.socket:

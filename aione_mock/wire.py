@@ -19,6 +19,8 @@ Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 CONNECTION = "aione_mock.connection"
 """Scope extension under which our server hands over the transport; without it nothing below HTTP can be played."""
+ARRIVED = "aione_mock.arrived"
+"""Scope extension: the loop's time at which our server read the request, from which all due times count."""
 _FULL = 1 << 16
 """Bytes waiting for a slow client, above which nothing is added."""
 _LONG = 1.0
@@ -83,10 +85,11 @@ async def play(transmission: Transmission, scope: Scope, receive: Receive, send:
         body = sends[0][1] if len(sends) == 1 else b"".join([data for _, data in sends])
         await send({"type": "http.response.body", "body": body})
         return
-    transport = scope.get("extensions", {}).get(CONNECTION)
+    extensions = scope.get("extensions", {})
+    transport, arrived = extensions.get(CONNECTION), extensions.get(ARRIVED)
     if transport is None and transmission.raw:
         return
-    performance = _Performance(transmission, transport, receive, send, wheel)
+    performance = _Performance(transmission, transport, arrived, receive, send, wheel)
     try:
         await performance.run()
     finally:
@@ -101,17 +104,17 @@ def _start(transmission: Transmission) -> Any:
     return {"type": "http.response.start", "status": transmission.status, "headers": raw_headers(transmission.headers)}
 
 
-def _packets(transmission: Transmission) -> list[tuple[float, bytes]]:
+def _packets(transmission: Transmission) -> tuple[tuple[float, bytes], ...]:
     """Sends, with those that are due together joined when they may be."""
     if not transmission.corked:
-        return [*transmission.sends]
+        return transmission.sends
     packets: list[tuple[float, list[bytes]]] = []
     for due, data in transmission.sends:
         if packets and packets[-1][0] == due:
             packets[-1][1].append(data)
         else:
             packets.append((due, [data]))
-    return [(due, b"".join(parts)) for due, parts in packets]
+    return tuple([(due, b"".join(parts)) for due, parts in packets])
 
 
 class Wheel:
@@ -150,10 +153,18 @@ class _Performance:
     of streams keep their schedule.
     """
 
-    def __init__(self, transmission: Transmission, transport: Any, receive: Receive, send: Send, wheel: Wheel) -> None:
+    def __init__(
+        self,
+        transmission: Transmission,
+        transport: Any,
+        arrived: float | None,
+        receive: Receive,
+        send: Send,
+        wheel: Wheel,
+    ) -> None:
         self._transmission, self._transport, self._send, self._wheel = transmission, transport, send, wheel
         self._loop = asyncio.get_running_loop()
-        self._began = self._loop.time()
+        self._began = self._loop.time() if arrived is None else arrived
         self._left: asyncio.Future[None] = asyncio.ensure_future(_leaving(receive))
         self._packets = _packets(transmission)
         self._next = 0
@@ -175,7 +186,7 @@ class _Performance:
     def close(self) -> None:
         """Stop watching and drop what has not been sent."""
         self._left.cancel()
-        self._packets = []
+        self._packets = ()
         if self._timer is not None:
             self._timer.cancel()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -122,35 +123,26 @@ def test_a_client_that_does_not_read_gets_no_more(asking: Asking) -> None:
 
 def test_many_streams_keep_their_schedule() -> None:
     """500 streams of 20 tokens a second, asked for within two seconds: 10,000 events a second, 99 % within 50 ms."""
-    with subprocess.Popen(
-        [sys.executable, "-c", SERVE],
-        stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    ) as server:
+    command = [sys.executable, "-m", "aione_mock", "serve", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT) as server:
         try:
             assert server.stdout is not None
-            port = int(server.stdout.readline())
+            found = re.search(r":(\d+)", server.stdout.readline())
+            assert found is not None
             raw = chat("openai", scenario=f"{STORY}, pace; ttft=1; tps=20")
-            best = min((_load(port, raw) for _ in range(2)), key=lambda seen: seen["p99"] - 2 * seen["machine"])
+            best = min((_load(found[1], raw) for _ in range(2)), key=lambda seen: seen["p99"] - 2 * seen["machine"])
         finally:
             server.kill()
     assert best["whole"] == 500
     assert best["p99"] < 50 + 2 * best["machine"], f"{best}; `machine` is what a busy machine adds to every timer"
 
 
-SERVE = """
-import time
-from aione_mock.app import create_app
-from aione_mock.config import Config
-from aione_mock.server import Server
-print(Server(create_app(Config())).start().port, flush=True)
-time.sleep(120)
-"""
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONUNBUFFERED": "1"}
 
 
-def _load(port: int, raw: bytes) -> dict[str, float]:
+def _load(port: str, raw: bytes) -> dict[str, float]:
     done = subprocess.run(
-        [sys.executable, str(CLIENT), str(port), "500", "2", "1", "0.05"],
+        [sys.executable, str(CLIENT), port, "500", "2", "1", "0.05"],
         input=raw,
         capture_output=True,
         timeout=60,
