@@ -68,6 +68,19 @@ def test_auto(text: str, names: list[str]) -> None:
     assert [name for name, _ in calls(text, WEATHER, TIME, EMAIL, SEARCH)] == names
 
 
+@pytest.mark.parametrize("text", ["What is 17 * 23 + 4?", "12 - 5", "3加4等于几？", "8 / 2"])
+def test_a_sum_is_for_the_calculator(text: str) -> None:
+    calculator = tool("calculator", expression=STRING)
+    assert [name for name, _ in calls(text, WEATHER, calculator)] == ["calculator"]
+    assert calls("meet from 2026-03-01 to 3/4 in room 12-5, 4x6 metres", WEATHER, calculator) == []
+
+
+def test_an_operation_of_its_own_comes_before_the_calculator() -> None:
+    assert [name for name, _ in calls("What is 3 * 12?", tool("calculate", expression=STRING), MULTIPLY)] == [
+        "multiply"
+    ]
+
+
 def test_a_description_decides_only_where_no_name_does() -> None:
     other = tool("umbrella_shop", "Sells things against the weather")
     assert calls("weather in Rome", other, WEATHER) == [("get_weather", {"location": "Rome"})]

@@ -81,6 +81,12 @@ def placed(text: str) -> tuple[tuple[str, int], ...]:
     return tuple(found)
 
 
+def sums(text: str) -> tuple[tuple[str, int], ...]:
+    """The sums of a text as a calculator's term, each with its place; dates, ranges and sizes (`4x6`) are none."""
+    found = [match for match in _SUM.finditer(text) if match[1] not in ("-", "/", "x") or " " in match[0]]
+    return tuple([("=calculate", match.start()) for match in found])
+
+
 def terms(text: str) -> list[str]:
     """The distinctive words of a text as written, in lower case, without meanings."""
     words = [match[0] for match in _TOKENS.finditer(text)]

@@ -6,6 +6,7 @@ compared by pairs of characters; the synonyms of fixtures/words.yaml count as eq
 
 1. A word names the tools in whose *name* it stands. Where no word names any tool, the descriptions decide, and where
    they do not either, the parameters' names and enums; general words (city, date, name, …) count in names only.
+   A sum (`17 * 3`) is the word of its operation and, where no tool has that, of a calculator.
 2. Of several tools with the same word, the one with more words in common has it; of equals, the first.
 3. The named tools are called in the order of the text: all at once, or one at a time if `parallel` is off or the text
    says 'then', '然后'. One tool is called several times for several places, addresses, ids or symbols ('Paris and
@@ -36,7 +37,7 @@ from aione_mock.generator import Plan, planned
 from aione_mock.generator.plan import Json
 from aione_mock.model import filling, mentions
 from aione_mock.model.structured import normalise_google
-from aione_mock.model.terms import generic, placed
+from aione_mock.model.terms import generic, placed, sums
 
 _READ = 8192
 _IN_TURN = re.compile(r"(?i)\b(?:then|after that|afterwards|once you have|use the result)\b|然后|接着|之后再|再用")
@@ -116,7 +117,8 @@ def _named(tools: Sequence[Tool], text: str) -> list[_Named]:
     words = placed(text)
     indices = [_index(tool) for tool in tools]
     for field in (_NAME, _DESCRIPTION, _PARAMETER):
-        places = _elected([index[field] for index in indices], words)
+        fields = [index[field] for index in indices]
+        places = _elected(fields, words) or _elected(fields, sums(text))
         if places:
             return _parted([tools[n] for n in places], list(places.values()), text)
     return []
