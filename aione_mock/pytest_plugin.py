@@ -1,4 +1,4 @@
-"""The pytest plugin: fixtures, a marker and two options. What they do lives in `aione_mock.testing`.
+"""The pytest plugin: fixtures, a marker and options. What they do lives in `aione_mock.testing`.
 
 pytest imports this module in every run of every suite, so it imports nothing of weight until a fixture is asked for.
 """
@@ -27,13 +27,64 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--aione-mock-url", metavar="URL", help="Run the tests against the mock at URL, not one of their own."
     )
     group.addoption("--aione-mock-seed", metavar="SEED", help="Seed of sessions whose marker names none.")
+    _add_contract_options(parser.getgroup("aione-contract", "aione-mock, the contract: --pyargs aione_mock.contract"))
+
+
+def _add_contract_options(group: pytest.OptionGroup) -> None:
+    """Options of `aione_mock/contract/test_gateway.py`, as `aione-mock check` has them."""
+    for name, what in _CONTRACT_VALUES.items():
+        group.addoption(name, metavar=what[0], help=what[1])
+    for name, what in _CONTRACT_LISTS.items():
+        group.addoption(name, metavar=what[0], help=what[1], action="append", default=[])
+    for name, help_ in _CONTRACT_SWITCHES.items():
+        group.addoption(name, help=help_, action="store_true")
+    group.addoption("--aione-spend-limit", metavar="RMB", type=amount, default=5.0, help="The most to spend on models.")
+    group.addoption("--aione-max-paid-calls", metavar="N", type=int, default=250, help="The most calls to models.")
+    group.addoption("--aione-rate-limit", metavar="N", type=amount, default=0.0, help="At most N requests a second.")
+    group.addoption(
+        "--aione-fail-on",
+        choices=["violation", "assumption"],
+        default="assumption",
+        help="Whether what is only assumed fails a test too (assumption) or is a warning (violation).",
+    )
+
+
+_CONTRACT_VALUES = {
+    "--aione-url": ("URL", "The gateway to check: where /v1 and /api begin."),
+    "--aione-key": ("SECRET", "API key of the data plane; else $AIONE_API_KEY."),
+    "--aione-token": ("SECRET", "Console token; else $AIONE_CONSOLE_TOKEN."),
+    "--aione-business-token": ("SECRET", "Console token with the payers' view; else $AIONE_BUSINESS_TOKEN."),
+    "--aione-other-token": ("SECRET", "Console token of a second organisation; else $AIONE_OTHER_TOKEN."),
+    "--aione-access-key": ("ID", "ModelRouter access key id; else $AIONE_ACCESS_KEY_ID."),
+    "--aione-access-secret": ("SECRET", "ModelRouter access key secret; else $AIONE_ACCESS_KEY_SECRET."),
+    "--aione-model": ("ID", "The model to call; the cheapest if not given."),
+    "--aione-max-time": ("TIME", "End after this long, such as 30s or 5m."),
+}
+_CONTRACT_LISTS = {
+    "--aione-only": ("NAME", "Only this tag, operation, law, area of laws or generated phase; repeatable."),
+    "--aione-skip": ("NAME", "Not this one; repeatable."),
+    "--aione-overlay": ("FILE", "An OpenAPI Overlay that changes the contract; repeatable."),
+}
+_CONTRACT_SWITCHES = {
+    "--aione-allow-writes": "Create, change and delete keys of its own, and clean up.",
+    "--aione-insecure": "Do not check TLS certificates.",
+}
+
+
+def amount(text: str) -> float:
+    """A number of the command line, zero or more. Raises ValueError."""
+    number = float(text)
+    if 0 <= number < float("inf"):
+        return number
+    raise ValueError(text)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the marker known."""
     config.addinivalue_line(
         "markers",
-        f"{MARKER}(*, seed, scenario, rules, pace, now): how the session of the fixture aione_mock begins.",
+        f"{MARKER}(*, seed, scenario, rules, pace, now, replay, replay_only): how the session "
+        "of the fixture aione_mock begins.",
     )
 
 

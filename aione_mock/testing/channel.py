@@ -5,7 +5,8 @@ Everything else of the vocabulary is the same for both.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import orjson
@@ -14,6 +15,7 @@ from aione_mock.control.verify import Verifier
 from aione_mock.exceptions import APIError, ScenarioError
 from aione_mock.exchange import Call, Reply
 from aione_mock.pipeline import Pipeline
+from aione_mock.recording.replay import Replay
 
 Json = Any
 T = TypeVar("T")
@@ -35,6 +37,10 @@ class Channel(Protocol):
 
     def weigh(self, session: str, when: Json, status: int | None) -> Reasons:
         """Every call of the session held against conditions. Raises ScenarioError for conditions that cannot be."""
+        ...
+
+    def replay(self, path: Path, *, only: bool) -> Callable[[str], None]:
+        """What lets a cassette answer in the session of a name. Raises ConfigError for one that cannot be played."""
         ...
 
     def close(self) -> None:
@@ -68,6 +74,15 @@ class Direct:
         __tracebackhide__ = True
         looks = self._verifier.looks(when, status, self._pipeline.sessions.get(session))
         return {look.number: look.reasons for look in looks}
+
+    def replay(self, path: Path, *, only: bool) -> Callable[[str], None]:
+        """See `Channel`."""
+        played = Replay.load(path, self._pipeline.contract, only=only)
+
+        def begin(session: str) -> None:
+            self._pipeline.sessions.get(session).replay = played
+
+        return begin
 
     def close(self) -> None:
         """See `Channel`."""

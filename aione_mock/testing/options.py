@@ -35,6 +35,10 @@ class Options:
     """`instant`, `realistic`, or figures such as `{"ttft": 0.2, "tps": 50}`."""
     now: datetime | str | None = NOW
     """The instant at which the clock stands still."""
+    replay: str | Path | None = None
+    """A cassette that answers, at once, whatever the key."""
+    replay_only: bool = True
+    """Whether a request that was never recorded is a 404 that names the nearest recording; else the mock answers it."""
 
     @classmethod
     def of(cls, where: str, given: Mapping[str, Any]) -> Self:

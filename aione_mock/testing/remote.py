@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -54,6 +56,13 @@ class Remote:
         verdict = self.ask(session, "verifyCalls", wanted)
         found: Reasons = dict.fromkeys(verdict["matches"], ())
         return found | {miss["number"]: tuple(miss["reasons"]) for miss in verdict["nearest"]}
+
+    def replay(self, path: Path, *, only: bool) -> Callable[[str], None]:
+        """See `Channel`; a cassette is a matter of the process that plays it."""
+        raise ConfigError(
+            f"replay='{path.name}' needs a mock in the process of the test; leave out --aione-mock-url, "
+            f"or start that mock with `aione-mock serve --replay {path.name}` and leave out replay"
+        )
 
     def close(self) -> None:
         """See `Channel`."""

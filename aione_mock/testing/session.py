@@ -293,7 +293,11 @@ class MockSession:
         """Make the session. Raises ConfigError or ScenarioError for options that cannot be."""
         self._prepared, self._pace = [], {}
         self._standing = self._options.specs(self._folder)
+        tape = self._options.replay
+        play = None if tape is None else self._channel.replay(self._folder / tape, only=self._options.replay_only)
         self._channel.ask(self.name, "createSession", self._options.start(self.name))
+        if play is not None:
+            play(self.name)
         if self._options.scenario is not None:
             self._channel.ask(self.name, "activateScenario", {"scenario": self._options.scenario})
         if self._standing:

@@ -288,11 +288,12 @@ def test_marker(suite: pytest.Pytester) -> None:
         (
             "sed=7",
             "TypeError: @pytest.mark.aione_mock has no option 'sed'; did you mean 'seed'? "
-            "It takes seed, scenario, rules, pace, now",
+            "It takes seed, scenario, rules, pace, now, replay, replay_only",
         ),
         (
             "zzz=7",
-            "TypeError: @pytest.mark.aione_mock has no option 'zzz'; it takes seed, scenario, rules, pace, now",
+            "TypeError: @pytest.mark.aione_mock has no option 'zzz'; "
+            "it takes seed, scenario, rules, pace, now, replay, replay_only",
         ),
         ("7", "TypeError: @pytest.mark.aione_mock takes keywords only, such as seed=7; it was given 7"),
         ("now='yesterday'", "*'yesterday' is not an ISO 8601 time such as 2026-01-31T09:00:00Z"),
@@ -398,7 +399,9 @@ def test_help_and_markers(suite: pytest.Pytester) -> None:
     suite.runpytest("--help").stdout.fnmatch_lines(
         ["aione-mock, a stand-in*", "*--aione-mock-url=URL*", "*--aione-mock-seed=SEED*"]
     )
-    suite.runpytest("--markers").stdout.fnmatch_lines(["@pytest.mark.aione_mock(*seed, scenario, rules, pace, now)*"])
+    suite.runpytest("--markers").stdout.fnmatch_lines(
+        ["@pytest.mark.aione_mock(*seed, scenario, rules, pace, now, replay, replay_only)*"]
+    )
 
 
 HEAVY = ("starlette", "uvicorn", "schemathesis", "hypothesis_jsonschema", "faker", "openai", "anthropic", "orjson",
