@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 HOST ?= 127.0.0.1
 PORT ?= 8000
 
-.PHONY: run install test check fmt lint types layers unit bench clean
+.PHONY: run install test check fmt lint types layers unit mutants bench clean
 
 run: $(VENV)/.run
 	$(BIN)/aione-mock serve --host $(HOST) --port $(PORT)
@@ -45,6 +45,9 @@ unit: install
 
 clean:
 	rm -rf $(VENV) .coverage* .pytest_cache .mypy_cache .ruff_cache dist
+
+mutants: install
+	$(BIN)/python scripts/kill_rate.py
 
 bench: install
 	$(BIN)/python -m benchmarks --write

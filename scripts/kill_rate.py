@@ -1,0 +1,51 @@
+"""The checker with all its laws over every mutant: which are found, by what, and the kill rate. `make mutants`.
+
+python scripts/kill_rate.py [NAME …]     takes some ten minutes for all
+"""
+
+from __future__ import annotations
+
+import sys
+from concurrent.futures import ProcessPoolExecutor
+
+from aione_mock.app import create_app
+from aione_mock.checker import check
+from aione_mock.checker.target import Target
+from aione_mock.config import Config
+from aione_mock.mutants import MUTANTS, find
+from aione_mock.server import Server
+
+
+def found(name: str) -> list[str]:
+    """The laws that a mutant breaks."""
+    session = create_app().sessions.get()
+    given = {variable: value for c in session.world.credentials() for variable, value in c.env}
+    with Server(create_app(Config(mutant=name))) as server:
+        target = Target(
+            server.url,
+            key=given["AIONE_API_KEY"],
+            token=given["AIONE_CONSOLE_TOKEN"],
+            business_token=given["AIONE_BUSINESS_TOKEN"],
+            other_token=given["AIONE_OTHER_TOKEN"],
+            access_key=given["AIONE_ACCESS_KEY_ID"],
+            access_secret=given["AIONE_ACCESS_KEY_SECRET"],
+        )
+        report = check(target, phases=("laws",), allow_writes=True)
+    return sorted({finding.law for finding in report.findings})
+
+
+def main() -> int:
+    """Print a line a mutant and the rate; 1 when one survives or is found for another reason only."""
+    names = sys.argv[1:] or list(MUTANTS)
+    killed = 0
+    with ProcessPoolExecutor(2) as pool:
+        for name, laws in zip(names, pool.map(found, [find(name).name for name in names]), strict=True):
+            right = set(laws) & set(MUTANTS[name].found_by)
+            killed += bool(right)
+            print(f"{'killed  ' if right else 'SURVIVED'}  {name:32} {', '.join(laws[:5])}", flush=True)
+    print(f"{killed} of {len(names)} mutants killed: {100 * killed / len(names):.0f} %")
+    return int(killed < len(names))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

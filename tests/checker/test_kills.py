@@ -1,0 +1,59 @@
+"""The checker proven by mutants: each is found, by a law that names the right cause. `make mutants` prints the rate."""
+
+from __future__ import annotations
+
+import pytest
+
+from aione_mock.app import create_app
+from aione_mock.checker import check
+from aione_mock.checker.laws import LAWS, RULES
+from aione_mock.checker.report import Report
+from aione_mock.checker.target import Target
+from aione_mock.config import Config
+from aione_mock.mutants import MUTANTS
+from aione_mock.server import Server
+
+# A rule only looks at what laws ask; these ask for what the mutants of each rule distort.
+ASKING = {
+    "stream-order": ("stream-adds-up", "stream-usage-asked", "tool-fragments"),
+    "stream-events": ("stream-adds-up",),
+    "schema": ("money-text", "router-views", "error-router"),
+    "headers": ("usage-sums",),
+    "status-declared": ("key-read-back",),
+    "no-server-error": ("robust-languages",),
+    "stream-adds-up": (),
+}
+
+
+def judged(url: str, only: tuple[str, ...]) -> Report:
+    target = Target(
+        url,
+        key="sk-nex-demo-every-model",
+        token="nex-console-tech",
+        business_token="nex-console-business",
+        other_token="nex-console-other",
+        access_key="aione-mock-access-key",
+        access_secret="aione-mock-access-secret",
+    )
+    asking = tuple(name for law in only for name in ASKING.get(law, ()))
+    return check(target, phases=("laws",), allow_writes=True, only=(*only, *asking))
+
+
+def test_every_mutant_names_laws_that_there_are() -> None:
+    known = {law.name for law in LAWS} | {rule.name for rule in RULES}
+    assert {law for mutant in MUTANTS.values() for law in mutant.found_by} <= known
+
+
+@pytest.mark.parametrize("name", list(MUTANTS))
+def test_it_is_found_for_the_right_reason(name: str) -> None:
+    mutant = MUTANTS[name]
+    with Server(create_app(Config(mutant=name))) as server:
+        report = judged(server.url, mutant.found_by)
+    assert {finding.law for finding in report.findings} & set(mutant.found_by), report
+
+
+def test_the_mock_itself_is_not() -> None:
+    every = {law for mutant in MUTANTS.values() for law in mutant.found_by}
+    with Server(create_app(Config())) as server:
+        report = judged(server.url, tuple(sorted(every)))
+    assert [finding.law for finding in report.findings] == []
