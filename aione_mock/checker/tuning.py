@@ -54,6 +54,7 @@ class Adapter:
         operation = self._operation(case)
         if operation is None or not positive(case):
             return
+        _exact(case)
         if _asks_model(operation):
             self._model(operation, case)
         elif "model" in (case.path_parameters or {}):
@@ -131,6 +132,17 @@ def positive(case: Any) -> bool:
     return mode is None or str(getattr(mode, "value", mode)) == "positive"
 
 
+def _exact(case: Any) -> None:
+    """Whole numbers beyond those that JSON's readers agree on are brought back."""
+    for name, value in (case.query or {}).items():
+        if isinstance(value, int | str) and _huge(str(value)):
+            case.query[name] = _EXACT
+
+
+def _huge(text: str) -> bool:
+    return 15 < len(text) < 400 and text.removeprefix("-").isdecimal() and abs(int(text)) > _EXACT
+
+
 def _usage_window(case: Any) -> None:
     query = case.query or {}
     last = WALL.now().date()
@@ -146,11 +158,6 @@ def _router_window(case: Any) -> None:
     start, end = query.pop("startTime", None), query.pop("endTime", None)
     if (start or end) and "timeRange" not in query:
         query["startTime"], query["endTime"] = iso(now - timedelta(hours=2)), iso(now - timedelta(hours=1))
-    for name in ("clientId", "apiKeyId", "modelId"):
-        value = str(query.get(name, ""))
-        if value.removeprefix("-").isdecimal() and abs(int(value)) > _EXACT:
-            # beyond this, JSON's numbers are not read alike everywhere
-            query[name] = _EXACT
     if "clientId" in query:
         query.pop("clientIds", None)
     if "maxResults" in query or "nextToken" in query:
