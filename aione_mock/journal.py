@@ -49,14 +49,6 @@ def mask_query(query: str) -> str:
     return mask_text(_SECRET_QUERY.sub(rf"\1\2={MASK}", query)) if query else query
 
 
-def mask_headers(headers: RawHeaders) -> list[tuple[str, str]]:
-    """Request headers with the values of credentials masked."""
-    return [
-        (name.decode("latin-1"), MASK if name in _SECRET_HEADERS else mask_text(value.decode("latin-1")))
-        for name, value in headers
-    ]
-
-
 def safe_headers(headers: RawHeaders) -> list[tuple[bytes, bytes]]:
     """Request headers as they are kept: raw, credentials masked."""
     mask = MASK.encode()

@@ -600,3 +600,17 @@ def test_tool_after_tool(client: Client) -> None:
         messages.append({"role": "tool", "tool_call_id": call["id"], "content": f"result {len(called)}"})
     assert called == ["find_city", "get_weather"]
     assert "result 2" in messages[-1]["content"]
+
+
+def test_tomorrow_counts_from_the_session_s_clock(server: Server) -> None:
+    schema = {"type": "object", "properties": {"date": {"type": "string", "format": "date"}}, "required": ["date"]}
+    tool = {"type": "function", "function": {"name": "book_table", "description": "Book a table", "parameters": schema}}
+    body = {
+        "model": "gpt-5.4",
+        "messages": [{"role": "user", "content": "Book a table for tomorrow"}],
+        "tools": [tool],
+    }
+    headers = {"authorization": "Bearer sk-nex-demo-every-model"}
+    answer = httpx2.post(f"{server.url}/v1/chat/completions", json=body, headers=headers, trust_env=False).json()
+    arguments = answer["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"]
+    assert orjson.loads(arguments) == {"date": "2026-11-21"}

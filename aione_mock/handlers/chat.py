@@ -13,6 +13,7 @@ from aione_mock.exceptions import APIError
 from aione_mock.exchange import Call, Choice, Completion, Prompt, Reply, StreamReply, Usage
 from aione_mock.model import caching, composition, structured, vision
 from aione_mock.sessions import Session
+from aione_mock.world import days
 from aione_mock.world.catalogue import Model
 
 Json = Any
@@ -84,7 +85,8 @@ async def _answer(call: Call, session: Session, dialect: ModuleType, *, stream: 
 async def _draft(call: Call, session: Session, dialect: ModuleType, stream: bool) -> Draft:
     who = call.caller and (call.caller.org_id, call.caller.models_allowed)
     # everything but the body that a dialect or a check reads
-    memo_key = (call.operation.id, call.params.get("model"), who, call.header("anthropic-beta"), call.body)
+    today = days.date_of(days.day_of(session.clock.timestamp()))
+    memo_key = (call.operation.id, call.params.get("model"), who, call.header("anthropic-beta"), call.body, today)
     known: Draft | None = session.memo.get(memo_key)
     if call.script is None and known is not None:
         return known
@@ -94,11 +96,11 @@ async def _draft(call: Call, session: Session, dialect: ModuleType, stream: bool
     _fits(prompt, model, prompt_tokens)
     seed = session.seed.child("words", composition.key(prompt))
     if call.script is not None:
-        choices = composition.scripted(call.script, prompt, seed)
+        choices = composition.scripted(call.script, prompt, seed, today)
     elif model.can("image_output"):
         choices = await asyncio.to_thread(composition.illustrate, prompt, model, seed)
     else:
-        choices = composition.compose(prompt, seed)
+        choices = composition.compose(prompt, seed, today)
     usage = composition.usage(prompt_tokens, choices, call.script.usage if call.script else {})
     draft = Draft(prompt, model, choices, usage)
     if len(call.body) <= _MEMO_BODY and call.script is None and not choices[0].pictures:

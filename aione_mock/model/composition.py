@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from hashlib import blake2b
 from typing import Any
 
@@ -54,14 +55,14 @@ def _canonical(text: str) -> Json:
         return text
 
 
-def compose(prompt: Prompt, seed: Seed) -> tuple[Choice, ...]:
-    """All choices of the answer, whole; `seed` is one of the conversation's own."""
-    return tuple([_choice(prompt, seed.child("choice", index)) for index in range(prompt.n)])
+def compose(prompt: Prompt, seed: Seed, today: date) -> tuple[Choice, ...]:
+    """All choices of the answer, whole; relative days count from `today`, `seed` is one of the conversation's own."""
+    return tuple([_choice(prompt, seed.child("choice", index), today) for index in range(prompt.n)])
 
 
-def scripted(script: Script, prompt: Prompt, seed: Seed) -> tuple[Choice, ...]:
+def scripted(script: Script, prompt: Prompt, seed: Seed, today: date) -> tuple[Choice, ...]:
     """The answer that a scenario wants; what its script leaves open is the model's, and the prompt's cuts apply."""
-    own = compose(prompt, seed)[0]
+    own = compose(prompt, seed, today)[0]
     silent = script.text is None and not script.tool_calls
     pieces = script.chunks or tuple(tokens.split(script.text or ""))
     choice = replace(
@@ -87,17 +88,17 @@ def _illustrated(prompt: Prompt, model: Model, seed: Seed) -> Choice:
     return Choice(tuple(tokens.split(_LEAD[topic.language(text)])), pictures=(picture,))
 
 
-def _choice(prompt: Prompt, seed: Seed) -> Choice:
+def _choice(prompt: Prompt, seed: Seed, today: date) -> Choice:
     reasoning = tuple(tokens.split(prose.thinking(seed, prompt, prompt.reasoning))) if prompt.reasoning else ()
-    calls = toolcalls.choose(prompt, seed) if prompt.tools else ()
+    calls = toolcalls.choose(prompt, seed, today) if prompt.tools else ()
     if calls:
         return _cut(Choice(reasoning=reasoning, tool_calls=calls, finish="tool_calls"), prompt)
-    return _cut(Choice(tuple(tokens.split(_text(prompt, seed))), reasoning=reasoning), prompt)
+    return _cut(Choice(tuple(tokens.split(_text(prompt, seed, today))), reasoning=reasoning), prompt)
 
 
-def _text(prompt: Prompt, seed: Seed) -> str:
+def _text(prompt: Prompt, seed: Seed, today: date) -> str:
     if prompt.format != "text":
-        return structured.answer(prompt, seed)
+        return structured.answer(prompt, seed, today)
     if prompt.turns[-1].results:
         return prose.after_tools(seed, prompt)
     if prompt.turns[-1].images:

@@ -51,10 +51,6 @@ def _marked_pass(ask: Ask) -> Ask:
     return _as_demo(ask) if _secret(ask) in ask.memory.get("marked", ()) else ask
 
 
-def _seeded(*words: bytes) -> Any:
-    return lambda ask: _as_demo(ask) if any(word in _secret(ask) for word in words) else ask
-
-
 def _without_members(*names: str) -> Any:
     def ask(ask: Ask) -> Ask:
         data = ask.data
