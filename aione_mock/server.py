@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import socket
 import sys
@@ -17,6 +18,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from aione_mock.exceptions import ConfigError
 from aione_mock.wire import ARRIVED, CONNECTION
+
+_PORT_ERRORS = (errno.EADDRINUSE, errno.EACCES)
 
 
 class Protocol(HttpToolsProtocol):
@@ -64,7 +67,8 @@ def bind(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         listener.close()
         reason = getattr(error, "strerror", None) or str(error)
-        raise ConfigError(f"cannot listen on {host}:{port}: {reason}; choose another with --port") from None
+        mend = "--port" if isinstance(error, OverflowError) or error.errno in _PORT_ERRORS else "--host"
+        raise ConfigError(f"cannot listen on {host}:{port}: {reason.rstrip('.')}; choose another with {mend}") from None
     listener.listen(4096)
     return listener
 
