@@ -1,0 +1,194 @@
+"""`pytest --pyargs aione_mock.contract`: the contract as tests of a gateway, as its users run it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+
+from aione_mock.app import create_app
+from aione_mock.checker import prepare
+from aione_mock.checker.suite import Place, narrowed, places
+from aione_mock.config import Config
+from aione_mock.server import Server
+from tests.checker.broken import ACCESS, KEY, OTHER, TOKEN, Answered, Asked, Change, Layer
+from tests.checker.conftest import target
+
+pytest_plugins = ["pytester"]
+SECRETS = {
+    "AIONE_API_KEY": KEY,
+    "AIONE_CONSOLE_TOKEN": TOKEN,
+    "AIONE_OTHER_TOKEN": OTHER,
+    "AIONE_ACCESS_KEY_ID": ACCESS[0],
+    "AIONE_ACCESS_KEY_SECRET": ACCESS[1],
+}
+Suite = Callable[..., pytest.RunResult]
+
+
+@pytest.fixture(scope="module")
+def layer() -> Iterator[Layer]:
+    layer = Layer(create_app(Config(seed="checker")))
+    with Server(layer) as server:
+        layer.url = server.url  # type: ignore[attr-defined]
+        yield layer
+
+
+@pytest.fixture
+def suite(pytester: pytest.Pytester, layer: Layer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Suite]:
+    """Run the suite against the layered mock, with credentials in the environment."""
+    pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
+    for name, secret in SECRETS.items():
+        monkeypatch.setenv(name, secret)
+
+    def run(
+        *options: str, change: Change | None = None, url: str = "", name: bool = True, apart: bool = False
+    ) -> pytest.RunResult:
+        layer.app.sessions.reset(layer.app.sessions.get())
+        layer.change, layer.seen = change or Change(), []
+        where = ("--aione-url", url or layer.url) if name else ()  # type: ignore[attr-defined]
+        arguments = ("-p", "no:cacheprovider", "--pyargs", "aione_mock.contract", *where, *options)
+        return pytester.runpytest_subprocess(*arguments) if apart else pytester.runpytest_inprocess(*arguments)
+
+    yield run
+    layer.change = Change()
+
+
+def leaks(asked: Asked, answered: Answered) -> Answered:
+    """Models that are listed to anybody, with the key of whoever asks."""
+    if asked.path != "/v1/models" or answered.status == 200:
+        return answered
+    return replace(answered, status=200, body=b'{"object": "list", "data": [{"id": "%s"}]}' % KEY.encode())
+
+
+def strange(asked: Asked, answered: Answered) -> Answered:
+    """Unknown models are refused as the contract does not assume it."""
+    if answered.status == 404 and b"model" in answered.body:
+        return replace(answered, status=400)
+    return answered
+
+
+def test_one_test_for_each_operation_and_law(suite: Suite) -> None:
+    result = suite("--aione-only", "access-none", "--aione-only", "access-wrong", "-v", apart=True)
+    result.assert_outcomes(passed=39, skipped=12)
+    result.stdout.fnmatch_lines(["*test_gateway.py::test_keeps[[]listModels-access-none[]] PASSED*"])
+    result.stdout.fnmatch_lines(["*test_gateway.py::test_keeps[[]createMessage-access-wrong[]] PASSED*"])
+
+
+def test_what_is_not_checked_says_why_and_how_to(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AIONE_OTHER_TOKEN")
+    result = suite("--aione-only", "isolation-listed", "--aione-only", "key-deletion", "-rs")
+    result.assert_outcomes(skipped=8)
+    result.stdout.fnmatch_lines_random(
+        [
+            "SKIPPED *test_gateway.py:*: not checked: no token of a second organisation *(--aione-other-token)*",
+            "SKIPPED *: not checked: it creates, changes and deletes keys (--aione-allow-writes)",
+        ]
+    )
+
+
+def test_options_come_before_the_environment(suite: Suite, layer: Layer, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in SECRETS:
+        monkeypatch.setenv(name, "of-somebody-else")
+    only = ("--aione-only", "key-prefix", "--aione-allow-writes")
+    result = suite(*only, "--aione-key", KEY, "--aione-token", TOKEN, "--aione-other-token", OTHER,
+                   "--aione-access-key", ACCESS[0], "--aione-access-secret", ACCESS[1])  # fmt: skip
+    result.assert_outcomes(passed=3)
+    assert not [asked for asked in layer.seen if "of-somebody-else" in str(asked.headers)]
+    assert {"POST", "DELETE"} <= {asked.method for asked in layer.seen}
+
+
+def test_a_violation_fails_its_test_alone_and_shows_no_credential(suite: Suite) -> None:
+    result = suite("--aione-only", "access-none", "--showlocals", "-vv", apart=True, change=Change(outwards=leaks))
+    result.assert_outcomes(passed=20, failed=1, skipped=6)
+    result.stdout.fnmatch_lines(
+        [
+            "*test_keeps[[]listModels-access-none[]]*",
+            "violation at listModels: *[[]access-none[]]*",
+            "  expected *401*",
+            "  seen *200*",
+            "  again     curl *",
+            "FAILED *test_keeps[[]listModels-access-none[]]*",
+        ]
+    )
+    shown = result.stdout.str() + result.stderr.str()
+    assert "$AIONE_API_KEY" in shown, "the answer holds the key"
+    assert [secret for secret in SECRETS.values() if secret in shown] == []
+
+
+@pytest.mark.parametrize(
+    ("fail_on", "outcome"), [("assumption", {"failed": 1}), ("violation", {"passed": 1, "warnings": 1})]
+)
+def test_an_assumption_mismatch_fails_or_warns(suite: Suite, fail_on: str, outcome: dict[str, int]) -> None:
+    chosen = ("-k", "createMessage-error-unknown-model", "--aione-only", "error-unknown-model")
+    result = suite(*chosen, "--aione-fail-on", fail_on, change=Change(outwards=strange))
+    result.assert_outcomes(deselected=6, **outcome)
+    result.stdout.fnmatch_lines(["*assumption mismatch at createMessage: *[[]error-unknown-model[]]*", "*adopt *"])
+
+
+def test_no_more_is_asked_than_chosen_tests_need(suite: Suite, layer: Layer) -> None:
+    suite("--aione-only", "access", "-k", "listModels-access-none").assert_outcomes(passed=1, deselected=131)
+    alone = len(layer.seen)
+    suite("--aione-only", "access")
+    assert 0 < alone < len(layer.seen) / 4
+
+
+def test_rules_and_generated_checks_are_tests_too(suite: Suite) -> None:
+    result = suite("--aione-only", "listModels", "--aione-only", "coverage", "--aione-only", "schema", "-v")
+    result.stdout.fnmatch_lines(
+        [
+            "*test_keeps[[]listModels-response_schema_conformance[]] PASSED*",
+            "*test_keeps[[]listModels-schema[]] PASSED*",
+        ]
+    )
+    assert result.ret == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--aione-only", "acess"), "no tag, operation, law or phase 'acess'; did you mean 'access'?"),
+        (("--aione-max-time", "soon"), "'soon' is not a duration such as 250ms, 61s, 15m, 2h or 30d"),
+        (("--aione-overlay", "none.yaml"), "*none.yaml*No such file*"),
+    ],
+)
+def test_options_that_cannot_be_used(suite: Suite, options: tuple[str, ...], message: str) -> None:
+    result = suite(*options)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stdout.fnmatch_lines([f"*Exit: aione-mock: {message}*"])
+    assert "Traceback" not in result.stdout.str()
+
+
+def test_no_address_and_no_answer(suite: Suite) -> None:
+    unnamed = suite(name=False)
+    assert unnamed.ret == pytest.ExitCode.USAGE_ERROR
+    unnamed.stdout.fnmatch_lines(["*aione-mock: which gateway? Name it with --aione-url URL*"])
+    nobody = suite(url="http://127.0.0.1:9")
+    assert nobody.ret == 2
+    nobody.stdout.fnmatch_lines(["*aione-mock: could not check: no answer from http://127.0.0.1:9: *"])
+
+
+def test_one_process_makes_the_run(suite: Suite) -> None:
+    result = suite("-n", "1", "--aione-only", "access-none")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["aione-mock: these tests are one run, which makes each request once; leave out -n"])
+
+
+def test_a_run_is_narrowed_to_chosen_places() -> None:
+    plan = prepare(target("http://127.0.0.1:9")).plan
+    every = places(plan)
+    assert len(set(map(str, every))) == len(every) > 900
+    assert narrowed(plan, every) == plan
+    one = narrowed(plan, [Place("listModels", "access-none")])
+    assert (one.operations, [law.name for law in one.laws], one.rules, one.phases) == (
+        ("listModels",), ["access-none"], (), ()
+    )  # fmt: skip
+    rule = narrowed(plan, [Place("listModels", "schema")])
+    assert ([r.name for r in rule.rules], rule.laws, rule.phases) == (["schema"], (), plan.phases)
+
+
+def test_it_is_loaded_by_pytest_alone() -> None:
+    code = "import sys, aione_mock.contract; sys.exit('pytest' in sys.modules or 'aione_mock.checker' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
