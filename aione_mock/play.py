@@ -67,12 +67,13 @@ class Player:
 
     def read_pace(self, text: str) -> Mapping[str, Json]:
         """`instant`, `realistic` or `pace; ttft=0.5; tps=20` as changes of a pace. Raises ConfigError."""
+        usable = "use instant, realistic or 'pace; ttft=0.5; tps=20'"
         try:
             found = self.catalogue.read(text)
         except ScenarioError as error:
-            raise ConfigError(f"--pace: {error}") from None
+            raise ConfigError(f"--pace {text}: {error}; {usable}") from None
         if len(found) != 1 or set(found[0]) != {"pace"}:
-            raise ConfigError(f"'{text}' is not a pace; use instant, realistic or 'pace; ttft=0.5; tps=20'")
+            raise ConfigError(f"--pace: '{text}' is not a pace; {usable}")
         pace: Mapping[str, Json] = found[0]["pace"]
         return pace
 

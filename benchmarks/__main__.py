@@ -163,15 +163,6 @@ def chat(bench: Bench, bare: Server, route: Server, ours: Server) -> None:
     ratio(bench, "streamed, 64 events, instant", (bare, post(STREAM, "/sse")), (ours, post(STREAM)), "≥ 6")
 
 
-def packets(bench: Bench, bare: Server, ours: Server) -> None:
-    """Streams with a write an event, against bare uvicorn doing the same."""
-
-    def post(path: str) -> Runner:
-        return lambda server: load.requests(server.url + path, STREAM, KEY, bench.seconds)
-
-    ratio(bench, "streamed, one write an event", (bare, post("/sse")), (ours, post(CHAT)), "≥ 0.80")
-
-
 def console(bench: Bench, ours: Server) -> None:
     """What a console page costs, one request after the other."""
     for workload, path in (
@@ -259,12 +250,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0)
-    parser.add_argument("--only", choices=("chat", "packets", "console", "streams", "start", "soak"), action="append")
+    parser.add_argument("--only", choices=("chat", "console", "streams", "start", "soak"), action="append")
     parser.add_argument("--requests", type=int, default=1_000_000, help="of the soak")
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=URL")
     parser.add_argument("--write", action="store_true", help=f"write {RESULTS.name}")
     given = parser.parse_args()
-    parts = given.only or ["start", "chat", "packets", "console", "streams"]
+    parts = given.only or ["start", "chat", "console", "streams"]
     bench = Bench(given.rounds, given.seconds)
     print(f"load: {load.generator()}")
     with serving("bare", yardstick("bare"), CHAT) as bare, serving("route", yardstick("route"), CHAT) as route:
@@ -276,9 +267,6 @@ def main() -> None:
                     chat(bench, bare, route, ours)
                 if "console" in parts:
                     console(bench, ours)
-        if "packets" in parts:
-            with serving("mock", mock("--packets"), "/_mock/health") as ours:
-                packets(bench, bare, ours)
         if "streams" in parts:
             streams(bench)
         if "soak" in parts:
