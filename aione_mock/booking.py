@@ -21,7 +21,7 @@ async def book(call: Call, session: Session, reply: Reply | StreamReply, sent: T
         return
     name = reply.model or _asked(call)
     model = session.catalogue.find(name)
-    if model is None:
+    if model is None and failed:
         return
     usage = reply.usage or _NOTHING
     await session.world.ledgers[caller.org_id].record(
