@@ -192,6 +192,5 @@ def test_a_dashboard_of_ninety_days_is_quick(console: Console, secret: str) -> N
         started = time.perf_counter()
         console.get(DASHBOARD, secret, range_days=90)
         took.append(time.perf_counter() - started)
-    # 20 ms are meant; the machine may be busy
-    assert sorted(took)[4] < 0.06
-    print(f"median {1000 * sorted(took)[4]:.1f} ms")
+    # the best of nine: a busy machine makes some of them slow, never all
+    assert min(took) < 0.02, [f"{1000 * each:.1f} ms" for each in took]
