@@ -208,11 +208,19 @@ class Client:
         if start > 0:
             time.sleep(start)
         exchange = self._exchange(request, timeout or self.timeout, pause)
+        if self._stale(operation, exchange):
+            exchange = self._exchange(request, timeout or self.timeout, pause)
         with self._lock:
             if reserved is not None:
                 self.budget.settle(reserved, self._cost(request, exchange, reserved))
             self._note(exchange)
         return exchange
+
+    def _stale(self, operation: Operation, exchange: Exchange) -> bool:
+        """Whether a server that had just failed closed the connection, so that this request never reached it."""
+        failed = self.last is not None and self.last.status >= 500
+        lost = not exchange.status and exchange.failure.startswith("the connection ")
+        return failed and lost and (operation.dialect != "console" or exchange.request.method == "GET")
 
     def _permit(self, operation: Operation, request: Request) -> None:
         asks = request.method == operation.method == "POST" and operation.dialect in ("openai", "anthropic", "gemini")

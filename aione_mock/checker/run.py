@@ -12,6 +12,7 @@ from aione_mock.checker import adoption
 from aione_mock.checker.bench import Bench
 from aione_mock.checker.budget import BudgetSpent, money
 from aione_mock.checker.client import Stop, TargetGone
+from aione_mock.checker.digest import SERVED, Answers
 from aione_mock.checker.finding import Broken, Cell, Finding, NotChecked, Skipped, Verdict
 from aione_mock.checker.law import Law, Rule, missing
 from aione_mock.checker.plan import Plan
@@ -100,6 +101,7 @@ class Run:
     """Why checking is pointless; empty when it is not."""
     unclean: tuple[str, ...] = ()
     cases: int = 0
+    answers: Answers = field(default_factory=Answers)
     started: float = 0.0
     seconds: float = 0.0
     _seen: dict[tuple[str, str], Cell] = field(default_factory=dict)
@@ -138,8 +140,15 @@ class Run:
                     Verdict(law.name, {name: Cell("not checked", reason) for name in self.plan.of(law)})
                 )
         self.verdicts += [self._rule_verdict(rule) for rule in self.plan.rules]
+        self._missing()
         self.unclean = tuple(self.bench.clean())
         self.seconds = WALL.timestamp() - self.started
+
+    def _missing(self) -> None:
+        found = [] if self.stopped or self.obstacle else list(self.answers.absent(self.bench))
+        if found:
+            cells = {said.operation: Cell("broken", self.bench.client.mask.text(said.seen)) for said in found}
+            self.verdicts.append(Verdict(SERVED.name, cells, tuple(self.finding(SERVED, said) for said in found)))
 
     def _course(self) -> Iterator[RunEvent]:
         announced = False
@@ -266,6 +275,7 @@ class Run:
         operation = self.bench.contract.operations.get(exchange.request.operation)
         if operation is None or operation.id not in self.plan.operations or exchange.request.method != operation.method:
             return
+        self.answers.note(operation, exchange)
         for rule in self.plan.rules:
             place = (rule.name, operation.id)
             if adoption.switched_off(operation, rule.name):

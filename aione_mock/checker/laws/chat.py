@@ -154,7 +154,7 @@ def model_named(bench: Bench) -> Said:
         model, exchange = bench.model(protocol.name), plain(bench, protocol)
         named = exchange.json.get("modelVersion" if protocol.name == "gemini" else "model")
         if not isinstance(named, str) or not named.startswith(model):
-            yield broken(protocol.plain, f"model '{model}'", f"'{named}'", exchange)
+            yield broken(protocol.plain, f"model '{model}'", f"model '{named}'" if named else "no model", exchange)
 
 
 def tools(bench: Bench) -> Said:

@@ -116,9 +116,8 @@ def headers(operation: Operation, exchange: Exchange) -> Iterator[Broken]:
         value, evidence = exchange.header(name), header.get("x-evidence")
         if value is None:
             if header.get("required"):
-                yield Broken(
-                    operation.id, f"header {name} with {exchange.status}", "no such header", exchange, evidence
-                )
+                seen = f"no such header with {exchange.status}"
+                yield Broken(operation.id, f"header {name}", seen, exchange, evidence)
             continue
         validator = operation._contract.validator(operation.document, header.get("schema", {}))
         types = header.get("schema", {}).get("type", "string")

@@ -48,6 +48,11 @@ def _envelope(operation: Operation, spec: ErrorSpec, exchange: Exchange, evidenc
     except Unreadable as error:
         yield broken(operation, f"the envelope of {operation.dialect}", str(error), exchange, evidence=evidence)
         return
+    if _SAYS[operation.dialect] and all(_at(body, way) is None for way in _SAYS[operation.dialect]):
+        yield broken(
+            operation, f"the envelope of {operation.dialect}", shown(exchange.body), exchange, evidence=evidence
+        )
+        return
     for way in _SAYS[operation.dialect]:
         wanted, seen = _at(spec.body, way), _at(body, way)
         if way[-1] in ("errCode", "code") and isinstance(wanted, str) and wanted.startswith("InvalidParameter."):
@@ -55,7 +60,11 @@ def _envelope(operation: Operation, spec: ErrorSpec, exchange: Exchange, evidenc
         if seen != wanted:
             place = ".".join(way)
             yield broken(
-                operation, f"{place} {wanted!r} for {spec.name}", f"{seen!r}"[:200], exchange, evidence=evidence
+                operation,
+                f"{place} {wanted!r} for {spec.name}",
+                (f"no {place}" if seen is None else f"{seen!r}")[:200],
+                exchange,
+                evidence=evidence,
             )
 
 

@@ -1,0 +1,96 @@
+"""One cause is one finding."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from aione_mock.checker import SERVED as SERVED_DOCUMENTS
+from aione_mock.checker.client import Client
+from aione_mock.checker.digest import SERVED, cells, once
+from aione_mock.checker.finding import Cell, Finding
+from aione_mock.checker.target import Target
+from aione_mock.config import document
+from aione_mock.contract import Contract
+from tests.checker.broken import Answered, Asked, Change
+from tests.checker.conftest import Checked
+
+
+def _finding(law: str, operation: str = "listKeys", answer: str = "") -> Finding:
+    return Finding(law, law, operation, "documented", "this", "that", answer=answer)
+
+
+def _laws(*findings: Finding) -> list[str]:
+    return [finding.law for finding in once(findings)]
+
+
+def _nowhere(asked: Asked, answered: Answered) -> Answered:
+    gone = asked.path.startswith("/api/v1/gateway/keys") or answered.status == 404
+    return answered.saying({"detail": "Not Found"}, 404) if gone else answered
+
+
+def test_an_operation_that_is_missing_is_told_once(checked: Checked) -> None:
+    report = checked("listKeys", change=Change(outwards=_nowhere))
+    assert [finding.fingerprint for finding in report.findings] == ["operation-served:listKeys"]
+    assert report.matrix["operation-served"]["listKeys"].state == "broken"
+    states = {row["listKeys"].state for law, row in report.matrix.items() if law != SERVED.name and "listKeys" in row}
+    assert states == {"not checked"}
+
+
+def test_an_operation_that_is_there_is_not_missing_when_its_object_is(checked: Checked) -> None:
+    report = checked("error-unknown-model")
+    assert report.kept
+    assert "operation-served" not in report.matrix
+
+
+def test_a_generated_check_is_left_out_where_a_law_says_the_same() -> None:
+    assert _laws(_finding("schema"), _finding("response_schema_conformance")) == ["schema"]
+    assert _laws(_finding("schema", "getKey"), _finding("response_schema_conformance")) == [
+        "schema",
+        "response_schema_conformance",
+    ]
+
+
+def test_a_failure_over_forbidden_data_is_not_its_acceptance() -> None:
+    assert _laws(_finding("negative_data_rejection", answer="500 ''")) == []
+    assert _laws(_finding("negative_data_rejection", answer="200 ''")) == ["negative_data_rejection"]
+
+
+def test_a_row_says_nothing_of_missing_operations_but_keeps_why_others_were_not_checked() -> None:
+    row = {"a": Cell("broken", "x"), "b": Cell("kept"), "c": Cell("not checked", "no key")}
+    assert cells("schema", row, ["a", "c"]) == {
+        "a": Cell("not checked", "the gateway does not have this operation"),
+        "b": Cell("kept"),
+        "c": Cell("not checked", "no key"),
+    }
+
+
+@pytest.fixture
+def closing() -> Iterator[str]:
+    """A server that answers 500, then takes one more request on the connection and drops it; then answers 200."""
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        for first in (b"500 Oops", b"200 OK"):
+            peer, _ = server.accept()
+            with peer:
+                peer.recv(65536)
+                peer.sendall(
+                    b"HTTP/1.1 " + first + b"\r\ncontent-length: 2\r\ncontent-type: application/json\r\n\r\n{}"
+                )
+                peer.recv(65536)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.getsockname()[1]}"
+    server.close()
+
+
+def test_a_connection_that_a_failing_server_closed_is_not_held_against_the_next_request(closing: str) -> None:
+    contract = Contract.load([document(name) for name in SERVED_DOCUMENTS])
+    client = Client(Target(closing, key="sk-any-key"), contract, timeout=5.0)
+    assert [client.call("listModels").status for _ in range(2)] == [500, 200]
+    client.close()
