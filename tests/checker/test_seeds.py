@@ -1,0 +1,30 @@
+"""A right implementation gives no false alarm: every law over the mock's own worlds, twenty of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from aione_mock.app import create_app
+from aione_mock.checker import check
+from aione_mock.checker.target import Target
+from aione_mock.config import Config
+from aione_mock.server import Server
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_mock_keeps_every_law(seed: int) -> None:
+    app = create_app(Config(seed=str(seed)))
+    given = {name: value for c in app.sessions.get().world.credentials() for name, value in c.env}
+    with Server(app) as server:
+        target = Target(
+            server.url,
+            key=given["AIONE_API_KEY"],
+            token=given["AIONE_CONSOLE_TOKEN"],
+            business_token=given["AIONE_BUSINESS_TOKEN"],
+            other_token=given["AIONE_OTHER_TOKEN"],
+            access_key=given["AIONE_ACCESS_KEY_ID"],
+            access_secret=given["AIONE_ACCESS_KEY_SECRET"],
+        )
+        report = check(target, phases=("laws",), allow_writes=True, seed=seed)
+    assert report.kept, str(report)
+    assert report.counts.seconds < 60
