@@ -1,4 +1,4 @@
-"""Every error of the contract, and the ways to get it: by a header, a rule, the control API, a key, a request."""
+"""Every error of the contract, and the ways to get it: by header, rule, control API, test, key or request."""
 
 from __future__ import annotations
 
@@ -79,6 +79,7 @@ def _by_name(name: str) -> Iterator[dict[str, str]]:
     yield {"by": "header", "how": f"X-Mock-Scenario: {name}"}
     yield {"by": "rule", "how": orjson.dumps({"then": {"error": name}}).decode()}
     yield {"by": "control", "how": "POST /_mock/scenarios " + orjson.dumps({"scenario": name}).decode()}
+    yield {"by": "pytest", "how": f'aione_mock.fail("{name}")'}
 
 
 _KEYS: Mapping[str, tuple[str, ...]] = {

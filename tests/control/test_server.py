@@ -8,6 +8,7 @@ from hashlib import sha256
 from time import monotonic, sleep
 from typing import Any
 
+import httpx2
 import orjson
 import pytest
 
@@ -17,6 +18,7 @@ from aione_mock.contract import Contract, Operation
 from aione_mock.control.errors import catalogue
 from aione_mock.determinism import WALL, Seed, iso
 from aione_mock.server import Server
+from aione_mock.testing.session import MockSession
 from aione_mock.world.organisation import organisations
 
 from .conftest import KEY, Client
@@ -107,7 +109,7 @@ def test_each_error_that_an_operation_declares_has_a_header() -> None:
     for item in ERRORS:
         ways = {trigger["by"] for trigger in item["triggers"]}
         if item["dialect"] != "control" and item["operations"]:
-            assert {"header", "rule", "control"} <= ways, item["name"]
+            assert {"header", "rule", "control", "pytest"} <= ways, item["name"]
         elif item["name"] != "internal_error":
             assert ways == {"request"} or item["name"] == "not_authenticated", item["name"]
 
@@ -191,19 +193,35 @@ def signed(operation: Operation, host: str) -> dict[str, str]:
     return {**headers, "authorization": signature}
 
 
+def credentials(operation: Operation, client: httpx2.Client) -> dict[str, str]:
+    """Headers that an operation wants."""
+    given = {
+        "console": {"authorization": "Bearer nex-console-tech"},
+        "gemini": {"x-goog-api-key": KEY},
+        "modelrouter": signed(operation, client.base_url.netloc.decode()),
+    }.get(operation.dialect, {"authorization": f"Bearer {KEY}"})
+    return {"anthropic-version": "2023-06-01", **given}
+
+
 @pytest.mark.parametrize(("item", "how"), by("header"))
 def test_each_header_that_is_told_meets_its_error(api: Client, item: Any, how: str) -> None:
     operation = CONTRACT.operations[item["operations"][0]]
     path, body = example(operation)
-    credentials = {
-        "console": {"authorization": "Bearer nex-console-tech"},
-        "gemini": {"x-goog-api-key": KEY},
-        "modelrouter": signed(operation, api.base_url.netloc.decode()),
-    }.get(item["dialect"], {"authorization": f"Bearer {KEY}"})
     name, _, value = how.partition(": ")
-    headers = {name: value, "anthropic-version": "2023-06-01", **credentials}
+    headers = {name: value, **credentials(operation, api)}
     answer = api.request(operation.method, path, json=body, headers=headers)
     assert answer.status_code == item["status"], answer.text
     assert answer.json().keys() == item["body"].keys()
     for wanted in item["headers"]:
         assert wanted in answer.headers
+
+
+@pytest.mark.parametrize(("item", "how"), by("pytest"))
+def test_each_line_for_tests_meets_its_error(aione_mock: MockSession, item: Any, how: str) -> None:
+    operation = CONTRACT.operations[item["operations"][0]]
+    path, body = example(operation)
+    eval(how, {"aione_mock": aione_mock})
+    with httpx2.Client(base_url=aione_mock.base_url) as client:
+        answer = client.request(operation.method, path, json=body, headers=credentials(operation, client))
+    assert answer.status_code == item["status"], answer.text
+    assert answer.json().keys() == item["body"].keys()
