@@ -59,7 +59,7 @@ class Progress:
         elif isinstance(event, PaidCallsAhead):
             self._echo(
                 f"Calls to models begin: at most {event.calls} by the laws, about {event.estimate} RMB; "
-                f"the limit is {event.limit} RMB."
+                f"generated cases may spend the rest, up to the limit of {event.limit} RMB."
             )
         elif isinstance(event, LawStarted):
             self._show(f"[{self._done}/{self._laws}] {event.title}")
