@@ -8,6 +8,7 @@ Every case runs against a mock in a thread of this process, in a session of its 
 
 from __future__ import annotations
 
+import difflib
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -390,7 +391,10 @@ def main(arguments: Sequence[str]) -> int:
     """Write the page, or with `--check` compare."""
     text = measure()
     if "--check" in arguments:
-        return 0 if PAGE.read_text(encoding="utf-8") == text else 1
+        written = PAGE.read_text(encoding="utf-8").splitlines()
+        changes = [*difflib.unified_diff(written, text.splitlines(), "written", "measured", lineterm="", n=0)]
+        print("\n".join(changes))
+        return 1 if changes else 0
     PAGE.parent.mkdir(exist_ok=True)
     PAGE.write_text(text, encoding="utf-8")
     return 0

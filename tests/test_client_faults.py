@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -26,12 +26,13 @@ def script() -> ModuleType:
     return module
 
 
-def test_the_page_is_true(script: ModuleType) -> None:
-    """Official clients under every fault, measured again. `python scripts/client_faults.py` writes the page."""
-    written = script.PAGE.read_text(encoding="utf-8").splitlines()
-    measured = script.measure().splitlines()
-    changes = list(difflib.unified_diff(written, measured, "written", "measured", lineterm="", n=0))
-    assert changes == [], "\n".join(changes)
+def test_the_page_is_true() -> None:
+    """Official clients under every fault, measured again. `python scripts/client_faults.py` writes the page.
+
+    In a process of its own: tests of plugins load libraries anew, and a client then no longer knows its own errors.
+    """
+    done = subprocess.run([sys.executable, str(SCRIPT), "--check"], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
 
 
 def test_the_page_has_every_fault(script: ModuleType) -> None:

@@ -28,3 +28,14 @@ def test_the_mock_keeps_every_law(seed: int) -> None:
         report = check(target, phases=("laws",), allow_writes=True, seed=seed)
     assert report.kept, str(report)
     assert report.counts.seconds < 60
+
+
+def test_a_default_run_takes_less_than_a_minute_and_says_what_it_did() -> None:
+    app = create_app(Config(seed="default"))
+    given = {name: value for c in app.sessions.get().world.credentials() for name, value in c.env}
+    with Server(app) as server:
+        report = check(Target(server.url, key=given["AIONE_API_KEY"], token=given["AIONE_CONSOLE_TOKEN"]))
+    assert report.kept, str(report)
+    counts = report.counts
+    assert counts.seconds < 60
+    assert min(counts.operations, counts.laws, counts.cases, counts.paid_calls) > 0
