@@ -183,7 +183,7 @@ def streams(bench: Bench) -> None:
     """Paced streams: lag against their schedule, memory a stream."""
     for count, rate, target in ((500, 50, "p99 ≤ 10 ms"), (2000, 20, "p99 ≤ 20 ms, ≤ 60 KB")):
         with serving("mock", mock("--pace", f"pace; tps={rate}"), "/_mock/health") as ours:
-            load.requests(ours.url + CHAT, SAME, KEY, 0.5)
+            load.requests(ours.url + CHAT, SAME, KEY, 1)
             before = rss_mb(ours.pid)
             lag = load.paced(ours.url + CHAT, STREAM.replace("Write", "@@ write"), KEY, count, rate)
             grown = (rss_mb(ours.pid) - before) * 1024 / count
