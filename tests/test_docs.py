@@ -179,4 +179,4 @@ def test_no_text_names_a_place_on_some_machine() -> None:
 
 def test_a_machine_path_would_be_found() -> None:
     assert MACHINE_PATH.search("see /" + "home/somebody/project")
-    assert not MACHINE_PATH.search("GET /api/v1/work/items, https://x.test/home/page")
+    assert not MACHINE_PATH.search("GET /api/v1/" + "work/items, https://x.test/home/page")
