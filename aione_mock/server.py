@@ -14,19 +14,50 @@ from types import ModuleType
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from aione_mock.exceptions import ConfigError
-from aione_mock.wire import ARRIVED, CONNECTION
+from aione_mock.wire import CONNECTION
 
 _PORT_ERRORS = (errno.EADDRINUSE, errno.EACCES)
+
+
+class Connection:
+    """One request's hold on its connection (`wire.Connection`)."""
+
+    __slots__ = ("_cycle", "arrived")
+
+    def __init__(self, cycle: RequestResponseCycle, arrived: float) -> None:
+        self._cycle, self.arrived = cycle, arrived
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        """The connection itself."""
+        return self._cycle.transport
+
+    def answer(self, status: int, rest: bytes) -> bool:
+        """Write a whole answer; `rest` is its head behind the status line, and its body.
+
+        What uvicorn's own `send` does for an answer in one piece, without a look at each header. False, and nothing
+        done, where more is to be done than that.
+        """
+        cycle = self._cycle
+        if not cycle.keep_alive or cycle.disconnected or cycle.response_started or cycle.waiting_for_100_continue:
+            return False
+        if cycle.flow.write_paused or cycle.access_log or cycle.default_headers or cycle.scope["method"] == "HEAD":
+            return False
+        cycle.response_started = cycle.response_complete = True
+        cycle.transport.write(STATUS_LINE[status] + rest)
+        cycle.message_event.set()
+        cycle.on_response()
+        return True
 
 
 class Protocol(HttpToolsProtocol):
     """Uvicorn's HTTP protocol, which also hands over the connection, so that faults below HTTP can be played."""
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        cycle.scope["extensions"] = {CONNECTION: cycle.transport, ARRIVED: self.loop.time()}  # type: ignore[dict-item]
+        cycle.scope["extensions"] = {CONNECTION: Connection(cycle, self.loop.time())}  # type: ignore[dict-item]
         super()._start_asgi_task(cycle, app)
 
 

@@ -9,18 +9,19 @@ import asyncio
 import socket
 import struct
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Protocol
 
 from aione_mock.exceptions import APIError
-from aione_mock.exchange import Headers, Transmission
+from aione_mock.exchange import Headers, RawHeaders, Transmission, header
 
 Scope = Any
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 CONNECTION = "aione_mock.connection"
-"""Scope extension under which our server hands over the transport; without it nothing below HTTP can be played."""
-ARRIVED = "aione_mock.arrived"
-"""Scope extension: the loop's time at which our server read the request, from which all due times count."""
+"""Scope extension under which our server hands over a `Connection`; without it nothing below HTTP can be played."""
+_BODILESS = (204, 304)
+_CONTROL = bytes([*range(10), *range(11, 32), 127])
+"""What no header may hold, but for the line feed."""
 _FULL = 1 << 16
 """Bytes waiting for a slow client, above which nothing is added."""
 _LONG = 1.0
@@ -31,15 +32,38 @@ _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER of no time: closing sends RST instead of FIN."""
 
 
+class Connection(Protocol):
+    """What our own server lets the mock do beyond ASGI."""
+
+    @property
+    def transport(self) -> Any:
+        """The connection itself."""
+
+    @property
+    def arrived(self) -> float:
+        """The loop's time at which the request was read, from which all due times count."""
+
+    def answer(self, status: int, rest: bytes) -> bool:
+        """Write a whole answer, all behind its status line; False, and nothing done, where it takes more than that."""
+
+
 class Disconnected(Exception):
     """The client left before its request was whole."""
 
 
-async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """The request's body. Raises APIError `request_too_large` before more than `limit` bytes are held."""
-    for name, value in scope["headers"]:
-        if name == b"content-length" and value.isdigit() and int(value) > limit:
-            raise _too_large(limit)
+def announced(headers: RawHeaders) -> int:
+    """Bytes that a request's body is said to have, 0 where nothing is said."""
+    length = header(headers, b"content-length") or ""
+    return int(length) if length.isdigit() else 0
+
+
+async def read_body(announced: int, receive: Receive, limit: int) -> bytes:
+    """The request's body, `announced` to have so many bytes.
+
+    Raises APIError `request_too_large` before more than `limit` bytes are held.
+    """
+    if announced > limit:
+        raise _too_large(limit)
     message = await receive()
     if message["type"] == "http.disconnect":
         raise Disconnected
@@ -79,21 +103,38 @@ async def play(transmission: Transmission, scope: Scope, receive: Receive, send:
 
     The head goes out with the first send, so that a delay delays everything.
     """
+    connection: Connection | None = scope.get("extensions", {}).get(CONNECTION)
     sends = transmission.sends
     if transmission.end == "finish" and not transmission.raw and transmission.corked and _at_once(sends):
-        await send(_start(transmission))
         body = sends[0][1] if len(sends) == 1 else b"".join([data for _, data in sends])
-        await send({"type": "http.response.body", "body": body})
+        if connection is None or not _answered(transmission, body, connection):
+            await send(_start(transmission))
+            await send({"type": "http.response.body", "body": body})
         return
-    extensions = scope.get("extensions", {})
-    transport, arrived = extensions.get(CONNECTION), extensions.get(ARRIVED)
-    if transport is None and transmission.raw:
+    if connection is None and transmission.raw:
         return
-    performance = _Performance(transmission, transport, arrived, receive, send, wheel)
+    performance = _Performance(transmission, connection, receive, send, wheel)
     try:
         await performance.run()
     finally:
         performance.close()
+
+
+def _answered(transmission: Transmission, body: bytes, connection: Connection) -> bool:
+    """Write a whole answer at once; False where HTTP wants more care than that."""
+    headers = transmission.headers
+    lines = "\n" + "\n".join(map(": ".join, headers)) + "\n"
+    if "\nconnection: " in lines or "\ntransfer-encoding: " in lines or transmission.status in _BODILESS:
+        return False
+    if "\ncontent-length: " not in lines:
+        lines += "transfer-encoding: chunked\n"
+        body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    elif f"\ncontent-length: {len(body)}\n" not in lines:
+        return False
+    head = lines[1:].encode("latin-1", "replace")
+    if head.translate(None, _CONTROL) != head or head.count(b"\n") > len(headers) + 1:
+        return False
+    return connection.answer(transmission.status, head.replace(b"\n", b"\r\n") + b"\r\n" + body)
 
 
 def _at_once(sends: tuple[tuple[float, bytes], ...]) -> bool:
@@ -156,15 +197,15 @@ class _Performance:
     def __init__(
         self,
         transmission: Transmission,
-        transport: Any,
-        arrived: float | None,
+        connection: Connection | None,
         receive: Receive,
         send: Send,
         wheel: Wheel,
     ) -> None:
-        self._transmission, self._transport, self._send, self._wheel = transmission, transport, send, wheel
+        self._transmission, self._send, self._wheel = transmission, send, wheel
         self._loop = asyncio.get_running_loop()
-        self._began = self._loop.time() if arrived is None else arrived
+        self._transport: Any = connection.transport if connection else None
+        self._began = connection.arrived if connection else self._loop.time()
         self._left: asyncio.Future[None] = asyncio.ensure_future(_leaving(receive))
         self._packets = _packets(transmission)
         self._next = 0

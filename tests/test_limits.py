@@ -271,14 +271,15 @@ def test_after_retry_after_the_call_succeeds(
 
     async def admitted(tokens: int) -> int | None:
         """None, or the seconds to wait."""
+        now = replace(call, at=session.clock.timestamp())
         try:
-            limits = await access.admit(call, session)
+            limits = await access.admit(now, session)
         except APIError as refusal:
             return int(refusal.headers["retry-after"])
         assert limits is not None
         access.release(call, session)
         if tokens:
-            await access.spend(call, session, tokens, limits)
+            await access.spend(now, session, tokens, limits)
         return None
 
     async def story() -> None:
@@ -304,14 +305,14 @@ CALL = Call(
     "POST",
     "/v1/chat/completions",
     "",
-    [(b"authorization", f"Bearer {DEMO}".encode())],
+    ((b"authorization", f"Bearer {DEMO}".encode()),),
     orjson.dumps(BODY),
     "127.0.0.1",
 )
 
 
 async def identify(session: Session) -> Any:
-    return await WORLD.pipeline.access.identify(CALL, session)
+    return await WORLD.pipeline.access.identify(replace(CALL, at=session.clock.timestamp()), session)
 
 
 # Official clients, in real time

@@ -20,6 +20,7 @@ from aione_mock.exchange import (
     Call,
     Choice,
     Completion,
+    Events,
     ImageInput,
     Prompt,
     Tool,
@@ -254,6 +255,11 @@ def _logprob(piece: str, top: int) -> Json:
 
 def _ranked(text: str, value: float) -> Json:
     return {"token": text, "logprob": value, "bytes": list(text.encode())}
+
+
+def stream(completion: Completion, call: Call) -> Events:
+    """The stream of the same answer."""
+    return Events.of(events(completion, call))
 
 
 def events(completion: Completion, call: Call) -> Iterator[bytes]:
