@@ -107,6 +107,9 @@ class MemoryStore:
         oldest = now - span
         while entries and entries[0][0] <= oldest:
             found.total -= entries.popleft()[1]
+        # where the clock was set back, what was still to come has not happened
+        while entries and entries[-1][0] > now:
+            found.total -= entries.pop()[1]
         taken = most is None or found.total < most
         if amount and taken:
             # what comes within a blink shares an entry, so that heavy load cannot fill the memory

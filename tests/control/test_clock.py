@@ -63,6 +63,15 @@ def test_a_minute_later_the_window_is_open_again(api: Client) -> None:
     assert api.chat(key=RPM).status_code == 200
 
 
+def test_a_clock_that_is_set_back_locks_nobody_out(api: Client) -> None:
+    api.ok("POST", "clock", {"advance": "365d"})
+    assert [api.chat(key=RPM).status_code for _ in range(3)] == [200, 200, 429]
+    api.ok("POST", "clock", {"advance": "-365d"})
+    answers = [api.chat(key=RPM) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert answers[2].headers["retry-after"] == "60"
+
+
 def test_after_a_day_a_rotated_secret_is_dead(api: Client) -> None:
     old, new = "sk-nex-old-still-in-grace", "sk-nex-new-after-rotation"
     assert [api.chat(key=old).status_code, api.chat(key=new).status_code] == [200, 200]
