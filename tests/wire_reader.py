@@ -17,7 +17,7 @@ _DATA_SEGMENTS = 152
 
 @dataclass(frozen=True)
 class Wire:
-    """What came: raw bytes with their seconds since the request was sent."""
+    """What came: raw bytes with their seconds since the request began to be sent."""
 
     reads: list[tuple[float, bytes]]
     end: Literal["closed", "reset", "open"]
@@ -79,8 +79,9 @@ def ask(port: int, raw: bytes, *, patience: float = 5.0, pause: float = 0.0) -> 
     `pause` waits before each read, like a client that is slow to take what comes.
     """
     with socket.create_connection(("127.0.0.1", port), timeout=patience) as connection:
-        connection.sendall(raw)
+        # before it is sent: whatever the machine does in between, nothing seems to come earlier than it did
         start, reads = time.perf_counter(), list[tuple[float, bytes]]()
+        connection.sendall(raw)
         while True:
             time.sleep(pause)
             if not select.select([connection], [], [], patience)[0]:

@@ -100,7 +100,7 @@ def test_slow_body(damage: Damage) -> None:
     wire = damage("slow_body; seconds=0.4; parts=5")
     assert wire.headers == damage.usual.headers
     assert (wire.whole, wire.body) == (True, damage.body)
-    assert wire.last - wire.first >= 0.39
+    assert wire.last >= 0.39
     assert len(wire.reads) >= 5
 
 

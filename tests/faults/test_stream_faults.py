@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import Any
 
 import orjson
@@ -106,9 +107,12 @@ def test_stall_and_go_on(damage: Damage, after: int) -> None:
     wire = damage(f"stall; after={after}; seconds=0.3")
     assert wire.whole
     assert wire.body == damage.usual.body
-    early = b"".join(raw for at, raw in wire.reads if at < 0.25)
+    # what came before the longest silence, whenever a busy machine let it come
+    silences = [later - before for (before, _), (later, _) in pairwise(wire.reads)]
+    place = silences.index(max(silences)) + 1
+    early = b"".join(raw for _, raw in wire.reads[:place])
     assert early.endswith(damage.events[after - 1] + b"\r\n" if after else b"\r\n\r\n")
-    assert 0.29 <= wire.last < 1.0
+    assert wire.last >= 0.29
 
 
 def test_stall_and_cut(damage: Damage) -> None:
