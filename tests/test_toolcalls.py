@@ -185,6 +185,12 @@ def test_an_unusable_schema_is_refused(schema: Any) -> None:
     assert (caught.value.name, caught.value.fields) == ("invalid_request", {"param": "tools"})
 
 
+def test_parameters_that_contradict_each_other_are_named() -> None:
+    impossible = tool("f", a={"type": "integer", "minimum": 3, "maximum": 2})
+    with pytest.raises(APIError, match="'f': no value satisfies 'maximum', 'minimum', 'type' at '/properties/a'"):
+        choose(prompt("x", impossible, tool_choice="required"), SEED)
+
+
 @pytest.mark.parametrize(
     "schema", [{}, {"type": "object"}, {"type": "OBJECT", "properties": {"city": {"type": "STRING"}}}]
 )

@@ -34,10 +34,10 @@ import orjson
 from aione_mock.determinism import Seed
 from aione_mock.exceptions import APIError, ContractError
 from aione_mock.exchange import Prompt, Tool, ToolCall, Turn
-from aione_mock.generator import Plan, planned
+from aione_mock.generator import NoInstance, Plan, planned
 from aione_mock.generator.plan import Json
 from aione_mock.model import filling, mentions
-from aione_mock.model.structured import normalise_google
+from aione_mock.model.structured import contradiction, normalise_google
 from aione_mock.model.terms import generic, placed, sums
 
 _READ = 8192
@@ -207,6 +207,8 @@ def _planned(named: Sequence[_Named], found: mentions.Mentions, seed: Seed) -> l
             plan = _plan(_raw(item.tool))
             for number, about in enumerate(_spread(plan, item, found, alone=len(named) == 1)):
                 calls[item.tool.name, _arguments(plan, about, seed.child(item.tool.name, number))] = None
+        except NoInstance as problem:
+            raise _unusable(item.tool, contradiction(normalise_google(item.tool.schema)) or problem) from None
         except ContractError as problem:
             raise _unusable(item.tool, problem) from None
     return list(calls)
@@ -231,7 +233,7 @@ def _arguments(plan: Plan, about: mentions.Mentions, seed: Seed) -> str:
     return orjson.dumps(filled).decode()
 
 
-def _unusable(tool: Tool, problem: Exception) -> APIError:
+def _unusable(tool: Tool, problem: object) -> APIError:
     message = f"Invalid schema for the parameters of tool '{tool.name}': {problem}"
     return APIError("invalid_request", message, fields={"param": "tools"})
 
