@@ -9,7 +9,7 @@ import hmac
 import ipaddress
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from urllib.parse import parse_qs
@@ -21,6 +21,7 @@ from aione_mock.exceptions import APIError
 from aione_mock.exchange import Call, Caller, Headers
 from aione_mock.sessions import Session
 from aione_mock.store import Window
+from aione_mock.values import frozen
 from aione_mock.world import keys
 from aione_mock.world.catalogue import Model
 
@@ -185,7 +186,7 @@ def permit_model(caller: Caller, name: str, model: Model) -> None:
         raise APIError("model_not_allowed", f"This key may not use the model '{name}'.", fields={"param": "model"})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Limits:
     """What a call was measured against; the source of the rate-limit headers."""
 

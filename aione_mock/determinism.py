@@ -6,11 +6,11 @@ import random
 import re
 import time
 import uuid
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 
 from aione_mock.exceptions import ConfigError
+from aione_mock.values import frozen
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _LETTERS = bytes(ord(_ALPHABET[byte % 62]) for byte in range(256))
@@ -18,7 +18,7 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)?")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0, None: 1.0}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Seed:
     """Named, independent streams of chance.
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Literal
+
+from aione_mock.values import frozen
 
 if TYPE_CHECKING:
     from aione_mock.contract import Operation
@@ -23,7 +25,7 @@ Role = Literal["system", "user", "assistant", "tool"]
 Finish = Literal["stop", "stop_sequence", "length", "tool_calls", "content_filter"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Caller:
     """Whose credential came with a call."""
 
@@ -42,7 +44,7 @@ class Caller:
     """The key's own limits; None leaves the plan's."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Call:
     """One request, parsed once."""
 
@@ -73,7 +75,7 @@ class Call:
         return None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ImageInput:
     """An image in a prompt, decoded as far as its type and size."""
 
@@ -84,7 +86,7 @@ class ImageInput:
     """Hex hash of its bytes: two prompts with the same picture are the same."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ToolCall:
     """A function that the model wants called."""
 
@@ -94,7 +96,7 @@ class ToolCall:
     """JSON text of an object."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ToolResult:
     """What a called function gave back."""
 
@@ -104,7 +106,7 @@ class ToolResult:
     is_error: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Turn:
     """One message of the conversation."""
 
@@ -117,7 +119,7 @@ class Turn:
     """Whether the client marked the end of this turn as a cache breakpoint (Anthropic)."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tool:
     """A function on offer; `schema` is the JSON Schema of its arguments."""
 
@@ -126,7 +128,7 @@ class Tool:
     schema: Mapping[str, Json]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Prompt:
     """What the model is asked, in no protocol's spelling."""
 
@@ -154,7 +156,7 @@ class Prompt:
     image_size: str = "1K"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Picture:
     """A generated image."""
 
@@ -164,7 +166,7 @@ class Picture:
     height: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Choice:
     """One alternative answer."""
 
@@ -184,7 +186,7 @@ class Choice:
         return "".join(self.pieces)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Usage:
     """Tokens of one call. `completion` includes `reasoning`; `prompt` includes `cached` and `cache_write`."""
 
@@ -200,7 +202,7 @@ class Usage:
         return self.prompt + self.completion
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Completion:
     """What the model said, in no protocol's spelling: whole first, streamed second."""
 
@@ -213,7 +215,7 @@ class Completion:
     usage: Usage
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reply:
     """A plain answer: `body` is JSON to be encoded, or bytes to be sent as they are."""
 
@@ -227,7 +229,7 @@ class Reply:
     """The model that was called, for the ledger."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StreamReply:
     """A streamed answer: encoded events, each with the number of tokens it carries (for pacing)."""
 
@@ -241,7 +243,7 @@ class StreamReply:
     model: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fault:
     """A damage to be done on the wire: its name in the catalogue and its parameters."""
 
@@ -249,7 +251,7 @@ class Fault:
     options: Mapping[str, Json] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Transmission:
     """What goes over the wire and when: an answer after rendering, before or after damage."""
 

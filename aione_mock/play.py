@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from aione_mock import dialects
@@ -25,6 +25,7 @@ from aione_mock.scenarios.pace import INSTANT, Pace, realistic, schedule
 from aione_mock.scenarios.rulebook import Rulebook
 from aione_mock.scenarios.rules import Match, Rule
 from aione_mock.sessions import Session
+from aione_mock.values import frozen
 
 Json = Any
 _log = logging.getLogger("aione_mock")
@@ -32,7 +33,7 @@ _LOOK_AGAIN = 0.5
 """Seconds after which scenario files are looked at again."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Playing:
     """What a scenario makes of one call."""
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import copy
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Protocol
+
+from aione_mock.values import frozen
 
 Json = Any
 """A value that JSON can spell: None, bool, int, float, str, list, dict with string keys."""
@@ -17,7 +18,7 @@ _SWEEP = 4096
 """Windows held before empty ones are looked for."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Window:
     """What a sliding window holds: (instant, amount) pairs, oldest first, and their sum."""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -17,6 +16,7 @@ import orjson
 
 from aione_mock.contract import Operation, Parameter
 from aione_mock.exceptions import APIError
+from aione_mock.values import frozen
 
 Json = Any
 Place = tuple[str | int, ...]
@@ -26,7 +26,7 @@ _BOOLEAN = {"true": True, "1": True, "false": False, "0": False}
 _JSON_TYPES = ("application/json", "+json")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Finding:
     """One thing wrong with a request."""
 

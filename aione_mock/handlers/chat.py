@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -13,6 +13,7 @@ from aione_mock.exceptions import APIError
 from aione_mock.exchange import Call, Choice, Completion, Prompt, Reply, StreamReply, Usage
 from aione_mock.model import caching, composition, structured, vision
 from aione_mock.sessions import Session
+from aione_mock.values import frozen
 from aione_mock.world import days
 from aione_mock.world.catalogue import Model
 
@@ -21,7 +22,7 @@ _MEMO_BODY = 4096
 """Bytes of a body that is worth keeping an answer for."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Draft:
     """An answer before it has an id: a pure function of seed and request."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from operator import add, mul, sub
 from typing import Any, Literal
@@ -13,6 +12,7 @@ import yaml
 
 from aione_mock.config import fixture
 from aione_mock.exchange import Prompt
+from aione_mock.values import frozen
 
 Language = Literal["en", "zh"]
 Kind = Literal["prose", "greeting", "thanks", "farewell", "list", "code", "sum", "echo", "echo_only"]
@@ -78,7 +78,7 @@ _ECHO = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Topic:
     """The last user message, as far as an answer needs it."""
 

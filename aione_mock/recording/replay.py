@@ -6,7 +6,7 @@ Requests are the same when operation, path parameters, query and JSON body are, 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +24,7 @@ from aione_mock.recording.cassette import Asked, Cassette, Interaction
 from aione_mock.recording.inspection import locate
 from aione_mock.recording.redaction import MASK, Redactor, fold
 from aione_mock.store import MemoryStore
+from aione_mock.values import frozen
 
 Json = Any
 Timing = Literal["recorded", "none", "scale"]
@@ -34,21 +35,21 @@ _SHOWN = 60
 _BODILESS = (204, 304)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Replayed(Reply):
     """A recorded plain answer."""
 
     transmission: Transmission = field(default=Transmission(200, (), ()))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReplayedStream(StreamReply):
     """A recorded stream."""
 
     transmission: Transmission = field(default=Transmission(200, (), ()))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Question:
     """A request without what may differ: JSON values by their place, such as `body.messages[0].content`."""
 

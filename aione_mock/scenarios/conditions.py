@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from fnmatch import translate
 from typing import Any
 
 from aione_mock.determinism import Seed
 from aione_mock.grammar import pointer_get
+from aione_mock.values import frozen
 
 Json = Any
 _ABSENT: Any = object()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Facts:
     """What rules may ask about one call."""
 
@@ -43,7 +44,7 @@ class Facts:
     """The JSON body as it came."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Condition:
     """One thing that must hold. `why` says what is the case instead."""
 

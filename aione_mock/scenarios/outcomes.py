@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import orjson
@@ -12,11 +12,12 @@ from aione_mock.determinism import parse_duration
 from aione_mock.exchange import Fault, Finish, Headers, ToolCall, header_value
 from aione_mock.scenarios import templates
 from aione_mock.scenarios.conditions import Facts
+from aione_mock.values import frozen
 
 Json = Any
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Script:
     """A scripted reply, its templates filled in. What is None or empty is left to the model."""
 
@@ -33,7 +34,7 @@ class Script:
     whole: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Outcome:
     """What happens to one call. All empty: the ordinary answer."""
 
@@ -78,7 +79,7 @@ class Outcome:
 ORDINARY = Outcome()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Step:
     """An outcome and how often it happens in a row; None is always."""
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from random import Random  # noqa: TID251  (the type; the draws come from a Seed)
 from typing import Any
 
 from aione_mock.determinism import Seed
+from aione_mock.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pace:
     """How fast an answer comes, in seconds before any time scale.
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from aione_mock.scenarios.conditions import Condition, Facts, conditions, missing
 from aione_mock.scenarios.outcomes import ORDINARY, Outcome, Step, steps
+from aione_mock.values import frozen
 
 Json = Any
 Counter = Callable[[str], Awaitable[int]]
 """Counts a rule up, atomically, and gives its new count: `lambda id: store.increment(f"rules/{id}")`."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rule:
     """A compiled rule; `raw` is as it was written."""
 
@@ -64,7 +65,7 @@ class Rule:
         return seen // self.every
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Match:
     """How a rule stands to a call: whether it fits, how many conditions are met, and what is against it."""
 
@@ -74,7 +75,7 @@ class Match:
     reasons: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Selection:
     """The rule that answers a call, if any, and what it has happen."""
 

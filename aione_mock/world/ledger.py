@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from itertools import islice, pairwise
@@ -21,6 +20,7 @@ from typing import Any
 from aione_mock.determinism import Seed
 from aione_mock.exchange import Caller, Usage
 from aione_mock.store import Store
+from aione_mock.values import frozen
 from aione_mock.world import traffic
 from aione_mock.world.catalogue import Catalogue
 from aione_mock.world.days import date_of, day_of, day_on, start_of
@@ -33,7 +33,7 @@ DIMENSIONS = tuple(_COLUMNS)
 _LONGEST_MS = 1 << 31
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Filter:
     """Which calls to look at; None takes all."""
 
@@ -62,7 +62,7 @@ class Filter:
 ALL = Filter()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Row:
     """Sums of one group; a dimension not grouped by is None. `ticks`: cost in 0.0001 RMB."""
 
@@ -89,7 +89,7 @@ class Row:
         return money(self.ticks)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bucket:
     """What ended up in one bucket of a chart."""
 
@@ -151,7 +151,7 @@ def _rank(row: Row) -> tuple[date, int, int, str, str, str]:
     return row.date or date.min, -row.ticks, -row.requests, row.model or "", row.team_id or "", row.key_id or ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ledger:
     """The book of one organisation."""
 

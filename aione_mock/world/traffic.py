@@ -9,12 +9,12 @@ Of an older call only its share in the sums is left; lists show it with equal pa
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import groupby
 from operator import add
 from typing import NamedTuple
 
 from aione_mock.store import Store
+from aione_mock.values import frozen
 
 HELD = 2048
 
@@ -58,7 +58,7 @@ class MinuteCell(NamedTuple):
     ticks: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Traffic:
     """All calls of one organisation since the session began."""
 
