@@ -8,6 +8,7 @@ never sees a credential, the budget and the rate hold, what must not be touched 
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -48,11 +49,13 @@ class Fuzz:
             for document in bench.contract.documents:
                 names = [n for n in run.plan.operations if bench.contract.operations[n].document == document]
                 wanted = [n for n in names if self._allowed(bench, n, cells)]
-                if wanted:
+                if wanted and _left(bench) < (0 if "schemathesis" in sys.modules else _START):
+                    gate.stopped = TimeUp("the time is up (--max-time)")
+                elif wanted:
                     yield from self._document(bench, run, gate, document, wanted, cells, findings)
                 if gate.stopped:
                     raise gate.stopped
-            if _late(bench):
+            if _left(bench) <= 0:
                 raise TimeUp("the time is up (--max-time)")
         finally:
             run.cases += gate.cases
@@ -95,7 +98,7 @@ class Fuzz:
         labels = {f"{o.method} {o.path}": o for o in bench.contract.operations.values()}
         stream = from_schema(schema).execute()
         for event in stream:
-            if gate.stopped or _late(bench):
+            if gate.stopped or _left(bench) <= 0:
                 stream.stop()
             if isinstance(event, PhaseFinished) and event.phase.name.value == run.plan.phases[-1]:
                 stream.stop()  # with time left, the last phases would begin again
@@ -255,6 +258,11 @@ def _why(run: Run, gate: Gate, name: str) -> str:
     return gate.refused.get(name, "no generated case showed it")
 
 
-def _late(bench: Bench) -> bool:
+_START = 4.0
+"""Seconds that the generator takes to start on a busy machine; with less left it does not begin."""
+
+
+def _left(bench: Bench) -> float:
+    """Seconds until the time is up."""
     deadline = bench.client.deadline
-    return deadline is not None and WALL.timestamp() >= deadline
+    return float("inf") if deadline is None else deadline - WALL.timestamp()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -174,6 +176,21 @@ def test_an_endless_body_is_left_at_its_limit() -> None:
     assert exchange.failure == "not ended after 5000 events"
 
 
+def test_a_plain_answer_that_drips_for_ever_is_left_too() -> None:
+    async def answer(scope: Any, send: Send) -> None:
+        headers = [(b"content-type", b"application/json")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        for _ in range(200):
+            await send({"type": "http.response.body", "body": b" ", "more_body": True})
+            await asyncio.sleep(0.05)
+
+    with Server(app(answer)) as server:
+        started = WALL.timestamp()
+        exchange = client(server.url, timeout=0.5).call("listModels")
+        assert WALL.timestamp() - started < 4
+    assert "when the time for it was over" in exchange.failure
+
+
 def test_silence_is_not_waited_for_beyond_the_timeout() -> None:
     with raw_server(lambda connection: threading.Event().wait(1.5) and None) as url:
         started = WALL.timestamp()
@@ -216,6 +233,20 @@ def test_max_time_ends_a_run_with_a_partial_report(layer: Layer) -> None:
     assert "the time is up" in report.stopped
     assert report.cells("kept") > 0
     assert report.cells("not checked") > 0
+
+
+def test_little_time_is_not_spent_on_preparing_cases(layer: Layer) -> None:
+    """The generator takes seconds to start, and then there is no time for a case."""
+    program = """if 1:
+        import sys
+        from aione_mock.checker import Target, check
+        target = Target(sys.argv[1], key="sk-nex-demo-every-model")
+        report = check(target, only=("answers", "fuzzing"), max_time=3.0)
+        assert "the time is up" in report.stopped
+        assert "schemathesis" not in sys.modules
+    """
+    done = subprocess.run([sys.executable, "-c", program, layer.url], capture_output=True, text=True, timeout=60)  # type: ignore[attr-defined]
+    assert done.returncode == 0, done.stderr
 
 
 def test_no_credential_at_all() -> None:
