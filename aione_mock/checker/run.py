@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Any
 
 from aione_mock.checker import adoption
@@ -78,6 +79,8 @@ class Finished:
     """What could not be cleaned up."""
 
 
+INTERRUPTED = "interrupted"
+"""Why a run ended early that somebody ended."""
 _PROMPT, _ANSWER = 60, 40
 """Tokens of a mean call of the laws, for the estimate."""
 
@@ -119,14 +122,14 @@ class Run:
             if not self.obstacle:
                 yield from self._course()
         except (Stop, KeyboardInterrupt) as error:
-            self.stopped = str(error) or "interrupted"
+            self.stopped = str(error) or INTERRUPTED
             self.gone = isinstance(error, TargetGone)
         except GeneratorExit:
-            self.stopped = "interrupted"
+            self.stopped = INTERRUPTED
             raise
         finally:
             client.send = original  # type: ignore[method-assign]
-            with Uninterrupted():
+            with uninterrupted():
                 self._finish()
         yield Finished(self.stopped, self.unclean)
 
@@ -219,7 +222,7 @@ class Run:
             where = f" of {last.request.operation}" if last else ""
             reason = f"the answer{where} lacks what this law reads ({type(error).__name__}: {str(error)[:80]})"
         except (Stop, KeyboardInterrupt) as error:
-            reason, stop = str(error) or "interrupted", error
+            reason, stop = str(error) or INTERRUPTED, error
         if reason:
             cells |= {
                 n: Cell("not checked", self.bench.client.mask.text(reason))
@@ -316,14 +319,27 @@ def origin(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-class Uninterrupted:
-    """A stretch of code that Ctrl-C does not end: cleaning up."""
+class Signals:
+    """A stretch of code during which Ctrl-C and a request to terminate are handled so."""
+
+    def __init__(self, handler: Any, *signals: signal.Signals) -> None:
+        self._handler, self._signals = handler, signals
+        self._old: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> None:
-        self._old: Any = None
         if threading.current_thread() is threading.main_thread():
-            self._old = signal.signal(signal.SIGINT, signal.SIG_IGN)
+            self._old = {number: signal.signal(number, self._handler) for number in self._signals}
 
     def __exit__(self, *_: object) -> None:
-        if self._old is not None:
-            signal.signal(signal.SIGINT, self._old)
+        for number, handler in self._old.items():
+            signal.signal(number, handler)
+
+
+def uninterrupted() -> Signals:
+    """For cleaning up, which nothing ends."""
+    return Signals(signal.SIG_IGN, signal.SIGINT, signal.SIGTERM)
+
+
+def terminable() -> Signals:
+    """For commands: a job that is cancelled cleans up as after Ctrl-C."""
+    return Signals(signal.default_int_handler, signal.SIGTERM)
