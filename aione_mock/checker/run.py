@@ -156,7 +156,7 @@ class Run:
     def _course(self) -> Iterator[RunEvent]:
         announced = False
         for law in self.plan.laws:
-            if law.paid and not announced and not missing(law, self.bench):
+            if law.paid and self.bench.client.budget.max_calls and not announced and not missing(law, self.bench):
                 announced = True
                 yield self._ahead()
             yield LawStarted(law.name, law.title)
@@ -169,13 +169,15 @@ class Run:
 
     def _ahead(self) -> PaidCallsAhead:
         budget = self.bench.client.budget
-        calls = min(sum(law.paid for law in self.plan.laws if not missing(law, self.bench)), budget.max_calls)
+        laws = [law for law in self.plan.laws if not missing(law, self.bench)]
+        calls = min(sum(law.paid for law in laws), budget.max_calls)
         try:
             self.bench.rows()
             model: str | None = self.bench.model("openai")
         except NotChecked:
             model = self.bench.target.model
         estimate = budget.price(model).cost(calls * _PROMPT, calls * _ANSWER)
+        estimate += sum((law.dear(self.bench) for law in laws if law.dear), Decimal(0))
         return PaidCallsAhead(calls, money(min(estimate, budget.limit)), money(budget.limit))
 
     # Laws
