@@ -111,7 +111,8 @@ class Fuzz:
                         yield finding
                 yield PhaseProgress(event.phase.value, event.label or "", gate.cases)
             elif isinstance(event, NonFatalError) and not gate.stopped:
-                self._not_checked(event.label, str(event.value), labels, cells)
+                reason = str(event.value).replace(_NOBODY, bench.target.url)
+                self._not_checked(event.label, bench.client.mask.text(reason), labels, cells)
             elif isinstance(event, Interrupted):
                 raise KeyboardInterrupt
             elif isinstance(event, FatalError):
@@ -145,7 +146,7 @@ class Fuzz:
             "max-time": self._share(bench, document),
             "continue-on-failure": True,
             # probes of capabilities would go past the gate: they find nobody here
-            "base-url": "http://127.0.0.1:9",
+            "base-url": _NOBODY,
             "max-stream-events": 2000,
             "request-timeout": bench.client.timeout,
             "generation": {"max-examples": self.cases, "database": "none", "allow-x00": True},
@@ -239,6 +240,8 @@ def _tuned(schema_class: Any, adapter: tuning.Adapter, gate: Gate) -> Any:
     return type("Tuned", (schema_class,), {"transport": property(lambda self: transport)})
 
 
+_NOBODY = "http://127.0.0.1:9"
+"""Where nobody listens."""
 _PHASES = ("examples", "coverage", "fuzzing", "stateful")
 _REFUSALS = ["400", "401", "402", "403", "404", "405", "406", "409", "413", "415", "422", "428", "429"]
 

@@ -208,6 +208,8 @@ class Run:
             for said in law.check(self.bench):
                 if said.operation not in cells or cells[said.operation].reason.startswith("the contract switches"):
                     continue
+                if isinstance(said, Broken) and _throttled(law, said):
+                    said = Skipped(said.operation, THROTTLED)
                 if isinstance(said, Skipped):
                     if cells[said.operation].state == "kept":
                         cells[said.operation] = Cell("not checked", said.reason)
@@ -307,6 +309,15 @@ class Run:
     def findings(self) -> list[Finding]:
         """All findings so far."""
         return [finding for verdict in self.verdicts for finding in verdict.findings]
+
+
+THROTTLED = "the gateway refused the request for its rate (429); a lower --rate-limit may help"
+"""Why a law has nothing to say of an answer."""
+
+
+def _throttled(law: Law, said: Broken) -> bool:
+    """Whether a law was kept from seeing what it asked for. Laws about limits provoke refusals themselves."""
+    return law.area != "limits" and said.exchange is not None and said.exchange.status == 429
 
 
 def _weaker(left: str, right: str) -> str:

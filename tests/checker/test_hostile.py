@@ -9,15 +9,17 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from aione_mock.app import create_app
 from aione_mock.checker import check
 from aione_mock.checker.client import Client
 from aione_mock.checker.report import COULD_NOT, FOUND
 from aione_mock.checker.target import Target
-from aione_mock.config import DOCUMENTS, document
+from aione_mock.config import DOCUMENTS, Config, document
 from aione_mock.contract import Contract
 from aione_mock.determinism import WALL
 from aione_mock.server import Server
@@ -247,6 +249,21 @@ def test_little_time_is_not_spent_on_preparing_cases(layer: Layer) -> None:
     """
     done = subprocess.run([sys.executable, "-c", program, layer.url], capture_output=True, text=True, timeout=60)  # type: ignore[attr-defined]
     assert done.returncode == 0, done.stderr
+
+
+def test_one_that_refuses_for_the_rate_now_and_then_breaks_no_law(tmp_path: Path) -> None:
+    """What the contract allows is no finding: the laws could not look, and say why."""
+    rules = tmp_path / "busy.yaml"
+    rules.write_text("rules:\n- when: {every: 3}\n  then: {error: rate_limit_exceeded}\n", encoding="utf-8")
+    with Server(create_app(Config(scenarios=(rules,)))) as server:
+        report = check(
+            target(server.url),
+            only=("errors", "access", "robustness", "coverage"),
+            generate_time=3.0,
+        )
+    assert report.counts.statuses[429] > 10
+    assert report.kept, str(report)
+    assert any("--rate-limit" in reason for reason, _ in report.unchecked)
 
 
 def test_no_credential_at_all() -> None:
