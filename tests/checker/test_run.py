@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -127,6 +128,7 @@ def test_a_command_that_is_ended_cleans_up(layer: Layer, number: signal.Signals,
     with subprocess.Popen([sys.executable, "-m", "aione_mock", *words], env=variables, text=True) as process:
         while not any(asked.method == "POST" and asked.path.endswith("/keys") for asked in layer.seen):
             assert process.poll() is None
+            time.sleep(0.01)
         process.send_signal(number)
         assert process.wait(timeout=60) == COULD_NOT
     assert "interrupted" in report.read_text(encoding="utf-8")
