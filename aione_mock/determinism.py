@@ -149,6 +149,7 @@ def parse_duration(text: str | float) -> float:
 
     Raises ConfigError for anything else.
     """
+    __tracebackhide__ = True
     if isinstance(text, int | float):
         return float(text)
     sign, rest = (-1, text[1:]) if text.startswith("-") else (1, text)
