@@ -278,9 +278,8 @@ async def spend(call: Call, session: Session, tokens: int, limits: Limits) -> Li
     """Count tokens against the key's limit; the limits as they now stand."""
     if call.caller is None or not tokens:
         return limits
-    now = session.clock.timestamp()
-    window = await session.store.window(f"tpm/{call.caller.key_id}", now, SPAN, tokens)
-    return Limits(limits.rpm, limits.tpm, limits.requests, window, now)
+    window = await session.store.window(f"tpm/{call.caller.key_id}", call.at, SPAN, tokens)
+    return Limits(limits.rpm, limits.tpm, limits.requests, window, call.at)
 
 
 def limit_headers(limits: Limits, operation: Operation, status: int) -> Headers:
@@ -288,8 +287,8 @@ def limit_headers(limits: Limits, operation: Operation, status: int) -> Headers:
     write = _HEADERS.get(operation.dialect)
     if write is None:
         return ()
-    declared = operation.response_headers.get(status, ())
-    return tuple([pair for pair in write(limits) if pair[0] in declared])
+    declared, written = operation.response_headers.get(status, frozenset()), write(limits)
+    return written if declared.issuperset(dict(written)) else tuple([pair for pair in written if pair[0] in declared])
 
 
 def _openai_headers(limits: Limits) -> Headers:
@@ -321,8 +320,12 @@ def _duration(seconds: float) -> str:
     """`350ms`, `12s` or `1m0s`, as OpenAI writes it."""
     if seconds < 1:
         return f"{math.ceil(seconds * 1000)}ms"
-    whole = math.ceil(seconds)
-    return f"{whole // 60}m{whole % 60}s" if whole >= 60 else f"{whole}s"
+    return _whole_duration(math.ceil(seconds))
+
+
+@lru_cache
+def _whole_duration(seconds: int) -> str:
+    return f"{seconds // 60}m{seconds % 60}s" if seconds >= 60 else f"{seconds}s"
 
 
 _HEADERS: dict[str, Callable[[Limits], Headers]] = {"openai": _openai_headers, "anthropic": _anthropic_headers}

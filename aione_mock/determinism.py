@@ -35,8 +35,8 @@ class Seed:
 
     def digest(self, *labels: str | int | bytes, size: int = 16) -> bytes:
         """`size` (1–64) bytes that depend on the seed and the labels alone."""
-        raw = [label if type(label) is bytes else str(label).encode("utf-8", "surrogatepass") for label in labels]
-        return blake2b(b"".join([b"%d:%b" % (len(one), one) for one in raw]), key=self.key, digest_size=size).digest()
+        # `ascii` writes a tuple of these types in one way, whatever the version's tables of characters
+        return blake2b(ascii(labels).encode(), key=self.key, digest_size=size).digest()
 
     def child(self, *labels: str | int | bytes) -> Seed:
         """An independent seed below this one."""

@@ -163,14 +163,19 @@ def kept_request(
     path: str,
     query: str,
     headers: RawHeaders,
-    raw: bytes,
+    size: int,
     secrets: Iterable[bytes],
+    raw: bytes,
 ) -> Asked:
-    """A request as it is kept; its `headers` are masked already."""
+    """A request as it is kept; its `headers` are masked already, and `size` is theirs."""
     body, truncated = kept_body(raw, secrets)
-    size = len(path) + len(query) + len(body) + _HEADER_OVERHEAD * len(headers)
-    size += sum([len(value) for _, value in headers])
+    size += len(path) + len(query) + len(body)
     return Asked(operation, method, mask_text(path), mask_query(query), headers, body, truncated, size)
+
+
+def head_size(headers: RawHeaders) -> int:
+    """Bytes that the headers of a request hold, roughly."""
+    return _HEADER_OVERHEAD * len(headers) + sum([len(value) for _, value in headers])
 
 
 @dataclass(slots=True)

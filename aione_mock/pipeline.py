@@ -33,6 +33,7 @@ from aione_mock.wire import Disconnected, Receive, Scope, Send
 
 Json = Any
 Handler = Callable[[Call, Session], Awaitable[Reply | StreamReply]]
+_LOOPBACK = ("127.0.0.1", "::1")
 _TOKEN = 29
 """Letters of a call's own token."""
 _TOLD = 1000
@@ -127,7 +128,8 @@ class Exchange:
             replayed = await replay.answer(call, session.store)
             if replayed is not None:
                 return self._told_of(replayed, call)
-        self.call = call = call.by(await pipeline.access.identify(call, session))
+        caller = await pipeline.access.identify(call, session)
+        self.call = call = call.read(caller, call.params, call.data)
         self.limits = await access.admit(call, session)
         self.admitted = self.limits is not None
         if known is None:
@@ -183,11 +185,14 @@ class Exchange:
         session = self.session
         self.key = known.key if known else self.pipeline.reader.key(self.method, self.path, self.query, self.body)
         self.occurrence = session.occurrence(self.key)
-        chance = session.seed.digest(b"request", self.key, b"%d" % self.occurrence, size=12 + _TOKEN)
+        chance = session.seed.digest("request", self.key, self.occurrence, size=12 + _TOKEN)
         self.request_id, self.token = "req_" + chance[:12].hex(), letters(chance[12:])
 
     def _call(self, operation: Operation, known: Question | None) -> Call:
-        client = self.scope.get("client") or ("127.0.0.1", 0)
+        client = (self.scope.get("client") or _LOOPBACK)[0]
+        # a proxy on this machine says whom it speaks for
+        if self.sender.forwarded and client in _LOOPBACK:
+            client = self.sender.forwarded
         return Call(
             operation,
             self.method,
@@ -195,7 +200,7 @@ class Exchange:
             self.query,
             self.headers,
             self.body,
-            client[0],
+            client,
             self.request_id,
             known.params if known else {},
             known.data if known else None,
@@ -213,7 +218,7 @@ class Exchange:
             data = respell(data, call.operation, self.pipeline.contract)
             more = validation.schema_findings(call.operation.body, data)
         findings += more
-        call = replace(call, params=params, data=data)
+        call = call.read(call.caller, params, data)
         if check := CHECKS.get(call.operation.id):
             seen = {finding.place for finding in findings}
             findings += [finding for finding in check(call, self.session) if finding.place not in seen]
@@ -255,12 +260,13 @@ class Exchange:
         if isinstance(reply, StreamReply):
             head = (("content-type", reply.media_type), ("cache-control", "no-cache"), *headers)
             events = ((0.0, reply.events.raw),) if whole else tuple([(0.0, event) for event in reply.events])
-            return Transmission(reply.status, head, events)
+            return Transmission(reply.status, head, events, ordinary=whole)
         if reply.status == 204:
             return Transmission(204, headers, ())
         body = reply.body if isinstance(reply.body, bytes) else orjson.dumps(reply.body)
         head = (("content-type", reply.media_type), ("content-length", str(len(body))), *headers)
-        return Transmission(reply.status, head, ((0.0, body),))
+        # refusals may have a word to say on the connection itself
+        return Transmission(reply.status, head, ((0.0, body),), ordinary=whole and reply.status < 400)
 
     def _explained(self) -> Headers:
         """Which rule, seed, occurrence and limit made the answer, and which rule came nearest."""
@@ -294,7 +300,7 @@ class Exchange:
             headers = kept_headers(headers, secrets)
         self.entry = entry = Entry(
             session.journal.total + 1,
-            session.clock.timestamp(),
+            call.at if call else session.clock.timestamp(),
             self.pipeline.reader.kept(self.method, self.target, self.query, self.body, self.sender),
             self.request_id,
             call.caller if call else None,

@@ -12,7 +12,7 @@ from aione_mock.contract import Contract, Operation
 from aione_mock.determinism import Seed
 from aione_mock.exceptions import APIError
 from aione_mock.exchange import RawHeaders, header
-from aione_mock.journal import Asked, credentials, kept_request, mask_text, safe_headers
+from aione_mock.journal import Asked, credentials, head_size, kept_request, mask_text, safe_headers
 from aione_mock.store import Memo
 from aione_mock.values import frozen
 from aione_mock.wire import announced
@@ -29,7 +29,7 @@ _LONGEST = 4096
 class Sender:
     """What the head of a request says beside its credentials. Two are the same only if they are one."""
 
-    __slots__ = ("explain", "kept", "length", "media_type", "scenario", "secrets", "session")
+    __slots__ = ("explain", "forwarded", "kept", "length", "media_type", "scenario", "secrets", "session", "size")
 
     def __init__(self, headers: RawHeaders) -> None:
         self.session = header(headers, b"x-mock-session") or ""
@@ -37,7 +37,9 @@ class Sender:
         self.explain = header(headers, b"x-mock-explain") is not None
         self.media_type = header(headers, b"content-type")
         self.length = announced(headers)
+        self.forwarded = (header(headers, b"x-forwarded-for") or "").rpartition(",")[2].strip()
         self.kept = safe_headers(headers)
+        self.size = head_size(self.kept)
         self.secrets = credentials(headers)
 
 
@@ -143,7 +145,8 @@ class Reader:
         place = (method, target.path, query, body, sender)
         known: Asked | None = self._kept.get(place)
         if known is None:
-            known = kept_request(target.operation, method, target.path, query, sender.kept, body, sender.secrets)
+            head = sender.kept, sender.size, sender.secrets
+            known = kept_request(target.operation, method, target.path, query, *head, body)
             if len(body) <= _LONGEST:
                 self._kept.put(place, known)
         return known

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -103,23 +104,25 @@ class MemoryStore:
         if found is None:
             self._sweep(now)
             found = self._windows[key] = _Sliding(span)
-        entries = found.entries
-        oldest = now - span
-        while entries and entries[0][0] <= oldest:
-            found.total -= entries.popleft()[1]
-        # where the clock was set back, what was still to come has not happened
-        while entries and entries[-1][0] > now:
-            found.total -= entries.pop()[1]
-        taken = most is None or found.total < most
+        entries, total = found.entries, found.total
+        if entries:
+            oldest = now - span
+            while entries and entries[0][0] <= oldest:
+                total -= entries.popleft()[1]
+            # where the clock was set back, what was still to come has not happened
+            while entries and entries[-1][0] > now:
+                total -= entries.pop()[1]
+        taken = most is None or total < most
         if amount and taken:
+            total += amount
             # what comes within a blink shares an entry, so that heavy load cannot fill the memory
-            if entries and 0 <= now - entries[-1][0] < _BLINK:
-                at, held = entries[-1]
+            at, held = entries[-1] if entries else (-math.inf, 0)
+            if now - at < _BLINK:
                 entries[-1] = (at, held + amount)
             else:
                 entries.append((now, amount))
-            found.total += amount
-        return Window(entries, found.total, span, taken)
+        found.total = total
+        return Window(entries, total, span, taken)
 
     def _sweep(self, now: float) -> None:
         """Forget windows that have run empty, when there are many."""

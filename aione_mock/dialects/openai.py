@@ -72,7 +72,7 @@ def prompt(call: Call, look: Look) -> Prompt:
     return Prompt(
         model=data["model"],
         turns=tuple(_turns(data["messages"], look)),
-        tools=tuple(_tools(data)),
+        tools=tuple(_tools(data)) if "tools" in data or "functions" in data else (),
         tool_choice=choice,
         allowed_tools=allowed,
         parallel=data.get("parallel_tool_calls") is not False,
@@ -235,6 +235,7 @@ def usage(spent: Usage) -> Json:
     }
 
 
+@lru_cache
 def fingerprint(model: str) -> str:
     """A stable stand-in for the serving configuration, one a model."""
     return "fp_" + base64.b16encode(model.encode()[-6:]).decode().lower().rjust(12, "0")

@@ -92,7 +92,7 @@ def _said(draft: Draft, usage: Usage, call: Call, session: Session, dialect: Mod
     def name(index: int, place: int) -> str:
         return seed.token(stencil.CALL_ID, "tool", call.token, index, place)
 
-    if draft.stencil is not None and usage is draft.usage and stencil.fits(created):
+    if draft.stencil is not None and usage is draft.usage and created in stencil.TIMES:
         return draft.stencil.filled(call.token, created, name)
     choices = stencil.named(draft.choices, name)
     return _spelled(Completion(call.token, created, draft.model.id, choices, usage), call, dialect, stream)
@@ -109,15 +109,16 @@ async def _draft(call: Call, session: Session, dialect: ModuleType, stream: bool
     who = call.caller and (call.caller.org_id, call.caller.models_allowed)
     # everything but the request that a dialect or a check reads
     today = days.day_of(call.at)
-    memo_key = (call.key, who, call.header("anthropic-beta"), today)
+    beta = call.header("anthropic-beta") if dialect is anthropic else None
+    memo_key = (call.key, who, beta, today)
     known: Draft | None = session.memo.get(memo_key)
     if call.script is None and known is not None:
         return known
     draft = await _drafted(call, session, dialect, stream, days.date_of(today))
     if len(call.body) <= _MEMO_BODY and call.script is None and not draft.choices[0].pictures:
-        whole = Completion("", 0, draft.model.id, draft.choices, draft.usage)
-        spelled = Stencil.of(whole, call.body, lambda blank: _spelled(blank, call, dialect, stream))
-        draft = replace(draft, stencil=spelled)
+        blank = stencil.blank(draft.model.id, draft.choices, draft.usage)
+        cut = Stencil.of(_spelled(blank, call, dialect, stream), blank.choices) if stencil.fits(call.body) else None
+        draft = Draft(draft.prompt, draft.model, draft.choices, draft.usage, cut)
         session.memo.put(memo_key, draft)
     return draft
 
@@ -145,7 +146,7 @@ def _addressed(prompt: Prompt, call: Call, session: Session) -> tuple[Prompt, Mo
         raise APIError("model_not_found", f"Model '{prompt.model}' not found", fields={"param": "model"})
     if call.caller is not None:
         access.permit_model(call.caller, prompt.model, model)
-    return replace(prompt, model=model.id), model
+    return prompt if prompt.model == model.id else replace(prompt, model=model.id), model
 
 
 def _included(model: Model, call: Call, session: Session) -> bool:
