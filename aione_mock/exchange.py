@@ -330,8 +330,8 @@ class Transmission:
     """Close properly, drop the connection, or keep it open and say nothing more."""
     raw: bool = False
     """Whether `sends` hold the status line and headers too, and so bypass the HTTP layer."""
-    corked: bool = True
-    """Whether sends that are due at the same time may share a packet."""
+    apart: float | None = None
+    """Seconds between writes that must not share a packet; 0 is a write each, None joins what is due at once."""
     ordinary: bool = False
     """Whether it is the mock's own, whole and at once: nothing in its head needs a second look."""
 

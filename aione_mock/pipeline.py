@@ -51,6 +51,7 @@ class Pipeline:
         self.player = Player(contract, config)
         self.tally = Tally()
         self.wheel = wire.Wheel()
+        self.apart = 0.0 if config.flush == "each" else None
         self.replay = Replay.open(config, contract)
         demo = next(c.secret for c in sessions.get().world.credentials() if c.kind == "key")
         self.access = Access(contract, any_key=config.auth == "any", demo_key=demo, control_token=config.control_token)
@@ -234,7 +235,7 @@ class Exchange:
         player, playing, session = self.pipeline.player, self.playing, self.session
         stream = isinstance(reply, StreamReply)
         if playing is NOTHING and player.instant(session):
-            return self._spelled(reply, whole=True)
+            return self._spelled(reply, whole=self.pipeline.apart is None or not stream)
         sent = self._spelled(reply, whole=False)
         if self.call is None or self.dialect == "control":
             return sent
@@ -259,8 +260,10 @@ class Exchange:
             headers += self._explained()
         if isinstance(reply, StreamReply):
             head = (("content-type", reply.media_type), ("cache-control", "no-cache"), *headers)
-            events = ((0.0, reply.events.raw),) if whole else tuple([(0.0, event) for event in reply.events])
-            return Transmission(reply.status, head, events, ordinary=whole)
+            if whole:
+                return Transmission(reply.status, head, ((0.0, reply.events.raw),), ordinary=True)
+            events = tuple([(0.0, event) for event in reply.events])
+            return Transmission(reply.status, head, events, apart=self.pipeline.apart)
         if reply.status == 204:
             return Transmission(204, headers, ())
         body = reply.body if isinstance(reply.body, bytes) else orjson.dumps(reply.body)

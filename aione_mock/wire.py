@@ -23,8 +23,6 @@ _FULL = 1 << 16
 """Bytes waiting for a slow client, above which nothing is added."""
 _LONG = 1.0
 """Seconds of a wait that gets a timer of its own, which can be cancelled."""
-_APART = 0.001
-"""Seconds between packets that must stay apart: the kernel joins small ones that follow at once."""
 _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER of no time: closing sends RST instead of FIN."""
 
@@ -104,7 +102,7 @@ async def play(transmission: Transmission, scope: Scope, receive: Receive, send:
     if transmission.ordinary and connection is not None and _written(transmission, connection):
         return
     sends = transmission.sends
-    if transmission.end == "finish" and not transmission.raw and transmission.corked and _at_once(sends):
+    if transmission.end == "finish" and not transmission.raw and transmission.apart is None and _at_once(sends):
         body = sends[0][1] if len(sends) == 1 else b"".join([data for _, data in sends])
         await send(_start(transmission))
         await send({"type": "http.response.body", "body": body})
@@ -140,7 +138,7 @@ def _start(transmission: Transmission) -> Any:
 
 def _packets(transmission: Transmission) -> tuple[tuple[float, bytes], ...]:
     """Sends, with those that are due together joined when they may be."""
-    if not transmission.corked:
+    if transmission.apart is not None:
         return transmission.sends
     packets: list[tuple[float, list[bytes]]] = []
     for due, data in transmission.sends:
@@ -237,8 +235,8 @@ class _Performance:
             if not await self._until(due):
                 return False
             await self._send({"type": "http.response.body", "body": data, "more_body": True})
-            if not self._transmission.corked:
-                await asyncio.sleep(_APART)
+            if self._transmission.apart is not None:
+                await asyncio.sleep(self._transmission.apart)
         return True
 
     async def _written(self) -> bool:
@@ -263,8 +261,8 @@ class _Performance:
             self._next += 1
             if data:
                 self._transport.write(data if self._transmission.raw else b"%x\r\n%b\r\n" % (len(data), data))
-            if not self._transmission.corked:
-                self._timer = self._loop.call_later(_APART, self._step)
+            if self._transmission.apart is not None:
+                self._timer = self._loop.call_later(self._transmission.apart, self._step)
                 return None
         return self._over()
 

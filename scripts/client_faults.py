@@ -206,6 +206,7 @@ STREAMS = (
     "cr",
     "bom",
     "one_packet",
+    "packet_each",
     "split_events; size=200",
     "split_utf8",
     "big_event; at=6",

@@ -240,6 +240,12 @@ def test_bom(damage: Damage) -> None:
     assert damage("bom").body == b"\xef\xbb\xbf" + damage.usual.body
 
 
+def test_packet_each(damage: Damage) -> None:
+    wire = damage("packet_each")
+    assert wire.chunks == list(damage.events)
+    assert wire.segments == 0 or wire.segments >= 0.9 * len(damage.events), "packets of TCP too"
+
+
 def test_one_packet(damage: Damage) -> None:
     wire = damage("one_packet, pace; ttft=0.05; tps=2000")
     assert wire.chunks == [damage.usual.body]
