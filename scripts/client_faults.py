@@ -9,6 +9,7 @@ Every case runs against a mock in a thread of this process, in a session of its 
 from __future__ import annotations
 
 import difflib
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -31,7 +32,7 @@ from aione_mock.server import Server
 PAGE = Path(__file__).parents[1] / "docs" / "client-faults.md"
 KEY = "sk-nex-demo-every-model"
 QUESTION = "你好，请介绍一下杭州的天气。"
-PATIENT, SHORT = 30.0, 1.5
+PATIENT, SHORT = 60.0, 3.0
 """Seconds after which a client gives up: usually, and where nothing more will come."""
 
 
@@ -258,7 +259,7 @@ class Case:
     @property
     def timeout(self) -> float:
         """The client's patience: short where nothing more will come."""
-        return SHORT if "hang" in self.scenario else PATIENT
+        return SHORT if re.search(r"\bhang\b", self.scenario) else PATIENT
 
 
 class Bench:
