@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from aione_mock import pipeline
 from aione_mock.app import Mock, create_app
@@ -17,7 +17,8 @@ from aione_mock.exchange import Transmission
 from aione_mock.server import Server
 from aione_mock.sse import decode
 
-settings.register_profile("repeatable", deadline=None, derandomize=True)
+# how long it takes to draw an example says nothing on a machine that does something else at the same time
+settings.register_profile("repeatable", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("repeatable")
 
 NOW = "2026-11-20T10:30:00Z"
