@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +21,10 @@ from aione_mock.sse import decode
 # how long it takes to draw an example says nothing on a machine that does something else at the same time
 settings.register_profile("repeatable", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("repeatable")
+
+# a shell makes what it runs in the background deaf to Ctrl-C, and every program started from there
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 NOW = "2026-11-20T10:30:00Z"
 KEY = "sk-nex-demo-every-model"
