@@ -27,7 +27,7 @@ from aione_mock.config import DOCUMENTS, document
 from aione_mock.contract import Contract
 from aione_mock.determinism import Seed
 from aione_mock.world.organisation import organisations
-from tests.timing import PATIENCE, Line, at_best, slowness, until, untraced
+from tests.timing import PATIENCE, Share, at_best, slowness, until, untraced
 from tests.wire_reader import ask, request
 
 NOW = ("--now", "2026-11-20T10:30:00+08:00")
@@ -416,11 +416,10 @@ def first_answer() -> float:
     before, started = slowness(), time.monotonic()
     command = [sys.executable, "-m", "aione_mock", "serve", "--port", str(port)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**untraced(), "PYTHONDONTWRITEBYTECODE": ""})
-    line = Line(process.pid)
+    share = Share(process.pid)
     try:
         assert until(lambda: answers(port)), "it never answered"
-        took = time.monotonic() - started - line.seconds()
-        return 2 * took / (before + slowness())
+        return share.fair(time.monotonic() - started, (before + slowness()) / 2)
     finally:
         process.kill()
         process.wait()

@@ -216,7 +216,7 @@ def test_the_check_of_the_balance_is_cheap(app: Mock) -> None:
     asyncio.run(calls())
     watched = Watched(session.store)
     assert not asyncio.run(billing.used_up(cast("Store", watched), now))
-    assert len(watched.asked) == 1
+    assert len(watched.asked) <= 1
     assert cost(lambda: asyncio.run(checks())) < 3 * fresh
     assert fresh < 500 * 20e-6
 

@@ -372,6 +372,6 @@ def test_word_material_is_plain_text() -> None:
 
 
 def test_answers_are_cheap() -> None:
-    for text in (ENGLISH[0], CHINESE[0], "word and " * 100_000):
+    for text, seconds in ((ENGLISH[0], 0.0003), (CHINESE[0], 0.0003), ("word and " * 100_000, 0.002)):
         prompt, drawn = ask(text), [Seed.of(number) for number in range(200)]
-        assert cost(lambda: [prose.answer(seed, prompt) for seed in drawn]) / len(drawn) < 0.001  # noqa: B023
+        assert cost(lambda: [prose.answer(seed, prompt) for seed in drawn]) / len(drawn) < seconds  # noqa: B023

@@ -48,19 +48,32 @@ def slowness() -> float:
     return max(1.0, _cpu(_plain_python) / YARDSTICK)
 
 
-class Line:
-    """How long threads of a process stand in line from now on: ready to run, but no core for them."""
+class Share:
+    """What threads of a process get of the machine from now on, as far as the system tells; else 0."""
 
     def __init__(self, process: int | str = "self") -> None:
         self._threads = Path(f"/proc/{process}/task")
-        self._before = self._waited()
+        self._before = self._told()
 
-    def seconds(self) -> float:
-        """All threads that there are together; 0 where the system does not tell."""
-        return sum(seconds - self._before.get(thread, 0.0) for thread, seconds in self._waited().items())
+    def at_work(self) -> float:
+        """Seconds in which they had a core, all threads together."""
+        return self._since(0)
 
-    def _waited(self) -> dict[str, float]:
-        return {file.parent.name: _waited(file) for file in self._threads.glob("*/schedstat")}
+    def in_line(self) -> float:
+        """Seconds in which they were ready to run, and others had the core."""
+        return self._since(1)
+
+    def _since(self, field: int) -> float:
+        nothing = (0.0, 0.0)
+        return sum(told[field] - self._before.get(thread, nothing)[field] for thread, told in self._told().items())
+
+    def _told(self) -> dict[str, tuple[float, float]]:
+        return {file.parent.name: _schedule(file) for file in self._threads.glob("*/schedstat")}
+
+    def fair(self, took: float, slow: float) -> float:
+        """Seconds that passed for the process, as the machine of the bounds would have needed them with no one else."""
+        work = self.at_work()
+        return max(0.0, took - self.in_line() - work) + work / slow
 
 
 def at_best(test: Callable[P, None]) -> Callable[P, None]:
@@ -105,10 +118,9 @@ def _cpu(work: Callable[[], object]) -> float:
 
 
 def _clocked(work: Callable[[], object]) -> float:
-    before, line, used, start = slowness(), Line(), time.process_time(), time.perf_counter()
+    before, share, start = slowness(), Share(), time.perf_counter()
     work()
-    took, used = time.perf_counter() - start - line.seconds(), time.process_time() - used
-    return 2 * max(took, used) / (before + slowness())
+    return share.fair(time.perf_counter() - start, (before + slowness()) / 2)
 
 
 def _plain_python() -> None:
@@ -116,8 +128,9 @@ def _plain_python() -> None:
         {str(key): [key, number] for key in range(80)}
 
 
-def _waited(file: Path) -> float:
+def _schedule(file: Path) -> tuple[float, float]:
     try:
-        return int(file.read_text().split()[1]) / 1e9
+        work, line, _ = file.read_text().split()
     except (OSError, ValueError):  # the thread has ended
-        return 0.0
+        return 0.0, 0.0
+    return int(work) / 1e9, int(line) / 1e9

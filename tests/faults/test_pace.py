@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
-import os
 import re
 import subprocess
 import sys
@@ -20,7 +18,7 @@ from aione_mock.app import create_app
 from aione_mock.config import Config
 from aione_mock.server import Server
 from tests.faults.conftest import PROTOCOLS, Asking, chat
-from tests.timing import Line, at_best, slowness, untraced
+from tests.timing import Share, at_best, slowness, untraced
 from tests.wire_reader import Wire
 
 CLIENT = Path(__file__).parent.parent / "stream_client.py"
@@ -178,7 +176,7 @@ BUSY = RAMP + 1 + 60 / 20
 
 
 def _load(server: int, port: str, raw: bytes) -> Load:
-    slow, line, worked = slowness(), Line(server), _at_work(server)
+    slow, share = slowness(), Share(server)
     done = subprocess.run(
         [sys.executable, str(CLIENT), port, str(STREAMS), str(RAMP), "1", "0.05"],
         input=raw,
@@ -187,14 +185,4 @@ def _load(server: int, port: str, raw: bytes) -> Load:
         check=True,
         env=untraced(),
     )
-    worked = _at_work(server) - worked
-    return Load(json.loads(done.stdout), worked * 2 / (slow + slowness()), line.seconds())
-
-
-def _at_work(process: int) -> float:
-    """CPU seconds of a process, or more than anything where the system does not tell."""
-    try:
-        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return math.inf
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return Load(json.loads(done.stdout), share.at_work() * 2 / (slow + slowness()), share.in_line())
