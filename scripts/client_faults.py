@@ -32,7 +32,7 @@ from aione_mock.server import Server
 PAGE = Path(__file__).parents[1] / "docs" / "client-faults.md"
 KEY = "sk-nex-demo-every-model"
 QUESTION = "你好，请介绍一下杭州的天气。"
-PATIENT, SHORT = 30.0, 1.5
+PATIENT, SHORT = 60.0, 3.0
 """Seconds after which a client gives up: usually, and where nothing more will come."""
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from typing import Any
 
 import orjson
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from aione_mock import pipeline
 from aione_mock.app import Mock, create_app
@@ -17,8 +18,13 @@ from aione_mock.exchange import Transmission
 from aione_mock.server import Server
 from aione_mock.sse import decode
 
-settings.register_profile("repeatable", deadline=None, derandomize=True)
+# how long it takes to draw an example says nothing on a machine that does something else at the same time
+settings.register_profile("repeatable", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("repeatable")
+
+# a shell makes what it runs in the background deaf to Ctrl-C, and every program started from there
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 NOW = "2026-11-20T10:30:00Z"
 KEY = "sk-nex-demo-every-model"

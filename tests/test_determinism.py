@@ -57,7 +57,7 @@ def test_a_frozen_clock_can_run_on_and_stop_again() -> None:
     clock = Clock(AT)
     clock.run()
     assert not clock.frozen
-    assert 0 <= clock.timestamp() - AT.timestamp() < 5
+    assert 0 <= clock.timestamp() - AT.timestamp() < 60
     clock.freeze()
     assert clock.timestamp() == clock.timestamp()
 
@@ -65,9 +65,9 @@ def test_a_frozen_clock_can_run_on_and_stop_again() -> None:
 def test_a_running_clock_can_be_shifted() -> None:
     clock = Clock()
     clock.advance(86400)
-    assert 86399 < clock.timestamp() - WALL.timestamp() < 86401
+    assert abs(clock.timestamp() - WALL.timestamp() - 86400) < 60
     clock.set(AT)
-    assert 0 <= clock.timestamp() - AT.timestamp() < 5
+    assert 0 <= clock.timestamp() - AT.timestamp() < 60
     clock.freeze(AT)
     assert clock.now() == AT
 

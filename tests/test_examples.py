@@ -48,7 +48,7 @@ def test_example(program: str, session_url: str) -> None:
     environment = {name: value for name, value in os.environ.items() if name not in PROXIES}
     environment |= {"AIONE_URL": session_url, "NO_PROXY": "127.0.0.1", "PYTHONIOENCODING": "utf-8"}
     run = subprocess.run(
-        command(program), cwd=EXAMPLES, env=environment, capture_output=True, timeout=120, encoding="utf-8"
+        command(program), cwd=EXAMPLES, env=environment, capture_output=True, timeout=600, encoding="utf-8"
     )
     assert run.returncode == 0, run.stderr[-3000:]
     assert "cat" in run.stdout.lower()

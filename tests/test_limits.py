@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import math
-import threading
+import socket
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import anthropic
 import httpx2
@@ -24,9 +24,11 @@ from aione_mock.app import Mock, create_app
 from aione_mock.config import Config
 from aione_mock.determinism import parse_instant
 from aione_mock.exceptions import APIError
-from aione_mock.exchange import Call
+from aione_mock.exchange import Call, Caller, Usage
 from aione_mock.server import Server
 from aione_mock.sessions import Session
+from aione_mock.store import Store
+from tests.timing import at_best, cost, until
 from tests.wire_reader import ask, request
 
 NOW = "2026-11-20T10:30:00Z"
@@ -183,18 +185,40 @@ def test_the_balance_runs_out_by_what_is_used(client: Client) -> None:
     assert client.chat(DEMO).status_code == 402
 
 
+class Watched:
+    """A store, and what is asked of it."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.asked: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        self.asked.append(name)
+        return getattr(self.store, name)
+
+
 def test_the_check_of_the_balance_is_cheap(app: Mock) -> None:
-    session = app.sessions.get()
+    """It comes with every call to a model: one look into the store, however many calls there have been."""
+    session = app.sessions.create("balance")
     billing, now = next(iter(session.world.billing.values())), session.clock.timestamp()
+    ledger, org = session.world.ledgers[billing.organisation.id], billing.organisation
+    caller = Caller(org.id, "key-1", "team-1")
 
-    async def checks(count: int) -> float:
-        # this process's own time: what others do to the machine is not ours
-        start = time.process_time()
-        for _ in range(count):
+    async def checks() -> None:
+        for _ in range(500):
             await billing.used_up(session.store, now)
-        return (time.process_time() - start) / count
 
-    assert min(asyncio.run(checks(2000)) for _ in range(5)) < 4e-6, "seconds a call; about 1e-6 on a quiet machine"
+    async def calls() -> None:
+        for number in range(2000):
+            await ledger.record(session.store, now, caller, "gpt-5.4", Usage(10, 15), True, 1, f"req_{number}")
+
+    fresh = cost(lambda: asyncio.run(checks()))
+    asyncio.run(calls())
+    watched = Watched(session.store)
+    assert not asyncio.run(billing.used_up(cast("Store", watched), now))
+    assert len(watched.asked) <= 1
+    assert cost(lambda: asyncio.run(checks())) < 3 * fresh
+    assert fresh < 500 * 20e-6
 
 
 # Calls at a time
@@ -216,16 +240,12 @@ def narrow(app: Mock) -> Iterator[tuple[str, Session]]:
 def test_calls_at_a_time(server: Server, narrow: tuple[str, Session]) -> None:
     name, session = narrow
     headers = {"authorization": f"Bearer {DEMO}", "x-mock-session": name}
-    slow = request(
-        "/v1/chat/completions", BODY | {"stream": True}, headers=headers | {"x-mock-scenario": "stall; seconds=1.5"}
-    )
+    slow = request("/v1/chat/completions", BODY | {"stream": True}, headers=headers | {"x-mock-scenario": "hang"})
     quick = request("/v1/chat/completions", BODY, headers=headers)
-    threads = [threading.Thread(target=ask, args=(server.port, slow)) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    deadline = time.monotonic() + 5
-    while sum(session.in_flight.values()) < 3 and time.monotonic() < deadline:
-        time.sleep(0.01)
+    connections = [socket.create_connection(("127.0.0.1", server.port), timeout=60) for _ in range(3)]
+    for connection in connections:
+        connection.sendall(slow)
+    assert until(lambda: sum(session.in_flight.values()) == 3)
     refused = ask(server.port, quick)
     assert (refused.status, refused.headers["retry-after"]) == (429, "1")
     assert b"3 calls at a time" in refused.body
@@ -234,10 +254,11 @@ def test_calls_at_a_time(server: Server, narrow: tuple[str, Session]) -> None:
         "/v1/chat/completions", BODY, headers=headers | {"authorization": "Bearer sk-nex-sandbox-for-trying"}
     )
     assert ask(server.port, other).status == 200, "each key has its own"
-    for thread in threads:
-        thread.join()
+    for connection in connections:
+        connection.close()
+    assert until(lambda: not session.in_flight)
     assert ask(server.port, quick).status == 200
-    assert session.in_flight == {}
+    assert until(lambda: not session.in_flight)
 
 
 @pytest.mark.parametrize(
@@ -249,10 +270,7 @@ def test_a_call_that_breaks_is_over(server: Server, narrow: tuple[str, Session],
     raw = request("/v1/chat/completions", BODY | {"stream": True}, headers=headers)
     for _ in range(4):
         ask(server.port, raw, patience=0.1)
-    deadline = time.monotonic() + 2
-    while session.in_flight and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert session.in_flight == {}
+    assert until(lambda: not session.in_flight)
 
 
 # Honesty
@@ -337,19 +355,20 @@ def nearly_open(server: Server, name: str) -> Client:
     return client
 
 
+@at_best
 def test_a_retrying_openai_client_gets_through(real: Server) -> None:
     nearly_open(real, "retrying-openai")
     client = openai.OpenAI(base_url=f"{real.url}/_session/retrying-openai/v1", api_key=RPM, max_retries=2)
     start = time.monotonic()
     answer = client.chat.completions.create(model="gpt-5.2", messages=QUESTION)
     assert answer.choices[0].message.content
-    # as long as it was told, where its own rule would have been half a second
-    assert time.monotonic() - start > 1.0
+    assert 1.0 < time.monotonic() - start < 30.0, "after two seconds, not after a whole minute"
     impatient = client.with_options(max_retries=0)
     with pytest.raises(openai.RateLimitError):
         [impatient.chat.completions.create(model="gpt-5.2", messages=QUESTION) for _ in range(3)]
 
 
+@at_best
 def test_a_retrying_anthropic_client_gets_through(real: Server) -> None:
     nearly_open(real, "retrying-anthropic")
     client = anthropic.Anthropic(base_url=f"{real.url}/_session/retrying-anthropic", api_key=RPM, max_retries=2)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 import unicodedata
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aione_mock.world import tokens
+from tests.timing import cost
 
 SAMPLE = yaml.safe_load(Path(__file__).with_name("data").joinpath("tokens.yaml").read_text(encoding="utf-8"))
 FAMILY = "👩🏽\u200d👩🏻\u200d👧🏿\u200d👦"
@@ -135,22 +135,14 @@ HOSTILE = [
 
 @pytest.mark.parametrize("unit", HOSTILE, ids=ascii)
 def test_time_is_linear_and_pieces_stay_short(unit: str) -> None:
-    text = unit * (1_000_000 // len(unit))
-    start = time.perf_counter()
-    pieces = tokens.split(text)
-    took = time.perf_counter() - start
-    assert "".join(pieces) == text
+    long, short = (unit * (size // len(unit)) for size in (160_000, 20_000))
+    pieces = tokens.split(long)
+    assert "".join(pieces) == long
     assert max(map(len, pieces)) <= 100
-    assert took < 10  # a quadratic expression takes hours
+    # eight times as much; a quadratic expression would take 64 times as long
+    assert cost(lambda: tokens.split(long), 3) < 24 * cost(lambda: tokens.split(short), 3)
 
 
 def test_english_is_counted_fast() -> None:
     text = SAMPLE["english_letter"]["text"] * 3000
-    best = min(_timed(text) for _ in range(3))
-    assert len(text) / best > 5_000_000
-
-
-def _timed(text: str) -> float:
-    start = time.perf_counter()
-    tokens.count(text)
-    return time.perf_counter() - start
+    assert len(text) / cost(lambda: tokens.count(text)) > 5_000_000

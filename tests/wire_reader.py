@@ -73,13 +73,13 @@ def request(
     return "\r\n".join([*lines, "", ""]).encode() + raw
 
 
-def ask(port: int, raw: bytes, *, patience: float = 5.0, pause: float = 0.0) -> Wire:
+def ask(port: int, raw: bytes, *, patience: float = 30.0, pause: float = 0.0) -> Wire:
     """Send bytes and read until the answer is whole or the server closes; `open` after so many silent seconds.
 
     `pause` waits before each read, like a client that is slow to take what comes.
     """
-    with socket.create_connection(("127.0.0.1", port), timeout=patience) as connection:
-        # before it is sent: whatever the machine does in between, nothing seems to come earlier than it did
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+        # before the bytes are on their way: what must not come too soon is never seen too soon
         start, reads = time.perf_counter(), list[tuple[float, bytes]]()
         connection.sendall(raw)
         while True:

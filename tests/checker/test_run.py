@@ -23,7 +23,7 @@ from aione_mock.checker.reports import as_json, html, junit, sarif
 from aione_mock.checker.run import Finished, LawFinished, LawStarted, PaidCallsAhead, Started
 from aione_mock.exceptions import ConfigError
 from tests.checker.broken import ACCESS, KEY, OTHER, TOKEN, Change, Layer, edits, headers, restatus
-from tests.checker.conftest import Checked, target
+from tests.checker.conftest import Checked, given_time, target
 
 SECRETS = (KEY, TOKEN, OTHER, "nex-console-business", *ACCESS)
 PAID = ("/v1/chat/completions", "/v1/messages", "enerateContent")
@@ -40,7 +40,11 @@ def test_a_reading_run_sends_only_gets_and_calls_within_the_budget(layer: Layer,
 
 
 def test_generated_cases_keep_to_reading_too(layer: Layer, checked: Checked) -> None:
-    checked("coverage", allow_writes=False, phases=("coverage",), generate_time=3.0)
+    given_time(
+        lambda seconds: checked("coverage", allow_writes=False, phases=("coverage",), generate_time=seconds),
+        lambda report: len(layer.seen) > 50,
+        3.0,
+    )
     assert len(layer.seen) > 50
     posts = [asked for asked in layer.seen if asked.method not in ("GET", "HEAD", "OPTIONS")]
     assert all(asked.method == "POST" and asked.path.endswith((*PAID, *FREE)) for asked in posts)

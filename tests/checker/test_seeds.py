@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from aione_mock.app import create_app
-from aione_mock.checker import check
+from aione_mock.checker import Report, check
 from aione_mock.checker.target import Target
 from aione_mock.config import Config
 from aione_mock.server import Server
+from tests.timing import duration
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -27,15 +28,18 @@ def test_the_mock_keeps_every_law(seed: int) -> None:
         )
         report = check(target, phases=("laws",), allow_writes=True, seed=seed)
     assert report.kept, str(report)
-    assert report.counts.seconds < 60
 
 
 def test_a_default_run_takes_less_than_a_minute_and_says_what_it_did() -> None:
     app = create_app(Config(seed="default"))
     given = {name: value for c in app.sessions.get().world.credentials() for name, value in c.env}
     with Server(app) as server:
-        report = check(Target(server.url, key=given["AIONE_API_KEY"], token=given["AIONE_CONSOLE_TOKEN"]))
+        target, reports = (
+            Target(server.url, key=given["AIONE_API_KEY"], token=given["AIONE_CONSOLE_TOKEN"]),
+            list[Report](),
+        )
+        assert duration(lambda: reports.append(check(target)), 1) < 60
+    (report,) = reports
     assert report.kept, str(report)
     counts = report.counts
-    assert counts.seconds < 60
     assert min(counts.operations, counts.laws, counts.cases, counts.paid_calls) > 0

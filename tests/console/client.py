@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from itertools import count
 from typing import Any
@@ -11,6 +14,7 @@ from urllib.parse import urlencode
 import httpx2
 
 from aione_mock import acs3
+from tests.timing import PATIENCE
 
 KEY = "sk-nex-demo-every-model"
 TECH, BUSINESS = "nex-console-tech", "nex-console-business"
@@ -30,8 +34,18 @@ class Console:
     """Asks one session of a server over a real socket."""
 
     def __init__(self, url: str, session: str = "default") -> None:
-        self.http = httpx2.Client(base_url=url, headers={"x-mock-session": session}, trust_env=False)
+        self.http = httpx2.Client(base_url=url, headers={"x-mock-session": session}, trust_env=False, timeout=PATIENCE)
         self.host = url.partition("://")[2]
+
+    @contextmanager
+    def inside(self, app: Any) -> Iterator[Console]:
+        """The same without a socket: what is asked is answered by this thread, so that its work can be measured."""
+        made = Console(str(self.http.base_url), self.http.headers["x-mock-session"])
+        with asyncio.Runner() as runner:
+            made.http = httpx2.Client(
+                base_url=self.http.base_url, headers=self.http.headers, transport=_Inside(app, runner)
+            )
+            yield made
 
     def ask(self, method: str, path: str, secret: str = TECH, **more: Any) -> httpx2.Response:
         headers = bearer(secret) | more.pop("headers", {})
@@ -93,6 +107,20 @@ class Console:
         assert (body["errCode"], body["errMessage"]) == (body["code"], body["message"])
         code: str = body["code"]
         return code
+
+
+class _Inside(httpx2.BaseTransport):
+    def __init__(self, app: Any, runner: asyncio.Runner) -> None:
+        self._ask = httpx2.ASGITransport(app).handle_async_request
+        self._runner = runner
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        return self._runner.run(self._answer(request))
+
+    async def _answer(self, request: httpx2.Request) -> httpx2.Response:
+        asked = httpx2.Request(request.method, request.url, headers=request.headers, content=request.read())
+        answer = await self._ask(asked)
+        return httpx2.Response(answer.status_code, headers=answer.headers, content=await answer.aread())
 
 
 def spent(rows: list[dict[str, Any]]) -> Decimal:

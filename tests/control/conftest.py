@@ -9,12 +9,16 @@ import httpx2
 import pytest
 
 from aione_mock.server import Server
+from tests.timing import PATIENCE
 
 KEY = "sk-nex-demo-every-model"
 
 
 class Client(httpx2.Client):
     """Asks the mock; `chat` calls a model."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"timeout": PATIENCE, **options})
 
     def chat(self, text: str = "Hello", *, key: str = KEY, **body: Any) -> httpx2.Response:
         """One chat completion."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from pathlib import Path
-from time import monotonic, sleep
 
 import httpx2
 import jsonschema_rs
@@ -15,6 +14,7 @@ import yaml
 from aione_mock.app import create_app
 from aione_mock.config import Config
 from aione_mock.server import Server
+from tests.timing import until
 
 from .conftest import KEY, Client
 
@@ -192,14 +192,11 @@ def test_a_file_saved_half_written_keeps_its_last_good_rules_and_says_so(
         assert api.refused("DELETE", "rules/slow-days")[0] == 409
         assert api.refused("POST", "rules", {"id": "slow-days", "then": {"error": "internal_error"}})[0] == 409
         path.write_text('rules:\n- id: slow-days\n  then: {error: "upstr')
-        limit = monotonic() + 10
-        while not (errors := api.ok("GET", "rules")["errors"]) and monotonic() < limit:
-            sleep(0.05)
-        assert "days.yaml:" in errors[0]
+        assert until(lambda: api.ok("GET", "rules")["errors"])
+        assert "days.yaml:" in api.ok("GET", "rules")["errors"][0]
         assert api.chat().status_code == 504
         path.write_text(yaml.safe_dump({"rules": [{"then": {"error": "upstream_failed"}}]}))
-        while api.ok("GET", "rules")["errors"] and monotonic() < limit:
-            sleep(0.05)
+        assert until(lambda: not api.ok("GET", "rules")["errors"])
         assert api.chat().status_code == 502
     told = [record.getMessage() for record in caplog.records if "days.yaml" in record.getMessage()]
     assert len(told) == 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import shlex
 from hashlib import sha256
-from time import monotonic, sleep
 from typing import Any
 
 import httpx2
@@ -20,6 +19,7 @@ from aione_mock.determinism import WALL, Seed, iso
 from aione_mock.server import Server
 from aione_mock.testing.session import MockSession
 from aione_mock.world.organisation import organisations
+from tests.timing import until
 
 from .conftest import KEY, Client
 
@@ -62,10 +62,7 @@ def test_open_streams_are_counted_until_they_end_or_the_client_leaves(root: Clie
         arriving = answer.iter_bytes()
         next(arriving)
         assert root.ok("GET", "stats")["streams_open"] == 1
-    limit = monotonic() + 10
-    while (left := root.ok("GET", "stats")["streams_open"]) and monotonic() < limit:
-        sleep(0.05)
-    assert left == 0
+    assert until(lambda: root.ok("GET", "stats")["streams_open"] == 0)
 
 
 def test_errors_are_those_of_the_contract(root: Client) -> None:

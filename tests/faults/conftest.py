@@ -104,7 +104,7 @@ class Asking:
         self.app: Mock = server.app
         self.logged: list[str] = []
 
-    def __call__(self, raw: bytes, *, patience: float = 5.0, pause: float = 0.0, session: str = "fresh") -> Wire:
+    def __call__(self, raw: bytes, *, patience: float = 30.0, pause: float = 0.0, session: str = "fresh") -> Wire:
         if session == "fresh":
             self.app.sessions.delete(session)
         line, rest = raw.split(b"\r\n", 1)

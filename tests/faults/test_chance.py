@@ -17,6 +17,8 @@ from aione_mock.config import Config
 from aione_mock.determinism import Seed, parse_instant
 from aione_mock.server import Server
 from tests.faults.conftest import KEY, Asking, chat
+from tests.timing import PATIENCE
+from tests.wire_reader import Wire
 
 UNLUCKY = {"id": "unlucky", "when": {"probability": 0.3}, "then": {"error": "upstream_failed"}}
 
@@ -29,7 +31,7 @@ def rules(asking: Asking, session: str, *specs: Any) -> None:
 async def at_once(url: str, session: str, texts: list[str], **headers: str) -> dict[str, list[int]]:
     """All questions at the same time; the statuses that each text got, in no order."""
     limits = httpx2.Limits(max_connections=100)
-    async with httpx2.AsyncClient(limits=limits, timeout=30) as client:
+    async with httpx2.AsyncClient(limits=limits, timeout=PATIENCE) as client:
 
         async def one(text: str) -> tuple[str, int]:
             body = {"model": "gpt-5.2", "messages": [{"role": "user", "content": text}]}
@@ -117,31 +119,26 @@ def filed(tmp_path: Path) -> Iterator[tuple[Asking, Path]]:
         yield Asking(running), path
 
 
-def until(asking: Asking, status: int) -> float:
-    """Ask until the status comes; seconds it took."""
-    start = time.monotonic()
-    while time.monotonic() - start < 5:
-        if asking(chat("openai", stream=False)).status == status:
-            return time.monotonic() - start
-        time.sleep(0.05)
-    raise AssertionError(f"no {status}")
+def looked_again(asking: Asking, **headers: str) -> Wire:
+    """The first answer after so long that the files are looked at once more: half a second, rounded up."""
+    time.sleep(0.6)
+    return asking(chat("openai", stream=False, **headers))
 
 
 def test_files_are_read_again_when_they_change(filed: tuple[Asking, Path], caplog: pytest.LogCaptureFixture) -> None:
     asking, path = filed
     assert asking(chat("openai", stream=False)).status == 500
     path.write_text(HALF)
-    time.sleep(0.6)
-    wire = asking(chat("openai", stream=False, x_mock_explain="1"))
+    wire = looked_again(asking, x_mock_explain="1")
     assert (wire.status, wire.headers["x-mock-rule"]) == (500, "first"), "half a file keeps the last good rules"
     assert [r.getMessage().split(": ")[0] for r in caplog.records] == ["rules.yaml:3"], "and says so once"
     path.write_text(BETTER)
-    assert until(asking, 502) < 1.5
+    assert looked_again(asking).status == 502
     (path.parent / "another.yaml").write_text("rules:\n  - {id: zeroth, then: {error: upstream_timeout}}\n")
-    until(asking, 504)
+    assert looked_again(asking).status == 504
     path.unlink()
     (path.parent / "another.yaml").unlink()
-    until(asking, 200)
+    assert looked_again(asking).status == 200
 
 
 def test_who_goes_first(filed: tuple[Asking, Path]) -> None:

@@ -20,7 +20,7 @@ def test_twenty_thousand_different_requests() -> None:
         [sys.executable, str(PROGRAM)],
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=900,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         check=False,
     )

@@ -11,6 +11,7 @@ import pytest
 
 from aione_mock.scenarios.faults import TABLE
 from tests.faults.conftest import CONTRACT, PROTOCOLS, Asking, call, chat
+from tests.timing import at_best
 from tests.wire_reader import Wire
 
 
@@ -101,7 +102,7 @@ def test_slow_body(damage: Damage) -> None:
     assert wire.headers == damage.usual.headers
     assert (wire.whole, wire.body) == (True, damage.body)
     assert wire.last >= 0.39
-    assert len(wire.reads) >= 5
+    assert max(wire.segments, len(wire.reads)) >= 5
 
 
 def test_drip(damage: Damage) -> None:
@@ -148,6 +149,7 @@ def test_a_refused_call_is_damaged_too(asking: Asking) -> None:
     assert (wire.status, wire.body) == (500, usual.body[:-1])
 
 
+@at_best
 def test_the_connection_can_be_used_again(asking: Asking) -> None:
     """What ends as HTTP says leaves the connection good for the next request."""
     raw = chat("openai", stream=False, scenario="slow_body; seconds=0.05")

@@ -11,6 +11,7 @@ import pytest
 
 from aione_mock.scenarios.faults import TABLE
 from tests.faults.conftest import CONTRACT, PROTOCOLS, Asking, chat
+from tests.timing import at_best
 from tests.wire_reader import Wire
 
 TEXT = "你好，请介绍一下杭州的天气。"
@@ -103,6 +104,7 @@ def test_cut_in_the_middle_of_an_event(damage: Damage) -> None:
 
 
 @pytest.mark.parametrize("after", [0, 2])
+@at_best
 def test_stall_and_go_on(damage: Damage, after: int) -> None:
     wire = damage(f"stall; after={after}; seconds=0.3")
     assert wire.whole
@@ -112,7 +114,7 @@ def test_stall_and_go_on(damage: Damage, after: int) -> None:
     place = silences.index(max(silences)) + 1
     early = b"".join(raw for _, raw in wire.reads[:place])
     assert early.endswith(damage.events[after - 1] + b"\r\n" if after else b"\r\n\r\n")
-    assert wire.last >= 0.29
+    assert 0.29 <= wire.last < 5.0
 
 
 def test_stall_and_cut(damage: Damage) -> None:
@@ -120,6 +122,7 @@ def test_stall_and_cut(damage: Damage) -> None:
     assert (wire.end, wire.whole, wire.body) == ("closed", False, b"".join(damage.events[:2]))
 
 
+@at_best
 def test_stall_and_hang(damage: Damage) -> None:
     wire = damage("stall; after=2; then=hang", patience=0.4)
     assert (wire.end, wire.whole, wire.body) == ("open", False, b"".join(damage.events[:2]))

@@ -56,9 +56,9 @@ class Client:
     pause: float = PAUSE
     honours_retry_after: bool = True
     retries: tuple[int, ...] = (429, 500, 502, 503, 504)
-    patience: float | None = 0.5
+    patience: float | None = 1.0
     """Seconds until the answer begins; None waits for ever."""
-    stream_patience: float | None = 0.5
+    stream_patience: float | None = 1.0
     """Seconds between two packets."""
     keeps_partial: bool = False
     """Whether it takes what came before the connection dropped."""

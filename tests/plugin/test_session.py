@@ -21,6 +21,7 @@ from aione_mock.server import Server
 from aione_mock.testing import MockServer, MockSession, RecordedCall, reach, start
 from aione_mock.testing.clients import anthropic_client, openai_client
 from aione_mock.testing.resilience import text_of
+from tests.timing import at_best
 
 
 @pytest.fixture(scope="module", params=["here", "elsewhere"])
@@ -123,12 +124,14 @@ def test_faults(mock: MockSession, client: openai.OpenAI) -> None:
     mock.assert_no_unused_replies()
 
 
+@at_best
 def test_pace(mock: MockSession, client: openai.OpenAI) -> None:
     def seconds(text: str = "Hello") -> float:
         began = time.perf_counter()
         ask(client, text)
         return time.perf_counter() - began
 
+    mock.reset()
     mock.reply("soon")
     mock.pace(ttft=0.4)
     mock.reply("late")

@@ -55,6 +55,7 @@ def taping(contract: Contract, tmp_path: Path) -> Taping:
     @contextmanager
     def recording(upstream: str, name: str = "calls.yaml", redact: bool = False, **options: Any) -> Iterator[Tape]:
         path, said = tmp_path / name, list[str]()
+        path.unlink(missing_ok=True)  # of an attempt before
         made = Recording.create(path, upstream, redacted=redact)
         recorder = Recorder(contract, upstream, made, redact=redact, tell=said.append, **options)
         with Server(recorder) as running:

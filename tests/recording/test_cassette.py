@@ -27,6 +27,7 @@ from aione_mock.recording.placeholder import filled
 from aione_mock.recording.redaction import Redactor
 from aione_mock.recording.verbatim import STYLES, Splitter, read_json
 from tests.recording.conftest import CHAT, KEY, STREAM_HEAD, Gateway, chunk
+from tests.timing import PATIENCE
 
 VALUES = st.recursive(
     st.none()
@@ -160,7 +161,7 @@ def test_a_recorder_that_is_killed_leaves_what_it_had(tmp_path: Path) -> None:
     def play(connection: Any) -> None:
         connection.sendall(STREAM_HEAD + chunk(b"data: {}\n\n"))
         if release.is_set():
-            threading.Event().wait(5)
+            threading.Event().wait(PATIENCE)
         release.set()
         connection.sendall(chunk(b""))
 
@@ -179,7 +180,7 @@ def test_a_recorder_that_is_killed_leaves_what_it_had(tmp_path: Path) -> None:
             chunks = answer.iter_raw()
             assert next(chunks) == b"data: {}\n\n"
             process.send_signal(signal.SIGKILL)
-            process.wait(5)
+            process.wait(PATIENCE)
         process.stdout.close()
     assert [item.response.body for item in cassette.load(path).interactions] == [b"data: {}\n\n"]
 

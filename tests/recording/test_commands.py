@@ -14,6 +14,7 @@ import pytest
 from aione_mock.cli import main
 from aione_mock.recording.cassette import Answered, Asked, Interaction, Recording, load
 from tests.recording.conftest import CHAT, KEY
+from tests.timing import PATIENCE
 
 PLAN = b'{"models": []}'
 OVERLAY = """overlay: 1.0.0
@@ -122,7 +123,7 @@ def test_recording_says_what_passes_and_what_is_wrong(session_url: str, tmp_path
         finally:
             process.send_signal(signal.SIGINT)
         lines = told.read().splitlines()[1:]
-    assert process.wait(10) == 130
+    assert process.wait(PATIENCE) == 130
     assert lines[0].split()[:5] == ["1", "200", "listModels", "GET", "/v1/models"]
     assert lines[1].split()[:5] == ["2", "400", "createChatCompletion", "POST", CHAT]
     assert sorted(lines[2:4]) == [
