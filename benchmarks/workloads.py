@@ -191,6 +191,19 @@ def soak(bench: Bench) -> None:
     bench.add("memory over many requests", figure, "flat after 10,000")
 
 
+def smoke(bench: Bench) -> dict[str, float]:
+    """The three workloads that matter most, for a guard: their ratios."""
+    with ExitStack() as stack:
+        bare = stack.enter_context(serving("bare", yardstick("bare"), CHAT))
+        ours = stack.enter_context(serving("mock", mock(), HEALTH))
+        same = (bare, _post(bench, SAME))
+        bench.ratio("chat, repeated body", same, (ours, _post(bench, SAME)), "")
+        bench.ratio("chat, all bodies different", same, (ours, _post(bench, DISTINCT)), "")
+        sse = (bare, _post(bench, STREAM, "/sse"))
+        bench.ratio("streamed, 64 events, instant", sse, (ours, _post(bench, STREAM)), "")
+    return bench.ratios
+
+
 PARTS: dict[str, Callable[[Bench], None]] = {
     "start": start,
     "chat": chat,
