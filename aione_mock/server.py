@@ -72,19 +72,17 @@ class Protocol(HttpToolsProtocol):
         if self._ready is not None:
             cycle, app = self._ready
             self._ready = None
-            self._start(cycle, app)
+            self._run(cycle, app)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         cycle.scope["extensions"] = {CONNECTION: Connection(cycle, self.loop.time())}  # type: ignore[dict-item]
-        if self._feeding:
+        # one that waited for the answer before it is started by that answer, which is no place to run it in
+        if self._feeding and getattr(app, "eager", False):
             self._ready = cycle, app
         else:
-            self._start(cycle, app)
-
-    def _start(self, cycle: RequestResponseCycle, app: Any) -> None:
-        if not getattr(app, "eager", False):
             super()._start_asgi_task(cycle, app)
-            return
+
+    def _run(self, cycle: RequestResponseCycle, app: Any) -> None:
         running = cycle.run_asgi(app)
         try:
             awaited = running.send(None)
