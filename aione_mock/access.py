@@ -8,7 +8,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -20,7 +20,7 @@ from aione_mock.determinism import WALL, iso
 from aione_mock.exceptions import APIError
 from aione_mock.exchange import Call, Caller, Headers
 from aione_mock.sessions import Session
-from aione_mock.store import Window
+from aione_mock.store import Memo, Window
 from aione_mock.values import frozen
 from aione_mock.world import keys
 from aione_mock.world.catalogue import Model
@@ -40,6 +40,7 @@ class Access:
     ) -> None:
         self._any_key, self._demo_key, self._control_token = any_key, demo_key, control_token
         self._callers: dict[str, tuple[keys.KeyRecord, Caller]] = {}
+        self._read = Memo(_CALLERS)
         self._schemes = {
             operation.id: tuple(
                 (scheme, _extractor(contract.schemes[scheme])) for option in operation.security for scheme in option
@@ -60,17 +61,24 @@ class Access:
             return None
         if schemes[0][0] == "acs3":
             return await _signed(call, session)
-        presented = {secret: scheme for scheme, extract in schemes if (secret := extract(call))}
-        if not presented:
-            raise _unauthenticated("No API key provided: send it as `Authorization: Bearer sk-nex-…`.", call.operation)
+        first: Caller | None = None
         # two different credentials must both be good: a wrong one is never overlooked
-        callers = [await self._by_secret(secret, scheme, call, session) for secret, scheme in presented.items()]
-        return callers[0]
+        for secret, scheme in self._presented(call, schemes).items():
+            caller = session.world.token(secret) if scheme == "consoleToken" else None
+            caller = caller or await self._by_key(secret, call, session)
+            first = first or caller
+        if first is None:
+            raise _unauthenticated("No API key provided: send it as `Authorization: Bearer sk-nex-…`.", call.operation)
+        return first
 
-    async def _by_secret(self, secret: str, scheme: str, call: Call, session: Session) -> Caller:
-        if scheme == "consoleToken" and (caller := session.world.token(secret)):
-            return caller
-        return await self._by_key(secret, call, session)
+    def _presented(self, call: Call, schemes: tuple[tuple[str, Extract], ...]) -> Mapping[str, str]:
+        """Each credential that came, with the scheme that it came by."""
+        place = (call.headers, call.query, schemes)
+        known: Mapping[str, str] | None = self._read.get(place)
+        if known is None:
+            known = {secret: scheme for scheme, extract in schemes if (secret := extract(call))}
+            self._read.put(place, known)
+        return known
 
     def _guard(self, call: Call) -> None:
         """Keeps pages of other origins, and those without the control token, away from the control API."""
@@ -83,8 +91,7 @@ class Access:
             raise APIError("not_authenticated", message, headers={"www-authenticate": "Bearer"})
 
     async def _by_key(self, secret: str, call: Call, session: Session) -> Caller:
-        now = session.clock.timestamp()
-        book = session.world.keys
+        now, book = call.at, session.world.keys
         record = await book.find(session.store, secret, now)
         if record is None and self._any_key and call.operation.dialect != "console":
             record = await book.find(session.store, self._demo_key, now)
@@ -212,14 +219,15 @@ async def standing(call: Call, session: Session) -> Limits | None:
     caller = call.caller
     if caller is None or caller.key_id is None:
         return None
-    plan, now = session.world.organisations[caller.org_id].plan, session.clock.timestamp()
-    return Limits(
-        caller.rpm_limit or plan.rpm_limit,
-        caller.tpm_limit or plan.tpm_limit,
-        await session.store.window(f"rpm/{caller.key_id}", now, SPAN),
-        await session.store.window(f"tpm/{caller.key_id}", now, SPAN),
-        now,
-    )
+    requests = await session.store.window(f"rpm/{caller.key_id}", call.at, SPAN)
+    tokens = await session.store.window(f"tpm/{caller.key_id}", call.at, SPAN)
+    return Limits(*_limits(caller, session), requests, tokens, call.at)
+
+
+def _limits(caller: Caller, session: Session) -> tuple[int, int]:
+    """Requests and tokens a minute: the key's own, or the plan's."""
+    plan = session.world.organisations[caller.org_id].plan
+    return caller.rpm_limit or plan.rpm_limit, caller.tpm_limit or plan.tpm_limit
 
 
 async def admit(call: Call, session: Session) -> Limits | None:
@@ -227,27 +235,32 @@ async def admit(call: Call, session: Session) -> Limits | None:
 
     Raises APIError `rate_limit_exceeded` with an honest `retry-after`, or `insufficient_balance`.
     """
-    caller = call.caller
-    if not call.operation.paid or caller is None or (limits := await standing(call, session)) is None:
+    caller, store, now = call.caller, session.store, call.at
+    if not call.operation.paid or caller is None or caller.key_id is None:
         return None
-    plan, now = session.world.organisations[caller.org_id].plan, limits.now
-    if await session.world.billing[caller.org_id].used_up(session.store, now):
+    if await session.world.billing[caller.org_id].used_up(store, now):
         raise APIError("insufficient_balance", "Balance and credit are used up; top up the account to go on.")
-    wait = max(limits.requests.wait(limits.rpm - 1, now), limits.tokens.wait(limits.tpm - 1, now))
-    if limits.requests.total >= limits.rpm:
-        raise _exceeded(f"{limits.rpm} requests per minute", wait)
-    if limits.tokens.total >= limits.tpm:
-        raise _exceeded(f"{limits.tpm} tokens per minute", wait)
-    under_way = session.in_flight.get(caller.key_id or "", 0)
-    if under_way >= plan.concurrency_limit:
-        raise _exceeded(f"{plan.concurrency_limit} calls at a time", 1)
-    session.in_flight[caller.key_id or ""] = under_way + 1
-    return replace(limits, requests=await session.store.window(f"rpm/{caller.key_id}", now, SPAN, 1))
+    key, (rpm, tpm) = caller.key_id, _limits(caller, session)
+    under_way, most = session.in_flight.get(key, 0), session.world.organisations[caller.org_id].plan.concurrency_limit
+    tokens = await store.window("tpm/" + key, now, SPAN)
+    room = tokens.total < tpm and under_way < most
+    requests = await store.window("rpm/" + key, now, SPAN, int(room), rpm)
+    if room and requests.taken:
+        session.in_flight[key] = under_way + 1
+        return Limits(rpm, tpm, requests, tokens, now)
+    wait = max(requests.wait(rpm - 1, now), tokens.wait(tpm - 1, now))
+    if not requests.taken:
+        raise _exceeded(f"{rpm} requests per minute", wait)
+    if tokens.total >= tpm:
+        raise _exceeded(f"{tpm} tokens per minute", wait)
+    raise _exceeded(f"{most} calls at a time", 1)
 
 
 def release(call: Call, session: Session) -> None:
     """An admitted call is over: answered to the last event, or its client gone."""
-    key = (call.caller.key_id if call.caller else None) or ""
+    key = call.caller.key_id if call.caller else None
+    if key is None:
+        return
     left = session.in_flight.get(key, 0) - 1
     if left > 0:
         session.in_flight[key] = left
@@ -265,9 +278,8 @@ async def spend(call: Call, session: Session, tokens: int, limits: Limits) -> Li
     """Count tokens against the key's limit; the limits as they now stand."""
     if call.caller is None or not tokens:
         return limits
-    now = session.clock.timestamp()
-    tokens_now = await session.store.window(f"tpm/{call.caller.key_id}", now, SPAN, tokens)
-    return replace(limits, tokens=tokens_now, now=now)
+    window = await session.store.window(f"tpm/{call.caller.key_id}", call.at, SPAN, tokens)
+    return Limits(limits.rpm, limits.tpm, limits.requests, window, call.at)
 
 
 def limit_headers(limits: Limits, operation: Operation, status: int) -> Headers:
@@ -275,8 +287,8 @@ def limit_headers(limits: Limits, operation: Operation, status: int) -> Headers:
     write = _HEADERS.get(operation.dialect)
     if write is None:
         return ()
-    declared = operation.response_headers(status)
-    return tuple([pair for pair in write(limits) if pair[0] in declared])
+    declared, written = operation.response_headers.get(status, frozenset()), write(limits)
+    return written if declared.issuperset(dict(written)) else tuple([pair for pair in written if pair[0] in declared])
 
 
 def _openai_headers(limits: Limits) -> Headers:
@@ -308,8 +320,12 @@ def _duration(seconds: float) -> str:
     """`350ms`, `12s` or `1m0s`, as OpenAI writes it."""
     if seconds < 1:
         return f"{math.ceil(seconds * 1000)}ms"
-    whole = math.ceil(seconds)
-    return f"{whole // 60}m{whole % 60}s" if whole >= 60 else f"{whole}s"
+    return _whole_duration(math.ceil(seconds))
+
+
+@lru_cache
+def _whole_duration(seconds: int) -> str:
+    return f"{seconds // 60}m{seconds % 60}s" if seconds >= 60 else f"{seconds}s"
 
 
 _HEADERS: dict[str, Callable[[Limits], Headers]] = {"openai": _openai_headers, "anthropic": _anthropic_headers}

@@ -26,7 +26,7 @@ async def book(call: Call, session: Session, reply: Reply | StreamReply, sent: T
     usage = reply.usage or _NOTHING
     await session.world.ledgers[caller.org_id].record(
         session.store,
-        session.clock.timestamp(),
+        call.at,
         caller,
         name,
         usage,

@@ -67,7 +67,9 @@ def parse(path: Path, what: str = "document") -> Json:
         line = f":{mark.line + 1}" if mark else ""
         raise ContractError(f"{path}{line}: not YAML: {getattr(error, 'problem', error)}") from None
     if not isinstance(value, dict):
-        raise ContractError(f"{path}: a {what} is a mapping, not {type(value).__name__}")
+        raise ContractError(
+            f"{path}: {'an' if what[0] in 'aeiou' else 'a'} {what} is a mapping, not {type(value).__name__}"
+        )
     return value
 
 

@@ -29,6 +29,8 @@ class Config:
     scenarios: tuple[Path, ...] = ()
     """Scenario files or folders, watched for changes."""
     pace: str = "instant"
+    flush: Literal["joined", "each"] = "joined"
+    """Whether events of a stream that are due at once share a write, or have one each."""
     time_scale: float = 1.0
     """Divides every delay: 10 makes a stream ten times as fast."""
     control: bool = True

@@ -35,11 +35,8 @@ class Seed:
 
     def digest(self, *labels: str | int | bytes, size: int = 16) -> bytes:
         """`size` (1–64) bytes that depend on the seed and the labels alone."""
-        parts: list[bytes] = []
-        for label in labels:
-            raw = label if isinstance(label, bytes) else str(label).encode("utf-8", "surrogatepass")
-            parts += (b"%d:" % len(raw), raw)
-        return blake2b(b"".join(parts), key=self.key, digest_size=size).digest()
+        # `ascii` writes a tuple of these types in one way, whatever the version's tables of characters
+        return blake2b(ascii(labels).encode(), key=self.key, digest_size=size).digest()
 
     def child(self, *labels: str | int | bytes) -> Seed:
         """An independent seed below this one."""
@@ -59,11 +56,16 @@ class Seed:
 
     def token(self, length: int, *labels: str | int | bytes) -> str:
         """`length` (at most 64) letters and digits, as in an id."""
-        return self.digest(*labels, size=length).translate(_LETTERS).decode("ascii")
+        return letters(self.digest(*labels, size=length))
 
     def uuid(self, *labels: str | int | bytes) -> str:
         """A version 4 UUID (RFC 9562) drawn from the seed."""
         return str(uuid.UUID(bytes=self.digest(*labels), version=4))
+
+
+def letters(raw: bytes) -> str:
+    """Bytes of chance as letters and digits, one each."""
+    return raw.translate(_LETTERS).decode("ascii")
 
 
 class Clock:
@@ -147,6 +149,7 @@ def parse_duration(text: str | float) -> float:
 
     Raises ConfigError for anything else.
     """
+    __tracebackhide__ = True
     if isinstance(text, int | float):
         return float(text)
     sign, rest = (-1, text[1:]) if text.startswith("-") else (1, text)

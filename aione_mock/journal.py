@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any
 
 import orjson
 
 from aione_mock.contract import Operation
-from aione_mock.exchange import Call, Caller, Headers, RawHeaders, Usage
+from aione_mock.exchange import Call, Caller, Events, Headers, RawHeaders, Usage
+from aione_mock.values import frozen
 
 _SECRET_HEADERS = frozenset(
     (b"authorization", b"x-api-key", b"x-goog-api-key", b"cookie", b"proxy-authorization", b"x-acs-security-token",
@@ -49,16 +51,16 @@ def mask_query(query: str) -> str:
     return mask_text(_SECRET_QUERY.sub(rf"\1\2={MASK}", query)) if query else query
 
 
-def safe_headers(headers: RawHeaders) -> list[tuple[bytes, bytes]]:
+def safe_headers(headers: RawHeaders) -> tuple[tuple[bytes, bytes], ...]:
     """Request headers as they are kept: raw, credentials masked."""
     mask = MASK.encode()
-    return [(name, mask if name in _SECRET_HEADERS else mask_body(value)) for name, value in headers]
+    return tuple([(name, mask if name in _SECRET_HEADERS else mask_body(value)) for name, value in headers])
 
 
-def credentials(headers: RawHeaders) -> list[bytes]:
+def credentials(headers: RawHeaders) -> tuple[bytes, ...]:
     """The words of a request's headers that may be secrets, so that no answer that repeats one is kept with it."""
     found = [value.split() for name, value in headers if name in _SECRET_HEADERS]
-    return [word for words in found for word in words if len(word) >= _WORD]
+    return tuple([word for words in found for word in words if len(word) >= _WORD])
 
 
 def kept_headers(headers: Headers, secrets: Iterable[bytes]) -> Headers:
@@ -96,19 +98,15 @@ def _shortened(value: Any, depth: int = 0) -> Any:
     return value
 
 
-def kept_events(events: Sequence[bytes], secrets: Iterable[bytes]) -> tuple[tuple[bytes, ...], bool]:
+def kept_events(events: Events, secrets: Iterable[bytes]) -> tuple[Events, bool]:
     """Events of a stream as they are kept, masked, and whether there were too many to keep them all."""
-    size, count = 0, 0
-    for event in events:
-        size += len(event)
-        if size > _KEPT_EVENTS:
-            break
-        count += 1
-    kept = tuple(events[:count])
-    joined = b"".join(kept)
-    if mask_body(joined, secrets) is not joined:
-        kept = tuple(mask_body(event, secrets) for event in kept)
-    return kept, count < len(events)
+    raw = events.raw
+    cut = len(raw) > _KEPT_EVENTS
+    if not cut and mask_body(raw, secrets) is raw:
+        return events, False
+    ends = accumulate(map(len, events))
+    kept = [mask_body(event, secrets) for event, end in zip(events, ends, strict=True) if end <= _KEPT_EVENTS]
+    return Events.of(kept), cut
 
 
 def kept_params(params: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -132,12 +130,52 @@ class Tally:
         self.statuses: Counter[int] = Counter()
         self.scenarios: Counter[str] = Counter()
 
-    def add(self, operation: str | None, status: int, scenarios: Iterable[str]) -> None:
-        """Count an exchange and what was played in it."""
+    def add(self, entry: Entry) -> None:
+        """Count an exchange, what was played in it, and a stream as open."""
         self.requests += 1
-        self.operations[operation or "unknown"] += 1
-        self.statuses[status] += 1
-        self.scenarios.update(scenarios)
+        self.operations[entry.operation or "unknown"] += 1
+        self.statuses[entry.status] += 1
+        self.streams_open += entry.stream
+        if entry.scenario:
+            self.scenarios.update(entry.scenario.split("+"))
+
+
+@frozen
+class Asked:
+    """A request as it is kept: masked, and bounded."""
+
+    operation: Operation | None
+    """The operation that was meant, None for an unknown path."""
+    method: str
+    path: str
+    query: str
+    headers: RawHeaders
+    body: bytes
+    truncated: bool
+    """Whether the body was too long to be kept whole."""
+    size: int
+    """Bytes held, roughly."""
+
+
+def kept_request(
+    operation: Operation | None,
+    method: str,
+    path: str,
+    query: str,
+    headers: RawHeaders,
+    size: int,
+    secrets: Iterable[bytes],
+    raw: bytes,
+) -> Asked:
+    """A request as it is kept; its `headers` are masked already, and `size` is theirs."""
+    body, truncated = kept_body(raw, secrets)
+    size += len(path) + len(query) + len(body)
+    return Asked(operation, method, mask_text(path), mask_query(query), headers, body, truncated, size)
+
+
+def head_size(headers: RawHeaders) -> int:
+    """Bytes that the headers of a request hold, roughly."""
+    return _HEADER_OVERHEAD * len(headers) + sum([len(value) for _, value in headers])
 
 
 @dataclass(slots=True)
@@ -146,61 +184,58 @@ class Entry:
 
     number: int
     at: float
-    operation: str | None
-    method: str
-    path: str
-    query: str
-    headers: list[tuple[bytes, bytes]]
-    body: bytes
-    """Masked, and cut when it is long: see `truncated`."""
+    asked: Asked
     request_id: str
-    key: str | None = None
-    key_id: str | None = None
-    model: str | None = None
-    stream: bool = False
-    status: int = 0
-    response_headers: Headers = ()
-    response_body: bytes = b""
-    events: tuple[bytes, ...] = ()
-    end: str = "finish"
-    duration_ms: float = 0.0
-    usage: Usage | None = None
-    occurrence: int = 0
+    caller: Caller | None
+    params: Mapping[str, Any]
+    valid: bool
+    """Whether the request passed validation."""
+    occurrence: int
+    status: int
+    response_headers: Headers
+    response_body: bytes
+    events: Events
+    response_truncated: bool
+    end: str
+    stream: bool
+    model: str | None
+    usage: Usage | None
+    limit: str | None
     rule: str | None = None
     scenario: str | None = None
-    limit: str | None = None
     nearest: Any = None
-    meant: Operation | None = None
-    """The operation that was meant, None for an unknown path."""
-    params: Mapping[str, Any] = field(default_factory=dict)
-    caller: Caller | None = None
-    valid: bool = False
-    """Whether the request passed validation."""
-    truncated: bool = False
-    response_truncated: bool = False
+    duration_ms: float = 0.0
     size: int = field(init=False)
     """Bytes held, roughly."""
 
     def __post_init__(self) -> None:
-        size = _OVERHEAD + len(self.path) + len(self.query) + len(self.body) + len(self.response_body)
-        size += _HEADER_OVERHEAD * (len(self.headers) + len(self.response_headers))
-        for pair in self.headers:
-            size += len(pair[1])
+        size = _OVERHEAD + self.asked.size + len(self.response_body) + _HEADER_OVERHEAD * len(self.response_headers)
         if self.events:
-            size += sum(map(len, self.events)) + _EVENT_OVERHEAD * len(self.events)
+            size += len(self.events.raw) + _EVENT_OVERHEAD * len(self.events)
         self.size = size
+
+    @property
+    def operation(self) -> str | None:
+        """The id of the operation that was meant, None for an unknown path."""
+        return self.asked.operation.id if self.asked.operation else None
+
+    @property
+    def key(self) -> str | None:
+        """The name of the caller's credential."""
+        return self.caller.label if self.caller else None
 
     @property
     def call(self) -> Call | None:
         """The call without its body, for verification; None where no operation was meant. Holds no credential."""
-        if self.meant is None:
+        asked = self.asked
+        if asked.operation is None:
             return None
         return Call(
-            self.meant,
-            self.method,
-            self.path,
-            self.query,
-            self.headers,
+            asked.operation,
+            asked.method,
+            asked.path,
+            asked.query,
+            asked.headers,
             b"",
             "",
             self.request_id,

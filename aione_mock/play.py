@@ -65,6 +65,7 @@ class Player:
         self._scale = config.time_scale
         self.usual_pace = self.read_pace(config.pace)
         """The server's pace, as changes."""
+        self._instant = self.usual_pace == {"profile": "instant"}
 
     def read_pace(self, text: str) -> Mapping[str, Json]:
         """`instant`, `realistic` or `pace; ttft=0.5; tps=20` as changes of a pace. Raises ConfigError."""
@@ -93,16 +94,20 @@ class Player:
             if error not in known:
                 _log.warning("%s; the last good rules of the file stay in force", error)
 
-    async def choose(self, call: Call, session: Session, key: bytes, occurrence: int) -> Playing:
+    def idle(self, asked: str | None, session: Session) -> bool:
+        """Whether nothing can apply to a call, `asked` being its header's scenario."""
+        return asked is None and not (session.scenarios or session.rules or self.shelf.rules)
+
+    async def choose(self, call: Call, session: Session, occurrence: int) -> Playing:
         """What applies to a call. Raises APIError for an unknown scenario in the header.
 
         Nothing applies to the control API: a rule for every call must not lock its owner out.
         """
+        if call.operation.dialect == "control":
+            return NOTHING
         asked = call.header("x-mock-scenario")
         known = session.scenarios + session.rules + self.shelf.rules
-        if call.operation.dialect == "control" or (asked is None and not known):
-            return NOTHING
-        facts = facts_of(call, session, f"{key.hex()}/{occurrence}")
+        facts = facts_of(call, session, f"{call.key.hex()}/{occurrence}")
         if asked is not None:
             return await self._asked(asked, call, session, facts)
         fitting = [rule for rule in known if _can(rule, call.operation, facts.stream)]
@@ -142,7 +147,7 @@ class Player:
 
     def instant(self, session: Session) -> bool:
         """Whether an answer that no scenario is about comes at once, whatever its model."""
-        return not session.pace and self.usual_pace == {"profile": "instant"}
+        return self._instant and not session.pace
 
     def paced(
         self, sent: Transmission, weights: tuple[int, ...], playing: Playing, pace: Pace, seed: Seed

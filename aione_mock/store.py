@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, Protocol
 
@@ -20,22 +21,26 @@ _SWEEP = 4096
 
 @frozen
 class Window:
-    """What a sliding window holds: (instant, amount) pairs, oldest first, and their sum."""
+    """What a sliding window holds at one instant."""
 
     entries: deque[tuple[float, int]]
+    """(instant, amount) pairs, oldest first."""
     total: int
+    """The sum of the amounts."""
     span: float
+    """Seconds that the window reaches back."""
+    taken: bool = True
+    """Whether the amount that was to be added found room."""
 
     def wait(self, room: int, now: float) -> float:
         """Seconds until at most `room` is left inside, 0 when that is so already."""
-        if room <= 0:
-            return max(0.0, self.entries[-1][0] + self.span - now) if self.entries else 0.0
-        left = self.total
-        if left <= room:
+        entries, left = self.entries, self.total
+        if left <= room or not entries:
             return 0.0
         if room <= 0:
-            return max(0.0, self.entries[-1][0] + self.span - now)
-        for at, amount in self.entries:
+            left_over = entries[-1][0] + self.span - now
+            return left_over if left_over > 0 else 0.0
+        for at, amount in entries:
             left -= amount
             if left <= room:
                 return max(0.0, at + self.span - now)
@@ -51,7 +56,7 @@ class Store(Protocol):
     async def list(self, prefix: str) -> list[tuple[str, Json]]: ...
     async def increment(self, key: str, by: int = 1) -> int: ...
     async def append(self, key: str, value: Json) -> int: ...
-    async def window(self, key: str, now: float, span: float, amount: int = 0) -> Window: ...
+    async def window(self, key: str, now: float, span: float, amount: int = 0, most: int | None = None) -> Window: ...
 
 
 class MemoryStore:
@@ -62,8 +67,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._values: dict[str, Json] = {}
-        self._windows: dict[str, tuple[deque[tuple[float, int]], int]] = {}
-        self._spans: dict[str, float] = {}
+        self._windows: dict[str, _Sliding] = {}
         self._sweep_at = _SWEEP
 
     async def get(self, key: str) -> Json:
@@ -94,47 +98,60 @@ class MemoryStore:
         rows.append(value)
         return len(rows)
 
-    async def window(self, key: str, now: float, span: float, amount: int = 0) -> Window:
-        """What the last `span` seconds hold, after adding `amount` (0 only looks)."""
+    async def window(self, key: str, now: float, span: float, amount: int = 0, most: int | None = None) -> Window:
+        """What the last `span` seconds hold, after adding `amount` (0 only looks) if less than `most` is inside."""
         found = self._windows.get(key)
         if found is None:
             self._sweep(now)
-            self._spans[key] = span
-        entries, total = found or (deque(), 0)
-        while entries and entries[0][0] <= now - span:
-            total -= entries.popleft()[1]
-        if amount:
-            # what comes within a blink shares an entry, so that heavy load cannot fill the memory
-            at, held = entries[-1] if entries and 0 <= now - entries[-1][0] < _BLINK else (now, 0)
-            if held:
-                entries.pop()
-            entries.append((at, held + amount))
+            found = self._windows[key] = _Sliding(span)
+        entries, total = found.entries, found.total
+        if entries:
+            oldest = now - span
+            while entries and entries[0][0] <= oldest:
+                total -= entries.popleft()[1]
+            # where the clock was set back, what was still to come has not happened
+            while entries and entries[-1][0] > now:
+                total -= entries.pop()[1]
+        taken = most is None or total < most
+        if amount and taken:
             total += amount
-        self._windows[key] = (entries, total)
-        return Window(entries, total, span)
+            # what comes within a blink shares an entry, so that heavy load cannot fill the memory
+            at, held = entries[-1] if entries else (-math.inf, 0)
+            if now - at < _BLINK:
+                entries[-1] = (at, held + amount)
+            else:
+                entries.append((now, amount))
+        found.total = total
+        return Window(entries, total, span, taken)
 
     def _sweep(self, now: float) -> None:
         """Forget windows that have run empty, when there are many."""
         if len(self._windows) < self._sweep_at:
             return
-        for key in [k for k, (e, _) in self._windows.items() if not e or e[-1][0] <= now - self._spans.get(k, 0)]:
+        for key in [k for k, w in self._windows.items() if not w.entries or w.entries[-1][0] <= now - w.span]:
             del self._windows[key]
-            self._spans.pop(key, None)
         self._sweep_at = max(_SWEEP, 2 * len(self._windows))
 
     def dump(self) -> Json:
         """Everything, as one JSON value that shares nothing with the store."""
-        windows = {key: [list(entry) for entry in entries] for key, (entries, _) in self._windows.items()}
-        return {"values": copy.deepcopy(self._values), "windows": windows, "spans": dict(self._spans)}
+        windows = {key: [held.span, [list(entry) for entry in held.entries]] for key, held in self._windows.items()}
+        return {"values": copy.deepcopy(self._values), "windows": windows}
 
     def load(self, dump: Json) -> None:
         """Replace everything by what `dump` gave."""
         self._values = copy.deepcopy(dump["values"])
-        self._windows = {
-            key: (deque((at, amount) for at, amount in entries), sum(amount for _, amount in entries))
-            for key, entries in dump["windows"].items()
-        }
-        self._spans = dict(dump["spans"])
+        self._windows = {key: _Sliding(span, entries) for key, (span, entries) in dump["windows"].items()}
+
+
+class _Sliding:
+    """A window's entries and their sum."""
+
+    __slots__ = ("entries", "span", "total")
+
+    def __init__(self, span: float, entries: Iterable[Iterable[Any]] = ()) -> None:
+        self.span = span
+        self.entries: deque[tuple[float, int]] = deque((at, amount) for at, amount in entries)
+        self.total = sum([amount for _, amount in self.entries])
 
 
 class Journal:

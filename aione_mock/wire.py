@@ -9,37 +9,56 @@ import asyncio
 import socket
 import struct
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Protocol
 
 from aione_mock.exceptions import APIError
-from aione_mock.exchange import Headers, Transmission
+from aione_mock.exchange import Headers, RawHeaders, Transmission, header
 
 Scope = Any
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 CONNECTION = "aione_mock.connection"
-"""Scope extension under which our server hands over the transport; without it nothing below HTTP can be played."""
-ARRIVED = "aione_mock.arrived"
-"""Scope extension: the loop's time at which our server read the request, from which all due times count."""
+"""Scope extension under which our server hands over a `Connection`; without it nothing below HTTP can be played."""
 _FULL = 1 << 16
 """Bytes waiting for a slow client, above which nothing is added."""
 _LONG = 1.0
 """Seconds of a wait that gets a timer of its own, which can be cancelled."""
-_APART = 0.001
-"""Seconds between packets that must stay apart: the kernel joins small ones that follow at once."""
 _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER of no time: closing sends RST instead of FIN."""
+
+
+class Connection(Protocol):
+    """What our own server lets the mock do beyond ASGI."""
+
+    @property
+    def transport(self) -> Any:
+        """The connection itself."""
+
+    @property
+    def arrived(self) -> float:
+        """The loop's time at which the request was read, from which all due times count."""
+
+    def answer(self, status: int, rest: bytes) -> bool:
+        """Write a whole answer, all behind its status line; False, and nothing done, where it takes more than that."""
 
 
 class Disconnected(Exception):
     """The client left before its request was whole."""
 
 
-async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """The request's body. Raises APIError `request_too_large` before more than `limit` bytes are held."""
-    for name, value in scope["headers"]:
-        if name == b"content-length" and value.isdigit() and int(value) > limit:
-            raise _too_large(limit)
+def announced(headers: RawHeaders) -> int:
+    """Bytes that a request's body is said to have, 0 where nothing is said."""
+    length = header(headers, b"content-length") or ""
+    return int(length) if length.isdigit() else 0
+
+
+async def read_body(announced: int, receive: Receive, limit: int) -> bytes:
+    """The request's body, `announced` to have so many bytes.
+
+    Raises APIError `request_too_large` before more than `limit` bytes are held.
+    """
+    if announced > limit:
+        raise _too_large(limit)
     message = await receive()
     if message["type"] == "http.disconnect":
         raise Disconnected
@@ -79,21 +98,34 @@ async def play(transmission: Transmission, scope: Scope, receive: Receive, send:
 
     The head goes out with the first send, so that a delay delays everything.
     """
+    connection: Connection | None = scope.get("extensions", {}).get(CONNECTION)
+    if transmission.ordinary and connection is not None and _written(transmission, connection):
+        return
     sends = transmission.sends
-    if transmission.end == "finish" and not transmission.raw and transmission.corked and _at_once(sends):
-        await send(_start(transmission))
+    if transmission.end == "finish" and not transmission.raw and transmission.apart is None and _at_once(sends):
         body = sends[0][1] if len(sends) == 1 else b"".join([data for _, data in sends])
+        await send(_start(transmission))
         await send({"type": "http.response.body", "body": body})
         return
-    extensions = scope.get("extensions", {})
-    transport, arrived = extensions.get(CONNECTION), extensions.get(ARRIVED)
-    if transport is None and transmission.raw:
+    if connection is None and transmission.raw:
         return
-    performance = _Performance(transmission, transport, arrived, receive, send, wheel)
+    performance = _Performance(transmission, connection, receive, send, wheel)
     try:
         await performance.run()
     finally:
         performance.close()
+
+
+def _written(transmission: Transmission, connection: Connection) -> bool:
+    """Write an ordinary answer in one go; False where the connection wants more care."""
+    lines = "\r\n".join(map(": ".join, transmission.headers))
+    body = transmission.sends[0][1]
+    if "\ncontent-length: " in lines:
+        rest = b"%b\r\n\r\n%b" % (lines.encode("latin-1", "replace"), body)
+    else:
+        head = lines.encode("latin-1", "replace")
+        rest = b"%b\r\ntransfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (head, len(body), body)
+    return connection.answer(transmission.status, rest)
 
 
 def _at_once(sends: tuple[tuple[float, bytes], ...]) -> bool:
@@ -106,7 +138,7 @@ def _start(transmission: Transmission) -> Any:
 
 def _packets(transmission: Transmission) -> tuple[tuple[float, bytes], ...]:
     """Sends, with those that are due together joined when they may be."""
-    if not transmission.corked:
+    if transmission.apart is not None:
         return transmission.sends
     packets: list[tuple[float, list[bytes]]] = []
     for due, data in transmission.sends:
@@ -156,15 +188,15 @@ class _Performance:
     def __init__(
         self,
         transmission: Transmission,
-        transport: Any,
-        arrived: float | None,
+        connection: Connection | None,
         receive: Receive,
         send: Send,
         wheel: Wheel,
     ) -> None:
-        self._transmission, self._transport, self._send, self._wheel = transmission, transport, send, wheel
+        self._transmission, self._send, self._wheel = transmission, send, wheel
         self._loop = asyncio.get_running_loop()
-        self._began = self._loop.time() if arrived is None else arrived
+        self._transport: Any = connection.transport if connection else None
+        self._began = connection.arrived if connection else self._loop.time()
         self._left: asyncio.Future[None] = asyncio.ensure_future(_leaving(receive))
         self._packets = _packets(transmission)
         self._next = 0
@@ -203,8 +235,8 @@ class _Performance:
             if not await self._until(due):
                 return False
             await self._send({"type": "http.response.body", "body": data, "more_body": True})
-            if not self._transmission.corked:
-                await asyncio.sleep(_APART)
+            if self._transmission.apart is not None:
+                await asyncio.sleep(self._transmission.apart)
         return True
 
     async def _written(self) -> bool:
@@ -229,8 +261,8 @@ class _Performance:
             self._next += 1
             if data:
                 self._transport.write(data if self._transmission.raw else b"%x\r\n%b\r\n" % (len(data), data))
-            if not self._transmission.corked:
-                self._timer = self._loop.call_later(_APART, self._step)
+            if self._transmission.apart is not None:
+                self._timer = self._loop.call_later(self._transmission.apart, self._step)
                 return None
         return self._over()
 

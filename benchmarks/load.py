@@ -8,9 +8,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 _LUA = """
 local n = 0
@@ -112,6 +114,9 @@ class Lag:
     p50_ms: float
     p99_ms: float
     broken: int
+    """Streams that ended before their last event."""
+    peak_mb: float = 0.0
+    """The most memory that was seen while they ran."""
 
 
 class _Stream(asyncio.Protocol):
@@ -123,8 +128,7 @@ class _Stream(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        transport.write(self._request)
+        cast(asyncio.WriteTransport, transport).write(self._request)
 
     def data_received(self, data: bytes) -> None:
         now = self._loop.time()
@@ -142,6 +146,7 @@ async def _paced(url: str, body: str, key: str, streams: int, rate: float, ramp:
     loop = asyncio.get_running_loop()
 
     async def one(number: int) -> list[float]:
+        # spread evenly over a whole period too, as clients that know nothing of each other are
         await asyncio.sleep(ramp * number / streams)
         done: asyncio.Future[list[float]] = loop.create_future()
         request = _request(host, path, body.replace("@@", str(number)), key)
@@ -160,12 +165,32 @@ async def _paced(url: str, body: str, key: str, streams: int, rate: float, ramp:
     return Lag(streams, len(late), pick[0], pick[1], sum(not times for times in found))
 
 
-def paced(url: str, body: str, key: str, streams: int, rate: float, ramp: float = 1.0) -> Lag:
-    """Many streams at once in a process of its own, on the core that the server does not have."""
+def paced(
+    url: str,
+    body: str,
+    key: str,
+    streams: int,
+    rate: float,
+    ramp: float = 2.0,
+    watched: Callable[[], float] = lambda: 0.0,
+) -> Lag:
+    """Many streams at once from a process of its own, on the core that the server does not have.
+
+    `ramp`: seconds over which they begin; `watched` is asked for megabytes now and then.
+    """
     arguments = [url, body, key, str(streams), str(rate), str(ramp)]
     command = pinned(1, [sys.executable, "-m", "benchmarks.load", *arguments])
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True)
-    return Lag(**json.loads(done.stdout))
+    peak, end = watched(), time.monotonic() + 120
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        while process.poll() is None:
+            if time.monotonic() > end:
+                process.kill()
+                raise SystemExit(f"{streams} streams at {rate} tokens/s did not end within 120 s")
+            peak = max(peak, watched())
+            time.sleep(0.2)
+        assert process.stdout is not None
+        told = json.loads(process.stdout.read())
+    return Lag(**{**told, "peak_mb": peak})
 
 
 def _main() -> None:

@@ -6,6 +6,7 @@ uvicorn benchmarks.yardsticks:route
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import orjson
@@ -48,7 +49,7 @@ _SSE_START = {"type": "http.response.start", "status": 200, "headers": [(b"conte
 
 
 async def bare(scope: Any, receive: Any, send: Any) -> None:
-    """Constant bytes; `/sse` sends 64 events, each with a write of its own."""
+    """Constant bytes; `/sse` sends 64 events, each by itself, `/sse/flush` lets each go out before the next."""
     if scope["type"] != "http":
         return
     if scope["path"] == PATH:
@@ -56,8 +57,11 @@ async def bare(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.body", "body": _BODY})
         return
     await send(_SSE_START)
+    flush = scope["path"] == "/sse/flush"
     for _ in range(EVENTS):
         await send({"type": "http.response.body", "body": _EVENT, "more_body": True})
+        if flush:
+            await asyncio.sleep(0)
     await send({"type": "http.response.body", "body": b"data: [DONE]\n\n"})
 
 

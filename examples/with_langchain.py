@@ -23,7 +23,7 @@ def get_weather(city: str) -> str:
 for model in (
     ChatOpenAI(model="gpt-5.4", base_url=f"{url}/v1", api_key=key),
     ChatAnthropic(model="claude-sonnet-4-6", base_url=url, api_key=key),
-    ChatGoogleGenerativeAI(model="gemini-2.5-flash", base_url=url, api_key=key),
+    ChatGoogleGenerativeAI(model="gemini-2.5-flash", base_url=url, api_version="v1beta", api_key=key),
 ):
     print(type(model).__name__)
     for chunk in model.stream("Why do cats purr?"):

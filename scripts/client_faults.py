@@ -36,6 +36,9 @@ PATIENT, SHORT = 60.0, 3.0
 """Seconds after which a client gives up: usually, and where nothing more will come."""
 
 
+_HANGS = re.compile(r"\bhang\b")  # not `changed_id`
+
+
 @dataclass
 class Said:
     """What a client has handed to its user so far."""
@@ -203,6 +206,7 @@ STREAMS = (
     "cr",
     "bom",
     "one_packet",
+    "packet_each",
     "split_events; size=200",
     "split_utf8",
     "big_event; at=6",
@@ -259,7 +263,7 @@ class Case:
     @property
     def timeout(self) -> float:
         """The client's patience: short where nothing more will come."""
-        return SHORT if re.search(r"\bhang\b", self.scenario) else PATIENT
+        return SHORT if _HANGS.search(self.scenario) else PATIENT
 
 
 class Bench:

@@ -27,7 +27,8 @@ def a_call(app: Mock, session: Session, operation: str = "createChatCompletion",
     caller = more.pop("caller", Caller(org, "key-1", "team-1"))
     data = more.pop("data", {"model": "gpt-5.4"})
     found = app.contract.operations[operation]
-    return Call(found, "POST", "/", "", (), b"", "127.0.0.1", "req_1", data=data, caller=caller, **more)
+    at = session.clock.timestamp()
+    return Call(found, "POST", "/", "", (), b"", "127.0.0.1", "req_1", data=data, caller=caller, at=at, **more)
 
 
 def sent(status: int, *dues: float) -> Transmission:

@@ -40,3 +40,9 @@ def test_the_page_is_true() -> None:
 def test_the_page_has_every_fault(script: ModuleType) -> None:
     rows = {row.partition(";")[0] for row in (*script.STREAMS, *script.PLAINS)}
     assert rows == set(TABLE)
+
+
+def test_clients_are_short_of_time_only_where_nothing_comes(script: ModuleType) -> None:
+    rows = (*script.STREAMS, *script.PLAINS)
+    short = {row for row in rows if script.Case(None, True, row).timeout == script.SHORT}
+    assert short == {"hang", "stall; after=5; then=hang"}

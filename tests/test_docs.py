@@ -22,7 +22,9 @@ from aione_mock.cli import app as commands
 from aione_mock.config import DOCUMENTS, document
 from aione_mock.contract import Contract
 from aione_mock.determinism import Seed
+from aione_mock.model import caching, structured
 from aione_mock.server import Server
+from aione_mock.world import tokens
 from aione_mock.world.organisation import organisations
 
 ROOT = Path(__file__).parent.parent
@@ -139,6 +141,15 @@ def page_size(made: Contract) -> Any:
 
 def contract() -> Contract:
     return Contract.load([document(name) for name in DOCUMENTS])
+
+
+def test_the_page_of_answers_has_the_figures_and_keywords_there_are() -> None:
+    text = page("docs/what-it-says.md")
+    listed = text.partition("names it and where it stands")[2].partition("Gemini's spelling")[0]
+    assert set(re.findall(r"`([$\w]+)`", listed)) == structured.SUPPORTED
+    assert f"at least {caching.MINIMUM:,} tokens" in text
+    assert f"within {caching.LIFETIME:.0f} seconds" in text
+    assert f"a message costs {tokens.MESSAGE_OVERHEAD} beyond its text, a prompt {tokens.REPLY_PRIMING}" in text
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -290,14 +290,15 @@ def test_after_retry_after_the_call_succeeds(
 
     async def admitted(tokens: int) -> int | None:
         """None, or the seconds to wait."""
+        now = replace(call, at=session.clock.timestamp())
         try:
-            limits = await access.admit(call, session)
+            limits = await access.admit(now, session)
         except APIError as refusal:
             return int(refusal.headers["retry-after"])
         assert limits is not None
         access.release(call, session)
         if tokens:
-            await access.spend(call, session, tokens, limits)
+            await access.spend(now, session, tokens, limits)
         return None
 
     async def story() -> None:
@@ -323,14 +324,14 @@ CALL = Call(
     "POST",
     "/v1/chat/completions",
     "",
-    [(b"authorization", f"Bearer {DEMO}".encode())],
+    ((b"authorization", f"Bearer {DEMO}".encode()),),
     orjson.dumps(BODY),
     "127.0.0.1",
 )
 
 
 async def identify(session: Session) -> Any:
-    return await WORLD.pipeline.access.identify(CALL, session)
+    return await WORLD.pipeline.access.identify(replace(CALL, at=session.clock.timestamp()), session)
 
 
 # Official clients, in real time
@@ -345,10 +346,10 @@ def real() -> Iterator[Server]:
 
 
 def nearly_open(server: Server, name: str) -> Client:
-    """A session in which the two calls a minute were made 58.4 seconds ago."""
+    """A session in which the two calls a minute were made 58.05 seconds ago: 1.95 are left, and some to get ready."""
     client = Client(server, name)
     record = next(k for org in client.session.world.organisations.values() for k in org.keys if k.rpm_limit == 2)
-    past = client.session.clock.timestamp() - 58.4
+    past = client.session.clock.timestamp() - 58.05
     asyncio.run(client.session.store.window(f"rpm/{record.id}", past, access.SPAN, 2))
     assert client.chat(RPM).headers["retry-after"] == "2"
     return client

@@ -228,8 +228,8 @@ def test_facts_of_an_object_are_named() -> None:
     ):
         assert fact in said
     said = prose.after_tools(Seed.of(1), used("巴黎天气怎么样？", result(orjson.dumps(data).decode())))
-    assert "city为 Paris" in said
-    assert "为 是" in said
+    assert "city 为 Paris" in said
+    assert "为是" in said
 
 
 @pytest.mark.parametrize(

@@ -139,6 +139,31 @@ def test_a_schema_without_an_instance_is_refused() -> None:
     assert caught.value.name == "invalid_request"
 
 
+@pytest.mark.parametrize(
+    ("schema", "words"),
+    [
+        (
+            obj(a=obj(b={"type": "integer", "minimum": 3, "maximum": 2})),
+            "'minimum', 'type' at '/properties/a/properties/b'",
+        ),
+        (obj(a=STRING, b={"type": "string", "pattern": "(?=a)b"}), "'pattern', 'type' at '/properties/b'"),
+        (obj(next={"$ref": "#"}), "'$ref' at '/properties/next'"),
+        (
+            {"$defs": {"n": obj(next={"$ref": "#/$defs/n"})}, **obj(n={"$ref": "#/$defs/n"})},
+            "'$ref' at '/properties/n'",
+        ),
+        ({"type": "array", "items": {"enum": [1]}, "minItems": 2, "uniqueItems": True}, "'uniqueItems' at ''"),
+        ({"type": "object", "required": ["a"], "additionalProperties": False}, "'additionalProperties', 'required'"),
+        (obj(a=False), "nothing is allowed at '/properties/a'"),
+    ],
+)
+def test_parts_that_contradict_each_other_are_named(schema: Any, words: str) -> None:
+    with pytest.raises(APIError) as caught:
+        structured.check(schema, "p")
+    assert words in caught.value.message
+    assert caught.value.fields == {"param": "p"}
+
+
 def test_google_schemas() -> None:
     google = {
         "type": "OBJECT",

@@ -87,6 +87,14 @@ def test_a_description_decides_only_where_no_name_does() -> None:
     assert calls("北京的天气", HAN) == [("query_tianqi", {"城市": "北京"})]
 
 
+def test_a_quotation_names_a_tool_only_where_nothing_else_does() -> None:
+    orders, reminder = tool("query_orders", customer=STRING), tool("create_reminder", title=STRING)
+    assert calls('Remind me to "buy new milk"', orders, reminder) == [("create_reminder", {"title": "buy new milk"})]
+    assert [name for name, _ in calls('"Where is my order?"', orders, reminder)] == ["query_orders"]
+    assert [name for name, _ in calls("search, then `send_email` it to bob@example.com", SEARCH, EMAIL)] == ["search"]
+    assert [name for name, _ in calls("use `search` and `send_email`", SEARCH, EMAIL)] == ["search", "send_email"]
+
+
 def test_other_forms_of_a_word_are_the_same_word() -> None:
     assert calls("Sorting and sorted things", tool("sort_things"))
     assert calls("merged branches", tool("merge_branch"))
@@ -175,6 +183,12 @@ def test_an_unusable_schema_is_refused(schema: Any) -> None:
     with pytest.raises(APIError, match="'f'") as caught:
         choose(prompt("x", Tool("f", "", schema), tool_choice="required"), SEED)
     assert (caught.value.name, caught.value.fields) == ("invalid_request", {"param": "tools"})
+
+
+def test_parameters_that_contradict_each_other_are_named() -> None:
+    impossible = tool("f", a={"type": "integer", "minimum": 3, "maximum": 2})
+    with pytest.raises(APIError, match="'f': no value satisfies 'maximum', 'minimum', 'type' at '/properties/a'"):
+        choose(prompt("x", impossible, tool_choice="required"), SEED)
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ async def test_sums_stay_exact_when_old_calls_are_folded() -> None:
         completion=sum(10 + n % 5 for n in good),
         latency_ms=sum(20 + n % 40 for n in range(count)),
     )
-    assert await traffic.spent(store, LEDGER.org_id) == sum(cell.ticks for cell in seen.cells())
+    assert await traffic.spent(store, LEDGER.org_id) == sum(cell.ticks for cell in seen.cells)
 
 
 async def test_the_log_lists_every_call_even_where_only_sums_are_left() -> None:

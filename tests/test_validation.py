@@ -51,6 +51,21 @@ def test_an_unknown_role_is_told_all_known_ones(app: Mock) -> None:
         assert f"'{role}'" in first.message
 
 
+@pytest.mark.parametrize(
+    ("member", "param", "words"),
+    [
+        ('"response_format": {"type": "jsn"}', "response_format.type", "'text', 'json_object' or 'json_schema'"),
+        ('"response_format": {"type": null}', "response_format.type", "'text', 'json_object' or 'json_schema'"),
+        ('"response_format": "json"', "response_format", "a valid object"),
+        ('"tool_choice": {"type": "any"}', "tool_choice.type", "'function' or 'allowed_tools'"),
+        ('"tool_choice": "any"', "tool_choice", "'none', 'auto' or 'required'"),
+    ],
+)
+def test_what_may_be_null_is_told_what_else_it_may_be(app: Mock, member: str, param: str, words: str) -> None:
+    first = found(app, "createChatCompletion", '{"model": "m", "messages": [%s], %s}' % (USER, member))[0]
+    assert (first.param, first.message) == (param, f"Input should be {words}")
+
+
 def test_all_findings_are_listed(app: Mock) -> None:
     findings = found(app, "createKey", '{"rpm_limit": 0, "tpm_limit": "x", "allowed_ips": ["nonsense"]}')
     assert {f.place[1] for f in findings} == {"name", "rpm_limit", "tpm_limit", "allowed_ips"}

@@ -17,7 +17,7 @@ _DATA_SEGMENTS = 152
 
 @dataclass(frozen=True)
 class Wire:
-    """What came: raw bytes with their seconds since the request was sent."""
+    """What came: raw bytes with their seconds since the request began to be sent."""
 
     reads: list[tuple[float, bytes]]
     end: Literal["closed", "reset", "open"]

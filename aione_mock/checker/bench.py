@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from aione_mock.checker.budget import Price
-from aione_mock.checker.client import AUTO, Auth, Client, _Auto
+from aione_mock.checker.client import AUTO, Auth, Client, TargetGone, _Auto
 from aione_mock.checker.finding import Broken, NotChecked
 from aione_mock.checker.protocols import PROTOCOLS, Protocol, Question
 from aione_mock.checker.traffic import Exchange, Unreadable
@@ -131,11 +131,19 @@ class Bench:
         """A model for a protocol: the given one, else the cheapest that has the abilities. Raises NotChecked."""
         wanted = self.target.model
         rows = list(self._fitting(protocol, abilities, without))
-        if wanted and (not rows or any(r["id"] == wanted for r in rows)) and "image_output" not in abilities:
+        listed = any(r["id"] == wanted for r in rows) or not self.lists(wanted)
+        if wanted and (not rows or listed) and "image_output" not in abilities:
             return wanted
         if not rows:
             raise NotChecked(f"no model for {' and '.join((protocol, *abilities))} is listed")
         return str(min(rows, key=lambda r: (self._price(r), r["id"]))["id"])
+
+    def lists(self, model: str | None) -> bool:
+        """Whether a model stands in the list, as far as one can be read."""
+        try:
+            return any(row["id"] == model for row in self.rows())
+        except NotChecked:
+            return False
 
     def _fitting(
         self, protocol: str, abilities: tuple[str, ...], without: tuple[str, ...]
@@ -200,9 +208,17 @@ class Bench:
         """Delete what was made; ids that could not be."""
         left: list[str] = []
         self.client.deadline = None
+        gone = False
         for key_id in list(self._made):
+            if gone:
+                left.append(f"{key_id} (the server is gone)")
+                continue
             try:
                 status = self.client.call("deleteKey", {"key_id": key_id}, timeout=5.0).status
+            except TargetGone:
+                left.append(f"{key_id} (the server is gone)")
+                gone = True
+                continue
             except Exception as error:
                 left.append(f"{key_id} ({type(error).__name__})")
                 continue

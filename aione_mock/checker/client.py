@@ -28,7 +28,6 @@ MAX_BYTES = 48 << 20
 MAX_EVENTS = 5000
 _GONE_AFTER = 5
 """Requests without any answer in a row after which the server counts as gone."""
-_CHUNK = 1 << 16
 
 
 class Stop(Exception):
@@ -308,7 +307,8 @@ def _dripping(body: bytes, pause: float) -> Iterator[bytes]:
 def _read(answer: httpx2.Response, body: bytearray, end: float) -> str:
     """Read into `body`; what kept it from being read to the end, or an empty string."""
     stream = "event-stream" in answer.headers.get("content-type", "")
-    for chunk in answer.iter_raw(_CHUNK if not stream else None):
+    # pieces as they come: gathered into larger ones, a body that drips would never be looked at
+    for chunk in answer.iter_raw():
         body += chunk
         if WALL.timestamp() > end:
             return f"not ended after {len(body)} bytes when the time for it was over"

@@ -12,7 +12,7 @@ import orjson
 from aione_mock.checker import prepare
 from aione_mock.checker.adoption import json_type
 from aione_mock.checker.report import COULD_NOT, FOUND, KEPT, Report, report
-from aione_mock.checker.run import Run
+from aione_mock.checker.run import INTERRUPTED, Run
 from aione_mock.checker.target import Target
 from aione_mock.checker.traffic import Exchange, Unreadable
 
@@ -100,6 +100,8 @@ def _look(target: Target, options: dict[str, Any]) -> tuple[Report, Shapes]:
     for _ in run.events():
         pass
     run.bench.client.close()
+    if run.stopped == INTERRUPTED:
+        raise KeyboardInterrupt  # the other one would be compared with half of this
     return report(run), shapes
 
 

@@ -8,6 +8,7 @@ never sees a credential, the budget and the rate hold, what must not be touched 
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -48,11 +49,13 @@ class Fuzz:
             for document in bench.contract.documents:
                 names = [n for n in run.plan.operations if bench.contract.operations[n].document == document]
                 wanted = [n for n in names if self._allowed(bench, n, cells)]
-                if wanted:
+                if wanted and _left(bench) < (0 if "schemathesis" in sys.modules else _START):
+                    gate.stopped = TimeUp("the time is up (--max-time)")
+                elif wanted:
                     yield from self._document(bench, run, gate, document, wanted, cells, findings)
                 if gate.stopped:
                     raise gate.stopped
-            if _late(bench):
+            if _left(bench) <= 0:
                 raise TimeUp("the time is up (--max-time)")
         finally:
             run.cases += gate.cases
@@ -95,7 +98,7 @@ class Fuzz:
         labels = {f"{o.method} {o.path}": o for o in bench.contract.operations.values()}
         stream = from_schema(schema).execute()
         for event in stream:
-            if gate.stopped or _late(bench):
+            if gate.stopped or _left(bench) <= 0:
                 stream.stop()
             if isinstance(event, PhaseFinished) and event.phase.name.value == run.plan.phases[-1]:
                 stream.stop()  # with time left, the last phases would begin again
@@ -108,7 +111,8 @@ class Fuzz:
                         yield finding
                 yield PhaseProgress(event.phase.value, event.label or "", gate.cases)
             elif isinstance(event, NonFatalError) and not gate.stopped:
-                self._not_checked(event.label, str(event.value), labels, cells)
+                reason = str(event.value).replace(_NOBODY, bench.target.url)
+                self._not_checked(event.label, bench.client.mask.text(reason), labels, cells)
             elif isinstance(event, Interrupted):
                 raise KeyboardInterrupt
             elif isinstance(event, FatalError):
@@ -142,7 +146,7 @@ class Fuzz:
             "max-time": self._share(bench, document),
             "continue-on-failure": True,
             # probes of capabilities would go past the gate: they find nobody here
-            "base-url": "http://127.0.0.1:9",
+            "base-url": _NOBODY,
             "max-stream-events": 2000,
             "request-timeout": bench.client.timeout,
             "generation": {"max-examples": self.cases, "database": "none", "allow-x00": True},
@@ -236,6 +240,8 @@ def _tuned(schema_class: Any, adapter: tuning.Adapter, gate: Gate) -> Any:
     return type("Tuned", (schema_class,), {"transport": property(lambda self: transport)})
 
 
+_NOBODY = "http://127.0.0.1:9"
+"""Where nobody listens."""
 _PHASES = ("examples", "coverage", "fuzzing", "stateful")
 _REFUSALS = ["400", "401", "402", "403", "404", "405", "406", "409", "413", "415", "422", "428", "429"]
 
@@ -255,6 +261,11 @@ def _why(run: Run, gate: Gate, name: str) -> str:
     return gate.refused.get(name, "no generated case showed it")
 
 
-def _late(bench: Bench) -> bool:
+_START = 4.0
+"""Seconds that the generator takes to start on a busy machine; with less left it does not begin."""
+
+
+def _left(bench: Bench) -> float:
+    """Seconds until the time is up."""
     deadline = bench.client.deadline
-    return deadline is not None and WALL.timestamp() >= deadline
+    return float("inf") if deadline is None else deadline - WALL.timestamp()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Literal
 
 from aione_mock.checker.bench import Bench
@@ -34,6 +35,8 @@ class Law:
     """
     paid: int = 0
     """Paid calls that it makes at most."""
+    dear: Callable[[Bench], Decimal] | None = None
+    """RMB that calls to other models than the cheapest may cost, for the estimate."""
     area: str = ""
 
     @property

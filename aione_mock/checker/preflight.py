@@ -8,6 +8,7 @@ from aione_mock.checker.bench import Bench
 from aione_mock.checker.client import Stop
 from aione_mock.checker.finding import NotChecked
 from aione_mock.checker.traffic import Exchange, shown
+from aione_mock.exceptions import did_you_mean
 
 _DOORS = ("listModels", "listKeys", "ModelRouterQueryObservationMetrics", "listGeminiModels")
 """Reading operations that show whether a credential is good; one for each credential."""
@@ -35,7 +36,21 @@ def obstacle(bench: Bench) -> str:
         if all(test(exchange) for exchange in tried):
             return _say(words, tried[0])
     refused = next((exchange for exchange in tried if exchange.status in (401, 403)), None)
-    return _say("a credential is refused", refused) if refused else ""
+    return _say("a credential is refused", refused) if refused else _unknown_model(bench)
+
+
+def _unknown_model(bench: Bench) -> str:
+    """Why the model that was asked for cannot be called: no list and no alias knows it."""
+    model = bench.target.model
+    try:
+        if not model or bench.lists(model) or not bench.rows():
+            return ""
+        if bench.call("retrieveModel", {"model": model}).status != 404:
+            return ""
+    except NotChecked:
+        return ""
+    near = did_you_mean(model, [str(row["id"]) for row in bench.rows()])
+    return f"the model '{model}' (--model) is not listed and not found{near}"
 
 
 def _say(words: str, exchange: Exchange) -> str:

@@ -10,7 +10,7 @@ from aione_mock.checker import digest
 from aione_mock.checker.budget import money
 from aione_mock.checker.finding import Cell, Finding
 from aione_mock.checker.law import Law, Rule
-from aione_mock.checker.run import Run
+from aione_mock.checker.run import INTERRUPTED, Run
 from aione_mock.exceptions import MockError
 
 Json = Any
@@ -84,7 +84,9 @@ class Report:
         """0 kept, 1 findings, 2 could not check."""
         if self.could_not:
             return COULD_NOT
-        return FOUND if (self.findings if self.fail_on == "assumption" else self.violations) else KEPT
+        if self.findings if self.fail_on == "assumption" else self.violations:
+            return FOUND
+        return COULD_NOT if self.stopped == INTERRUPTED else KEPT
 
     @property
     def kept(self) -> bool:
@@ -95,7 +97,7 @@ class Report:
     def verdict(self) -> str:
         """One sentence."""
         if self.could_not:
-            return f"Could not check: {self.could_not}."
+            return f"Could not check: {self.could_not}{'' if self.could_not.endswith('?') else '.'}"
         early = f" The run ended early: {self.stopped}." if self.stopped else ""
         if not self.findings:
             return f"No finding.{early}"

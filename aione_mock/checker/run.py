@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Any
 
 from aione_mock.checker import adoption
@@ -78,6 +79,8 @@ class Finished:
     """What could not be cleaned up."""
 
 
+INTERRUPTED = "interrupted"
+"""Why a run ended early that somebody ended."""
 _PROMPT, _ANSWER = 60, 40
 """Tokens of a mean call of the laws, for the estimate."""
 
@@ -119,14 +122,14 @@ class Run:
             if not self.obstacle:
                 yield from self._course()
         except (Stop, KeyboardInterrupt) as error:
-            self.stopped = str(error) or "interrupted"
+            self.stopped = str(error) or INTERRUPTED
             self.gone = isinstance(error, TargetGone)
         except GeneratorExit:
-            self.stopped = "interrupted"
+            self.stopped = INTERRUPTED
             raise
         finally:
             client.send = original  # type: ignore[method-assign]
-            with Uninterrupted():
+            with uninterrupted():
                 self._finish()
         yield Finished(self.stopped, self.unclean)
 
@@ -153,7 +156,7 @@ class Run:
     def _course(self) -> Iterator[RunEvent]:
         announced = False
         for law in self.plan.laws:
-            if law.paid and not announced and not missing(law, self.bench):
+            if law.paid and self.bench.client.budget.max_calls and not announced and not missing(law, self.bench):
                 announced = True
                 yield self._ahead()
             yield LawStarted(law.name, law.title)
@@ -166,13 +169,15 @@ class Run:
 
     def _ahead(self) -> PaidCallsAhead:
         budget = self.bench.client.budget
-        calls = min(sum(law.paid for law in self.plan.laws if not missing(law, self.bench)), budget.max_calls)
+        laws = [law for law in self.plan.laws if not missing(law, self.bench)]
+        calls = min(sum(law.paid for law in laws), budget.max_calls)
         try:
             self.bench.rows()
             model: str | None = self.bench.model("openai")
         except NotChecked:
             model = self.bench.target.model
         estimate = budget.price(model).cost(calls * _PROMPT, calls * _ANSWER)
+        estimate += sum((law.dear(self.bench) for law in laws if law.dear), Decimal(0))
         return PaidCallsAhead(calls, money(min(estimate, budget.limit)), money(budget.limit))
 
     # Laws
@@ -203,6 +208,8 @@ class Run:
             for said in law.check(self.bench):
                 if said.operation not in cells or cells[said.operation].reason.startswith("the contract switches"):
                     continue
+                if isinstance(said, Broken) and _throttled(law, said):
+                    said = Skipped(said.operation, THROTTLED)
                 if isinstance(said, Skipped):
                     if cells[said.operation].state == "kept":
                         cells[said.operation] = Cell("not checked", said.reason)
@@ -219,7 +226,7 @@ class Run:
             where = f" of {last.request.operation}" if last else ""
             reason = f"the answer{where} lacks what this law reads ({type(error).__name__}: {str(error)[:80]})"
         except (Stop, KeyboardInterrupt) as error:
-            reason, stop = str(error) or "interrupted", error
+            reason, stop = str(error) or INTERRUPTED, error
         if reason:
             cells |= {
                 n: Cell("not checked", self.bench.client.mask.text(reason))
@@ -304,6 +311,15 @@ class Run:
         return [finding for verdict in self.verdicts for finding in verdict.findings]
 
 
+THROTTLED = "the gateway refused the request for its rate (429); a lower --rate-limit may help"
+"""Why a law has nothing to say of an answer."""
+
+
+def _throttled(law: Law, said: Broken) -> bool:
+    """Whether a law was kept from seeing what it asked for. Laws about limits provoke refusals themselves."""
+    return law.area != "limits" and said.exchange is not None and said.exchange.status == 429
+
+
 def _weaker(left: str, right: str) -> str:
     return "assumed" if "assumed" in (left, right) else left
 
@@ -316,14 +332,27 @@ def origin(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-class Uninterrupted:
-    """A stretch of code that Ctrl-C does not end: cleaning up."""
+class Signals:
+    """A stretch of code during which Ctrl-C and a request to terminate are handled so."""
+
+    def __init__(self, handler: Any, *signals: signal.Signals) -> None:
+        self._handler, self._signals = handler, signals
+        self._old: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> None:
-        self._old: Any = None
         if threading.current_thread() is threading.main_thread():
-            self._old = signal.signal(signal.SIGINT, signal.SIG_IGN)
+            self._old = {number: signal.signal(number, self._handler) for number in self._signals}
 
     def __exit__(self, *_: object) -> None:
-        if self._old is not None:
-            signal.signal(signal.SIGINT, self._old)
+        for number, handler in self._old.items():
+            signal.signal(number, handler)
+
+
+def uninterrupted() -> Signals:
+    """For cleaning up, which nothing ends."""
+    return Signals(signal.SIG_IGN, signal.SIGINT, signal.SIGTERM)
+
+
+def terminable() -> Signals:
+    """For commands: a job that is cancelled cleans up as after Ctrl-C."""
+    return Signals(signal.default_int_handler, signal.SIGTERM)

@@ -57,13 +57,17 @@ class Target:
 
     @classmethod
     def from_environment(
-        cls, url: str, *, model: str | None = None, verify: bool = True, **given: str | None
+        cls, url: str, *, model: str | None = None, verify: bool = True, suffix: str = "", **given: str | None
     ) -> Target:
         """A target whose missing credentials come from the variables that `aione-mock keys --format env` prints.
 
-        Raises ConfigError for an address that cannot be used.
+        With a `suffix`, variables that end in it come before what is given. Raises ConfigError for an address that
+        cannot be used.
         """
-        found = {name: given.get(name) or environment(variable) for name, variable in VARIABLES.items()}
+        found = {
+            name: (suffix and environment(variable + suffix)) or given.get(name) or environment(variable)
+            for name, variable in VARIABLES.items()
+        }
         return cls(url, model=model, verify=verify, **found)
 
     @property

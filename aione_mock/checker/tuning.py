@@ -76,6 +76,8 @@ class Adapter:
         name = type(failure).__name__
         if operation is None:
             return True
+        if response.status_code == 429 and name in _OF_ADMISSION:
+            return False
         if name == "RejectedPositiveData" and _asks_model(operation):
             # a model's vendor refuses what it does not like; only the contract's own examples are sure to be taken
             return case.id in self._own
@@ -128,6 +130,17 @@ class Adapter:
             for name in ("n", "candidateCount"):
                 if isinstance(holder.get(name), int):
                     holder[name] = min(holder[name], 2)
+
+
+_OF_ADMISSION = (
+    "AcceptedNegativeData",
+    "EnsureResourceAvailability",
+    "IgnoredAuth",
+    "MissingHeaderNotRejected",
+    "RejectedPositiveData",
+    "UnsupportedMethodResponse",
+)
+"""Failures that a refusal for the rate of requests explains."""
 
 
 def _asks_model(operation: Operation) -> bool:

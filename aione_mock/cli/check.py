@@ -95,6 +95,7 @@ def check(
     from aione_mock.checker import prepare
     from aione_mock.checker.progress import Progress
     from aione_mock.checker.report import report as outcome
+    from aione_mock.checker.run import terminable
     from aione_mock.checker.target import Target
 
     if update_baseline and baseline is None:
@@ -126,7 +127,8 @@ def check(
         max_paid_calls=max_paid_calls,
     )
     try:
-        Progress(lambda text: typer.echo(text, err=True), live=terminal.interactive()).watch(run)
+        with terminable():
+            Progress(lambda text: typer.echo(text, err=True), live=terminal.interactive()).watch(run)
     finally:
         report = outcome(run, fail_on=fail_on, baseline=accepted)
         _write(report, {"junit": junit, "html": html, "json": json, "sarif": sarif})
@@ -158,14 +160,13 @@ def diff(
     insecure: Insecure = False,
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="The comparison as JSON.")] = None,
 ) -> None:
-    """The same plan on two implementations: what both keep, what only one keeps, and where their answers differ
-    in shape.
+    """The same plan on two implementations: what both keep, what only one keeps, where their answers differ in shape.
 
-    Credentials are those of `check`, for both; a variable with the suffix _B, such as $AIONE_API_KEY_B, is taken
-    for the
-    second alone. Exit code 0: alike; 1: they differ; 2: one could not be checked.
+    Credentials are those of `check`, for both; a variable with the suffix _B, such as $AIONE_API_KEY_B, is taken for
+    the second alone. Exit code 0: alike; 1: they differ; 2: one could not be checked.
     """
     from aione_mock.checker.comparison import compare
+    from aione_mock.checker.run import terminable
     from aione_mock.checker.target import Target
 
     given = {
@@ -176,21 +177,22 @@ def diff(
         "access_key": access_key,
         "access_secret": access_secret,
     }
-    first = Target.from_environment(url_a, model=model, verify=not insecure, **given)
+    first = Target.from_environment(url_a, model=model, verify=not insecure, suffix="", **given)
     second = Target.from_environment(url_b, model=model, verify=not insecure, suffix="_B", **given)
-    found = compare(
-        first,
-        second,
-        overlays=overlay or (),
-        only=only or (),
-        skip=skip or (),
-        seed=seed,
-        max_time=_seconds(max_time),
-        rate_limit=_rate(rate_limit),
-        allow_writes=allow_writes,
-        spend_limit=_amount(spend_limit),
-        max_paid_calls=max_paid_calls,
-    )
+    with terminable():
+        found = compare(
+            first,
+            second,
+            overlays=overlay or (),
+            only=only or (),
+            skip=skip or (),
+            seed=seed,
+            max_time=_seconds(max_time),
+            rate_limit=_rate(rate_limit),
+            allow_writes=allow_writes,
+            spend_limit=_amount(spend_limit),
+            max_paid_calls=max_paid_calls,
+        )
     if json:
         from aione_mock.checker.baseline import write
 

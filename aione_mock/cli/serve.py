@@ -38,6 +38,10 @@ def serve(
     pace: Annotated[
         str, typer.Option(help="How fast answers come: instant, realistic, or 'pace; ttft=0.5; tps=20'.")
     ] = "instant",
+    flush: Annotated[
+        Literal["joined", "each"],
+        typer.Option(help="Whether events that are due at once share a write, or have one each."),
+    ] = "joined",
     time_scale: Annotated[float, typer.Option(help="Divides every delay; 10 is ten times as fast.")] = 1.0,
     control: Annotated[bool, typer.Option("--control/--no-control", help="Whether /_mock/ is served.")] = True,
     control_token: Annotated[
@@ -74,6 +78,7 @@ def serve(
         overlays=tuple(overlay or ()),
         scenarios=tuple(scenarios or ()),
         pace=pace,
+        flush=flush,
         time_scale=_positive(time_scale, "--time-scale"),
         control=control,
         control_token=control_token,

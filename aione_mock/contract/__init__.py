@@ -117,9 +117,11 @@ class Operation:
             for spec in _errors(self.dialect, status, response)
         }
 
-    def response_headers(self, status: int) -> tuple[str, ...]:
-        """Names of the headers declared for a status."""
-        return tuple(self.responses.get(str(status), {}).get("headers", {}))
+    @cached_property
+    def response_headers(self) -> Mapping[int, frozenset[str]]:
+        """Names of the headers declared for each status."""
+        known = [(status, answer) for status, answer in self.responses.items() if status.isdigit()]
+        return {int(status): frozenset(answer.get("headers", ())) for status, answer in known}
 
     def response_validator(self, status: int, media_type: str) -> jsonschema_rs.Draft202012Validator | None:
         """Validator of an answer's body (of one event's envelope for a stream), None when it has no schema."""

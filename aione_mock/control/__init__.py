@@ -15,12 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import wraps
+from urllib.parse import parse_qsl
 
 from aione_mock.control import clock, journal, verify
 from aione_mock.control.scenarios import ScenarioControl
 from aione_mock.control.server import ServerControl
 from aione_mock.control.sessions import SessionControl
-from aione_mock.exceptions import APIError, ConfigError, ScenarioError
+from aione_mock.exceptions import APIError, ConfigError, ScenarioError, did_you_mean
 from aione_mock.exchange import Call, Reply
 from aione_mock.pipeline import Handler, Pipeline
 from aione_mock.sessions import Session
@@ -66,9 +67,21 @@ def _explained(answer: Answer) -> Handler:
 
     @wraps(answer)
     async def explained(call: Call, session: Session) -> Reply:
+        _refuse_unknown(call)
         try:
             return await answer(call, session)
         except (ScenarioError, ConfigError) as error:
             raise APIError("invalid_request", str(error)) from None
 
     return explained
+
+
+def _refuse_unknown(call: Call) -> None:
+    """A filter with a slip in its name would find everything. Raises APIError `invalid_request`."""
+    known = [parameter.name for parameter in call.operation.parameters if parameter.location == "query"]
+    if not known:
+        return
+    for name, _ in parse_qsl(call.query, keep_blank_values=True):
+        if name not in known:
+            remedy = did_you_mean(name, known) or f"; there are: {', '.join(known)}"
+            raise APIError("invalid_request", f"unknown parameter '{name[:80]}'{remedy}")

@@ -62,8 +62,8 @@ def summary(entry: Entry) -> dict[str, Json]:
         "number": entry.number,
         "at": instant(entry.at),
         "operation": entry.operation,
-        "method": entry.method,
-        "path": entry.path,
+        "method": entry.asked.method,
+        "path": entry.asked.path,
         "status": entry.status,
         "key": _names(entry)[0],
         "model": entry.model,
@@ -87,10 +87,10 @@ def json_of(raw: bytes) -> Json:
 def _whole(entry: Entry, session: Session) -> dict[str, Json]:
     return {
         "request": {
-            "query": entry.query,
-            "headers": [[name.decode("latin-1"), value.decode("latin-1")] for name, value in entry.headers],
-            "body": json_of(entry.body),
-            "truncated": entry.truncated,
+            "query": entry.asked.query,
+            "headers": [[name.decode("latin-1"), value.decode("latin-1")] for name, value in entry.asked.headers],
+            "body": json_of(entry.asked.body),
+            "truncated": entry.asked.truncated,
         },
         "response": {
             "headers": [[name, value] for name, value in entry.response_headers],
@@ -126,10 +126,11 @@ def _held(session: Session) -> str:
 
 def _names(entry: Entry) -> tuple[str | None, ...]:
     """What a key may be called: its label, id and shown prefix."""
+    key_id = entry.caller.key_id if entry.caller else None
     found = _LABEL.fullmatch(entry.key or "")
     if found is None:
-        return entry.key, entry.key_id
-    return found["name"], entry.key_id, found["prefix"], entry.key
+        return entry.key, key_id
+    return found["name"], key_id, found["prefix"], entry.key
 
 
 def _has_status(entry: Entry, wanted: str) -> bool:
@@ -139,10 +140,10 @@ def _has_status(entry: Entry, wanted: str) -> bool:
 def _has_text(entry: Entry, wanted: str) -> bool:
     """Whether the words stand in what was asked or answered, as sent, unescaped, or put together from a stream."""
     folded = mask_text(wanted).casefold()
-    raw = b"\n".join([entry.query.encode(), entry.body, entry.response_body, *entry.events])
+    raw = b"\n".join([entry.asked.query.encode(), entry.asked.body, entry.response_body, *entry.events])
     if folded in raw.decode("utf-8", "replace").casefold():
         return True
-    values = [json_of(entry.body), json_of(entry.response_body), _told(entry)]
+    values = [json_of(entry.asked.body), json_of(entry.response_body), _told(entry)]
     return any(folded in text.casefold() for value in values for text in _texts(value))
 
 

@@ -78,7 +78,7 @@ def _look(entry: Entry, tests: tuple[Condition, ...], status: int | None, sessio
         satisfied += 1
     elif status is not None:
         reasons += (f"status is {entry.status}, not {status}",)
-    if reasons and entry.truncated:
+    if reasons and entry.asked.truncated:
         reasons += ("its body was too long to be kept whole",)
     return Look(entry.number, satisfied, reasons)
 
@@ -89,7 +89,7 @@ def _facts(entry: Entry, session: Session, contract: Contract) -> Facts:
         return Facts("", session.seed, "")
     operation = entry.call.operation
     try:
-        data = orjson.loads(entry.body) if operation.body and entry.body else None
+        data = orjson.loads(entry.asked.body) if operation.body and entry.asked.body else None
     except orjson.JSONDecodeError:
         data = None
     respell = dialects.READ.get(operation.dialect)

@@ -16,7 +16,7 @@ from aione_mock.contract import ErrorSpec
 from aione_mock.dialects import blocks
 from aione_mock.dialects.blocks import Block, Look
 from aione_mock.exceptions import APIError
-from aione_mock.exchange import Call, Choice, Completion, Prompt, Role, Tool, ToolCall, ToolResult, Turn, Usage
+from aione_mock.exchange import Call, Choice, Completion, Events, Prompt, Role, Tool, ToolCall, ToolResult, Turn, Usage
 from aione_mock.sse import encode
 
 Json = Any
@@ -251,6 +251,11 @@ _EMPTY: Mapping[str, Mapping[str, Json]] = {
     "tool_use": {"input": {}},
 }
 """What a block of each type is like before its deltas."""
+
+
+def stream(completion: Completion, call: Call) -> Events:
+    """The stream of the same answer."""
+    return Events.of(events(completion, call))
 
 
 def events(completion: Completion, call: Call) -> Iterator[bytes]:

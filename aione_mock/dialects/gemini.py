@@ -21,9 +21,8 @@ from aione_mock.exchange import (
     Call,
     Choice,
     Completion,
+    Events,
     Picture,
-    Reply,
-    StreamReply,
     Usage,
 )
 from aione_mock.sse import encode
@@ -191,11 +190,11 @@ def events(completion: Completion, call: Call) -> Iterator[bytes]:
         yield encode(orjson.dumps(chunk))
 
 
-def stream(completion: Completion, call: Call, booked: Mapping[str, Any]) -> Reply | StreamReply:
-    """The stream as events with `alt=sse`, else its pieces as one JSON array; `booked` goes to the ledger."""
+def stream(completion: Completion, call: Call) -> bytes | Events:
+    """The stream as events with `alt=sse`, else its pieces as one JSON array."""
     if call.params.get("alt") == "sse":
-        return StreamReply(tuple(events(completion, call)), **booked)
-    return Reply([*chunks(completion, call)], **booked)
+        return Events.of(events(completion, call))
+    return orjson.dumps([*chunks(completion, call)])
 
 
 def token_count(tokens: int) -> Json:

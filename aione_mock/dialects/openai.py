@@ -20,6 +20,7 @@ from aione_mock.exchange import (
     Call,
     Choice,
     Completion,
+    Events,
     ImageInput,
     Prompt,
     Tool,
@@ -71,7 +72,7 @@ def prompt(call: Call, look: Look) -> Prompt:
     return Prompt(
         model=data["model"],
         turns=tuple(_turns(data["messages"], look)),
-        tools=tuple(_tools(data)),
+        tools=tuple(_tools(data)) if "tools" in data or "functions" in data else (),
         tool_choice=choice,
         allowed_tools=allowed,
         parallel=data.get("parallel_tool_calls") is not False,
@@ -234,6 +235,7 @@ def usage(spent: Usage) -> Json:
     }
 
 
+@lru_cache
 def fingerprint(model: str) -> str:
     """A stable stand-in for the serving configuration, one a model."""
     return "fp_" + base64.b16encode(model.encode()[-6:]).decode().lower().rjust(12, "0")
@@ -254,6 +256,11 @@ def _logprob(piece: str, top: int) -> Json:
 
 def _ranked(text: str, value: float) -> Json:
     return {"token": text, "logprob": value, "bytes": list(text.encode())}
+
+
+def stream(completion: Completion, call: Call) -> Events:
+    """The stream of the same answer."""
+    return Events.of(events(completion, call))
 
 
 def events(completion: Completion, call: Call) -> Iterator[bytes]:

@@ -12,10 +12,10 @@ import orjson
 
 from aione_mock.determinism import Seed
 from aione_mock.exceptions import ContractError
-from aione_mock.generator.plan import Impossible, Json, Plan, Resolve
+from aione_mock.generator.plan import Impossible, Json, NoInstance, Plan, Resolve
 from aione_mock.generator.values import Hints, Source, Spot
 
-__all__ = ["Hints", "Plan", "generate", "planned"]
+__all__ = ["Hints", "NoInstance", "Plan", "generate", "planned"]
 
 
 def generate(
@@ -33,7 +33,7 @@ def generate(
     the way). In this order: `hints`, `const`, `examples`/`example`/`default`, `enum`, then a draw by format, pattern
     and the property's name. `resolve` answers a `$ref`; without it references are local to the schema.
     Recursive references end after a level. `sparse` leaves out optional properties unless a hint fills them.
-    Raises ContractError if the schema cannot be read or no instance is found.
+    Raises ContractError if the schema cannot be read, NoInstance if no instance is found.
     """
     plan = planned(schema, resolve)
     for attempt, examples in enumerate((prefer_examples, prefer_examples, False, False)):
@@ -45,7 +45,7 @@ def generate(
             continue
         if plan.accepts(plan.root, drawn):
             return drawn
-    raise ContractError("no instance of the schema was found; its parts may contradict each other")
+    raise NoInstance("no instance of the schema was found; its parts may contradict each other")
 
 
 def planned(schema: Json, resolve: Resolve | None = None) -> Plan:

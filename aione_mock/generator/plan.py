@@ -44,6 +44,10 @@ class Impossible(Exception):
     """No instance of a schema node was found."""
 
 
+class NoInstance(ContractError):
+    """A schema can be read, but nothing was found that satisfies it."""
+
+
 def children(schema: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
     """The direct subschemas of a schema, each with its path of keys."""
     for key, value in schema.items():

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import date
 from types import ModuleType
 from typing import Any
 
+import orjson
+
 from aione_mock import access
-from aione_mock.dialects import anthropic, gemini, openai
+from aione_mock.dialects import anthropic, gemini, openai, stencil
+from aione_mock.dialects.stencil import Spelled, Stencil
 from aione_mock.exceptions import APIError
 from aione_mock.exchange import Call, Choice, Completion, Prompt, Reply, StreamReply, Usage
 from aione_mock.model import caching, composition, structured, vision
@@ -30,6 +34,8 @@ class Draft:
     model: Model
     choices: tuple[Choice, ...]
     usage: Usage
+    stencil: Stencil | None = None
+    """The answer spelled out, where it is kept for those who ask again."""
 
 
 async def create_chat_completion(call: Call, session: Session) -> Reply | StreamReply:
@@ -70,27 +76,54 @@ def _count(call: Call, session: Session, dialect: ModuleType) -> int:
 
 async def _answer(call: Call, session: Session, dialect: ModuleType, *, stream: bool) -> Reply | StreamReply:
     draft = await _draft(call, session, dialect, stream)
-    completion = _complete(
-        draft, call, session, await caching.measure(draft.prompt, draft.usage, session.store, session.clock.timestamp())
-    )
-    booked: dict[str, Any] = {"usage": completion.usage, "model": draft.model.id}
+    usage = draft.usage
+    if usage.prompt >= caching.MINIMUM:
+        usage = await caching.measure(draft.prompt, usage, session.store, call.at)
+    said = _said(draft, usage, call, session, dialect, stream)
+    if isinstance(said, bytes):
+        return Reply(said, usage=usage, model=draft.model.id)
+    return StreamReply(said, usage=usage, model=draft.model.id)
+
+
+def _said(draft: Draft, usage: Usage, call: Call, session: Session, dialect: ModuleType, stream: bool) -> Spelled:
+    """The draft under an id of its own: repeating a request gives the same words under a new id."""
+    seed, created = session.seed, int(call.at)
+
+    def name(index: int, place: int) -> str:
+        return seed.token(stencil.CALL_ID, "tool", call.token, index, place)
+
+    if draft.stencil is not None and usage is draft.usage and created in stencil.TIMES:
+        return draft.stencil.filled(call.token, created, name)
+    choices = stencil.named(draft.choices, name)
+    return _spelled(Completion(call.token, created, draft.model.id, choices, usage), call, dialect, stream)
+
+
+def _spelled(completion: Completion, call: Call, dialect: ModuleType, stream: bool) -> Spelled:
     if not stream:
-        return Reply(dialect.body(completion, call), **booked)
-    return (
-        dialect.stream(completion, call, booked)
-        if dialect is gemini
-        else StreamReply(tuple(dialect.events(completion, call)), **booked)
-    )
+        return orjson.dumps(dialect.body(completion, call))
+    spelled: Spelled = dialect.stream(completion, call)
+    return spelled
 
 
 async def _draft(call: Call, session: Session, dialect: ModuleType, stream: bool) -> Draft:
     who = call.caller and (call.caller.org_id, call.caller.models_allowed)
-    # everything but the body that a dialect or a check reads
-    today = days.date_of(days.day_of(session.clock.timestamp()))
-    memo_key = (call.operation.id, call.params.get("model"), who, call.header("anthropic-beta"), call.body, today)
+    # everything but the request that a dialect or a check reads
+    today = days.day_of(call.at)
+    beta = call.header("anthropic-beta") if dialect is anthropic else None
+    memo_key = (call.key, who, beta, today)
     known: Draft | None = session.memo.get(memo_key)
     if call.script is None and known is not None:
         return known
+    draft = await _drafted(call, session, dialect, stream, days.date_of(today))
+    if len(call.body) <= _MEMO_BODY and call.script is None and not draft.choices[0].pictures:
+        blank = stencil.blank(draft.model.id, draft.choices, draft.usage)
+        cut = Stencil.of(_spelled(blank, call, dialect, stream), blank.choices) if stencil.fits(call.body) else None
+        draft = Draft(draft.prompt, draft.model, draft.choices, draft.usage, cut)
+        session.memo.put(memo_key, draft)
+    return draft
+
+
+async def _drafted(call: Call, session: Session, dialect: ModuleType, stream: bool, today: date) -> Draft:
     prompt, model = _addressed(dialect.prompt(call, vision.from_data_uri), call, session)
     _supported(prompt, model, call, stream)
     prompt_tokens = composition.prompt_tokens(prompt)
@@ -103,10 +136,7 @@ async def _draft(call: Call, session: Session, dialect: ModuleType, stream: bool
     else:
         choices = composition.compose(prompt, seed, today)
     usage = composition.usage(prompt_tokens, choices, call.script.usage if call.script else {})
-    draft = Draft(prompt, model, choices, usage)
-    if len(call.body) <= _MEMO_BODY and call.script is None and not choices[0].pictures:
-        session.memo.put(memo_key, draft)
-    return draft
+    return Draft(prompt, model, choices, usage)
 
 
 def _addressed(prompt: Prompt, call: Call, session: Session) -> tuple[Prompt, Model]:
@@ -116,7 +146,7 @@ def _addressed(prompt: Prompt, call: Call, session: Session) -> tuple[Prompt, Mo
         raise APIError("model_not_found", f"Model '{prompt.model}' not found", fields={"param": "model"})
     if call.caller is not None:
         access.permit_model(call.caller, prompt.model, model)
-    return replace(prompt, model=model.id), model
+    return prompt if prompt.model == model.id else replace(prompt, model=model.id), model
 
 
 def _included(model: Model, call: Call, session: Session) -> bool:
@@ -155,20 +185,3 @@ def _fits(prompt: Prompt, model: Model, prompt_tokens: int) -> None:
             f"the prompt has {prompt_tokens} and the answer may have {prompt.max_tokens or 0}.",
             fields={"param": "messages"},
         )
-
-
-def _complete(draft: Draft, call: Call, session: Session, usage: Usage) -> Completion:
-    """The draft under an id of its own: repeating a request gives the same words under a new id."""
-    identity = session.seed.token(29, "completion", call.request_id)
-    choices = draft.choices
-    if any(choice.tool_calls for choice in choices):
-        choices = tuple(_with_ids(choice, f"{identity}/{index}", session) for index, choice in enumerate(choices))
-    return Completion(identity, int(session.clock.timestamp()), draft.model.id, choices, usage)
-
-
-def _with_ids(choice: Choice, identity: str, session: Session) -> Choice:
-    calls = tuple(
-        replace(call, id=session.seed.token(24, "tool", identity, position))
-        for position, call in enumerate(choice.tool_calls)
-    )
-    return replace(choice, tool_calls=calls)

@@ -142,16 +142,16 @@ def _call_tokens(call: ToolCall) -> int:
 
 def spent(choice: Choice) -> int:
     """Completion tokens of a choice, thinking and pictures included."""
-    words = len(choice.reasoning) + len(choice.pieces) + sum(_call_tokens(call) for call in choice.tool_calls)
-    return words + sum(map(painting.tokens, choice.pictures))
+    words = len(choice.reasoning) + len(choice.pieces)
+    return words + sum(map(_call_tokens, choice.tool_calls)) + sum(map(painting.tokens, choice.pictures))
 
 
 def usage(prompt_tokens: int, choices: Sequence[Choice], scripted: Mapping[str, int]) -> Usage:
     """The tokens of an answer; a script may claim other figures."""
     counted = Usage(
         prompt_tokens,
-        sum(spent(choice) for choice in choices),
-        reasoning=sum(len(choice.reasoning) for choice in choices),
+        sum(map(spent, choices)),
+        reasoning=sum([len(choice.reasoning) for choice in choices]),
     )
     return replace(counted, **scripted) if scripted else counted
 

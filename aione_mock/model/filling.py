@@ -74,8 +74,9 @@ _ASKING |= {
 }
 _LEAD = re.compile(
     r"(?i)^\W*(?:please\s+|can you\s+|could you\s+|would you\s+|I want to\s+|I'd like to\s+)*"
-    r"(?:(?:search|look)\s+(?:the\s+\w+\s+)?(?:for|up)|find(?:\s+me)?|google|translate|send|remind me to)\s+"
-    r"|^(?:请|帮我|麻烦|你|能否|可以|给我)*(?:搜索|查找|搜一下|查一下|翻译|查询)(?:一下)?"
+    r"(?:(?:search|look)\s+(?:the\s+\w+\s+)?(?:for|up)|find(?:\s+me)?|google|translate|send"
+    r"|remind me (?:to|about|that))\s+"
+    r"|^(?:请|帮我|麻烦|你|能否|可以|给我)*(?:搜索|查找|搜一下|查一下|翻译|查询|提醒我)(?:一下)?"
 )
 _CLAUSE = re.compile(r"[.?!;,。？！；，\d]")
 _SAYING = re.compile(r"(?i)(?:\bsaying(?: that)?|\bthat says|\bto say|\bsays|内容是|内容为|[:：])\s*(.+)", re.S)
@@ -132,7 +133,7 @@ def assign(plan: Plan, mentions: Mentions) -> dict[Path, tuple[Json, ...]]:
     open_slots = slots(plan)
     found: dict[Path, tuple[Json, ...]] = {}
     used: set[Mention] = set()
-    offers = (_members, _switched, _numbers, _several, _strong, _later, _remaining, _asked)
+    offers = (_members, _switched, _numbers, _several, _strong, _later, _bearing, _remaining, _asked)
     for offer in offers:
         for slot in open_slots:
             if slot.path in found:
@@ -257,9 +258,7 @@ def _nearness(slot: Slot, item: Mention, text: str) -> int:
     """How much a number's surroundings sound like the property."""
     words = parts(slot.name)
     units = [str(unit) for word in words for unit in _units().get(word, ())]
-    score = (
-        4 if item.unit and any(item.unit == u or (not u.isascii() and item.unit.startswith(u)) for u in units) else 0
-    )
+    score = 4 if item.unit and any(_same_unit(item.unit, unit) for unit in units) else 0
     score += 3 if item.kind == "money" and "usd" in units else 0
     before, after = text[max(item.start - 24, 0) : item.start].lower(), text[item.end : item.end + 16].lower()
     clause, ahead = _CLAUSE.split(before)[-1], _CLAUSE.split(after)[0]
@@ -272,6 +271,11 @@ def _nearness(slot: Slot, item: Mention, text: str) -> int:
         elif stem in ahead or stem in clause:
             score += 2
     return score
+
+
+def _same_unit(written: str, known: str) -> bool:
+    """Whether a unit is a known one; Chinese ones stand beside measure words and nouns: 人 is in 2个人 and 2人份."""
+    return written == known or (not known.isascii() and (written.startswith(known) or written.endswith(known)))
 
 
 @cache
@@ -291,8 +295,24 @@ def _strong(slot: Slot, mentions: Mentions, used: set[Mention]) -> Offer:
 
 
 def _later(slot: Slot, mentions: Mentions, used: set[Mention]) -> Offer:
-    if {"string"} & set(slot.types) and "enum" not in slot.words and "format" not in slot.words:
+    if _takes_any_text(slot):
         yield from _offered(slot, mentions, used, _LATER.get(slot.kind or "", ()))
+
+
+def _bearing(slot: Slot, mentions: Mentions, used: set[Mention]) -> Offer:
+    """Names of things, for properties such as `hotel` or `favourite_film`."""
+    words = parts(slot.name)
+    if _takes_any_text(slot) and slot.kind is None and words and words[-1].removesuffix("s") in _bearers():
+        yield from _offered(slot, mentions, used, ("quoted", "proper"))
+
+
+def _takes_any_text(slot: Slot) -> bool:
+    return "string" in slot.types and "enum" not in slot.words and "format" not in slot.words
+
+
+@cache
+def _bearers() -> frozenset[str]:
+    return frozenset(lists()["bearers"])
 
 
 def _offered(slot: Slot, mentions: Mentions, used: set[Mention], kinds: Iterable[str]) -> Offer:
@@ -344,6 +364,8 @@ def _asked(slot: Slot, mentions: Mentions, used: set[Mention]) -> Offer:
         return
     free = [item for item in mentions.of("quoted") if item not in used]
     tokens = set(parts(slot.name))
+    if slot.kind == "title" and _LEAD.match(mentions.text):
+        tokens |= {"request"}
     if free and (tokens & _ASKING or slot.kind in (None, "full_name", "product", "filename")):
         yield (free[0].value,), (free[0],)
     if not tokens & _ASKING or not mentions.text.strip():

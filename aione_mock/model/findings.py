@@ -15,6 +15,8 @@ from aione_mock.world.tokens import split
 
 _QUOTE_TOKENS = 60
 _FACTS = 5
+_PLACE = re.compile(r"\{\w+\}")
+_BORDER = re.compile(r"[\u3400-\u9fff][A-Za-z0-9]|[A-Za-z0-9][\u3400-\u9fff]")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[_\-\s]+")
 _UNITS = {
     **{
@@ -90,8 +92,13 @@ def _fact(name: str, value: Any, words: Words) -> str:
         name, said = rest, f"{said} {_UNITS[unit]}"
     plural = name.endswith("s") and not name.endswith(("ss", "us", "is"))
     # both come from outside, so neither may be searched for the other's place
-    before, after = words["fact_many" if plural else "fact"].split("{key}")
-    return str(before + name + after.replace("{value}", said))
+    before, between, after = _PLACE.split(words["fact_many" if plural else "fact"])
+    return before + _spaced(_spaced(name, between), said) + after
+
+
+def _spaced(left: str, right: str) -> str:
+    """Both in one, with a space where Chinese meets Latin letters or digits."""
+    return f"{left} {right}" if _BORDER.search(left[-1:] + right[:1]) else left + right
 
 
 def _value(value: Any, words: Words) -> str:

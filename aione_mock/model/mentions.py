@@ -73,7 +73,7 @@ _SPOKEN = re.compile(
 )
 _SPOKEN_HAN = re.compile(
     r"(?P<relative>今天|今晚|明天|后天|昨天|(?:下|这|本)?(?:周|星期)[一二三四五六日天])"
-    r"|(?P<han>[一二两三四五六七八九十])(?P<hanunit>[个位人天晚张件次杯份本]|小时|分钟)"
+    r"|(?P<han>[一二两三四五六七八九十])(?P<hanunit>个人|个小时|[个位名人天晚张件次杯份本]|小时|分钟)"
 )
 _NUMERAL = re.compile(r"-?\d+(?:\.\d+)?")
 _QUOTED = re.compile(
@@ -168,8 +168,13 @@ def _find(text: str, today: date | None) -> Mentions:
     names = [*_names(text), *(Mention("name", m[0], m[0], *m.span()) for m in _han_name().finditer(text) if han)]
     names = [mention for mention in names if not _overlaps(mention, taken)]
     symbols = [mention for mention in map(_symbol, _SYMBOL.finditer(text)) if not _overlaps(mention, taken)]
-    quotations = [_quotation(match) for match in _QUOTED.finditer(text)]
-    found = [*forms, *places, *quotations, *names, *(symbol for symbol in symbols if symbol.value not in _NOT_SYMBOLS)]
+    found = [
+        *forms,
+        *places,
+        *quotations(text),
+        *names,
+        *(symbol for symbol in symbols if symbol.value not in _NOT_SYMBOLS),
+    ]
     return Mentions(text, tuple(sorted(found, key=lambda item: (item.start, item.end))))
 
 
@@ -275,6 +280,11 @@ def _place(text: str, start: int, length: int, kind: str) -> Mention:
     return Mention(kind, text[start:end], text[start:end], start, end, role=role)
 
 
+def quotations(text: str) -> list[Mention]:
+    """What stands in quotation marks."""
+    return [_quotation(match) for match in _QUOTED.finditer(text)]
+
+
 def _quotation(match: re.Match[str]) -> Mention:
     inner = next(group for group in match.groups() if group is not None)
     return Mention("quoted", inner.strip(), inner, *match.span(match.lastindex or 0))
@@ -308,9 +318,10 @@ def _names(text: str) -> Iterator[Mention]:
         if any(start < match.end() and match.start() < end for start, end in named):
             continue
         first = match[0].split()[0]
+        name = match[0].removesuffix("'s").removesuffix("’s")
         begins = not text[: match.start()].strip() or text[: match.start()].rstrip()[-1] in ".!?\n:"
         if first.removesuffix("'s") in _first_names():
-            name = match[0].removesuffix("'s").removesuffix("’s")
             yield Mention("name", name, name, match.start(), match.start() + len(name))
         elif not begins and first.lower() not in dates.NAMES:
-            yield Mention("proper", match[0], match[0], *match.span(), role=_role(text, match.start()))
+            role = _role(text, match.start())
+            yield Mention("proper", name, name, match.start(), match.start() + len(name), role=role)

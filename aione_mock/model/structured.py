@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import date
 from functools import lru_cache
 from typing import Any
@@ -14,7 +15,7 @@ import orjson
 from aione_mock.determinism import Seed
 from aione_mock.exceptions import APIError, ContractError
 from aione_mock.exchange import Prompt
-from aione_mock.generator import planned
+from aione_mock.generator import generate, planned
 from aione_mock.generator.plan import MANY, NAMED, ONE, Json, children, pointed
 from aione_mock.generator.words import language, pick, some, usual_range
 from aione_mock.model import filling, mentions
@@ -28,6 +29,7 @@ _REMARKS = {"title", "description", "default", "example", "examples", "propertyO
 _REMARKS |= {"deprecated", "readOnly", "writeOnly", "discriminator"}
 SUPPORTED = frozenset(_SHAPE | _PARTS | _BOUNDS | _REMARKS)
 """The keywords that a schema for an answer may use."""
+_NEEDED = frozenset(["properties", "items", "prefixItems", "anyOf", "oneOf", "allOf"])
 _DEEPEST = 64
 _SNAKE = {"any_of": "anyOf", "one_of": "oneOf", "all_of": "allOf", "min_items": "minItems", "max_items": "maxItems"}
 _SNAKE |= {"min_length": "minLength", "max_length": "maxLength", "min_properties": "minProperties"}
@@ -121,7 +123,37 @@ def _examined(raw: bytes) -> str | None:
         return f"{error.message} at '{where}'."
     except ContractError as error:
         return f"{error}."
-    return None
+    found = contradiction(schema)
+    return f"{found}." if found else None
+
+
+def contradiction(schema: Json) -> str | None:
+    """Why a readable schema has no instance: the keywords of its innermost part that has none, and where that is."""
+    if _has_instance(schema, schema):
+        return None
+    node: Json = schema
+    path: tuple[str, ...] = ()
+    while inner := next((c for c in _subschemas(node) if not _has_instance(c[1], schema)), None):
+        node, path = inner[1], (*path, *inner[0])
+    words = sorted(node.keys() - _REMARKS) if isinstance(node, Mapping) else []
+    named = ", ".join(f"'{word}'" for word in words)
+    return f"no value satisfies {named} at '{_pointer(path)}'" if named else f"nothing is allowed at '{_pointer(path)}'"
+
+
+def _has_instance(node: Json, root: Json) -> bool:
+    """Whether one is found from either of two seeds."""
+    for number in range(2):
+        with suppress(ContractError):
+            generate(node, Seed.of(number), resolve=lambda reference: pointed(root, reference))
+            return True
+    return False
+
+
+def _subschemas(node: Json) -> Iterator[tuple[tuple[str, ...], Json]]:
+    """The parts of a schema that an instance has to satisfy."""
+    if isinstance(node, Mapping):
+        needed = _NEEDED if node.get("minItems") else _NEEDED - {"items"}
+        yield from (child for child in children(node) if child[0][0] in needed)
 
 
 def _unsupported(schema: Mapping[str, Any]) -> Iterator[str]:

@@ -6,7 +6,8 @@ compared by pairs of characters; the synonyms of fixtures/words.yaml count as eq
 
 1. A word names the tools in whose *name* it stands. Where no word names any tool, the descriptions decide, and where
    they do not either, the parameters' names and enums; general words (city, date, name, …) count in names only.
-   A sum (`17 * 3`) is the word of its operation and, where no tool has that, of a calculator.
+   A sum (`17 * 3`) is the word of its operation and, where no tool has that, of a calculator. Words in quotation marks
+   (remind me to "buy milk") name a tool only where no others do, unless what is quoted is one identifier (`tool_name`).
 2. Of several tools with the same word, the one with more words in common has it; of equals, the first.
 3. The named tools are called in the order of the text: all at once, or one at a time if `parallel` is off or the text
    says 'then', '然后'. One tool is called several times for several places, addresses, ids or symbols ('Paris and
@@ -33,16 +34,21 @@ import orjson
 from aione_mock.determinism import Seed
 from aione_mock.exceptions import APIError, ContractError
 from aione_mock.exchange import Prompt, Tool, ToolCall, Turn
-from aione_mock.generator import Plan, planned
+from aione_mock.generator import NoInstance, Plan, planned
 from aione_mock.generator.plan import Json
 from aione_mock.model import filling, mentions
-from aione_mock.model.structured import normalise_google
+from aione_mock.model.structured import contradiction, normalise_google
 from aione_mock.model.terms import generic, placed, sums
 
 _READ = 8192
 _IN_TURN = re.compile(r"(?i)\b(?:then|after that|afterwards|once you have|use the result)\b|然后|接着|之后再|再用")
 _BOUNDARY = re.compile(r"[.?!;,。？！；，、\n]|\band\b|和|并|以及")
+_IDENTIFIER = re.compile(r"[A-Za-z_][\w.-]*")
 _NAME, _DESCRIPTION, _PARAMETER = 0, 1, 2
+Terms = tuple[tuple[str, int], ...]
+"""Words, each with its place in the text."""
+Index = tuple[frozenset[str], frozenset[str], frozenset[str]]
+"""The distinctive terms of a tool: of its name, of its description, of its parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +120,22 @@ def _remaining(calls: list[tuple[str, str]], called: Counter[str]) -> list[tuple
 
 def _named(tools: Sequence[Tool], text: str) -> list[_Named]:
     """The tools that a text names, in its order, each with its part of the text."""
-    words = placed(text)
     indices = [_index(tool) for tool in tools]
+    words = placed(text)
+    outside = _unquoted(words, text)
+    if outside != words and (found := _by_words(tools, indices, outside, text)):
+        return found
+    return _by_words(tools, indices, words, text)
+
+
+def _unquoted(words: Terms, text: str) -> Terms:
+    """The words without those of quotations, save where a quotation is a single identifier."""
+    said = [item for item in mentions.quotations(text) if not _IDENTIFIER.fullmatch(item.value)]
+    return tuple([word for word in words if not any(item.start <= word[1] < item.end for item in said)])
+
+
+def _by_words(tools: Sequence[Tool], indices: Sequence[Index], words: Terms, text: str) -> list[_Named]:
+    """The tools that some words of a text name."""
     for field in (_NAME, _DESCRIPTION, _PARAMETER):
         fields = [index[field] for index in indices]
         places = _elected(fields, words) or _elected(fields, sums(text))
@@ -124,7 +144,7 @@ def _named(tools: Sequence[Tool], text: str) -> list[_Named]:
     return []
 
 
-def _elected(indices: Sequence[frozenset[str]], words: tuple[tuple[str, int], ...]) -> dict[int, int]:
+def _elected(indices: Sequence[frozenset[str]], words: Terms) -> dict[int, int]:
     """Which tools have the words, and where the first word of each stands, in the order of the text."""
     distinct = dict(reversed(words))
     scores = [sum(2 - (word[0] == "=") for word in distinct if word in index) for index in indices]
@@ -145,8 +165,7 @@ def _parted(tools: list[Tool], starts: list[int], text: str) -> list[_Named]:
     return [_Named(*row) for row in zip(tools, cuts, [*cuts[1:], len(text)], strict=True)]
 
 
-def _index(tool: Tool) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
-    """The distinctive terms of a tool: of its name, of its description, of its parameters."""
+def _index(tool: Tool) -> Index:
     return _indexed(tool.name, tool.description, _raw(tool))
 
 
@@ -168,7 +187,7 @@ def _parameters(schema: Json) -> str:
 
 
 @lru_cache(2048)
-def _indexed(name: str, description: str, schema: bytes) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
+def _indexed(name: str, description: str, schema: bytes) -> Index:
     names = frozenset(term for term, _ in placed(name))
     texts = (description[:2000], _parameters(orjson.loads(schema)))
     others = [frozenset(term for term, _ in placed(text) if not _passing(term)) for text in texts]
@@ -188,6 +207,8 @@ def _planned(named: Sequence[_Named], found: mentions.Mentions, seed: Seed) -> l
             plan = _plan(_raw(item.tool))
             for number, about in enumerate(_spread(plan, item, found, alone=len(named) == 1)):
                 calls[item.tool.name, _arguments(plan, about, seed.child(item.tool.name, number))] = None
+        except NoInstance as problem:
+            raise _unusable(item.tool, contradiction(normalise_google(item.tool.schema)) or problem) from None
         except ContractError as problem:
             raise _unusable(item.tool, problem) from None
     return list(calls)
@@ -212,7 +233,7 @@ def _arguments(plan: Plan, about: mentions.Mentions, seed: Seed) -> str:
     return orjson.dumps(filled).decode()
 
 
-def _unusable(tool: Tool, problem: Exception) -> APIError:
+def _unusable(tool: Tool, problem: object) -> APIError:
     message = f"Invalid schema for the parameters of tool '{tool.name}': {problem}"
     return APIError("invalid_request", message, fields={"param": "tools"})
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Iterable
+from functools import cache, lru_cache
 from operator import add, mul, sub
 from typing import Any, Literal
 
@@ -32,7 +32,9 @@ _SHAPE = re.compile(r"A?T{1,4}(?:LA?T{1,3})?")
 _ARTICLES = frozenset(("a", "an", "the", "my", "our"))
 _LINKS = frozenset(("of", "for", "in", "and"))
 _LANGUAGES = re.compile(r"(?:a |an |the )?(?:python|javascript|typescript|node|sql|bash|shell|java|go|rust)", re.I)
-_WORD = re.compile(r"[^\W_](?:[\w'’+#-]|\.(?=\w))*")
+_WORD = r"[^\W_](?:[\w'’+#-]|\.(?=\w))*"
+_RUN = re.compile(f"{_WORD}(?: {_WORD})*")
+"""Words with one space between them; no phrase reaches further."""
 _ZH_PART = re.compile(r"[\u4e00-\u9fff]{2,}|[A-Za-z](?:[\w+#-]|\.(?=\w))*")
 _GREETING = re.compile(
     r"\s*(?:(?:hello|hi|hey|greetings|good (?:morning|afternoon|evening))\b|你好|您好|大家好|早上好|下午好|晚上好|嗨)",
@@ -61,6 +63,8 @@ _SUM = re.compile(
     r"(?![\w-]|\.\d| ?\)? ?(?:[-+*×/÷^%]|plus|minus|times|divided|over|[加减乘除]))"
 )
 """Two numbers and what to do with them; a longer sum is none, because half of it would be answered wrongly."""
+_CODED = ("code", "function", "script", "snippet", "program", "query", "代码", "函数", "脚本", "程序")
+_ECHOED = ("say", "repeat", "echo", "with", "回复", "重复", "说", "回答", "输出")
 _SIGNS: dict[str, Callable[[int, int], int]] = {
     **dict.fromkeys(("+", "plus", "加"), add),
     **dict.fromkeys(("-", "minus", "减"), sub),
@@ -129,18 +133,23 @@ def material() -> dict[str, Words]:
 
 
 def _kind(text: str, telling: bool) -> tuple[Kind, str]:
-    if (found := _ECHO.search(text)) and (said := _said(found)):
-        return ("echo_only" if found["only"] or found["only_zh"] else "echo"), said
     low = text.lower()
-    if found := _SUM.search(low):
+    if _any(_ECHOED, low) and (found := _ECHO.search(text)) and (said := _said(found)):
+        return ("echo_only" if found["only"] or found["only_zh"] else "echo"), said
+    if _any(_SIGNS, low) and (found := _SUM.search(low)):
         return "sum", str(_SIGNS[found[2].strip()](int(found[1]), int(found[3])))
-    if _CODE.search(low):
+    if _any(_CODED, low) and _CODE.search(low):
         return "code", ""
     if not telling and (kind := next((kind for kind, opening in _OPENINGS if opening.match(text)), None)):
         return kind, ""
     if _LIST.search(low):
         return "list", _count(low)
     return "prose", ""
+
+
+def _any(words: Iterable[str], text: str) -> bool:
+    """Whether one of the words stands somewhere: asked before an expression that takes longer to find none."""
+    return any(map(text.__contains__, words))
 
 
 def _said(found: re.Match[str]) -> str:
@@ -169,21 +178,18 @@ def _stop_parts() -> re.Pattern[str]:
 
 def _english(text: str) -> list[str]:
     """Phrases of telling words, longest first."""
-    shape = ""
-    places: list[tuple[int, int]] = []
-    last = -1
-    letters = _letters()
-    for found in _WORD.finditer(text):
-        start, end = found.span()
-        word = found[0]
-        if start != last + 1 or text[last] != " ":
-            shape += "|"
-            places.append((start, start))
-        shape += letters.get(word.lower()) or ("T" if 1 < len(word) < 25 and word[0].isalpha() else "S")
-        places.append((start, end))
-        last = end
-    phrases = [text[places[m.start()][0] : places[m.end() - 1][1]] for m in _SHAPE.finditer(shape)]
+    phrases: list[str] = []
+    for run in _RUN.findall(text):
+        words = run.split(" ")
+        shape = "".join(map(_letter, words))
+        phrases += [" ".join(words[m.start() : m.end()]) for m in _SHAPE.finditer(shape)]
     return _longest_first([_addressed(phrase.rstrip("'’-")) for phrase in phrases[:12]])
+
+
+@lru_cache(maxsize=4096)
+def _letter(word: str) -> str:
+    """What a word is in `_SHAPE`; S stops a phrase."""
+    return _letters().get(word.lower()) or ("T" if 1 < len(word) < 25 and word[0].isalpha() else "S")
 
 
 def _addressed(phrase: str) -> str:

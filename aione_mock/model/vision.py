@@ -74,7 +74,7 @@ def from_data_uri(uri: str, param: str | None = None) -> ImageInput:
 
 
 def tokens(image: ImageInput) -> int:
-    """Prompt tokens of an image by OpenAI's rule for detail `high`, used for all protocols: 85 to 1,445.
+    """Prompt tokens of an image by OpenAI's rule for detail `high`, used for all protocols: 255 to 1,445.
 
     Fitted into 2,048 px square, then the shorter side brought down to 768 px: 85 plus 170 for each tile of 512 px.
     An unseen image counts as 1,024 px square.

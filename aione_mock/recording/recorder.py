@@ -74,7 +74,7 @@ class Recorder:
     async def _passed(self, scope: Scope, receive: Receive, send: Send) -> None:
         body, early = b"", None  # type: tuple[bytes, APIError | None]
         try:
-            body = await wire.read_body(scope, receive, _LARGEST)
+            body = await wire.read_body(wire.announced(scope["headers"]), receive, _LARGEST)
         except Disconnected:
             return
         except APIError as failure:
@@ -254,9 +254,9 @@ class _Passage:
         await self.send({"type": "http.response.body", "body": chunk, "more_body": True})
 
     async def _break_off(self) -> None:
-        transport = self.scope.get("extensions", {}).get(CONNECTION)
-        if transport is not None:
-            transport.close()
+        connection = self.scope.get("extensions", {}).get(CONNECTION)
+        if connection is not None:
+            connection.transport.close()
             await asyncio.wait({self.left}, timeout=5)
 
     async def _unless_left(self, coming: Coroutine[Any, Any, T]) -> T:

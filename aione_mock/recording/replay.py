@@ -18,7 +18,7 @@ from aione_mock import dialects
 from aione_mock.config import Config
 from aione_mock.contract import Contract, Operation
 from aione_mock.exceptions import APIError
-from aione_mock.exchange import Call, Reply, StreamReply, Transmission
+from aione_mock.exchange import Call, Events, Reply, StreamReply, Transmission
 from aione_mock.recording import cassette
 from aione_mock.recording.cassette import Asked, Cassette, Interaction
 from aione_mock.recording.inspection import locate
@@ -140,7 +140,7 @@ class Replay:
         sent = Transmission(response.status, headers, sends, response.end)
         if response.events is None:
             return Replayed(status=response.status, headers=headers, transmission=sent)
-        events = tuple([raw for _, raw in response.events])
+        events = Events.of([raw for _, raw in response.events])
         return ReplayedStream(events, status=response.status, headers=headers, transmission=sent)
 
     def _due(self, at: float) -> float:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from aione_mock.exceptions import APIError, ScenarioError, did_you_mean
+from aione_mock.scenarios import templates
 from aione_mock.scenarios.faults import TABLE, Scope
 from aione_mock.scenarios.options import Option
 from aione_mock.scenarios.outcomes import Step, steps
@@ -131,6 +132,8 @@ class Catalogue:
         name, *given = [part.strip() for part in _split(text, ";")]
         scenario = self.find(name)
         values = dict(self._option(scenario, part) for part in given)
+        for mistake in templates.mistakes([values.get("text"), values.get("message")]):
+            raise ScenarioError(mistake)
         common = {option.name: values.pop(option.name) for option in COMMON if option.name in values}
         return common | self._outcome(scenario, values)
 

@@ -105,6 +105,7 @@ TABLE: dict[str, FaultSpec] = {
         FaultSpec("cr", "Lines end with CR alone", "stream", stream_faults.cr),
         FaultSpec("bom", "A byte order mark at the beginning", "stream", stream_faults.bom),
         FaultSpec("one_packet", "All events in one packet", "stream", stream_faults.one_packet),
+        FaultSpec("packet_each", "Each event in a packet of its own", "stream", stream_faults.packet_each),
         FaultSpec(
             "split_events",
             "Each event over many packets",

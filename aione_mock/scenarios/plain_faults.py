@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from aione_mock.exchange import Headers, Transmission
 from aione_mock.scenarios.options import Options
-from aione_mock.scenarios.stream_faults import Scene
+from aione_mock.scenarios.stream_faults import APART, Scene
 
 _PAGE = """<!DOCTYPE html>
 <html><head><title>{status} {phrase}</title></head>
@@ -68,7 +68,7 @@ def slow_body(transmission: Transmission, options: Options, scene: Scene) -> Tra
     pieces = [body[place : place + size] for place in range(0, len(body), size)]
     step = options["seconds"] / max(1, len(pieces) - 1)
     sends = tuple((round(start + step * number, 6), piece) for number, piece in enumerate(pieces))
-    return replace(transmission, sends=sends, corked=False)
+    return replace(transmission, sends=sends, apart=APART)
 
 
 def reset(transmission: Transmission, options: Options, scene: Scene) -> Transmission:

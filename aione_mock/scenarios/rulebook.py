@@ -213,8 +213,8 @@ def _reply(reply: Json, here: Path) -> Iterator[Finding]:
         yield Finding((*here, words[1]), f"'{words[0]}' and '{words[1]}' exclude each other")
     if "body" in reply and len(reply) > 1:
         yield Finding((*here, "body"), "'body' is the whole answer and stands alone")
-    for name in templates.unknown(reply):
-        yield _unknown_template(name, here)
+    for mistake in templates.mistakes(reply):
+        yield Finding(here, mistake)
 
 
 def _rest(outcome: Json, here: Path) -> Iterator[Finding]:
@@ -222,17 +222,12 @@ def _rest(outcome: Json, here: Path) -> Iterator[Finding]:
     for name in [*headers.get("set", {}), *headers.get("remove", ())]:
         if name.lower() in _SERVERS_OWN:
             yield Finding((*here, "headers"), f"header '{name}' belongs to the connection; there are faults for it")
-    for name in templates.unknown([outcome.get("message"), headers.get("set", {})]):
-        yield _unknown_template(name, here)
+    for mistake in templates.mistakes([outcome.get("message"), headers.get("set", {})]):
+        yield Finding(here, mistake)
     try:
         parse_duration(outcome.get("delay", 0))
     except ConfigError as error:
         yield Finding((*here, "delay"), str(error))
-
-
-def _unknown_template(name: str, here: Path) -> Finding:
-    known = [*templates.VALUES, "header.NAME", "json./POINTER"]
-    return Finding(here, f"unknown template '{{{{{name}}}}}'{did_you_mean(name, known) or _known(known)}")
 
 
 def _known(names: Iterable[str]) -> str:

@@ -24,6 +24,8 @@ USAGE = ("/usage", "/message/usage", "/usageMetadata")
 IDENTITY = ("/id", "/message/id", "/responseId")
 LISTS = ("/choices", "/candidates")
 END = ("[DONE]", "message_stop")
+APART = 0.001
+"""Seconds between packets: the kernel joins small ones that follow at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ def drip(transmission: Transmission, options: Options, scene: Scene) -> Transmis
         for start in range(0, len(raw) or 1, options["size"]):
             now = max(now + (options["seconds"] if sends else 0.0), due)
             sends.append((now, raw[start : start + options["size"]]))
-    return replace(transmission, sends=tuple(sends), corked=False)
+    return replace(transmission, sends=tuple(sends), apart=APART)
 
 
 def malformed_json(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
@@ -187,7 +189,12 @@ def one_packet(transmission: Transmission, options: Options, scene: Scene) -> Tr
     if not transmission.sends:
         return transmission
     whole = b"".join([raw for _, raw in transmission.sends])
-    return replace(transmission, sends=((transmission.sends[-1][0], whole),), corked=True)
+    return replace(transmission, sends=((transmission.sends[-1][0], whole),), apart=None)
+
+
+def packet_each(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+    """Each event is a packet."""
+    return replace(transmission, apart=APART)
 
 
 def split_events(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
@@ -196,13 +203,13 @@ def split_events(transmission: Transmission, options: Options, scene: Scene) -> 
     sends = [
         (due, raw[start : start + size]) for due, raw in transmission.sends for start in range(0, len(raw) or 1, size)
     ]
-    return replace(transmission, sends=tuple(sends), corked=False)
+    return replace(transmission, sends=tuple(sends), apart=APART)
 
 
 def split_utf8(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
     """The first character of several bytes in each event is spread over two packets."""
     sends = [(due, part) for due, raw in transmission.sends for part in _in_character(raw)]
-    return replace(transmission, sends=tuple(sends), corked=False)
+    return replace(transmission, sends=tuple(sends), apart=APART)
 
 
 def big_event(transmission: Transmission, options: Options, scene: Scene) -> Transmission:

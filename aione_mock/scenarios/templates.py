@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from aione_mock.exceptions import did_you_mean
 from aione_mock.grammar import pointer_get
 from aione_mock.scenarios.conditions import Facts
 
@@ -58,6 +59,14 @@ def unknown(value: Json) -> Iterator[str]:
         for name in _TEMPLATE.findall(value):
             if name not in VALUES and not (name.startswith(PREFIXES) and name not in PREFIXES[:1]):
                 yield name
+
+
+def mistakes(value: Json) -> Iterator[str]:
+    """A sentence on each of them."""
+    known = [*VALUES, "header.NAME", "json./POINTER"]
+    for name in unknown(value):
+        remedy = did_you_mean(name, known) or f"; known: {', '.join(known)}"
+        yield f"unknown template '{{{{{name}}}}}'{remedy}"
 
 
 def _value(name: str, facts: Facts, call: int) -> Json:

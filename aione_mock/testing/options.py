@@ -12,7 +12,7 @@ import yaml
 
 from aione_mock.config import read_text
 from aione_mock.determinism import parse_instant
-from aione_mock.exceptions import ConfigError, did_you_mean
+from aione_mock.exceptions import ConfigError, ScenarioError, did_you_mean
 from aione_mock.scenarios.catalogue import Catalogue
 
 Json = Any
@@ -82,15 +82,24 @@ def pace_of(given: str | Mapping[str, Json]) -> Mapping[str, Json]:
     """A pace as rules spell it. Raises ConfigError for a text that is none."""
     if not isinstance(given, str):
         return given
-    found = Catalogue().read(given)
+    __tracebackhide__ = True
+    refusal = ConfigError(f"'{given}' is not a pace; use instant, realistic or 'pace; ttft=0.5; tps=20'")
+    try:
+        found = Catalogue().read(given)
+    except ScenarioError:
+        # what is wrong with figures has been said best
+        if given.partition(";")[0].strip() == "pace":
+            raise
+        raise refusal from None
     if len(found) != 1 or set(found[0]) != {"pace"}:
-        raise ConfigError(f"'{given}' is not a pace; use instant, realistic or 'pace; ttft=0.5; tps=20'")
+        raise refusal
     pace: Mapping[str, Json] = found[0]["pace"]
     return pace
 
 
 def refuse_unknown(where: str, given: Iterable[str], known: list[str]) -> None:
     """Raises TypeError for the first of `given` that is not `known`."""
+    __tracebackhide__ = True
     for name in given:
         if name not in known:
             near = did_you_mean(name, known)

@@ -49,9 +49,20 @@ def _rank(prepared: Prepared) -> int:
     return 1 if prepared.when else 3 if prepared.id == "pace" else 2
 
 
+_NOT_TEXT = {"tool_calls": "{'find_order': {'number': 7}}", "chunks": "['Five ', 'days.']"}
+"""What is several, and how it is written. A text would be taken for the list of its characters."""
+
+
 def reply_of(**given: Json) -> tuple[dict[str, Json], str]:
-    """A `Reply` of the rule schema from what `reply` was given, and how to tell it."""
+    """A `Reply` of the rule schema from what `reply` was given, and how to tell it.
+
+    Raises TypeError for a text where several things are meant.
+    """
+    __tracebackhide__ = True
     reply = {name: value for name, value in given.items() if value is not None}
+    for name, such in _NOT_TEXT.items():
+        if isinstance(reply.get(name), str):
+            raise TypeError(f"reply() takes {name} such as {such}, not the text {reply[name]!r}")
     if isinstance(calls := reply.get("tool_calls"), Mapping):
         reply["tool_calls"] = [{"name": name, "arguments": arguments} for name, arguments in calls.items()]
     for name in ("tool_calls", "chunks"):

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aione_mock.determinism import parse_duration
 from aione_mock.exceptions import ScenarioError
 from aione_mock.testing import messages
 from aione_mock.testing.calls import RecordedCall
@@ -201,8 +202,9 @@ class MockSession:
         return datetime.fromtimestamp(self._channel.ask(self.name, "getClock")["timestamp"], UTC)
 
     def advance(self, by: float | str) -> None:
-        """Move the clock by seconds, or by a duration such as `61s`, `1d12h` or `-2h`."""
+        """Move the clock by seconds, or by a duration such as `61s`, `1d12h` or `-2h`. Raises ConfigError."""
         __tracebackhide__ = True
+        parse_duration(by)
         self._channel.ask(self.name, "changeClock", {"advance": by})
 
     def freeze(self, at: datetime | str | None = None) -> None:

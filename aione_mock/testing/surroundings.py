@@ -36,6 +36,7 @@ def variables(base_url: str, api_key: str, credentials: Iterable[Credential], *,
         "ANTHROPIC_BASE_URL": base_url,
         "ANTHROPIC_API_KEY": api_key,
         "GOOGLE_GEMINI_BASE_URL": base_url,
+        "GOOGLE_GENAI_API_VERSION": "v1beta",  # from version 3 on the SDK asks for v1
         "GOOGLE_API_KEY": api_key,
         "GEMINI_API_KEY": api_key,
         "NO_PROXY": hosts,

@@ -15,7 +15,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from itertools import accumulate
 from operator import mul, sub
 from struct import unpack
@@ -51,6 +51,7 @@ def prices(model: Model) -> Prices:
     return int(fresh * _TICKS), int(cached * _TICKS), int(output * _TICKS)
 
 
+@lru_cache(maxsize=4096)
 def ticks(rates: Prices, prompt: int, cached: int, completion: int) -> int:
     """Price times tokens, in ticks, rounded half to even: `catalogue.cost` in whole numbers."""
     fresh, hit, output = rates

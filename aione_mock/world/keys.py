@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -62,6 +63,7 @@ class KeyRecord:
         )
 
 
+@lru_cache(maxsize=1024)
 def hash_secret(secret: str) -> str:
     """Hex hash by which a secret is found."""
     return blake2b(secret.encode("utf-8", "surrogatepass"), digest_size=16, person=b"aione-secret").hexdigest()

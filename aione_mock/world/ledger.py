@@ -10,7 +10,9 @@ costs nothing. What was refused before (4xx) is in no figure.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import field
 from datetime import date
 from decimal import Decimal
 from itertools import islice, pairwise
@@ -19,18 +21,21 @@ from typing import Any
 
 from aione_mock.determinism import Seed
 from aione_mock.exchange import Caller, Usage
-from aione_mock.store import Store
+from aione_mock.store import Memo, Store
 from aione_mock.values import frozen
 from aione_mock.world import traffic
 from aione_mock.world.catalogue import Catalogue
 from aione_mock.world.days import date_of, day_of, day_on, start_of
 from aione_mock.world.history import MINUTES, Cell, DayCell, Figures, History, Prices, latency_tail, prices, ticks
 from aione_mock.world.organisation import Organisation
-from aione_mock.world.traffic import MinuteCell, Served
+from aione_mock.world.traffic import MinuteCell, Served, Traffic
 
 _COLUMNS = {"day": 0, "model": 3, "team": 2, "key": 1}
 DIMENSIONS = tuple(_COLUMNS)
 _LONGEST_MS = 1 << 31
+_SESSIONS = 4
+"""Sessions whose own calls are kept summed up."""
+_NO_CALLS: tuple[()] = ()
 
 
 @frozen
@@ -159,6 +164,8 @@ class Ledger:
     history: History
     rates: Mapping[str, tuple[str, Prices]]
     """Id and prices of the model behind each name that the catalogue knows."""
+    _sums: Memo = field(default_factory=lambda: Memo(_SESSIONS), compare=False, repr=False)
+    """Results of `_live`; each holds the list it was made of, so that its id is nobody else's."""
 
     @classmethod
     def of(cls, organisation: Organisation, seed: Seed, epoch: float, catalogue: Catalogue) -> Ledger:
@@ -194,12 +201,21 @@ class Ledger:
             call = Served(at, *who, 1, 0, 0, 0, took, 0, request_id, status)
         await traffic.record(store, self.org_id, call)
 
+    async def _live(self, store: Store) -> Traffic:
+        """The session's own calls, summed up anew only when there are more of them."""
+        calls = await store.get(f"usage/calls/{self.org_id}") or _NO_CALLS
+        known = self._sums.get(id(calls))
+        if known is None or known[0] is not calls or known[1] != len(calls):
+            known = calls, len(calls), await traffic.load(store, self.org_id)
+            self._sums.put(id(calls), known)
+        return known[2]
+
     async def cells(self, store: Store, start: date, end: date, wanted: Filter = ALL) -> list[DayCell]:
         """All there is on days `start` to `end` (both included), by day, key and model; `group` sums it up."""
         first, last = day_on(start), day_on(end)
         past = range(max(first, self.history.first_day), min(last, self.history.last_day) + 1)
         found = [cell for day in past for cell in self.history.day(day) if wanted.passes(cell)]
-        for cell in (await traffic.load(store, self.org_id)).cells():
+        for cell in (await self._live(store)).cells:
             if first <= (day := day_of(cell.minute * 60)) <= last and wanted.passes(cell):
                 found.append(DayCell(day, *cell[1:]))
         return found
@@ -226,11 +242,13 @@ class Ledger:
             return 0.0, 0
         first, last = day_on(start), day_on(end)
         spread = self.history.latencies(first, last)
+        known = await self._live(store)
         live = [
             (cell.latency_ms // cell.requests, cell.requests)
-            for cell in (await traffic.load(store, self.org_id)).cells()
+            for cell in known.older
             if first <= day_of(cell.minute * 60) <= last
         ]
+        live += Counter(call.latency_ms for call in known.calls if first <= day_of(call.at) <= last).items()
         return total.latency_ms / total.requests, _percentile(spread, live, total.requests)
 
     async def summary(self, store: Store, start: float, end: float, wanted: Filter = ALL) -> Figures:
@@ -264,7 +282,7 @@ class Ledger:
     async def _parts(self, store: Store, edges: list[int], wanted: Filter) -> list[tuple[str, int, Sequence[int]]]:
         """All calls between the edges (minutes since 1970), no part reaching over one: (model, a minute, figures)."""
         parts = [part for day, cuts in self._days(edges) for part in self._past(day, cuts, wanted)]
-        for cell in (await traffic.load(store, self.org_id)).cells():
+        for cell in (await self._live(store)).cells:
             if edges[0] <= cell.minute < edges[-1] and wanted.passes(cell):
                 parts.append((cell.model, cell.minute, cell[4:10]))
         return parts

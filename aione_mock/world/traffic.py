@@ -8,10 +8,9 @@ Of an older call only its share in the sums is left; lists show it with equal pa
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import groupby
-from operator import add
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from operator import add, itemgetter
+from typing import Any, NamedTuple
 
 from aione_mock.store import Store
 from aione_mock.values import frozen
@@ -67,11 +66,8 @@ class Traffic:
     older: tuple[MinuteCell, ...]
     """Sums of all others."""
 
-    def cells(self) -> Iterator[MinuteCell]:
-        """Everything by the minute; one minute may come in several cells."""
-        yield from self.older
-        for call in self.calls:
-            yield MinuteCell(call.minute, call.key_id, call.team_id, call.model, 1, *call[4:10])
+    cells: tuple[MinuteCell, ...]
+    """All by the minute; one minute may come in two cells of a kind."""
 
 
 async def record(store: Store, org_id: str, call: Served) -> None:
@@ -87,7 +83,9 @@ async def load(store: Store, org_id: str) -> Traffic:
     """What has been counted so far."""
     calls = await store.get(f"usage/calls/{org_id}") or ()
     older = await store.get(f"usage/minutes/{org_id}") or ()
-    return Traffic(tuple([Served(*call) for call in calls]), tuple([MinuteCell(*cell) for cell in older]))
+    minutes = tuple([MinuteCell(*cell) for cell in older])
+    sums = [MinuteCell(*where, *figures) for where, figures in _summed(calls)]
+    return Traffic(tuple([Served(*call) for call in calls]), minutes, (*minutes, *sums))
 
 
 async def spent(store: Store, org_id: str) -> int:
@@ -100,11 +98,18 @@ async def _fold(store: Store, org_id: str) -> None:
     calls = await store.get(f"usage/calls/{org_id}")
     known = await store.get(f"usage/minutes/{org_id}") or ()
     sums = {tuple(cell[:4]): cell[4:] for cell in known}
-    # calls of one minute stand together, so each run of them is added up in one go
-    for where, run in groupby(calls[:-HELD], lambda call: (int(call[0] // 60), *call[1:4])):
-        columns = list(zip(*run, strict=True))[4:10]
-        figures = [len(columns[0]), *map(sum, columns)]
+    for where, figures in _summed(calls[:-HELD]):
         before = sums.get(where)
         sums[where] = [*map(add, before, figures)] if before else figures
     await store.put(f"usage/minutes/{org_id}", [[*where, *row] for where, row in sums.items()])
     await store.put(f"usage/calls/{org_id}", calls[-HELD:])
+
+
+def _summed(calls: Sequence[Sequence[Any]]) -> Iterator[tuple[tuple[Any, ...], list[int]]]:
+    """Calls of one minute, key and model as one: (minute, key, team, model) and requests, errors, …, ticks."""
+    where = itemgetter(1, 2, 3)
+    runs: dict[tuple[Any, ...], list[Sequence[Any]]] = {}
+    for call in calls:
+        runs.setdefault((int(call[0] // 60), *where(call)), []).append(call[4:10])
+    for place, run in runs.items():
+        yield place, [len(run), *map(sum, zip(*run, strict=True))]

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from aione_mock.app import create_app
 from aione_mock.checker import check
 from aione_mock.checker.client import Client
 from aione_mock.checker.report import COULD_NOT, FOUND
 from aione_mock.checker.target import Target
-from aione_mock.config import DOCUMENTS, document
+from aione_mock.config import DOCUMENTS, Config, document
 from aione_mock.contract import Contract
 from aione_mock.determinism import WALL
 from aione_mock.server import Server
@@ -176,6 +180,21 @@ def test_an_endless_body_is_left_at_its_limit() -> None:
     assert exchange.failure == "not ended after 5000 events"
 
 
+def test_a_plain_answer_that_drips_for_ever_is_left_too() -> None:
+    async def answer(scope: Any, send: Send) -> None:
+        headers = [(b"content-type", b"application/json")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        for _ in range(200):
+            await send({"type": "http.response.body", "body": b" ", "more_body": True})
+            await asyncio.sleep(0.05)
+
+    with Server(app(answer)) as server:
+        started = WALL.timestamp()
+        exchange = client(server.url, timeout=0.5).call("listModels")
+        assert WALL.timestamp() - started < 4
+    assert "when the time for it was over" in exchange.failure
+
+
 def test_silence_is_not_waited_for_beyond_the_timeout() -> None:
     told = threading.Event()
     with raw_server(lambda connection: told.wait(PATIENCE) and None) as url:
@@ -220,6 +239,35 @@ def test_max_time_ends_a_run_with_a_partial_report(layer: Layer) -> None:
     assert "the time is up" in report.stopped
     assert report.cells("kept") > 0
     assert report.cells("not checked") > 0
+
+
+def test_little_time_is_not_spent_on_preparing_cases(layer: Layer) -> None:
+    """The generator takes seconds to start, and then there is no time for a case."""
+    program = """if 1:
+        import sys
+        from aione_mock.checker import Target, check
+        target = Target(sys.argv[1], key="sk-nex-demo-every-model")
+        report = check(target, only=("answers", "fuzzing"), max_time=3.0)
+        assert "the time is up" in report.stopped
+        assert "schemathesis" not in sys.modules
+    """
+    done = subprocess.run([sys.executable, "-c", program, layer.url], capture_output=True, text=True, timeout=60)  # type: ignore[attr-defined]
+    assert done.returncode == 0, done.stderr
+
+
+def test_one_that_refuses_for_the_rate_now_and_then_breaks_no_law(tmp_path: Path) -> None:
+    """What the contract allows is no finding: the laws could not look, and say why."""
+    rules = tmp_path / "busy.yaml"
+    rules.write_text("rules:\n- when: {every: 3}\n  then: {error: rate_limit_exceeded}\n", encoding="utf-8")
+    with Server(create_app(Config(scenarios=(rules,)))) as server:
+        report = check(
+            target(server.url),
+            only=("errors", "access", "robustness", "coverage"),
+            generate_time=3.0,
+        )
+    assert report.counts.statuses[429] > 10
+    assert report.kept, str(report)
+    assert any("--rate-limit" in reason for reason, _ in report.unchecked)
 
 
 def test_no_credential_at_all() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
@@ -209,6 +210,19 @@ def test_diff_compares(plain: Layer, capsys: pytest.CaptureFixture[str]) -> None
     code = main(["diff", plain.url, plain.url, "--token", TOKEN, "--only", "usage-rows"])  # type: ignore[attr-defined]
     assert code == 0
     assert "Both keep" in capsys.readouterr().out
+
+
+def test_diff_takes_credentials_of_the_second_alone(
+    plain: Layer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIONE_CONSOLE_TOKEN", TOKEN)
+    monkeypatch.setenv("AIONE_CONSOLE_TOKEN_B", "nobody-knows-this-token")
+    code = main(["diff", plain.url, plain.url, "--only", "usage-rows"])  # type: ignore[attr-defined]
+    said = capsys.readouterr().out
+    assert code == 2
+    assert re.search("^A .*No finding", said, re.MULTILINE)
+    assert re.search("^B .*refused", said, re.MULTILINE)
+    assert "nobody-knows" not in said
 
 
 def test_signed_requests_are_shown_without_their_signature(checked: Checked) -> None:

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -9,7 +15,10 @@ from typing import Any
 import pytest
 
 from aione_mock.checker import check, prepare
+from aione_mock.checker.client import TargetGone
 from aione_mock.checker.laws import LAWS
+from aione_mock.checker.report import COULD_NOT
+from aione_mock.checker.report import report as outcome
 from aione_mock.checker.reports import as_json, html, junit, sarif
 from aione_mock.checker.run import Finished, LawFinished, LawStarted, PaidCallsAhead, Started
 from aione_mock.exceptions import ConfigError
@@ -71,6 +80,7 @@ def test_interruption_cleans_up_and_keeps_what_was_found(layer: Layer, monkeypat
     monkeypatch.setattr(run.bench.client, "send", interrupted)
     assert isinstance(list(run.events())[-1], Finished)
     assert run.stopped == "interrupted"
+    assert outcome(run).exit_code == COULD_NOT
     assert not run.bench.made
     assert any(asked.method == "DELETE" for asked in layer.seen)
 
@@ -90,6 +100,73 @@ def test_one_who_stops_listening_leaves_a_clean_target(layer: Layer) -> None:
 def test_keys_that_cannot_be_deleted_are_named(checked: Checked) -> None:
     report = checked("key-prefix", change=restatus(204, 500))
     assert report.unclean
+
+
+def test_a_server_that_is_gone_is_asked_once_to_delete(layer: Layer, monkeypatch: pytest.MonkeyPatch) -> None:
+    layer.change = Change()
+    run = prepare(target(layer.url), phases=(), allow_writes=True)  # type: ignore[attr-defined]
+    bench, asked = run.bench, []
+    for name in ("one", "two", "three"):
+        bench.new_key(name)
+
+    def gone(operation: str, *_: Any, **__: Any) -> Any:
+        asked.append(operation)
+        raise TargetGone("gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.client, "call", gone)
+        made = bench.made
+        left = bench.clean()
+    assert asked == ["deleteKey"]
+    assert {name.partition(" ")[0] for name in left} == made
+    for name in made:
+        bench.call("deleteKey", {"key_id": name})
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_command_that_is_ended_cleans_up(layer: Layer, number: signal.Signals, tmp_path: Path) -> None:
+    layer.change, layer.seen = Change(), []
+    report = tmp_path / "report.json"
+    words = ["check", layer.url, "--only", "keys", "--allow-writes", "--json", str(report)]  # type: ignore[attr-defined]
+    variables = {**os.environ, "AIONE_API_KEY": KEY, "AIONE_CONSOLE_TOKEN": TOKEN}
+    with subprocess.Popen([sys.executable, "-m", "aione_mock", *words], env=variables, text=True) as process:
+        while not any(asked.method == "POST" and asked.path.endswith("/keys") for asked in layer.seen):
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(number)
+        assert process.wait(timeout=60) == COULD_NOT
+    assert "interrupted" in report.read_text(encoding="utf-8")
+    assert any(asked.method == "DELETE" for asked in layer.seen)
+    listed = check(target(layer.url), only=("key-list-order",), phases=())  # type: ignore[attr-defined]
+    assert listed.kept
+
+
+def test_a_model_that_nobody_knows_is_told_before_money_is_spent(layer: Layer) -> None:
+    layer.change = Change()
+    report = check(replace(target(layer.url), model="gpt-5.5"), only=("streams",), phases=())  # type: ignore[attr-defined]
+    assert report.exit_code == COULD_NOT
+    assert report.verdict.endswith("the model 'gpt-5.5' (--model) is not listed and not found; did you mean 'gpt-5.4'?")
+    assert report.counts.paid_calls == 0
+
+
+def test_an_alias_may_be_the_model(layer: Layer) -> None:
+    layer.change, layer.seen = Change(), []
+    report = check(replace(target(layer.url), model="sonnet-4-6"), only=("stream-usage-asked",), phases=())  # type: ignore[attr-defined]
+    assert report.kept
+    assert {asked.json["model"] for asked in layer.seen if asked.path.endswith(PAID)} == {"sonnet-4-6"}
+
+
+def test_the_estimate_is_at_least_what_is_spent(layer: Layer) -> None:
+    layer.change = Change()
+    run = prepare(target(layer.url), only=("models-callable", "models-aliases"), phases=())  # type: ignore[attr-defined]
+    [ahead] = [event for event in run.events() if isinstance(event, PaidCallsAhead)]
+    spent = Decimal(outcome(run).counts.spent_rmb)
+    assert spent <= Decimal(ahead.estimate) < 5 * spent
+
+
+def test_without_a_paid_call_none_is_announced(layer: Layer) -> None:
+    run = prepare(target(layer.url), only=("streams",), phases=(), max_paid_calls=0)  # type: ignore[attr-defined]
+    assert not any(isinstance(event, PaidCallsAhead) for event in run.events())
 
 
 def test_events_tell_the_course(layer: Layer) -> None:

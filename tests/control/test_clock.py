@@ -54,6 +54,12 @@ def test_what_makes_no_sense_changes_nothing(api: Client, wrong: dict[str, objec
     assert api.ok("GET", "clock") == before
 
 
+@pytest.mark.parametrize("advance", ["soon", "", "-", "1x", "1" * 40 + "!"])
+def test_what_is_no_duration_is_told_with_some_that_are(api: Client, advance: str) -> None:
+    told = f"'{advance}' is not a duration such as 250ms, 61s, 15m, 2h or 30d"
+    assert api.refused("POST", "clock", {"advance": advance}) == (400, told)
+
+
 def test_a_minute_later_the_window_is_open_again(api: Client) -> None:
     assert [api.chat(key=RPM).status_code for _ in range(3)] == [200, 200, 429]
     api.ok("POST", "clock", {"advance": "59s"})
@@ -61,6 +67,15 @@ def test_a_minute_later_the_window_is_open_again(api: Client) -> None:
     assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
     api.ok("POST", "clock", {"advance": "2s"})
     assert api.chat(key=RPM).status_code == 200
+
+
+def test_a_clock_that_is_set_back_locks_nobody_out(api: Client) -> None:
+    api.ok("POST", "clock", {"advance": "365d"})
+    assert [api.chat(key=RPM).status_code for _ in range(3)] == [200, 200, 429]
+    api.ok("POST", "clock", {"advance": "-365d"})
+    answers = [api.chat(key=RPM) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert answers[2].headers["retry-after"] == "60"
 
 
 def test_after_a_day_a_rotated_secret_is_dead(api: Client) -> None:

@@ -12,6 +12,7 @@ import pytest
 from aione_mock.app import Mock, create_app
 from aione_mock.config import Config
 from aione_mock.determinism import Seed, parse_instant
+from aione_mock.exchange import Events
 from aione_mock.journal import MASK, kept_body, kept_events, kept_params, mask_body
 from aione_mock.server import Server
 from aione_mock.world.organisation import organisations
@@ -232,7 +233,7 @@ def test_answers_that_hand_out_secrets_are_masked() -> None:
     kept, cut = kept_body(long, ())
     assert cut
     assert not [secret for secret in SECRETS if secret.encode() in kept]
-    events, _ = kept_events([b"data: " + secret.encode() for secret in SECRETS], ())
+    events, _ = kept_events(Events.of([b"data: " + secret.encode() for secret in SECRETS]), ())
     assert not [secret for secret in SECRETS if secret.encode() in b"".join(events)]
 
 

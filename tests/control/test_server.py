@@ -77,6 +77,19 @@ def test_errors_are_those_of_the_contract(root: Client) -> None:
     assert item["body"]["error"]["code"] == "rate_limit_exceeded"
 
 
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("journal?statsu=4xx", "unknown parameter 'statsu'; did you mean 'status'?"),
+        ("journal?limit=1&q=", "unknown parameter 'q'; there are: operation, status, key, since, until, text, limit"),
+        ("errors?opertion=createChatCompletion", "unknown parameter 'opertion'; did you mean 'operation'?"),
+        ("scenarios?%6Binds=fault", "unknown parameter 'kinds'; did you mean 'kind'?"),
+    ],
+)
+def test_a_filter_with_a_slip_in_its_name_does_not_find_everything(root: Client, path: str, told: str) -> None:
+    assert root.refused("GET", path) == (400, told)
+
+
 def test_errors_are_found_by_operation_dialect_and_status(root: Client) -> None:
     of_chat = root.ok("GET", "errors", operation="createChatCompletion")
     assert {item["name"] for item in of_chat["items"]} == set(CONTRACT.operations["createChatCompletion"].errors)

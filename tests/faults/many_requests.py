@@ -1,4 +1,6 @@
-"""Twenty thousand different requests to an app in this process; a program, so that its memory is its own.
+"""Many different requests to an app in this process; a program, so that its memory is its own.
+
+`python -m tests.faults.many_requests 100000` makes so many; without a number, twenty thousand.
 
 Prints one line of JSON: resident MiB after half, three quarters and all of them, and what was left behind.
 """
@@ -8,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,7 @@ from aione_mock.app import create_app
 from aione_mock.config import Config
 
 KEY = b"sk-nex-demo-every-model"
-COUNT = 20_000
+COUNT = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
 FATES = (None, None, b"cut; after=2", b"internal_error", b"crlf, bom", b"model_not_found", b"pace; tps=1000000000")
 APP = create_app(Config())
 
@@ -81,9 +84,10 @@ async def main() -> None:
     sizes = []
     for number in range(1, COUNT + 1):
         await ask(number)
+        # nothing here ever waits; let what a request leaves to the loop end, as a server does between two requests
+        await asyncio.sleep(0)
         if number in (COUNT // 2, COUNT * 3 // 4, COUNT):
             sizes.append(resident())
-    await asyncio.sleep(0)
     session = APP.sessions.get()
     seen = {
         "sizes": sizes,

@@ -184,6 +184,11 @@ def test_a_slip_is_told_where_it_is_made(suite: pytest.Pytester, line: str, mess
     ("line", "message"),
     [
         ("reply()", "reply() needs a text, tool_calls, json, chunks or body"),
+        (
+            "reply(tool_calls='find_order')",
+            "reply() takes tool_calls such as {'find_order': {'number': 7}}, not the text 'find_order'",
+        ),
+        ("reply(chunks='Five')", "reply() takes chunks such as ['Five ', 'days.'], not the text 'Five'"),
         ("pace()", "pace() needs instant, realistic, ttft, tps, jitter or tail"),
         (
             "assert_called(modle='x')",
@@ -201,3 +206,11 @@ def test_a_failure_shows_the_test_not_the_plugin(suite: pytest.Pytester) -> None
     result = suite.runpytest()
     result.stdout.fnmatch_lines([">*aione_mock.assert_called('listModels')"])
     assert not [line for line in result.outlines if "aione_mock/testing" in line]
+
+
+@pytest.mark.parametrize("line", ["assert_called(modle='x')", "advance('soon')", "reply(chunks='x')", "pace('slow')"])
+def test_a_slip_shows_the_test_not_the_plugin(suite: pytest.Pytester, line: str) -> None:
+    suite.makepyfile(test_it=f"def test_it(aione_mock):\n    aione_mock.{line}\n")
+    result = suite.runpytest()
+    result.stdout.fnmatch_lines([f">*aione_mock.{line}"])
+    assert not [line for line in result.outlines if "aione_mock/" in line]

@@ -44,6 +44,8 @@ def test_paces():
     [
         ("rate_limted", "unknown scenario 'rate_limted'; did you mean 'rate_limit_exceeded'?"),
         ("", "unknown scenario ''"),
+        ("reply; text=Hello {{modle}}", "unknown template '{{modle}}'; did you mean 'model'?"),
+        ("internal_error; message={{nobody}}", "unknown template '{{nobody}}'; known: model, last_user, "),
         ("cut; aftr=1", "scenario 'cut' has no option 'aftr'; did you mean 'after'?"),
         ("cut; after=x", "option 'after' is 'x', but should be an integer of at least 0"),
         ("cut; after=-1", "option 'after' is '-1', but should be an integer of at least 0"),

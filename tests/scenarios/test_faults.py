@@ -10,6 +10,7 @@ from aione_mock import sse
 from aione_mock.determinism import Seed
 from aione_mock.exchange import Fault, Transmission
 from aione_mock.scenarios.faults import TABLE, apply, misfit
+from aione_mock.scenarios.stream_faults import APART
 
 SEED = Seed.of(0)
 
@@ -197,9 +198,10 @@ def test_packets():
     one = done(("one_packet", {}))
     assert one.sends == ((0.5 * (len(events) - 1), b"".join(events)),)
     many = done(("split_events", {"size": 5}))
-    assert (whole(many), many.corked, max(map(len, raws(many)))) == (b"".join(events), False, 5)
+    assert (whole(many), many.apart, max(map(len, raws(many)))) == (b"".join(events), APART, 5)
+    assert raws(done(("packet_each", {}))) == events
     split = done(("split_utf8", {}))
-    assert (whole(split), split.corked, len(split.sends)) == (b"".join(events), False, len(events) + 3)
+    assert (whole(split), split.apart, len(split.sends)) == (b"".join(events), APART, len(events) + 3)
     for raw in raws(split):
         if raw[-1] >= 0xC0:
             with pytest.raises(UnicodeDecodeError):
@@ -279,7 +281,18 @@ def test_faults_that_do_not_fit_are_left_out_and_can_be_told():
 
 
 # What keeps each event as it is, or only the events around the one it is about.
-HARMLESS = ("drip", "comments", "crlf", "cr", "bom", "one_packet", "split_events", "split_utf8", "big_event")
+HARMLESS = (
+    "drip",
+    "comments",
+    "crlf",
+    "cr",
+    "bom",
+    "one_packet",
+    "packet_each",
+    "split_events",
+    "split_utf8",
+    "big_event",
+)
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
 uses = st.lists(st.sampled_from(sorted(TABLE)), max_size=4)

@@ -30,7 +30,9 @@ def _anthropic(url: str, key: str = KEY, **more: Any) -> BaseChatModel:
 
 
 def _google(url: str, key: str = KEY, **more: Any) -> BaseChatModel:
-    return ChatGoogleGenerativeAI(model="gemini-2.5-flash", base_url=url, api_key=SecretStr(key), max_retries=1, **more)
+    # google-genai 3 calls /v1 unless it is told
+    more |= {"base_url": url, "api_version": "v1beta"}
+    return ChatGoogleGenerativeAI(model="gemini-2.5-flash", api_key=SecretStr(key), max_retries=1, **more)
 
 
 class Person(BaseModel):

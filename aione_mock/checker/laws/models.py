@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from aione_mock.checker.bench import Bench, broken
@@ -84,13 +85,12 @@ def callable_(bench: Bench) -> Said:
     gemini = set(gemini_ids(bench)) if "listGeminiModels" in bench.contract.operations else set()
     by_id = {row["id"]: row for row in bench.rows()}
     for name in openai_ids(bench):
-        row = by_id.get(name, {})
-        picture = "image_output" in (row.get("capabilities") or ())
+        picture = _paints(by_id.get(name, {}))
         if picture and not bench.target.local:
             continue  # a picture is dear, and takes minutes
         protocol = PROTOCOLS["openai"]
         try:
-            exchange = bench.ask(protocol, Question("Say yes.", max_tokens=3000 if picture else 4), name)
+            exchange = bench.ask(protocol, Question("Say yes.", max_tokens=_PICTURE if picture else 4), name)
         except BudgetSpent:
             if picture:
                 continue
@@ -101,6 +101,24 @@ def callable_(bench: Bench) -> Said:
         exchange = bench.ask(PROTOCOLS["gemini"], Question("Say yes.", max_tokens=4), name)
         if exchange.status != 200:
             yield broken("generateContent", f"an answer of '{name}', which is listed", exchange.outcome, exchange)
+
+
+_PICTURE = 3000
+"""Tokens that a picture may take."""
+
+
+def _paints(row: dict[str, Json]) -> bool:
+    return "image_output" in (row.get("capabilities") or ())
+
+
+def dear(bench: Bench) -> Decimal:
+    """RMB that `callable_` may cost: each model at its own price, pictures first of all."""
+    budget = bench.client.budget
+    try:
+        rows = [row for row in bench.rows() if bench.target.local or not _paints(row)]
+    except NotChecked:
+        return Decimal(0)
+    return sum((budget.price(row["id"]).cost(20, _PICTURE if _paints(row) else 4) for row in rows), Decimal(0))
 
 
 def aliases(bench: Bench) -> Said:
@@ -193,5 +211,7 @@ LAWS = (
         area="models",
     ),
     Law("models-case", "Model ids are case-sensitive", case, ("createChatCompletion",), ("key",), area="models"),
-    Law("models-callable", "Listed models can be called", callable_, PLAIN, ("key",), paid=20, area="models"),
+    Law(
+        "models-callable", "Listed models can be called", callable_, PLAIN, ("key",), paid=20, dear=dear, area="models"
+    ),
 )

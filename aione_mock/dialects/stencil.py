@@ -1,0 +1,72 @@
+"""An answer spelled out once, with blanks for what differs whenever it is given: its ids and its time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from aione_mock.determinism import Seed
+from aione_mock.exchange import Choice, Completion, Events, Usage
+from aione_mock.values import frozen
+
+Spelled = bytes | Events
+"""A plain answer's body, or the events of a stream."""
+CALL_ID = 24
+"""Letters of a tool call's id; a completion has its call's token."""
+TIMES = range(10**9, 10**10)
+"""Times (Unix seconds) that are as long as the blank for them: those from 2001 to 2286."""
+_BLANKS = Seed.of("blank")
+_ID = _BLANKS.token(29, "id")
+_CREATED = 1_000_000_007
+_ID_BYTES, _CREATED_BYTES = _ID.encode(), b'"created":%d' % _CREATED
+_ESCAPE = b"\\u00"
+
+
+def fits(asked: bytes) -> bool:
+    """Whether the answer to a request can hold no blank but ours: what is said repeats what was asked, if anything."""
+    return _ID_BYTES not in asked and _ESCAPE not in asked
+
+
+def blank(model: str, choices: tuple[Choice, ...], usage: Usage) -> Completion:
+    """A completion with blanks in place of its ids and its time."""
+    return Completion(_ID, _CREATED, model, named(choices, _blank), usage)
+
+
+def _blank(index: int, place: int) -> str:
+    return _BLANKS.token(CALL_ID, "call", index, place)
+
+
+def named(choices: tuple[Choice, ...], name: Callable[[int, int], str]) -> tuple[Choice, ...]:
+    """The choices with ids for their tool calls: `name` of the choice's place and the call's place in it."""
+    if not any(choice.tool_calls for choice in choices):
+        return choices
+    return tuple([_named(choice, index, name) for index, choice in enumerate(choices)])
+
+
+def _named(choice: Choice, index: int, name: Callable[[int, int], str]) -> Choice:
+    calls = tuple([replace(call, id=name(index, place)) for place, call in enumerate(choice.tool_calls)])
+    return replace(choice, tool_calls=calls)
+
+
+@frozen
+class Stencil:
+    """What an answer says, but for its ids and its time."""
+
+    said: Spelled
+    calls: tuple[tuple[bytes, int, int], ...]
+    """The blank of each tool call's id, its choice's place, and its place in it."""
+
+    @classmethod
+    def of(cls, said: Spelled, choices: tuple[Choice, ...]) -> Stencil:
+        """What a blank completion with these choices says, spelled out."""
+        places = [(index, place) for index, choice in enumerate(choices) for place in range(len(choice.tool_calls))]
+        return cls(said, tuple([(_blank(*place).encode(), *place) for place in places]))
+
+    def filled(self, identity: str, created: int, name: Callable[[int, int], str]) -> Spelled:
+        """The answer under these ids, made at this time, one of `TIMES`."""
+        said = self.said
+        raw = said if isinstance(said, bytes) else said.raw
+        raw = raw.replace(_ID_BYTES, identity.encode()).replace(_CREATED_BYTES, b'"created":%d' % created)
+        for blank, index, place in self.calls:
+            raw = raw.replace(blank, name(index, place).encode())
+        return raw if isinstance(said, bytes) else said.refilled(raw)

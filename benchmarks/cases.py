@@ -1,0 +1,76 @@
+"""Generated cases a second: `python -m benchmarks.cases plain|ours URL` prints them as JSON.
+
+Both generate for the same operations (reading ones, whose cases cost nothing), in the same phases, as many cases each,
+with the same checks. What reached the server is counted by the server.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import urllib.request
+
+OPERATIONS = ("listModels", "retrieveModel", "listGeminiModels", "getGeminiModel", "listKeys", "getKey", "queryUsage",
+              "getDashboard", "getPlan", "getBillingAccount", "listInvoices", "listGatewayModels")  # fmt: skip
+PHASES = ("fuzzing",)
+CASES = 60
+KEY, TOKEN = "sk-nex-demo-every-model", "nex-console-tech"
+
+
+def requests(url: str) -> int:
+    """Requests that the server has had."""
+    with urllib.request.urlopen(url + "/_mock/stats", timeout=10) as answer:
+        return int(json.load(answer)["requests"])
+
+
+def plain(url: str) -> None:
+    """Schemathesis alone."""
+    import schemathesis
+    from schemathesis.config import SchemathesisConfig
+    from schemathesis.engine import from_schema
+
+    from aione_mock.checker.plan import CHECKS
+    from aione_mock.config import document
+    from aione_mock.contract import Contract
+
+    contract = Contract.load([document("aione.yaml")])
+    secrets = {"consoleToken": TOKEN}
+    config = {
+        "seed": 1,
+        "base-url": url,
+        "continue-on-failure": True,
+        "generation": {"max-examples": CASES, "database": "none"},
+        "phases": {n: {"enabled": n in PHASES} for n in ("examples", "coverage", "fuzzing", "stateful")},
+        "auth": {"openapi": {n: {"bearer": secrets.get(n, KEY)} for n in ("bearerKey", "consoleToken")}},
+        "checks": {"enabled": False, **{name: {"enabled": True} for name in CHECKS}},
+    }
+    schema = schemathesis.openapi.from_dict(
+        contract.documents["aione.yaml"], config=SchemathesisConfig.from_dict(config)
+    )
+    for _ in from_schema(schema.include(operation_id=list(OPERATIONS))).execute():
+        pass
+
+
+def ours(url: str) -> None:
+    """The checker's generated part."""
+    from aione_mock.checker import Target, check
+
+    target = Target(url, key=KEY, token=TOKEN)
+    check(target, only=[*OPERATIONS, *PHASES], cases=CASES, seed=1, generate_time=600)
+
+
+def main() -> None:
+    """Run one of the two and print its rate."""
+    name, url = sys.argv[1:]
+    # what is imported once a run is not a matter of cases
+    import schemathesis.engine  # noqa: F401
+
+    before, begun = requests(url), time.perf_counter()
+    (plain if name == "plain" else ours)(url)
+    took, count = time.perf_counter() - begun, requests(url) - before
+    print(json.dumps({"cases": count, "seconds": took, "per_second": count / took}))
+
+
+if __name__ == "__main__":
+    main()

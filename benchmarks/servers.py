@@ -1,0 +1,82 @@
+"""The servers that are measured, each in a process of its own on the first core."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import load
+
+HEALTH = "/_mock/health"
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that runs."""
+
+    name: str
+    url: str
+    pid: int
+    started: float
+    """Seconds from start to the first answer."""
+
+    @property
+    def rss_mb(self) -> float:
+        """Resident memory in megabytes, 0 where the system does not tell."""
+        with contextlib.suppress(OSError):
+            for line in Path(f"/proc/{self.pid}/status").read_text(encoding="ascii").splitlines():
+                if line.startswith("VmRSS:"):
+                    return int(line.split()[1]) / 1024
+        return 0.0
+
+
+@contextlib.contextmanager
+def serving(name: str, command: list[str], ready: str) -> Iterator[Server]:
+    """Start a server and wait for its first answer; end it afterwards."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = load.pinned(0, [part.replace("{port}", str(port)) for part in command])
+    start = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _await(url + ready, process)
+        yield Server(name, url, process.pid, time.perf_counter() - start)
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _await(url: str, process: subprocess.Popen[bytes]) -> None:
+    end = time.perf_counter() + 30
+    while time.perf_counter() < end:
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except urllib.error.HTTPError:
+            return
+        except OSError:
+            if process.poll() is not None:
+                raise SystemExit(f"the server ended with code {process.returncode}") from None
+            time.sleep(0.005)
+    raise SystemExit(f"{url} did not answer within 30 s")
+
+
+def yardstick(app: str) -> list[str]:
+    """The command for an app of `yardsticks` under uvicorn, as it is usually run for speed."""
+    options = ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "error", "--lifespan=off"]
+    return [sys.executable, "-m", "uvicorn", f"benchmarks.yardsticks:{app}", "--port", "{port}", *options]
+
+
+def mock(*options: str) -> list[str]:
+    """The command for the mock."""
+    return [sys.executable, "-m", "aione_mock", "serve", "--port", "{port}", *options]

@@ -1,0 +1,202 @@
+"""What is measured: one function for each part, in the order of the results."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+import urllib.request
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks import load
+from benchmarks.servers import HEALTH, Server, mock, serving, yardstick
+
+KEY = "sk-nex-demo-every-model"
+CHAT = "/v1/chat/completions"
+_SAY = '{"model":"gpt-5.4","messages":[{"role":"system","content":"You are brief."},{"role":"user","content":"%s"}],%s}'
+SAME = _SAY % ("Name three rivers of Europe and one sea, please.", '"max_tokens":60,"temperature":0.7')
+DISTINCT = _SAY % ("Name three rivers of Europe and one sea, please. Case @@", '"max_tokens":60,"temperature":0.7')
+STREAM = _SAY % ("Write a long list of sixty words, please.", '"max_tokens":64,"stream":true')
+TOOLS = _SAY % (
+    "What is the weather in Paris?",
+    '"tools":[{"type":"function","function":{"name":"get_weather","description":"Weather of a city",'
+    '"parameters":{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}}}]',
+)
+Runner = Callable[[Server], load.Rate]
+
+
+@dataclass(slots=True)
+class Row:
+    """One line of the results."""
+
+    workload: str
+    figure: str
+    target: str = ""
+    spread: str = ""
+
+
+@dataclass(slots=True)
+class Bench:
+    """What is measured with, and what came out."""
+
+    rounds: int
+    seconds: float
+    requests: int = 1_000_000
+    """Of the soak."""
+    peers: list[str] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+    ratios: dict[str, float] = field(default_factory=dict)
+    """The median of each workload that is a share of another server's rate."""
+
+    def add(self, workload: str, figure: str, target: str = "", spread: str = "") -> None:
+        """Take a result and print it."""
+        self.rows.append(Row(workload, figure, target, spread))
+        print(f"{workload:40} {figure:>34}  {('target ' + target) if target else '':30} {spread}", flush=True)
+
+    def ratio(self, workload: str, base: tuple[Server, Runner], ours: tuple[Server, Runner], target: str) -> None:
+        """Interleaved rounds of both; the median of the ratios, and their spread."""
+        found: list[float] = []
+        rates: list[float] = []
+        for _ in range(self.rounds):
+            there, here = base[1](base[0]), ours[1](ours[0])
+            if there.wrong or here.wrong:
+                raise SystemExit(f"{workload}: {there.wrong + here.wrong} wrong answers; nothing is measured by these")
+            found.append(here.per_second / there.per_second)
+            rates.append(here.per_second)
+        self.ratios[workload] = statistics.median(found)
+        figure = f"{statistics.median(found):.2f} × ({statistics.median(rates):,.0f}/s)"
+        self.add(workload, figure, target, f"{min(found):.2f}–{max(found):.2f}")
+
+
+def _post(bench: Bench, body: str, path: str = CHAT) -> Runner:
+    return lambda server: load.requests(server.url + path, body, KEY, bench.seconds)
+
+
+def start(bench: Bench) -> None:
+    """Start to first answer, and memory then."""
+    found = []
+    for _ in range(max(3, bench.rounds)):
+        with serving("mock", mock(), HEALTH) as ours:
+            found.append((ours.started, ours.rss_mb))
+    figure = f"{statistics.median(s for s, _ in found):.2f} s, {statistics.median(m for _, m in found):.0f} MB"
+    bench.add("start to first answer", figure, "≤ 0.6 s, ≤ 70 MB", f"{min(found)[0]:.2f}–{max(found)[0]:.2f} s")
+
+
+def chat(bench: Bench) -> None:
+    """Plain and streamed chat against bare uvicorn."""
+    with ExitStack() as stack:
+        bare = stack.enter_context(serving("bare", yardstick("bare"), CHAT))
+        route = stack.enter_context(serving("route", yardstick("route"), CHAT))
+        ours = stack.enter_context(serving("mock", mock(), HEALTH))
+        each = stack.enter_context(serving("mock", mock("--flush", "each"), HEALTH))
+        same, stream = (bare, _post(bench, SAME)), _post(bench, STREAM)
+        bench.ratio("Starlette route, orjson", same, (route, _post(bench, SAME)), "")
+        bench.ratio("chat, repeated body", same, (ours, _post(bench, SAME)), "≥ 0.55")
+        bench.ratio("chat, all bodies different", same, (ours, _post(bench, DISTINCT)), "≥ 0.40")
+        bench.ratio("chat, tools", same, (ours, _post(bench, TOOLS)), "")
+        bench.ratio("streamed, 64 events, instant", (bare, _post(bench, STREAM, "/sse")), (ours, stream), "≥ 6")
+        flushed = (bare, _post(bench, STREAM, "/sse/flush"))
+        bench.ratio("streamed, one write per event", flushed, (each, stream), "≥ 0.80")
+        for peer in bench.peers:
+            name, _, url = peer.partition("=")
+            bench.ratio(f"peer {name}", same, (Server(name, url.rstrip("/"), 0, 0.0), _post(bench, SAME)), "")
+
+
+def console(bench: Bench) -> None:
+    """What a console page costs, one request after the other."""
+    with serving("mock", mock(), HEALTH) as ours:
+        for workload, path in (
+            ("dashboard over 90 days", "/api/v1/obs/dashboard?range_days=90"),
+            ("key list", "/api/v1/gateway/keys"),
+        ):
+            request = urllib.request.Request(ours.url + path, headers={"Authorization": "Bearer nex-console-tech"})
+            times = []
+            for _ in range(40):
+                begun = time.perf_counter()
+                with urllib.request.urlopen(request, timeout=10) as answer:
+                    answer.read()
+                times.append((time.perf_counter() - begun) * 1000)
+            bench.add(workload, f"{times[0]:.1f} ms, then {statistics.median(times):.1f} ms", "< 20 ms")
+
+
+def streams(bench: Bench) -> None:
+    """Paced streams: how late their events are against the schedule, and memory a stream."""
+    for count, rate, target in ((500, 50, "p99 ≤ 10 ms"), (2000, 20, "p99 ≤ 20 ms, ≤ 60 KB a stream")):
+        with serving("mock", mock("--pace", f"pace; tps={rate}"), HEALTH) as ours:
+            body = STREAM.replace("Write", "@@ write")
+            load.paced(ours.url + CHAT, body, KEY, 20, 10 * rate)
+            before = ours.rss_mb
+            lag = load.paced(ours.url + CHAT, body, KEY, count, rate, watched=lambda: ours.rss_mb)
+        figure = f"p50 {lag.p50_ms:.1f} ms, p99 {lag.p99_ms:.1f} ms"
+        grown = (lag.peak_mb - before) * 1024 / count
+        notes = f"{grown:.0f} KB a stream, {lag.streams - lag.broken:,} whole"
+        bench.add(f"{count:,} streams at {rate} tokens/s", figure, target, notes)
+
+
+def fixture(bench: Bench) -> None:
+    """What a test pays for the fixture, over an empty test."""
+    body = """
+        import pytest
+        @pytest.mark.parametrize("n", range(400))
+        def test_nothing(n{given}): pass
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        took = {}
+        for name, given in (("empty", ""), ("mock", ", aione_mock")):
+            path = Path(folder) / f"test_{name}.py"
+            path.write_text(textwrap.dedent(body).replace("{given}", given), encoding="utf-8")
+            found = []
+            for _ in range(max(3, bench.rounds)):
+                begun = time.perf_counter()
+                command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "/dev/null", str(path)]
+                subprocess.run(command, check=True, capture_output=True)
+                found.append(time.perf_counter() - begun)
+            took[name] = min(found)
+    each = (took["mock"] - took["empty"]) / 400 * 1000
+    bench.add("pytest fixture", f"{each:.2f} ms a test, the server's start included", "< 5 ms")
+
+
+def checker(bench: Bench) -> None:
+    """Generated cases a second, against Schemathesis alone on the same operations of the same server."""
+    rates: dict[str, list[float]] = {"plain": [], "ours": []}
+    for _ in range(max(3, bench.rounds // 2)):
+        for name, found in rates.items():
+            with serving("mock", mock(), HEALTH) as ours:
+                command = load.pinned(1, [sys.executable, "-m", "benchmarks.cases", name, ours.url])
+                done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
+                found.append(json.loads(done.stdout.splitlines()[-1])["per_second"])
+    ratios = [mine / plain for mine, plain in zip(rates["ours"], rates["plain"], strict=True)]
+    bench.ratios["checker"] = statistics.median(ratios)
+    figure = f"{statistics.median(ratios):.2f} × ({statistics.median(rates['ours']):.0f} cases/s)"
+    bench.add("checker against Schemathesis", figure, "≥ 0.9", f"{min(ratios):.2f}–{max(ratios):.2f}")
+
+
+def soak(bench: Bench) -> None:
+    """Memory over many requests, the first ten thousand of which fill what is bounded."""
+    with serving("mock", mock(), HEALTH) as ours:
+        marks, done = list[tuple[int, float]](), 0
+        while done < bench.requests:
+            seconds = 4 if not marks else 10
+            rate = load.requests(ours.url + CHAT, DISTINCT, KEY, seconds)
+            done += int(rate.per_second * seconds)
+            marks.append((done, ours.rss_mb))
+    figure = f"{marks[0][1]:.0f} MB after {marks[0][0]:,}, {marks[-1][1]:.0f} MB after {done:,}"
+    bench.add("memory over many requests", figure, "flat after 10,000")
+
+
+PARTS: dict[str, Callable[[Bench], None]] = {
+    "start": start,
+    "chat": chat,
+    "console": console,
+    "streams": streams,
+    "fixture": fixture,
+    "checker": checker,
+    "soak": soak,
+}
