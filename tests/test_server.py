@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import socket
+from typing import Any
 
 import pytest
 
+from aione_mock.app import Mock
 from aione_mock.server import Server
 from tests.conftest import KEY
 
@@ -79,3 +81,19 @@ def test_who_asks_whether_to_go_on_is_told_to(server: Server) -> None:
         assert connection.recv(1 << 16).startswith(b"HTTP/1.1 100 Continue")
         connection.sendall(body)
         assert received(connection, 1).startswith(b"HTTP/1.1 200 OK")
+
+
+def test_an_application_around_the_mock_hears_its_answers(app: Mock) -> None:
+    heard: list[str] = []
+
+    async def around(scope: Any, receive: Any, send: Any) -> None:
+        async def hearing(message: Any) -> None:
+            heard.append(message["type"])
+            await send(message)
+
+        await app(scope, receive, hearing if scope["type"] == "http" else send)
+
+    with Server(around) as running, socket.create_connection(("127.0.0.1", running.port), timeout=60) as connection:
+        connection.sendall(request(9))
+        assert received(connection, 1).startswith(b"HTTP/1.1 200 OK")
+    assert heard == ["http.response.start", "http.response.body"]
