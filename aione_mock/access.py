@@ -47,6 +47,11 @@ class Access:
             )
             for operation in contract.operations.values()
         }
+        self._customs = {
+            name: " or ".join(dict.fromkeys(_custom(contract.schemes[scheme]) for scheme, _ in schemes))
+            for name, schemes in self._schemes.items()
+        }
+        """How each operation's protocol sends a key, in words."""
 
     async def identify(self, call: Call, session: Session) -> Caller | None:
         """The caller; None where none is needed.
@@ -68,7 +73,9 @@ class Access:
             caller = caller or await self._by_key(secret, call, session)
             first = first or caller
         if first is None:
-            raise _unauthenticated("No API key provided: send it as `Authorization: Bearer sk-nex-…`.", call.operation)
+            raise _unauthenticated(
+                f"No API key provided: send it as {self._customs[call.operation.id]}.", call.operation
+            )
         return first
 
     def _presented(self, call: Call, schemes: tuple[tuple[str, Extract], ...]) -> Mapping[str, str]:
@@ -143,6 +150,12 @@ def _extractor(scheme: dict[str, str]) -> Extract:
     if scheme["in"] == "query":
         return lambda call: next(iter(parse_qs(call.query).get(name, ())), None) if name in call.query else None
     return lambda call: call.header(name.lower())
+
+
+def _custom(scheme: dict[str, str]) -> str:
+    if scheme["type"] == "http":
+        return "`Authorization: Bearer …`"
+    return f"`{scheme['name']}: …`" if scheme["in"] == "header" else f"`?{scheme['name']}=…`"
 
 
 def _bearer(call: Call) -> str | None:

@@ -34,6 +34,7 @@ from aione_mock.wire import Disconnected, Receive, Scope, Send
 Json = Any
 Handler = Callable[[Call, Session], Awaitable[Reply | StreamReply]]
 _LOOPBACK = ("127.0.0.1", "::1")
+_NO_EVENTS = Events(b"", ())
 _TOKEN = 29
 """Letters of a call's own token."""
 _TOLD = 1000
@@ -292,7 +293,7 @@ class Exchange:
         session, call, playing, secrets = self.session, self.call, self.playing, self.sender.secrets
         session.calls += 1
         usual = playing is NOTHING and not self.damaged
-        headers, answer, events = sent.headers, b"", Events.of(())
+        headers, answer, events = sent.headers, b"", _NO_EVENTS
         if isinstance(reply, StreamReply):
             said = reply.events if usual else Events.of([data for _, data in sent.sends if data])
             events, cut = kept_events(said, secrets)

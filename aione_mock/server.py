@@ -36,13 +36,15 @@ class Connection:
         """The connection itself."""
         return self._cycle.transport
 
-    def answer(self, status: int, rest: bytes) -> bool:
+    def answer(self, send: Any, status: int, rest: bytes) -> bool:
         """Write a whole answer; `rest` is its head behind the status line, and its body.
 
         What uvicorn's own `send` does for an answer in one piece, without a look at each header. False, and nothing
-        done, where more is to be done than that.
+        done, where more is to be done than that, or where an application around the mock listens to what is sent.
         """
         cycle = self._cycle
+        if getattr(send, "__self__", None) is not cycle:
+            return False
         if not cycle.keep_alive or cycle.disconnected or cycle.response_started or cycle.waiting_for_100_continue:
             return False
         if cycle.flow.write_paused or cycle.access_log or cycle.default_headers or cycle.scope["method"] == "HEAD":
@@ -72,19 +74,17 @@ class Protocol(HttpToolsProtocol):
         if self._ready is not None:
             cycle, app = self._ready
             self._ready = None
-            self._start(cycle, app)
+            self._run(cycle, app)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         cycle.scope["extensions"] = {CONNECTION: Connection(cycle, self.loop.time())}  # type: ignore[dict-item]
-        if self._feeding:
+        # one that waited for the answer before it is started by that answer, which is no place to run it in
+        if self._feeding and getattr(app, "eager", False):
             self._ready = cycle, app
         else:
-            self._start(cycle, app)
-
-    def _start(self, cycle: RequestResponseCycle, app: Any) -> None:
-        if not getattr(app, "eager", False):
             super()._start_asgi_task(cycle, app)
-            return
+
+    def _run(self, cycle: RequestResponseCycle, app: Any) -> None:
         running = cycle.run_asgi(app)
         try:
             awaited = running.send(None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Protocol
 
@@ -23,7 +23,7 @@ _SWEEP = 4096
 class Window:
     """What a sliding window holds at one instant."""
 
-    entries: deque[tuple[float, int]]
+    entries: Sequence[tuple[float, int]]
     """(instant, amount) pairs, oldest first."""
     total: int
     """The sum of the amounts."""
@@ -108,7 +108,7 @@ class MemoryStore:
         if entries:
             oldest = now - span
             while entries and entries[0][0] <= oldest:
-                total -= entries.popleft()[1]
+                total -= entries.pop(0)[1]
             # where the clock was set back, what was still to come has not happened
             while entries and entries[-1][0] > now:
                 total -= entries.pop()[1]
@@ -150,7 +150,8 @@ class _Sliding:
 
     def __init__(self, span: float, entries: Iterable[Iterable[Any]] = ()) -> None:
         self.span = span
-        self.entries: deque[tuple[float, int]] = deque((at, amount) for at, amount in entries)
+        # a list: most windows hold one entry, for which a deque takes five times the room
+        self.entries: list[tuple[float, int]] = [(at, amount) for at, amount in entries]
         self.total = sum([amount for _, amount in self.entries])
 
 

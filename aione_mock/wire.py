@@ -38,8 +38,11 @@ class Connection(Protocol):
     def arrived(self) -> float:
         """The loop's time at which the request was read, from which all due times count."""
 
-    def answer(self, status: int, rest: bytes) -> bool:
-        """Write a whole answer, all behind its status line; False, and nothing done, where it takes more than that."""
+    def answer(self, send: Send, status: int, rest: bytes) -> bool:
+        """Write a whole answer, all behind its status line; False, and nothing done, where it takes more than that.
+
+        `send` is what ASGI would be told with.
+        """
 
 
 class Disconnected(Exception):
@@ -99,7 +102,7 @@ async def play(transmission: Transmission, scope: Scope, receive: Receive, send:
     The head goes out with the first send, so that a delay delays everything.
     """
     connection: Connection | None = scope.get("extensions", {}).get(CONNECTION)
-    if transmission.ordinary and connection is not None and _written(transmission, connection):
+    if transmission.ordinary and connection is not None and _written(transmission, send, connection):
         return
     sends = transmission.sends
     if transmission.end == "finish" and not transmission.raw and transmission.apart is None and _at_once(sends):
@@ -116,7 +119,7 @@ async def play(transmission: Transmission, scope: Scope, receive: Receive, send:
         performance.close()
 
 
-def _written(transmission: Transmission, connection: Connection) -> bool:
+def _written(transmission: Transmission, send: Send, connection: Connection) -> bool:
     """Write an ordinary answer in one go; False where the connection wants more care."""
     lines = "\r\n".join(map(": ".join, transmission.headers))
     body = transmission.sends[0][1]
@@ -125,7 +128,7 @@ def _written(transmission: Transmission, connection: Connection) -> bool:
     else:
         head = lines.encode("latin-1", "replace")
         rest = b"%b\r\ntransfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (head, len(body), body)
-    return connection.answer(transmission.status, rest)
+    return connection.answer(send, transmission.status, rest)
 
 
 def _at_once(sends: tuple[tuple[float, bytes], ...]) -> bool:

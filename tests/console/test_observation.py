@@ -431,5 +431,5 @@ def test_the_sdk_understands_refusals(sdk: Client, console: Console) -> None:
 
 def test_charts_are_quick(console: Console, app: Mock) -> None:
     with console.inside(app) as inside:
-        assert cost(lambda: inside.observe("charts", timeRange="30d")) < 0.3
+        assert cost(lambda: inside.observe("charts", timeRange="30d")) < 0.2
     assert console.http.get(OBSERVATION + "charts").status_code == 403

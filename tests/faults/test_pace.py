@@ -164,11 +164,11 @@ class Load:
     @property
     def kept(self) -> bool:
         """Whether the schedule was kept, or would have been on a machine that had a core for the server."""
-        if self.seen["whole"] < STREAMS or self.seen["earliest"] < -1:
+        if self.seen["whole"] < STREAMS or self.seen["earliest"] < -5:
             return False
         if self.seen["p99"] < 50 + 2 * self.seen["machine"]:
             return True
-        return self.in_line > 0.1 * BUSY and self.worked < 0.6 * BUSY
+        return self.in_line > 0.1 * BUSY and self.worked < BUSY / 3
 
 
 BUSY = RAMP + 1 + 60 / 20

@@ -289,6 +289,18 @@ def test_tools_in_a_loop(client: OpenAI) -> None:
     assert "22 °C" in (last.message.content or "")
 
 
+def test_custom_tools_are_taken_and_never_called(client: OpenAI) -> None:
+    custom: Any = {"type": "custom", "custom": {"name": "run_python", "description": "Run Python code."}}
+    message = client.chat.completions.create(
+        model=MODEL, messages=[{"role": "user", "content": "Run Python code that prints 7."}], tools=[custom]
+    )
+    assert message.choices[0].message.tool_calls is None
+    assert message.choices[0].message.content
+    broken: Any = {"type": "custom"}
+    with pytest.raises(openai.BadRequestError, match=r"tools\[0\]\.custom"):
+        client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": "Hi"}], tools=[broken])
+
+
 def test_tools_streamed_by_the_helper(client: OpenAI) -> None:
     asked: dict[str, Any] = {
         "model": MODEL,
