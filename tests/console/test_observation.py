@@ -247,7 +247,7 @@ def test_pages_by_token_and_by_number_are_the_same(console: Console) -> None:
 @pytest.mark.parametrize("direction", ["ASC", "DESC"])
 def test_rows_can_be_sorted(console: Console, field: str, direction: str) -> None:
     order: Callable[[Any], Any] = datetime.fromisoformat if field == "requestTime" else lambda value: value
-    asked = {"timeRange": "24h", "clientId": 4, "orderBy": field, "orderDirection": direction, "maxResults": 50}
+    asked = {"timeRange": "7d", "clientId": 6, "orderBy": field, "orderDirection": direction, "maxResults": 50}
     values = [order(row[field]) for row in every(console, **asked)]
     assert values == sorted(values, reverse=direction == "DESC")
     assert len({*values}) > 1
