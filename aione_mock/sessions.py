@@ -13,7 +13,7 @@ from typing import Any
 from aione_mock.config import Config
 from aione_mock.determinism import Clock, Seed
 from aione_mock.exceptions import APIError, ConfigError
-from aione_mock.store import Journal, Memo, MemoryStore
+from aione_mock.store import Journal, Memo, MemoryStore, forget
 from aione_mock.world.catalogue import Catalogue
 from aione_mock.world.world import World
 
@@ -23,7 +23,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _ANSWERS = 512
 """Answers kept for repeated requests."""
 _REMEMBERED = 10_000
-"""Different requests whose repetitions are counted; the oldest are forgotten first."""
+"""Different requests whose repetitions are counted, at the most; the oldest are forgotten first."""
 
 
 class Worlds:
@@ -86,7 +86,7 @@ class Session:
         """How often this key has come, this time included."""
         count = self.occurrences.get(key, 0) + 1
         if count == 1 and len(self.occurrences) >= _REMEMBERED:
-            del self.occurrences[next(iter(self.occurrences))]
+            forget(self.occurrences)
         self.occurrences[key] = count
         return count
 

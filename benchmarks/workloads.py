@@ -179,12 +179,12 @@ def checker(bench: Bench) -> None:
 
 
 def soak(bench: Bench) -> None:
-    """Memory over many requests, the first ten thousand of which fill what is bounded."""
+    """Memory over many requests, new and repeated ones in turn; the first ten thousand fill what is bounded."""
     with serving("mock", mock(), HEALTH) as ours:
         marks, done = list[tuple[int, float]](), 0
         while done < bench.requests:
             seconds = 4 if not marks else 10
-            rate = load.requests(ours.url + CHAT, DISTINCT, KEY, seconds)
+            rate = load.requests(ours.url + CHAT, SAME if len(marks) % 2 else DISTINCT, KEY, seconds)
             done += int(rate.per_second * seconds)
             marks.append((done, ours.rss_mb))
     figure = f"{marks[0][1]:.0f} MB after {marks[0][0]:,}, {marks[-1][1]:.0f} MB after {done:,}"
