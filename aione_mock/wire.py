@@ -162,22 +162,24 @@ class Wheel:
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._slots: dict[int, list[Callable[[], None]]] = {}
+        self._slots: dict[int, list[Callable[[float], None]]] = {}
 
-    def wake(self, loop: asyncio.AbstractEventLoop, when: float, sleeper: Callable[[], None]) -> None:
-        """Call `sleeper` at `when`, in the loop's time."""
+    def wake(self, loop: asyncio.AbstractEventLoop, when: float, sleeper: Callable[[float], None]) -> None:
+        """Call `sleeper` with the loop's time when that has come to `when`."""
         if loop is not self._loop:
             self._loop, self._slots = loop, {}
         slot = int(when / self.SLOT) + 1
         sleepers = self._slots.get(slot)
         if sleepers is None:
             sleepers = self._slots[slot] = []
-            loop.call_at(slot * self.SLOT, self._turn, slot)
+            loop.call_at(slot * self.SLOT, self._turn, loop, slot)
         sleepers.append(sleeper)
 
-    def _turn(self, slot: int) -> None:
+    def _turn(self, loop: asyncio.AbstractEventLoop, slot: int) -> None:
+        # one look at the clock for all: whoever is woken here was due before
+        now = loop.time()
         for sleeper in self._slots.pop(slot, ()):
-            sleeper()
+            sleeper(now)
 
 
 class _Performance:
@@ -245,33 +247,36 @@ class _Performance:
     async def _written(self) -> bool:
         """Write the packets to the connection itself; whether the client stayed."""
         self._done = self._loop.create_future()
-        self._step()
+        self._go_on()
         await asyncio.wait({self._left, self._done}, return_when=asyncio.FIRST_COMPLETED)
         return not self._left.done()
 
-    def _step(self) -> None:
+    def _go_on(self) -> None:
+        self._step(self._loop.time())
+
+    def _step(self, now: float) -> None:
         """Write what is due, and come back for what is not."""
-        packets, done = self._packets, self._done
-        if done is None or not packets or self._transport.is_closing():
+        packets, transport, place = self._packets, self._transport, self._next
+        if not packets or transport.is_closing():
             return self._over()
-        elapsed = self._loop.time() - self._began
-        while self._next < len(packets):
-            due, data = packets[self._next]
+        elapsed, raw, apart = now - self._began, self._transmission.raw, self._transmission.apart
+        while place < len(packets):
+            due, data = packets[place]
             if due > elapsed:
-                return self._later(due)
-            if self._transport.get_write_buffer_size() > _FULL:
-                return self._later(elapsed + 0.01)
-            self._next += 1
+                return self._later(due, elapsed)
+            if transport.get_write_buffer_size() > _FULL:
+                return self._later(elapsed + 0.01, elapsed)
+            self._next = place = place + 1
             if data:
-                self._transport.write(data if self._transmission.raw else b"%x\r\n%b\r\n" % (len(data), data))
-            if self._transmission.apart is not None:
-                self._timer = self._loop.call_later(self._transmission.apart, self._step)
+                transport.write(data if raw else b"%x\r\n%b\r\n" % (len(data), data))
+            if apart is not None:
+                self._timer = self._loop.call_later(apart, self._go_on)
                 return None
         return self._over()
 
-    def _later(self, due: float) -> None:
-        if due + self._began - self._loop.time() > _LONG:
-            self._timer = self._loop.call_at(self._began + due, self._step)
+    def _later(self, due: float, elapsed: float) -> None:
+        if due - elapsed > _LONG:
+            self._timer = self._loop.call_at(self._began + due, self._go_on)
         else:
             self._wheel.wake(self._loop, self._began + due, self._step)
 
