@@ -19,10 +19,10 @@ $(VENV)/.run: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
 	touch $@
 
-# uv, because pip's resolver takes minutes over this many SDKs
+# uv, because pip's resolver takes minutes over this many SDKs; like pip it trusts the machine's own certificates
 $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[dev]'
+	UV_NATIVE_TLS=true UV_SYSTEM_CERTS=true $(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[dev]'
 	touch $@ $(VENV)/.run
 
 test: check unit
