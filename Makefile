@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 HOST ?= 127.0.0.1
 PORT ?= 8000
+# uv trusts the machine's own certificates, as pip does, here and in the tests of the package
+export UV_NATIVE_TLS = true
+export UV_SYSTEM_CERTS = true
 
 .PHONY: run install test check fmt lint types layers unit mutants bench clean
 
@@ -19,10 +22,10 @@ $(VENV)/.run: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
 	touch $@
 
-# uv, because pip's resolver takes minutes over this many SDKs; like pip it trusts the machine's own certificates
+# uv, because pip's resolver takes minutes over this many SDKs
 $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
-	UV_NATIVE_TLS=true UV_SYSTEM_CERTS=true $(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[dev]'
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[dev]'
 	touch $@ $(VENV)/.run
 
 test: check unit
