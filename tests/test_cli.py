@@ -339,16 +339,17 @@ def test_what_serve_prints_can_be_pasted() -> None:
         assert httpx2.get(f"{running.url}/_mock/health").status_code == 200
 
 
+@pytest.mark.parametrize("scenario", ["", "X-Mock-Scenario: stall; after=1; then=hang\r\n"], ids=["paced", "hanging"])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
 @at_best
-def test_it_ends_at_once_streams_included(number: signal.Signals, code: int) -> None:
+def test_it_ends_at_once_streams_included(number: signal.Signals, code: int, scenario: str) -> None:
     with serving("--pace", "realistic", "--time-scale", "0.01", "--auth", "any") as running:
         body = {"model": "gpt-5.4", "stream": True, "messages": [{"role": "user", "content": "Hello"}]}
         address = running.url.removeprefix("http://").split(":")
         raw = json.dumps(body).encode()
         head = (
             f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(raw)}\r\n\r\n"
+            f"Content-Type: application/json\r\n{scenario}Content-Length: {len(raw)}\r\n\r\n"
         )
         with socket.create_connection((address[0], int(address[1]))) as client:
             client.sendall(head.encode() + raw)

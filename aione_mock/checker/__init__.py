@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from decimal import Decimal
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from aione_mock.checker.target import Target
 from aione_mock.config import DOCUMENTS, document
 from aione_mock.contract import Contract
 from aione_mock.determinism import WALL
+from aione_mock.exceptions import ConfigError
 
 __all__ = ["Broken", "Cell", "Finding", "NotChecked", "Report", "Skipped", "Target", "check", "prepare"]
 
@@ -76,6 +78,10 @@ def prepare(
         target = Target.from_environment(target)
     contract = contract or Contract.load([document(name) for name in SERVED], tuple(overlays))
     chosen = plan(contract, LAWS, RULES, only, skip, phases)
+    if not (chosen.laws or chosen.phases):
+        raise ConfigError("these options leave nothing to check")
+    if chosen.phases and find_spec("schemathesis") is None:
+        raise ConfigError("generated cases need Schemathesis: pip install 'aione-mock[check]'")
     client = Client(
         target,
         contract,

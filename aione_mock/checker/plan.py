@@ -87,7 +87,8 @@ def plan(
 
     asked = tuple(law for law in laws if chosen(law) and set(law.operations) & set(kept))
     # rules and checks need somebody who sends requests
-    generated = not named or bool(wanted & set(CHECKS)) or not (asked or wanted & set(PHASES))
+    asking = any(chosen(rule) for rule in rules) and not (asked or wanted & set(PHASES))
+    generated = not named or bool(wanted & set(CHECKS)) or asking
     return Plan(
         tuple(kept),
         asked,

@@ -165,12 +165,16 @@ class Run:
             yield from verdict.findings
             yield LawFinished(verdict)
         if self.generated is not None:
+            operations, budget = self.bench.contract.operations, self.bench.client.budget
+            if not announced and budget.max_calls and any(operations[name].paid for name in self.plan.operations):
+                yield self._ahead()
             yield from self.generated(self.bench, self)
 
     def _ahead(self) -> PaidCallsAhead:
         budget = self.bench.client.budget
         laws = [law for law in self.plan.laws if not missing(law, self.bench)]
-        calls = min(sum(law.paid for law in laws), budget.max_calls)
+        # where no law calls a model, generated cases may take all that is allowed
+        calls = min(sum(law.paid for law in laws) or budget.max_calls, budget.max_calls)
         try:
             self.bench.rows()
             model: str | None = self.bench.model("openai")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Callable
 
@@ -29,4 +30,7 @@ class Foreground(uvicorn.Server):
         for connection in tuple(self.server_state.connections):
             if connection.transport is not None:
                 connection.transport.abort()
+        # a task takes a few turns to see that its client has gone; one cancelled before would end in a traceback
+        if tasks := tuple(self.server_state.tasks):
+            await asyncio.wait(tasks, timeout=0.5)
         await self.lifespan.shutdown()

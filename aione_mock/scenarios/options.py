@@ -50,7 +50,7 @@ class Option:
             return " or ".join(f"'{choice}'" for choice in self.choices)
         words = {"integer": "an integer", "number": "a number", "boolean": "true or false", "string": "text"}[self.type]
         if self.minimum is not None and self.maximum is not None:
-            return f"{words} from {self.minimum:g} to {self.maximum:g}"
+            return f"{words} from {self.minimum:,} to {self.maximum:,}"
         return words if self.minimum is None else f"{words} of at least {self.minimum:g}"
 
 

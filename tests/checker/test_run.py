@@ -170,6 +170,27 @@ def test_without_a_paid_call_none_is_announced(layer: Layer) -> None:
     assert not any(isinstance(event, PaidCallsAhead) for event in run.events())
 
 
+def test_generated_cases_alone_are_announced_too(layer: Layer) -> None:
+    layer.change = Change()
+    run = prepare(target(layer.url), only=("stream-order",), max_paid_calls=5, cases=1)  # type: ignore[attr-defined]
+    [ahead] = [event for event in run.events() if isinstance(event, PaidCallsAhead)]
+    assert outcome(run).counts.paid_calls <= ahead.calls == 5
+
+
+def test_what_leaves_nothing_to_check_is_refused() -> None:
+    with pytest.raises(ConfigError, match="leave nothing to check"):
+        prepare("http://127.0.0.1:1", only=("streams",), skip=("streams",))
+
+
+def test_generated_cases_without_their_library_are_refused_before_anything_is_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("aione_mock.checker.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"aione-mock\[check\]"):
+        prepare("http://127.0.0.1:1")
+    assert prepare("http://127.0.0.1:1", only=("stream-complete",)).plan.laws
+
+
 def test_events_tell_the_course(layer: Layer) -> None:
     layer.change = Change()
     run = prepare(target(layer.url), only=("streams",), phases=())  # type: ignore[attr-defined]
