@@ -306,6 +306,9 @@ class Run:
 
     def _rule_verdict(self, rule: Rule) -> Verdict:
         none = Cell("not checked", "no request was sent" + (f": {self.stopped}" if self.stopped else ""))
+        if self.obstacle:
+            # what stood in the way says nothing of the contract
+            return Verdict(rule.name, dict.fromkeys(self.plan.operations, none), ())
         cells = {name: self._seen.get((rule.name, name), none) for name in self.plan.operations}
         return Verdict(rule.name, cells, tuple(f for f in self._found.values() if f.law == rule.name))
 

@@ -177,6 +177,12 @@ def test_generated_cases_alone_are_announced_too(layer: Layer) -> None:
     assert outcome(run).counts.paid_calls <= ahead.calls == 5
 
 
+def test_a_server_that_is_not_there_has_neither_kept_nor_broken_anything() -> None:
+    report = check(target("http://127.0.0.1:1"))
+    assert report.findings == ()
+    assert {cell.state for row in report.matrix.values() for cell in row.values()} == {"not checked"}
+
+
 def test_what_leaves_nothing_to_check_is_refused() -> None:
     with pytest.raises(ConfigError, match="leave nothing to check"):
         prepare("http://127.0.0.1:1", only=("streams",), skip=("streams",))
