@@ -24,17 +24,15 @@ _PORT_ERRORS = (errno.EADDRINUSE, errno.EACCES)
 
 
 class Connection:
-    """One request's hold on its connection (`wire.Connection`)."""
+    """One request's hold on its connection (`wire.Connection`).
 
-    __slots__ = ("_cycle", "arrived")
+    It does not know uvicorn's cycle, which holds it: a ring of references would wait for a collector that seldom comes.
+    """
 
-    def __init__(self, cycle: RequestResponseCycle, arrived: float) -> None:
-        self._cycle, self.arrived = cycle, arrived
+    __slots__ = ("arrived", "transport")
 
-    @property
-    def transport(self) -> asyncio.Transport:
-        """The connection itself."""
-        return self._cycle.transport
+    def __init__(self, transport: asyncio.Transport, arrived: float) -> None:
+        self.transport, self.arrived = transport, arrived
 
     def answer(self, send: Any, status: int, rest: bytes) -> bool:
         """Write a whole answer; `rest` is its head behind the status line, and its body.
@@ -42,8 +40,8 @@ class Connection:
         What uvicorn's own `send` does for an answer in one piece, without a look at each header. False, and nothing
         done, where more is to be done than that, or where an application around the mock listens to what is sent.
         """
-        cycle = self._cycle
-        if getattr(send, "__self__", None) is not cycle:
+        cycle = getattr(send, "__self__", None)
+        if not isinstance(cycle, RequestResponseCycle):
             return False
         if not cycle.keep_alive or cycle.disconnected or cycle.response_started or cycle.waiting_for_100_continue:
             return False
@@ -77,7 +75,7 @@ class Protocol(HttpToolsProtocol):
             self._run(cycle, app)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        cycle.scope["extensions"] = {CONNECTION: Connection(cycle, self.loop.time())}  # type: ignore[dict-item]
+        cycle.scope["extensions"] = {CONNECTION: Connection(cycle.transport, self.loop.time())}  # type: ignore[dict-item]
         # one that waited for the answer before it is started by that answer, which is no place to run it in
         if self._feeding and getattr(app, "eager", False):
             self._ready = cycle, app

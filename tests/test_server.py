@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 from typing import Any
 
 import pytest
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from aione_mock.app import Mock
 from aione_mock.server import Server
@@ -97,3 +99,20 @@ def test_an_application_around_the_mock_hears_its_answers(app: Mock) -> None:
         connection.sendall(request(9))
         assert received(connection, 1).startswith(b"HTTP/1.1 200 OK")
     assert heard == ["http.response.start", "http.response.body"]
+
+
+def test_an_answered_request_leaves_no_ring_of_references(server: Server) -> None:
+    def cycles() -> int:
+        return sum(isinstance(thing, RequestResponseCycle) for thing in gc.get_objects())
+
+    gc.collect()
+    before = cycles()
+    gc.disable()
+    try:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
+            for number in range(100):
+                connection.sendall(request(number))
+                assert received(connection, 1).startswith(b"HTTP/1.1 200 OK")
+        assert cycles() - before < 20, "a collector would have to find them"
+    finally:
+        gc.enable()
