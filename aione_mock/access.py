@@ -8,10 +8,10 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import product
 from urllib.parse import parse_qs
 
 from aione_mock import acs3
@@ -19,6 +19,7 @@ from aione_mock.contract import Contract, Operation
 from aione_mock.determinism import WALL, iso
 from aione_mock.exceptions import APIError
 from aione_mock.exchange import Call, Caller, Headers
+from aione_mock.reading import Head
 from aione_mock.sessions import Session
 from aione_mock.store import Memo, Window
 from aione_mock.values import frozen
@@ -27,9 +28,9 @@ from aione_mock.world.catalogue import Model
 
 SPAN = 60.0
 """Seconds of the window in which requests and tokens are counted (assumed)."""
-_CALLERS = 1024
-"""Keys whose callers are kept made."""
-Extract = Callable[[Call], str | None]
+_HEADS = 1024
+"""Heads whose credentials are kept read."""
+Extract = Callable[[Head], str | None]
 
 
 class Access:
@@ -39,8 +40,7 @@ class Access:
         self, contract: Contract, *, any_key: bool = False, demo_key: str = "", control_token: str | None = None
     ) -> None:
         self._any_key, self._demo_key, self._control_token = any_key, demo_key, control_token
-        self._callers: dict[str, tuple[keys.KeyRecord, Caller]] = {}
-        self._read = Memo(_CALLERS)
+        self._read = Memo(_HEADS)
         self._schemes = {
             operation.id: tuple(
                 (scheme, _extractor(contract.schemes[scheme])) for option in operation.security for scheme in option
@@ -53,88 +53,89 @@ class Access:
         }
         """How each operation's protocol sends a key, in words."""
 
-    async def identify(self, call: Call, session: Session) -> Caller | None:
-        """The caller; None where none is needed.
+    async def identify(
+        self, operation: Operation, head: Head, body: bytes, client: str, at: float, session: Session
+    ) -> Caller | None:
+        """The caller; None where none is needed. `client`: the address; `at`: the session's time.
 
         Raises APIError `invalid_api_key`, `ip_not_allowed`, `permission_denied` or, for the control API, `forbidden`.
         """
-        schemes = self._schemes[call.operation.id]
-        if call.operation.dialect == "control":
-            self._guard(call)
-            return None
-        if not schemes:
-            return None
-        if schemes[0][0] == "acs3":
-            return await _signed(call, session)
+        presented: tuple[tuple[str, str], ...] | None = self._read.get(head)
+        if presented is None:
+            if operation.dialect == "control":
+                self._guard(operation, head)
+                return None
+            if not operation.security:
+                return None
+            if self._schemes[operation.id][0][0] == "acs3":
+                return await _signed(head, body, session)
+            presented = self._presented(operation, head)
+            self._read.put(head, presented)
         first: Caller | None = None
         # two different credentials must both be good: a wrong one is never overlooked
-        for secret, scheme in self._presented(call, schemes).items():
+        for secret, scheme in presented:
             caller = session.world.token(secret) if scheme == "consoleToken" else None
-            caller = caller or await self._by_key(secret, call, session)
+            caller = caller or await self._by_key(secret, operation, client, at, session)
             first = first or caller
         if first is None:
-            raise _unauthenticated(
-                f"No API key provided: send it as {self._customs[call.operation.id]}.", call.operation
-            )
+            raise _unauthenticated(f"No API key provided: send it as {self._customs[operation.id]}.", operation)
         return first
 
-    def _presented(self, call: Call, schemes: tuple[tuple[str, Extract], ...]) -> Mapping[str, str]:
+    def _presented(self, operation: Operation, head: Head) -> tuple[tuple[str, str], ...]:
         """Each credential that came, with the scheme that it came by."""
-        place = (call.headers, call.query, schemes)
-        known: Mapping[str, str] | None = self._read.get(place)
-        if known is None:
-            known = {secret: scheme for scheme, extract in schemes if (secret := extract(call))}
-            self._read.put(place, known)
-        return known
+        found = {secret: scheme for scheme, extract in self._schemes[operation.id] if (secret := extract(head))}
+        return tuple(found.items())
 
-    def _guard(self, call: Call) -> None:
+    def _guard(self, operation: Operation, head: Head) -> None:
         """Keeps pages of other origins, and those without the control token, away from the control API."""
-        if _foreign(call):
+        if _foreign(head):
             raise APIError("forbidden", "Pages of other origins may not control the mock.")
-        if self._control_token is None or not call.operation.security:
+        if self._control_token is None or not operation.security:
             return
-        if not hmac.compare_digest((_bearer(call) or "").encode(), self._control_token.encode()):
+        if not hmac.compare_digest((_bearer(head) or "").encode(), self._control_token.encode()):
             message = "This mock was started with --control-token; send it as a bearer token."
             raise APIError("not_authenticated", message, headers={"www-authenticate": "Bearer"})
 
-    async def _by_key(self, secret: str, call: Call, session: Session) -> Caller:
-        now, book = call.at, session.world.keys
-        record = await book.find(session.store, secret, now)
-        if record is None and self._any_key and call.operation.dialect != "console":
-            record = await book.find(session.store, self._demo_key, now)
-        if record is None or keys.status(record, now) != "active":
-            what = "API key" if call.operation.dialect != "console" else "token"
-            raise _unauthenticated(f"Invalid {what} provided: {keys.mask(secret)}.", call.operation)
-        if record.allowed_ips and not _inside(call.client, record.allowed_ips):
-            raise APIError("ip_not_allowed", f"This key may not be used from {call.client}.")
-        return self._caller(record)
-
-    def _caller(self, record: keys.KeyRecord) -> Caller:
-        """Who calls with a key; made once for as long as the key stays as it is."""
-        known = self._callers.get(record.id)
-        if known is not None and known[0] is record:
-            return known[1]
-        caller = replace(
-            keys.caller(record),
-            models_allowed=record.models_allowed,
-            rpm_limit=record.rpm_limit,
-            tpm_limit=record.tpm_limit,
-        )
-        if len(self._callers) >= _CALLERS:
-            self._callers.clear()
-        self._callers[record.id] = (record, caller)
+    async def _by_key(self, secret: str, operation: Operation, client: str, now: float, session: Session) -> Caller:
+        store = session.store
+        known: tuple[keys.KeyRecord, Caller] | None = store.derived.get(secret)
+        if known is None:
+            record = await self._found(secret, operation, now, session)
+            if record is None:
+                raise _invalid(secret, operation)
+            known = record, keys.caller(record)
+            # what opens only for a while, or in place of another, is looked up each time
+            if record.secret_hash == keys.hash_secret(secret):
+                store.derived.put(secret, known)
+        record, caller = known
+        if keys.status(record, now) != "active":
+            raise _invalid(secret, operation)
+        if record.allowed_ips and not _inside(client, record.allowed_ips):
+            raise APIError("ip_not_allowed", f"This key may not be used from {client}.")
         return caller
 
+    async def _found(self, secret: str, operation: Operation, now: float, session: Session) -> keys.KeyRecord | None:
+        book = session.world.keys
+        record = await book.find(session.store, secret, now)
+        if record is None and self._any_key and operation.dialect != "console":
+            record = await book.find(session.store, self._demo_key, now)
+        return record
 
-def _foreign(call: Call) -> bool:
+
+def _invalid(secret: str, operation: Operation) -> APIError:
+    what = "API key" if operation.dialect != "console" else "token"
+    return _unauthenticated(f"Invalid {what} provided: {keys.mask(secret)}.", operation)
+
+
+def _foreign(head: Head) -> bool:
     """Whether a page of another origin sent it. Programs send neither header; a link that is followed reads nothing.
 
     Source: Fetch Standard, "Origin header"; Fetch Metadata Request Headers.
     """
-    origin = call.header("origin")
+    origin = head.header("origin")
     if origin is not None:
-        return origin.partition("://")[2] != call.header("host")
-    site, mode = call.header("sec-fetch-site"), call.header("sec-fetch-mode")
+        return origin.partition("://")[2] != head.header("host")
+    site, mode = head.header("sec-fetch-site"), head.header("sec-fetch-mode")
     return site in ("cross-site", "same-site") and mode != "navigate"
 
 
@@ -148,8 +149,8 @@ def _extractor(scheme: dict[str, str]) -> Extract:
         return _bearer
     name = scheme["name"]
     if scheme["in"] == "query":
-        return lambda call: next(iter(parse_qs(call.query).get(name, ())), None) if name in call.query else None
-    return lambda call: call.header(name.lower())
+        return lambda head: next(iter(parse_qs(head.query).get(name, ())), None) if name in head.query else None
+    return lambda head: head.header(name.lower())
 
 
 def _custom(scheme: dict[str, str]) -> str:
@@ -158,12 +159,12 @@ def _custom(scheme: dict[str, str]) -> str:
     return f"`{scheme['name']}: …`" if scheme["in"] == "header" else f"`?{scheme['name']}=…`"
 
 
-def _bearer(call: Call) -> str | None:
-    kind, _, secret = (call.header("authorization") or "").partition(" ")
+def _bearer(head: Head) -> str | None:
+    kind, _, secret = (head.header("authorization") or "").partition(" ")
     return secret.strip() or None if kind.lower() == "bearer" else None
 
 
-async def _signed(call: Call, session: Session) -> Caller:
+async def _signed(head: Head, body: bytes, session: Session) -> Caller:
     """The caller of a ModelRouter operation. Signature dates are judged by real time, not by the session's clock."""
     now = WALL.timestamp()
     access_keys = session.world.access_keys
@@ -173,11 +174,11 @@ async def _signed(call: Call, session: Session) -> Caller:
         return acs3.AccessKey(known.id, known.secret, known.status == "active") if known else None
 
     signature = acs3.verify(
-        call.method,
-        call.path,
-        call.query,
-        [(name.decode("latin-1"), value.decode("latin-1")) for name, value in call.headers],
-        call.body,
+        head.method,
+        head.path,
+        head.query,
+        [(name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers],
+        body,
         find,
         now,
     )
@@ -212,19 +213,10 @@ class Limits:
 
     rpm: int
     tpm: int
+    """Requests and tokens a minute: the key's own, or the plan's."""
     requests: Window
     tokens: Window
     now: float
-
-    @property
-    def requests_left(self) -> int:
-        """Requests left in the window."""
-        return max(0, self.rpm - self.requests.total)
-
-    @property
-    def tokens_left(self) -> int:
-        """Tokens left in the window."""
-        return max(0, self.tpm - self.tokens.total)
 
 
 async def standing(call: Call, session: Session) -> Limits | None:
@@ -234,13 +226,8 @@ async def standing(call: Call, session: Session) -> Limits | None:
         return None
     requests = await session.store.window(f"rpm/{caller.key_id}", call.at, SPAN)
     tokens = await session.store.window(f"tpm/{caller.key_id}", call.at, SPAN)
-    return Limits(*_limits(caller, session), requests, tokens, call.at)
-
-
-def _limits(caller: Caller, session: Session) -> tuple[int, int]:
-    """Requests and tokens a minute: the key's own, or the plan's."""
     plan = session.world.organisations[caller.org_id].plan
-    return caller.rpm_limit or plan.rpm_limit, caller.tpm_limit or plan.tpm_limit
+    return Limits(caller.rpm_limit or plan.rpm_limit, caller.tpm_limit or plan.tpm_limit, requests, tokens, call.at)
 
 
 async def admit(call: Call, session: Session) -> Limits | None:
@@ -253,8 +240,9 @@ async def admit(call: Call, session: Session) -> Limits | None:
         return None
     if await session.world.billing[caller.org_id].used_up(store, now):
         raise APIError("insufficient_balance", "Balance and credit are used up; top up the account to go on.")
-    key, (rpm, tpm) = caller.key_id, _limits(caller, session)
-    under_way, most = session.in_flight.get(key, 0), session.world.organisations[caller.org_id].plan.concurrency_limit
+    key, plan = caller.key_id, session.world.organisations[caller.org_id].plan
+    rpm, tpm = caller.rpm_limit or plan.rpm_limit, caller.tpm_limit or plan.tpm_limit
+    under_way, most = session.in_flight.get(key, 0), plan.concurrency_limit
     tokens = await store.window("tpm/" + key, now, SPAN)
     room = tokens.total < tpm and under_way < most
     requests = await store.window("rpm/" + key, now, SPAN, int(room), rpm)
@@ -269,11 +257,8 @@ async def admit(call: Call, session: Session) -> Limits | None:
     raise _exceeded(f"{most} calls at a time", 1)
 
 
-def release(call: Call, session: Session) -> None:
-    """An admitted call is over: answered to the last event, or its client gone."""
-    key = call.caller.key_id if call.caller else None
-    if key is None:
-        return
+def release(key: str, session: Session) -> None:
+    """An admitted call of a key is over: answered to the last event, or its client gone."""
     left = session.in_flight.get(key, 0) - 1
     if left > 0:
         session.in_flight[key] = left
@@ -291,41 +276,43 @@ async def spend(call: Call, session: Session, tokens: int, limits: Limits) -> Li
     """Count tokens against the key's limit; the limits as they now stand."""
     if call.caller is None or not tokens:
         return limits
-    window = await session.store.window(f"tpm/{call.caller.key_id}", call.at, SPAN, tokens)
-    return Limits(limits.rpm, limits.tpm, limits.requests, window, call.at)
+    window = await session.store.window(f"tpm/{call.caller.key_id}", limits.now, SPAN, tokens)
+    return Limits(limits.rpm, limits.tpm, limits.requests, window, limits.now)
 
 
 def limit_headers(limits: Limits, operation: Operation, status: int) -> Headers:
     """The rate-limit headers that the operation declares with a status."""
-    write = _HEADERS.get(operation.dialect)
-    if write is None:
-        return ()
-    declared, written = operation.response_headers.get(status, frozenset()), write(limits)
-    return written if declared.issuperset(dict(written)) else tuple([pair for pair in written if pair[0] in declared])
+    names, values = _HEADERS.get(operation.dialect, _NO_HEADERS)
+    written = tuple(zip(names, values(limits), strict=True))
+    declared = operation.response_headers.get(status, frozenset())
+    return written if declared.issuperset(names) else tuple([pair for pair in written if pair[0] in declared])
 
 
-def _openai_headers(limits: Limits) -> Headers:
+def _openai_headers(limits: Limits) -> tuple[str, ...]:
+    requests, tokens, now = limits.requests, limits.tokens, limits.now
     return (
-        ("x-ratelimit-limit-requests", str(limits.rpm)),
-        ("x-ratelimit-remaining-requests", str(limits.requests_left)),
-        ("x-ratelimit-reset-requests", _duration(limits.requests.wait(0, limits.now))),
-        ("x-ratelimit-limit-tokens", str(limits.tpm)),
-        ("x-ratelimit-remaining-tokens", str(limits.tokens_left)),
-        ("x-ratelimit-reset-tokens", _duration(limits.tokens.wait(0, limits.now))),
+        str(limits.rpm),
+        str(max(0, limits.rpm - requests.total)),
+        _duration(requests.empty_in(now)),
+        str(limits.tpm),
+        str(max(0, limits.tpm - tokens.total)),
+        _duration(tokens.empty_in(now)),
     )
 
 
-def _anthropic_headers(limits: Limits) -> Headers:
+def _anthropic_headers(limits: Limits) -> tuple[str, ...]:
+    requests, tokens, now = limits.requests, limits.tokens, limits.now
+
     def moment(window: Window) -> str:
-        return iso(datetime.fromtimestamp(math.ceil(limits.now + window.wait(0, limits.now)), UTC))
+        return iso(datetime.fromtimestamp(math.ceil(now + window.empty_in(now)), UTC))
 
     return (
-        ("anthropic-ratelimit-requests-limit", str(limits.rpm)),
-        ("anthropic-ratelimit-requests-remaining", str(limits.requests_left)),
-        ("anthropic-ratelimit-requests-reset", moment(limits.requests)),
-        ("anthropic-ratelimit-tokens-limit", str(limits.tpm)),
-        ("anthropic-ratelimit-tokens-remaining", str(limits.tokens_left)),
-        ("anthropic-ratelimit-tokens-reset", moment(limits.tokens)),
+        str(limits.rpm),
+        str(max(0, limits.rpm - requests.total)),
+        moment(requests),
+        str(limits.tpm),
+        str(max(0, limits.tpm - tokens.total)),
+        moment(tokens),
     )
 
 
@@ -341,4 +328,10 @@ def _whole_duration(seconds: int) -> str:
     return f"{seconds // 60}m{seconds % 60}s" if seconds >= 60 else f"{seconds}s"
 
 
-_HEADERS: dict[str, Callable[[Limits], Headers]] = {"openai": _openai_headers, "anthropic": _anthropic_headers}
+_PARTS = [*product(("requests", "tokens"), ("limit", "remaining", "reset"))]
+_HEADERS: dict[str, tuple[tuple[str, ...], Callable[[Limits], tuple[str, ...]]]] = {
+    "openai": (tuple([f"x-ratelimit-{part}-{kind}" for kind, part in _PARTS]), _openai_headers),
+    "anthropic": (tuple([f"anthropic-ratelimit-{kind}-{part}" for kind, part in _PARTS]), _anthropic_headers),
+}
+"""Dialect to the names of its headers, and the function that says their values."""
+_NO_HEADERS: tuple[tuple[str, ...], Callable[[Limits], tuple[str, ...]]] = ((), lambda limits: ())

@@ -24,17 +24,8 @@ async def book(call: Call, session: Session, reply: Reply | StreamReply, sent: T
     if model is None and failed:
         return
     usage = reply.usage or _NOTHING
-    await session.world.ledgers[caller.org_id].record(
-        session.store,
-        call.at,
-        caller,
-        name,
-        usage,
-        not failed,
-        _took(model, usage, sent),
-        call.request_id,
-        reply.status,
-    )
+    took, ledger = _took(model, usage, sent), session.world.ledgers[caller.org_id]
+    await ledger.record(session.store, call.at, caller, name, usage, not failed, took, call.request_id, reply.status)
 
 
 def _asked(call: Call) -> str:

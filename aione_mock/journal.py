@@ -124,20 +124,37 @@ class Tally:
     """Counts of a server since its start, over all sessions; what is counted is bounded by the contract."""
 
     def __init__(self) -> None:
-        self.requests = 0
         self.streams_open = 0
-        self.operations: Counter[str] = Counter()
-        self.statuses: Counter[int] = Counter()
         self.scenarios: Counter[str] = Counter()
+        self._answers: Counter[tuple[str | None, int]] = Counter()
+        """By operation and status."""
 
     def add(self, entry: Entry) -> None:
         """Count an exchange, what was played in it, and a stream as open."""
-        self.requests += 1
-        self.operations[entry.operation or "unknown"] += 1
-        self.statuses[entry.status] += 1
+        operation = entry.asked.operation
+        self._answers[operation.id if operation else None, entry.status] += 1
         self.streams_open += entry.stream
         if entry.scenario:
             self.scenarios.update(entry.scenario.split("+"))
+
+    @property
+    def requests(self) -> int:
+        """All exchanges."""
+        return self._answers.total()
+
+    def operations(self) -> Counter[str]:
+        """Exchanges by operation."""
+        found: Counter[str] = Counter()
+        for (operation, _), count in self._answers.items():
+            found[operation or "unknown"] += count
+        return found
+
+    def statuses(self) -> Counter[int]:
+        """Exchanges by status."""
+        found: Counter[int] = Counter()
+        for (_, status), count in self._answers.items():
+            found[status] += count
+        return found
 
 
 @frozen

@@ -11,6 +11,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from itertools import repeat
 from typing import Any
 
 import orjson
@@ -21,20 +22,22 @@ from aione_mock.config import Config
 from aione_mock.contract import Contract, Operation
 from aione_mock.determinism import WALL, letters
 from aione_mock.exceptions import APIError
-from aione_mock.exchange import Call, Events, Headers, Reply, StreamReply, Transmission, header_value
+from aione_mock.exchange import Call, Caller, Events, Headers, Reply, StreamReply, Transmission, header_value
 from aione_mock.handlers import CHECKS, generic
 from aione_mock.journal import Entry, Tally, kept_body, kept_events, kept_headers, kept_params, kept_text, mask_text
 from aione_mock.play import NOTHING, Player, Playing
 from aione_mock.reading import Question, Reader
 from aione_mock.recording.replay import Replay, Replayed, ReplayedStream
 from aione_mock.refusal import Refusals
-from aione_mock.sessions import DEFAULT, Session, Sessions
-from aione_mock.wire import Disconnected, Receive, Scope, Send
+from aione_mock.sessions import Session, Sessions
+from aione_mock.wire import CONNECTION, Connection, Disconnected, Receive, Scope, Send
 
 Json = Any
 Handler = Callable[[Call, Session], Awaitable[Reply | StreamReply]]
 _LOOPBACK = ("127.0.0.1", "::1")
 _NO_EVENTS = Events(b"", ())
+_NOTHING_MORE: Mapping[str, Json] = {}
+_ID_HEADERS = dialects.REQUEST_ID["openai"]
 _TOKEN = 29
 """Letters of a call's own token."""
 _TOLD = 1000
@@ -61,7 +64,7 @@ class Pipeline:
         exchange = Exchange(self, scope)
         try:
             transmission = await exchange.answer(receive)
-            await wire.play(transmission, scope, receive, send, self.wheel)
+            await wire.play(transmission, exchange.connection, receive, send, self.wheel)
         except Disconnected:
             return
         finally:
@@ -72,10 +75,12 @@ class Exchange:
     """One request on its way through the pipeline: the line itself, and what it leaves behind."""
 
     operation: Operation | None = None
+    """What is meant, once it is known that the request may be about it."""
+    question: Question | None = None
     call: Call | None = None
     limits: Limits | None = None
-    admitted = False
-    """Whether it counts among its key's calls under way."""
+    admitted: Any = None
+    """The key among whose calls under way it counts."""
     valid = False
     """Whether the request passed validation."""
     damaged = False
@@ -85,17 +90,14 @@ class Exchange:
     """The limit that refused it, in words."""
     occurrence = 0
     entry: Entry | None = None
-    body, key, request_id, token = b"", b"", "", ""
+    at, request_id, token = 0.0, "", ""
 
     def __init__(self, pipeline: Pipeline, scope: Scope) -> None:
         self.pipeline, self.scope = pipeline, scope
         self.started = WALL.timestamp()
-        self.headers = tuple(scope["headers"])
-        self.sender = pipeline.reader.sender(self.headers)
-        self.method, path = scope["method"], scope.get("raw_path") or scope["path"].encode()
-        self.target = target = pipeline.reader.target(self.method, path)
-        self.path, self.dialect = target.path, target.dialect
-        self.query = scope["query_string"].decode("latin-1")
+        self.head = head = pipeline.reader.head(scope)
+        self.dialect = head.dialect
+        self.connection: Connection | None = scope.get("extensions", _NOTHING_MORE).get(CONNECTION)
         self.session: Session = pipeline.sessions.get()
 
     async def answer(self, receive: Receive) -> Transmission:
@@ -107,7 +109,7 @@ class Exchange:
         except Disconnected:
             raise
         except Exception:
-            _log.exception("bug while answering %s %s", self.method, mask_text(self.path))
+            _log.exception("bug while answering %s %s", self.head.method, mask_text(self.head.path))
             bug = APIError("internal_error", "The mock has a bug here; its log has the details.")
             reply = self.pipeline.refusals.reply(self.dialect or "openai", self.operation, bug, self.request_id)
         transmission = self._render(reply)
@@ -117,29 +119,32 @@ class Exchange:
         return transmission
 
     async def _line(self, receive: Receive) -> Reply | StreamReply:
-        pipeline, session = self.pipeline, self._choose_session()
-        self.operation = operation = self.target.meant(self.method)
-        self.body = await wire.read_body(self.sender.length, receive, pipeline.config.max_body)
-        place = (operation.id, self.path, self.query, self.sender.media_type, self.body)
-        known = pipeline.reader.question(place)
-        self._name(known)
-        self.call = call = self._call(operation, known)
+        pipeline, head = self.pipeline, self.head
+        if head.session:
+            self.session = pipeline.sessions.get(head.session)
+        session, self.operation = self.session, head.operation
+        if (operation := self.operation) is None:
+            raise head.unmeant()
+        body = await self._read(receive)
+        question = self._name(body)
         if replay := session.replay or pipeline.replay:
             # that it was never recorded is said whether or not the contract lets the operation say so
             self.damaged = replay.only
+            self.call = call = self._call(operation, question, body, None)
             replayed = await replay.answer(call, session.store)
             if replayed is not None:
                 return self._told_of(replayed, call)
-        caller = await pipeline.access.identify(call, session)
-        self.call = call = call.read(caller, call.params, call.data)
+        caller = await pipeline.access.identify(operation, head, body, self.client, self.at, session)
+        self.call = call = self._call(operation, question, body, caller)
         self.limits = await access.admit(call, session)
-        self.admitted = self.limits is not None
-        if known is None:
+        self.admitted = self.limits is not None and caller and caller.key_id
+        if not question.valid:
             self.call = call = self._validated(call)
             if operation.id not in CHECKS:
-                pipeline.reader.remember(place, call.body, Question(call.key, call.params, call.data))
+                known = Question(question.key, question.asked, call.params, call.data, valid=True)
+                pipeline.reader.remember(head, body, known)
         self.valid = True
-        if not pipeline.player.idle(self.sender.scenario, session):
+        if not pipeline.player.idle(head.scenario, session):
             self.playing = await pipeline.player.choose(call, session, self.occurrence)
             self.call = call = self._scripted(call)
             if call.script is not None and call.script.whole:
@@ -150,13 +155,20 @@ class Exchange:
             self.limits = await access.spend(call, session, reply.usage.total, self.limits)
         return reply
 
+    async def _read(self, receive: Receive) -> bytes:
+        """The request's body."""
+        connection, limit = self.connection, self.pipeline.config.max_body
+        if connection is not None and connection.body is not None and len(connection.body) <= limit:
+            return connection.body
+        return await wire.read_body(self.head.length, receive, limit)
+
     async def _refused(self, failure: APIError) -> Reply:
         if self.playing is NOTHING and failure.name in _LIMITS:
             self.limit = failure.message
         if failure.name == "rate_limit_exceeded" and self.limits is None and self.call is not None:
             self.limits = await access.standing(self.call, self.session)
-        if not self.key:
-            self._name(None)
+        if self.question is None:
+            self._name(b"")
         return self.pipeline.refusals.reply(self.dialect, self.operation, failure, self.request_id)
 
     def _told_of(self, replayed: Replayed | ReplayedStream, call: Call) -> Reply | StreamReply:
@@ -176,44 +188,46 @@ class Exchange:
             raise failure
         return replace(call, script=playing.outcome.script(playing.facts, playing.seen))
 
-    def _choose_session(self) -> Session:
-        name = self.sender.session or self.target.session
-        if name and name != DEFAULT and not self.target.of_the_server:
-            self.session = self.pipeline.sessions.get(name)
-        return self.session
-
-    def _name(self, known: Question | None) -> None:
-        """The request's id: the same for the same request in the same place of the same session."""
+    def _name(self, body: bytes) -> Question:
+        """The request, whole, and its id: the same for the same request in the same place of the same session."""
         session = self.session
-        self.key = known.key if known else self.pipeline.reader.key(self.method, self.path, self.query, self.body)
-        self.occurrence = session.occurrence(self.key)
-        chance = session.seed.digest("request", self.key, self.occurrence, size=12 + _TOKEN)
+        self.at = session.clock.timestamp()
+        self.question = question = self.pipeline.reader.question(self.head, body)
+        self.occurrence = session.occurrence(question.key)
+        chance = session.seed.digest("request", question.key, self.occurrence, size=12 + _TOKEN)
         self.request_id, self.token = "req_" + chance[:12].hex(), letters(chance[12:])
+        return question
 
-    def _call(self, operation: Operation, known: Question | None) -> Call:
-        client = (self.scope.get("client") or _LOOPBACK)[0]
+    @property
+    def client(self) -> str:
+        """The caller's address."""
+        client: str = (self.scope.get("client") or _LOOPBACK)[0]
         # a proxy on this machine says whom it speaks for
-        if self.sender.forwarded and client in _LOOPBACK:
-            client = self.sender.forwarded
+        return self.head.forwarded if self.head.forwarded and client in _LOOPBACK else client
+
+    def _call(self, operation: Operation, question: Question, body: bytes, caller: Caller | None) -> Call:
+        head = self.head
         return Call(
             operation,
-            self.method,
-            self.path,
-            self.query,
-            self.headers,
-            self.body,
-            client,
+            head.method,
+            head.path,
+            head.query,
+            head.headers,
+            body,
+            self.client,
             self.request_id,
-            known.params if known else {},
-            known.data if known else None,
-            at=self.session.clock.timestamp(),
-            key=self.key,
-            token=self.token,
+            question.params,
+            question.data,
+            caller,
+            None,
+            self.at,
+            question.key,
+            self.token,
         )
 
     def _validated(self, call: Call) -> Call:
-        params, findings = validation.parameters(call.operation, self.target.params, call.query, call.header)
-        media_type = None if call.operation.dialect == "control" else self.sender.media_type
+        params, findings = validation.parameters(call.operation, self.head.params, call.query, call.header)
+        media_type = None if call.operation.dialect == "control" else self.head.media_type
         data, more = validation.body(call.operation, media_type, call.body)
         respell = dialects.READ.get(call.operation.dialect)
         if respell and call.operation.body and data is not None:
@@ -240,7 +254,7 @@ class Exchange:
         sent = self._spelled(reply, whole=False)
         if self.call is None or self.dialect == "control":
             return sent
-        seed = session.seed.child("call", self.key, self.occurrence)
+        seed = session.seed.child("call", self.call.key, self.occurrence)
         weights = reply.weights if isinstance(reply, StreamReply) else (reply.usage.completion if reply.usage else 1,)
         pace = player.pace(playing, session, self.call, usual=reply.status < 400)
         paced = player.paced(sent, weights, playing, pace, seed)
@@ -253,24 +267,25 @@ class Exchange:
 
     def _spelled(self, reply: Reply | StreamReply, *, whole: bool) -> Transmission:
         """The answer at once; the events of a stream apart unless `whole`."""
-        names = dialects.REQUEST_ID.get(self.dialect, dialects.REQUEST_ID["openai"])
-        headers: Headers = (*[(name, self.request_id) for name in names], *reply.headers)
-        if self.limits is not None and self.operation is not None and reply.status in (200, 429):
-            headers += access.limit_headers(self.limits, self.operation, reply.status)
-        if self.sender.explain:
+        head, status = self.head, reply.status
+        names = dialects.REQUEST_ID.get(self.dialect, _ID_HEADERS)
+        headers: Headers = (*zip(names, repeat(self.request_id)), *reply.headers)
+        if self.limits is not None and self.operation is not None and status in (200, 429):
+            headers += access.limit_headers(self.limits, self.operation, status)
+        if head.explain:
             headers += self._explained()
         if isinstance(reply, StreamReply):
-            head = (("content-type", reply.media_type), ("cache-control", "no-cache"), *headers)
+            headers = (("content-type", reply.media_type), ("cache-control", "no-cache"), *headers)
             if whole:
-                return Transmission(reply.status, head, ((0.0, reply.events.raw),), ordinary=True)
+                return Transmission(status, headers, ((0.0, reply.events.raw),), ordinary=True)
             events = tuple([(0.0, event) for event in reply.events])
-            return Transmission(reply.status, head, events, apart=self.pipeline.apart)
-        if reply.status == 204:
+            return Transmission(status, headers, events, apart=self.pipeline.apart)
+        if status == 204:
             return Transmission(204, headers, ())
         body = reply.body if isinstance(reply.body, bytes) else orjson.dumps(reply.body)
-        head = (("content-type", reply.media_type), ("content-length", str(len(body))), *headers)
+        headers = (("content-type", reply.media_type), ("content-length", str(len(body))), *headers)
         # refusals may have a word to say on the connection itself
-        return Transmission(reply.status, head, ((0.0, body),), ordinary=whole and reply.status < 400)
+        return Transmission(status, headers, ((0.0, body),), ordinary=whole and status < 400)
 
     def _explained(self) -> Headers:
         """Which rule, seed, occurrence and limit made the answer, and which rule came nearest."""
@@ -290,9 +305,9 @@ class Exchange:
     def _journal(self, reply: Reply | StreamReply, sent: Transmission) -> None:
         if self.dialect == "control":
             return
-        session, call, playing, secrets = self.session, self.call, self.playing, self.sender.secrets
+        session, call, playing, secrets = self.session, self.call, self.playing, self.head.secrets
         session.calls += 1
-        usual = playing is NOTHING and not self.damaged
+        usual, stream = playing is NOTHING and not self.damaged, isinstance(reply, StreamReply)
         headers, answer, events = sent.headers, b"", _NO_EVENTS
         if isinstance(reply, StreamReply):
             said = reply.events if usual else Events.of([data for _, data in sent.sends if data])
@@ -300,12 +315,12 @@ class Exchange:
         else:
             raw = sent.sends[0][1] if len(sent.sends) == 1 else b"".join([data for _, data in sent.sends])
             answer, cut = kept_body(raw, secrets)
-        if not usual or reply.headers or self.sender.explain:
+        if not usual or reply.headers or self.head.explain:
             headers = kept_headers(headers, secrets)
         self.entry = entry = Entry(
             session.journal.total + 1,
-            call.at if call else session.clock.timestamp(),
-            self.pipeline.reader.kept(self.method, self.target, self.query, self.body, self.sender),
+            self.at,
+            (self.question or self._name(b"")).asked,
             self.request_id,
             call.caller if call else None,
             kept_params(call.params) if call and call.params else {},
@@ -317,7 +332,7 @@ class Exchange:
             events,
             cut,
             sent.end,
-            isinstance(reply, StreamReply),
+            stream,
             reply.model,
             reply.usage,
             self.limit,
@@ -331,16 +346,16 @@ class Exchange:
         """What was played, and which rule came nearest."""
         entry.rule, entry.scenario, nearest = playing.rule, playing.label, playing.nearest
         if nearest is not None:
-            reasons = tuple(kept_text(reason, self.sender.secrets) for reason in nearest.reasons)
+            reasons = tuple(kept_text(reason, self.head.secrets) for reason in nearest.reasons)
             entry.nearest = replace(nearest, reasons=reasons)
 
     def finished(self) -> None:
         """The answer is out, or the client gone."""
-        if self.admitted and self.call is not None:
-            access.release(self.call, self.session)
-        if self.entry is not None:
-            self.entry.duration_ms = max(0.0, (WALL.timestamp() - self.started) * 1000)
-            self.pipeline.tally.streams_open -= self.entry.stream
+        if self.admitted:
+            access.release(self.admitted, self.session)
+        if (entry := self.entry) is not None:
+            entry.duration_ms = max(0.0, (WALL.timestamp() - self.started) * 1000)
+            self.pipeline.tally.streams_open -= entry.stream
 
 
 def _whole(call: Call) -> Reply:

@@ -8,82 +8,83 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from aione_mock.contract import Contract, Operation
+from aione_mock.contract import Contract
 from aione_mock.determinism import Seed
 from aione_mock.exceptions import APIError
 from aione_mock.exchange import RawHeaders, header
 from aione_mock.journal import Asked, credentials, head_size, kept_request, mask_text, safe_headers
 from aione_mock.store import Memo
 from aione_mock.values import frozen
-from aione_mock.wire import announced
+from aione_mock.wire import Scope, announced
 
 Json = Any
 _REQUESTS = Seed.of("request")
-_SESSION_PATH, _CONTROL_PATH = b"/_session/", "/_mock/"
+_SESSION_PATH, _CONTROL_PATH = "/_session/", "/_mock/"
 _REMEMBERED = 512
-"""Requests, heads and places that are kept read."""
+"""Requests and heads that are kept read."""
 _LONGEST = 4096
 """Bytes of the longest body that is kept with what was read from it."""
 
 
-class Sender:
-    """What the head of a request says beside its credentials. Two are the same only if they are one."""
+class Head:
+    """What a request says before its body, and where it leads. Two are the same only if they are one."""
 
-    __slots__ = ("explain", "forwarded", "kept", "length", "media_type", "scenario", "secrets", "session", "size")
-
-    def __init__(self, headers: RawHeaders) -> None:
-        self.session = header(headers, b"x-mock-session") or ""
+    def __init__(self, contract: Contract, method: str, raw_path: bytes, query: bytes, headers: RawHeaders) -> None:
+        """`raw_path`: percent-encoded, with the session that it may begin with."""
+        path, named = raw_path.decode("latin-1"), ""
+        if path.startswith(_SESSION_PATH):
+            named, _, rest = path[len(_SESSION_PATH) :].partition("/")
+            path = "/" + rest
+        match = contract.match(path)
+        near = match.operations.get(method) or next(iter(match.operations.values()), None)
+        self.method, self.path, self.query, self.headers = method, path, query.decode("latin-1"), headers
+        self.operation, self.params = match.operations.get(method), match.params
+        self.dialect = near.dialect if near else contract.dialect_of(path)
+        """Whose envelope a refusal has, known even where no operation is meant."""
+        self.allowed = tuple(sorted(match.operations))
+        self.session = "" if self._of_the_server else header(headers, b"x-mock-session") or named
+        """The session that is named, or nothing."""
         self.scenario = header(headers, b"x-mock-scenario")
         self.explain = header(headers, b"x-mock-explain") is not None
         self.media_type = header(headers, b"content-type")
         self.length = announced(headers)
         self.forwarded = (header(headers, b"x-forwarded-for") or "").rpartition(",")[2].strip()
+        self.secrets = credentials(headers)
         self.kept = safe_headers(headers)
         self.size = head_size(self.kept)
-        self.secrets = credentials(headers)
 
-
-@frozen
-class Target:
-    """Where a method and a path lead."""
-
-    path: str
-    """Percent-encoded as it came, without the session that it may begin with."""
-    session: str
-    """The session that the path names, or nothing."""
-    operation: Operation | None
-    params: Mapping[str, str]
-    dialect: str
-    """Whose envelope a refusal has, known even where no operation is meant."""
-    allowed: tuple[str, ...]
-    """Methods that the path takes."""
+    def header(self, name: str) -> str | None:
+        """The first value of a header, by its lower-case name."""
+        return header(self.headers, name.encode())
 
     @property
-    def of_the_server(self) -> bool:
+    def _of_the_server(self) -> bool:
         """Whether the path is of the control API and about no single session, so that naming one makes none."""
         if self.operation is None or not self.path.startswith(_CONTROL_PATH):
             return False
         return all(parameter.name != "X-Mock-Session" for parameter in self.operation.parameters)
 
-    def meant(self, method: str) -> Operation:
-        """The operation. Raises APIError `not_found` or `method_not_allowed`."""
-        if self.operation is not None:
-            return self.operation
+    def unmeant(self) -> APIError:
+        """Why there is no operation: `not_found` or `method_not_allowed`."""
         if not self.allowed:
-            raise APIError("not_found", f"Unknown path {mask_text(self.path[:200])}. See `aione-mock spec routes`.")
+            return APIError("not_found", f"Unknown path {mask_text(self.path[:200])}. See `aione-mock spec routes`.")
         allowed = ", ".join(self.allowed)
-        message = f"{method} is not allowed here; use {allowed}."
-        raise APIError("method_not_allowed", message, headers={"allow": allowed})
+        message = f"{self.method} is not allowed here; use {allowed}."
+        return APIError("method_not_allowed", message, headers={"allow": allowed})
 
 
 @frozen
 class Question:
-    """A request that its schemas have nothing against."""
+    """A whole request."""
 
     key: bytes
     """Equal for requests with the same method, path, query and body."""
+    asked: Asked
+    """As the journal keeps it."""
     params: Mapping[str, Json]
     data: Json
+    valid: bool = False
+    """Whether its schemas are known to have nothing against it; `params` and `data` are empty until then."""
 
 
 class Reader:
@@ -91,62 +92,31 @@ class Reader:
 
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
-        self._senders, self._targets = Memo(_REMEMBERED), Memo(_REMEMBERED)
-        self._questions, self._kept = Memo(_REMEMBERED), Memo(_REMEMBERED)
+        self._heads, self._questions = Memo(_REMEMBERED), Memo(_REMEMBERED)
 
-    def sender(self, headers: RawHeaders) -> Sender:
+    def head(self, scope: Scope) -> Head:
         """What the head of a request says."""
-        head = tuple(headers)
-        known: Sender | None = self._senders.get(head)
+        raw_path = scope.get("raw_path") or scope["path"].encode()
+        place = scope["method"], raw_path, scope["query_string"], tuple(scope["headers"])
+        known: Head | None = self._heads.get(place)
         if known is None:
-            known = Sender(head)
-            self._senders.put(head, known)
+            known = Head(self._contract, *place)
+            if len(raw_path) + len(place[2]) <= _LONGEST:
+                self._heads.put(place, known)
         return known
 
-    def target(self, method: str, path: bytes) -> Target:
-        """Where a request leads; `path` is percent-encoded."""
-        place = (method, path)
-        known: Target | None = self._targets.get(place)
+    def question(self, head: Head, body: bytes) -> Question:
+        """A head with its body."""
+        known: Question | None = self._questions.get((head, body))
         if known is None:
-            known = self._target(method, path)
-            if len(path) <= _LONGEST:
-                self._targets.put(place, known)
+            key = _REQUESTS.digest(head.method, head.path, head.query, body)
+            asked = kept_request(
+                head.operation, head.method, head.path, head.query, head.kept, head.size, head.secrets, body
+            )
+            known = Question(key, asked, {}, None)
         return known
 
-    def _target(self, method: str, raw: bytes) -> Target:
-        name = b""
-        if raw.startswith(_SESSION_PATH):
-            name, _, rest = raw[len(_SESSION_PATH) :].partition(b"/")
-            raw = b"/" + rest
-        path = raw.decode("latin-1")
-        match = self._contract.match(path)
-        operation = match.operations.get(method)
-        near = operation or next(iter(match.operations.values()), None)
-        dialect = near.dialect if near else self._contract.dialect_of(path)
-        return Target(path, name.decode("latin-1"), operation, match.params, dialect, tuple(sorted(match.operations)))
-
-    def question(self, place: tuple[Any, ...]) -> Question | None:
-        """What was found out about a request that came before; `place` is all that its schemas look at."""
-        known: Question | None = self._questions.get(place)
-        return known
-
-    def remember(self, place: tuple[Any, ...], body: bytes, question: Question) -> None:
+    def remember(self, head: Head, body: bytes, question: Question) -> None:
         """Keep what was found out, unless the body is long."""
         if len(body) <= _LONGEST:
-            self._questions.put(place, question)
-
-    @staticmethod
-    def key(method: str, path: str, query: str, body: bytes) -> bytes:
-        """The digest of a request."""
-        return _REQUESTS.digest(method, path, query, body)
-
-    def kept(self, method: str, target: Target, query: str, body: bytes, sender: Sender) -> Asked:
-        """The request as the journal keeps it, masked and bounded."""
-        place = (method, target.path, query, body, sender)
-        known: Asked | None = self._kept.get(place)
-        if known is None:
-            head = sender.kept, sender.size, sender.secrets
-            known = kept_request(target.operation, method, target.path, query, *head, body)
-            if len(body) <= _LONGEST:
-                self._kept.put(place, known)
-        return known
+            self._questions.put((head, body), question)

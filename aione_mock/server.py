@@ -18,9 +18,17 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from aione_mock.exceptions import ConfigError
+from aione_mock.store import Memo
 from aione_mock.wire import CONNECTION
 
 _PORT_ERRORS = (errno.EADDRINUSE, errno.EACCES)
+_END_OF_HEAD = b"\r\n\r\n"
+_HEADS = Memo(512)
+"""Heads of requests byte for byte; what was read from each, as part of an ASGI scope, and the length of its body."""
+_FRAMING = (b"transfer-encoding", b"upgrade")
+"""Headers with which a request ends elsewhere than its length says."""
+_LONGEST = 4096
+"""Bytes of the longest head that is remembered."""
 
 
 class Connection:
@@ -29,10 +37,10 @@ class Connection:
     It does not know uvicorn's cycle, which holds it: a ring of references would wait for a collector that seldom comes.
     """
 
-    __slots__ = ("arrived", "transport")
+    __slots__ = ("arrived", "body", "transport")
 
-    def __init__(self, transport: asyncio.Transport, arrived: float) -> None:
-        self.transport, self.arrived = transport, arrived
+    def __init__(self, transport: asyncio.Transport, arrived: float, body: bytes | None = None) -> None:
+        self.transport, self.arrived, self.body = transport, arrived, body
 
     def answer(self, send: Any, status: int, rest: bytes) -> bool:
         """Write a whole answer; `rest` is its head behind the status line, and its body.
@@ -47,32 +55,109 @@ class Connection:
             return False
         if cycle.flow.write_paused or cycle.access_log or cycle.default_headers or cycle.scope["method"] == "HEAD":
             return False
+        # nobody waits for the client to leave: the request was read, and the answer is out
         cycle.response_started = cycle.response_complete = True
         cycle.transport.write(STATUS_LINE[status] + rest)
-        cycle.message_event.set()
         cycle.on_response()
         return True
+
+
+class _Again(RequestResponseCycle):
+    """Uvicorn's cycle for a request whose head came before: most of what it holds is the same for all of them."""
+
+    access_log = disconnected = waiting_for_100_continue = more_body = response_started = response_complete = False
+    keep_alive = True
+    default_headers: list[tuple[bytes, bytes]] = []  # noqa: RUF012 (never changed)
+    chunked_encoding = None
+    expected_content_length = 0
+    _event: asyncio.Event | None = None
+
+    def __init__(self, protocol: Protocol, scope: Any, body: bytes) -> None:
+        self.scope, self.body = scope, body  # type: ignore[assignment]
+        self.transport, self.flow, self.logger = protocol.transport, protocol.flow, protocol.logger
+        self.on_response = protocol.on_response_complete
+
+    @property
+    def message_event(self) -> asyncio.Event:  # type: ignore[override]
+        """Made for those who wait: the whole request is here."""
+        if self._event is None:
+            self._event = asyncio.Event()
+            self._event.set()
+        return self._event
 
 
 class Protocol(HttpToolsProtocol):
     """Uvicorn's HTTP protocol, which also hands over the connection, so that faults below HTTP can be played.
 
     An application that says `eager` is run as soon as its request has been read, and gets a task only when it first
-    waits for something. Most answers of the mock wait for nothing, and a task costs as much as a tenth of one.
+    waits for something. Most answers of the mock wait for nothing, and a task costs as much as a tenth of one. For the
+    same application a head that came before, byte for byte, is not parsed again: what was read then holds now.
     """
 
     _feeding = False
+    _between = True
+    """Whether the parser has seen whole requests only."""
+    _quick = False
+    """Whether heads may be remembered: nothing is set that wants a look at each request."""
     _ready: tuple[RequestResponseCycle, Any] | None = None
+    _answered = 0.0
+    """The loop's time of the last answer."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Note what all requests of the connection share."""
+        super().connection_made(transport)
+        usual = self.limit_concurrency is None and not (self.access_log or self.root_path)
+        self._quick = usual and getattr(self.app, "eager", False) and not self.server_state.default_headers
+        self._shared = {
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": "1.1",
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,
+            "root_path": self.root_path,
+        }
 
     def data_received(self, data: bytes) -> None:
-        """Parse, and start what has come."""
+        """Read, and start what has come."""
+        if not (self._quick and self._between):
+            self._parse(data)
+            return
+        head, _, body = data.partition(_END_OF_HEAD)
+        known = _HEADS.get(head)
+        if known is None or known[1] != len(body) or not (self.cycle is None or self.cycle.response_complete):
+            self._parse(data, head, len(body))
+            return
+        connection = Connection(self.transport, self.loop.time(), body)
+        scope = {**self._shared, **known[0], "state": self.app_state.copy(), "extensions": {CONNECTION: connection}}
+        self.cycle = cycle = _Again(self, scope, body)
+        self._run(cycle, self.app)
+
+    def _parse(self, data: bytes, head: bytes | None = None, length: int = 0) -> None:
+        """Let uvicorn read; `head` and `length` of the body if the data may be a whole request."""
         self._feeding = True
         super().data_received(data)
         self._feeding = False
-        if self._ready is not None:
-            cycle, app = self._ready
-            self._ready = None
-            self._run(cycle, app)
+        if self._ready is None:
+            return
+        (cycle, app), self._ready = self._ready, None
+        if not cycle.more_body:
+            cycle.body = body = bytes(cycle.body)  # type: ignore[assignment]
+            extensions: Any = cycle.scope["extensions"]
+            extensions[CONNECTION].body = body
+            if head is not None and self._between and cycle is self.cycle and len(body) == length:
+                _remember(head, cycle, length)
+        self._run(cycle, app)
+
+    def on_message_begin(self) -> None:
+        """A request has begun."""
+        self._between = False
+        super().on_message_begin()
+
+    def on_message_complete(self) -> None:
+        """A request has been read."""
+        self._between = True
+        super().on_message_complete()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         cycle.scope["extensions"] = {CONNECTION: Connection(cycle.transport, self.loop.time())}  # type: ignore[dict-item]
@@ -91,6 +176,36 @@ class Protocol(HttpToolsProtocol):
         task = self.loop.create_task(_resumed(running, awaited))
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request, or wait for it; one timer a connection sees to it that this has an end."""
+        self._answered = self.loop.time()
+        if self.timeout_keep_alive_task is None or self.pipeline:
+            super().on_response_complete()
+        else:
+            self.server_state.total_requests += 1
+            self.flow.resume_reading()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close a connection on which nothing has come for long."""
+        self.timeout_keep_alive_task = None
+        if self.cycle is not None and not self.cycle.response_complete:
+            return  # its end will set the timer again
+        left = self._answered + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self.timeout_keep_alive_task = self.loop.call_later(left, self.timeout_keep_alive_handler)
+        else:
+            super().timeout_keep_alive_handler()
+
+
+def _remember(head: bytes, cycle: RequestResponseCycle, length: int) -> None:
+    """Keep what was read from a head, if it says all that there is to know about where its request ends."""
+    scope: Any = cycle.scope
+    if len(head) > _LONGEST or not cycle.keep_alive or cycle.waiting_for_100_continue or scope["method"] == "HEAD":
+        return
+    if scope["http_version"] == "1.1" and not any(name in _FRAMING for name, _ in scope["headers"]):
+        read = {name: scope[name] for name in ("method", "path", "raw_path", "query_string")}
+        _HEADS.put(head, ({**read, "headers": tuple(scope["headers"])}, length))
 
 
 @coroutine

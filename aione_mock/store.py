@@ -15,6 +15,8 @@ Json = Any
 """A value that JSON can spell: None, bool, int, float, str, list, dict with string keys."""
 _BLINK = 0.02
 """Seconds."""
+_NEVER = (-math.inf, 0)
+_DERIVED = 1024
 _SWEEP = 4096
 """Windows held before empty ones are looked for."""
 
@@ -29,8 +31,12 @@ class Window:
     """The sum of the amounts."""
     span: float
     """Seconds that the window reaches back."""
-    taken: bool = True
+    taken: bool
     """Whether the amount that was to be added found room."""
+
+    def empty_in(self, now: float) -> float:
+        """Seconds until nothing is left inside: `wait(0, now)`."""
+        return max(0.0, self.entries[-1][0] + self.span - now) if self.entries else 0.0
 
     def wait(self, room: int, now: float) -> float:
         """Seconds until at most `room` is left inside, 0 when that is so already."""
@@ -38,8 +44,7 @@ class Window:
         if left <= room or not entries:
             return 0.0
         if room <= 0:
-            left_over = entries[-1][0] + self.span - now
-            return left_over if left_over > 0 else 0.0
+            return self.empty_in(now)
         for at, amount in entries:
             left -= amount
             if left <= room:
@@ -49,6 +54,9 @@ class Window:
 
 class Store(Protocol):
     """Keys are paths such as `keys/ID`; values are JSON. Every method is atomic."""
+
+    derived: Memo
+    """What was made of values that were `put`, for speed alone; forgotten whenever one is put or deleted."""
 
     async def get(self, key: str) -> Json: ...
     async def put(self, key: str, value: Json) -> None: ...
@@ -66,6 +74,7 @@ class MemoryStore:
     """
 
     def __init__(self) -> None:
+        self.derived = Memo(_DERIVED)
         self._values: dict[str, Json] = {}
         self._windows: dict[str, _Sliding] = {}
         self._sweep_at = _SWEEP
@@ -77,9 +86,11 @@ class MemoryStore:
     async def put(self, key: str, value: Json) -> None:
         """Set the value; the place in `list` of a known key stays."""
         self._values[key] = value
+        self.derived.clear()
 
     async def delete(self, key: str) -> bool:
         """Forget the key; tells whether it was there."""
+        self.derived.clear()
         return self._values.pop(key, None) is not None
 
     async def list(self, prefix: str) -> list[tuple[str, Json]]:
@@ -104,25 +115,21 @@ class MemoryStore:
         if found is None:
             self._sweep(now)
             found = self._windows[key] = _Sliding(span)
-        entries, total = found.entries, found.total
-        if entries:
-            oldest = now - span
-            while entries and entries[0][0] <= oldest:
-                total -= entries.pop(0)[1]
-            # where the clock was set back, what was still to come has not happened
-            while entries and entries[-1][0] > now:
-                total -= entries.pop()[1]
-        taken = most is None or total < most
-        if amount and taken:
-            total += amount
+        entries = found.entries
+        if entries and (entries[0][0] <= now - span or entries[-1][0] > now):
+            found.prune(now)
+        total = found.total
+        if most is not None and total >= most:
+            return Window(entries, total, span, False)
+        if amount:
             # what comes within a blink shares an entry, so that heavy load cannot fill the memory
-            at, held = entries[-1] if entries else (-math.inf, 0)
+            at, held = entries[-1] if entries else _NEVER
             if now - at < _BLINK:
                 entries[-1] = (at, held + amount)
             else:
                 entries.append((now, amount))
-        found.total = total
-        return Window(entries, total, span, taken)
+            found.total = total = total + amount
+        return Window(entries, total, span, True)
 
     def _sweep(self, now: float) -> None:
         """Forget windows that have run empty, when there are many."""
@@ -139,6 +146,7 @@ class MemoryStore:
 
     def load(self, dump: Json) -> None:
         """Replace everything by what `dump` gave."""
+        self.derived.clear()
         self._values = copy.deepcopy(dump["values"])
         self._windows = {key: _Sliding(span, entries) for key, (span, entries) in dump["windows"].items()}
 
@@ -153,6 +161,14 @@ class _Sliding:
         # a list: most windows hold one entry, for which a deque takes five times the room
         self.entries: list[tuple[float, int]] = [(at, amount) for at, amount in entries]
         self.total = sum([amount for _, amount in self.entries])
+
+    def prune(self, now: float) -> None:
+        """Drop what has slid out, and, where the clock was set back, what has not happened yet."""
+        entries, oldest = self.entries, now - self.span
+        while entries and entries[0][0] <= oldest:
+            self.total -= entries.pop(0)[1]
+        while entries and entries[-1][0] > now:
+            self.total -= entries.pop()[1]
 
 
 class Journal:

@@ -38,6 +38,10 @@ class Connection(Protocol):
     def arrived(self) -> float:
         """The loop's time at which the request was read, from which all due times count."""
 
+    @property
+    def body(self) -> bytes | None:
+        """The request's body; None where it has to be received."""
+
     def answer(self, send: Send, status: int, rest: bytes) -> bool:
         """Write a whole answer, all behind its status line; False, and nothing done, where it takes more than that.
 
@@ -96,12 +100,13 @@ def raw_headers(headers: Headers) -> list[tuple[bytes, bytes]]:
     return [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers]
 
 
-async def play(transmission: Transmission, scope: Scope, receive: Receive, send: Send, wheel: Wheel) -> None:
+async def play(
+    transmission: Transmission, connection: Connection | None, receive: Receive, send: Send, wheel: Wheel
+) -> None:
     """Send what is due when it is due. Returns early when the client leaves.
 
     The head goes out with the first send, so that a delay delays everything.
     """
-    connection: Connection | None = scope.get("extensions", {}).get(CONNECTION)
     if transmission.ordinary and connection is not None and _written(transmission, send, connection):
         return
     sends = transmission.sends

@@ -25,6 +25,7 @@ from aione_mock.config import Config
 from aione_mock.determinism import parse_instant
 from aione_mock.exceptions import APIError
 from aione_mock.exchange import Call, Caller, Usage
+from aione_mock.reading import Head
 from aione_mock.server import Server
 from aione_mock.sessions import Session
 from aione_mock.store import Store
@@ -331,7 +332,9 @@ CALL = Call(
 
 
 async def identify(session: Session) -> Any:
-    return await WORLD.pipeline.access.identify(replace(CALL, at=session.clock.timestamp()), session)
+    head = Head(WORLD.contract, CALL.method, CALL.path.encode(), b"", CALL.headers)
+    at = session.clock.timestamp()
+    return await WORLD.pipeline.access.identify(CALL.operation, head, CALL.body, CALL.client, at, session)
 
 
 # Official clients, in real time

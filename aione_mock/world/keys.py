@@ -170,8 +170,16 @@ def to_response(record: KeyRecord, now: float, secret: str | None = None) -> dic
 
 
 def caller(record: KeyRecord) -> Caller:
-    """Who calls with this key."""
-    return Caller(record.org_id, record.id, record.team_id, "tech", f"{record.name} ({record.key_prefix}...)")
+    """Who calls with this key, and what it may."""
+    return Caller(
+        record.org_id,
+        record.id,
+        record.team_id,
+        label=f"{record.name} ({record.key_prefix}...)",
+        models_allowed=record.models_allowed,
+        rpm_limit=record.rpm_limit,
+        tpm_limit=record.tpm_limit,
+    )
 
 
 def matching(

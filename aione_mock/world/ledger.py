@@ -191,14 +191,13 @@ class Ledger:
         """
         # a model that the catalogue lacks (from a recording, say) has no price
         name, rates = self.rates.get(model) or (model, (0, 0, 0))
-        who, took = (caller.key_id, caller.team_id, name), round(latency_ms)
+        failed, prompt, cached, completion = 0, usage.prompt, usage.cached, usage.completion
+        if not ok:
+            failed, prompt, cached, completion = 1, 0, 0, 0
+        cost = ticks(rates, prompt, cached, completion)
+        who = caller.key_id, caller.team_id, name, failed
         status = status or (200 if ok else 502)
-        if ok:
-            prompt, cached, completion = usage.prompt, usage.cached, usage.completion
-            cost = ticks(rates, prompt, cached, completion)
-            call = Served(at, *who, 0, prompt, cached, completion, took, cost, request_id, status)
-        else:
-            call = Served(at, *who, 1, 0, 0, 0, took, 0, request_id, status)
+        call = [at, *who, prompt, cached, completion, round(latency_ms), cost, request_id, status]
         await traffic.record(store, self.org_id, call)
 
     async def _live(self, store: Store) -> Traffic:
