@@ -11,21 +11,23 @@ import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
-from itertools import product
 from urllib.parse import parse_qs
 
 from aione_mock import acs3
 from aione_mock.contract import Contract, Operation
 from aione_mock.determinism import WALL, iso
 from aione_mock.exceptions import APIError
-from aione_mock.exchange import Call, Caller, Headers
+from aione_mock.exchange import Call, Caller
 from aione_mock.reading import Head
 from aione_mock.sessions import Session
 from aione_mock.store import Memo, Window
-from aione_mock.values import frozen
 from aione_mock.world import keys
 from aione_mock.world.catalogue import Model
 
+REQUESTS, TOKENS = 0, 1
+"""Parts of a key's window."""
+_KINDS = ("requests", "tokens")
+_REQUEST, _NOTHING = (1, 0), (0, 0)
 SPAN = 60.0
 """Seconds of the window in which requests and tokens are counted (assumed)."""
 _HEADS = 1024
@@ -182,9 +184,8 @@ async def _signed(head: Head, body: bytes, session: Session) -> Caller:
         find,
         now,
     )
-    if (
-        await session.store.window(f"nonce/{signature.access_key_id}/{signature.nonce}", now, 2 * acs3.WINDOW, 1)
-    ).total > 1:
+    place = f"nonce/{signature.access_key_id}/{signature.nonce}"
+    if (await session.store.window(place, now, 2 * acs3.WINDOW, (1, 0))).totals[0] > 1:
         raise acs3.nonce_used(signature.nonce)
     return access_keys[signature.access_key_id].caller
 
@@ -207,54 +208,48 @@ def permit_model(caller: Caller, name: str, model: Model) -> None:
         raise APIError("model_not_allowed", f"This key may not use the model '{name}'.", fields={"param": "model"})
 
 
-@frozen
-class Limits:
-    """What a call was measured against; the source of the rate-limit headers."""
-
-    rpm: int
-    tpm: int
-    """Requests and tokens a minute: the key's own, or the plan's."""
-    requests: Window
-    tokens: Window
-    now: float
-
-
-async def standing(call: Call, session: Session) -> Limits | None:
+async def standing(call: Call, session: Session) -> Window | None:
     """What a key has used of its limits, or of its plan's; None for callers without a key."""
     caller = call.caller
     if caller is None or caller.key_id is None:
         return None
-    requests = await session.store.window(f"rpm/{caller.key_id}", call.at, SPAN)
-    tokens = await session.store.window(f"tpm/{caller.key_id}", call.at, SPAN)
+    return await session.store.window("limits/" + caller.key_id, call.at, SPAN, _NOTHING, _limits(caller, session))
+
+
+def _limits(caller: Caller, session: Session) -> tuple[int, int]:
+    """Requests and tokens a minute: the key's own, or the plan's."""
     plan = session.world.organisations[caller.org_id].plan
-    return Limits(caller.rpm_limit or plan.rpm_limit, caller.tpm_limit or plan.tpm_limit, requests, tokens, call.at)
+    return caller.rpm_limit or plan.rpm_limit, caller.tpm_limit or plan.tpm_limit
 
 
-async def admit(call: Call, session: Session) -> Limits | None:
+async def admit(call: Call, session: Session) -> Window | None:
     """Count a call to a model against its key's limits, or the plan's; None for other calls. `release` ends it.
 
     Raises APIError `rate_limit_exceeded` with an honest `retry-after`, or `insufficient_balance`.
     """
-    caller, store, now = call.caller, session.store, call.at
+    caller, now = call.caller, call.at
     if not call.operation.paid or caller is None or caller.key_id is None:
         return None
-    if await session.world.billing[caller.org_id].used_up(store, now):
+    if await session.world.billing[caller.org_id].used_up(session.store, now):
         raise APIError("insufficient_balance", "Balance and credit are used up; top up the account to go on.")
-    key, plan = caller.key_id, session.world.organisations[caller.org_id].plan
-    rpm, tpm = caller.rpm_limit or plan.rpm_limit, caller.tpm_limit or plan.tpm_limit
-    under_way, most = session.in_flight.get(key, 0), plan.concurrency_limit
-    tokens = await store.window("tpm/" + key, now, SPAN)
-    room = tokens.total < tpm and under_way < most
-    requests = await store.window("rpm/" + key, now, SPAN, int(room), rpm)
-    if room and requests.taken:
-        session.in_flight[key] = under_way + 1
-        return Limits(rpm, tpm, requests, tokens, now)
-    wait = max(requests.wait(rpm - 1, now), tokens.wait(tpm - 1, now))
-    if not requests.taken:
-        raise _exceeded(f"{rpm} requests per minute", wait)
-    if tokens.total >= tpm:
-        raise _exceeded(f"{tpm} tokens per minute", wait)
-    raise _exceeded(f"{most} calls at a time", 1)
+    key, limits, under_way = caller.key_id, _limits(caller, session), session.in_flight
+    calls, most = under_way.get(key, 0), session.world.organisations[caller.org_id].plan.concurrency_limit
+    amounts = _REQUEST if calls < most else _NOTHING
+    window = await session.store.window("limits/" + key, now, SPAN, amounts, limits)
+    if not window.taken:
+        wait = max(window.wait(part, limit - 1) for part, limit in enumerate(limits))
+        spent = REQUESTS if not window.left(REQUESTS) else TOKENS
+        raise _exceeded(f"{limits[spent]} {_KINDS[spent]} per minute", wait)
+    if amounts is _NOTHING:
+        raise _exceeded(f"{most} calls at a time", 1)
+    under_way[key] = calls + 1
+    return window
+
+
+async def spend(key: str, session: Session, tokens: int, limits: Window) -> Window:
+    """Count tokens against a key's limit; its limits as they now stand."""
+    now = session.clock.timestamp()
+    return await session.store.window("limits/" + key, now, SPAN, (0, tokens), limits.most)
 
 
 def release(key: str, session: Session) -> None:
@@ -272,66 +267,58 @@ def _exceeded(what: str, wait: float) -> APIError:
     return APIError("rate_limit_exceeded", message, headers={"retry-after": str(seconds)})
 
 
-async def spend(call: Call, session: Session, tokens: int, limits: Limits) -> Limits:
-    """Count tokens against the key's limit; the limits as they now stand."""
-    if call.caller is None or not tokens:
-        return limits
-    window = await session.store.window(f"tpm/{call.caller.key_id}", limits.now, SPAN, tokens)
-    return Limits(limits.rpm, limits.tpm, limits.requests, window, limits.now)
-
-
-def limit_headers(limits: Limits, operation: Operation, status: int) -> Headers:
-    """The rate-limit headers that the operation declares with a status."""
-    names, values = _HEADERS.get(operation.dialect, _NO_HEADERS)
-    written = tuple(zip(names, values(limits), strict=True))
-    declared = operation.response_headers.get(status, frozenset())
-    return written if declared.issuperset(names) else tuple([pair for pair in written if pair[0] in declared])
-
-
-def _openai_headers(limits: Limits) -> tuple[str, ...]:
-    requests, tokens, now = limits.requests, limits.tokens, limits.now
-    return (
-        str(limits.rpm),
-        str(max(0, limits.rpm - requests.total)),
-        _duration(requests.empty_in(now)),
-        str(limits.tpm),
-        str(max(0, limits.tpm - tokens.total)),
-        _duration(tokens.empty_in(now)),
+def limit_lines(limits: Window, operation: Operation, status: int) -> str:
+    """The rate-limit headers that the operation declares with a status, each with its `\\r\\n` before it."""
+    form, names, spell = _HEADERS.get(operation.dialect, _NO_HEADERS)
+    values = (
+        limits.most[REQUESTS],
+        limits.left(REQUESTS),
+        spell(limits, REQUESTS),
+        limits.most[TOKENS],
+        limits.left(TOKENS),
+        spell(limits, TOKENS),
     )
+    declared = operation.response_headers.get(status, _NONE)
+    if declared.issuperset(names):
+        return form % values
+    pairs = zip(names, values, strict=False)
+    return "".join([f"\r\n{name}: {value}" for name, value in pairs if name in declared])
 
 
-def _anthropic_headers(limits: Limits) -> tuple[str, ...]:
-    requests, tokens, now = limits.requests, limits.tokens, limits.now
-
-    def moment(window: Window) -> str:
-        return iso(datetime.fromtimestamp(math.ceil(now + window.empty_in(now)), UTC))
-
-    return (
-        str(limits.rpm),
-        str(max(0, limits.rpm - requests.total)),
-        moment(requests),
-        str(limits.tpm),
-        str(max(0, limits.tpm - tokens.total)),
-        moment(tokens),
-    )
-
-
-def _duration(seconds: float) -> str:
-    """`350ms`, `12s` or `1m0s`, as OpenAI writes it."""
-    if seconds < 1:
-        return f"{math.ceil(seconds * 1000)}ms"
-    return _whole_duration(math.ceil(seconds))
+def _reset(limits: Window, part: int) -> str:
+    """When all of a part will be free again, as OpenAI writes it: `350ms`, `12s` or `1m0s`."""
+    seconds = limits.empty_in(part)
+    return f"{math.ceil(seconds * 1000)}ms" if seconds < 1 else _duration(math.ceil(seconds))
 
 
 @lru_cache
-def _whole_duration(seconds: int) -> str:
+def _duration(seconds: int) -> str:
     return f"{seconds // 60}m{seconds % 60}s" if seconds >= 60 else f"{seconds}s"
 
 
-_PARTS = [*product(("requests", "tokens"), ("limit", "remaining", "reset"))]
-_HEADERS: dict[str, tuple[tuple[str, ...], Callable[[Limits], tuple[str, ...]]]] = {
-    "openai": (tuple([f"x-ratelimit-{part}-{kind}" for kind, part in _PARTS]), _openai_headers),
-    "anthropic": (tuple([f"anthropic-ratelimit-{kind}-{part}" for kind, part in _PARTS]), _anthropic_headers),
+def _reset_at(limits: Window, part: int) -> str:
+    """The same as Anthropic writes it: an instant."""
+    return _moment(math.ceil(limits.now + limits.empty_in(part)))
+
+
+@lru_cache
+def _moment(at: int) -> str:
+    return iso(datetime.fromtimestamp(at, UTC))
+
+
+Spell = Callable[[Window, int], str]
+
+
+def _headers(pattern: str, spell: Spell) -> tuple[str, tuple[str, ...], Spell]:
+    """A form for the lines of six headers, their names, and the function that spells when a limit is free again."""
+    names = tuple([pattern.format(kind=kind, part=part) for kind in _KINDS for part in ("limit", "remaining", "reset")])
+    return "".join([f"\r\n{name}: %s" for name in names]), names, spell
+
+
+_NONE: frozenset[str] = frozenset()
+_NO_HEADERS: tuple[str, tuple[str, ...], Spell] = ("", (), _reset)
+_HEADERS = {
+    "openai": _headers("x-ratelimit-{part}-{kind}", _reset),
+    "anthropic": _headers("anthropic-ratelimit-{kind}-{part}", _reset_at),
 }
-"""Dialect to the names of its headers, and the function that says their values."""
-_NO_HEADERS: tuple[tuple[str, ...], Callable[[Limits], tuple[str, ...]]] = ((), lambda limits: ())
+"""By dialect."""

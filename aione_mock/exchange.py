@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from aione_mock.contract import Operation
 
 Json = Any
-Headers = tuple[tuple[str, str], ...]
+Headers = Sequence[tuple[str, str]]
 """Response headers: lower-case names, in the order in which they are sent."""
 RawHeaders = tuple[tuple[bytes, bytes], ...]
 """Request headers as they arrived: lower-case names, in the order of arrival."""
@@ -260,6 +260,36 @@ class Reply:
     """The model that was called, for the ledger."""
 
 
+class Lines(Sequence[tuple[str, str]]):
+    """Response headers kept as the text that is sent, and cut apart only for those who look at them."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        """`text`: a line each, `\\r\\n` between them."""
+        self.text = text
+
+    @classmethod
+    def of(cls, headers: Headers) -> Lines:
+        """Headers that come as pairs."""
+        return cls("\r\n".join(map(": ".join, headers)))
+
+    def __len__(self) -> int:
+        return self.text.count("\r\n") + 1 if self.text else 0
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        for line in self.text.split("\r\n") if self.text else ():
+            name, _, value = line.partition(": ")
+            yield name, value
+
+    @overload
+    def __getitem__(self, place: int) -> tuple[str, str]: ...
+    @overload
+    def __getitem__(self, place: slice) -> tuple[tuple[str, str], ...]: ...
+    def __getitem__(self, place: int | slice) -> tuple[str, str] | tuple[tuple[str, str], ...]:
+        return tuple(self)[place]
+
+
 class Events(Sequence[bytes]):
     """The encoded events of a stream, kept as one run of bytes and cut apart only for those who look at them."""
 
@@ -333,7 +363,7 @@ class Transmission:
     apart: float | None = None
     """Seconds between writes that must not share a packet; 0 is a write each, None joins what is due at once."""
     ordinary: bool = False
-    """Whether it is the mock's own, whole and at once: nothing in its head needs a second look."""
+    """Whether it is the mock's own, whole and at once, its headers `Lines`: nothing in them needs a second look."""
 
 
 def header_value(text: str) -> str:

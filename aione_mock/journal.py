@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from aione_mock.contract import Operation
-from aione_mock.exchange import Call, Caller, Events, Headers, RawHeaders, Usage
+from aione_mock.exchange import Call, Caller, Events, Headers, Lines, RawHeaders, Usage
 from aione_mock.values import frozen
 
 _SECRET_HEADERS = frozenset(
@@ -63,12 +63,9 @@ def credentials(headers: RawHeaders) -> tuple[bytes, ...]:
     return tuple([word for words in found for word in words if len(word) >= _WORD])
 
 
-def kept_headers(headers: Headers, secrets: Iterable[bytes]) -> Headers:
+def kept_headers(headers: Headers, secrets: Iterable[bytes]) -> Lines:
     """Headers of an answer as they are kept, masked."""
-    joined = "\n".join([value for _, value in headers]).encode("utf-8", "replace")
-    if mask_body(joined, secrets) is joined:
-        return headers
-    return tuple((name, kept_text(value, secrets)) for name, value in headers)
+    return Lines.of([(name, kept_text(value, secrets)) for name, value in headers])
 
 
 def kept_text(text: str, secrets: Iterable[bytes]) -> str:
@@ -209,7 +206,7 @@ class Entry:
     """Whether the request passed validation."""
     occurrence: int
     status: int
-    response_headers: Headers
+    response_headers: Lines
     response_body: bytes
     events: Events
     response_truncated: bool
@@ -226,7 +223,7 @@ class Entry:
     """Bytes held, roughly."""
 
     def __post_init__(self) -> None:
-        size = _OVERHEAD + self.asked.size + len(self.response_body) + _HEADER_OVERHEAD * len(self.response_headers)
+        size = _OVERHEAD + self.asked.size + len(self.response_body) + len(self.response_headers.text)
         if self.events:
             size += len(self.events.raw) + _EVENT_OVERHEAD * len(self.events)
         self.size = size

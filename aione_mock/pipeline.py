@@ -11,18 +11,18 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from itertools import repeat
+from itertools import chain
 from typing import Any
 
 import orjson
 
 from aione_mock import access, booking, dialects, validation, wire
-from aione_mock.access import Access, Limits
+from aione_mock.access import Access
 from aione_mock.config import Config
 from aione_mock.contract import Contract, Operation
 from aione_mock.determinism import WALL, letters
 from aione_mock.exceptions import APIError
-from aione_mock.exchange import Call, Caller, Events, Headers, Reply, StreamReply, Transmission, header_value
+from aione_mock.exchange import Call, Caller, Events, Headers, Lines, Reply, StreamReply, Transmission, header_value
 from aione_mock.handlers import CHECKS, generic
 from aione_mock.journal import Entry, Tally, kept_body, kept_events, kept_headers, kept_params, kept_text, mask_text
 from aione_mock.play import NOTHING, Player, Playing
@@ -30,6 +30,7 @@ from aione_mock.reading import Question, Reader
 from aione_mock.recording.replay import Replay, Replayed, ReplayedStream
 from aione_mock.refusal import Refusals
 from aione_mock.sessions import Session, Sessions
+from aione_mock.store import Window
 from aione_mock.wire import CONNECTION, Connection, Disconnected, Receive, Scope, Send
 
 Json = Any
@@ -37,7 +38,8 @@ Handler = Callable[[Call, Session], Awaitable[Reply | StreamReply]]
 _LOOPBACK = ("127.0.0.1", "::1")
 _NO_EVENTS = Events(b"", ())
 _NOTHING_MORE: Mapping[str, Json] = {}
-_ID_HEADERS = dialects.REQUEST_ID["openai"]
+_ID_LINES = {dialect: "\r\n".join([f"{name}: @" for name in names]) for dialect, names in dialects.REQUEST_ID.items()}
+"""Headers with the request's id, for each dialect that has its own."""
 _TOKEN = 29
 """Letters of a call's own token."""
 _TOLD = 1000
@@ -63,8 +65,9 @@ class Pipeline:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange(self, scope)
         try:
-            transmission = await exchange.answer(receive)
-            await wire.play(transmission, exchange.connection, receive, send, self.wheel)
+            transmission, connection = await exchange.answer(receive), exchange.connection
+            if not wire.written(transmission, connection, send):
+                await wire.play(transmission, connection, receive, send, self.wheel)
         except Disconnected:
             return
         finally:
@@ -78,8 +81,8 @@ class Exchange:
     """What is meant, once it is known that the request may be about it."""
     question: Question | None = None
     call: Call | None = None
-    limits: Limits | None = None
-    admitted: Any = None
+    limits: Window | None = None
+    admitted: str | None = None
     """The key among whose calls under way it counts."""
     valid = False
     """Whether the request passed validation."""
@@ -137,7 +140,8 @@ class Exchange:
         caller = await pipeline.access.identify(operation, head, body, self.client, self.at, session)
         self.call = call = self._call(operation, question, body, caller)
         self.limits = await access.admit(call, session)
-        self.admitted = self.limits is not None and caller and caller.key_id
+        if caller is not None and self.limits is not None:
+            self.admitted = caller.key_id
         if not question.valid:
             self.call = call = self._validated(call)
             if operation.id not in CHECKS:
@@ -151,8 +155,8 @@ class Exchange:
                 return _whole(call)
         handler = pipeline.handlers.get(operation.id)
         reply = await handler(call, session) if handler else generic.answer(pipeline.contract, call, session)
-        if self.limits and reply.usage:
-            self.limits = await access.spend(call, session, reply.usage.total, self.limits)
+        if self.admitted is not None and self.limits is not None and reply.usage:
+            self.limits = await access.spend(self.admitted, session, reply.usage.total, self.limits)
         return reply
 
     async def _read(self, receive: Receive) -> bytes:
@@ -267,23 +271,23 @@ class Exchange:
 
     def _spelled(self, reply: Reply | StreamReply, *, whole: bool) -> Transmission:
         """The answer at once; the events of a stream apart unless `whole`."""
-        head, status = self.head, reply.status
-        names = dialects.REQUEST_ID.get(self.dialect, _ID_HEADERS)
-        headers: Headers = (*zip(names, repeat(self.request_id)), *reply.headers)
+        status, text = reply.status, _ID_LINES.get(self.dialect, _ID_LINES["openai"]).replace("@", self.request_id)
+        if reply.headers:
+            text += "\r\n" + Lines.of(reply.headers).text
         if self.limits is not None and self.operation is not None and status in (200, 429):
-            headers += access.limit_headers(self.limits, self.operation, status)
-        if head.explain:
-            headers += self._explained()
+            text += access.limit_lines(self.limits, self.operation, status)
+        if self.head.explain:
+            text += "\r\n" + Lines.of(self._explained()).text
         if isinstance(reply, StreamReply):
-            headers = (("content-type", reply.media_type), ("cache-control", "no-cache"), *headers)
+            headers = Lines(f"content-type: {reply.media_type}\r\ncache-control: no-cache\r\n{text}")
             if whole:
                 return Transmission(status, headers, ((0.0, reply.events.raw),), ordinary=True)
             events = tuple([(0.0, event) for event in reply.events])
             return Transmission(status, headers, events, apart=self.pipeline.apart)
         if status == 204:
-            return Transmission(204, headers, ())
+            return Transmission(204, Lines(text), ())
         body = reply.body if isinstance(reply.body, bytes) else orjson.dumps(reply.body)
-        headers = (("content-type", reply.media_type), ("content-length", str(len(body))), *headers)
+        headers = Lines(f"content-type: {reply.media_type}\r\ncontent-length: {len(body)}\r\n{text}")
         # refusals may have a word to say on the connection itself
         return Transmission(status, headers, ((0.0, body),), ordinary=whole and status < 400)
 
@@ -296,7 +300,7 @@ class Exchange:
             "x-mock-rule": self.playing.rule,
             "x-mock-played": self.playing.label,
             "x-mock-limits": self.limits
-            and f"rpm {self.limits.requests.total}/{self.limits.rpm}, tpm {self.limits.tokens.total}/{self.limits.tpm}",
+            and "rpm {}/{}, tpm {}/{}".format(*chain(*zip(self.limits.totals, self.limits.most, strict=True))),
             "x-mock-nearest": self.playing.nearest
             and f"{self.playing.nearest.rule_id}: {'; '.join(self.playing.nearest.reasons)}",
         }
@@ -315,7 +319,7 @@ class Exchange:
         else:
             raw = sent.sends[0][1] if len(sent.sends) == 1 else b"".join([data for _, data in sent.sends])
             answer, cut = kept_body(raw, secrets)
-        if not usual or reply.headers or self.head.explain:
+        if not usual or reply.headers or self.head.explain or not isinstance(headers, Lines):
             headers = kept_headers(headers, secrets)
         self.entry = entry = Entry(
             session.journal.total + 1,

@@ -49,11 +49,9 @@ class Connection:
         done, where more is to be done than that, or where an application around the mock listens to what is sent.
         """
         cycle = getattr(send, "__self__", None)
-        if not isinstance(cycle, RequestResponseCycle):
+        if not isinstance(cycle, RequestResponseCycle) or cycle.response_started or cycle.disconnected:
             return False
-        if not cycle.keep_alive or cycle.disconnected or cycle.response_started or cycle.waiting_for_100_continue:
-            return False
-        if cycle.flow.write_paused or cycle.access_log or cycle.default_headers or cycle.scope["method"] == "HEAD":
+        if cycle.flow.write_paused or not (type(cycle) is _Again or _plain(cycle)):
             return False
         # nobody waits for the client to leave: the request was read, and the answer is out
         cycle.response_started = cycle.response_complete = True
@@ -62,8 +60,15 @@ class Connection:
         return True
 
 
+def _plain(cycle: RequestResponseCycle) -> bool:
+    """Whether nothing in a request asks for more than an answer."""
+    if not cycle.keep_alive or cycle.waiting_for_100_continue or cycle.scope["method"] == "HEAD":
+        return False
+    return not (cycle.access_log or cycle.default_headers)
+
+
 class _Again(RequestResponseCycle):
-    """Uvicorn's cycle for a request whose head came before: most of what it holds is the same for all of them."""
+    """Uvicorn's cycle for a `_plain` request whose head came before: most of what it holds is always the same."""
 
     access_log = disconnected = waiting_for_100_continue = more_body = response_started = response_complete = False
     keep_alive = True
@@ -201,9 +206,8 @@ class Protocol(HttpToolsProtocol):
 def _remember(head: bytes, cycle: RequestResponseCycle, length: int) -> None:
     """Keep what was read from a head, if it says all that there is to know about where its request ends."""
     scope: Any = cycle.scope
-    if len(head) > _LONGEST or not cycle.keep_alive or cycle.waiting_for_100_continue or scope["method"] == "HEAD":
-        return
-    if scope["http_version"] == "1.1" and not any(name in _FRAMING for name, _ in scope["headers"]):
+    unframed = scope["http_version"] == "1.1" and not any(name in _FRAMING for name, _ in scope["headers"])
+    if unframed and len(head) <= _LONGEST and _plain(cycle):
         read = {name: scope[name] for name in ("method", "path", "raw_path", "query_string")}
         _HEADS.put(head, ({**read, "headers": tuple(scope["headers"])}, length))
 

@@ -15,40 +15,56 @@ Json = Any
 """A value that JSON can spell: None, bool, int, float, str, list, dict with string keys."""
 _BLINK = 0.02
 """Seconds."""
-_NEVER = (-math.inf, 0)
+_ANY: Amounts = (1 << 62, 1 << 62)
+"""No limit."""
 _DERIVED = 1024
 _SWEEP = 4096
 """Windows held before empty ones are looked for."""
+
+
+Entry = list[Any]
+"""An instant, how often, and how much."""
+Amounts = tuple[int, int]
+"""How often and how much, such as requests and tokens: what a window counts together."""
+_NOTHING: Amounts = (0, 0)
 
 
 @frozen
 class Window:
     """What a sliding window holds at one instant."""
 
-    entries: Sequence[tuple[float, int]]
-    """(instant, amount) pairs, oldest first."""
-    total: int
-    """The sum of the amounts."""
+    entries: Sequence[Entry]
+    """Oldest first."""
+    totals: Amounts
+    """The sums of the amounts."""
+    most: Amounts
+    """The limits that were given."""
     span: float
     """Seconds that the window reaches back."""
+    now: float
     taken: bool
-    """Whether the amount that was to be added found room."""
+    """Whether what was to be added found room."""
 
-    def empty_in(self, now: float) -> float:
-        """Seconds until nothing is left inside: `wait(0, now)`."""
-        return max(0.0, self.entries[-1][0] + self.span - now) if self.entries else 0.0
+    def left(self, part: int) -> int:
+        """What is left of a part's limit."""
+        return max(0, self.most[part] - self.totals[part])
 
-    def wait(self, room: int, now: float) -> float:
-        """Seconds until at most `room` is left inside, 0 when that is so already."""
-        entries, left = self.entries, self.total
-        if left <= room or not entries:
+    def wait(self, part: int, room: int) -> float:
+        """Seconds until at most `room` of a part is left inside, 0 when that is so already."""
+        left = self.totals[part]
+        if left <= room:
             return 0.0
-        if room <= 0:
-            return self.empty_in(now)
-        for at, amount in entries:
-            left -= amount
+        for at, *amounts in self.entries:
+            left -= amounts[part]
             if left <= room:
-                return max(0.0, at + self.span - now)
+                return max(0.0, at + self.span - self.now)
+        return 0.0
+
+    def empty_in(self, part: int) -> float:
+        """Seconds until nothing of a part is left inside: `wait(part, 0)`, found from the other end."""
+        for at, *amounts in reversed(self.entries):
+            if amounts[part]:
+                return max(0.0, at + self.span - self.now)
         return 0.0
 
 
@@ -64,7 +80,9 @@ class Store(Protocol):
     async def list(self, prefix: str) -> list[tuple[str, Json]]: ...
     async def increment(self, key: str, by: int = 1) -> int: ...
     async def append(self, key: str, value: Json) -> int: ...
-    async def window(self, key: str, now: float, span: float, amount: int = 0, most: int | None = None) -> Window: ...
+    async def window(
+        self, key: str, now: float, span: float, amounts: Amounts = ..., most: Amounts = ...
+    ) -> Window: ...
 
 
 class MemoryStore:
@@ -109,39 +127,40 @@ class MemoryStore:
         rows.append(value)
         return len(rows)
 
-    async def window(self, key: str, now: float, span: float, amount: int = 0, most: int | None = None) -> Window:
-        """What the last `span` seconds hold, after adding `amount` (0 only looks) if less than `most` is inside."""
+    async def window(
+        self, key: str, now: float, span: float, amounts: Amounts = _NOTHING, most: Amounts = _ANY
+    ) -> Window:
+        """What the last `span` seconds hold, after adding `amounts` if less than `most` of either is inside."""
         found = self._windows.get(key)
         if found is None:
             self._sweep(now)
             found = self._windows[key] = _Sliding(span)
-        entries = found.entries
-        if entries and (entries[0][0] <= now - span or entries[-1][0] > now):
+        if found.first <= now - span or found.last > now:
             found.prune(now)
-        total = found.total
-        if most is not None and total >= most:
-            return Window(entries, total, span, False)
-        if amount:
+        often, much = totals = found.totals
+        taken = often < most[0] and much < most[1]
+        if taken and amounts != _NOTHING:
             # what comes within a blink shares an entry, so that heavy load cannot fill the memory
-            at, held = entries[-1] if entries else _NEVER
-            if now - at < _BLINK:
-                entries[-1] = (at, held + amount)
-            else:
-                entries.append((now, amount))
-            found.total = total = total + amount
-        return Window(entries, total, span, True)
+            if now - found.last >= _BLINK:
+                found.open(now)
+            more, amount = amounts
+            newest = found.entries[-1]
+            newest[1] += more
+            newest[2] += amount
+            found.totals = totals = (often + more, much + amount)
+        return Window(found.entries, totals, most, span, now, taken)
 
     def _sweep(self, now: float) -> None:
         """Forget windows that have run empty, when there are many."""
         if len(self._windows) < self._sweep_at:
             return
-        for key in [k for k, w in self._windows.items() if not w.entries or w.entries[-1][0] <= now - w.span]:
+        for key in [k for k, w in self._windows.items() if w.last <= now - w.span]:
             del self._windows[key]
         self._sweep_at = max(_SWEEP, 2 * len(self._windows))
 
     def dump(self) -> Json:
         """Everything, as one JSON value that shares nothing with the store."""
-        windows = {key: [held.span, [list(entry) for entry in held.entries]] for key, held in self._windows.items()}
+        windows = {key: [held.span, [[*entry] for entry in held.entries]] for key, held in self._windows.items()}
         return {"values": copy.deepcopy(self._values), "windows": windows}
 
     def load(self, dump: Json) -> None:
@@ -152,23 +171,35 @@ class MemoryStore:
 
 
 class _Sliding:
-    """A window's entries and their sum."""
+    """A window's entries and their sums."""
 
-    __slots__ = ("entries", "span", "total")
+    __slots__ = ("entries", "first", "last", "span", "totals")
 
-    def __init__(self, span: float, entries: Iterable[Iterable[Any]] = ()) -> None:
+    def __init__(self, span: float, entries: Iterable[Entry] = ()) -> None:
         self.span = span
         # a list: most windows hold one entry, for which a deque takes five times the room
-        self.entries: list[tuple[float, int]] = [(at, amount) for at, amount in entries]
-        self.total = sum([amount for _, amount in self.entries])
+        self.entries: list[Entry] = [[*entry] for entry in entries]
+        often, much = [sum([entry[part] for entry in self.entries]) for part in (1, 2)]
+        self.totals: Amounts = (often, much)
+        self._ends()
+
+    def _ends(self) -> None:
+        self.first: float = self.entries[0][0] if self.entries else math.inf
+        self.last: float = self.entries[-1][0] if self.entries else -math.inf
+
+    def open(self, now: float) -> None:
+        """Begin an entry."""
+        self.entries.append([now, 0, 0])
+        self._ends()
 
     def prune(self, now: float) -> None:
         """Drop what has slid out, and, where the clock was set back, what has not happened yet."""
-        entries, oldest = self.entries, now - self.span
-        while entries and entries[0][0] <= oldest:
-            self.total -= entries.pop(0)[1]
-        while entries and entries[-1][0] > now:
-            self.total -= entries.pop()[1]
+        entries, oldest, (often, much) = self.entries, now - self.span, self.totals
+        while entries and (entries[0][0] <= oldest or entries[-1][0] > now):
+            _, gone, amount = entries.pop(0 if entries[0][0] <= oldest else -1)
+            often, much = often - gone, much - amount
+        self.totals = (often, much)
+        self._ends()
 
 
 class Journal:

@@ -107,8 +107,6 @@ async def play(
 
     The head goes out with the first send, so that a delay delays everything.
     """
-    if transmission.ordinary and connection is not None and _written(transmission, send, connection):
-        return
     sends = transmission.sends
     if transmission.end == "finish" and not transmission.raw and transmission.apart is None and _at_once(sends):
         body = sends[0][1] if len(sends) == 1 else b"".join([data for _, data in sends])
@@ -124,14 +122,15 @@ async def play(
         performance.close()
 
 
-def _written(transmission: Transmission, send: Send, connection: Connection) -> bool:
-    """Write an ordinary answer in one go; False where the connection wants more care."""
-    lines = "\r\n".join(map(": ".join, transmission.headers))
-    body = transmission.sends[0][1]
-    if "\ncontent-length: " in lines:
-        rest = b"%b\r\n\r\n%b" % (lines.encode("latin-1", "replace"), body)
+def written(transmission: Transmission, connection: Connection | None, send: Send) -> bool:
+    """Write an ordinary answer in one go; False, and nothing done, where it takes more care: that is for `play`."""
+    if not transmission.ordinary or connection is None:
+        return False
+    body, text = transmission.sends[0][1], transmission.headers.text  # type: ignore[attr-defined]
+    head = text.encode("latin-1", "replace")
+    if "\ncontent-length: " in text:
+        rest = b"%b\r\n\r\n%b" % (head, body)
     else:
-        head = lines.encode("latin-1", "replace")
         rest = b"%b\r\ntransfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (head, len(body), body)
     return connection.answer(send, transmission.status, rest)
 

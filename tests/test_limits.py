@@ -297,9 +297,9 @@ def test_after_retry_after_the_call_succeeds(
         except APIError as refusal:
             return int(refusal.headers["retry-after"])
         assert limits is not None
-        access.release(call, session)
+        access.release(call.caller.key_id, session)
         if tokens:
-            await access.spend(now, session, tokens, limits)
+            await access.spend(call.caller.key_id, session, tokens, limits)
         return None
 
     async def story() -> None:
@@ -353,7 +353,7 @@ def nearly_open(server: Server, name: str) -> Client:
     client = Client(server, name)
     record = next(k for org in client.session.world.organisations.values() for k in org.keys if k.rpm_limit == 2)
     past = client.session.clock.timestamp() - 58.05
-    asyncio.run(client.session.store.window(f"rpm/{record.id}", past, access.SPAN, 2))
+    asyncio.run(client.session.store.window(f"limits/{record.id}", past, access.SPAN, (2, 0)))
     assert client.chat(RPM).headers["retry-after"] == "2"
     return client
 

@@ -28,54 +28,69 @@ async def test_counters_and_lists_start_empty() -> None:
 
 async def test_a_window_forgets_what_is_older_than_its_span() -> None:
     store = MemoryStore()
-    await store.window("w", 0.0, 60, 1)
-    assert (await store.window("w", 30.0, 60, 2)).total == 3
-    assert (await store.window("w", 60.0, 60)).total == 2
-    assert (await store.window("w", 90.0, 60)).total == 0
+    await store.window("w", 0.0, 60, (1, 10))
+    assert (await store.window("w", 30.0, 60, (2, 0))).totals == (3, 10)
+    assert (await store.window("w", 60.0, 60)).totals == (2, 0)
+    assert (await store.window("w", 90.0, 60)).totals == (0, 0)
+
+
+async def test_a_window_takes_nothing_when_one_part_is_full() -> None:
+    store = MemoryStore()
+    assert (await store.window("w", 0.0, 60, (1, 9), (5, 9))).taken
+    full = await store.window("w", 1.0, 60, (1, 0), (5, 9))
+    assert (full.taken, full.totals, full.left(0), full.left(1)) == (False, (1, 9), 4, 0)
+
+
+async def test_what_had_not_happened_when_the_clock_was_set_back_is_gone() -> None:
+    store = MemoryStore()
+    await store.window("w", 100.0, 60, (1, 0))
+    assert (await store.window("w", 50.0, 60, (2, 0))).totals == (2, 0)
 
 
 @given(
-    st.lists(st.tuples(st.floats(0.03, 20), st.integers(1, 5)), max_size=40),
+    st.lists(st.tuples(st.floats(0.03, 20), st.integers(0, 3), st.integers(0, 5)), max_size=40),
     st.integers(0, 20),
+    st.integers(0, 1),
 )
-async def test_waiting_as_long_as_told_makes_room(steps: list[tuple[float, int]], room: int) -> None:
+async def test_waiting_as_long_as_told_makes_room(steps: list[tuple[float, int, int]], room: int, part: int) -> None:
     store, now = MemoryStore(), 0.0
-    for gap, amount in steps:
+    for gap, *amounts in steps:
         now += gap
-        await store.window("w", now, 60, amount)
+        await store.window("w", now, 60, (amounts[0], amounts[1]))
     window = await store.window("w", now, 60)
-    wait = window.wait(room, now)
-    assert (wait == 0) == (window.total <= room)
+    wait = window.wait(part, room)
+    assert (wait == 0) == (window.totals[part] <= room)
+    assert window.empty_in(part) == window.wait(part, 0)
     after = now + wait + 1e-6
-    assert (await store.window("w", after, 60)).total <= room
+    assert (await store.window("w", after, 60)).totals[part] <= room
 
 
 async def test_heavy_load_does_not_fill_the_memory() -> None:
     store = MemoryStore()
     for i in range(20_000):
-        await store.window("w", i / 1000, 60, 1)
+        await store.window("w", i / 1000, 60, (1, 2))
     window = await store.window("w", 20.0, 60)
-    assert window.total == 20_000
+    assert window.totals == (20_000, 40_000)
     assert len(window.entries) < 1100
 
 
 async def test_empty_windows_are_swept() -> None:
     store = MemoryStore()
     for i in range(20_000):
-        await store.window(f"nonce/{i}", float(i), 10, 1)
+        await store.window(f"nonce/{i}", float(i), 10, (1, 0))
     assert len(store.dump()["windows"]) < 9000
 
 
 async def test_a_dump_shares_nothing_and_restores_everything() -> None:
     store = MemoryStore()
     await store.append("l", {"a": 1})
-    await store.window("w", 0.0, 60, 3)
+    await store.window("w", 0.0, 60, (3, 1))
     dump = store.dump()
     await store.append("l", {"a": 2})
-    await store.window("w", 1.0, 60, 3)
+    await store.window("w", 1.0, 60, (3, 1))
     store.load(dump)
     assert await store.get("l") == [{"a": 1}]
-    assert (await store.window("w", 1.0, 60)).total == 3
+    assert (await store.window("w", 1.0, 60)).totals == (3, 1)
 
 
 @dataclass(frozen=True)

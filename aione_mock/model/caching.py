@@ -32,12 +32,12 @@ async def measure(prompt: Prompt, usage: Usage, store: Store, now: float) -> Usa
     ends = list(_prefixes(prompt))
     cached, fresh = 0, []
     for length, place in ends[:_ENDS] + ends[max(_ENDS, len(ends) - _ENDS) :]:
-        if (await store.window(place, now, LIFETIME)).total:
+        if (await store.window(place, now, LIFETIME)).totals[0]:
             cached = length
         else:
             fresh.append(place)
     for place in fresh:
-        await store.window(place, now, LIFETIME, 1)
+        await store.window(place, now, LIFETIME, (1, 0))
     written = ends[-1][0] - cached if ends and any(turn.cache for turn in prompt.turns) else 0
     return replace(usage, cached=min(cached, usage.prompt), cache_write=max(0, written))
 

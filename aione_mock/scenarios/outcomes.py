@@ -123,7 +123,7 @@ def merge(outcomes: Iterable[Outcome]) -> Outcome:
             merged.reply if more.reply is None else more.reply,
             {**(merged.pace or {}), **(more.pace or {})} or None,
             merged.faults + more.faults,
-            merged.set_headers + more.set_headers,
+            (*merged.set_headers, *more.set_headers),
             merged.remove_headers + more.remove_headers,
             merged.delay + more.delay,
         )
