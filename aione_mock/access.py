@@ -213,43 +213,37 @@ async def standing(call: Call, session: Session) -> Window | None:
     caller = call.caller
     if caller is None or caller.key_id is None:
         return None
-    return await session.store.window("limits/" + caller.key_id, call.at, SPAN, _NOTHING, _limits(caller, session))
-
-
-def _limits(caller: Caller, session: Session) -> tuple[int, int]:
-    """Requests and tokens a minute: the key's own, or the plan's."""
     plan = session.world.organisations[caller.org_id].plan
-    return caller.rpm_limit or plan.rpm_limit, caller.tpm_limit or plan.tpm_limit
+    limits = caller.rpm_limit or plan.rpm_limit, caller.tpm_limit or plan.tpm_limit
+    return await session.store.window("limits/" + caller.key_id, call.at, SPAN, _NOTHING, limits)
 
 
-async def admit(call: Call, session: Session) -> Window | None:
-    """Count a call to a model against its key's limits, or the plan's; None for other calls. `release` ends it.
+async def admit(key: str, caller: Caller, now: float, session: Session) -> Window:
+    """Count a call to a model against its key's limits, or the plan's. `release` ends it.
 
     Raises APIError `rate_limit_exceeded` with an honest `retry-after`, or `insufficient_balance`.
     """
-    caller, now = call.caller, call.at
-    if not call.operation.paid or caller is None or caller.key_id is None:
-        return None
-    if await session.world.billing[caller.org_id].used_up(session.store, now):
+    world, store, under_way = session.world, session.store, session.in_flight
+    if await world.billing[caller.org_id].used_up(store, now):
         raise APIError("insufficient_balance", "Balance and credit are used up; top up the account to go on.")
-    key, limits, under_way = caller.key_id, _limits(caller, session), session.in_flight
-    calls, most = under_way.get(key, 0), session.world.organisations[caller.org_id].plan.concurrency_limit
-    amounts = _REQUEST if calls < most else _NOTHING
-    window = await session.store.window("limits/" + key, now, SPAN, amounts, limits)
+    plan = world.organisations[caller.org_id].plan
+    limits = caller.rpm_limit or plan.rpm_limit, caller.tpm_limit or plan.tpm_limit
+    calls, most = under_way.get(key, 0), plan.concurrency_limit
+    window = await store.window("limits/" + key, now, SPAN, _REQUEST if calls < most else _NOTHING, limits)
     if not window.taken:
         wait = max(window.wait(part, limit - 1) for part, limit in enumerate(limits))
         spent = REQUESTS if not window.left(REQUESTS) else TOKENS
         raise _exceeded(f"{limits[spent]} {_KINDS[spent]} per minute", wait)
-    if amounts is _NOTHING:
+    if calls >= most:
         raise _exceeded(f"{most} calls at a time", 1)
     under_way[key] = calls + 1
     return window
 
 
-async def spend(key: str, session: Session, tokens: int, limits: Window) -> Window:
+async def spend(key: str | None, session: Session, tokens: int, limits: Window) -> Window:
     """Count tokens against a key's limit; its limits as they now stand."""
     now = session.clock.timestamp()
-    return await session.store.window("limits/" + key, now, SPAN, (0, tokens), limits.most)
+    return await session.store.window(f"limits/{key}", now, SPAN, (0, tokens), limits.most)
 
 
 def release(key: str, session: Session) -> None:
@@ -269,7 +263,10 @@ def _exceeded(what: str, wait: float) -> APIError:
 
 def limit_lines(limits: Window, operation: Operation, status: int) -> str:
     """The rate-limit headers that the operation declares with a status, each with its `\\r\\n` before it."""
-    form, names, spell = _HEADERS.get(operation.dialect, _NO_HEADERS)
+    known = _HEADERS.get(operation.dialect)
+    if known is None:
+        return ""
+    form, names, spell = known
     values = (
         limits.most[REQUESTS],
         limits.left(REQUESTS),
@@ -281,7 +278,7 @@ def limit_lines(limits: Window, operation: Operation, status: int) -> str:
     declared = operation.response_headers.get(status, _NONE)
     if declared.issuperset(names):
         return form % values
-    pairs = zip(names, values, strict=False)
+    pairs = zip(names, values, strict=True)
     return "".join([f"\r\n{name}: {value}" for name, value in pairs if name in declared])
 
 
@@ -316,7 +313,6 @@ def _headers(pattern: str, spell: Spell) -> tuple[str, tuple[str, ...], Spell]:
 
 
 _NONE: frozenset[str] = frozenset()
-_NO_HEADERS: tuple[str, tuple[str, ...], Spell] = ("", (), _reset)
 _HEADERS = {
     "openai": _headers("x-ratelimit-{part}-{kind}", _reset),
     "anthropic": _headers("anthropic-ratelimit-{kind}-{part}", _reset_at),

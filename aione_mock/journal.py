@@ -6,8 +6,8 @@ import contextlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from itertools import accumulate
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -31,14 +31,15 @@ _WORD = 8
 _LONG, _DEEP = 4096, 64
 """Characters of a string, and levels of nesting, that are kept of a long JSON body."""
 MASK = "***"
+_MASK = MASK.encode()
 
 
 def mask_body(raw: bytes, secrets: Iterable[bytes] = ()) -> bytes:
     """A body in which every API key or console token is masked after its prefix, and `secrets` wholly."""
     for secret in secrets:
         if secret in raw:
-            raw = raw.replace(secret, MASK.encode())
-    return _SECRET.sub(rb"\1" + MASK.encode(), raw) if b"nex-" in raw or b"access-secret" in raw else raw
+            raw = raw.replace(secret, _MASK)
+    return _SECRET.sub(rb"\1" + _MASK, raw) if b"nex-" in raw or b"access-secret" in raw else raw
 
 
 def mask_text(text: str) -> str:
@@ -58,9 +59,12 @@ def safe_headers(headers: RawHeaders) -> tuple[tuple[bytes, bytes], ...]:
 
 
 def credentials(headers: RawHeaders) -> tuple[bytes, ...]:
-    """The words of a request's headers that may be secrets, so that no answer that repeats one is kept with it."""
-    found = [value.split() for name, value in headers if name in _SECRET_HEADERS]
-    return tuple([word for words in found for word in words if len(word) >= _WORD])
+    """The words of a request's headers that may be secrets, so that no answer that repeats one is kept with it.
+
+    Those that look like a credential of this API are masked anyway.
+    """
+    found = [word for name, value in headers if name in _SECRET_HEADERS for word in value.split()]
+    return tuple([word for word in found if len(word) >= _WORD and not _SECRET.fullmatch(word)])
 
 
 def kept_headers(headers: Headers, secrets: Iterable[bytes]) -> Lines:
@@ -192,41 +196,40 @@ def head_size(headers: RawHeaders) -> int:
     return _HEADER_OVERHEAD * len(headers) + sum([len(value) for _, value in headers])
 
 
-@dataclass(slots=True)
 class Entry:
-    """One exchange. `status` 0 means that a fault sent none."""
+    """One exchange, without any credential; filled in as it becomes known."""
 
-    number: int
-    at: float
     asked: Asked
-    request_id: str
-    caller: Caller | None
-    params: Mapping[str, Any]
-    valid: bool
+    number = 0
+    at = 0.0
+    request_id = ""
+    occurrence = 0
+    caller: Caller | None = None
+    params: Mapping[str, Any] = MappingProxyType({})
+    valid = False
     """Whether the request passed validation."""
-    occurrence: int
-    status: int
-    response_headers: Lines
-    response_body: bytes
-    events: Events
-    response_truncated: bool
-    end: str
-    stream: bool
-    model: str | None
-    usage: Usage | None
-    limit: str | None
+    status = 0
+    """0 means that a fault sent none."""
+    response_headers = Lines("")
+    response_body = b""
+    events = Events(b"", ())
+    response_truncated = False
+    end = "finish"
+    stream = False
+    model: str | None = None
+    usage: Usage | None = None
+    limit: str | None = None
+    """The limit that refused it, in words."""
     rule: str | None = None
     scenario: str | None = None
     nearest: Any = None
-    duration_ms: float = 0.0
-    size: int = field(init=False)
-    """Bytes held, roughly."""
+    duration_ms = 0.0
 
-    def __post_init__(self) -> None:
-        size = _OVERHEAD + self.asked.size + len(self.response_body) + len(self.response_headers.text)
-        if self.events:
-            size += len(self.events.raw) + _EVENT_OVERHEAD * len(self.events)
-        self.size = size
+    @property
+    def size(self) -> int:
+        """Bytes held, roughly."""
+        held = _OVERHEAD + self.asked.size + len(self.response_body) + len(self.response_headers.text)
+        return held + len(self.events.raw) + _EVENT_OVERHEAD * len(self.events) if self.stream else held
 
     @property
     def operation(self) -> str | None:

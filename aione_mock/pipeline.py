@@ -84,24 +84,18 @@ class Exchange:
     limits: Window | None = None
     admitted: str | None = None
     """The key among whose calls under way it counts."""
-    valid = False
-    """Whether the request passed validation."""
     damaged = False
     """Whether the answer may be against the contract: damaged on purpose, or recorded."""
     playing: Playing = NOTHING
-    limit: str | None = None
-    """The limit that refused it, in words."""
-    occurrence = 0
-    entry: Entry | None = None
-    at, request_id, token = 0.0, "", ""
 
     def __init__(self, pipeline: Pipeline, scope: Scope) -> None:
-        self.pipeline, self.scope = pipeline, scope
-        self.started = WALL.timestamp()
-        self.head = head = pipeline.reader.head(scope)
-        self.dialect = head.dialect
+        self.pipeline, self.scope, self.started = pipeline, scope, WALL.timestamp()
         self.connection: Connection | None = scope.get("extensions", _NOTHING_MORE).get(CONNECTION)
+        self.head = head = pipeline.reader.head(scope, self.connection)
+        self.dialect = head.dialect
         self.session: Session = pipeline.sessions.get()
+        self.entry = Entry()
+        """What the journal keeps, filled in as it becomes known."""
 
     async def answer(self, receive: Receive) -> Transmission:
         """What will be sent. Every refusal, and every bug, becomes an answer of the operation's dialect."""
@@ -114,11 +108,12 @@ class Exchange:
         except Exception:
             _log.exception("bug while answering %s %s", self.head.method, mask_text(self.head.path))
             bug = APIError("internal_error", "The mock has a bug here; its log has the details.")
-            reply = self.pipeline.refusals.reply(self.dialect or "openai", self.operation, bug, self.request_id)
+            reply = self._refusal(bug)
         transmission = self._render(reply)
-        if self.valid and self.call is not None:
+        if self.entry.valid and self.call is not None:
             await booking.book(self.call, self.session, reply, transmission)
-        self._journal(reply, transmission)
+        if self.dialect != "control":
+            self._journal(reply, transmission)
         return transmission
 
     async def _line(self, receive: Receive) -> Reply | StreamReply:
@@ -129,33 +124,33 @@ class Exchange:
         if (operation := self.operation) is None:
             raise head.unmeant()
         body = await self._read(receive)
-        question = self._name(body)
+        question, client = self._name(body), self._client()
         if replay := session.replay or pipeline.replay:
             # that it was never recorded is said whether or not the contract lets the operation say so
             self.damaged = replay.only
-            self.call = call = self._call(operation, question, body, None)
+            self.call = call = self._call(operation, question, body, client, None)
             replayed = await replay.answer(call, session.store)
             if replayed is not None:
                 return self._told_of(replayed, call)
-        caller = await pipeline.access.identify(operation, head, body, self.client, self.at, session)
-        self.call = call = self._call(operation, question, body, caller)
-        self.limits = await access.admit(call, session)
-        if caller is not None and self.limits is not None:
+        caller = await pipeline.access.identify(operation, head, body, client, self.entry.at, session)
+        self.call = call = self._call(operation, question, body, client, caller)
+        if operation.paid and caller is not None and caller.key_id is not None:
+            self.limits = await access.admit(caller.key_id, caller, call.at, session)
             self.admitted = caller.key_id
         if not question.valid:
             self.call = call = self._validated(call)
             if operation.id not in CHECKS:
                 known = Question(question.key, question.asked, call.params, call.data, valid=True)
                 pipeline.reader.remember(head, body, known)
-        self.valid = True
+        self.entry.valid = True
         if not pipeline.player.idle(head.scenario, session):
-            self.playing = await pipeline.player.choose(call, session, self.occurrence)
+            self.playing = await pipeline.player.choose(call, session, self.entry.occurrence)
             self.call = call = self._scripted(call)
             if call.script is not None and call.script.whole:
                 return _whole(call)
         handler = pipeline.handlers.get(operation.id)
         reply = await handler(call, session) if handler else generic.answer(pipeline.contract, call, session)
-        if self.admitted is not None and self.limits is not None and reply.usage:
+        if self.limits is not None and reply.usage:
             self.limits = await access.spend(self.admitted, session, reply.usage.total, self.limits)
         return reply
 
@@ -168,19 +163,23 @@ class Exchange:
 
     async def _refused(self, failure: APIError) -> Reply:
         if self.playing is NOTHING and failure.name in _LIMITS:
-            self.limit = failure.message
+            self.entry.limit = failure.message
         if failure.name == "rate_limit_exceeded" and self.limits is None and self.call is not None:
             self.limits = await access.standing(self.call, self.session)
         if self.question is None:
             self._name(b"")
-        return self.pipeline.refusals.reply(self.dialect, self.operation, failure, self.request_id)
+        return self._refusal(failure)
+
+    def _refusal(self, failure: APIError) -> Reply:
+        dialect = self.dialect or "openai"
+        return self.pipeline.refusals.reply(dialect, self.operation, failure, self.entry.request_id)
 
     def _told_of(self, replayed: Replayed | ReplayedStream, call: Call) -> Reply | StreamReply:
         """A recorded answer, with the call made ready for the journal; nobody's limits or bills know of it."""
         # ValueError: nested too deeply to be validated
         with contextlib.suppress(APIError, ValueError):
             self.call = self._validated(call)
-            self.valid = True
+            self.entry.valid = True
         return replayed
 
     def _scripted(self, call: Call) -> Call:
@@ -194,23 +193,23 @@ class Exchange:
 
     def _name(self, body: bytes) -> Question:
         """The request, whole, and its id: the same for the same request in the same place of the same session."""
-        session = self.session
-        self.at = session.clock.timestamp()
+        session, entry = self.session, self.entry
         self.question = question = self.pipeline.reader.question(self.head, body)
-        self.occurrence = session.occurrence(question.key)
-        chance = session.seed.digest("request", question.key, self.occurrence, size=12 + _TOKEN)
-        self.request_id, self.token = "req_" + chance[:12].hex(), letters(chance[12:])
+        entry.asked, entry.at = question.asked, session.clock.timestamp()
+        entry.occurrence = occurrence = session.occurrence(question.key)
+        chance = session.seed.digest("request", question.key, occurrence, size=12 + _TOKEN)
+        entry.request_id, self.token = "req_" + chance[:12].hex(), letters(chance[12:])
         return question
 
-    @property
-    def client(self) -> str:
+    def _client(self) -> str:
         """The caller's address."""
         client: str = (self.scope.get("client") or _LOOPBACK)[0]
         # a proxy on this machine says whom it speaks for
         return self.head.forwarded if self.head.forwarded and client in _LOOPBACK else client
 
-    def _call(self, operation: Operation, question: Question, body: bytes, caller: Caller | None) -> Call:
-        head = self.head
+    def _call(self, operation: Operation, question: Question, body: bytes, client: str, caller: Caller | None) -> Call:
+        head, entry = self.head, self.entry
+        entry.caller = caller
         return Call(
             operation,
             head.method,
@@ -218,13 +217,13 @@ class Exchange:
             head.query,
             head.headers,
             body,
-            self.client,
-            self.request_id,
+            client,
+            entry.request_id,
             question.params,
             question.data,
             caller,
             None,
-            self.at,
+            entry.at,
             question.key,
             self.token,
         )
@@ -258,7 +257,7 @@ class Exchange:
         sent = self._spelled(reply, whole=False)
         if self.call is None or self.dialect == "control":
             return sent
-        seed = session.seed.child("call", self.call.key, self.occurrence)
+        seed = session.seed.child("call", self.call.key, self.entry.occurrence)
         weights = reply.weights if isinstance(reply, StreamReply) else (reply.usage.completion if reply.usage else 1,)
         pace = player.pace(playing, session, self.call, usual=reply.status < 400)
         paced = player.paced(sent, weights, playing, pace, seed)
@@ -267,11 +266,14 @@ class Exchange:
         return player.settled(damaged, playing, stream=stream)
 
     def _error_event(self, name: str) -> bytes:
-        return self.pipeline.refusals.event(self.dialect, name, self.request_id)
+        return self.pipeline.refusals.event(self.dialect, name, self.entry.request_id)
 
     def _spelled(self, reply: Reply | StreamReply, *, whole: bool) -> Transmission:
         """The answer at once; the events of a stream apart unless `whole`."""
-        status, text = reply.status, _ID_LINES.get(self.dialect, _ID_LINES["openai"]).replace("@", self.request_id)
+        status, text = (
+            reply.status,
+            _ID_LINES.get(self.dialect, _ID_LINES["openai"]).replace("@", self.entry.request_id),
+        )
         if reply.headers:
             text += "\r\n" + Lines.of(reply.headers).text
         if self.limits is not None and self.operation is not None and status in (200, 429):
@@ -296,7 +298,7 @@ class Exchange:
         told = {
             "x-mock-session": self.session.name,
             "x-mock-seed": self.session.seed_text,
-            "x-mock-occurrence": str(self.occurrence),
+            "x-mock-occurrence": str(self.entry.occurrence),
             "x-mock-rule": self.playing.rule,
             "x-mock-played": self.playing.label,
             "x-mock-limits": self.limits
@@ -307,40 +309,25 @@ class Exchange:
         return tuple((name, header_value(value)[:_TOLD]) for name, value in told.items() if value)
 
     def _journal(self, reply: Reply | StreamReply, sent: Transmission) -> None:
-        if self.dialect == "control":
-            return
-        session, call, playing, secrets = self.session, self.call, self.playing, self.head.secrets
+        session, call, playing, entry, secrets = self.session, self.call, self.playing, self.entry, self.head.secrets
         session.calls += 1
-        usual, stream = playing is NOTHING and not self.damaged, isinstance(reply, StreamReply)
-        headers, answer, events = sent.headers, b"", _NO_EVENTS
+        entry.number = session.journal.total + 1
+        usual, sends = playing is NOTHING and not self.damaged, sent.sends
         if isinstance(reply, StreamReply):
-            said = reply.events if usual else Events.of([data for _, data in sent.sends if data])
-            events, cut = kept_events(said, secrets)
+            said = reply.events if usual else Events.of([data for _, data in sends if data])
+            entry.stream, (entry.events, entry.response_truncated) = True, kept_events(said, secrets)
+        elif sends:
+            raw = sends[0][1] if len(sends) == 1 else b"".join([data for _, data in sends])
+            entry.response_body, entry.response_truncated = kept_body(raw, secrets)
+        entry.status, entry.end, headers = sent.status, sent.end, sent.headers
+        # those that the mock makes of itself hold nothing to mask
+        if usual and not reply.headers and not self.head.explain and isinstance(headers, Lines):
+            entry.response_headers = headers
         else:
-            raw = sent.sends[0][1] if len(sent.sends) == 1 else b"".join([data for _, data in sent.sends])
-            answer, cut = kept_body(raw, secrets)
-        if not usual or reply.headers or self.head.explain or not isinstance(headers, Lines):
-            headers = kept_headers(headers, secrets)
-        self.entry = entry = Entry(
-            session.journal.total + 1,
-            self.at,
-            (self.question or self._name(b"")).asked,
-            self.request_id,
-            call.caller if call else None,
-            kept_params(call.params) if call and call.params else {},
-            self.valid,
-            self.occurrence,
-            sent.status,
-            headers,
-            answer,
-            events,
-            cut,
-            sent.end,
-            stream,
-            reply.model,
-            reply.usage,
-            self.limit,
-        )
+            entry.response_headers = kept_headers(headers, secrets)
+        entry.model, entry.usage = reply.model, reply.usage
+        if call is not None and call.params:
+            entry.params = kept_params(call.params)
         if playing is not NOTHING:
             self._note(entry, playing)
         session.journal.add(entry)
@@ -355,11 +342,12 @@ class Exchange:
 
     def finished(self) -> None:
         """The answer is out, or the client gone."""
-        if self.admitted:
+        if self.admitted is not None:
             access.release(self.admitted, self.session)
-        if (entry := self.entry) is not None:
-            entry.duration_ms = max(0.0, (WALL.timestamp() - self.started) * 1000)
-            self.pipeline.tally.streams_open -= entry.stream
+        entry = self.entry
+        entry.duration_ms = max(0.0, (WALL.timestamp() - self.started) * 1000)
+        if entry.stream:
+            self.pipeline.tally.streams_open -= 1
 
 
 def _whole(call: Call) -> Reply:

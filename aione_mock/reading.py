@@ -15,7 +15,7 @@ from aione_mock.exchange import RawHeaders, header
 from aione_mock.journal import Asked, credentials, head_size, kept_request, mask_text, safe_headers
 from aione_mock.store import Memo
 from aione_mock.values import frozen
-from aione_mock.wire import Scope, announced
+from aione_mock.wire import Connection, Scope, announced
 
 Json = Any
 _REQUESTS = Seed.of("request")
@@ -94,15 +94,21 @@ class Reader:
         self._contract = contract
         self._heads, self._questions = Memo(_REMEMBERED), Memo(_REMEMBERED)
 
-    def head(self, scope: Scope) -> Head:
+    def head(self, scope: Scope, connection: Connection | None = None) -> Head:
         """What the head of a request says."""
-        raw_path = scope.get("raw_path") or scope["path"].encode()
-        place = scope["method"], raw_path, scope["query_string"], tuple(scope["headers"])
+        known: Head | None = connection.known.get(self) if connection is not None else None
+        if known is None:
+            raw_path = scope.get("raw_path") or scope["path"].encode()
+            known = self._head(scope["method"], raw_path, scope["query_string"], tuple(scope["headers"]))
+            if connection is not None:
+                connection.known[self] = known
+        return known
+
+    def _head(self, *place: Any) -> Head:
         known: Head | None = self._heads.get(place)
         if known is None:
             known = Head(self._contract, *place)
-            if len(raw_path) + len(place[2]) <= _LONGEST:
-                self._heads.put(place, known)
+            self._heads.put(place, known)
         return known
 
     def question(self, head: Head, body: bytes) -> Question:

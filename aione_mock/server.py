@@ -10,6 +10,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Generator
+from functools import partial
 from importlib import import_module
 from types import ModuleType, coroutine
 from typing import Any
@@ -23,12 +24,11 @@ from aione_mock.wire import CONNECTION
 
 _PORT_ERRORS = (errno.EADDRINUSE, errno.EACCES)
 _END_OF_HEAD = b"\r\n\r\n"
-_HEADS = Memo(512)
-"""Heads of requests byte for byte; what was read from each, as part of an ASGI scope, and the length of its body."""
 _FRAMING = (b"transfer-encoding", b"upgrade")
 """Headers with which a request ends elsewhere than its length says."""
-_LONGEST = 4096
-"""Bytes of the longest head that is remembered."""
+_HEADS, _LONGEST = 512, 4096
+"""How many heads are remembered, and the bytes of the longest of them."""
+_NO_SCOPE: dict[str, Any] = {}
 
 
 class Connection:
@@ -37,10 +37,17 @@ class Connection:
     It does not know uvicorn's cycle, which holds it: a ring of references would wait for a collector that seldom comes.
     """
 
-    __slots__ = ("arrived", "body", "transport")
+    __slots__ = ("arrived", "body", "known", "transport")
 
-    def __init__(self, transport: asyncio.Transport, arrived: float, body: bytes | None = None) -> None:
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        arrived: float,
+        body: bytes | None = None,
+        known: dict[Any, Any] | None = None,
+    ) -> None:
         self.transport, self.arrived, self.body = transport, arrived, body
+        self.known = {} if known is None else known
 
     def answer(self, send: Any, status: int, rest: bytes) -> bool:
         """Write a whole answer; `rest` is its head behind the status line, and its body.
@@ -108,20 +115,16 @@ class Protocol(HttpToolsProtocol):
     _answered = 0.0
     """The loop's time of the last answer."""
 
+    def __init__(self, *arguments: Any, heads: Memo, **options: Any) -> None:
+        """`heads`: for each that came before, an ASGI scope without its connection, and the body's length."""
+        super().__init__(*arguments, **options)
+        self._heads, self._last, self._template = heads, b"", (_NO_SCOPE, 0)
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Note what all requests of the connection share."""
+        """Note whether heads may be remembered."""
         super().connection_made(transport)
         usual = self.limit_concurrency is None and not (self.access_log or self.root_path)
         self._quick = usual and getattr(self.app, "eager", False) and not self.server_state.default_headers
-        self._shared = {
-            "type": "http",
-            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
-            "http_version": "1.1",
-            "server": self.server,
-            "client": self.client,
-            "scheme": self.scheme,
-            "root_path": self.root_path,
-        }
 
     def data_received(self, data: bytes) -> None:
         """Read, and start what has come."""
@@ -129,14 +132,29 @@ class Protocol(HttpToolsProtocol):
             self._parse(data)
             return
         head, _, body = data.partition(_END_OF_HEAD)
-        known = _HEADS.get(head)
-        if known is None or known[1] != len(body) or not (self.cycle is None or self.cycle.response_complete):
+        if head != self._last and not self._recalls(head):
             self._parse(data, head, len(body))
             return
-        connection = Connection(self.transport, self.loop.time(), body)
-        scope = {**self._shared, **known[0], "state": self.app_state.copy(), "extensions": {CONNECTION: connection}}
+        template, length = self._template
+        if length != len(body) or not (self.cycle is None or self.cycle.response_complete):
+            self._parse(data)
+            return
+        scope = template.copy()
+        known = scope["extensions"]
+        scope["extensions"] = {CONNECTION: Connection(self.transport, self.loop.time(), body, known)}
+        scope["state"] = self.app_state.copy()
         self.cycle = cycle = _Again(self, scope, body)
         self._run(cycle, self.app)
+
+    def _recalls(self, head: bytes) -> bool:
+        """Whether a head came before, if on another connection."""
+        known = self._heads.get(head)
+        if known is None:
+            return False
+        read, length = known
+        whence = {"server": self.server, "client": self.client, "scheme": self.scheme}
+        self._last, self._template = head, ({**read, **whence}, length)
+        return True
 
     def _parse(self, data: bytes, head: bytes | None = None, length: int = 0) -> None:
         """Let uvicorn read; `head` and `length` of the body if the data may be a whole request."""
@@ -151,8 +169,16 @@ class Protocol(HttpToolsProtocol):
             extensions: Any = cycle.scope["extensions"]
             extensions[CONNECTION].body = body
             if head is not None and self._between and cycle is self.cycle and len(body) == length:
-                _remember(head, cycle, length)
+                self._remember(head, cycle, length)
         self._run(cycle, app)
+
+    def _remember(self, head: bytes, cycle: RequestResponseCycle, length: int) -> None:
+        """Keep what was read from a head, if it says all that there is to know about where its request ends."""
+        scope: Any = cycle.scope
+        unframed = scope["http_version"] == "1.1" and not any(name in _FRAMING for name, _ in scope["headers"])
+        if unframed and len(head) <= _LONGEST and _plain(cycle):
+            known = scope["extensions"][CONNECTION].known
+            self._heads.put(head, ({**scope, "headers": tuple(scope["headers"]), "extensions": known}, length))
 
     def on_message_begin(self) -> None:
         """A request has begun."""
@@ -165,7 +191,7 @@ class Protocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        cycle.scope["extensions"] = {CONNECTION: Connection(cycle.transport, self.loop.time())}  # type: ignore[dict-item]
+        cycle.scope["extensions"] = {CONNECTION: Connection(cycle.transport, self.loop.time(), None, {})}  # type: ignore[dict-item]
         # one that waited for the answer before it is started by that answer, which is no place to run it in
         if self._feeding and getattr(app, "eager", False):
             self._ready = cycle, app
@@ -203,15 +229,6 @@ class Protocol(HttpToolsProtocol):
             super().timeout_keep_alive_handler()
 
 
-def _remember(head: bytes, cycle: RequestResponseCycle, length: int) -> None:
-    """Keep what was read from a head, if it says all that there is to know about where its request ends."""
-    scope: Any = cycle.scope
-    unframed = scope["http_version"] == "1.1" and not any(name in _FRAMING for name, _ in scope["headers"])
-    if unframed and len(head) <= _LONGEST and _plain(cycle):
-        read = {name: scope[name] for name in ("method", "path", "raw_path", "query_string")}
-        _HEADS.put(head, ({**read, "headers": tuple(scope["headers"])}, length))
-
-
 @coroutine
 def _resumed(running: Coroutine[Any, Any, None], awaited: Any) -> Generator[Any, Any, None]:
     """Go on with a coroutine that has run up to the first future that it awaits."""
@@ -228,7 +245,7 @@ def _resumed(running: Coroutine[Any, Any, None], awaited: Any) -> Generator[Any,
 def configure(app: Any, **options: Any) -> uvicorn.Config:
     """Uvicorn as the mock wants it: no header that depends on the day, no log line a request."""
     settings: dict[str, Any] = {
-        "http": Protocol,
+        "http": partial(Protocol, heads=Memo(_HEADS)),
         "ws": "none",
         "lifespan": "on",
         "access_log": False,

@@ -22,8 +22,6 @@ _SWEEP = 4096
 """Windows held before empty ones are looked for."""
 
 
-Entry = list[Any]
-"""An instant, how often, and how much."""
 Amounts = tuple[int, int]
 """How often and how much, such as requests and tokens: what a window counts together."""
 _NOTHING: Amounts = (0, 0)
@@ -33,8 +31,8 @@ _NOTHING: Amounts = (0, 0)
 class Window:
     """What a sliding window holds at one instant."""
 
-    entries: Sequence[Entry]
-    """Oldest first."""
+    entries: Sequence[Any]
+    """Instant, how often and how much of each; oldest first."""
     totals: Amounts
     """The sums of the amounts."""
     most: Amounts
@@ -52,20 +50,22 @@ class Window:
     def wait(self, part: int, room: int) -> float:
         """Seconds until at most `room` of a part is left inside, 0 when that is so already."""
         left = self.totals[part]
-        if left <= room:
-            return 0.0
-        for at, *amounts in self.entries:
-            left -= amounts[part]
-            if left <= room:
-                return max(0.0, at + self.span - self.now)
+        if left > room:
+            for at, *amounts in self.entries:
+                left -= amounts[part]
+                if left <= room:
+                    return self._out_in(at)
         return 0.0
 
     def empty_in(self, part: int) -> float:
         """Seconds until nothing of a part is left inside: `wait(part, 0)`, found from the other end."""
         for at, *amounts in reversed(self.entries):
             if amounts[part]:
-                return max(0.0, at + self.span - self.now)
+                return self._out_in(at)
         return 0.0
+
+    def _out_in(self, at: float) -> float:
+        return max(0.0, at + self.span - self.now)
 
 
 class Store(Protocol):
@@ -175,10 +175,10 @@ class _Sliding:
 
     __slots__ = ("entries", "first", "last", "span", "totals")
 
-    def __init__(self, span: float, entries: Iterable[Entry] = ()) -> None:
+    def __init__(self, span: float, entries: Iterable[Iterable[Any]] = ()) -> None:
         self.span = span
         # a list: most windows hold one entry, for which a deque takes five times the room
-        self.entries: list[Entry] = [[*entry] for entry in entries]
+        self.entries: list[list[Any]] = [[*entry] for entry in entries]
         often, much = [sum([entry[part] for entry in self.entries]) for part in (1, 2)]
         self.totals: Amounts = (often, much)
         self._ends()
@@ -205,20 +205,20 @@ class _Sliding:
 class Journal:
     """A ring of exchanges, bounded in entries and in bytes; the oldest give way.
 
-    An entry is any object with an integer `size` (bytes it holds) and an integer `number`.
+    An entry is any object with an integer `size`, the bytes that it holds when it is added.
     """
 
     def __init__(self, max_entries: int = 1000, max_bytes: int = 16 << 20) -> None:
         self.max_entries, self.max_bytes = max_entries, max_bytes
         self.total = 0
-        self._entries: deque[Any] = deque()
+        self._entries: deque[tuple[Any, int]] = deque()
         self._bytes = 0
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(tuple(self._entries))
+        return iter([entry for entry, _ in self._entries])
 
     @property
     def bytes_held(self) -> int:
@@ -227,15 +227,16 @@ class Journal:
 
     def add(self, entry: Any) -> None:
         """Take an entry, dropping old ones until the bounds hold."""
+        size = entry.size
         self.total += 1
-        self._entries.append(entry)
-        self._bytes += entry.size
+        self._entries.append((entry, size))
+        self._bytes += size
         while len(self._entries) > self.max_entries or (self._bytes > self.max_bytes and len(self._entries) > 1):
-            self._bytes -= self._entries.popleft().size
+            self._bytes -= self._entries.popleft()[1]
 
     def latest(self, count: int) -> list[Any]:
         """Up to `count` newest entries, newest first."""
-        return list(islice(reversed(self._entries), count))
+        return [entry for entry, _ in islice(reversed(self._entries), count)]
 
     def clear(self) -> None:
         """Forget all entries; numbering goes on."""

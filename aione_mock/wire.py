@@ -42,6 +42,10 @@ class Connection(Protocol):
     def body(self) -> bytes | None:
         """The request's body; None where it has to be received."""
 
+    @property
+    def known(self) -> dict[Any, Any]:
+        """What the application keeps for requests with the same head; empty at first."""
+
     def answer(self, send: Send, status: int, rest: bytes) -> bool:
         """Write a whole answer, all behind its status line; False, and nothing done, where it takes more than that.
 

@@ -293,7 +293,7 @@ def test_after_retry_after_the_call_succeeds(
         """None, or the seconds to wait."""
         now = replace(call, at=session.clock.timestamp())
         try:
-            limits = await access.admit(now, session)
+            limits = await access.admit(now.caller.key_id, now.caller, now.at, session)
         except APIError as refusal:
             return int(refusal.headers["retry-after"])
         assert limits is not None
