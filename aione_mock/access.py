@@ -267,13 +267,15 @@ def limit_lines(limits: Window, operation: Operation, status: int) -> str:
     if known is None:
         return ""
     form, names, spell = known
+    (requests, tokens), (rpm, tpm), (last, also) = limits.totals, limits.most, limits.lasts
+    reset = spell(limits, REQUESTS)
     values = (
-        limits.most[REQUESTS],
-        limits.left(REQUESTS),
-        spell(limits, REQUESTS),
-        limits.most[TOKENS],
-        limits.left(TOKENS),
-        spell(limits, TOKENS),
+        rpm,
+        rpm - requests if requests < rpm else 0,
+        reset,
+        tpm,
+        tpm - tokens if tokens < tpm else 0,
+        reset if last == also else spell(limits, TOKENS),
     )
     declared = operation.response_headers.get(status, _NONE)
     if declared.issuperset(names):

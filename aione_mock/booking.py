@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from aione_mock.exchange import Call, Reply, StreamReply, Transmission, Usage
 from aione_mock.sessions import Session
-from aione_mock.world.catalogue import Model
 
 _NOTHING = Usage()
 
@@ -20,25 +19,21 @@ async def book(call: Call, session: Session, reply: Reply | StreamReply, sent: T
     if caller is None or not call.operation.paid or 400 <= reply.status < 500:
         return
     name = reply.model or _asked(call)
-    model = session.catalogue.find(name)
+    model = session.worlds.catalogue.names.get(name)
     if model is None and failed:
         return
-    usage = reply.usage or _NOTHING
-    took, ledger = _took(model, usage, sent), session.world.ledgers[caller.org_id]
-    await ledger.record(session.store, call.at, caller, name, usage, not failed, took, call.request_id, reply.status)
+    usage, took = reply.usage or _NOTHING, sent.sends[-1][0] if sent.sends else 0.0
+    if model is not None:
+        # as long as the model takes, if the wire does not take longer; what passes on the machine is not asked, since
+        # figures must be the same in every run
+        pace = model.pace
+        took = max(took, pace.ttft + usage.completion / pace.tokens_per_second)
+    ledger = session.world.ledgers[caller.org_id]
+    await ledger.record(
+        session.store, call.at, caller, name, usage, not failed, 1000 * took, call.request_id, reply.status
+    )
 
 
 def _asked(call: Call) -> str:
     """The model that was asked for: in the path, or in the body."""
     return str(call.params.get("model") or call.data["model"])
-
-
-def _took(model: Model | None, usage: Usage, sent: Transmission) -> float:
-    """Milliseconds to the end of the answer: those of the model, or those of the wire if they are more.
-
-    The time that passes on the machine is not asked: figures must be the same in every run.
-    """
-    wire = sent.sends[-1][0] if sent.sends else 0.0
-    if model is None:
-        return 1000 * wire
-    return 1000 * max(wire, model.pace.ttft + usage.completion / model.pace.tokens_per_second)

@@ -23,7 +23,7 @@ _SESSION_PATH, _CONTROL_PATH = "/_session/", "/_mock/"
 _REMEMBERED = 512
 """Requests and heads that are kept read."""
 _LONGEST = 4096
-"""Bytes of the longest body that is kept with what was read from it."""
+"""Bytes of the longest head, and of the longest body, that is kept with what was read from it."""
 
 
 class Head:
@@ -108,7 +108,8 @@ class Reader:
         known: Head | None = self._heads.get(place)
         if known is None:
             known = Head(self._contract, *place)
-            self._heads.put(place, known)
+            if known.size + len(known.path) + len(known.query) <= _LONGEST:
+                self._heads.put(place, known)
         return known
 
     def question(self, head: Head, body: bytes) -> Question:

@@ -25,6 +25,7 @@ _SWEEP = 4096
 Amounts = tuple[int, int]
 """How often and how much, such as requests and tokens: what a window counts together."""
 _NOTHING: Amounts = (0, 0)
+_NEVER = -math.inf
 
 
 @frozen
@@ -35,6 +36,8 @@ class Window:
     """Instant, how often and how much of each; oldest first."""
     totals: Amounts
     """The sums of the amounts."""
+    lasts: tuple[float, float]
+    """When something was last added to each part."""
     most: Amounts
     """The limits that were given."""
     span: float
@@ -58,11 +61,8 @@ class Window:
         return 0.0
 
     def empty_in(self, part: int) -> float:
-        """Seconds until nothing of a part is left inside: `wait(part, 0)`, found from the other end."""
-        for at, *amounts in reversed(self.entries):
-            if amounts[part]:
-                return self._out_in(at)
-        return 0.0
+        """Seconds until nothing of a part is left inside: `wait(part, 0)`."""
+        return self._out_in(self.lasts[part])
 
     def _out_in(self, at: float) -> float:
         return max(0.0, at + self.span - self.now)
@@ -148,7 +148,9 @@ class MemoryStore:
             newest[1] += more
             newest[2] += amount
             found.totals = totals = (often + more, much + amount)
-        return Window(found.entries, totals, most, span, now, taken)
+            at, lasts = newest[0], found.lasts
+            found.lasts = (at if more else lasts[0], at if amount else lasts[1])
+        return Window(found.entries, totals, found.lasts, most, span, now, taken)
 
     def _sweep(self, now: float) -> None:
         """Forget windows that have run empty, when there are many."""
@@ -173,7 +175,7 @@ class MemoryStore:
 class _Sliding:
     """A window's entries and their sums."""
 
-    __slots__ = ("entries", "first", "last", "span", "totals")
+    __slots__ = ("entries", "first", "last", "lasts", "span", "totals")
 
     def __init__(self, span: float, entries: Iterable[Iterable[Any]] = ()) -> None:
         self.span = span
@@ -181,16 +183,19 @@ class _Sliding:
         self.entries: list[list[Any]] = [[*entry] for entry in entries]
         often, much = [sum([entry[part] for entry in self.entries]) for part in (1, 2)]
         self.totals: Amounts = (often, much)
-        self._ends()
+        self._note()
 
-    def _ends(self) -> None:
-        self.first: float = self.entries[0][0] if self.entries else math.inf
-        self.last: float = self.entries[-1][0] if self.entries else -math.inf
+    def _note(self) -> None:
+        entries = self.entries
+        self.first: float = entries[0][0] if entries else math.inf
+        self.last: float = entries[-1][0] if entries else _NEVER
+        often, much = [next((entry[0] for entry in reversed(entries) if entry[part]), _NEVER) for part in (1, 2)]
+        self.lasts: tuple[float, float] = (often, much)
 
     def open(self, now: float) -> None:
         """Begin an entry."""
         self.entries.append([now, 0, 0])
-        self._ends()
+        self.first, self.last = min(self.first, now), now
 
     def prune(self, now: float) -> None:
         """Drop what has slid out, and, where the clock was set back, what has not happened yet."""
@@ -199,7 +204,7 @@ class _Sliding:
             _, gone, amount = entries.pop(0 if entries[0][0] <= oldest else -1)
             often, much = often - gone, much - amount
         self.totals = (often, much)
-        self._ends()
+        self._note()
 
 
 class Journal:

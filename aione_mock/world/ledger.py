@@ -191,13 +191,10 @@ class Ledger:
         """
         # a model that the catalogue lacks (from a recording, say) has no price
         name, rates = self.rates.get(model) or (model, (0, 0, 0))
-        failed, prompt, cached, completion = 0, usage.prompt, usage.cached, usage.completion
-        if not ok:
-            failed, prompt, cached, completion = 1, 0, 0, 0
-        cost = ticks(rates, prompt, cached, completion)
-        who = caller.key_id, caller.team_id, name, failed
-        status = status or (200 if ok else 502)
-        call = [at, *who, prompt, cached, completion, round(latency_ms), cost, request_id, status]
+        tokens = (usage.prompt, usage.cached, usage.completion) if ok else (0, 0, 0)
+        cost, status = ticks(rates, *tokens), status or (200 if ok else 502)
+        who = caller.key_id, caller.team_id, name
+        call = [at, *who, 0 if ok else 1, *tokens, round(latency_ms), cost, request_id, status]
         await traffic.record(store, self.org_id, call)
 
     async def _live(self, store: Store) -> Traffic:
