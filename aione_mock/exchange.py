@@ -21,6 +21,7 @@ Headers = Sequence[tuple[str, str]]
 """Response headers: lower-case names, in the order in which they are sent."""
 RawHeaders = tuple[tuple[bytes, bytes], ...]
 """Request headers as they arrived: lower-case names, in the order of arrival."""
+_BLANK_LINE = b"\n\n"
 _UNFIT = re.compile(r"[\x00-\x20\x7f]+")
 Role = Literal["system", "user", "assistant", "tool"]
 Finish = Literal["stop", "stop_sequence", "length", "tool_calls", "content_filter"]
@@ -295,13 +296,13 @@ class Events(Sequence[bytes]):
 
     __slots__ = ("_ends", "raw")
 
-    def __init__(self, raw: bytes, ends: tuple[int, ...]) -> None:
-        """`ends`: the place behind each event."""
+    def __init__(self, raw: bytes, ends: tuple[int, ...] | None = None) -> None:
+        """`ends`: the place behind each event; without them an event ends where a blank line does."""
         self.raw, self._ends = raw, ends
 
     @classmethod
     def of(cls, events: Iterable[bytes]) -> Events:
-        """Events that come one by one."""
+        """Events that come one by one, however they end."""
         parts = [*events]
         return cls(b"".join(parts), tuple(accumulate(map(len, parts))))
 
@@ -310,9 +311,11 @@ class Events(Sequence[bytes]):
         return Events(raw, self._ends)
 
     def __len__(self) -> int:
-        return len(self._ends)
+        return self.raw.count(_BLANK_LINE) if self._ends is None else len(self._ends)
 
     def __iter__(self) -> Iterator[bytes]:
+        if self._ends is None:
+            self._ends = tuple(accumulate([len(event) + 2 for event in self.raw.split(_BLANK_LINE)[:-1]]))
         raw, start = self.raw, 0
         for end in self._ends:
             yield raw[start:end]

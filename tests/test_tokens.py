@@ -146,3 +146,17 @@ def test_time_is_linear_and_pieces_stay_short(unit: str) -> None:
 def test_english_is_counted_fast() -> None:
     text = SAMPLE["english_letter"]["text"] * 3000
     assert len(text) / cost(lambda: tokens.count(text)) > 5_000_000
+
+
+sentences = st.lists(
+    st.sampled_from(
+        [*CHARACTERS, ". ", "? ", ".", " ", "  ", "\n", "。", "\0", "word", "The", "'s", "的时候", "\u0301", "1"]
+    )
+).map("".join)
+
+
+@given(sentences | anything)
+@example("One. \u0301Two.\n\u0301Three。\u0301四。五.\r\nSix")
+def test_no_token_reaches_across_sentences(text: str) -> None:
+    assert "".join(tokens.sentences(text)) == text
+    assert tokens.split(text) == tokens._PIECE.findall(text)

@@ -15,6 +15,7 @@ import orjson
 from aione_mock.contract import ErrorSpec
 from aione_mock.dialects import likelihood
 from aione_mock.dialects.blocks import Look, fragments
+from aione_mock.dialects.stencil import alike
 from aione_mock.exceptions import APIError
 from aione_mock.exchange import (
     Call,
@@ -23,6 +24,7 @@ from aione_mock.exchange import (
     Events,
     ImageInput,
     Prompt,
+    Role,
     Tool,
     ToolCall,
     ToolResult,
@@ -39,7 +41,7 @@ FINISH = {
     "tool_calls": "tool_calls",
     "content_filter": "content_filter",
 }
-_ROLES = {
+_ROLES: dict[str, Role] = {
     "system": "system",
     "developer": "system",
     "user": "user",
@@ -48,10 +50,6 @@ _ROLES = {
     "function": "tool",
 }
 _EFFORT = {"none": 0, "minimal": 64, "low": 256, "medium": 1024, "high": 4096, "xhigh": 8192}
-_HOLE = "\0"
-_ENCODED_HOLE = orjson.dumps(_HOLE)
-_encoded = lru_cache(maxsize=16384)(orjson.dumps)
-"""JSON of a piece of text; a few thousand words make up most answers."""
 DONE = encode(b"[DONE]")
 
 
@@ -71,14 +69,14 @@ def prompt(call: Call, look: Look) -> Prompt:
     stops = data.get("stop") or ()
     return Prompt(
         model=data["model"],
-        turns=tuple(_turns(data["messages"], look)),
-        tools=tuple(_tools(data)) if "tools" in data or "functions" in data else (),
+        turns=_turns(data["messages"], look),
+        tools=_tools(data) if "tools" in data or "functions" in data else (),
         tool_choice=choice,
         allowed_tools=allowed,
         parallel=data.get("parallel_tool_calls") is not False,
         format=format_,
         schema=schema,
-        max_tokens=_first(data.get("max_completion_tokens"), data.get("max_tokens")),
+        max_tokens=_most(data),
         stops=(stops,) if isinstance(stops, str) else tuple(stops),
         n=int(data.get("n") or 1),
         seed=data.get("seed"),
@@ -89,8 +87,10 @@ def prompt(call: Call, look: Look) -> Prompt:
     )
 
 
-def _first(*values: Json) -> int | None:
-    return next((int(value) for value in values if value is not None), None)
+def _most(data: Mapping[str, Json]) -> int | None:
+    value = data.get("max_completion_tokens")
+    value = data.get("max_tokens") if value is None else value
+    return None if value is None else int(value)
 
 
 def _format(wanted: Mapping[str, Json]) -> tuple[Any, Mapping[str, Json] | None]:
@@ -100,11 +100,14 @@ def _format(wanted: Mapping[str, Json]) -> tuple[Any, Mapping[str, Json] | None]
     return ("json" if kind == "json_object" else "text"), None
 
 
-def _tools(data: Mapping[str, Json]) -> Iterator[Tool]:
+def _tools(data: Mapping[str, Json]) -> tuple[Tool, ...]:
     functions = [tool["function"] for tool in data.get("tools") or () if tool.get("type", "function") == "function"]
-    for function in [*functions, *(data.get("functions") or ())]:
-        schema = function.get("parameters") or {"type": "object", "properties": {}}
-        yield Tool(function["name"], function.get("description") or "", schema)
+    return tuple([_tool(function) for function in (*functions, *(data.get("functions") or ()))])
+
+
+def _tool(function: Mapping[str, Json]) -> Tool:
+    schema = function.get("parameters") or {"type": "object", "properties": {}}
+    return Tool(function["name"], function.get("description") or "", schema)
 
 
 def _tool_choice(data: Mapping[str, Json]) -> tuple[str, tuple[str, ...]]:
@@ -120,42 +123,47 @@ def _tool_choice(data: Mapping[str, Json]) -> tuple[str, tuple[str, ...]]:
     return "=" + (choice.get("function") or choice)["name"], ()
 
 
-def _turns(messages: Sequence[Mapping[str, Json]], look: Look) -> Iterator[Turn]:
+def _turns(messages: Sequence[Mapping[str, Json]], look: Look) -> tuple[Turn, ...]:
+    turns: list[Turn] = []
     names: dict[str, str] = {}
     for position, message in enumerate(messages):
-        role = _ROLES[message["role"]]
-        text, images = _content(message.get("content"), f"messages[{position}].content", look)
-        calls = tuple(_calls(message)) if role == "assistant" else ()
-        names.update({call.id: call.name for call in calls})
+        role, content = _ROLES[message["role"]], message.get("content")
+        text, images = (content, ()) if isinstance(content, str) else _parts(content, position, look)
         if role == "tool":
             identity = message.get("tool_call_id") or message.get("name") or ""
             result = ToolResult(identity, names.get(identity, message.get("name") or ""), text)
-            yield Turn("tool", images=images, results=(result,))
+            turns.append(Turn("tool", images=images, results=(result,)))
+        elif role == "assistant":
+            calls = _calls(message)
+            names.update({call.id: call.name for call in calls})
+            turns.append(Turn(role, text, images, calls))
         else:
-            yield Turn(role, text, images, calls)  # type: ignore[arg-type]
+            turns.append(Turn(role, text, images))
+    return tuple(turns)
 
 
-def _content(content: Json, param: str, look: Look) -> tuple[str, tuple[ImageInput, ...]]:
-    if content is None or isinstance(content, str):
-        return content or "", ()
+def _parts(content: Json, message: int, look: Look) -> tuple[str, tuple[ImageInput, ...]]:
     texts, images = [], []
-    for position, part in enumerate(content):
+    for position, part in enumerate(content or ()):
         if part["type"] == "text":
             texts.append(part["text"])
         elif part["type"] == "refusal":
             texts.append(part["refusal"])
         elif part["type"] == "image_url":
-            url = part["image_url"]
-            images.append(look(url if isinstance(url, str) else url["url"], f"{param}[{position}].image_url.url"))
+            url, place = part["image_url"], f"messages[{message}].content[{position}].image_url.url"
+            images.append(look(url if isinstance(url, str) else url["url"], place))
     return "\n".join(texts), tuple(images)
 
 
-def _calls(message: Mapping[str, Json]) -> Iterator[ToolCall]:
-    for call in message.get("tool_calls") or ():
-        if "function" in call:
-            yield ToolCall(call.get("id", ""), call["function"]["name"], _compact(call["function"].get("arguments")))
+def _calls(message: Mapping[str, Json]) -> tuple[ToolCall, ...]:
+    calls = [
+        ToolCall(call.get("id", ""), call["function"]["name"], _compact(call["function"].get("arguments")))
+        for call in message.get("tool_calls") or ()
+        if "function" in call
+    ]
     if legacy := message.get("function_call"):
-        yield ToolCall(legacy["name"], legacy["name"], _compact(legacy.get("arguments")))
+        calls.append(ToolCall(legacy["name"], legacy["name"], _compact(legacy.get("arguments"))))
+    return tuple(calls)
 
 
 def _compact(arguments: str | None) -> str:
@@ -260,13 +268,7 @@ def _ranked(text: str, value: float) -> Json:
 
 def stream(completion: Completion, call: Call) -> Events:
     """The stream of the same answer."""
-    return Events.of(events(completion, call))
-
-
-def events(completion: Completion, call: Call) -> Iterator[bytes]:
-    """The stream of the same answer, an encoded event at a time."""
-    data = call.data
-    counted = bool((data.get("stream_options") or {}).get("include_usage"))
+    counted = bool((call.data.get("stream_options") or {}).get("include_usage"))
     head: dict[str, Json] = {
         "id": f"chatcmpl-{completion.id}",
         "object": "chat.completion.chunk",
@@ -280,35 +282,34 @@ def events(completion: Completion, call: Call) -> Iterator[bytes]:
         choice = {"index": index, "delta": delta, "logprobs": probabilities, "finish_reason": reason}
         return encode(orjson.dumps({**head, "choices": [choice], **tail}))
 
-    for index, choice in enumerate(completion.choices):
-        yield from _choice_events(choice, index, call, chunk)
+    runs = [_choice_events(choice, index, call, chunk) for index, choice in enumerate(completion.choices)]
     if counted:
-        yield encode(orjson.dumps({**head, "choices": [], "usage": usage(completion.usage)}))
-    yield DONE
+        runs.append(encode(orjson.dumps({**head, "choices": [], "usage": usage(completion.usage)})))
+    return Events(b"".join([*runs, DONE]))
 
 
-def _choice_events(choice: Choice, index: int, call: Call, chunk: Callable[..., bytes]) -> Iterator[bytes]:
+def _choice_events(choice: Choice, index: int, call: Call, chunk: Callable[..., bytes]) -> bytes:
     opening = None if choice.tool_calls and not choice.pieces else ""
-    yield chunk(index, {"role": "assistant", "content": opening, "refusal": None})
-    for piece in choice.reasoning:
-        yield chunk(index, {"reasoning_content": piece})
+    found = [chunk(index, {"role": "assistant", "content": opening, "refusal": None})]
+    found.append(alike(choice.reasoning, lambda piece: chunk(index, {"reasoning_content": piece})))
     if call.data.get("logprobs"):
-        for piece in choice.pieces:
-            yield chunk(index, {"content": piece}, None, logprobs((piece,), call.data))
-    elif choice.pieces:
-        # chunks of text differ in their text alone, so the rest of them is encoded once
-        before, after = chunk(index, {"content": _HOLE}).split(_ENCODED_HOLE)
-        for piece in choice.pieces:
-            yield before + _encoded(piece) + after
-    if _legacy(call):
-        for tool in choice.tool_calls[:1]:
-            yield chunk(index, {"function_call": {"name": tool.name, "arguments": ""}})
-            for fragment in fragments(tool.arguments):
-                yield chunk(index, {"function_call": {"arguments": fragment}})
+        found += [chunk(index, {"content": p}, None, logprobs((p,), call.data)) for p in choice.pieces]
     else:
-        for position, tool in enumerate(choice.tool_calls):
-            yield chunk(index, {"tool_calls": [{"index": position, **_tool_call(ToolCall(tool.id, tool.name, ""))}]})
-            for fragment in fragments(tool.arguments):
-                yield chunk(index, {"tool_calls": [{"index": position, "function": {"arguments": fragment}}]})
+        found.append(alike(choice.pieces, lambda piece: chunk(index, {"content": piece})))
+    if choice.tool_calls:
+        found += [chunk(index, delta) for delta in _call_deltas(choice, legacy=_legacy(call))]
     empty: Json = {"content": [], "refusal": None} if call.data.get("logprobs") and not choice.pieces else None
-    yield chunk(index, {}, finish(choice, call), empty)
+    return b"".join([*found, chunk(index, {}, finish(choice, call), empty)])
+
+
+def _call_deltas(choice: Choice, *, legacy: bool) -> Iterator[Json]:
+    if legacy:
+        for tool in choice.tool_calls[:1]:
+            yield {"function_call": {"name": tool.name, "arguments": ""}}
+            for fragment in fragments(tool.arguments):
+                yield {"function_call": {"arguments": fragment}}
+        return
+    for position, tool in enumerate(choice.tool_calls):
+        yield {"tool_calls": [{"index": position, **_tool_call(ToolCall(tool.id, tool.name, ""))}]}
+        for fragment in fragments(tool.arguments):
+            yield {"tool_calls": [{"index": position, "function": {"arguments": fragment}}]}

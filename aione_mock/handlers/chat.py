@@ -35,7 +35,7 @@ class Draft:
     choices: tuple[Choice, ...]
     usage: Usage
     stencil: Stencil | None = None
-    """The answer spelled out, where it is kept for those who ask again."""
+    """The answer spelled out, once it was asked for again."""
 
 
 async def create_chat_completion(call: Call, session: Session) -> Reply | StreamReply:
@@ -111,14 +111,17 @@ async def _draft(call: Call, session: Session, dialect: ModuleType, stream: bool
     today = days.day_of(call.at)
     beta = call.header("anthropic-beta") if dialect is anthropic else None
     memo_key = (call.key, who, beta, today)
-    known: Draft | None = session.memo.get(memo_key)
-    if call.script is None and known is not None:
+    known: Draft | None = session.memo.get(memo_key) if call.script is None else None
+    if known is not None:
+        if known.stencil is None and stencil.fits(call.body):
+            # most requests never come again, so only the second time is worth a stencil
+            blank = stencil.blank(known.model.id, known.choices, known.usage)
+            cut = Stencil.of(_spelled(blank, call, dialect, stream), blank.choices)
+            known = Draft(known.prompt, known.model, known.choices, known.usage, cut)
+            session.memo.put(memo_key, known)
         return known
     draft = await _drafted(call, session, dialect, stream, days.date_of(today))
     if len(call.body) <= _MEMO_BODY and call.script is None and not draft.choices[0].pictures:
-        blank = stencil.blank(draft.model.id, draft.choices, draft.usage)
-        cut = Stencil.of(_spelled(blank, call, dialect, stream), blank.choices) if stencil.fits(call.body) else None
-        draft = Draft(draft.prompt, draft.model, draft.choices, draft.usage, cut)
         session.memo.put(memo_key, draft)
     return draft
 

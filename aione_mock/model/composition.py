@@ -42,6 +42,8 @@ def key(prompt: Prompt) -> bytes:
 
 def turn_key(turn: Turn) -> Json:
     """What a turn says, whatever its protocol."""
+    if turn.role in ("system", "user") and not turn.images:
+        return turn.role, turn.text, (), (), ()
     # ids of calls are each protocol's own, so they stay out
     calls = [(call.name, _canonical(call.arguments)) for call in turn.tool_calls]
     results = [(result.name, _canonical(result.text)) for result in turn.results]
@@ -122,9 +124,7 @@ def _cut(choice: Choice, prompt: Prompt) -> Choice:
         if (room := room - _call_tokens(call)) < 0:
             break
         calls.append(call)
-    return replace(
-        choice, reasoning=reasoning, pieces=pieces, tool_calls=tuple(calls), finish="length", stop_sequence=None
-    )
+    return Choice(pieces, reasoning, tuple(calls), choice.pictures, "length")
 
 
 def _stopped(choice: Choice, stops: tuple[str, ...]) -> Choice:
@@ -142,8 +142,10 @@ def _call_tokens(call: ToolCall) -> int:
 
 def spent(choice: Choice) -> int:
     """Completion tokens of a choice, thinking and pictures included."""
-    words = len(choice.reasoning) + len(choice.pieces)
-    return words + sum(map(_call_tokens, choice.tool_calls)) + sum(map(painting.tokens, choice.pictures))
+    total = len(choice.reasoning) + len(choice.pieces)
+    if choice.tool_calls:
+        total += sum(map(_call_tokens, choice.tool_calls))
+    return total + sum(map(painting.tokens, choice.pictures)) if choice.pictures else total
 
 
 def usage(prompt_tokens: int, choices: Sequence[Choice], scripted: Mapping[str, int]) -> Usage:

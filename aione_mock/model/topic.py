@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import cache, lru_cache
+from itertools import groupby
 from operator import add, mul, sub
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ import yaml
 from aione_mock.config import fixture
 from aione_mock.exchange import Prompt
 from aione_mock.values import frozen
+from aione_mock.world.tokens import sentences
 
 Language = Literal["en", "zh"]
 Kind = Literal["prose", "greeting", "thanks", "farewell", "list", "code", "sum", "echo", "echo_only"]
@@ -20,6 +22,8 @@ Words = dict[str, Any]
 
 _SAMPLE = 250
 """Characters that are read at each end of a long message."""
+_PHRASES = {"en": 12, "zh": None}
+"""The first so many of a message's phrases are looked at."""
 
 _MANY = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10}
 _MANY |= {"两": 2, "三": 3, "四": 4, "五": 5, "六": 6, "七": 7, "八": 8, "九": 9, "十": 10}
@@ -32,7 +36,7 @@ _SHAPE = re.compile(r"A?T{1,4}(?:LA?T{1,3})?")
 _ARTICLES = frozenset(("a", "an", "the", "my", "our"))
 _LINKS = frozenset(("of", "for", "in", "and"))
 _LANGUAGES = re.compile(r"(?:a |an |the )?(?:python|javascript|typescript|node|sql|bash|shell|java|go|rust)", re.I)
-_WORD = r"[^\W_](?:[\w'’+#-]|\.(?=\w))*"
+_WORD = r"[^\W_][\w'’+#-]*(?:\.(?=\w)[\w'’+#-]*)*"
 _RUN = re.compile(f"{_WORD}(?: {_WORD})*")
 """Words with one space between them; no phrase reaches further."""
 _ZH_PART = re.compile(r"[\u4e00-\u9fff]{2,}|[A-Za-z](?:[\w+#-]|\.(?=\w))*")
@@ -48,10 +52,12 @@ _OPENINGS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ("greeting", _GREETING),
 )
 _LIST = re.compile(
-    rf"\b(?:list|bullets?|steps|tips|ideas|reasons|examples|ways|suggestions)\b"
-    rf"|\b{_NUMBER} (?!(?:sentences|words|lines|paragraphs|seconds|minutes|hours|days|weeks|months|years)\b)"
-    rf"(?:[a-z]+ )?[a-z]+s\b|列出|列举|列表|清单|步骤|[两三四五六七八九十2-9]\s?[个条点种项]",
+    rf"\b(?:(?:list|bullets?|steps|tips|ideas|reasons|examples|ways|suggestions)\b"
+    rf"|{_NUMBER} (?!(?:sentences|words|lines|paragraphs|seconds|minutes|hours|days|weeks|months|years)\b)"
+    rf"(?:[a-z]+ )?[a-z]+s\b)|列[出举表]|清单|步骤"
+    r"|(?:(?<=[两三四五六七八九十2-9])|(?<=[两三四五六七八九十2-9]\s))[个条点种项]"
 )
+"""What asks for a list, from the place of one of `_SIGNS` on."""
 _COUNT = re.compile(rf"(?<![a-z\d]){_NUMBER}(?![a-z\d])")
 _CODE = re.compile(
     r"\b(?:write|show|give|create|implement|generate|need)\b.{0,60}?\b(?:code|function|script|snippet|program|query)\b"
@@ -63,13 +69,27 @@ _SUM = re.compile(
     r"(?![\w-]|\.\d| ?\)? ?(?:[-+*×/÷^%]|plus|minus|times|divided|over|[加减乘除]))"
 )
 """Two numbers and what to do with them; a longer sum is none, because half of it would be answered wrongly."""
-_CODED = ("code", "function", "script", "snippet", "program", "query", "代码", "函数", "脚本", "程序")
-_ECHOED = ("say", "repeat", "echo", "with", "回复", "重复", "说", "回答", "输出")
-_SIGNS: dict[str, Callable[[int, int], int]] = {
+_OPERATIONS: dict[str, Callable[[int, int], int]] = {
     **dict.fromkeys(("+", "plus", "加"), add),
     **dict.fromkeys(("-", "minus", "减"), sub),
     **dict.fromkeys(("*", "×", "times", "乘"), mul),
 }
+_SIGNS = {
+    **dict.fromkeys(("say", "repeat", "echo", "with", "回复", "重复", "说", "回答", "输出"), "e"),
+    **dict.fromkeys(("plus", "minus", "times", "+", "-", "*", "×", "加", "减", "乘"), "s"),
+    **dict.fromkeys(("code", "function", "script", "snippet", "program", "query", "代码", "函数", "脚本", "程序"), "c"),
+    **dict.fromkeys(("list", "bullet", "steps", "tips", "ideas", "reasons", "examples", "ways", "suggestions"), "l"),
+    **dict.fromkeys([f"{number} " for number in (*_MANY, *range(2, 11))], "l"),
+    **dict.fromkeys(("列", "清单", "步骤", *"个条点种项"), "l"),
+}
+# by first letters, because an expression that tries one word after the other is far slower
+_SIGN = re.compile(
+    "|".join(
+        f"{re.escape(letter)}(?:{'|'.join([re.escape(word[1:]) for word in words])})"
+        for letter, words in groupby(sorted(_SIGNS), key=lambda word: word[0])
+    )
+)
+"""What has to stand somewhere for an expression to find anything: each takes longer to find nothing."""
 # only where a sentence starts: "she said: …" and "Answer: …" ask for nothing
 _ECHO = re.compile(
     r"(?:^|[.!?\n])\s*(?:please |just |now )*(?:say|repeat|echo|(?:reply|respond|answer) with)\b"
@@ -100,19 +120,39 @@ class Topic:
     """Whether it opens with a greeting."""
 
 
+@frozen
+class _Sentence:
+    """What one sentence of a message has to say to what it is about."""
+
+    phrases: list[str]
+    """Runs of telling words."""
+    signs: str
+    """What it may ask for: an `e`cho, a `s`um, `c`ode; and what it does ask for: a `l`ist."""
+
+
 def of(prompt: Prompt) -> Topic:
     """The topic of a prompt's last user message that has text."""
-    text = next((turn.text for turn in reversed(prompt.turns) if turn.role == "user" and turn.text), "")
+    text = last_said(prompt)
     if len(text) > 2 * _SAMPLE:
         head, tail = text[:_SAMPLE], text[-_SAMPLE:]
         text = f"{head.rpartition(' ')[0] or head}\n{tail.partition(' ')[2] or tail}"
     spoken = language(text)
-    phrases = _chinese(text) if spoken == "zh" else _english(text)
-    kind, detail = _kind(text, bool(phrases))
+    read = [_read(sentence, spoken) for sentence in sentences(text)]
+    phrases = [phrase for sentence in read for phrase in sentence.phrases][: _PHRASES[spoken]]
+    phrases = sorted(dict.fromkeys(phrases), key=len, reverse=True)
+    kind, detail = _kind(text, read, bool(phrases))
     if kind == "code":
         phrases = [phrase for phrase in phrases if not _LANGUAGES.fullmatch(phrase)]
     main, other = (*phrases, "", "")[:2]
     return Topic(spoken, kind, text, main, other, detail, _GREETING.match(text) is not None)
+
+
+def last_said(prompt: Prompt) -> str:
+    """The last user message that has text, or nothing."""
+    for turn in reversed(prompt.turns):
+        if turn.role == "user" and turn.text:
+            return turn.text
+    return ""
 
 
 def language(text: str) -> Language:
@@ -132,35 +172,41 @@ def material() -> dict[str, Words]:
     return data
 
 
-def _kind(text: str, telling: bool) -> tuple[Kind, str]:
-    low = text.lower()
-    if _any(_ECHOED, low) and (found := _ECHO.search(text)) and (said := _said(found)):
+def _kind(text: str, read: list[_Sentence], telling: bool) -> tuple[Kind, str]:
+    signs = "".join([sentence.signs for sentence in read])
+    if "e" in signs and (found := _ECHO.search(text)) and (said := _said(found)):
         return ("echo_only" if found["only"] or found["only_zh"] else "echo"), said
-    if _any(_SIGNS, low) and (found := _SUM.search(low)):
-        return "sum", str(_SIGNS[found[2].strip()](int(found[1]), int(found[3])))
-    if _any(_CODED, low) and _CODE.search(low):
+    if "s" in signs and (found := _SUM.search(text.lower())):
+        return "sum", str(_OPERATIONS[found[2].strip()](int(found[1]), int(found[3])))
+    if "c" in signs and _CODE.search(text.lower()):
         return "code", ""
     if not telling and (kind := next((kind for kind, opening in _OPENINGS if opening.match(text)), None)):
         return kind, ""
-    if _LIST.search(low):
-        return "list", _count(low)
+    if "l" in signs:
+        return "list", _count(text.lower())
     return "prose", ""
 
 
-def _any(words: Iterable[str], text: str) -> bool:
-    """Whether one of the words stands somewhere: asked before an expression that takes longer to find none."""
-    return any(map(text.__contains__, words))
-
-
-def _said(found: re.Match[str]) -> str:
-    plain = found["plain"] or ""
-    return (found["quoted"] or found["quoted_zh"] or plain[:1].upper() + plain[1:]).strip()
+@lru_cache(4096)
+def _read(sentence: str, spoken: Language) -> _Sentence:
+    low = sentence.lower()
+    signs = ""
+    for found in _SIGN.finditer(low):
+        sign = _SIGNS[found[0]]
+        if sign != "l" or _LIST.match(low, found.start()):
+            signs += sign
+    return _Sentence((_chinese if spoken == "zh" else _english)(sentence), signs)
 
 
 def _count(text: str) -> str:
     found = _COUNT.search(text)
     word = found[0] if found else "3"
     return str(_MANY.get(word, word))
+
+
+def _said(found: re.Match[str]) -> str:
+    plain = found["plain"] or ""
+    return (found["quoted"] or found["quoted_zh"] or plain[:1].upper() + plain[1:]).strip()
 
 
 @cache
@@ -177,13 +223,16 @@ def _stop_parts() -> re.Pattern[str]:
 
 
 def _english(text: str) -> list[str]:
-    """Phrases of telling words, longest first."""
+    """Phrases of telling words."""
     phrases: list[str] = []
     for run in _RUN.findall(text):
         words = run.split(" ")
         shape = "".join(map(_letter, words))
-        phrases += [" ".join(words[m.start() : m.end()]) for m in _SHAPE.finditer(shape)]
-    return _longest_first([_addressed(phrase.rstrip("'’-")) for phrase in phrases[:12]])
+        for match in _SHAPE.finditer(shape):
+            start, end = match.span()
+            phrase = " ".join(words[start:end]).rstrip("'’-")
+            phrases.append(_addressed(phrase) if shape[start] == "A" else phrase)
+    return phrases
 
 
 @lru_cache(maxsize=4096)
@@ -193,18 +242,12 @@ def _letter(word: str) -> str:
 
 
 def _addressed(phrase: str) -> str:
-    """The phrase as the one who answers would say it."""
+    """A phrase with an article as the one who answers would say it."""
     article, _, rest = phrase.partition(" ")
     low = article.lower()
-    if not rest or low not in _ARTICLES:
-        return phrase
     return f"your {rest}" if low in ("my", "our") else f"{low} {rest}"
 
 
 def _chinese(text: str) -> list[str]:
-    """The parts between function words, longest first."""
-    return _longest_first([part for part in _ZH_PART.findall(_stop_parts().sub(" ", text)) if 1 < len(part) <= 12])
-
-
-def _longest_first(phrases: list[str]) -> list[str]:
-    return sorted(dict.fromkeys(phrases), key=len, reverse=True)
+    """The parts between function words."""
+    return [part for part in _ZH_PART.findall(_stop_parts().sub(" ", text)) if 1 < len(part) <= 12]

@@ -39,7 +39,7 @@ DETAILS = st.fixed_dictionaries(
 def test_a_stream_adds_up_to_the_plain_answer(completion, details):
     asked = call("createChatCompletion", ASKED | details)
     plain = openai.body(completion, asked)
-    events = decoded(openai.events(completion, asked))
+    events = decoded(openai.stream(completion, asked))
     assert OPERATION.stream.findings(events) == []
     assert event_problems(OPERATION, events) == []
     if "stream_options" not in details:

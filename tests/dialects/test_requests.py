@@ -111,6 +111,6 @@ def test_whatever_the_contract_takes_is_read(operation):
         if "ount" not in operation:
             answer = Completion("x1", 1, "m", (Choice(("a", "b")),), Usage(1, 2))
             assert dialect.body(answer, asked)
-            assert list(dialect.events(answer, asked))
+            assert list(dialect.stream(answer, asked))
 
     law()
