@@ -6,7 +6,7 @@ Source: Anthropic API reference, "Messages", "Streaming messages", "Extended thi
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -15,6 +15,7 @@ import orjson
 from aione_mock.contract import ErrorSpec
 from aione_mock.dialects import blocks
 from aione_mock.dialects.blocks import Block, Look
+from aione_mock.dialects.stencil import alike
 from aione_mock.exceptions import APIError
 from aione_mock.exchange import Call, Choice, Completion, Events, Prompt, Role, Tool, ToolCall, ToolResult, Turn, Usage
 from aione_mock.sse import encode
@@ -115,14 +116,19 @@ def _turns(data: Mapping[str, Json], look: Look) -> tuple[Turn, ...]:
     found: list[Turn] = []
     names: dict[str, str] = {}
     if system := data.get("system"):
-        found += blocks.turns("system", _blocks(system, "system", look, names), cache=_marked(system))
+        found += _said("system", system, "system", look, names, cache=_marked(system))
     last = len(data["messages"]) - 1
     for position, message in enumerate(data["messages"]):
-        role: Role = message["role"]
         content = message["content"]
         cache = _marked(content) or (position == last and bool(data.get("cache_control")))
-        found += blocks.turns(role, _blocks(content, f"messages[{position}].content", look, names), cache=cache)
+        found += _said(message["role"], content, f"messages[{position}].content", look, names, cache=cache)
     return tuple(found)
+
+
+def _said(role: Role, content: Json, place: str, look: Look, names: dict[str, str], *, cache: bool) -> list[Turn]:
+    if isinstance(content, str):
+        return [Turn(role, content, cache=cache)]
+    return blocks.turns(role, _blocks(content, place, look, names), cache=cache)
 
 
 def _marked(content: Json) -> bool:
@@ -181,7 +187,7 @@ def body(completion: Completion, call: Call) -> Json:
     choice = completion.choices[0]
     return {
         **_head(completion),
-        "content": [block for block, _ in _content(choice, call)],
+        "content": [*_content(choice, call)],
         **_ending(choice),
         "usage": usage(completion.usage),
     }
@@ -199,28 +205,15 @@ def _ending(choice: Choice) -> dict[str, Json]:
     }
 
 
-def _content(choice: Choice, call: Call) -> Iterator[tuple[dict[str, Json], tuple[Json, ...]]]:
-    """(block, the deltas that fill it) of everything said."""
+def _content(choice: Choice, call: Call) -> Iterator[dict[str, Json]]:
+    """The blocks of everything said."""
     if choice.reasoning:
-        thinking = choice.reasoning if _shown(call) else ()
-        block = {"type": "thinking", "thinking": "".join(thinking), "signature": signature("".join(choice.reasoning))}
-        deltas = [{"type": "thinking_delta", "thinking": piece} for piece in thinking]
-        yield block, (*deltas, {"type": "signature_delta", "signature": block["signature"]})
+        thinking = "".join(choice.reasoning)
+        yield {"type": "thinking", "thinking": thinking if _shown(call) else "", "signature": signature(thinking)}
     if choice.pieces:
-        yield (
-            {"type": "text", "text": choice.text},
-            tuple([{"type": "text_delta", "text": piece} for piece in choice.pieces]),
-        )
+        yield {"type": "text", "text": choice.text}
     for tool in choice.tool_calls:
-        yield (
-            {"type": "tool_use", "id": f"toolu_{tool.id}", "name": tool.name, "input": orjson.loads(tool.arguments)},
-            tuple([{"type": "input_json_delta", "partial_json": part} for part in _parts(tool.arguments)]),
-        )
-
-
-def _parts(arguments: str) -> list[str]:
-    # the protocol opens with an empty fragment
-    return ["", *blocks.fragments(arguments)]
+        yield {"type": "tool_use", "id": f"toolu_{tool.id}", "name": tool.name, "input": orjson.loads(tool.arguments)}
 
 
 def signature(thinking: str) -> str:
@@ -255,11 +248,6 @@ _EMPTY: Mapping[str, Mapping[str, Json]] = {
 
 def stream(completion: Completion, call: Call) -> Events:
     """The stream of the same answer."""
-    return Events.of(events(completion, call))
-
-
-def events(completion: Completion, call: Call) -> Iterator[bytes]:
-    """The stream of the same answer, an encoded event at a time."""
     choice = completion.choices[0]
     spent = usage(completion.usage)
     opening = {
@@ -269,20 +257,32 @@ def events(completion: Completion, call: Call) -> Iterator[bytes]:
         "stop_sequence": None,
         "usage": _begun(spent),
     }
-    yield _event({"type": "message_start", "message": opening})
-    yield _event({"type": "ping"})
-    for index, (block, deltas) in enumerate(_content(choice, call)):
-        yield from _block_events(index, block, deltas)
-    yield _event({"type": "message_delta", "delta": _ending(choice), "usage": spent})
-    yield _event({"type": "message_stop"})
+    runs = [_event({"type": "message_start", "message": opening}), _event({"type": "ping"})]
+    tools = iter(choice.tool_calls)
+    for index, block in enumerate(_content(choice, call)):
+        empty = {**block, **_EMPTY[block["type"]]}
+        runs.append(_event({"type": "content_block_start", "index": index, "content_block": empty}))
+        match block["type"]:
+            case "thinking":
+                thoughts = choice.reasoning if _shown(call) else ()
+                runs.append(_deltas(index, "thinking_delta", "thinking", thoughts))
+                runs.append(_deltas(index, "signature_delta", "signature", (block["signature"],)))
+            case "text":
+                runs.append(_deltas(index, "text_delta", "text", choice.pieces))
+            case "tool_use":
+                # the protocol opens with an empty fragment
+                parts = ["", *blocks.fragments(next(tools).arguments)]
+                runs.append(_deltas(index, "input_json_delta", "partial_json", parts))
+        runs.append(_event({"type": "content_block_stop", "index": index}))
+    runs.append(_event({"type": "message_delta", "delta": _ending(choice), "usage": spent}))
+    return Events(b"".join([*runs, _event({"type": "message_stop"})]))
 
 
-def _block_events(index: int, block: Mapping[str, Json], deltas: Iterable[Json]) -> Iterator[bytes]:
-    empty = {**block, **_EMPTY[block["type"]]}
-    yield _event({"type": "content_block_start", "index": index, "content_block": empty})
-    for delta in deltas:
-        yield _event({"type": "content_block_delta", "index": index, "delta": delta})
-    yield _event({"type": "content_block_stop", "index": index})
+def _deltas(index: int, kind: str, member: str, pieces: Sequence[str]) -> bytes:
+    def spell(piece: str) -> bytes:
+        return _event({"type": "content_block_delta", "index": index, "delta": {"type": kind, member: piece}})
+
+    return alike(pieces, spell)
 
 
 def _event(data: Mapping[str, Json]) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -17,34 +17,34 @@ Block = str | ImageInput | ToolCall | Turn
 """A text, a picture, a tool call; or a tool's result, which is a turn of its own."""
 
 
-def turns(role: Role, blocks: Iterable[Block], *, glue: str = "\n", cache: bool = False) -> Iterator[Turn]:
+def turns(role: Role, blocks: Iterable[Block], *, glue: str = "\n", cache: bool = False) -> list[Turn]:
     """The turns of one message: a tool's result stands alone, everything between results is one turn.
 
     `glue` joins texts. With `cache` the last turn is a breakpoint of the prompt cache.
     """
     found: list[Turn] = []
-    held: list[Block] = []
+    texts, images, calls = list[str](), list[ImageInput](), list[ToolCall]()
+
+    def turn() -> Turn:
+        return Turn(role, glue.join(texts), tuple(images), tuple(calls))
+
     for block in blocks:
-        if not isinstance(block, Turn):
-            held.append(block)
-            continue
-        if held:
-            found.append(_turn(role, held, glue))
-        found.append(block)
-        held = []
-    if held or not found:
-        found.append(_turn(role, held, glue))
-    yield from found[:-1]
-    yield replace(found[-1], cache=cache)
-
-
-def _turn(role: Role, blocks: Iterable[Block], glue: str) -> Turn:
-    return Turn(
-        role,
-        glue.join([block for block in blocks if isinstance(block, str)]),
-        tuple([block for block in blocks if isinstance(block, ImageInput)]),
-        tuple([block for block in blocks if isinstance(block, ToolCall)]),
-    )
+        if isinstance(block, str):
+            texts.append(block)
+        elif isinstance(block, ImageInput):
+            images.append(block)
+        elif isinstance(block, ToolCall):
+            calls.append(block)
+        else:
+            if texts or images or calls:
+                found.append(turn())
+                texts, images, calls = [], [], []
+            found.append(block)
+    if texts or images or calls or not found:
+        found.append(turn())
+    if cache:
+        found[-1] = replace(found[-1], cache=True)
+    return found
 
 
 def text_of(value: Json) -> str:

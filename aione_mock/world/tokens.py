@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import chain
 
 MESSAGE_OVERHEAD = 4
 """Tokens that each message of a conversation costs beyond its text (role and separators)."""
@@ -71,10 +73,12 @@ _PIECE = re.compile(
 )
 
 
-_LINE, _FULL_STOP = re.compile(r"\n(?=[ -~])"), re.compile(r"。(?=[\u4e00-\u9fff])")
+_BREAK = re.compile(r"\n(?=[ -~])|。(?=[\u4e00-\u9fff])")
 _CUT = "\0"
-_SHORT = 256
-"""Characters of a sentence that is worth remembering."""
+_SHORT = 512
+"""Characters of the longest sentence that is worth remembering."""
+_MESSAGE = 4096
+"""Characters of the longest text whose number of tokens is."""
 
 
 def sentences(text: str) -> list[str]:
@@ -85,14 +89,21 @@ def sentences(text: str) -> list[str]:
     if _CUT in text:
         return [text]
     text = text.replace(". ", f".{_CUT} ").replace("? ", f"?{_CUT} ")
-    if "\n" in text:
-        text = _LINE.sub(f"\n{_CUT}", text)
-    return (text if text.isascii() else _FULL_STOP.sub(f"。{_CUT}", text)).split(_CUT)
+    if not text.isascii() or "\r" in text:
+        return _BREAK.sub(rf"\g<0>{_CUT}", text).split(_CUT)
+    # behind the last of several line ends
+    return text.replace("\n", f"\n{_CUT}").replace(f"{_CUT}\n", "\n").split(_CUT)
 
 
-@lru_cache(4096)
+@lru_cache(2048)
 def _short(sentence: str) -> tuple[str, ...]:
     return tuple(_PIECE.findall(sentence))
+
+
+def _parts(text: str) -> Iterator[Sequence[str]]:
+    """The tokens of each sentence."""
+    found = sentences(text)
+    return map(_short if max(map(len, found)) <= _SHORT else _PIECE.findall, found)
 
 
 def split(text: str) -> list[str]:
@@ -101,12 +112,14 @@ def split(text: str) -> list[str]:
     A piece ends inside a character as people see it only where more than 32 marks stand on one letter. Time grows
     with the length alone.
     """
-    pieces: list[str] = []
-    for sentence in sentences(text):
-        pieces += _short(sentence) if len(sentence) <= _SHORT else _PIECE.findall(sentence)
-    return pieces
+    return [*chain.from_iterable(_parts(text))]
 
 
 def count(text: str) -> int:
     """How many tokens a text has."""
-    return len(split(text))
+    return _counted(text) if len(text) <= _MESSAGE else sum(map(len, _parts(text)))
+
+
+@lru_cache(1024)
+def _counted(text: str) -> int:
+    return sum(map(len, _parts(text)))

@@ -25,7 +25,7 @@ DETAILS = st.sampled_from([{}, {"thinking": THINKING}, {"thinking": {**THINKING,
 def test_a_stream_adds_up_to_the_plain_answer(completion, details):
     asked = call("createMessage", ASKED | details)
     plain = anthropic.body(completion, asked)
-    events = decoded(anthropic.events(completion, asked))
+    events = decoded(anthropic.stream(completion, asked))
     assert OPERATION.stream.findings(events) == []
     assert event_problems(OPERATION, events) == []
     assert body_problems(OPERATION, plain) == []
@@ -76,7 +76,7 @@ def test_omitted_thinking_keeps_its_signature():
 
 def test_events_are_named_and_a_ping_follows_the_start():
     events = decoded(
-        anthropic.events(Completion("x", 1, "m", (Choice(("a", "b")),), Usage(1, 2)), call("createMessage", ASKED))
+        anthropic.stream(Completion("x", 1, "m", (Choice(("a", "b")),), Usage(1, 2)), call("createMessage", ASKED))
     )
     assert [event.name for event in events] == [
         "message_start",
