@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -145,6 +145,7 @@ class Contract:
 
     def __init__(self, documents: Mapping[str, Json], hidden: frozenset[str] = frozenset()) -> None:
         self.documents, self._hidden = documents, hidden
+        self.locate = lru_cache(4096)(self._locate)
         self._registry = jsonschema_rs.Registry([(f"urn:{name}", doc) for name, doc in documents.items()])
         self._validators: dict[str, jsonschema_rs.Draft202012Validator] = {}
         self.operations: Mapping[str, Operation] = self._operations()
@@ -244,7 +245,7 @@ class Contract:
             node = self.locate(document, node["$ref"])
         return node
 
-    def locate(self, document: str, pointer: str) -> Json:
+    def _locate(self, document: str, pointer: str) -> Json:
         """The node at a local pointer, following references on the way. Raises ContractError."""
         node = self.documents[document]
         for token in pointer.lstrip("#").split("/")[1:]:

@@ -16,6 +16,7 @@ import orjson
 from aione_mock.contract import ErrorSpec
 from aione_mock.dialects import likelihood
 from aione_mock.dialects.gemini_prompt import config, prompt, shown
+from aione_mock.dialects.stencil import around, encoded
 from aione_mock.exceptions import APIError
 from aione_mock.exchange import (
     Call,
@@ -30,9 +31,7 @@ from aione_mock.world.catalogue import Model
 
 __all__ = [
     "body",
-    "chunks",
     "error",
-    "events",
     "model",
     "model_page",
     "prompt",
@@ -49,6 +48,8 @@ FINISH = {
     "tool_calls": "STOP",
     "content_filter": "SAFETY",
 }
+_SAID = 10**15
+"""Stands for the tokens said so far, where a number is to be put."""
 _PAGE = 50
 _MOST = 1000
 
@@ -155,46 +156,54 @@ def usage(spent: Usage, candidates: int | None = None) -> dict[str, int]:
     return {**found, "totalTokenCount": spent.prompt + said + spent.reasoning}
 
 
-def chunks(completion: Completion, call: Call) -> Iterator[Json]:
-    """The pieces of the same answer.
+def _chunks(completion: Completion, call: Call) -> list[bytes]:
+    """The pieces of the same answer, JSON each.
 
     A candidate's last piece has its finish reason: an extra one without parts would count as an invalid turn in
     Google's own chat.
     """
+    spent, tail = completion.usage, orjson.dumps(_tail(completion))
+    counts, before_it = orjson.dumps(usage(spent, _SAID)), spent.prompt + spent.reasoning
+    counts = counts.replace(b"%d" % _SAID, b"%d").replace(b"%d" % (before_it + _SAID), b"%d")
+    found: list[bytes] = []
     said = 0
     for index, choice in enumerate(completion.choices):
-        final = index == len(completion.choices) - 1
-        pieces = list(_pieces(_spoken(choice, call), index, call))
-        for position, (piece, tokens) in enumerate(pieces):
+        for piece, tokens in _pieces(_spoken(choice, call), index, call):
             said += tokens
-            whole = final and position == len(pieces) - 1
-            counted = usage(completion.usage, None if whole else said)
-            yield {"candidates": [piece], "usageMetadata": counted, **_tail(completion)}
+            counted = counts % (said, before_it + said)
+            found.append(b'{"candidates":[%b],"usageMetadata":%b,%b' % (piece, counted, tail[1:]))
+    found[-1] = b'{"candidates":[%b],"usageMetadata":%b,%b' % (piece, orjson.dumps(usage(spent)), tail[1:])
+    return found
 
 
-def _pieces(choice: Choice, index: int, call: Call) -> Iterator[tuple[dict[str, Json], int]]:
-    """(piece, tokens of the answer in it), at least one."""
-    thoughts = choice.reasoning if shown(call) else ()
-    found = [(_piece(index, [{"text": text, "thought": True}]), 0) for text in thoughts]
-    found += [({**_piece(index, [{"text": text}]), **_logprobs((text,), call)}, 1) for text in choice.pieces]
-    if rest := [*_calls(choice), *map(_picture, choice.pictures)]:
-        found.append((_piece(index, rest), 0))
-    *before, (last, tokens) = found or [(_piece(index, []), 0)]
-    yield from before
-    yield {**last, **_ending(choice, call)}, tokens
+def _pieces(choice: Choice, index: int, call: Call) -> list[tuple[bytes, int]]:
+    """(piece as JSON, tokens of the answer in it), at least one."""
+    found: list[tuple[bytes, int]] = []
+    if choice.reasoning and shown(call):
+        before, after = around(lambda text: orjson.dumps(_piece(index, [{"text": text, "thought": True}])))
+        found += [(before + encoded(text) + after, 0) for text in choice.reasoning]
+    before, after = around(lambda text: orjson.dumps(_piece(index, [{"text": text}])))
+    if config(call).get("responseLogprobs"):
+        found += [(_both(before + encoded(text) + after, _logprobs((text,), call)), 1) for text in choice.pieces]
+    else:
+        found += [(before + encoded(text) + after, 1) for text in choice.pieces]
+    if not found or choice.tool_calls or choice.pictures:
+        rest = [*_calls(choice), *map(_picture, choice.pictures)]
+        found.append((orjson.dumps(_piece(index, rest)), 0))
+    last, tokens = found[-1]
+    found[-1] = _both(last, _ending(choice, call)), tokens
+    return found
 
 
-def events(completion: Completion, call: Call) -> Iterator[bytes]:
-    """The stream of the same answer, an encoded event at a time."""
-    for chunk in chunks(completion, call):
-        yield encode(orjson.dumps(chunk))
+def _both(spelled: bytes, more: Json) -> bytes:
+    """An object with more members."""
+    return spelled[:-1] + b"," + orjson.dumps(more)[1:]
 
 
 def stream(completion: Completion, call: Call) -> bytes | Events:
     """The stream as events with `alt=sse`, else its pieces as one JSON array."""
-    if call.params.get("alt") == "sse":
-        return Events.of(events(completion, call))
-    return orjson.dumps([*chunks(completion, call)])
+    found = _chunks(completion, call)
+    return Events(b"".join(map(encode, found))) if call.params.get("alt") == "sse" else b"[" + b",".join(found) + b"]"
 
 
 def token_count(tokens: int) -> Json:

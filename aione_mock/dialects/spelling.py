@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from aione_mock.contract import Contract, Operation
@@ -16,23 +17,13 @@ from aione_mock.contract import Contract, Operation
 Json = Any
 _SNAKE = re.compile(r"_([a-z0-9])")
 _SYSTEM = "systemInstruction"
+_NESTED = (dict, list)
 
 
 def google(data: Json, operation: Operation, contract: Contract) -> Json:
     """A request's JSON in the contract's spelling."""
     media = operation.request_body.get("content", {}).get("application/json", {})
-
-    known: dict[str, Json] = {}
-
-    def resolve(schema: Json) -> Json:
-        pointer = schema.get("$ref") if isinstance(schema, dict) else None
-        if pointer is None:
-            return schema
-        if pointer not in known:
-            known[pointer] = contract.resolve(operation.document, schema)
-        return known[pointer]
-
-    return _respelt(data, media.get("schema", {}), resolve)
+    return _respelt(data, media.get("schema", {}), partial(contract.resolve, operation.document))
 
 
 def _respelt(data: Json, schema: Json, resolve: Callable[[Json], Json]) -> Json:
@@ -59,8 +50,10 @@ def _members(data: dict[str, Json], schema: Json, resolve: Callable[[Json], Json
             found[key] = _respelt(value, other, resolve) if isinstance(other, dict) else value
         elif name == _SYSTEM and isinstance(value, str):
             found[name] = {"parts": [{"text": value}]}
-        elif value is not None:
+        elif isinstance(value, _NESTED):
             found[name] = _respelt(value, known[name], resolve)
+        elif value is not None:
+            found[name] = value
     return found
 
 

@@ -25,7 +25,7 @@ _ID_BYTES, _CREATED_BYTES = _ID.encode(), b'"created":%d' % _CREATED
 _ESCAPE = b"\\u00"
 _HOLE = "\0"
 _ENCODED_HOLE = orjson.dumps(_HOLE)
-_encoded = lru_cache(maxsize=16384)(orjson.dumps)
+encoded = lru_cache(maxsize=16384)(orjson.dumps)
 """JSON of a piece of text; a few thousand words make up most answers."""
 
 
@@ -79,9 +79,15 @@ class Stencil:
         return raw if isinstance(said, bytes) else said.refilled(raw)
 
 
+def around(spell: Callable[[str], bytes]) -> tuple[bytes, bytes]:
+    """What `spell` puts before and behind the JSON of a text, whatever the text."""
+    before, after = spell(_HOLE).split(_ENCODED_HOLE)
+    return before, after
+
+
 def alike(texts: Sequence[str], spell: Callable[[str], bytes]) -> bytes:
     """What `spell` makes of each text, in one: spelled out once, because but for the text it is always the same."""
     if not texts:
         return b""
-    before, after = spell(_HOLE).split(_ENCODED_HOLE)
-    return before + (after + before).join(map(_encoded, texts)) + after
+    before, after = around(spell)
+    return before + (after + before).join(map(encoded, texts)) + after

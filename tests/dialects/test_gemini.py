@@ -47,7 +47,7 @@ def asking(config: dict | None = None, **params: object):
 @given(completions(pictured=True), CONFIGS)
 def test_a_stream_adds_up_to_the_plain_answer(completion, config):
     plain = gemini.body(completion, asking(config))
-    events = decoded(gemini.events(completion, asking(config)))
+    events = decoded(gemini.stream(completion, asking(config, alt="sse")))
     assert OPERATION.stream.findings(events) == []
     assert event_problems(OPERATION, events) == []
     assert body_problems(PLAIN, plain) == []
@@ -66,7 +66,7 @@ def test_without_sse_the_same_pieces_come_as_one_array(completion, config):
 
 @given(completions())
 def test_counters_add_up_and_never_fall(completion):
-    counts = [chunk["usageMetadata"] for chunk in gemini.chunks(completion, asking())]
+    counts = [chunk["usageMetadata"] for chunk in orjson.loads(gemini.stream(completion, asking()))]
     for count in counts:
         said = count["promptTokenCount"] + count["candidatesTokenCount"] + count.get("thoughtsTokenCount", 0)
         assert count["totalTokenCount"] == said
@@ -80,7 +80,7 @@ def test_counters_add_up_and_never_fall(completion):
 def test_no_turn_of_a_chat_is_without_parts_unless_nothing_was_said(completion):
     """Google's chat forgets a streamed answer one of whose pieces has no parts."""
     config = {"thinkingConfig": {"includeThoughts": True}}
-    for chunk in gemini.chunks(completion, asking(config)):
+    for chunk in orjson.loads(gemini.stream(completion, asking(config))):
         (candidate,) = chunk["candidates"]
         choice = completion.choices[candidate["index"]]
         assert candidate["content"]["parts"] or not (choice.pieces or choice.reasoning or choice.tool_calls)
