@@ -18,7 +18,7 @@ import typer
 import yaml
 
 from aione_mock.bundle import apply_overlay
-from aione_mock.cli import app as commands
+from aione_mock.cli import program
 from aione_mock.config import DOCUMENTS, document
 from aione_mock.contract import Contract
 from aione_mock.determinism import Seed
@@ -51,7 +51,7 @@ def invocations() -> list[str]:
 
 @pytest.mark.parametrize("words", invocations())
 def test_commands_and_options_exist(words: str) -> None:
-    command: Any = typer.main.get_command(commands)
+    command: Any = typer.main.get_command(program())
     path, options = "aione-mock", set()
     for word in words.partition(" -- ")[0].split():
         if word.startswith("--"):
@@ -64,7 +64,7 @@ def test_commands_and_options_exist(words: str) -> None:
 
 
 def test_the_pages_do_name_commands() -> None:
-    assert {words.split()[0] for words in invocations()} == set(typer.main.get_command(commands).commands)
+    assert {words.split()[0] for words in invocations()} == set(typer.main.get_command(program()).commands)
 
 
 def test_make_targets_exist() -> None:
