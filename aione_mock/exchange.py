@@ -259,6 +259,8 @@ class Reply:
     """What to book on the ledger; None books nothing."""
     model: str | None = None
     """The model that was called, for the ledger."""
+    clean: bool = False
+    """Whether it is known to be fit for the journal as it is (`journal.clean`)."""
 
 
 class Lines(Sequence[tuple[str, str]]):
@@ -341,6 +343,7 @@ class StreamReply:
     media_type: str = "text/event-stream; charset=utf-8"
     usage: Usage | None = None
     model: str | None = None
+    clean: bool = False
 
 
 @frozen

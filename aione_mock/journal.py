@@ -22,8 +22,8 @@ _SECRET_HEADERS = frozenset(
 )  # fmt: skip
 _SECRET = re.compile(rb"(sk-nex-|nex-console-|aione-mock-(?=(?:other-)?access-secret))[A-Za-z0-9_\-]+")
 _SECRET_QUERY = re.compile(r"(^|&)(key|access_token|token)=[^&]*")
-_OVERHEAD, _HEADER_OVERHEAD, _EVENT_OVERHEAD = 1200, 210, 40
-"""Bytes that an entry, a header and an event hold beside their text, roughly; of a header, its name too."""
+_OVERHEAD, _HEADER_OVERHEAD = 1200, 210
+"""Bytes that an entry and a header of a request hold beside their text, roughly; of a header, its name too."""
 _KEPT, _KEPT_EVENTS = 64 << 10, 256 << 10
 """Bytes kept of a body, and of all events of a stream."""
 _WORD = 8
@@ -40,6 +40,11 @@ def mask_body(raw: bytes, secrets: Iterable[bytes] = ()) -> bytes:
         if secret in raw:
             raw = raw.replace(secret, _MASK)
     return _SECRET.sub(rb"\1" + _MASK, raw) if b"nex-" in raw or b"access-secret" in raw else raw
+
+
+def clean(raw: bytes) -> bool:
+    """Whether a body can be kept as it is: short, and without any credential of this API."""
+    return len(raw) <= _KEPT and mask_body(raw) is raw
 
 
 def mask_text(text: str) -> str:
@@ -228,8 +233,8 @@ class Entry:
     @property
     def size(self) -> int:
         """Bytes held, roughly."""
-        held = _OVERHEAD + self.asked.size + len(self.response_body) + len(self.response_headers.text)
-        return held + len(self.events.raw) + _EVENT_OVERHEAD * len(self.events) if self.stream else held
+        said = len(self.response_headers.text) + len(self.response_body) + len(self.events.raw)
+        return _OVERHEAD + self.asked.size + said
 
     @property
     def operation(self) -> str | None:

@@ -313,12 +313,13 @@ class Exchange:
         session.calls += 1
         entry.number = session.journal.total + 1
         usual, sends = playing is NOTHING and not self.damaged, sent.sends
+        as_it_is = usual and reply.clean and not secrets
         if isinstance(reply, StreamReply):
-            said = reply.events if usual else Events.of([data for _, data in sends if data])
-            entry.stream, (entry.events, entry.response_truncated) = True, kept_events(said, secrets)
+            entry.stream, said = True, reply.events if usual else Events.of([data for _, data in sends if data])
+            entry.events, entry.response_truncated = (said, False) if as_it_is else kept_events(said, secrets)
         elif sends:
             raw = sends[0][1] if len(sends) == 1 else b"".join([data for _, data in sends])
-            entry.response_body, entry.response_truncated = kept_body(raw, secrets)
+            entry.response_body, entry.response_truncated = (raw, False) if as_it_is else kept_body(raw, secrets)
         entry.status, entry.end, headers = sent.status, sent.end, sent.headers
         # those that the mock makes of itself hold nothing to mask
         if usual and not reply.headers and not self.head.explain and isinstance(headers, Lines):

@@ -10,7 +10,6 @@ import orjson
 
 from aione_mock.determinism import Seed
 from aione_mock.exchange import Choice, Completion, Events, Usage
-from aione_mock.values import frozen
 
 Spelled = bytes | Events
 """A plain answer's body, or the events of a stream."""
@@ -55,27 +54,35 @@ def _named(choice: Choice, index: int, name: Callable[[int, int], str]) -> Choic
     return replace(choice, tool_calls=calls)
 
 
-@frozen
+def call_id(seed: Seed, token: str, index: int, place: int) -> str:
+    """The id of a tool call: that at a place of a choice, in the answer to the call that `token` belongs to."""
+    return seed.token(CALL_ID, "tool", token, index, place)
+
+
 class Stencil:
     """What an answer says, but for its ids and its time."""
 
-    said: Spelled
-    calls: tuple[tuple[bytes, int, int], ...]
-    """The blank of each tool call's id, its choice's place, and its place in it."""
+    __slots__ = ("_calls", "_created", "_pieces", "_said", "clean")
 
-    @classmethod
-    def of(cls, said: Spelled, choices: tuple[Choice, ...]) -> Stencil:
-        """What a blank completion with these choices says, spelled out."""
+    def __init__(self, said: Spelled, choices: tuple[Choice, ...], *, clean: bool) -> None:
+        """`said`: what a blank completion with these choices says; `clean`: whether no credential is in it."""
+        self._said, self.clean = said, clean
+        # the blank of each tool call's id, its choice's place, and its place in it
         places = [(index, place) for index, choice in enumerate(choices) for place in range(len(choice.tool_calls))]
-        return cls(said, tuple([(_blank(*place).encode(), *place) for place in places]))
+        self._calls = [(_blank(*place).encode(), *place) for place in places]
+        self._created, self._pieces = 0, [b""]
 
-    def filled(self, identity: str, created: int, name: Callable[[int, int], str]) -> Spelled:
-        """The answer under these ids, made at this time, one of `TIMES`."""
-        said = self.said
-        raw = said if isinstance(said, bytes) else said.raw
-        raw = raw.replace(_ID_BYTES, identity.encode()).replace(_CREATED_BYTES, b'"created":%d' % created)
-        for blank, index, place in self.calls:
-            raw = raw.replace(blank, name(index, place).encode())
+    def filled(self, token: str, created: int, seed: Seed) -> Spelled:
+        """The answer under a call's ids, made at this time, one of `TIMES`."""
+        said = self._said
+        if created != self._created:
+            # cut apart once a second, since all answers of a second differ in their ids alone
+            raw = said if isinstance(said, bytes) else said.raw
+            pieces = raw.replace(_CREATED_BYTES, b'"created":%d' % created).split(_ID_BYTES)
+            self._created, self._pieces = created, pieces
+        raw = token.encode().join(self._pieces)
+        for blank, index, place in self._calls:
+            raw = raw.replace(blank, call_id(seed, token, index, place).encode())
         return raw if isinstance(said, bytes) else said.refilled(raw)
 
 

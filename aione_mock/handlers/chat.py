@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import date
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -15,6 +16,7 @@ from aione_mock.dialects import anthropic, gemini, openai, stencil
 from aione_mock.dialects.stencil import Spelled, Stencil
 from aione_mock.exceptions import APIError
 from aione_mock.exchange import Call, Choice, Completion, Prompt, Reply, StreamReply, Usage
+from aione_mock.journal import clean
 from aione_mock.model import caching, composition, structured, vision
 from aione_mock.sessions import Session
 from aione_mock.values import frozen
@@ -75,27 +77,19 @@ def _count(call: Call, session: Session, dialect: ModuleType) -> int:
 
 
 async def _answer(call: Call, session: Session, dialect: ModuleType, *, stream: bool) -> Reply | StreamReply:
+    """The draft under an id of its own: repeating a request gives the same words under a new id."""
     draft = await _draft(call, session, dialect, stream)
-    usage = draft.usage
+    usage, cut, model, created = draft.usage, draft.stencil, draft.model.id, int(call.at)
     if usage.prompt >= caching.MINIMUM:
         usage = await caching.measure(draft.prompt, usage, session.store, call.at)
-    said = _said(draft, usage, call, session, dialect, stream)
+    if cut is not None and usage is draft.usage and created in stencil.TIMES:
+        said, safe = cut.filled(call.token, created, session.seed), cut.clean
+    else:
+        choices = stencil.named(draft.choices, partial(stencil.call_id, session.seed, call.token))
+        said, safe = _spelled(Completion(call.token, created, model, choices, usage), call, dialect, stream), False
     if isinstance(said, bytes):
-        return Reply(said, usage=usage, model=draft.model.id)
-    return StreamReply(said, usage=usage, model=draft.model.id)
-
-
-def _said(draft: Draft, usage: Usage, call: Call, session: Session, dialect: ModuleType, stream: bool) -> Spelled:
-    """The draft under an id of its own: repeating a request gives the same words under a new id."""
-    seed, created = session.seed, int(call.at)
-
-    def name(index: int, place: int) -> str:
-        return seed.token(stencil.CALL_ID, "tool", call.token, index, place)
-
-    if draft.stencil is not None and usage is draft.usage and created in stencil.TIMES:
-        return draft.stencil.filled(call.token, created, name)
-    choices = stencil.named(draft.choices, name)
-    return _spelled(Completion(call.token, created, draft.model.id, choices, usage), call, dialect, stream)
+        return Reply(said, usage=usage, model=model, clean=safe)
+    return StreamReply(said, usage=usage, model=model, clean=safe)
 
 
 def _spelled(completion: Completion, call: Call, dialect: ModuleType, stream: bool) -> Spelled:
@@ -116,7 +110,9 @@ async def _draft(call: Call, session: Session, dialect: ModuleType, stream: bool
         if known.stencil is None and stencil.fits(call.body):
             # most requests never come again, so only the second time is worth a stencil
             blank = stencil.blank(known.model.id, known.choices, known.usage)
-            cut = Stencil.of(_spelled(blank, call, dialect, stream), blank.choices)
+            said = _spelled(blank, call, dialect, stream)
+            raw = said if isinstance(said, bytes) else said.raw
+            cut = Stencil(said, blank.choices, clean=clean(raw))
             known = Draft(known.prompt, known.model, known.choices, known.usage, cut)
             session.memo.put(memo_key, known)
         return known
