@@ -94,6 +94,11 @@ def test_no_piece_begins_with_a_mark(text: str) -> None:
         assert piece[0] not in "\u200d🏽"
 
 
+def test_every_mark_of_unicode_stays_with_its_letter() -> None:
+    marks = [char for char in map(chr, range(0x300, 0x110000)) if unicodedata.category(char)[0] == "M"]
+    assert [ascii(mark) for mark in marks if tokens.split(f"a{mark}b") != [f"a{mark}", "b"]] == []
+
+
 @pytest.mark.parametrize(
     ("text", "pieces"),
     [
