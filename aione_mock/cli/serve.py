@@ -95,17 +95,18 @@ def _run(config: Config, host: str, port: int, log_level: str) -> None:
     import logging
 
     from aione_mock.cli.foreground import Foreground
-    from aione_mock.server import bind, configure, steady
+    from aione_mock.server import bind, configure, steady, unswept
 
     logging.basicConfig(level=log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
     # before the contract is read: a port in use should be said at once
     with bind(host, port) as listener:
-        from aione_mock.app import create_app
+        with unswept():
+            from aione_mock.app import create_app
 
-        app = create_app(config)
-        welcome = _welcome(app, config, host, listener.getsockname()[1])
-        settings = configure(app, log_level=log_level, log_config=None)
-        steady()
+            app = create_app(config)
+            welcome = _welcome(app, config, host, listener.getsockname()[1])
+            settings = configure(app, log_level=log_level, log_config=None)
+            steady()
         Foreground(settings, lambda: banner.show(welcome)).run(sockets=[listener])
 
 
