@@ -372,6 +372,20 @@ class Transmission:
     """Whether it is the mock's own, whole and at once, its headers `Lines`: nothing in them needs a second look."""
 
 
+@frozen
+class Replayed(Reply):
+    """A recorded plain answer."""
+
+    transmission: Transmission = field(default=Transmission(200, (), ()))
+
+
+@frozen
+class ReplayedStream(StreamReply):
+    """A recorded stream."""
+
+    transmission: Transmission = field(default=Transmission(200, (), ()))
+
+
 def header_value(text: str) -> str:
     """Text as a header can carry it: one line, in Latin-1."""
     return _UNFIT.sub(" ", text).strip().encode("latin-1", "replace").decode("latin-1")

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -22,16 +22,30 @@ from aione_mock.config import Config
 from aione_mock.contract import Contract, Operation
 from aione_mock.determinism import WALL, letters
 from aione_mock.exceptions import APIError
-from aione_mock.exchange import Call, Caller, Events, Headers, Lines, Reply, StreamReply, Transmission, header_value
+from aione_mock.exchange import (
+    Call,
+    Caller,
+    Events,
+    Headers,
+    Lines,
+    Replayed,
+    ReplayedStream,
+    Reply,
+    StreamReply,
+    Transmission,
+    header_value,
+)
 from aione_mock.handlers import CHECKS, generic
 from aione_mock.journal import Entry, Tally, kept_body, kept_events, kept_headers, kept_params, kept_text, mask_text
 from aione_mock.play import NOTHING, Player, Playing
 from aione_mock.reading import Question, Reader
-from aione_mock.recording.replay import Replay, Replayed, ReplayedStream
 from aione_mock.refusal import Refusals
 from aione_mock.sessions import Session, Sessions
 from aione_mock.store import Window
 from aione_mock.wire import CONNECTION, Connection, Disconnected, Receive, Scope, Send
+
+if TYPE_CHECKING:
+    from aione_mock.recording.replay import Replay
 
 Json = Any
 Handler = Callable[[Call, Session], Awaitable[Reply | StreamReply]]
@@ -58,7 +72,7 @@ class Pipeline:
         self.tally = Tally()
         self.wheel = wire.Wheel()
         self.apart = 0.0 if config.flush == "each" else None
-        self.replay = Replay.open(config, contract)
+        self.replay = _replay(config, contract)
         demo = next(c.secret for c in sessions.get().world.credentials() if c.kind == "key")
         self.access = Access(contract, any_key=config.auth == "any", demo_key=demo, control_token=config.control_token)
 
@@ -72,6 +86,23 @@ class Pipeline:
             return
         finally:
             exchange.finished()
+
+
+def _replay(config: Config, contract: Contract) -> Replay | None:
+    """What the server was told to replay. Raises ConfigError."""
+    if config.replay is None:
+        return None
+    # most servers replay nothing, and need not wait for what reads and redacts cassettes
+    from aione_mock.recording.replay import Replay
+
+    return Replay.load(
+        config.replay,
+        contract,
+        only=config.replay_only,
+        timing=config.replay_timing,
+        cycle=config.replay_cycle,
+        scale=config.time_scale,
+    )
 
 
 class Exchange:

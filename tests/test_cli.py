@@ -385,7 +385,8 @@ sys.exit(main(["serve", "--port", "0"]))
 def test_serve_loads_no_test_library() -> None:
     done = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, timeout=300)
     assert done.returncode == 130, done.stderr
-    loaded = {name.partition(".")[0] for name in json.loads(done.stdout)}
+    modules = set(json.loads(done.stdout))
+    loaded = {name.partition(".")[0] for name in modules}
     wanted = {"uvicorn", "starlette", "orjson"}
     unwanted = {
         "schemathesis",
@@ -402,6 +403,9 @@ def test_serve_loads_no_test_library() -> None:
     assert loaded & unwanted == set()
     # only for what is looked at on a terminal
     assert "rich" not in loaded
+    # only where it was asked for
+    ours = {name.partition(".")[2] for name in modules if name.startswith("aione_mock.")}
+    assert ours & {"checker", "mutants", "testing", "verdicts", "recording.replay", "recording.cassette"} == set()
 
 
 def test_the_first_answer_comes_within_a_second() -> None:

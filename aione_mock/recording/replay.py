@@ -6,7 +6,6 @@ Requests are the same when operation, path parameters, query and JSON body are, 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import field
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Literal
@@ -15,10 +14,9 @@ from urllib.parse import parse_qsl
 import orjson
 
 from aione_mock import dialects
-from aione_mock.config import Config
 from aione_mock.contract import Contract, Operation
 from aione_mock.exceptions import APIError
-from aione_mock.exchange import Call, Events, Reply, StreamReply, Transmission
+from aione_mock.exchange import Call, Events, Replayed, ReplayedStream, Transmission
 from aione_mock.recording import cassette
 from aione_mock.recording.cassette import Asked, Cassette, Interaction
 from aione_mock.recording.inspection import locate
@@ -33,20 +31,6 @@ _DIFFERENCES = 3
 _SHOWN = 60
 """Characters of a value that are shown."""
 _BODILESS = (204, 304)
-
-
-@frozen
-class Replayed(Reply):
-    """A recorded plain answer."""
-
-    transmission: Transmission = field(default=Transmission(200, (), ()))
-
-
-@frozen
-class ReplayedStream(StreamReply):
-    """A recorded stream."""
-
-    transmission: Transmission = field(default=Transmission(200, (), ()))
 
 
 @frozen
@@ -95,20 +79,6 @@ class Replay:
     ) -> Replay:
         """The cassette in a file. Raises ConfigError when it cannot be read."""
         return cls(cassette.load(path), contract, only=only, timing=timing, cycle=cycle, scale=scale)
-
-    @classmethod
-    def open(cls, config: Config, contract: Contract) -> Replay | None:
-        """What a server was told to replay. Raises ConfigError."""
-        if config.replay is None:
-            return None
-        return cls.load(
-            config.replay,
-            contract,
-            only=config.replay_only,
-            timing=config.replay_timing,
-            cycle=config.replay_cycle,
-            scale=config.time_scale,
-        )
 
     async def answer(self, call: Call, store: MemoryStore) -> Replayed | ReplayedStream | None:
         """The recorded answer whose turn it is; None when there is none, or a scenario was asked for.
