@@ -12,11 +12,11 @@ import hashlib
 import hmac
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote, unquote_to_bytes
 
 from aione_mock.exceptions import APIError
+from aione_mock.values import frozen
 
 ALGORITHM = "ACS3-HMAC-SHA256"
 WINDOW = 15 * 60
@@ -33,7 +33,7 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 _SESSION_TOKEN = re.compile(r"^(x-acs-security-token:).*$", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AccessKey:
     """An access key as the caller knows it."""
 
@@ -42,7 +42,7 @@ class AccessKey:
     active: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Signature:
     """What a request's headers claim, not yet believed."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import jsonschema_rs
@@ -15,6 +15,7 @@ import orjson
 
 from aione_mock.exceptions import ContractError
 from aione_mock.sse import Event
+from aione_mock.values import frozen
 
 Json = Any
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -42,7 +43,7 @@ def pointer_get(value: Json, pointer: str, default: Json = _MISSING) -> Json:
     return value
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Order:
     """Names the kind of each item and says which sequences of kinds are right."""
 
@@ -84,7 +85,7 @@ class Order:
         return f"events come as '{shown}', not as '{self.text}'"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Each:
     """The law for the sub-sequences of one choice or one block."""
 
@@ -104,7 +105,7 @@ class Each:
         return found
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Grammar:
     """One operation's `x-stream`."""
 

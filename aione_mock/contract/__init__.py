@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import jsonschema_rs
 from aione_mock import bundle
 from aione_mock.exceptions import ContractError
 from aione_mock.grammar import Grammar
+from aione_mock.values import frozen
 
 Json = Any
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
@@ -26,7 +27,7 @@ STREAM = "text/event-stream"
 _TEMPLATE = re.compile(r"\{([^}]+)\}")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Parameter:
     """One path, query or header parameter."""
 
@@ -39,7 +40,7 @@ class Parameter:
     validator: jsonschema_rs.Draft202012Validator = field(repr=False, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ErrorSpec:
     """A refusal as the contract spells it: the example of that name."""
 
@@ -51,7 +52,7 @@ class ErrorSpec:
     description: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Match:
     """Where a path leads: the operations of its path item, and the path's parameters."""
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 import orjson
 
 from aione_mock.contract import Contract, ErrorSpec, Operation
+from aione_mock.values import frozen
 from aione_mock.world.organisation import Credential
 
 Json = Any
@@ -17,7 +18,7 @@ _USUAL = ("x-request-id", "request-id")
 _NOBODY = "00000000-0000-4000-8000-000000000000"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Request:
     """A request that can be typed: `path` with its query, JSON body or none."""
 
@@ -123,7 +124,7 @@ _MESSAGES = [{"role": "user", "content": "Hello"}]
 _ANYONE = {"authorization": "Bearer nex-console-tech"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sample:
     """A plain request of a dialect."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -19,13 +19,14 @@ from aione_mock.play import facts_of
 from aione_mock.scenarios.conditions import Condition, Facts, conditions
 from aione_mock.scenarios.rules import weigh
 from aione_mock.sessions import Session
+from aione_mock.values import frozen
 
 Json = Any
 _SHOWN = 5
 """Near misses told."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Look:
     """One exchange held against what is expected."""
 

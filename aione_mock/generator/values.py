@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import reduce
 from itertools import count, islice, product
 from math import inf
@@ -18,6 +18,7 @@ from aione_mock.generator.patterns import Unmatchable, draw
 from aione_mock.generator.plan import Flat, Impossible, Json, Node, Plan
 from aione_mock.generator.strings import string
 from aione_mock.generator.words import pick, some
+from aione_mock.values import frozen
 
 Path = tuple[str | int, ...]
 Hints = Callable[[Path, Mapping[str, Any]], Iterable[Json]]
@@ -37,7 +38,7 @@ _IMPLIED = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Spot:
     """Where a value is drawn for, and from what."""
 

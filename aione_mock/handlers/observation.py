@@ -6,7 +6,6 @@ Source: Alibaba Cloud, ModelRouterQueryObservationCharts, …Metrics and …Logs
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from aione_mock.dialects.modelrouter import envelope
@@ -17,6 +16,7 @@ from aione_mock.handlers.owner import organisation
 from aione_mock.handlers.windows import Directory
 from aione_mock.sessions import Session
 from aione_mock.validation import Finding
+from aione_mock.values import frozen
 from aione_mock.world import log
 from aione_mock.world.days import spell
 from aione_mock.world.history import Figures
@@ -94,7 +94,7 @@ def check_logs(call: Call, session: Session) -> Iterator[Finding]:
         yield Finding(("query", "nextToken"), "is not a token of an earlier answer", "value_error")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Book:
     """The calls of a window, in any order."""
 

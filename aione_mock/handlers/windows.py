@@ -6,13 +6,13 @@ Source: Alibaba Cloud, ModelRouterQueryObservationCharts; the rules on windows a
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from aione_mock.exchange import Call
 from aione_mock.handlers.owner import organisation
 from aione_mock.sessions import Session
 from aione_mock.validation import Finding
+from aione_mock.values import frozen
 from aione_mock.world import days, keys
 from aione_mock.world.catalogue import Model
 from aione_mock.world.days import DAY, HOUR
@@ -31,7 +31,7 @@ _DIGITS = 18
 """An id with more is nobody's."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Directory:
     """The numbers that ModelRouter knows things by."""
 

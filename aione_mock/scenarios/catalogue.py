@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from aione_mock.exceptions import APIError, ScenarioError, did_you_mean
@@ -16,6 +15,7 @@ from aione_mock.scenarios import templates
 from aione_mock.scenarios.faults import TABLE, Scope
 from aione_mock.scenarios.options import Option
 from aione_mock.scenarios.outcomes import Step, steps
+from aione_mock.values import frozen
 
 Json = Any
 Kind = Literal["error", "fault", "pace", "reply"]
@@ -53,7 +53,7 @@ _FIXED: tuple[tuple[str, Kind, str, tuple[Option, ...]], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Scenario:
     """Something that can be made to happen by name; `options` include `times` and `delay`, which all take."""
 

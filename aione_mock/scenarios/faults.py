@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Literal
 
 from aione_mock.determinism import Seed
@@ -11,12 +10,13 @@ from aione_mock.exchange import Fault, Transmission
 from aione_mock.scenarios import plain_faults, stream_faults
 from aione_mock.scenarios.options import Option, Options
 from aione_mock.scenarios.stream_faults import Scene
+from aione_mock.values import frozen
 
 Scope = Literal["stream", "plain", "both"]
 Damage = Callable[[Transmission, Options, Scene], Transmission]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FaultSpec:
     """One damage: its title, the answers it fits (`stream`, `plain` or `both`), its options and its function."""
 

@@ -6,7 +6,6 @@ A file that is half written or wrong keeps its last good rules, and its error is
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import yaml
 from aione_mock.exceptions import ScenarioError
 from aione_mock.scenarios.rulebook import Rulebook
 from aione_mock.scenarios.rules import Rule
+from aione_mock.values import frozen
 
 Json = Any
 Stamp = tuple[int, int]
@@ -33,7 +33,7 @@ _Loader.yaml_implicit_resolvers = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ScenarioFile:
     """One file as it was last read; `rules` are the last good ones, `error` says what is wrong since."""
 
@@ -43,7 +43,7 @@ class ScenarioFile:
     error: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Shelf:
     """All scenario files of a server."""
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from aione_mock.determinism import parse_duration
 from aione_mock.exceptions import ConfigError, ScenarioError
+from aione_mock.values import frozen
 
 Type = Literal["integer", "number", "boolean", "string"]
 Options = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Option:
     """One option: what it is called, what it takes, what it is without being given (None: nothing)."""
 

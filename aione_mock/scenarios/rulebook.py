@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
@@ -17,6 +16,7 @@ from aione_mock.scenarios import templates
 from aione_mock.scenarios.catalogue import Catalogue
 from aione_mock.scenarios.faults import TABLE
 from aione_mock.scenarios.rules import Rule, compile_rule
+from aione_mock.values import frozen
 
 Json = Any
 Path = tuple[str | int, ...]
@@ -24,7 +24,7 @@ _WILD = re.compile(r"[*?\[]")
 _SERVERS_OWN = ("connection", "content-length", "transfer-encoding")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Finding:
     """Something wrong with a scenario document, and where. The path may end in a member's name."""
 

@@ -7,13 +7,14 @@ the order given: after `one_packet` there is one send. A send without bytes only
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from aione_mock.determinism import Seed
 from aione_mock.exchange import Headers, Transmission
 from aione_mock.scenarios.events import DROP, Change, altered, data_of, has
 from aione_mock.scenarios.options import Options
+from aione_mock.values import frozen
 
 Json = Any
 Sends = tuple[tuple[float, bytes], ...]
@@ -28,7 +29,7 @@ APART = 0.001
 """Seconds between packets: the kernel joins small ones that follow at once."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Scene:
     """What a fault may need to know about the call it damages."""
 

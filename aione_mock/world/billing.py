@@ -6,12 +6,13 @@ invoice is the cost of its month's calls plus that fee, rounded half up to 2 pla
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 
 from aione_mock.determinism import Seed
 from aione_mock.store import Store
+from aione_mock.values import frozen
 from aione_mock.world import traffic
 from aione_mock.world.catalogue import Catalogue
 from aione_mock.world.days import DAY, HOUR, date_of, day_of, month_of, month_start, start_of
@@ -24,7 +25,7 @@ _CENT = Decimal("0.01")
 _IDS = Seed.of("billing")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Invoice:
     """One month. Instants are Unix seconds; `period_end` is the last day, included."""
 
@@ -46,7 +47,7 @@ class Invoice:
         return "issued" if self.paid_at is None else "paid"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Billing:
     """Plan, account and invoices of one organisation. `now` is the session's clock in Unix seconds."""
 

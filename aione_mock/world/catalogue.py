@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from pathlib import Path
@@ -15,6 +14,7 @@ import yaml
 from aione_mock.config import fixture_path, read_text
 from aione_mock.exceptions import ConfigError
 from aione_mock.exchange import Usage
+from aione_mock.values import frozen
 
 PROTOCOLS = ("openai", "anthropic", "gemini")
 ABILITIES = ("tools", "vision", "image_output", "reasoning")
@@ -38,7 +38,7 @@ _REQUIRED = (
 _OPTIONAL = ("aliases", "pace", "image_size", "streaming")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pace:
     """How fast a model streams under the profile `realistic`."""
 
@@ -47,7 +47,7 @@ class Pace:
     tokens_per_second: float = 60.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Model:
     """One model. Prices are RMB per million tokens."""
 
@@ -81,7 +81,7 @@ class Model:
         return protocol in self.protocols
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Catalogue:
     """All models in the order of the file."""
 

@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 from aione_mock.determinism import Seed
 from aione_mock.exceptions import ConfigError
+from aione_mock.values import frozen
 from aione_mock.world.catalogue import Catalogue, Model
 from aione_mock.world.days import HOUR, day_of, start_of
 from aione_mock.world.organisation import Organisation, Past, specification
@@ -90,7 +91,7 @@ class DayCell(NamedTuple):
     ticks: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Habit:
     """How one key uses one model: all that does not change from day to day."""
 

@@ -6,7 +6,7 @@ A record never holds a secret, only its hash. All functions on records are pure;
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from aione_mock.determinism import Seed
 from aione_mock.exchange import Caller
 from aione_mock.store import Json, Store
+from aione_mock.values import frozen
 from aione_mock.world.days import spell
 
 GRACE = 24 * 3600
@@ -23,7 +24,7 @@ _PREFIX_LENGTH = len(_PREFIX) + 4
 _CHANGEABLE = ("name", "models_allowed", "allowed_ips", "rpm_limit", "tpm_limit")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class KeyRecord:
     """All that is known of a key. Instants are Unix seconds."""
 
@@ -203,7 +204,7 @@ def matching(
     )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class KeyBook:
     """The keys of all organisations: seeded ones, and what a session has made of them.
 

@@ -7,11 +7,11 @@ the minutes it touches are spelled out.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
 
 from aione_mock.determinism import Seed
 from aione_mock.store import Store
+from aione_mock.values import frozen
 from aione_mock.world import traffic
 from aione_mock.world.days import day_of, start_of
 from aione_mock.world.history import MINUTES, Cell
@@ -23,7 +23,7 @@ _FAILURES = (502, 503, 504)
 """Statuses of failed calls of the past."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entry:
     """One call that reached a model. `at`: Unix seconds."""
 
@@ -46,7 +46,7 @@ class Entry:
         return _IDS.number(self.request_id) >> 11
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Day:
     """All calls of one day that pass the filter. Minutes are those of the day."""
 

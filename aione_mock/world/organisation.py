@@ -7,7 +7,6 @@ Read from `fixtures/organisation.yaml`. Ids and secrets are fixed; the seed pick
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from functools import cache
@@ -18,6 +17,7 @@ import yaml
 from aione_mock.config import fixture
 from aione_mock.determinism import Seed
 from aione_mock.exchange import Caller
+from aione_mock.values import frozen
 from aione_mock.world.days import DAY, HOUR, date_of, day_of, month_of, month_start, start_of
 from aione_mock.world.keys import KeyRecord, hash_secret, prefix
 
@@ -28,7 +28,7 @@ _IDS = Seed.of("organisation")
 Spec = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Plan:
     """What was agreed. Money in RMB; limits hold for any 60 seconds, for a key without its own."""
 
@@ -44,7 +44,7 @@ class Plan:
     effective_from: date
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Account:
     """What calls are paid from. Money in RMB."""
 
@@ -55,7 +55,7 @@ class Account:
     monthly_budget: Decimal | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Team:
     """A department; ModelRouter's `clientId` is its number and `clientUuid` its code."""
 
@@ -66,7 +66,7 @@ class Team:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Person:
     """Somebody of a team; ModelRouter's `memberUserId` is the number."""
 
@@ -75,7 +75,7 @@ class Person:
     team_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Past:
     """How a key was used before the session began."""
 
@@ -92,7 +92,7 @@ class Past:
     last_day: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AccessKey:
     """ModelRouter's pair of id and secret; the secret is needed as it is, to check signatures."""
 
@@ -108,7 +108,7 @@ class AccessKey:
         return Caller(self.org_id, label=f"access key {self.id}")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Credential:
     """A seeded secret and what it is good for, as shown to people."""
 
@@ -125,7 +125,7 @@ class Credential:
     """Environment variables that hand it to a test: (name, value)."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Organisation:
     """Everything known of one organisation when the session starts."""
 

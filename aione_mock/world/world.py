@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from aione_mock.determinism import Seed
 from aione_mock.exchange import Caller
+from aione_mock.values import frozen
 from aione_mock.world.billing import Billing
 from aione_mock.world.catalogue import Catalogue
 from aione_mock.world.days import HOUR
@@ -15,7 +15,7 @@ from aione_mock.world.ledger import Ledger
 from aione_mock.world.organisation import AccessKey, Credential, Organisation, organisations
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class World:
     """Organisations with what they own and owe. What a session changes lies in its store, never here."""
 
