@@ -12,6 +12,8 @@ from typing import Literal
 from aione_mock.exceptions import ConfigError
 
 _PACKAGE = Path(__file__).parent
+VERSION = "0.1.0"
+"""Of the package. Its metadata takes it from here, as to read them takes 10 ms."""
 DOCUMENTS = ("aione.yaml", "modelrouter.yaml", "control.yaml")
 """The contract: two documents of the gateway, and the mock's own control API."""
 

@@ -85,6 +85,12 @@ def test_it_needs_none_of_the_extras(commands: Path) -> None:
     assert installed & extras == set()
 
 
+def test_its_metadata_and_its_command_tell_one_version(commands: Path) -> None:
+    told = run(commands / "aione-mock", "--version").split()[-1]
+    code = "from importlib.metadata import version; print(version('aione-mock'))"
+    assert run(commands / "python", "-c", code).strip() == told
+
+
 def test_the_commands_find_their_files(commands: Path, tmp_path: Path) -> None:
     target = tmp_path / "aione.yaml"
     run(commands / "aione-mock", "spec", "bundle", "--output", target)

@@ -64,9 +64,9 @@ def program(only: str | None = None) -> typer.Typer:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
+        from aione_mock.config import VERSION
 
-        typer.echo(f"aione-mock {version('aione-mock')}")
+        typer.echo(f"aione-mock {VERSION}")
         raise typer.Exit
 
 

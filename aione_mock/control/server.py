@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
-
+from aione_mock.config import VERSION
 from aione_mock.control import errors
 from aione_mock.determinism import WALL
 from aione_mock.exceptions import APIError, did_you_mean
@@ -19,7 +18,6 @@ class ServerControl:
         self._pipeline, self._started = pipeline, WALL.timestamp()
         documents = pipeline.contract.documents.values()
         self._contracts = [f"{each['info']['title']} {each['info']['version']}" for each in documents]
-        self._version = version("aione-mock")
 
     @property
     def _uptime(self) -> float:
@@ -30,7 +28,7 @@ class ServerControl:
         return Reply(
             {
                 "status": "ok",
-                "version": self._version,
+                "version": VERSION,
                 "seed": self._pipeline.config.seed,
                 "uptime_seconds": self._uptime,
                 "sessions": len(self._pipeline.sessions),
