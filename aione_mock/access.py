@@ -17,7 +17,7 @@ from aione_mock import acs3
 from aione_mock.contract import Contract, Operation
 from aione_mock.determinism import WALL, iso
 from aione_mock.exceptions import APIError
-from aione_mock.exchange import Call, Caller
+from aione_mock.exchange import Caller
 from aione_mock.reading import Head
 from aione_mock.sessions import Session
 from aione_mock.store import Memo, Window
@@ -208,14 +208,13 @@ def permit_model(caller: Caller, name: str, model: Model) -> None:
         raise APIError("model_not_allowed", f"This key may not use the model '{name}'.", fields={"param": "model"})
 
 
-async def standing(call: Call, session: Session) -> Window | None:
+async def standing(caller: Caller | None, now: float, session: Session) -> Window | None:
     """What a key has used of its limits, or of its plan's; None for callers without a key."""
-    caller = call.caller
     if caller is None or caller.key_id is None:
         return None
     plan = session.world.organisations[caller.org_id].plan
     limits = caller.rpm_limit or plan.rpm_limit, caller.tpm_limit or plan.tpm_limit
-    return await session.store.window("limits/" + caller.key_id, call.at, SPAN, _NOTHING, limits)
+    return await session.store.window("limits/" + caller.key_id, now, SPAN, _NOTHING, limits)
 
 
 async def admit(key: str, caller: Caller, now: float, session: Session) -> Window:

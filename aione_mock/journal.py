@@ -180,25 +180,9 @@ class Asked:
     """Bytes held, roughly."""
 
 
-def kept_request(
-    operation: Operation | None,
-    method: str,
-    path: str,
-    query: str,
-    headers: RawHeaders,
-    size: int,
-    secrets: Iterable[bytes],
-    raw: bytes,
-) -> Asked:
-    """A request as it is kept; its `headers` are masked already, and `size` is theirs."""
-    body, truncated = kept_body(raw, secrets)
-    size += len(path) + len(query) + len(body)
-    return Asked(operation, method, mask_text(path), mask_query(query), headers, body, truncated, size)
-
-
-def head_size(headers: RawHeaders) -> int:
-    """Bytes that the headers of a request hold, roughly."""
-    return _HEADER_OVERHEAD * len(headers) + sum([len(value) for _, value in headers])
+def head_size(path: str, query: str, headers: RawHeaders) -> int:
+    """Bytes that the head of a request holds, roughly."""
+    return len(path) + len(query) + _HEADER_OVERHEAD * len(headers) + sum([len(value) for _, value in headers])
 
 
 class Entry:

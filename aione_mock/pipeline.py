@@ -162,17 +162,21 @@ class Exchange:
             self.call = call = self._call(operation, question, body, client, None)
             replayed = await replay.answer(call, session.store)
             if replayed is not None:
-                return self._told_of(replayed, call)
+                # ValueError: nested too deeply to be validated; nobody's limits or bills know of such a call
+                with contextlib.suppress(APIError, ValueError):
+                    self.call = self._validated(operation, question, body, client, None)
+                    self.entry.valid = True
+                return replayed
         caller = await pipeline.access.identify(operation, head, body, client, self.entry.at, session)
-        self.call = call = self._call(operation, question, body, client, caller)
+        self.entry.caller = caller
         if operation.paid and caller is not None and caller.key_id is not None:
-            self.limits = await access.admit(caller.key_id, caller, call.at, session)
+            self.limits = await access.admit(caller.key_id, caller, self.entry.at, session)
             self.admitted = caller.key_id
-        if not question.valid:
-            self.call = call = self._validated(call)
-            if operation.id not in CHECKS:
-                known = Question(question.key, question.asked, call.params, call.data, valid=True)
-                pipeline.reader.remember(head, body, known)
+        if question.valid:
+            call = self._call(operation, question, body, client, caller)
+        else:
+            call = self._validated(operation, question, body, client, caller)
+        self.call = call
         self.entry.valid = True
         if not pipeline.player.idle(head.scenario, session):
             self.playing = await pipeline.player.choose(call, session, self.entry.occurrence)
@@ -195,8 +199,8 @@ class Exchange:
     async def _refused(self, failure: APIError) -> Reply:
         if self.playing is NOTHING and failure.name in _LIMITS:
             self.entry.limit = failure.message
-        if failure.name == "rate_limit_exceeded" and self.limits is None and self.call is not None:
-            self.limits = await access.standing(self.call, self.session)
+        if failure.name == "rate_limit_exceeded" and self.limits is None:
+            self.limits = await access.standing(self.entry.caller, self.entry.at, self.session)
         if self.question is None:
             self._name(b"")
         return self._refusal(failure)
@@ -204,14 +208,6 @@ class Exchange:
     def _refusal(self, failure: APIError) -> Reply:
         dialect = self.dialect or "openai"
         return self.pipeline.refusals.reply(dialect, self.operation, failure, self.entry.request_id)
-
-    def _told_of(self, replayed: Replayed | ReplayedStream, call: Call) -> Reply | StreamReply:
-        """A recorded answer, with the call made ready for the journal; nobody's limits or bills know of it."""
-        # ValueError: nested too deeply to be validated
-        with contextlib.suppress(APIError, ValueError):
-            self.call = self._validated(call)
-            self.entry.valid = True
-        return replayed
 
     def _scripted(self, call: Call) -> Call:
         """The call with what a scenario wants said. Raises the APIError that a scenario wants."""
@@ -240,7 +236,6 @@ class Exchange:
 
     def _call(self, operation: Operation, question: Question, body: bytes, client: str, caller: Caller | None) -> Call:
         head, entry = self.head, self.entry
-        entry.caller = caller
         return Call(
             operation,
             head.method,
@@ -259,25 +254,34 @@ class Exchange:
             self.token,
         )
 
-    def _validated(self, call: Call) -> Call:
-        params, findings = validation.parameters(call.operation, self.head.params, call.query, call.header)
-        media_type = None if call.operation.dialect == "control" else self.head.media_type
-        data, more = validation.body(call.operation, media_type, call.body)
-        respell = dialects.READ.get(call.operation.dialect)
-        if respell and call.operation.body and data is not None:
-            data = respell(data, call.operation, self.pipeline.contract)
-            more = validation.schema_findings(call.operation.body, data)
+    def _validated(
+        self, operation: Operation, question: Question, body: bytes, client: str, caller: Caller | None
+    ) -> Call:
+        """The call, its parameters and body read. Raises APIError with what the contract has against them."""
+        head, session = self.head, self.session
+        params, findings = validation.parameters(operation, head.params, head.query, head.header)
+        media_type = None if operation.dialect == "control" else head.media_type
+        data, more = validation.body(operation, media_type, body)
+        respell = dialects.READ.get(operation.dialect)
+        if respell and operation.body and data is not None:
+            data = respell(data, operation, self.pipeline.contract)
+            more = validation.schema_findings(operation.body, data)
         findings += more
-        call = call.read(call.caller, params, data)
-        if check := CHECKS.get(call.operation.id):
+        known = Question(question.key, question.asked, params, data, valid=True)
+        call = self._call(operation, known, body, client, caller)
+        check = CHECKS.get(operation.id)
+        if check is not None:
             seen = {finding.place for finding in findings}
-            findings += [finding for finding in check(call, self.session) if finding.place not in seen]
+            findings += [finding for finding in check(call, session) if finding.place not in seen]
         validation.refuse(findings)
+        # most requests never come again, so only the second time is worth the room
+        if check is None and session.came_before(known.key):
+            self.pipeline.reader.remember(head, body, known)
         return call
 
     def _render(self, reply: Reply | StreamReply) -> Transmission:
         """The answer as it goes over the wire: spelled out, paced, and damaged where a scenario says so."""
-        if isinstance(reply, Replayed | ReplayedStream):
+        if isinstance(reply, (Replayed, ReplayedStream)):
             # whatever was recorded: it may have been wrong, or cut off, even then
             self.damaged = True
             return reply.transmission

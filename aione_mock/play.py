@@ -96,7 +96,9 @@ class Player:
 
     def idle(self, asked: str | None, session: Session) -> bool:
         """Whether nothing can apply to a call, `asked` being its header's scenario."""
-        return asked is None and not (session.scenarios or session.rules or self.shelf.rules)
+        if asked is not None or session.scenarios or session.rules:
+            return False
+        return not (self._shelf.paths and self.shelf.rules)
 
     async def choose(self, call: Call, session: Session, occurrence: int) -> Playing:
         """What applies to a call. Raises APIError for an unknown scenario in the header.

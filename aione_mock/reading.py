@@ -12,7 +12,7 @@ from aione_mock.contract import Contract
 from aione_mock.determinism import Seed
 from aione_mock.exceptions import APIError
 from aione_mock.exchange import RawHeaders, header
-from aione_mock.journal import Asked, credentials, head_size, kept_request, mask_text, safe_headers
+from aione_mock.journal import Asked, credentials, head_size, kept_body, mask_query, mask_text, safe_headers
 from aione_mock.store import Memo
 from aione_mock.values import frozen
 from aione_mock.wire import Connection, Scope, announced
@@ -50,8 +50,9 @@ class Head:
         self.length = announced(headers)
         self.forwarded = (header(headers, b"x-forwarded-for") or "").rpartition(",")[2].strip()
         self.secrets = credentials(headers)
-        self.kept = safe_headers(headers)
-        self.size = head_size(self.kept)
+        self.kept = mask_text(path), mask_query(self.query), safe_headers(headers)
+        """Path, query and headers as the journal keeps them."""
+        self.size = head_size(*self.kept)
 
     def header(self, name: str) -> str | None:
         """The first value of a header, by its lower-case name."""
@@ -108,7 +109,7 @@ class Reader:
         known: Head | None = self._heads.get(place)
         if known is None:
             known = Head(self._contract, *place)
-            if known.size + len(known.path) + len(known.query) <= _LONGEST:
+            if known.size <= _LONGEST:
                 self._heads.put(place, known)
         return known
 
@@ -117,9 +118,8 @@ class Reader:
         known: Question | None = self._questions.get((head, body))
         if known is None:
             key = _REQUESTS.digest(head.method, head.path, head.query, body)
-            asked = kept_request(
-                head.operation, head.method, head.path, head.query, head.kept, head.size, head.secrets, body
-            )
+            kept, truncated = kept_body(body, head.secrets)
+            asked = Asked(head.operation, head.method, *head.kept, kept, truncated, head.size + len(kept))
             known = Question(key, asked, {}, None)
         return known
 

@@ -90,6 +90,10 @@ class Session:
         self.occurrences[key] = count
         return count
 
+    def came_before(self, key: bytes) -> bool:
+        """Whether a request that is under way came before."""
+        return self.occurrences.get(key, 0) > 1
+
     def dump(self) -> Json:
         """The state, sharing nothing with the session."""
         return {

@@ -107,19 +107,22 @@ async def _draft(call: Call, session: Session, dialect: ModuleType, stream: bool
     memo_key = (call.key, who, beta, today)
     known: Draft | None = session.memo.get(memo_key) if call.script is None else None
     if known is not None:
-        if known.stencil is None and stencil.fits(call.body):
-            # most requests never come again, so only the second time is worth a stencil
-            blank = stencil.blank(known.model.id, known.choices, known.usage)
-            said = _spelled(blank, call, dialect, stream)
-            raw = said if isinstance(said, bytes) else said.raw
-            cut = Stencil(said, blank.choices, clean=clean(raw))
-            known = Draft(known.prompt, known.model, known.choices, known.usage, cut)
-            session.memo.put(memo_key, known)
         return known
     draft = await _drafted(call, session, dialect, stream, days.date_of(today))
-    if len(call.body) <= _MEMO_BODY and call.script is None and not draft.choices[0].pictures:
+    if call.script is not None or draft.choices[0].pictures or len(call.body) > _MEMO_BODY:
+        return draft
+    # most requests never come again, so only the second time is worth a stencil and the room
+    if session.came_before(call.key):
+        cut = _stencil(draft, call, dialect, stream) if stencil.fits(call.body) else None
+        draft = Draft(draft.prompt, draft.model, draft.choices, draft.usage, cut)
         session.memo.put(memo_key, draft)
     return draft
+
+
+def _stencil(draft: Draft, call: Call, dialect: ModuleType, stream: bool) -> Stencil:
+    blank = stencil.blank(draft.model.id, draft.choices, draft.usage)
+    said = _spelled(blank, call, dialect, stream)
+    return Stencil(said, blank.choices, clean=clean(said if isinstance(said, bytes) else said.raw))
 
 
 async def _drafted(call: Call, session: Session, dialect: ModuleType, stream: bool, today: date) -> Draft:

@@ -199,7 +199,7 @@ class Ledger:
 
     async def _live(self, store: Store) -> Traffic:
         """The session's own calls, summed up anew only when there are more of them."""
-        calls = await store.get(f"usage/calls/{self.org_id}") or _NO_CALLS
+        calls = await store.get(traffic.CALLS + self.org_id) or _NO_CALLS
         known = self._sums.get(id(calls))
         if known is None or known[0] is not calls or known[1] != len(calls):
             known = calls, len(calls), await traffic.load(store, self.org_id)

@@ -16,6 +16,7 @@ from aione_mock.store import Store
 from aione_mock.values import frozen
 
 HELD = 2048
+CALLS, MINUTES, SPENT = "usage/calls/", "usage/minutes/", "usage/spent/"
 
 
 class Served(NamedTuple):
@@ -79,16 +80,16 @@ async def record(store: Store, org_id: str, call: list[Any]) -> None:
     O(1), apart from every `HELD`th one, which folds the older half into sums.
     """
     if ticks := call[_TICKS]:
-        await store.increment("usage/spent/" + org_id, ticks)
-    held = await store.append("usage/calls/" + org_id, call)
+        await store.increment(SPENT + org_id, ticks)
+    held = await store.append(CALLS + org_id, call)
     if held >= 2 * HELD:
         await _fold(store, org_id)
 
 
 async def load(store: Store, org_id: str) -> Traffic:
     """What has been counted so far."""
-    calls = await store.get(f"usage/calls/{org_id}") or ()
-    older = await store.get(f"usage/minutes/{org_id}") or ()
+    calls = await store.get(CALLS + org_id) or ()
+    older = await store.get(MINUTES + org_id) or ()
     minutes = tuple([MinuteCell(*cell) for cell in older])
     sums = [MinuteCell(*where, *figures) for where, figures in _summed(calls)]
     return Traffic(tuple([Served(*call) for call in calls]), minutes, (*minutes, *sums))
@@ -96,19 +97,19 @@ async def load(store: Store, org_id: str) -> Traffic:
 
 async def spent(store: Store, org_id: str) -> int:
     """Cost of all calls since the session began, in ticks of 0.0001 RMB. O(1)."""
-    ticks: int = await store.get(f"usage/spent/{org_id}") or 0
+    ticks: int = await store.get(SPENT + org_id) or 0
     return ticks
 
 
 async def _fold(store: Store, org_id: str) -> None:
-    calls = await store.get(f"usage/calls/{org_id}")
-    known = await store.get(f"usage/minutes/{org_id}") or ()
+    calls = await store.get(CALLS + org_id)
+    known = await store.get(MINUTES + org_id) or ()
     sums = {tuple(cell[:4]): cell[4:] for cell in known}
     for where, figures in _summed(calls[:-HELD]):
         before = sums.get(where)
         sums[where] = [*map(add, before, figures)] if before else figures
-    await store.put(f"usage/minutes/{org_id}", [[*where, *row] for where, row in sums.items()])
-    await store.put(f"usage/calls/{org_id}", calls[-HELD:])
+    await store.put(MINUTES + org_id, [[*where, *row] for where, row in sums.items()])
+    await store.put(CALLS + org_id, calls[-HELD:])
 
 
 def _summed(calls: Sequence[Sequence[Any]]) -> Iterator[tuple[tuple[Any, ...], list[int]]]:
