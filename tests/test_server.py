@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import gc
+import random
 import socket
+import time
+from itertools import accumulate, pairwise
 from typing import Any
 
 import pytest
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from aione_mock.app import Mock
+from aione_mock.app import Mock, create_app
+from aione_mock.config import Config
+from aione_mock.determinism import parse_instant
 from aione_mock.server import Server
-from tests.conftest import KEY
+from tests.conftest import KEY, NOW
 
 BODY = b'{"model": "gpt-5.4", "messages": [{"role": "user", "content": "Case %d"}]}'
 
@@ -74,6 +79,66 @@ def test_a_body_that_comes_in_parts(server: Server) -> None:
         for part in (raw[:20], raw[20:-30], raw[-30:-1], raw[-1:]):
             connection.sendall(part)
         assert received(connection, 1).startswith(b"HTTP/1.1 200 OK")
+
+
+def conversation(raw: bytes, cuts: list[int], answers: int) -> bytes:
+    """What a fresh mock answers on one connection to bytes that come in parts, cut at these places."""
+    with (
+        Server(create_app(Config(now=parse_instant(NOW)))) as running,
+        socket.create_connection(("127.0.0.1", running.port), timeout=60) as connection,
+    ):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for start, end in pairwise([0, *cuts, len(raw)]):
+            connection.sendall(raw[start:end])
+            time.sleep(0.002)
+        return received(connection, answers)
+
+
+@pytest.mark.parametrize("chance", range(8))
+def test_however_the_bytes_are_cut_the_answers_are_the_same(chance: int) -> None:
+    """Heads that came before are recognised only where a whole request comes at once, which the client decides."""
+    rng = random.Random(chance)
+    requests = [request(rng.randrange(3), b"1.1", *((b"x-odd: yes",) if rng.random() < 0.3 else ())) for _ in range(12)]
+    raw, whole = b"".join(requests), [*accumulate(map(len, requests))][:-1]
+    apart = conversation(raw, whole, 12)
+    assert apart.count(b"HTTP/1.1 200 OK") == 12
+    cuts = sorted({*rng.sample(whole, 4), *rng.sample(range(1, len(raw)), 6)})
+    assert conversation(raw, cuts, 12) == apart
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        request(1).replace(b"POST", b"HEAD", 1),
+        request(1, b"1.1", b"expect: 100-continue"),
+        request(1).replace(b"content-length: 73\r\n", b"transfer-encoding: chunked\r\n").partition(b"\r\n\r\n")[0]
+        + b"\r\n\r\n49\r\n"
+        + BODY % 1
+        + b"\r\n0\r\n\r\n",
+    ],
+    ids=["head", "expect", "chunked"],
+)
+def test_what_ends_in_its_own_way_is_read_each_time(server: Server, odd: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
+        for _ in range(3):
+            connection.sendall(odd)
+            got = connection.recv(1 << 16)
+            while b"\r\n\r\n" not in got.replace(b"HTTP/1.1 100 Continue\r\n\r\n", b""):
+                got += connection.recv(1 << 16)
+            connection.sendall(request(2))
+            assert b"HTTP/1.1 200 OK" in received(connection, 1)
+
+
+def test_a_connection_is_kept_while_it_is_used_and_no_longer(app: Mock) -> None:
+    with Server(app, timeout_keep_alive=1) as running:
+        with socket.create_connection(("127.0.0.1", running.port), timeout=60) as connection:
+            for _ in range(8):
+                connection.sendall(request(3))
+                assert received(connection, 1).startswith(b"HTTP/1.1 200 OK")
+                time.sleep(0.2)
+            begun = time.monotonic()
+            assert connection.recv(1) == b""
+            assert 0.5 < time.monotonic() - begun < 30
 
 
 def test_who_asks_whether_to_go_on_is_told_to(server: Server) -> None:
