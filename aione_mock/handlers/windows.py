@@ -76,8 +76,14 @@ def wanted(call: Call, known: Directory) -> Filter:
     numbers = {asked["apiKeyId"]} if "apiKeyId" in asked else None
     if clients is members is numbers is None:
         return Filter(models)
-    teams = None if clients is None else {team.id for team in known.teams.values() if team.number in clients}
+    teams = None if clients is None else _teams(clients, known)
     return Filter(models, keys=keys.matching(known.keys.values(), teams=teams, members=members, numbers=numbers))
+
+
+def _teams(numbers: set[int], known: Directory) -> set[str | None]:
+    """The departments with these numbers; 0 is how lists show that there is none."""
+    found: set[str | None] = {team.id for team in known.teams.values() if team.number in numbers}
+    return found | {None} if 0 in numbers else found
 
 
 def _numbers(text: str | None) -> set[int] | None:

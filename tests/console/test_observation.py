@@ -158,6 +158,7 @@ def test_departments_and_their_members(console: Console) -> None:
     teams = {number: calls(clientId=number) for number in range(1, 7)}
     assert all(teams.values())
     assert calls(clientIds="1,2,3,4,5,6") == sum(teams.values()) < calls(), "one key belongs to no department"
+    assert calls(clientId=0) == calls() - sum(teams.values()), "which lists show as 0"
     assert calls(clientIds="3,999") == teams[3]
     assert calls(clientIds="9" * 5000) == calls(clientId=-1) == calls(modelId=0) == calls(apiKeyId=10**17) == 0
     # absent: the department and its members; empty: the department's own; named: those alone

@@ -401,7 +401,8 @@ def filters(bench: Bench) -> Said:
         ("modelId", "modelId"),
         ("clientIds", "clientId"),
     ):
-        value = rows[0][column]
+        # 0 stands for none, where a gateway may look for nothing
+        value = next((row[column] for row in rows if row[column]), rows[0][column])
         wanted = sum(row[column] == value for row in rows)
         for name, seen in (
             (LOGS, _data(bench, LOGS, **window.query, **{parameter: value})["total"]),
