@@ -145,6 +145,8 @@ class Exchange:
             await booking.book(self.call, self.session, reply, transmission)
         if self.dialect != "control":
             self._journal(reply, transmission)
+        # a stream may take long, and needs nothing of what was asked
+        self.call = self.question = None
         return transmission
 
     async def _line(self, receive: Receive) -> Reply | StreamReply:

@@ -9,6 +9,8 @@ import asyncio
 import socket
 import struct
 from collections.abc import Awaitable, Callable
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Protocol
 
 from aione_mock.exceptions import APIError
@@ -151,13 +153,11 @@ def _packets(transmission: Transmission) -> tuple[tuple[float, bytes], ...]:
     """Sends, with those that are due together joined when they may be."""
     if transmission.apart is not None:
         return transmission.sends
-    packets: list[tuple[float, list[bytes]]] = []
-    for due, data in transmission.sends:
-        if packets and packets[-1][0] == due:
-            packets[-1][1].append(data)
-        else:
-            packets.append((due, [data]))
-    return tuple([(due, b"".join(parts)) for due, parts in packets])
+    packets: list[tuple[float, bytes]] = []
+    for due, together in groupby(transmission.sends, itemgetter(0)):
+        pairs = [*together]
+        packets.append(pairs[0] if len(pairs) == 1 else (due, b"".join([data for _, data in pairs])))
+    return tuple(packets)
 
 
 class Wheel:
