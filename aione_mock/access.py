@@ -33,6 +33,7 @@ SPAN = 60.0
 _HEADS = 1024
 """Heads whose credentials are kept read."""
 Extract = Callable[[Head], str | None]
+Known = tuple[keys.KeyRecord, Caller]
 
 
 class Access:
@@ -77,7 +78,9 @@ class Access:
         # two different credentials must both be good: a wrong one is never overlooked
         for secret, scheme in presented:
             caller = session.world.token(secret) if scheme == "consoleToken" else None
-            caller = caller or await self._by_key(secret, operation, client, at, session)
+            if caller is None:
+                known = session.store.derived.get(secret) or await self._known(secret, operation, at, session)
+                caller = _let_in(known, secret, operation, client, at)
             first = first or caller
         if first is None:
             raise _unauthenticated(f"No API key provided: send it as {self._customs[operation.id]}.", operation)
@@ -98,30 +101,28 @@ class Access:
             message = "This mock was started with --control-token; send it as a bearer token."
             raise APIError("not_authenticated", message, headers={"www-authenticate": "Bearer"})
 
-    async def _by_key(self, secret: str, operation: Operation, client: str, now: float, session: Session) -> Caller:
-        store = session.store
-        known: tuple[keys.KeyRecord, Caller] | None = store.derived.get(secret)
-        if known is None:
-            record = await self._found(secret, operation, now, session)
-            if record is None:
-                raise _invalid(secret, operation)
-            known = record, keys.caller(record)
-            # what opens only for a while, or in place of another, is looked up each time
-            if record.secret_hash == keys.hash_secret(secret):
-                store.derived.put(secret, known)
-        record, caller = known
-        if keys.status(record, now) != "active":
-            raise _invalid(secret, operation)
-        if record.allowed_ips and not _inside(client, record.allowed_ips):
-            raise APIError("ip_not_allowed", f"This key may not be used from {client}.")
-        return caller
-
-    async def _found(self, secret: str, operation: Operation, now: float, session: Session) -> keys.KeyRecord | None:
-        book = session.world.keys
-        record = await book.find(session.store, secret, now)
+    async def _known(self, secret: str, operation: Operation, now: float, session: Session) -> Known | None:
+        """Whose key a secret is."""
+        store, book = session.store, session.world.keys
+        record = await book.find(store, secret, now)
         if record is None and self._any_key and operation.dialect != "console":
-            record = await book.find(session.store, self._demo_key, now)
-        return record
+            record = await book.find(store, self._demo_key, now)
+        if record is None:
+            return None
+        known = record, keys.caller(record)
+        # what opens only for a while, or in place of another, is looked up each time
+        if record.secret_hash == keys.hash_secret(secret):
+            store.derived.put(secret, known)
+        return known
+
+
+def _let_in(known: Known | None, secret: str, operation: Operation, client: str, now: float) -> Caller:
+    if known is None or keys.status(known[0], now) != "active":
+        raise _invalid(secret, operation)
+    record, caller = known
+    if record.allowed_ips and not _inside(client, record.allowed_ips):
+        raise APIError("ip_not_allowed", f"This key may not be used from {client}.")
+    return caller
 
 
 def _invalid(secret: str, operation: Operation) -> APIError:

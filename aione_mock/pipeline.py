@@ -156,7 +156,9 @@ class Exchange:
         session, self.operation = self.session, head.operation
         if (operation := self.operation) is None:
             raise head.unmeant()
-        body = await self._read(receive)
+        body, limit = self.connection.body if self.connection else None, pipeline.config.max_body
+        if body is None or len(body) > limit:
+            body = await wire.read_body(head.length, receive, limit)
         question, client = self._name(body), self._client()
         if replay := session.replay or pipeline.replay:
             # that it was never recorded is said whether or not the contract lets the operation say so
@@ -190,13 +192,6 @@ class Exchange:
         if self.limits is not None and reply.usage:
             self.limits = await access.spend(self.admitted, session, reply.usage.total, self.limits)
         return reply
-
-    async def _read(self, receive: Receive) -> bytes:
-        """The request's body."""
-        connection, limit = self.connection, self.pipeline.config.max_body
-        if connection is not None and connection.body is not None and len(connection.body) <= limit:
-            return connection.body
-        return await wire.read_body(self.head.length, receive, limit)
 
     async def _refused(self, failure: APIError) -> Reply:
         if self.playing is NOTHING and failure.name in _LIMITS:

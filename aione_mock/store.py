@@ -137,20 +137,22 @@ class MemoryStore:
             found = self._windows[key] = _Sliding(span)
         if found.first <= now - span or found.last > now:
             found.prune(now)
-        often, much = totals = found.totals
-        taken = often < most[0] and much < most[1]
+        taken = found.often < most[0] and found.much < most[1]
         if taken and amounts != _NOTHING:
             # what comes within a blink shares an entry, so that heavy load cannot fill the memory
             if now - found.last >= _BLINK:
                 found.open(now)
-            more, amount = amounts
-            newest = found.entries[-1]
-            newest[1] += more
-            newest[2] += amount
-            found.totals = totals = (often + more, much + amount)
-            at, lasts = newest[0], found.lasts
-            found.lasts = (at if more else lasts[0], at if amount else lasts[1])
-        return Window(found.entries, totals, found.lasts, most, span, now, taken)
+            newest, (often, much) = found.entries[-1], amounts
+            if often:
+                newest[1] += often
+                found.often += often
+                found.often_at = newest[0]
+            if much:
+                newest[2] += much
+                found.much += much
+                found.much_at = newest[0]
+        totals, lasts = (found.often, found.much), (found.often_at, found.much_at)
+        return Window(found.entries, totals, lasts, most, span, now, taken)
 
     def _sweep(self, now: float) -> None:
         """Forget windows that have run empty, when there are many."""
@@ -173,24 +175,23 @@ class MemoryStore:
 
 
 class _Sliding:
-    """A window's entries and their sums."""
+    """A window's entries, their sums, and when there was something of each part for the last time."""
 
-    __slots__ = ("entries", "first", "last", "lasts", "span", "totals")
+    __slots__ = ("entries", "first", "last", "much", "much_at", "often", "often_at", "span")
 
     def __init__(self, span: float, entries: Iterable[Iterable[Any]] = ()) -> None:
         self.span = span
         # a list: most windows hold one entry, for which a deque takes five times the room
         self.entries: list[list[Any]] = [[*entry] for entry in entries]
-        often, much = [sum([entry[part] for entry in self.entries]) for part in (1, 2)]
-        self.totals: Amounts = (often, much)
+        self.often, self.much = [sum([entry[part] for entry in self.entries]) for part in (1, 2)]
         self._note()
 
     def _note(self) -> None:
         entries = self.entries
         self.first: float = entries[0][0] if entries else math.inf
         self.last: float = entries[-1][0] if entries else _NEVER
-        often, much = [next((entry[0] for entry in reversed(entries) if entry[part]), _NEVER) for part in (1, 2)]
-        self.lasts: tuple[float, float] = (often, much)
+        self.often_at: float = next((entry[0] for entry in reversed(entries) if entry[1]), _NEVER)
+        self.much_at: float = next((entry[0] for entry in reversed(entries) if entry[2]), _NEVER)
 
     def open(self, now: float) -> None:
         """Begin an entry."""
@@ -199,11 +200,10 @@ class _Sliding:
 
     def prune(self, now: float) -> None:
         """Drop what has slid out, and, where the clock was set back, what has not happened yet."""
-        entries, oldest, (often, much) = self.entries, now - self.span, self.totals
+        entries, oldest = self.entries, now - self.span
         while entries and (entries[0][0] <= oldest or entries[-1][0] > now):
-            _, gone, amount = entries.pop(0 if entries[0][0] <= oldest else -1)
-            often, much = often - gone, much - amount
-        self.totals = (often, much)
+            _, often, much = entries.pop(0 if entries[0][0] <= oldest else -1)
+            self.often, self.much = self.often - often, self.much - much
         self._note()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import replace
 from datetime import date
 from functools import partial
@@ -24,6 +25,7 @@ from aione_mock.world import days
 from aione_mock.world.catalogue import Model
 
 Json = Any
+Answer = Coroutine[Any, Any, Reply | StreamReply]
 _MEMO_BODY = 4096
 """Bytes of a body that is worth keeping an answer for."""
 
@@ -40,24 +42,24 @@ class Draft:
     """The answer spelled out, once it was asked for again."""
 
 
-async def create_chat_completion(call: Call, session: Session) -> Reply | StreamReply:
+def create_chat_completion(call: Call, session: Session) -> Answer:
     """`POST /v1/chat/completions`."""
-    return await _answer(call, session, openai, stream=bool(call.data.get("stream")))
+    return _answer(call, session, openai, stream=bool(call.data.get("stream")))
 
 
-async def create_message(call: Call, session: Session) -> Reply | StreamReply:
+def create_message(call: Call, session: Session) -> Answer:
     """`POST /v1/messages`."""
-    return await _answer(call, session, anthropic, stream=bool(call.data.get("stream")))
+    return _answer(call, session, anthropic, stream=bool(call.data.get("stream")))
 
 
-async def generate_content(call: Call, session: Session) -> Reply | StreamReply:
+def generate_content(call: Call, session: Session) -> Answer:
     """`POST /v1beta/models/{model}:generateContent`."""
-    return await _answer(call, session, gemini, stream=False)
+    return _answer(call, session, gemini, stream=False)
 
 
-async def stream_generate_content(call: Call, session: Session) -> Reply | StreamReply:
+def stream_generate_content(call: Call, session: Session) -> Answer:
     """`POST /v1beta/models/{model}:streamGenerateContent`; without `alt=sse` one JSON array."""
-    return await _answer(call, session, gemini, stream=True)
+    return _answer(call, session, gemini, stream=True)
 
 
 async def count_message_tokens(call: Call, session: Session) -> Reply:
