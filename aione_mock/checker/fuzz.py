@@ -1,6 +1,6 @@
 """Generated cases: Schemathesis as a library over the contract's documents.
 
-Schemathesis talks to `Gate`, an in-process application that passes each request on through the run's own client. So it
+Schemathesis talks to `Gate`, which passes each request on through the run's own client. So it
 never sees a credential, the budget and the rate hold, what must not be touched is not touched, and the rules of
 `laws.conformance` see every exchange. Nothing is registered process-wide.
 """
@@ -8,10 +8,12 @@ never sees a credential, the budget and the rate hold, what must not be touched 
 from __future__ import annotations
 
 import copy
+import io
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from aione_mock.checker import tuning
 from aione_mock.checker.bench import Bench
@@ -228,15 +230,42 @@ def _tuned(schema_class: Any, adapter: tuning.Adapter, gate: Gate) -> Any:
 
     The hook for this, `before_call`, exists only for the whole process.
     """
-    from schemathesis.transport.asgi import ASGI_TRANSPORT, ASGITransport
+    import requests
+    import urllib3
+    from requests.adapters import HTTPAdapter
+    from schemathesis.transport.requests import REQUESTS_TRANSPORT, RequestsTransport
 
-    class Adapting(ASGITransport):
+    class Door(HTTPAdapter):
+        """Where requests go instead of to the network."""
+
+        def send(self, request: Any, *_: Any, **__: Any) -> Any:
+            where, body = urlsplit(request.url), request.body or b""
+            given = [
+                (name, value.encode("latin-1").decode("utf-8", "surrogateescape") if isinstance(value, str) else value)
+                for name, value in request.headers.items()
+            ]
+            raw = body.encode() if isinstance(body, str) else body
+            status, headers, content = gate.answer(request.method, where.path, where.query, tuple(given), raw)
+            answer = urllib3.HTTPResponse(
+                io.BytesIO(b"" if request.method == "HEAD" else content),
+                urllib3.HTTPHeaderDict(headers),
+                status,
+                version=11,
+                preload_content=False,
+                request_method=request.method,
+            )
+            return self.build_response(request, answer)
+
+    class Adapting(RequestsTransport):
         def send(self, case: Any, **given: Any) -> Any:
             adapter.before_call(case)
-            return super().send(case, **{**given, "app": gate, "session": None})
+            with requests.Session() as session:
+                session.trust_env = False
+                session.mount(_NOBODY, Door())
+                return super().send(case, **{**given, "session": session})
 
     transport = Adapting()
-    transport._copy_serializers_from(ASGI_TRANSPORT)
+    transport._copy_serializers_from(REQUESTS_TRANSPORT)
     return type("Tuned", (schema_class,), {"transport": property(lambda self: transport)})
 
 

@@ -1,9 +1,7 @@
-"""The application that generated requests go to: it puts in credentials and passes them on, or does not."""
+"""What generated requests go to: it puts in credentials and passes them on, or does not."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -21,15 +19,14 @@ if TYPE_CHECKING:
     from aione_mock.checker.run import Run
 
 Json = Any
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Answer = tuple[int, Pairs, bytes]
 PLACEHOLDER = "credential-of-the-target"
 """Stands for a credential wherever one is wanted."""
 _DROPPED = ("host", "content-length", "connection", "accept-encoding", "transfer-encoding", "user-agent")
 
 
 class Gate:
-    """An ASGI application in front of the target."""
+    """What stands in front of the target."""
 
     def __init__(self, bench: Bench, run: Run) -> None:
         self.bench, self.run = bench, run
@@ -39,27 +36,18 @@ class Gate:
         """Operation → why requests for it were not passed on."""
         self._foreign: set[str] | None = None
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await _lifespan(receive, send)
-            return
-        body = await _body(receive)
-        status, headers, content = await asyncio.to_thread(self._answer, scope, body)
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": content})
-
-    def _answer(self, scope: MutableMapping[str, Any], body: bytes) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-        path = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1").partition("?")[0]
+    def answer(self, method: str, path: str, query: str, given: Pairs, body: bytes) -> Answer:
+        """Status, headers and body for a request; `path` and `query` are percent-encoded."""
         match = self.bench.contract.match(path)
-        operation = match.operations.get(scope["method"]) or next(iter(match.operations.values()), None)
+        operation = match.operations.get(method) or next(iter(match.operations.values()), None)
         if operation is None:
             operation = next(iter(self.bench.contract.operations.values()))
         if self.stopped:
             return self._instead(operation, "the run is over")
-        if self._hands_off(operation, scope["method"], dict(match.params)):
+        if self._hands_off(operation, method, dict(match.params)):
             return self._instead(operation, "it is about a key that the run has not made")
         try:
-            exchange = self.bench.client.send(self._request(scope, path, body, operation))
+            exchange = self.bench.client.send(self._request(method, path, query, given, body, operation))
         except Stop as stop:
             self.stopped = stop
             return self._instead(operation, str(stop))
@@ -69,12 +57,10 @@ class Gate:
         self._adopt(exchange)
         return self._passed_on(operation, exchange)
 
-    def _request(self, scope: MutableMapping[str, Any], path: str, body: bytes, operation: Operation) -> Request:
-        headers = [(n.decode("latin-1").lower(), v.decode("utf-8", "surrogateescape")) for n, v in scope["headers"]]
-        kept: Pairs = tuple((name, value) for name, value in headers if name not in _DROPPED)
+    def _request(self, method: str, path: str, query: str, given: Pairs, body: bytes, operation: Operation) -> Request:
+        kept = tuple([(name.lower(), value) for name, value in given if name.lower() not in _DROPPED])
         prefix = urlsplit(self.bench.target.url).path
-        query = scope["query_string"].decode("latin-1")
-        request = Request(operation.id, scope["method"], prefix + path, query, kept, body or None)
+        request = Request(operation.id, method, prefix + path, query, kept, body or None)
         return self._with_credential(request, operation)
 
     def _with_credential(self, request: Request, operation: Operation) -> Request:
@@ -106,32 +92,28 @@ class Gate:
         if isinstance(record.get("id"), str):
             self.bench.adopt(Key(record["id"], str(record.get("key") or ""), record))
 
-    def _passed_on(self, operation: Operation, exchange: Exchange) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    def _passed_on(self, operation: Operation, exchange: Exchange) -> Answer:
         if not exchange.status or exchange.failure:
             # the rule `answers` has it already
             return self._instead(operation, exchange.failure)
         left_out = ("content-length", "transfer-encoding", "connection", "content-encoding")
-        headers = [
-            (name.encode("latin-1", "replace"), value.encode("latin-1", "replace"))
-            for name, value in exchange.headers
-            if name.lower() not in left_out
-        ]
+        headers = tuple([(name, value) for name, value in exchange.headers if name.lower() not in left_out])
         return exchange.status, headers, exchange.body
 
-    def _instead(self, operation: Operation, reason: str) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    def _instead(self, operation: Operation, reason: str) -> Answer:
         """An answer as the contract has it for a request that was not passed on: one that no check minds."""
         self.refused.setdefault(operation.id, reason)
         names = ("rate_limit_exceeded", "throttled", "not_found", "not_authenticated", "permission_denied")
         spec = next((operation.errors[name] for name in names if name in operation.errors), None)
         if spec is None:
-            return 404, [], b""
-        headers = [(b"content-type", b"application/json"), (b"x-mock-gate", b"not passed on")]
-        values = {"retry-after": b"1", "x-acs-retry-after": b"1", "www-authenticate": b"Bearer"}
+            return 404, (), b""
+        headers = [("content-type", "application/json"), ("x-mock-gate", "not passed on")]
+        values = {"retry-after": "1", "x-acs-retry-after": "1", "www-authenticate": "Bearer"}
         for name in spec.headers:
             response = operation.responses[str(spec.status)]
             header = self.bench.contract.resolve(operation.document, response["headers"][name])
-            headers.append((name.encode(), values.get(name, str(header.get("example", "1")).encode())))
-        return spec.status, headers, orjson.dumps(spec.body)
+            headers.append((name, values.get(name, str(header.get("example", "1")))))
+        return spec.status, tuple(headers), orjson.dumps(spec.body)
 
     def sent(self, interaction: Any, operation: Operation) -> Request:
         """The request of a recorded interaction, as a finding shows it."""
@@ -148,20 +130,3 @@ class Gate:
             return self._with_credential(request, operation)
         except NotChecked:
             return request
-
-
-async def _lifespan(receive: Receive, send: Send) -> None:
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return
-
-
-async def _body(receive: Receive) -> bytes:
-    parts = []
-    while True:
-        message = await receive()
-        parts.append(message.get("body", b""))
-        if not message.get("more_body"):
-            return b"".join(parts)
