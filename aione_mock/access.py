@@ -8,7 +8,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import lru_cache
 from urllib.parse import parse_qs
@@ -240,10 +240,10 @@ async def admit(key: str, caller: Caller, now: float, session: Session) -> Windo
     return window
 
 
-async def spend(key: str | None, session: Session, tokens: int, limits: Window) -> Window:
+def spend(key: str | None, session: Session, tokens: int, limits: Window) -> Awaitable[Window]:
     """Count tokens against a key's limit; its limits as they now stand."""
     now = session.clock.timestamp()
-    return await session.store.window(f"limits/{key}", now, SPAN, (0, tokens), limits.most)
+    return session.store.window(f"limits/{key}", now, SPAN, (0, tokens), limits.most)
 
 
 def release(key: str, session: Session) -> None:

@@ -124,7 +124,7 @@ class Exchange:
         self.connection: Connection | None = scope.get("extensions", _NOTHING_MORE).get(CONNECTION)
         self.head = head = pipeline.reader.head(scope, self.connection)
         self.dialect = head.dialect
-        self.session: Session = pipeline.sessions.get()
+        self.session: Session = pipeline.sessions.default
         self.entry = Entry()
         """What the journal keeps, filled in as it becomes known."""
 
@@ -284,7 +284,7 @@ class Exchange:
             return reply.transmission
         player, playing, session = self.pipeline.player, self.playing, self.session
         stream = isinstance(reply, StreamReply)
-        if playing is NOTHING and player.instant(session):
+        if playing is NOTHING and player.instant and not session.pace:
             return self._spelled(reply, whole=self.pipeline.apart is None or not stream)
         sent = self._spelled(reply, whole=False)
         if self.call is None or self.dialect == "control":

@@ -65,7 +65,8 @@ class Player:
         self._scale = config.time_scale
         self.usual_pace = self.read_pace(config.pace)
         """The server's pace, as changes."""
-        self._instant = self.usual_pace == {"profile": "instant"}
+        self.instant = self.usual_pace == {"profile": "instant"}
+        """Whether an answer that no scenario is about, in a session without a pace, comes at once."""
 
     def read_pace(self, text: str) -> Mapping[str, Json]:
         """`instant`, `realistic` or `pace; ttft=0.5; tps=20` as changes of a pace. Raises ConfigError."""
@@ -146,10 +147,6 @@ class Player:
         spec = operation.errors[_declared(outcome.error, operation) or outcome.error]
         headers = {name: wait for name in spec.headers if wait and name.endswith("retry-after")}
         return APIError(spec.name, outcome.refusal(playing.facts, playing.seen) or "", headers=headers)
-
-    def instant(self, session: Session) -> bool:
-        """Whether an answer that no scenario is about comes at once, whatever its model."""
-        return self._instant and not session.pace
 
     def paced(
         self, sent: Transmission, weights: tuple[int, ...], playing: Playing, pace: Pace, seed: Seed

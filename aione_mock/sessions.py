@@ -132,7 +132,7 @@ class Sessions:
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._numbers = count(1)
         self._epoch = config.now.timestamp() if config.now else Clock().timestamp()
-        self._default = self.create(DEFAULT)
+        self.default = self.create(DEFAULT)
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -143,7 +143,7 @@ class Sessions:
     def get(self, name: str = DEFAULT) -> Session:
         """The session of that name, made when it is new. Raises APIError for a name that cannot be one."""
         if name == DEFAULT:
-            return self._default
+            return self.default
         session = self._sessions.get(name)
         if session is None:
             return self.create(name)
@@ -190,7 +190,7 @@ class Sessions:
         self._sessions[name] = session
         self._sessions.move_to_end(name)
         if name == DEFAULT:
-            self._default = session
+            self.default = session
         while len(self._sessions) > self._config.max_sessions:
             oldest = next(other for other in self._sessions if other not in (DEFAULT, name))
             del self._sessions[oldest]

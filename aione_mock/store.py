@@ -57,15 +57,12 @@ class Window:
             for at, *amounts in self.entries:
                 left -= amounts[part]
                 if left <= room:
-                    return self._out_in(at)
+                    return float(max(0.0, at + self.span - self.now))
         return 0.0
 
     def empty_in(self, part: int) -> float:
         """Seconds until nothing of a part is left inside: `wait(part, 0)`."""
-        return self._out_in(self.lasts[part])
-
-    def _out_in(self, at: float) -> float:
-        return max(0.0, at + self.span - self.now)
+        return max(0.0, self.lasts[part] + self.span - self.now)
 
 
 class Store(Protocol):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
 from datetime import date
 from decimal import Decimal
@@ -173,7 +173,7 @@ class Ledger:
         rates = {name: (model.id, prices(model)) for name, model in catalogue.names.items()}
         return cls(organisation.id, History.of(organisation, seed, epoch, catalogue), rates)
 
-    async def record(
+    def record(
         self,
         store: Store,
         at: float,
@@ -184,7 +184,7 @@ class Ledger:
         latency_ms: float,
         request_id: str,
         status: int | None = None,
-    ) -> None:
+    ) -> Awaitable[None]:
         """Count a call that reached a model. `at`: Unix seconds; `ok` False: it failed there, and costs nothing.
 
         `status`: what its caller was answered; 200 or 502 unless given.
@@ -195,7 +195,7 @@ class Ledger:
         cost, status = ticks(rates, *tokens), status or (200 if ok else 502)
         who = caller.key_id, caller.team_id, name
         call = [at, *who, 0 if ok else 1, *tokens, round(latency_ms), cost, request_id, status]
-        await traffic.record(store, self.org_id, call)
+        return traffic.record(store, self.org_id, call)
 
     async def _live(self, store: Store) -> Traffic:
         """The session's own calls, summed up anew only when there are more of them."""
