@@ -34,6 +34,7 @@ _HEADS = 1024
 """Heads whose credentials are kept read."""
 Extract = Callable[[Head], str | None]
 Known = tuple[keys.KeyRecord, Caller]
+Spell = Callable[[Window, int], str]
 
 
 class Access:
@@ -263,13 +264,12 @@ def _exceeded(what: str, wait: float) -> APIError:
 
 def limit_lines(limits: Window, operation: Operation, status: int) -> str:
     """The rate-limit headers that the operation declares with a status, each with its `\\r\\n` before it."""
-    known = _HEADERS.get(operation.dialect)
-    if known is None:
+    form, spell = _form(operation, status)
+    if not form:
         return ""
-    form, names, spell = known
     (requests, tokens), (rpm, tpm), (last, also) = limits.totals, limits.most, limits.lasts
     reset = spell(limits, REQUESTS)
-    values = (
+    return form % (
         rpm,
         rpm - requests if requests < rpm else 0,
         reset,
@@ -277,11 +277,17 @@ def limit_lines(limits: Window, operation: Operation, status: int) -> str:
         tpm - tokens if tokens < tpm else 0,
         reset if last == also else spell(limits, TOKENS),
     )
-    declared = operation.response_headers.get(status, _NONE)
-    if declared.issuperset(names):
-        return form % values
-    pairs = zip(names, values, strict=True)
-    return "".join([f"\r\n{name}: {value}" for name, value in pairs if name in declared])
+
+
+@lru_cache(maxsize=256)
+def _form(operation: Operation, status: int) -> tuple[str, Spell]:
+    """Lines for the values of six headers, those left out that are not declared, and how a reset is spelled."""
+    pattern, spell = _HEADERS.get(operation.dialect, ("", _reset))
+    declared = operation.response_headers.get(status, ())
+    names = [pattern.format(kind=kind, part=part) for kind in _KINDS for part in ("limit", "remaining", "reset")]
+    if declared and not {*names}.isdisjoint(declared):
+        return "".join([f"\r\n{name}: %s" if name in declared else "%.0s" for name in names]), spell
+    return "", spell
 
 
 def _reset(limits: Window, part: int) -> str:
@@ -305,18 +311,8 @@ def _moment(at: int) -> str:
     return iso(datetime.fromtimestamp(at, UTC))
 
 
-Spell = Callable[[Window, int], str]
-
-
-def _headers(pattern: str, spell: Spell) -> tuple[str, tuple[str, ...], Spell]:
-    """A form for the lines of six headers, their names, and the function that spells when a limit is free again."""
-    names = tuple([pattern.format(kind=kind, part=part) for kind in _KINDS for part in ("limit", "remaining", "reset")])
-    return "".join([f"\r\n{name}: %s" for name in names]), names, spell
-
-
-_NONE: frozenset[str] = frozenset()
 _HEADERS = {
-    "openai": _headers("x-ratelimit-{part}-{kind}", _reset),
-    "anthropic": _headers("anthropic-ratelimit-{kind}-{part}", _reset_at),
+    "openai": ("x-ratelimit-{part}-{kind}", _reset),
+    "anthropic": ("anthropic-ratelimit-{kind}-{part}", _reset_at),
 }
-"""By dialect."""
+"""Dialect to the names of its headers, and how it spells when a limit is free again."""

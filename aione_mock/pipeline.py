@@ -54,6 +54,7 @@ _NO_EVENTS = Events(b"", ())
 _NOTHING_MORE: Mapping[str, Json] = {}
 _ID_LINES = {dialect: "\r\n".join([f"{name}: @" for name in names]) for dialect, names in dialects.REQUEST_ID.items()}
 """Headers with the request's id, for each dialect that has its own."""
+_ID_LINE = _ID_LINES["openai"]
 _TOKEN = 29
 """Letters of a call's own token."""
 _TOLD = 1000

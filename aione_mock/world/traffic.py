@@ -9,7 +9,8 @@ Of an older call only its share in the sums is left; lists show it with equal pa
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from operator import add, itemgetter
+from itertools import groupby, islice
+from operator import add
 from typing import Any, NamedTuple
 
 from aione_mock.store import Store
@@ -114,9 +115,9 @@ async def _fold(store: Store, org_id: str) -> None:
 
 def _summed(calls: Sequence[Sequence[Any]]) -> Iterator[tuple[tuple[Any, ...], list[int]]]:
     """Calls of one minute, key and model as one: (minute, key, team, model) and requests, errors, …, ticks."""
-    where = itemgetter(1, 2, 3)
     runs: dict[tuple[Any, ...], list[Sequence[Any]]] = {}
-    for call in calls:
-        runs.setdefault((int(call[0] // 60), *where(call)), []).append(call[4:10])
-    for place, run in runs.items():
-        yield place, [len(run), *map(sum, zip(*run, strict=True))]
+    # those that follow one another are much alike
+    for place, run in groupby(calls, lambda call: (call[0] // 60, call[1], call[2], call[3])):
+        runs.setdefault(place, []).extend(run)
+    for (minute, *who), found in runs.items():
+        yield (int(minute), *who), [len(found), *map(sum, islice(zip(*found, strict=True), 4, 10))]
