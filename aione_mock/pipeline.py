@@ -50,7 +50,6 @@ if TYPE_CHECKING:
 Json = Any
 Handler = Callable[[Call, Session], Awaitable[Reply | StreamReply]]
 _LOOPBACK = ("127.0.0.1", "::1")
-_NO_EVENTS = Events(b"", ())
 _NOTHING_MORE: Mapping[str, Json] = {}
 _ID_LINES = {dialect: "\r\n".join([f"{name}: @" for name in names]) for dialect, names in dialects.REQUEST_ID.items()}
 """Headers with the request's id, for each dialect that has its own."""
@@ -303,10 +302,7 @@ class Exchange:
 
     def _spelled(self, reply: Reply | StreamReply, *, whole: bool) -> Transmission:
         """The answer at once; the events of a stream apart unless `whole`."""
-        status, text = (
-            reply.status,
-            _ID_LINES.get(self.dialect, _ID_LINES["openai"]).replace("@", self.entry.request_id),
-        )
+        status, text = reply.status, _ID_LINES.get(self.dialect, _ID_LINE).replace("@", self.entry.request_id)
         if reply.headers:
             text += "\r\n" + Lines.of(reply.headers).text
         if self.limits is not None and self.operation is not None and status in (200, 429):
