@@ -31,7 +31,7 @@ _WORD = 8
 _LONG, _DEEP = 4096, 64
 """Characters of a string, and levels of nesting, that are kept of a long JSON body."""
 MASK = "***"
-_MASK = MASK.encode()
+_MASK, _ESCAPED = MASK.encode(), b"\\u00"
 
 
 def mask_body(raw: bytes, secrets: Iterable[bytes] = ()) -> bytes:
@@ -87,11 +87,24 @@ def kept_body(raw: bytes, secrets: Iterable[bytes]) -> tuple[bytes, bool]:
 
     Of long JSON it is the long strings that are cut, so that it stays JSON where it can.
     """
+    if _ESCAPED in raw:
+        raw = _unescaped(raw)
     if len(raw) <= _KEPT:
         return mask_body(raw, secrets), False
     with contextlib.suppress(orjson.JSONDecodeError):
         raw = orjson.dumps(_shortened(orjson.loads(raw)))
     return mask_body(raw, secrets)[:_KEPT], True
+
+
+def _unescaped(raw: bytes) -> bytes:
+    """JSON spelled plainly, since a credential that is escaped would be shown unescaped."""
+    with contextlib.suppress(orjson.JSONDecodeError):
+        data = orjson.loads(raw)
+        try:
+            return orjson.dumps(data)
+        except orjson.JSONEncodeError:  # nested too deeply
+            return orjson.dumps(_shortened(data))
+    return raw
 
 
 def _shortened(value: Any, depth: int = 0) -> Any:
