@@ -47,8 +47,8 @@ def serving(name: str, command: list[str], ready: str) -> Iterator[Server]:
         port = probe.getsockname()[1]
     command = load.pinned(0, [part.replace("{port}", str(port)) for part in command])
     start = time.perf_counter()
-    # whatever the shell says that benchmarks run in: compiled modules are kept, as every installation keeps them, and no
-    # line is counted, which would take half of the mock's time and none of what little Python a bare server runs
+    # whatever the shell says that benchmarks run in: compiled modules are kept, as every installation keeps them, and
+    # lines are not counted, which takes half of the mock's time and little of a bare server's
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     environment["PYTHONDONTWRITEBYTECODE"] = ""
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

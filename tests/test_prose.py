@@ -49,6 +49,18 @@ def is_chinese(text: str) -> bool:
     return sum("\u4e00" <= c <= "\u9fff" for c in text) > len(text) / 2
 
 
+def answer(seed: Seed, prompt: Prompt) -> str:
+    return "".join(prose.answer(seed, prompt))
+
+
+def after_tools(seed: Seed, prompt: Prompt) -> str:
+    return "".join(prose.after_tools(seed, prompt))
+
+
+def about_images(seed: Seed, prompt: Prompt) -> str:
+    return "".join(prose.about_images(seed, prompt))
+
+
 def sentences(text: str) -> int:
     return len(re.findall(r"[.!?](?: |$)|[。！？]", text))
 
@@ -61,8 +73,8 @@ def sentences(text: str) -> int:
 def test_any_text_gets_sendable_words(seed: Seed, text: str, found: str) -> None:
     prompt = used(text, result(found), result(found, is_error=True))
     for said in (
-        prose.answer(seed, ask(text)),
-        prose.after_tools(seed, prompt),
+        answer(seed, ask(text)),
+        after_tools(seed, prompt),
         prose.thinking(seed, ask(text), 50),
     ):
         assert said.strip()
@@ -72,22 +84,22 @@ def test_any_text_gets_sendable_words(seed: Seed, text: str, found: str) -> None
 @given(seeds, st.sampled_from(ENGLISH + CHINESE), st.integers(1, 5000))
 def test_same_seed_same_words(seed: Seed, text: str, budget: int) -> None:
     again = Seed(bytes(seed.key))
-    assert prose.answer(seed, ask(text)) == prose.answer(again, ask(text))
+    assert answer(seed, ask(text)) == answer(again, ask(text))
     assert prose.thinking(seed, ask(text), budget) == prose.thinking(again, ask(text), budget)
 
 
 @pytest.mark.parametrize("text", ENGLISH + CHINESE)
 def test_other_seed_other_words(text: str) -> None:
-    answers = {prose.answer(Seed.of(number), ask(text)) for number in range(100)}
+    answers = {answer(Seed.of(number), ask(text)) for number in range(100)}
     assert len(answers) >= 97
 
 
 @given(seeds, st.sampled_from(ENGLISH), st.sampled_from(CHINESE))
 def test_language_follows_the_last_user_message(seed: Seed, english: str, chinese: str) -> None:
-    assert not re.search(r"[\u3000-\u9fff\uff00-\uffef]", prose.answer(seed, ask(english)))
-    assert is_chinese(prose.answer(seed, ask(chinese)))
+    assert not re.search(r"[\u3000-\u9fff\uff00-\uffef]", answer(seed, ask(english)))
+    assert is_chinese(answer(seed, ask(chinese)))
     turned = ask(chinese, Turn("assistant", "好的。"), Turn("user", english))
-    assert prose.answer(seed, turned) == prose.answer(seed, ask(english))
+    assert answer(seed, turned) == answer(seed, ask(english))
     assert is_chinese(prose.thinking(seed, ask(chinese), 200))
 
 
@@ -110,7 +122,7 @@ def test_language_of_mixed_text(text: str, language: str) -> None:
 
 @given(seeds, st.sampled_from(ENGLISH + CHINESE))
 def test_answers_are_a_few_sentences_about_the_topic(seed: Seed, text: str) -> None:
-    said = prose.answer(seed, ask(text))
+    said = answer(seed, ask(text))
     assert 2 <= sentences(said) <= 5
     assert topic.of(ask(text)).main in said
     assert not re.search(r"[{}<>\[\]_]|lorem|todo|xxx", said, re.I)
@@ -165,12 +177,55 @@ def test_kind_of_answer(text: str, kind: str) -> None:
     assert topic.of(ask(text)).kind == kind
 
 
+numbers = st.integers(1, 10**12).map(str)
+texts_with_numbers = st.lists(
+    st.sampled_from([*ENGLISH, *CHINESE, "write a function", "in sql", "say:", "list", "steps", "Hi", "订单", "号"])
+    | st.sampled_from([" ", "", ". ", "-", "+", " + ", ".", ",", "'", "#", "_", "个", "\n"])
+    | numbers
+).map("".join)
+
+
+@given(texts_with_numbers)
+@example("write " + "7" * 70 + " a function")
+@example("Say: 12345")
+@example("100 + 250")
+@example("第123456个")
+@example("10 rivers and 100 rivers")
+def test_long_numbers_do_not_tell_what_a_message_is_about(text: str) -> None:
+    assert topic.of(ask(text)) == topic._about.__wrapped__(text)
+
+
+@pytest.mark.parametrize("text", ["Case @: name three rivers.", "@", "About order @, please?"])
+def test_messages_that_differ_in_a_long_number_are_read_once(text: str) -> None:
+    topic.of(ask(text.replace("@", "12345")))
+    before = topic._about.cache_info().misses
+    topic.of(ask(text.replace("@", "67890")))
+    assert topic._about.cache_info().misses == before
+
+
+@given(seeds, texts_with_numbers | anything)
+@example(Seed.of(3), "Is C++ better than C#?")
+@example(Seed.of(3), "Hello! Is {topic} better than {other} itself?")
+def test_what_is_said_is_cut_as_any_text(seed: Seed, text: str) -> None:
+    said = prose.answer(seed, ask(text))
+    assert [*said] == tokens.split("".join(said))
+
+
+@given(st.sampled_from([part for bank in topic.material()["en"].values() if isinstance(bank, list) for part in bank]))
+def test_parts_are_cut_around_their_key_words(part: str) -> None:
+    assert len(prose._runs(part)) == 1 + 2 * (part.count("{topic}") + part.count("{other}"))
+    for main, other in (("the river Po", "C++"), ("maps", "the sea"), ("C++", "e"), ("ice-", "5")):
+        assert prose._filled.__wrapped__(part, main, other) == tokens.split(
+            part.replace("{topic}", main).replace("{other}", other)
+        )
+
+
 @given(seeds)
 def test_greetings_are_returned(seed: Seed) -> None:
     words = topic.material()
-    assert prose.answer(seed, ask("Hello!")).startswith(tuple(words["en"]["greetings"]))
-    assert prose.answer(seed, ask("你好")).startswith(tuple(words["zh"]["greetings"]))
-    both = prose.answer(seed, ask("Hi, what is photosynthesis?"))
+    assert answer(seed, ask("Hello!")).startswith(tuple(words["en"]["greetings"]))
+    assert answer(seed, ask("你好")).startswith(tuple(words["zh"]["greetings"]))
+    both = answer(seed, ask("Hi, what is photosynthesis?"))
     assert both.startswith(tuple(words["en"]["greetings"]))
     assert "photosynthesis" in both
 
@@ -181,13 +236,13 @@ def test_greetings_are_returned(seed: Seed) -> None:
 )
 @pytest.mark.parametrize("number", range(20))
 def test_lists_have_the_number_asked_for(text: str, entries: int, number: int) -> None:
-    lines = re.findall(r"^\d+\. (.+)$", prose.answer(Seed.of(number), ask(text)), re.M)
+    lines = re.findall(r"^\d+\. (.+)$", answer(Seed.of(number), ask(text)), re.M)
     assert len(lines) == len(set(lines)) == entries
 
 
 @pytest.mark.parametrize("number", range(20))
 def test_python_snippets_compile(number: int) -> None:
-    said = prose.answer(Seed.of(number), ask("Write a Python function for parsing café menus"))
+    said = answer(Seed.of(number), ask("Write a Python function for parsing café menus"))
     (code,) = re.findall(r"```python\n(.*?)```", said, re.S)
     (function,) = ast.parse(code).body
     assert isinstance(function, ast.FunctionDef)
@@ -198,7 +253,7 @@ def test_python_snippets_compile(number: int) -> None:
     [("What is 17+25?", "42"), ("9 - 12 =", "-3"), ("6 times 7", "42"), ("12 * 12", "144"), ("3加4", "7")],
 )
 def test_sums_are_right(text: str, value: str) -> None:
-    assert re.search(rf"(?<![\d-]){value}(?!\d)", prose.answer(Seed.of(1), ask(text)))
+    assert re.search(rf"(?<![\d-]){value}(?!\d)", answer(Seed.of(1), ask(text)))
 
 
 @pytest.mark.parametrize(
@@ -209,15 +264,15 @@ def test_longer_sums_are_not_answered_by_half(text: str) -> None:
 
 
 def test_words_asked_for_are_said() -> None:
-    assert prose.answer(Seed.of(1), ask("Reply with exactly: pong")) == "pong"
-    assert prose.answer(Seed.of(1), ask("Hi. Reply with exactly: pong")) == "pong"
-    assert prose.answer(Seed.of(1), ask("Say this is a test")).startswith("This is a test. ")
-    assert prose.answer(Seed.of(1), ask("请说“早点休息”")).startswith("早点休息。")
+    assert answer(Seed.of(1), ask("Reply with exactly: pong")) == "pong"
+    assert answer(Seed.of(1), ask("Hi. Reply with exactly: pong")) == "pong"
+    assert answer(Seed.of(1), ask("Say this is a test")).startswith("This is a test. ")
+    assert answer(Seed.of(1), ask("请说“早点休息”")).startswith("早点休息。")
 
 
 def test_facts_of_an_object_are_named() -> None:
     data = {"city": "Paris", "temperature_c": 21, "isDay": True, "wind": {"speed_kmh": 12.5}, "alerts": []}
-    said = prose.after_tools(Seed.of(1), used("Weather in Paris?", result(orjson.dumps(data).decode())))
+    said = after_tools(Seed.of(1), used("Weather in Paris?", result(orjson.dumps(data).decode())))
     assert "get_weather" in said
     for fact in (
         "the city is Paris",
@@ -227,7 +282,7 @@ def test_facts_of_an_object_are_named() -> None:
         "alerts are empty",
     ):
         assert fact in said
-    said = prose.after_tools(Seed.of(1), used("巴黎天气怎么样？", result(orjson.dumps(data).decode())))
+    said = after_tools(Seed.of(1), used("巴黎天气怎么样？", result(orjson.dumps(data).decode())))
     assert "city 为 Paris" in said
     assert "为是" in said
 
@@ -247,7 +302,7 @@ def test_facts_of_an_object_are_named() -> None:
     ],
 )
 def test_what_a_tool_found_is_told(found: str, said: str) -> None:
-    assert said in prose.after_tools(Seed.of(4), used("What is up?", result(found)))
+    assert said in after_tools(Seed.of(4), used("What is up?", result(found)))
 
 
 @pytest.mark.parametrize(
@@ -260,38 +315,38 @@ def test_what_a_tool_found_is_told(found: str, said: str) -> None:
 )
 def test_failed_tools_are_apologised_for(failed: ToolResult) -> None:
     for number in range(10):
-        said = prose.after_tools(Seed.of(number), used("Weather in Paris?", failed))
+        said = after_tools(Seed.of(number), used("Weather in Paris?", failed))
         assert re.search("sorry|unfortunately", said, re.I)
         assert "“no such city”" in said
-    assert re.search("抱歉|不好意思", prose.after_tools(Seed.of(1), used("巴黎天气怎么样？", failed)))
+    assert re.search("抱歉|不好意思", after_tools(Seed.of(1), used("巴黎天气怎么样？", failed)))
 
 
 def test_only_the_first_facts_are_told() -> None:
     data = orjson.dumps({f"key{at}": at for at in range(100, 120)}).decode()
-    assert re.findall(r"key(\d+)", prose.after_tools(Seed.of(1), used("Why?", result(data)))) == [
+    assert re.findall(r"key(\d+)", after_tools(Seed.of(1), used("Why?", result(data)))) == [
         "100", "101", "102", "103", "104"
     ]  # fmt: skip
 
 
 def test_several_results_are_all_told() -> None:
-    said = prose.after_tools(Seed.of(2), used("Weather?", result('{"city": "Oslo"}'), result('{"city": "Rome"}')))
+    said = after_tools(Seed.of(2), used("Weather?", result('{"city": "Oslo"}'), result('{"city": "Rome"}')))
     assert said.index("Oslo") < said.index("Rome")
 
 
 def test_without_results_the_answer_is_plain() -> None:
-    assert prose.after_tools(Seed.of(2), ask("Why?")) == prose.answer(Seed.of(2), ask("Why?"))
+    assert after_tools(Seed.of(2), ask("Why?")) == answer(Seed.of(2), ask("Why?"))
 
 
 @given(anything)
 @example("葛\U000e0100" * 500)
 def test_long_results_are_cut(text: str) -> None:
-    said = prose.after_tools(Seed.of(2), used("Weather?", result(f"start {text * 50}")))
+    said = after_tools(Seed.of(2), used("Weather?", result(f"start {text * 50}")))
     assert tokens.count(said) < 200
 
 
 def test_a_cut_quotation_says_so() -> None:
-    assert "…”" in prose.after_tools(Seed.of(2), used("Why?", result("word " * 100)))
-    assert "…" not in prose.after_tools(Seed.of(2), used("Why?", result("word " * 50)))
+    assert "…”" in after_tools(Seed.of(2), used("Why?", result("word " * 100)))
+    assert "…" not in after_tools(Seed.of(2), used("Why?", result("word " * 50)))
 
 
 @pytest.mark.parametrize(
@@ -324,14 +379,14 @@ def test_an_image_that_is_only_an_address_has_no_size(text: str, said: str) -> N
 
 def test_chinese_sentences_stand_without_a_space() -> None:
     pictures = (ImageInput("image/png", 64, 48, digest="00"),)
-    said = prose.about_images(Seed.of(1), Prompt("tiny", (Turn("user", "描述这张图片", pictures),)))
+    said = about_images(Seed.of(1), Prompt("tiny", (Turn("user", "描述这张图片", pictures),)))
     assert "。 " not in said
     assert "张图片可以" not in said
 
 
 @pytest.mark.parametrize(("text", "tool"), [("And?", "the tool"), ("然后呢？", "工具")])
 def test_a_result_of_no_known_call_is_told(text: str, tool: str) -> None:
-    said = prose.after_tools(Seed.of(1), used(text, ToolResult("call-1", "", "sunny", False)))
+    said = after_tools(Seed.of(1), used(text, ToolResult("call-1", "", "sunny", False)))
     assert tool in said
     assert "sunny" in said
 
@@ -374,4 +429,4 @@ def test_word_material_is_plain_text() -> None:
 def test_answers_are_cheap() -> None:
     for text, seconds in ((ENGLISH[0], 0.0003), (CHINESE[0], 0.0003), ("word and " * 100_000, 0.002)):
         prompt, drawn = ask(text), [Seed.of(number) for number in range(200)]
-        assert cost(lambda: [prose.answer(seed, prompt) for seed in drawn]) / len(drawn) < seconds  # noqa: B023
+        assert cost(lambda: [answer(seed, prompt) for seed in drawn]) / len(drawn) < seconds  # noqa: B023

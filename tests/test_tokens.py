@@ -62,6 +62,8 @@ def test_sample_is_bilingual() -> None:
 
 @given(st.one_of(anything, pieces_of_text))
 @example("\ud800x")
+@example("Case 12 of 3456 costs 7.50 €")
+@example("Case 98 of 1234 costs 2.30 €")
 def test_pieces_join_to_the_text(text: str) -> None:
     pieces = tokens.split(text)
     assert "".join(pieces) == text

@@ -95,12 +95,12 @@ def _choice(prompt: Prompt, seed: Seed, today: date) -> Choice:
     calls = toolcalls.choose(prompt, seed, today) if prompt.tools else ()
     if calls:
         return _cut(Choice(reasoning=reasoning, tool_calls=calls, finish="tool_calls"), prompt)
-    return _cut(Choice(tuple(tokens.split(_text(prompt, seed, today))), reasoning=reasoning), prompt)
+    return _cut(Choice(_said(prompt, seed, today), reasoning), prompt)
 
 
-def _text(prompt: Prompt, seed: Seed, today: date) -> str:
+def _said(prompt: Prompt, seed: Seed, today: date) -> tuple[str, ...]:
     if prompt.format != "text":
-        return structured.answer(prompt, seed, today)
+        return tuple(tokens.split(structured.answer(prompt, seed, today)))
     if prompt.turns[-1].results:
         return prose.after_tools(seed, prompt)
     if prompt.turns[-1].images:

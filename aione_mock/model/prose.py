@@ -7,32 +7,34 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from itertools import chain
 
 from aione_mock.determinism import Seed
 from aione_mock.exchange import ImageInput, Prompt, ToolResult
 from aione_mock.model import topic, vision
 from aione_mock.model.findings import cut, failure, finding, readable
 from aione_mock.model.topic import Topic, Words
-from aione_mock.world.tokens import count
+from aione_mock.world.tokens import count, split
 
+Tokens = tuple[str, ...]
+"""What is said, in tokens."""
 _RESULTS = 4
-_SNIPPETS = ("javascript", "sql", "bash")
+_GAPS = {"en": " ", "zh": ""}
+"""What stands between sentences."""
+_HOLE = re.compile(r"( \{(?:topic|other)\}(?=[ .,?:;]))")
+_ENDS = re.compile(r"[a-z](?:[ -~]*[a-z])?", re.I | re.A)
 _MARKS_OF_END = ".!?。！？…"
 
 
-def answer(seed: Seed, prompt: Prompt) -> str:
+def answer(seed: Seed, prompt: Prompt) -> Tokens:
     """A helpful reply of a few sentences to the last user message, with a list or code where it asks for one."""
     about = topic.of(prompt)
-    words = topic.material()[about.language]
-    chance = seed.digest("prose", size=16)
-    said = _KINDS[about.kind](words, about, chance)
-    if about.greeted and about.kind not in ("greeting", "echo", "echo_only"):
-        said = _join(about, words["greetings"][chance[15] % len(words["greetings"])], said)
-    return said
+    return tuple(_KINDS[about.kind](topic.material()[about.language], about, seed.digest("prose", size=16)))
 
 
-def after_tools(seed: Seed, prompt: Prompt) -> str:
+def after_tools(seed: Seed, prompt: Prompt) -> Tokens:
     """An answer made of the tool results that end the conversation; plain prose when there are none."""
     results = _results(prompt)
     if not results:
@@ -42,7 +44,7 @@ def after_tools(seed: Seed, prompt: Prompt) -> str:
     chance = seed.digest("tools", size=16)
     told = [_told(words, about, result, chance[at:]) for at, result in enumerate(results[:_RESULTS])]
     ending = "failure_closings" if all(failure(result) is not None for result in results) else "tool_closings"
-    return _join(about, *told, _fill(_pick(words[ending], chance[15]), words, about))
+    return tuple(split(_join(about, *told, _fill(_pick(words[ending], chance[15]), words, about))))
 
 
 def seen_images(seed: Seed, prompt: Prompt) -> str:
@@ -63,9 +65,9 @@ def seen_images(seed: Seed, prompt: Prompt) -> str:
     return _join(about, lead, _pick(words["image_notes"], seed.digest("image", size=1)[0]))
 
 
-def about_images(seed: Seed, prompt: Prompt) -> str:
+def about_images(seed: Seed, prompt: Prompt) -> Tokens:
     """What pictures the last message brings, and the answer to it."""
-    return _join(topic.of(prompt), seen_images(seed, prompt), answer(seed, prompt))
+    return tuple(split(_join(topic.of(prompt), seen_images(seed, prompt), "".join(answer(seed, prompt)))))
 
 
 def thinking(seed: Seed, prompt: Prompt, tokens: int) -> str:
@@ -81,58 +83,58 @@ def thinking(seed: Seed, prompt: Prompt, tokens: int) -> str:
     return text if count(text) <= tokens else cut(text, tokens)
 
 
-def _prose(words: Words, about: Topic, chance: bytes) -> str:
-    sentences = [_pick(words["openings"], chance[0]), *_some(words["points"], 1 + chance[1] % 2, chance[2], chance[3])]
+def _prose(words: Words, about: Topic, chance: bytes) -> Sequence[str]:
+    gap = _GAPS[about.language]
+    parts = [_pick(words["openings"], chance[0])]
+    parts += [gap + point for point in _some(words["points"], 1 + chance[1] % 2, chance[2], chance[3])]
     if chance[4] % 3:
-        sentences.append(_pick(words["practical"], chance[5]))
+        parts.append(gap + _pick(words["practical"], chance[5]))
     if chance[6] % 2 and not about.greeted:
-        sentences.append(_pick(words["closings"], chance[7]))
-    return _fill(_join(about, *sentences), words, about)
+        parts.append(gap + _pick(words["closings"], chance[7]))
+    return _spoken(parts, words, about, chance)
 
 
-def _greeting(words: Words, about: Topic, chance: bytes) -> str:
-    return _join(about, _pick(words["greetings"], chance[0]), _pick(words["offers"], chance[1]))
+def _greeting(words: Words, about: Topic, chance: bytes) -> Sequence[str]:
+    return split(_join(about, _pick(words["greetings"], chance[0]), _pick(words["offers"], chance[1])))
 
 
-def _thanks(words: Words, about: Topic, chance: bytes) -> str:
-    return _join(about, _pick(words["welcomes"], chance[0]), _pick(words["follow_ups"], chance[1]))
+def _thanks(words: Words, about: Topic, chance: bytes) -> Sequence[str]:
+    return split(_join(about, _pick(words["welcomes"], chance[0]), _pick(words["follow_ups"], chance[1])))
 
 
-def _farewell(words: Words, about: Topic, chance: bytes) -> str:
-    return _join(about, _pick(words["farewells"], chance[0]), _pick(words["follow_ups"], chance[1]))
+def _farewell(words: Words, about: Topic, chance: bytes) -> Sequence[str]:
+    return split(_join(about, _pick(words["farewells"], chance[0]), _pick(words["follow_ups"], chance[1])))
 
 
-def _list(words: Words, about: Topic, chance: bytes) -> str:
+def _list(words: Words, about: Topic, chance: bytes) -> Sequence[str]:
     items = _some(words["items"], int(about.detail), chance[0], chance[1])
-    lines = "\n".join([f"{at}. {item}" for at, item in enumerate(items, 1)])
+    lines = [f"{at}. {item}\n" for at, item in enumerate(items, 1)]
     lead, closing = _pick(words["list_leads"], chance[2]), _pick(words["closings"], chance[3])
-    return _fill(f"{lead}\n\n{lines}\n\n{closing}", words, about)
+    return _spoken([f"{lead}\n\n", *lines[:-1], f"{lines[-1]}\n", closing], words, about, chance)
 
 
-def _code(words: Words, about: Topic, chance: bytes) -> str:
-    asked = about.text.lower()
-    language = next((name for name in _SNIPPETS if name in asked), "python")
-    snippet = _pick(topic.material()["snippets"][language], chance[0]).replace("{name}", _identifier(about.main))
+def _code(words: Words, about: Topic, chance: bytes) -> Sequence[str]:
+    snippet = _pick(topic.material()["snippets"][about.detail], chance[0]).replace("{name}", _identifier(about.main))
     lead, note = _pick(words["code_leads"], chance[1]), _pick(words["code_notes"], chance[2])
-    return _fill(f"{lead}\n\n```{language}\n{snippet}```\n\n{note}", words, about)
+    return _spoken([f"{lead}\n\n```{about.detail}\n{snippet}```\n\n{note}"], words, about, chance)
 
 
-def _sum(words: Words, about: Topic, chance: bytes) -> str:
+def _sum(words: Words, about: Topic, chance: bytes) -> Sequence[str]:
     result = _pick(words["sums"], chance[0]).replace("{sum}", about.detail)
-    return _join(about, result, _pick(words["follow_ups"], chance[1]))
+    return _spoken([result, _GAPS[about.language] + _pick(words["follow_ups"], chance[1])], words, about, chance)
 
 
-def _echo(words: Words, about: Topic, chance: bytes) -> str:
+def _echo(words: Words, about: Topic, chance: bytes) -> Sequence[str]:
     said = readable(about.detail)
     end = "" if said[-1] in _MARKS_OF_END else "." if about.language == "en" else "。"
-    return _join(about, said + end, _pick(words["echoes"], chance[0]))
+    return split(_join(about, said + end, _pick(words["echoes"], chance[0])))
 
 
-def _echo_only(words: Words, about: Topic, chance: bytes) -> str:
-    return readable(about.detail)
+def _echo_only(words: Words, about: Topic, chance: bytes) -> Sequence[str]:
+    return split(readable(about.detail))
 
 
-_KINDS: dict[topic.Kind, Callable[[Words, Topic, bytes], str]] = {
+_KINDS: dict[topic.Kind, Callable[[Words, Topic, bytes], Sequence[str]]] = {
     "prose": _prose,
     "greeting": _greeting,
     "thanks": _thanks,
@@ -143,6 +145,35 @@ _KINDS: dict[topic.Kind, Callable[[Words, Topic, bytes], str]] = {
     "echo": _echo,
     "echo_only": _echo_only,
 }
+
+
+def _spoken(parts: list[str], words: Words, about: Topic, chance: bytes) -> Sequence[str]:
+    """The tokens of parts across whose ends none reaches, key words filled in, behind a greeting if there was one."""
+    if about.greeted:
+        parts = [_pick(words["greetings"], chance[15]), _GAPS[about.language] + parts[0], *parts[1:]]
+    main, other = about.main or words["topic"], about.other or words["other"]
+    return [*chain.from_iterable([_filled(part, main, other) for part in parts])]
+
+
+@lru_cache(4096)
+def _filled(part: str, main: str, other: str) -> list[str]:
+    runs = _runs(part)
+    if not runs or not (_ENDS.fullmatch(main) and _ENDS.fullmatch(other)):
+        return split(part.replace("{topic}", main).replace("{other}", other))
+    words = {" {topic}": f" {main}", " {other}": f" {other}"}
+    return [*chain.from_iterable([_short(words.get(run, run)) for run in runs])]
+
+
+@lru_cache(1024)
+def _runs(part: str) -> list[str]:
+    """A part cut where no token reaches across, before and behind its key words; nothing if it cannot be."""
+    runs = _HOLE.split(part)
+    return [] if any("{topic}" in run or "{other}" in run for run in runs[::2]) else runs
+
+
+@lru_cache(2048)
+def _short(text: str) -> list[str]:
+    return split(text)
 
 
 def _pick(bank: list[str], byte: int) -> str:
@@ -159,7 +190,7 @@ def _some(bank: list[str], number: int, start: int, stride: int) -> list[str]:
 
 
 def _join(about: Topic, *sentences: str) -> str:
-    return ("" if about.language == "zh" else " ").join(sentences)
+    return _GAPS[about.language].join(sentences)
 
 
 def _fill(text: str, words: Words, about: Topic) -> str:

@@ -69,6 +69,13 @@ _SUM = re.compile(
     r"(?![\w-]|\.\d| ?\)? ?(?:[-+*×/÷^%]|plus|minus|times|divided|over|[加减乘除]))"
 )
 """Two numbers and what to do with them; a longer sum is none, because half of it would be answered wrongly."""
+_NUMBERS = re.compile(r"[0-9](?<![\w.'’+#-][0-9])[0-9]{2,}(?![\w'’+#-]|\.\w)")
+"""Numbers of three digits and more that are no part of a word: but for what is to be repeated, or summed up, they do
+not tell what a message is about."""
+_LITERAL: tuple[Kind, ...] = ("echo", "echo_only", "sum")
+"""What hangs on each letter of a message."""
+_SNIPPETS = ("javascript", "sql", "bash")
+"""Languages of code beside Python."""
 _OPERATIONS: dict[str, Callable[[int, int], int]] = {
     **dict.fromkeys(("+", "plus", "加"), add),
     **dict.fromkeys(("-", "minus", "减"), sub),
@@ -108,14 +115,12 @@ class Topic:
 
     language: Language
     kind: Kind
-    text: str
-    """The message, or both ends of a long one."""
     main: str = ""
     """Its most telling words; empty when there are none."""
     other: str = ""
     """The next most telling words."""
     detail: str = ""
-    """What to say (kinds `echo`), the result (`sum`), how many entries (`list`)."""
+    """What to say (kinds `echo`), the result (`sum`), how many entries (`list`), the language (`code`)."""
     greeted: bool = False
     """Whether it opens with a greeting."""
 
@@ -136,6 +141,14 @@ def of(prompt: Prompt) -> Topic:
     if len(text) > 2 * _SAMPLE:
         head, tail = text[:_SAMPLE], text[-_SAMPLE:]
         text = f"{head.rpartition(' ')[0] or head}\n{tail.partition(' ')[2] or tail}"
+    # messages that differ in the number of a case alone are about the same
+    alike = _NUMBERS.sub(_zeros, text)
+    about = _about(alike)
+    return about if alike == text or about.kind not in _LITERAL else _about(text)
+
+
+@lru_cache(1024)
+def _about(text: str) -> Topic:
     spoken = language(text)
     read = [_read(sentence, spoken) for sentence in sentences(text)]
     phrases = [phrase for sentence in read for phrase in sentence.phrases][: _PHRASES[spoken]]
@@ -144,7 +157,7 @@ def of(prompt: Prompt) -> Topic:
     if kind == "code":
         phrases = [phrase for phrase in phrases if not _LANGUAGES.fullmatch(phrase)]
     main, other = (*phrases, "", "")[:2]
-    return Topic(spoken, kind, text, main, other, detail, _GREETING.match(text) is not None)
+    return Topic(spoken, kind, main, other, detail, _GREETING.match(text) is not None)
 
 
 def last_said(prompt: Prompt) -> str:
@@ -178,8 +191,8 @@ def _kind(text: str, read: list[_Sentence], telling: bool) -> tuple[Kind, str]:
         return ("echo_only" if found["only"] or found["only_zh"] else "echo"), said
     if "s" in signs and (found := _SUM.search(text.lower())):
         return "sum", str(_OPERATIONS[found[2].strip()](int(found[1]), int(found[3])))
-    if "c" in signs and _CODE.search(text.lower()):
-        return "code", ""
+    if "c" in signs and _CODE.search(low := text.lower()):
+        return "code", next((name for name in _SNIPPETS if name in low), "python")
     if not telling and (kind := next((kind for kind, opening in _OPENINGS if opening.match(text)), None)):
         return kind, ""
     if "l" in signs:
@@ -196,6 +209,11 @@ def _read(sentence: str, spoken: Language) -> _Sentence:
         if sign != "l" or _LIST.match(low, found.start()):
             signs += sign
     return _Sentence((_chinese if spoken == "zh" else _english)(sentence), signs)
+
+
+def _zeros(number: re.Match[str]) -> str:
+    start, end = number.span()
+    return "0" * (end - start)
 
 
 def _count(text: str) -> str:

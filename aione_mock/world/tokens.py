@@ -88,6 +88,7 @@ _BREAK = re.compile(r"\n(?=[ -~])|。(?=[\u4e00-\u9fff])")
 _CUT = "\0"
 _SHORT = 512
 """Characters of the longest sentence that is worth remembering."""
+_ZEROS = bytes.maketrans(b"123456789", b"0" * 9)
 _MESSAGE = 4096
 """Characters of the longest text whose number of tokens is."""
 
@@ -128,9 +129,12 @@ def split(text: str) -> list[str]:
 
 def count(text: str) -> int:
     """How many tokens a text has."""
-    return _counted(text) if len(text) <= _MESSAGE else sum(map(len, _parts(text)))
+    if len(text) > _MESSAGE:
+        return sum(map(len, _parts(text)))
+    # no digit is cut otherwise than another, so texts that differ in a number alone are counted once
+    return _counted(text.encode("utf-8", "surrogatepass").translate(_ZEROS))
 
 
 @lru_cache(1024)
-def _counted(text: str) -> int:
-    return sum(map(len, _parts(text)))
+def _counted(text: bytes) -> int:
+    return sum(map(len, _parts(text.decode("utf-8", "surrogatepass"))))
