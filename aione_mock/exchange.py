@@ -73,6 +73,10 @@ class Call:
     """A digest of method, path, query and body: equal for requests that are the same."""
     token: str = ""
     """Letters and digits of this very call, which ids in its answer are made of."""
+    form: Any = None
+    """What it has in common with calls that differ from it in one text alone (`reading.Form`); None if not known."""
+    words: str = ""
+    """That text."""
 
     def header(self, name: str) -> str | None:
         """The first value of a header, by its lower-case name."""

@@ -38,7 +38,7 @@ from aione_mock.exchange import (
 from aione_mock.handlers import CHECKS, generic
 from aione_mock.journal import Entry, Tally, kept_body, kept_events, kept_headers, kept_params, kept_text, mask_text
 from aione_mock.play import NOTHING, Player, Playing
-from aione_mock.reading import Question, Reader
+from aione_mock.reading import Form, Question, Reader
 from aione_mock.refusal import Refusals
 from aione_mock.sessions import Session, Sessions
 from aione_mock.store import Window
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from aione_mock.recording.replay import Replay
 
 Json = Any
+Findings = list[validation.Finding]
 Handler = Callable[[Call, Session], Awaitable[Reply | StreamReply]]
 _LOOPBACK = ("127.0.0.1", "::1")
 _NOTHING_MORE: Mapping[str, Json] = {}
@@ -249,32 +250,44 @@ class Exchange:
             entry.at,
             question.key,
             self.token,
+            question.form,
+            question.words,
         )
 
     def _validated(
         self, operation: Operation, question: Question, body: bytes, client: str, caller: Caller | None
     ) -> Call:
         """The call, its parameters and body read. Raises APIError with what the contract has against them."""
-        head, session = self.head, self.session
-        params, findings = validation.parameters(operation, head.params, head.query, head.header)
-        media_type = None if operation.dialect == "control" else head.media_type
-        data, more = validation.body(operation, media_type, body)
-        respell = dialects.READ.get(operation.dialect)
-        if respell and operation.body and data is not None:
-            data = respell(data, operation, self.pipeline.contract)
-            more = validation.schema_findings(operation.body, data)
-        findings += more
-        known = Question(question.key, question.asked, params, data, valid=True)
+        head, session, reader, form = self.head, self.session, self.pipeline.reader, question.form
+        params, data, findings = self._read(operation, body, form)
+        known = Question(question.key, question.asked, params, data, True, form, question.words)
         call = self._call(operation, known, body, client, caller)
         check = CHECKS.get(operation.id)
         if check is not None:
             seen = {finding.place for finding in findings}
             findings += [finding for finding in check(call, session) if finding.place not in seen]
         validation.refuse(findings)
-        # most requests never come again, so only the second time is worth the room
-        if check is None and session.came_before(known.key):
-            self.pipeline.reader.remember(head, body, known)
+        if check is None:
+            # most requests never come again, so only the second time is worth the room
+            if session.came_before(known.key):
+                reader.remember(head, body, known)
+            elif form is None:
+                reader.learn(head, body, params, lambda other: not self._read(operation, other, None)[2])
         return call
+
+    def _read(self, operation: Operation, body: bytes, form: Form | None) -> tuple[Mapping[str, Json], Json, Findings]:
+        """Parameters, the body's JSON, and what the contract has against them."""
+        head, respell = self.head, dialects.READ.get(operation.dialect)
+        if form is not None:
+            params, data = form.params, orjson.loads(body)
+            return params, respell(data, operation, self.pipeline.contract) if respell else data, []
+        params, findings = validation.parameters(operation, head.params, head.query, head.header)
+        media_type = None if operation.dialect == "control" else head.media_type
+        data, more = validation.body(operation, media_type, body)
+        if respell and operation.body and data is not None:
+            data = respell(data, operation, self.pipeline.contract)
+            more = validation.schema_findings(operation.body, data)
+        return params, data, findings + more
 
     def _render(self, reply: Reply | StreamReply) -> Transmission:
         """The answer as it goes over the wire: spelled out, paced, and damaged where a scenario says so."""

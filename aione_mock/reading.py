@@ -5,9 +5,13 @@ Nothing here looks at a session, a clock or a store.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import orjson
+
+from aione_mock import dialects
 from aione_mock.contract import Contract
 from aione_mock.determinism import Seed
 from aione_mock.exceptions import APIError
@@ -24,6 +28,9 @@ _REMEMBERED = 512
 """Requests and heads that are kept read."""
 _LONGEST = 4096
 """Bytes of the longest head, and of the longest body, that is kept with what was read from it."""
+_TEXT = re.compile(rb' ?("[^"\\]*+(?:\\.[^"\\]*+)*+")', re.S)
+_PROBES = (b'""', orjson.dumps("\0\n😀 words" * 1000))
+"""Texts of which a schema that looks at texts would like one less than the other."""
 
 
 class Head:
@@ -47,6 +54,8 @@ class Head:
         self.scenario = header(headers, b"x-mock-scenario")
         self.explain = header(headers, b"x-mock-explain") is not None
         self.media_type = header(headers, b"content-type")
+        self.words = dialects.WORDS.get(near.dialect) if near and near.paid else None
+        """The member of the body whose last text may be the only difference to other requests."""
         self.length = announced(headers)
         self.forwarded = (header(headers, b"x-forwarded-for") or "").rpartition(",")[2].strip()
         self.secrets = credentials(headers)
@@ -74,6 +83,18 @@ class Head:
         return APIError("method_not_allowed", message, headers={"allow": allowed})
 
 
+class Form:
+    """What valid requests have in common that differ in one text alone, the last one of its kind in their bodies.
+
+    The same form is the same object. Whatever the text, the contract has nothing against such a request.
+    """
+
+    __slots__ = ("params",)
+
+    def __init__(self, params: Mapping[str, Json]) -> None:
+        self.params = params
+
+
 @frozen
 class Question:
     """A whole request."""
@@ -86,6 +107,10 @@ class Question:
     data: Json
     valid: bool = False
     """Whether its schemas are known to have nothing against it; `params` and `data` are empty until then."""
+    form: Form | None = None
+    """Its form, if that is known."""
+    words: str = ""
+    """The text in which it differs from others of its form."""
 
 
 class Reader:
@@ -94,6 +119,7 @@ class Reader:
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
         self._heads, self._questions = Memo(_REMEMBERED), Memo(_REMEMBERED)
+        self._forms, self._once = Memo(_REMEMBERED), Memo(_REMEMBERED)
 
     def head(self, scope: Scope, connection: Connection | None = None) -> Head:
         """What the head of a request says."""
@@ -120,10 +146,48 @@ class Reader:
             key = _REQUESTS.digest(head.method, head.path, head.query, body)
             kept, truncated = kept_body(body, head.secrets)
             asked = Asked(head.operation, head.method, *head.kept, kept, truncated, head.size + len(kept))
-            known = Question(key, asked, {}, None)
+            form, words = self._form(head, body)
+            known = Question(key, asked, {}, None, False, form, words)
         return known
+
+    def _form(self, head: Head, body: bytes) -> tuple[Form | None, str]:
+        """The form of a request, if it is known, and the text in it."""
+        span = _span(head, body)
+        if span is None:
+            return None, ""
+        start, end = span
+        form: Form | None = self._forms.get((head, body[:start], body[end:]))
+        if form is None:
+            return None, ""
+        try:
+            return form, orjson.loads(body[start:end])
+        except orjson.JSONDecodeError:
+            return None, ""
+
+    def learn(self, head: Head, body: bytes, params: Mapping[str, Json], sound: Callable[[bytes], bool]) -> None:
+        """Take note of a valid request whose form is not known; `sound` tells whether another body is valid too."""
+        span = _span(head, body)
+        if span is None:
+            return
+        start, end = span
+        before, after = body[:start], body[end:]
+        place = head, before, after
+        # most forms never come again, so only the second time is worth the trials and the room
+        if self._once.get(place) is None:
+            self._once.put(place, True)
+        elif all(sound(before + probe + after) for probe in _PROBES):
+            self._forms.put(place, Form(params))
 
     def remember(self, head: Head, body: bytes, question: Question) -> None:
         """Keep what was found out, unless the body is long."""
         if len(body) <= _LONGEST:
             self._questions.put((head, body), question)
+
+
+def _span(head: Head, body: bytes) -> tuple[int, int] | None:
+    """Where the text stands that may be the only difference to other requests, with its quotes."""
+    if head.words is None or len(body) > _LONGEST:
+        return None
+    at = body.rfind(head.words)
+    found = _TEXT.match(body, at + len(head.words)) if at >= 0 else None
+    return found.span(1) if found else None

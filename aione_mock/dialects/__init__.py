@@ -31,6 +31,9 @@ PROMPT: dict[str, Callable[[Call, Look], Prompt]] = {
 READ: dict[str, Callable[[Any, Operation, Contract], Any]] = {"gemini": spelling.google}
 """Dialect to the function that brings a request's JSON to the contract's spelling before it is validated."""
 
+WORDS: dict[str, bytes] = {"openai": b'"content":', "anthropic": b'"content":', "gemini": b'"text":'}
+"""Dialect to the member of a request's JSON whose last occurrence is, in most requests, what the user says last."""
+
 REQUEST_ID: dict[str, tuple[str, ...]] = {"openai": ("x-request-id",), "anthropic": ("x-request-id", "request-id")}
 """Dialect to the headers that carry the request's id; those without an entry do as OpenAI's."""
 

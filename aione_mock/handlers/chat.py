@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Coroutine
 from dataclasses import replace
 from datetime import date
@@ -16,7 +17,7 @@ from aione_mock import access
 from aione_mock.dialects import anthropic, gemini, openai, stencil
 from aione_mock.dialects.stencil import Spelled, Stencil
 from aione_mock.exceptions import APIError
-from aione_mock.exchange import Call, Choice, Completion, Prompt, Reply, StreamReply, Usage
+from aione_mock.exchange import Call, Choice, Completion, Prompt, Reply, StreamReply, Turn, Usage
 from aione_mock.journal import clean
 from aione_mock.model import caching, composition, structured, vision
 from aione_mock.sessions import Session
@@ -40,6 +41,17 @@ class Draft:
     usage: Usage
     stencil: Stencil | None = None
     """The answer spelled out, once it was asked for again."""
+
+
+@frozen
+class Asked:
+    """A prompt that its model may be asked."""
+
+    model: Model
+    prompt: Prompt
+    tokens: int
+    key: bytes
+    """What the words depend on (`composition.key`)."""
 
 
 def create_chat_completion(call: Call, session: Session) -> Answer:
@@ -110,7 +122,8 @@ async def _draft(call: Call, session: Session, dialect: ModuleType, stream: bool
     known: Draft | None = session.memo.get(memo_key) if call.script is None else None
     if known is not None:
         return known
-    draft = await _drafted(call, session, dialect, stream, days.date_of(today))
+    asked = _outlined(call, session, dialect, stream, who)
+    draft = await _drafted(asked, call, session, days.date_of(today))
     if call.script is not None or draft.choices[0].pictures or len(call.body) > _MEMO_BODY:
         return draft
     # most requests never come again, so only the second time is worth a stencil and the room
@@ -127,20 +140,38 @@ def _stencil(draft: Draft, call: Call, dialect: ModuleType, stream: bool) -> Ste
     return Stencil(said, blank.choices, clean=clean(said if isinstance(said, bytes) else said.raw))
 
 
-async def _drafted(call: Call, session: Session, dialect: ModuleType, stream: bool, today: date) -> Draft:
+def _outlined(call: Call, session: Session, dialect: ModuleType, stream: bool, who: Any) -> Asked:
+    """What is asked; where only its last words are new, the rest is remembered."""
+    if call.form is None:
+        return _asked(call, session, dialect, stream)
+    known: tuple[Model, composition.Outline] | None = session.memo.get((call.form, who))
+    if known is None:
+        asked = _asked(call, session, dialect, stream)
+        if asked.prompt.turns[-1] == Turn("user", call.words):
+            with contextlib.suppress(ValueError):
+                session.memo.put((call.form, who), (asked.model, composition.Outline(asked.prompt)))
+        return asked
+    model, outline = known
+    return Asked(model, *outline.filled(call.words))
+
+
+def _asked(call: Call, session: Session, dialect: ModuleType, stream: bool) -> Asked:
     prompt, model = _addressed(dialect.prompt(call, vision.from_data_uri), call, session)
     _supported(prompt, model, call, stream)
-    prompt_tokens = composition.prompt_tokens(prompt)
-    _fits(prompt, model, prompt_tokens)
-    seed = session.seed.child("words", composition.key(prompt))
-    if call.script is not None:
-        choices = composition.scripted(call.script, prompt, seed, today)
+    return Asked(model, prompt, composition.prompt_tokens(prompt), composition.key(prompt))
+
+
+async def _drafted(asked: Asked, call: Call, session: Session, today: date) -> Draft:
+    prompt, model, script = asked.prompt, asked.model, call.script
+    _fits(prompt, model, asked.tokens)
+    seed = session.seed.child("words", asked.key)
+    if script is not None:
+        choices = composition.scripted(script, prompt, seed, today)
     elif model.can("image_output"):
         choices = await asyncio.to_thread(composition.illustrate, prompt, model, seed)
     else:
         choices = composition.compose(prompt, seed, today)
-    usage = composition.usage(prompt_tokens, choices, call.script.usage if call.script else {})
-    return Draft(prompt, model, choices, usage)
+    return Draft(prompt, model, choices, composition.usage(asked.tokens, choices, script.usage if script else {}))
 
 
 def _addressed(prompt: Prompt, call: Call, session: Session) -> tuple[Prompt, Model]:

@@ -7,7 +7,7 @@ call, an answer that uses the tools' results, prose in the language of the promp
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import date
 from hashlib import blake2b
 from typing import Any
@@ -22,6 +22,9 @@ from aione_mock.world import tokens
 from aione_mock.world.catalogue import Model
 
 Json = Any
+_HOLE = "\0"
+_ENCODED_HOLE = orjson.dumps(_HOLE)
+_MEMBERS = tuple(member.name for member in fields(Prompt) if member.name != "turns")
 MESSAGE_OVERHEAD = tokens.MESSAGE_OVERHEAD
 _LEAD = {"en": "Here is the generated image:", "zh": "这是生成的图片："}
 TOOL_OVERHEAD = 8
@@ -30,6 +33,10 @@ TOOL_OVERHEAD = 8
 
 def key(prompt: Prompt) -> bytes:
     """What the words depend on: the conversation, not its protocol, presentation, cuts or number of choices."""
+    return _hashed(_material(prompt))
+
+
+def _material(prompt: Prompt) -> bytes:
     material = (
         prompt.model,
         [turn_key(turn) for turn in prompt.turns],
@@ -37,7 +44,32 @@ def key(prompt: Prompt) -> bytes:
         (prompt.tool_choice, prompt.allowed_tools, prompt.parallel, prompt.format, prompt.schema),
         (prompt.seed, prompt.reasoning > 0, prompt.aspect_ratio, prompt.image_size),
     )
-    return blake2b(orjson.dumps(material, option=orjson.OPT_SORT_KEYS), digest_size=16).digest()
+    return orjson.dumps(material, option=orjson.OPT_SORT_KEYS)
+
+
+def _hashed(material: bytes) -> bytes:
+    return blake2b(material, digest_size=16).digest()
+
+
+class Outline:
+    """What prompts have in common that differ in the text of their last turn alone, a user's."""
+
+    __slots__ = ("_after", "_around", "_before", "_earlier", "_tokens")
+
+    def __init__(self, prompt: Prompt) -> None:
+        """Raises ValueError for a prompt whose text cannot be told from the rest."""
+        *earlier, last = prompt.turns
+        opened = replace(prompt, turns=(*earlier, replace(last, text=_HOLE)))
+        self._around, self._earlier = [getattr(prompt, name) for name in _MEMBERS], earlier
+        self._before, self._after = _material(opened).split(_ENCODED_HOLE)
+        self._tokens = prompt_tokens(opened) - tokens.count(_HOLE)
+
+    def filled(self, words: str) -> tuple[Prompt, int, bytes]:
+        """The prompt with these words, its tokens and its key."""
+        model, *rest = self._around
+        prompt = Prompt(model, (*self._earlier, Turn("user", words)), *rest)
+        material = self._before + orjson.dumps(words) + self._after
+        return prompt, self._tokens + tokens.count(words), _hashed(material)
 
 
 def turn_key(turn: Turn) -> Json:
@@ -59,7 +91,10 @@ def _canonical(text: str) -> Json:
 
 def compose(prompt: Prompt, seed: Seed, today: date) -> tuple[Choice, ...]:
     """All choices of the answer, whole; relative days count from `today`, `seed` is one of the conversation's own."""
-    return tuple([_choice(prompt, seed.child("choice", index), today) for index in range(prompt.n)])
+    first = _choice(prompt, seed, today)
+    if prompt.n == 1:
+        return (first,)
+    return (first, *[_choice(prompt, seed.child("choice", index), today) for index in range(1, prompt.n)])
 
 
 def scripted(script: Script, prompt: Prompt, seed: Seed, today: date) -> tuple[Choice, ...]:

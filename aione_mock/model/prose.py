@@ -31,7 +31,8 @@ _MARKS_OF_END = ".!?。！？…"
 def answer(seed: Seed, prompt: Prompt) -> Tokens:
     """A helpful reply of a few sentences to the last user message, with a list or code where it asks for one."""
     about = topic.of(prompt)
-    return tuple(_KINDS[about.kind](topic.material()[about.language], about, seed.digest("prose", size=16)))
+    # a seed is chance itself, and nothing else draws from it without a label
+    return tuple(_KINDS[about.kind](topic.material()[about.language], about, seed.key))
 
 
 def after_tools(seed: Seed, prompt: Prompt) -> Tokens:
