@@ -356,18 +356,21 @@ class Transmission:
     """Whether it is the mock's own, whole and at once, its headers `Lines`: nothing in them needs a second look."""
 
 
+_NOTHING_SENT = Transmission(200, (), ())
+
+
 @frozen
 class Replayed(Reply):
     """A recorded plain answer."""
 
-    transmission: Transmission = field(default=Transmission(200, (), ()))
+    transmission: Transmission = _NOTHING_SENT
 
 
 @frozen
 class ReplayedStream(StreamReply):
     """A recorded stream."""
 
-    transmission: Transmission = field(default=Transmission(200, (), ()))
+    transmission: Transmission = _NOTHING_SENT
 
 
 def header_value(text: str) -> str:

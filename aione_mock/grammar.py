@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import field
 from typing import Any
 
 import jsonschema_rs
@@ -114,7 +113,7 @@ class Grammar:
     anywhere: frozenset[str]
     constant: tuple[str, ...]
     fold_rules: tuple[Mapping[str, Json], ...]
-    spec: Mapping[str, Json] = field(repr=False)
+    spec: Mapping[str, Json]
 
     @classmethod
     def of(cls, spec: Mapping[str, Json], where: str = "x-stream") -> Grammar:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +41,7 @@ from aione_mock.reading import Form, Question, Reader
 from aione_mock.refusal import Refusals
 from aione_mock.sessions import Session, Sessions
 from aione_mock.store import Window
+from aione_mock.values import replace
 from aione_mock.wire import CONNECTION, Connection, Disconnected, Receive, Scope, Send
 
 if TYPE_CHECKING:

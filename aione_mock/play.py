@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from aione_mock import dialects
@@ -25,7 +24,7 @@ from aione_mock.scenarios.pace import INSTANT, Pace, realistic, schedule
 from aione_mock.scenarios.rulebook import Rulebook
 from aione_mock.scenarios.rules import Match, Rule
 from aione_mock.sessions import Session
-from aione_mock.values import frozen
+from aione_mock.values import frozen, replace
 
 Json = Any
 _log = logging.getLogger("aione_mock")

@@ -7,7 +7,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from aione_mock import acs3
 from aione_mock.exceptions import APIError
+from aione_mock.values import replace
 
 CHARTS = "/api/v1/modelRouter/open/observation/charts"
 EMPTY = hashlib.sha256(b"").hexdigest()

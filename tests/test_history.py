@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from decimal import Decimal
 from functools import cache
 from itertools import pairwise
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 from aione_mock.determinism import Seed
 from aione_mock.exceptions import ConfigError
 from aione_mock.exchange import Usage
+from aione_mock.values import replace
 from aione_mock.world.catalogue import Catalogue, cost
 from aione_mock.world.days import HOUR, day_of, start_of
 from aione_mock.world.history import MINUTES, Cell, Figures, History, latency_tail, prices, ticks

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import orjson
 import pytest
 from hypothesis import given
@@ -11,6 +9,7 @@ from hypothesis import strategies as st
 
 from aione_mock.determinism import Seed
 from aione_mock.store import MemoryStore
+from aione_mock.values import replace
 from aione_mock.world import keys
 from aione_mock.world.keys import GRACE, KeyBook, KeyRecord
 

@@ -7,7 +7,6 @@ import math
 import socket
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -29,6 +28,7 @@ from aione_mock.reading import Head
 from aione_mock.server import Server
 from aione_mock.sessions import Session
 from aione_mock.store import Store
+from aione_mock.values import replace
 from tests.timing import at_best, cost, until
 from tests.wire_reader import ask, request
 

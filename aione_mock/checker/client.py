@@ -7,7 +7,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -22,6 +22,7 @@ from aione_mock.checker.target import Mask, Target
 from aione_mock.checker.traffic import Exchange, Pairs, Request
 from aione_mock.contract import Contract, Operation
 from aione_mock.determinism import WALL, Seed, iso
+from aione_mock.values import replace
 
 Json = Any
 MAX_BYTES = 48 << 20

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from aione_mock.checker.bench import Bench
 from aione_mock.checker.client import Stop
@@ -12,6 +12,7 @@ from aione_mock.checker.finding import Broken, Cell, Finding, NotChecked
 from aione_mock.checker.law import Rule
 from aione_mock.checker.traffic import Exchange, shown
 from aione_mock.contract import Operation
+from aione_mock.values import replace
 
 _NOWHERE = "no-such-operation-7"
 _TOLD_BY = {

@@ -11,7 +11,7 @@ import copy
 import io
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -24,6 +24,7 @@ from aione_mock.checker.plan import CHECKS
 from aione_mock.checker.traffic import curl, snippet
 from aione_mock.contract import Operation
 from aione_mock.determinism import WALL, Seed
+from aione_mock.values import replace
 
 if TYPE_CHECKING:
     from aione_mock.checker.run import Run, RunEvent

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -14,6 +13,7 @@ from aione_mock.checker.client import Auth, Stop
 from aione_mock.checker.finding import NotChecked
 from aione_mock.checker.traffic import Exchange, Pairs, Request
 from aione_mock.contract import Operation
+from aione_mock.values import replace
 
 if TYPE_CHECKING:
     from aione_mock.checker.run import Run

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from aione_mock.checker import digest
@@ -12,6 +12,7 @@ from aione_mock.checker.finding import Cell, Finding
 from aione_mock.checker.law import Law, Rule
 from aione_mock.checker.run import INTERRUPTED, Run
 from aione_mock.exceptions import MockError
+from aione_mock.values import replace
 
 Json = Any
 FailOn = Literal["violation", "assumption"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -20,6 +20,7 @@ from aione_mock.checker.plan import Plan
 from aione_mock.checker.preflight import obstacle
 from aione_mock.checker.traffic import Exchange, Unreadable, curl, shown, snippet
 from aione_mock.determinism import WALL
+from aione_mock.values import replace
 
 Json = Any
 

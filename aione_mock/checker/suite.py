@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from aione_mock.checker.finding import Cell, Finding, Severity
 from aione_mock.checker.plan import Plan
 from aione_mock.checker.report import CheckError, report
 from aione_mock.checker.run import Run
+from aione_mock.values import replace
 
 
 @dataclass(frozen=True, slots=True)

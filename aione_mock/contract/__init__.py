@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ STREAM = "text/event-stream"
 _TEMPLATE = re.compile(r"\{([^}]+)\}")
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Parameter:
     """One path, query or header parameter."""
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import field, replace
+from dataclasses import field
 from typing import Any
 
 import orjson
 
 from aione_mock.contract import Contract, ErrorSpec, Operation
-from aione_mock.values import frozen
+from aione_mock.values import frozen, replace
 from aione_mock.world.organisation import Credential
 
 Json = Any

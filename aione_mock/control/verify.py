@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -19,7 +18,7 @@ from aione_mock.play import facts_of
 from aione_mock.scenarios.conditions import Condition, Facts, conditions
 from aione_mock.scenarios.rules import weigh
 from aione_mock.sessions import Session
-from aione_mock.values import frozen
+from aione_mock.values import frozen, replace
 
 Json = Any
 _SHOWN = 5

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Any
 
 import orjson
 
 from aione_mock.exchange import ImageInput, Role, ToolCall, Turn
+from aione_mock.values import replace
 
 Json = Any
 Look = Callable[[str, str], ImageInput]

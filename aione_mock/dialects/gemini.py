@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
 
@@ -27,6 +26,7 @@ from aione_mock.exchange import (
     Usage,
 )
 from aione_mock.sse import encode
+from aione_mock.values import replace
 from aione_mock.world.catalogue import Model
 
 __all__ = [

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import lru_cache
 
 import orjson
 
 from aione_mock.determinism import Seed
 from aione_mock.exchange import Choice, Completion, Events, Usage
+from aione_mock.values import replace
 
 Spelled = bytes | Events
 """A plain answer's body, or the events of a stream."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import reduce
 from itertools import count, islice, product
 from math import inf
@@ -18,7 +17,7 @@ from aione_mock.generator.patterns import Unmatchable, draw
 from aione_mock.generator.plan import Flat, Impossible, Json, Node, Plan
 from aione_mock.generator.strings import string
 from aione_mock.generator.words import pick, some
-from aione_mock.values import frozen
+from aione_mock.values import frozen, replace
 
 Path = tuple[str | int, ...]
 Hints = Callable[[Path, Mapping[str, Any]], Iterable[Json]]

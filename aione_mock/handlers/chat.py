@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Coroutine
-from dataclasses import replace
 from datetime import date
 from functools import partial
 from types import ModuleType
@@ -21,7 +20,7 @@ from aione_mock.exchange import Call, Choice, Completion, Prompt, Reply, StreamR
 from aione_mock.journal import clean
 from aione_mock.model import caching, composition, structured, vision
 from aione_mock.sessions import Session
-from aione_mock.values import frozen
+from aione_mock.values import frozen, replace
 from aione_mock.world import days
 from aione_mock.world.catalogue import Model
 

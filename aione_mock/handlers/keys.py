@@ -6,7 +6,6 @@ Source: AIone API reference, "API Key management"; the rules of rotation and sta
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 from aione_mock.exceptions import APIError
@@ -14,6 +13,7 @@ from aione_mock.exchange import Call, Reply
 from aione_mock.handlers.owner import organisation
 from aione_mock.sessions import Session
 from aione_mock.validation import Finding
+from aione_mock.values import replace
 from aione_mock.world import days, keys
 from aione_mock.world.keys import KeyRecord
 

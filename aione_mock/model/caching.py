@@ -7,7 +7,6 @@ Anthropic's breakpoints say where a prefix may end.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import orjson
 
@@ -15,6 +14,7 @@ from aione_mock.determinism import Seed
 from aione_mock.exchange import Prompt, Usage
 from aione_mock.model import composition
 from aione_mock.store import Store
+from aione_mock.values import replace
 
 MINIMUM = 1024
 """Tokens of the shortest prefix worth keeping."""

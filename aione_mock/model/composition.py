@@ -7,7 +7,6 @@ call, an answer that uses the tools' results, prose in the language of the promp
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
 from datetime import date
 from hashlib import blake2b
 from typing import Any
@@ -18,13 +17,13 @@ from aione_mock.determinism import Seed
 from aione_mock.exchange import Choice, Prompt, ToolCall, Turn, Usage
 from aione_mock.model import painting, prose, structured, toolcalls, topic, vision
 from aione_mock.scenarios.outcomes import Script
+from aione_mock.values import replace
 from aione_mock.world import tokens
 from aione_mock.world.catalogue import Model
 
 Json = Any
 _HOLE = "\0"
 _ENCODED_HOLE = orjson.dumps(_HOLE)
-_MEMBERS = tuple(member.name for member in fields(Prompt) if member.name != "turns")
 MESSAGE_OVERHEAD = tokens.MESSAGE_OVERHEAD
 _LEAD = {"en": "Here is the generated image:", "zh": "这是生成的图片："}
 TOOL_OVERHEAD = 8
@@ -54,20 +53,19 @@ def _hashed(material: bytes) -> bytes:
 class Outline:
     """What prompts have in common that differ in the text of their last turn alone, a user's."""
 
-    __slots__ = ("_after", "_around", "_before", "_earlier", "_tokens")
+    __slots__ = ("_after", "_before", "_earlier", "_prompt", "_tokens")
 
     def __init__(self, prompt: Prompt) -> None:
         """Raises ValueError for a prompt whose text cannot be told from the rest."""
         *earlier, last = prompt.turns
         opened = replace(prompt, turns=(*earlier, replace(last, text=_HOLE)))
-        self._around, self._earlier = [getattr(prompt, name) for name in _MEMBERS], earlier
+        self._prompt, self._earlier = prompt, earlier
         self._before, self._after = _material(opened).split(_ENCODED_HOLE)
         self._tokens = prompt_tokens(opened) - tokens.count(_HOLE)
 
     def filled(self, words: str) -> tuple[Prompt, int, bytes]:
         """The prompt with these words, its tokens and its key."""
-        model, *rest = self._around
-        prompt = Prompt(model, (*self._earlier, Turn("user", words)), *rest)
+        prompt = replace(self._prompt, turns=(*self._earlier, Turn("user", words)))
         material = self._before + orjson.dumps(words) + self._after
         return prompt, self._tokens + tokens.count(words), _hashed(material)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from functools import cache, lru_cache
 
 from aione_mock.determinism import Seed
@@ -14,6 +13,7 @@ from aione_mock.generator.values import Path
 from aione_mock.generator.words import lists, parts
 from aione_mock.model.mentions import Mention, Mentions
 from aione_mock.model.slots import Slot, slots
+from aione_mock.values import replace
 
 # What fills a property, by the kind of its name (`words.kind`) or by its format, best first.
 _BY_KIND: Mapping[str, tuple[str, ...]] = {

@@ -6,11 +6,11 @@ Lengths are in units of a hundredth of the picture's shorter side, `Scene.unit` 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aione_mock.model.canvas import Colour, Span, box, disc, mix, peak, shade
 from aione_mock.model.scene import WHITE, Scene, below, ridge, rolling
+from aione_mock.values import replace
 
 if TYPE_CHECKING:
     import random  # noqa: TID251  only the name of the type

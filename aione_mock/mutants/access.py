@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import orjson
 
 from aione_mock.mutants.changes import body, member
 from aione_mock.mutants.mutation import Answer, Ask, Mutant
+from aione_mock.values import replace
 
 Json = Any
 PAID = ("createChatCompletion", "createMessage", "generateContent", "streamGenerateContent")

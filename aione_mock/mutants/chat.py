@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from aione_mock.mutants.changes import body, header, member, refusal, status, without_header
 from aione_mock.mutants.mutation import Answer, Ask, Mutant
+from aione_mock.values import replace
 
 Json = Any
 CHAT = ("createChatCompletion",)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -11,6 +10,7 @@ import orjson
 
 from aione_mock.mutants.changes import body, member, status
 from aione_mock.mutants.mutation import Answer, Ask, Mutant
+from aione_mock.values import replace
 
 Json = Any
 VIEWS = ("tech", "business")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -11,6 +10,7 @@ from aione_mock import acs3
 from aione_mock.determinism import WALL, iso
 from aione_mock.mutants.changes import body, member, refusal
 from aione_mock.mutants.mutation import Ask, Mutant
+from aione_mock.values import replace
 
 Json = Any
 PREFIX = "ModelRouterQueryObservation"

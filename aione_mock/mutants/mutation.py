@@ -6,12 +6,13 @@ A mutant is data. It knows nothing of the pipeline, so the mock it distorts is t
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
 from aione_mock.contract import Contract, Operation
+from aione_mock.values import replace
 
 Json = Any
 App = Callable[[Any, Any, Any], Awaitable[None]]

@@ -11,7 +11,6 @@ import binascii
 import re
 from collections.abc import Callable, Iterable
 from copy import copy
-from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -23,6 +22,7 @@ from aione_mock.exchange import Headers
 from aione_mock.recording.cassette import Answered, Asked, Interaction
 from aione_mock.recording.placeholder import FIGURE, filled, filled_line, vocabulary
 from aione_mock.recording.verbatim import STYLES, read_event, read_json
+from aione_mock.values import replace
 
 Json = Any
 MASK = "***"

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from random import Random  # noqa: TID251  (the type; the draws come from a Seed)
 from typing import Any
 
 from aione_mock.determinism import Seed
-from aione_mock.values import frozen
+from aione_mock.values import frozen, replace
 
 
 @frozen

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from http import HTTPStatus
 
 from aione_mock.exchange import Headers, Transmission
 from aione_mock.scenarios.options import Options
 from aione_mock.scenarios.stream_faults import APART, Scene
+from aione_mock.values import replace
 
 _PAGE = """<!DOCTYPE html>
 <html><head><title>{status} {phrase}</title></head>

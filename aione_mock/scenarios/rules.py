@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 from aione_mock.scenarios.conditions import Condition, Facts, conditions, missing
@@ -15,7 +15,7 @@ Counter = Callable[[str], Awaitable[int]]
 """Counts a rule up, atomically, and gives its new count: `lambda id: store.increment(f"rules/{id}")`."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Rule:
     """A compiled rule; `raw` is as it was written."""
 

@@ -7,14 +7,13 @@ the order given: after `one_packet` there is one send. A send without bytes only
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from aione_mock.determinism import Seed
 from aione_mock.exchange import Headers, Transmission
 from aione_mock.scenarios.events import DROP, Change, altered, data_of, has
 from aione_mock.scenarios.options import Options
-from aione_mock.values import frozen
+from aione_mock.values import frozen, replace
 
 Json = Any
 Sends = tuple[tuple[float, bytes], ...]

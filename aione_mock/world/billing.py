@@ -6,7 +6,7 @@ invoice is the cost of its month's calls plus that fee, rounded half up to 2 pla
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 
@@ -47,7 +47,7 @@ class Invoice:
         return "issued" if self.paid_at is None else "paid"
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Billing:
     """Plan, account and invoices of one organisation. `now` is the session's clock in Unix seconds."""
 

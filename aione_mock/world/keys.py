@@ -6,7 +6,6 @@ A record never holds a secret, only its hash. All functions on records are pure;
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, replace
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 from aione_mock.determinism import Seed
 from aione_mock.exchange import Caller
 from aione_mock.store import Json, Store
-from aione_mock.values import frozen
+from aione_mock.values import frozen, members, replace
 from aione_mock.world.days import spell
 
 GRACE = 24 * 3600
@@ -54,7 +53,7 @@ class KeyRecord:
 
     def to_json(self) -> dict[str, Json]:
         """The record as the store keeps it."""
-        return asdict(self)
+        return members(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Json]) -> KeyRecord:

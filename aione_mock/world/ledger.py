@@ -12,7 +12,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Awaitable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from itertools import islice, pairwise
@@ -156,7 +156,7 @@ def _rank(row: Row) -> tuple[date, int, int, str, str, str]:
     return row.date or date.min, -row.ticks, -row.requests, row.model or "", row.team_id or "", row.key_id or ""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Ledger:
     """The book of one organisation."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -12,6 +12,7 @@ import orjson
 
 from aione_mock import acs3
 from aione_mock.determinism import WALL, Seed, iso
+from aione_mock.values import replace
 
 KEY = "sk-nex-demo-every-model"
 TOKEN = "nex-console-tech"

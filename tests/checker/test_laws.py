@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from aione_mock.checker.laws import LAWS, RULES
+from aione_mock.values import replace
 from tests.checker.broken import (
     KEY,
     Asked,

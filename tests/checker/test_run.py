@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from aione_mock.checker.report import report as outcome
 from aione_mock.checker.reports import as_json, html, junit, sarif
 from aione_mock.checker.run import Finished, LawFinished, LawStarted, PaidCallsAhead, Started
 from aione_mock.exceptions import ConfigError
+from aione_mock.values import replace
 from tests.checker.broken import ACCESS, KEY, OTHER, TOKEN, Change, Layer, edits, headers, restatus
 from tests.checker.conftest import Checked, given_time, target
 

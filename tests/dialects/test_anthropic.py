@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import orjson
 import pytest
 from hypothesis import given
@@ -12,6 +10,7 @@ from hypothesis import strategies as st
 from aione_mock.dialects import anthropic
 from aione_mock.exceptions import APIError
 from aione_mock.exchange import Choice, Completion, Prompt, Tool, ToolCall, ToolResult, Turn, Usage
+from aione_mock.values import replace
 
 from .completions import PIXEL, body_problems, call, completions, contract, decoded, event_problems, look
 

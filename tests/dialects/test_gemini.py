@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import orjson
 import pytest
 from hypothesis import given
@@ -22,6 +20,7 @@ from aione_mock.exchange import (
     Turn,
     Usage,
 )
+from aione_mock.values import replace
 from aione_mock.world.catalogue import Catalogue
 
 from .completions import PIXEL, body_problems, call, completions, contract, decoded, event_problems, look

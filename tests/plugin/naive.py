@@ -7,12 +7,13 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import httpx2
 
 from aione_mock.testing import MockSession
+from aione_mock.values import replace
 
 QUESTION = "Please look up order 4711 and order 4712, and tell me about whales."
 TOOL = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 import pytest
 
@@ -14,6 +13,7 @@ from aione_mock.checker import prepare
 from aione_mock.checker.suite import Place, narrowed, places
 from aione_mock.config import Config
 from aione_mock.server import Server
+from aione_mock.values import replace
 from tests.checker.broken import ACCESS, KEY, OTHER, TOKEN, Answered, Asked, Change, Layer
 from tests.checker.conftest import target
 

@@ -1,5 +1,4 @@
 import asyncio
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -10,6 +9,7 @@ from aione_mock.exceptions import ScenarioError
 from aione_mock.exchange import Fault, ToolCall
 from aione_mock.scenarios.conditions import Facts
 from aione_mock.scenarios.rules import candidates, compile_rule, match, nearest, select
+from aione_mock.values import replace
 
 
 def rule(when=None, then=None, rule_id="r"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 from aione_mock.checker.bench import Bench, Key, broken, instant
@@ -15,6 +14,7 @@ from aione_mock.checker.laws.scope import CHAT, CONSOLE, DATA, EVERY, LISTS, PLA
 from aione_mock.checker.protocols import PROTOCOLS, Question
 from aione_mock.checker.traffic import Exchange, Request
 from aione_mock.contract import Operation
+from aione_mock.values import replace
 
 Json = Any
 WRONG = "sk-nex-this-key-was-never-made-000000"

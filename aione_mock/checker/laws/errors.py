@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 from aione_mock.checker.bench import Bench, broken
@@ -13,6 +12,7 @@ from aione_mock.checker.laws.scope import COUNTS, FIGURES, ONE_KEY, PLAIN, ROUTE
 from aione_mock.checker.protocols import Protocol, Question
 from aione_mock.checker.traffic import Exchange, Unreadable, shown
 from aione_mock.contract import ErrorSpec, Operation
+from aione_mock.values import replace
 
 Json = Any
 NOBODY = "00000000-0000-4000-8000-000000000000"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -16,6 +16,7 @@ from aione_mock.checker.laws.scope import CHARTS, LOGS, METRICS, ROUTER
 from aione_mock.checker.traffic import Exchange, Request
 from aione_mock.contract import Operation
 from aione_mock.determinism import WALL, iso
+from aione_mock.values import replace
 
 Json = Any
 BUCKETS = {"1h": (1, 60), "6h": (5, 72), "24h": (15, 96), "7d": (120, 84), "30d": (360, 120)}
