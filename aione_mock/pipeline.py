@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from aione_mock.recording.replay import Replay
 
 Json = Any
-Findings = list[validation.Finding]
 Handler = Callable[[Call, Session], Awaitable[Reply | StreamReply]]
 _LOOPBACK = ("127.0.0.1", "::1")
 _NOTHING_MORE: Mapping[str, Json] = {}
@@ -222,6 +221,8 @@ class Exchange:
         self.question = question = self.pipeline.reader.question(self.head, body)
         entry.asked, entry.at = question.asked, session.clock.timestamp()
         entry.occurrence = occurrence = session.occurrence(question.key)
+        if occurrence == 2 and question.form is not None:
+            self.pipeline.reader.remember(self.head, body, question)
         chance = session.seed.digest("request", question.key, occurrence, size=12 + _TOKEN)
         entry.request_id, self.token = "req_" + chance[:12].hex(), letters(chance[12:])
         return question
@@ -258,9 +259,9 @@ class Exchange:
         self, operation: Operation, question: Question, body: bytes, client: str, caller: Caller | None
     ) -> Call:
         """The call, its parameters and body read. Raises APIError with what the contract has against them."""
-        head, session, reader, form = self.head, self.session, self.pipeline.reader, question.form
-        params, data, findings = self._read(operation, body, form)
-        known = Question(question.key, question.asked, params, data, True, form, question.words)
+        head, session, reader = self.head, self.session, self.pipeline.reader
+        params, data, findings = self._read(operation, body)
+        known = Question(question.key, question.asked, params, data, valid=True)
         call = self._call(operation, known, body, client, caller)
         check = CHECKS.get(operation.id)
         if check is not None:
@@ -271,16 +272,14 @@ class Exchange:
             # most requests never come again, so only the second time is worth the room
             if session.came_before(known.key):
                 reader.remember(head, body, known)
-            elif form is None:
-                reader.learn(head, body, params, lambda other: not self._read(operation, other, None)[2])
+            else:
+                form = Form(params, dialects.reader(operation, self.pipeline.contract))
+                reader.learn(head, body, form, lambda other: not self._read(operation, other)[2])
         return call
 
-    def _read(self, operation: Operation, body: bytes, form: Form | None) -> tuple[Mapping[str, Json], Json, Findings]:
+    def _read(self, operation: Operation, body: bytes) -> tuple[Mapping[str, Json], Json, list[validation.Finding]]:
         """Parameters, the body's JSON, and what the contract has against them."""
         head, respell = self.head, dialects.READ.get(operation.dialect)
-        if form is not None:
-            params, data = form.params, orjson.loads(body)
-            return params, respell(data, operation, self.pipeline.contract) if respell else data, []
         params, findings = validation.parameters(operation, head.params, head.query, head.header)
         media_type = None if operation.dialect == "control" else head.media_type
         data, more = validation.body(operation, media_type, body)

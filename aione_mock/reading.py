@@ -89,10 +89,11 @@ class Form:
     The same form is the same object. Whatever the text, the contract has nothing against such a request.
     """
 
-    __slots__ = ("params",)
+    __slots__ = ("params", "read")
 
-    def __init__(self, params: Mapping[str, Json]) -> None:
-        self.params = params
+    def __init__(self, params: Mapping[str, Json], read: Callable[[bytes], Json]) -> None:
+        """`read`: makes a body JSON in the contract's spelling."""
+        self.params, self.read = params, read
 
 
 @frozen
@@ -146,25 +147,25 @@ class Reader:
             key = _REQUESTS.digest(head.method, head.path, head.query, body)
             kept, truncated = kept_body(body, head.secrets)
             asked = Asked(head.operation, head.method, *head.kept, kept, truncated, head.size + len(kept))
-            form, words = self._form(head, body)
-            known = Question(key, asked, {}, None, False, form, words)
+            known = self._formed(head, body, key, asked) or Question(key, asked, {}, None)
         return known
 
-    def _form(self, head: Head, body: bytes) -> tuple[Form | None, str]:
-        """The form of a request, if it is known, and the text in it."""
+    def _formed(self, head: Head, body: bytes, key: bytes, asked: Asked) -> Question | None:
+        """A request whose form is known, and so valid."""
         span = _span(head, body)
         if span is None:
-            return None, ""
+            return None
         start, end = span
         form: Form | None = self._forms.get((head, body[:start], body[end:]))
         if form is None:
-            return None, ""
+            return None
         try:
-            return form, orjson.loads(body[start:end])
-        except orjson.JSONDecodeError:
-            return None, ""
+            words, data = orjson.loads(body[start:end]), form.read(body)
+        except orjson.JSONDecodeError:  # no text of JSON, whatever stands around it
+            return None
+        return Question(key, asked, form.params, data, True, form, words)
 
-    def learn(self, head: Head, body: bytes, params: Mapping[str, Json], sound: Callable[[bytes], bool]) -> None:
+    def learn(self, head: Head, body: bytes, form: Form, sound: Callable[[bytes], bool]) -> None:
         """Take note of a valid request whose form is not known; `sound` tells whether another body is valid too."""
         span = _span(head, body)
         if span is None:
@@ -176,7 +177,7 @@ class Reader:
         if self._once.get(place) is None:
             self._once.put(place, True)
         elif all(sound(before + probe + after) for probe in _PROBES):
-            self._forms.put(place, Form(params))
+            self._forms.put(place, form)
 
     def remember(self, head: Head, body: bytes, question: Question) -> None:
         """Keep what was found out, unless the body is long."""

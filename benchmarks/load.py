@@ -11,11 +11,12 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import cast
 
 _LUA = """
-local n = 0
+local n = %(first)d
 wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"
 wrk.headers["Authorization"] = "Bearer %(key)s"
@@ -30,6 +31,12 @@ function done(summary, latency, requests)
     latency:percentile(99) / 1000))
 end
 """
+
+
+_MOST = 10_000_000
+"""Requests of a run, at the most."""
+_RUNS = count(1)
+"""So that no run asks what another one has asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +63,7 @@ def requests(url: str, body: str, key: str, seconds: float, connections: int = 3
     if shutil.which("wrk") is None:
         return asyncio.run(_requests(url, body, key, seconds, connections))
     with tempfile.NamedTemporaryFile("w", suffix=".lua", delete=False) as script:
-        script.write(_LUA % {"key": key, "body": json.dumps(body)})
+        script.write(_LUA % {"key": key, "body": json.dumps(body), "first": next(_RUNS) * _MOST})
     try:
         command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "-s", script.name, "--latency", url]
         done = subprocess.run(pinned(1, command), capture_output=True, text=True, timeout=seconds + 60, check=True)
@@ -69,13 +76,13 @@ def requests(url: str, body: str, key: str, seconds: float, connections: int = 3
 async def _requests(url: str, body: str, key: str, seconds: float, connections: int) -> Rate:
     host, port, path = _parts(url)
     loop = asyncio.get_running_loop()
-    end, done, wrong = loop.time() + seconds, 0, 0
+    end, done, wrong, numbers = loop.time() + seconds, 0, 0, count(next(_RUNS) * _MOST)
 
-    async def worker(number: int) -> None:
+    async def worker() -> None:
         nonlocal done, wrong
         reader, writer = await asyncio.open_connection(host, port)
         while loop.time() < end:
-            writer.write(_request(host, path, body.replace("@@", f"{number}-{done}"), key))
+            writer.write(_request(host, path, body.replace("@@", str(next(numbers))), key))
             head = await reader.readuntil(b"\r\n\r\n")
             wrong += b" 200 " not in head.split(b"\r\n", 1)[0]
             if b"chunked" in head:
@@ -89,7 +96,7 @@ async def _requests(url: str, body: str, key: str, seconds: float, connections: 
         writer.close()
 
     start = loop.time()
-    await asyncio.gather(*[worker(number) for number in range(connections)])
+    await asyncio.gather(*[worker() for _ in range(connections)])
     return Rate(done / (loop.time() - start), wrong, 0.0)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import orjson
+
 from aione_mock.contract import Contract, ErrorSpec, Operation
 from aione_mock.dialects import anthropic, console, control, gemini, modelrouter, openai, spelling
 from aione_mock.dialects.blocks import Look
@@ -33,6 +35,13 @@ READ: dict[str, Callable[[Any, Operation, Contract], Any]] = {"gemini": spelling
 
 WORDS: dict[str, bytes] = {"openai": b'"content":', "anthropic": b'"content":', "gemini": b'"text":'}
 """Dialect to the member of a request's JSON whose last occurrence is, in most requests, what the user says last."""
+
+
+def reader(operation: Operation, contract: Contract) -> Callable[[bytes], Any]:
+    """What makes a body JSON in the contract's spelling. It raises JSONDecodeError."""
+    respell = READ.get(operation.dialect)
+    return (lambda body: respell(orjson.loads(body), operation, contract)) if respell else orjson.loads
+
 
 REQUEST_ID: dict[str, tuple[str, ...]] = {"openai": ("x-request-id",), "anthropic": ("x-request-id", "request-id")}
 """Dialect to the headers that carry the request's id; those without an entry do as OpenAI's."""

@@ -20,6 +20,9 @@ from aione_mock.world.tokens import count, split
 
 Tokens = tuple[str, ...]
 """What is said, in tokens."""
+VARIANTS = 1024
+"""Answers to one message, so that most of a long run are found ready."""
+_NUMBERED = Seed.of("variants")
 _RESULTS = 4
 _GAPS = {"en": " ", "zh": ""}
 """What stands between sentences."""
@@ -32,7 +35,14 @@ def answer(seed: Seed, prompt: Prompt) -> Tokens:
     """A helpful reply of a few sentences to the last user message, with a list or code where it asks for one."""
     about = topic.of(prompt)
     # a seed is chance itself, and nothing else draws from it without a label
-    return tuple(_KINDS[about.kind](topic.material()[about.language], about, seed.key))
+    return _variant(about, (seed.key[0] << 8 | seed.key[1]) % VARIANTS)
+
+
+@lru_cache(4096)
+def _variant(about: Topic, number: int) -> Tokens:
+    """One of the answers about a topic."""
+    chance = _NUMBERED.digest(number, size=16)
+    return tuple(_KINDS[about.kind](topic.material()[about.language], about, chance))
 
 
 def after_tools(seed: Seed, prompt: Prompt) -> Tokens:
