@@ -38,6 +38,10 @@ class Seed:
         # `ascii` writes a tuple of these types in one way, whatever the version's tables of characters
         return blake2b(ascii(labels).encode(), key=self.key, digest_size=size).digest()
 
+    def hashed(self, label: bytes, raw: bytes) -> bytes:
+        """16 bytes that depend on the seed, the label (at most 16 bytes) and `raw` alone; for long `raw`."""
+        return blake2b(raw, key=self.key, digest_size=16, person=label).digest()
+
     def child(self, *labels: str | int | bytes) -> Seed:
         """An independent seed below this one."""
         return Seed(self.digest(*labels))

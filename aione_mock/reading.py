@@ -51,6 +51,7 @@ class Head:
         self.allowed = tuple(sorted(match.operations))
         self.session = "" if self._of_the_server else header(headers, b"x-mock-session") or named
         """The session that is named, or nothing."""
+        self.seed = _REQUESTS.child(method, path, self.query)
         self.scenario = header(headers, b"x-mock-scenario")
         self.explain = header(headers, b"x-mock-explain") is not None
         self.media_type = header(headers, b"content-type")
@@ -144,7 +145,7 @@ class Reader:
         """A head with its body."""
         known: Question | None = self._questions.get((head, body))
         if known is None:
-            key = _REQUESTS.digest(head.method, head.path, head.query, body)
+            key = head.seed.hashed(b"request", body)
             kept, truncated = kept_body(body, head.secrets)
             asked = Asked(head.operation, head.method, *head.kept, kept, truncated, head.size + len(kept))
             known = self._formed(head, body, key, asked) or Question(key, asked, {}, None)

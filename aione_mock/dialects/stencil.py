@@ -8,7 +8,7 @@ from functools import lru_cache
 import orjson
 
 from aione_mock.determinism import Seed
-from aione_mock.exchange import Choice, Completion, Events, Usage
+from aione_mock.exchange import Choice, Completion, Events, Finish, Usage
 from aione_mock.values import replace
 
 Spelled = bytes | Events
@@ -21,9 +21,19 @@ _BLANKS = Seed.of("blank")
 _ID = _BLANKS.token(29, "id")
 _CREATED = 1_000_000_007
 _ID_BYTES, _CREATED_BYTES = _ID.encode(), b'"created":%d' % _CREATED
+_USAGE = Usage(711_111_117, 122_222_221)
 _ESCAPE = b"\\u00"
 _HOLE = "\0"
 _ENCODED_HOLE = orjson.dumps(_HOLE)
+_NAMES = {
+    _ID_BYTES: b"%(id)b",
+    b"%d" % _CREATED: b"%(created)d",
+    _ENCODED_HOLE: b"%(text)b",
+    b"%d" % _USAGE.prompt: b"%(prompt)d",
+    b"%d" % _USAGE.completion: b"%(completion)d",
+    b"%d" % _USAGE.total: b"%(total)d",
+}
+"""What stands in a blank answer for what is not known, and what is put there instead."""
 encoded = lru_cache(maxsize=16384)(orjson.dumps)
 """JSON of a piece of text; a few thousand words make up most answers."""
 
@@ -84,6 +94,25 @@ class Stencil:
         for blank, index, place in self._calls:
             raw = raw.replace(blank, call_id(seed, token, index, place).encode())
         return raw if isinstance(said, bytes) else said.refilled(raw)
+
+
+class Sheet:
+    """A plain answer of one choice with blanks for its text and its tokens too."""
+
+    __slots__ = ("_form",)
+
+    def __init__(self, spell: Callable[[Completion], bytes], model: str, finish: Finish) -> None:
+        """`spell`: what makes a completion JSON."""
+        choice = Choice((_HOLE,), finish=finish)
+        form = spell(Completion(_ID, _CREATED, model, (choice,), _USAGE)).replace(b"%", b"%%")
+        for blank, name in _NAMES.items():
+            form = form.replace(blank, name)
+        self._form = form
+
+    def filled(self, token: str, created: int, text: bytes, usage: Usage) -> bytes:
+        """The answer under a call's ids; `text` is JSON."""
+        counted = {b"prompt": usage.prompt, b"completion": usage.completion, b"total": usage.total}
+        return self._form % {b"id": token.encode(), b"created": created, b"text": text, **counted}
 
 
 def around(spell: Callable[[str], bytes]) -> tuple[bytes, bytes]:

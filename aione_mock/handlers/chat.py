@@ -13,10 +13,13 @@ from typing import Any
 import orjson
 
 from aione_mock import access
+from aione_mock.determinism import Seed
 from aione_mock.dialects import anthropic, gemini, openai, stencil
 from aione_mock.dialects.stencil import Spelled, Stencil
 from aione_mock.exceptions import APIError
-from aione_mock.exchange import Call, Choice, Completion, Prompt, Reply, StreamReply, Turn, Usage
+from aione_mock.exchange import Call, Choice, Completion, Prompt, Reply, StreamReply, Usage
+from aione_mock.handlers import outline
+from aione_mock.handlers.outline import Outline
 from aione_mock.journal import clean
 from aione_mock.model import caching, composition, structured, vision
 from aione_mock.sessions import Session
@@ -40,17 +43,6 @@ class Draft:
     usage: Usage
     stencil: Stencil | None = None
     """The answer spelled out, once it was asked for again."""
-
-
-@frozen
-class Asked:
-    """A prompt that its model may be asked."""
-
-    model: Model
-    prompt: Prompt
-    tokens: int
-    key: bytes
-    """What the words depend on (`composition.key`)."""
 
 
 def create_chat_completion(call: Call, session: Session) -> Answer:
@@ -91,6 +83,11 @@ def _count(call: Call, session: Session, dialect: ModuleType) -> int:
 
 async def _answer(call: Call, session: Session, dialect: ModuleType, *, stream: bool) -> Reply | StreamReply:
     """The draft under an id of its own: repeating a request gives the same words under a new id."""
+    came_before, form = session.came_before(call.key), None if stream or call.script else call.form
+    if form is not None and not came_before:
+        known: Outline | None = session.memo.get((form, call.caller))
+        if known is not None and (reply := known.reply(call, session)) is not None:
+            return reply
     draft = await _draft(call, session, dialect, stream)
     usage, cut, model, created = draft.usage, draft.stencil, draft.model.id, int(call.at)
     if usage.prompt >= caching.MINIMUM:
@@ -101,8 +98,24 @@ async def _answer(call: Call, session: Session, dialect: ModuleType, *, stream: 
         choices = stencil.named(draft.choices, partial(stencil.call_id, session.seed, call.token))
         said, safe = _spelled(Completion(call.token, created, model, choices, usage), call, dialect, stream), False
     if isinstance(said, bytes):
+        if form is not None and not came_before:
+            _outline(draft, said, call, session, dialect)
         return Reply(said, usage=usage, model=model, clean=safe)
     return StreamReply(said, usage=usage, model=model, clean=safe)
+
+
+def _outline(draft: Draft, said: bytes, call: Call, session: Session, dialect: ModuleType) -> None:
+    """Keep what other calls of the same form will have in common with this one, if they will."""
+    if not outline.fits(draft.prompt, draft.model, call.words):
+        return
+
+    def spell(completion: Completion) -> bytes:
+        return orjson.dumps(dialect.body(completion, call))
+
+    with contextlib.suppress(ValueError):
+        found = Outline(draft.prompt, draft.model, spell)
+        if (reply := found.reply(call, session)) and reply.body == said:
+            session.memo.put((call.form, call.caller), found)
 
 
 def _spelled(completion: Completion, call: Call, dialect: ModuleType, stream: bool) -> Spelled:
@@ -121,8 +134,7 @@ async def _draft(call: Call, session: Session, dialect: ModuleType, stream: bool
     known: Draft | None = session.memo.get(memo_key) if call.script is None else None
     if known is not None:
         return known
-    asked = _outlined(call, session, dialect, stream, who)
-    draft = await _drafted(asked, call, session, days.date_of(today))
+    draft = await _drafted(call, session, dialect, stream, days.date_of(today))
     if call.script is not None or draft.choices[0].pictures or len(call.body) > _MEMO_BODY:
         return draft
     # most requests never come again, so only the second time is worth a stencil and the room
@@ -139,38 +151,20 @@ def _stencil(draft: Draft, call: Call, dialect: ModuleType, stream: bool) -> Ste
     return Stencil(said, blank.choices, clean=clean(said if isinstance(said, bytes) else said.raw))
 
 
-def _outlined(call: Call, session: Session, dialect: ModuleType, stream: bool, who: Any) -> Asked:
-    """What is asked; where only its last words are new, the rest is remembered."""
-    if call.form is None:
-        return _asked(call, session, dialect, stream)
-    known: tuple[Model, composition.Outline] | None = session.memo.get((call.form, who))
-    if known is None:
-        asked = _asked(call, session, dialect, stream)
-        if asked.prompt.turns[-1] == Turn("user", call.words):
-            with contextlib.suppress(ValueError):
-                session.memo.put((call.form, who), (asked.model, composition.Outline(asked.prompt)))
-        return asked
-    model, outline = known
-    return Asked(model, *outline.filled(call.words))
-
-
-def _asked(call: Call, session: Session, dialect: ModuleType, stream: bool) -> Asked:
+async def _drafted(call: Call, session: Session, dialect: ModuleType, stream: bool, today: date) -> Draft:
     prompt, model = _addressed(dialect.prompt(call, vision.from_data_uri), call, session)
     _supported(prompt, model, call, stream)
-    return Asked(model, prompt, composition.prompt_tokens(prompt), composition.key(prompt))
-
-
-async def _drafted(asked: Asked, call: Call, session: Session, today: date) -> Draft:
-    prompt, model, script = asked.prompt, asked.model, call.script
-    _fits(prompt, model, asked.tokens)
-    seed = session.seed.child("words", asked.key)
-    if script is not None:
-        choices = composition.scripted(script, prompt, seed, today)
+    prompt_tokens = composition.prompt_tokens(prompt)
+    _fits(prompt, model, prompt_tokens)
+    seed = Seed(session.seed.hashed(b"words", composition.material(prompt)))
+    if call.script is not None:
+        choices = composition.scripted(call.script, prompt, seed, today)
     elif model.can("image_output"):
         choices = await asyncio.to_thread(composition.illustrate, prompt, model, seed)
     else:
         choices = composition.compose(prompt, seed, today)
-    return Draft(prompt, model, choices, composition.usage(asked.tokens, choices, script.usage if script else {}))
+    usage = composition.usage(prompt_tokens, choices, call.script.usage if call.script else {})
+    return Draft(prompt, model, choices, usage)
 
 
 def _addressed(prompt: Prompt, call: Call, session: Session) -> tuple[Prompt, Model]:

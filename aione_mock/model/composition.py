@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date
-from hashlib import blake2b
 from typing import Any
 
 import orjson
@@ -22,52 +21,22 @@ from aione_mock.world import tokens
 from aione_mock.world.catalogue import Model
 
 Json = Any
-_HOLE = "\0"
-_ENCODED_HOLE = orjson.dumps(_HOLE)
 MESSAGE_OVERHEAD = tokens.MESSAGE_OVERHEAD
 _LEAD = {"en": "Here is the generated image:", "zh": "这是生成的图片："}
 TOOL_OVERHEAD = 8
 """Tokens that offering or calling a tool costs beyond its words (assumed)."""
 
 
-def key(prompt: Prompt) -> bytes:
+def material(prompt: Prompt) -> bytes:
     """What the words depend on: the conversation, not its protocol, presentation, cuts or number of choices."""
-    return _hashed(_material(prompt))
-
-
-def _material(prompt: Prompt) -> bytes:
-    material = (
+    conversation = (
         prompt.model,
         [turn_key(turn) for turn in prompt.turns],
         [(tool.name, tool.description, tool.schema) for tool in prompt.tools],
         (prompt.tool_choice, prompt.allowed_tools, prompt.parallel, prompt.format, prompt.schema),
         (prompt.seed, prompt.reasoning > 0, prompt.aspect_ratio, prompt.image_size),
     )
-    return orjson.dumps(material, option=orjson.OPT_SORT_KEYS)
-
-
-def _hashed(material: bytes) -> bytes:
-    return blake2b(material, digest_size=16).digest()
-
-
-class Outline:
-    """What prompts have in common that differ in the text of their last turn alone, a user's."""
-
-    __slots__ = ("_after", "_before", "_earlier", "_prompt", "_tokens")
-
-    def __init__(self, prompt: Prompt) -> None:
-        """Raises ValueError for a prompt whose text cannot be told from the rest."""
-        *earlier, last = prompt.turns
-        opened = replace(prompt, turns=(*earlier, replace(last, text=_HOLE)))
-        self._prompt, self._earlier = prompt, earlier
-        self._before, self._after = _material(opened).split(_ENCODED_HOLE)
-        self._tokens = prompt_tokens(opened) - tokens.count(_HOLE)
-
-    def filled(self, words: str) -> tuple[Prompt, int, bytes]:
-        """The prompt with these words, its tokens and its key."""
-        prompt = replace(self._prompt, turns=(*self._earlier, Turn("user", words)))
-        material = self._before + orjson.dumps(words) + self._after
-        return prompt, self._tokens + tokens.count(words), _hashed(material)
+    return orjson.dumps(conversation, option=orjson.OPT_SORT_KEYS)
 
 
 def turn_key(turn: Turn) -> Json:

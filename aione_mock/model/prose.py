@@ -33,14 +33,17 @@ _MARKS_OF_END = ".!?。！？…"
 
 def answer(seed: Seed, prompt: Prompt) -> Tokens:
     """A helpful reply of a few sentences to the last user message, with a list or code where it asks for one."""
-    about = topic.of(prompt)
-    # a seed is chance itself, and nothing else draws from it without a label
-    return _variant(about, (seed.key[0] << 8 | seed.key[1]) % VARIANTS)
+    return variant(topic.of(prompt), number(seed.key))
+
+
+def number(chance: bytes) -> int:
+    """Which of its `VARIANTS` an answer is. A seed's key is chance enough: all else that is drawn has a label."""
+    return (chance[0] << 8 | chance[1]) % VARIANTS
 
 
 @lru_cache(4096)
-def _variant(about: Topic, number: int) -> Tokens:
-    """One of the answers about a topic."""
+def variant(about: Topic, number: int) -> Tokens:
+    """One of the answers to a message about a topic."""
     chance = _NUMBERED.digest(number, size=16)
     return tuple(_KINDS[about.kind](topic.material()[about.language], about, chance))
 

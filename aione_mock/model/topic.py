@@ -137,14 +137,18 @@ class _Sentence:
 
 def of(prompt: Prompt) -> Topic:
     """The topic of a prompt's last user message that has text."""
-    text = last_said(prompt)
+    return about(last_said(prompt))
+
+
+def about(text: str) -> Topic:
+    """The topic of a message."""
     if len(text) > 2 * _SAMPLE:
         head, tail = text[:_SAMPLE], text[-_SAMPLE:]
         text = f"{head.rpartition(' ')[0] or head}\n{tail.partition(' ')[2] or tail}"
     # messages that differ in the number of a case alone are about the same
     alike = _NUMBERS.sub(_zeros, text)
-    about = _about(alike)
-    return about if alike == text or about.kind not in _LITERAL else _about(text)
+    found = _about(alike)
+    return found if alike == text or found.kind not in _LITERAL else _about(text)
 
 
 @lru_cache(1024)

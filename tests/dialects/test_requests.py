@@ -104,7 +104,7 @@ def test_whatever_the_contract_takes_is_read(operation):
         asked = call(operation, data, model="gemini-2.5-flash")
         with suppress(APIError):
             prompt = dialect.prompt(asked, look)
-            assert composition.key(prompt)
+            assert composition.material(prompt)
             assert composition.prompt_tokens(prompt) > 0
             assert range(prompt.n)
             assert prompt.max_tokens is None or range(prompt.max_tokens)

@@ -1,0 +1,67 @@
+"""Answers to calls that differ from others in their words alone: what is always the same is worked out once.
+
+An outline says, byte for byte, what `chat` says without it. It is made only where it does so for the call at hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import orjson
+
+from aione_mock.dialects.stencil import Sheet
+from aione_mock.exchange import Call, Completion, Finish, Prompt, Reply, Turn, Usage
+from aione_mock.model import caching, composition, prose, topic
+from aione_mock.model.topic import Topic
+from aione_mock.sessions import Session
+from aione_mock.values import replace
+from aione_mock.world import tokens
+from aione_mock.world.catalogue import Model
+
+_HOLE = "\0"
+_ENCODED_HOLE = orjson.dumps(_HOLE)
+_FINISHES: tuple[Finish, ...] = ("stop", "length")
+
+
+class Outline:
+    """What the plain answers to a user's last words have in common."""
+
+    __slots__ = ("_after", "_before", "_model", "_most", "_room", "_sheets", "_tokens")
+
+    def __init__(self, prompt: Prompt, model: Model, spell: Callable[[Completion], bytes]) -> None:
+        """Raises ValueError for a prompt whose last words cannot be told from the rest."""
+        *earlier, last = prompt.turns
+        opened = replace(prompt, turns=(*earlier, replace(last, text=_HOLE)))
+        self._before, self._after = composition.material(opened).split(_ENCODED_HOLE)
+        self._tokens = composition.prompt_tokens(opened) - tokens.count(_HOLE)
+        self._model, self._most = model.id, prompt.max_tokens
+        # long prompts are cached, which depends on what was asked before
+        self._room = min(caching.MINIMUM - 1, model.context_length - (prompt.max_tokens or 0))
+        self._sheets = {finish: Sheet(spell, model.id, finish) for finish in _FINISHES}
+
+    def reply(self, call: Call, session: Session) -> Reply | None:
+        """The answer to a call, or nothing where more has to be looked at."""
+        words = call.words
+        counted = self._tokens + tokens.count(words)
+        if counted > self._room or not words:
+            return None
+        chance = session.seed.hashed(b"words", self._before + orjson.dumps(words) + self._after)
+        text, length, finish = _said(topic.about(words), prose.number(chance), self._most)
+        usage = Usage(counted, length)
+        body = self._sheets[finish].filled(call.token, int(call.at), text, usage)
+        return Reply(body, usage=usage, model=self._model)
+
+
+@lru_cache(4096)
+def _said(about: Topic, number: int, most: int | None) -> tuple[bytes, int, Finish]:
+    """A variant of an answer, at most so many tokens of it: its JSON, its tokens, and why it ends."""
+    pieces = prose.variant(about, number)
+    said = pieces if most is None else pieces[:most]
+    return orjson.dumps("".join(said)), len(said), "stop" if len(said) == len(pieces) else "length"
+
+
+def fits(prompt: Prompt, model: Model, words: str) -> bool:
+    """Whether the answer to a prompt is prose about a user's last words, and nothing else."""
+    plain = prompt.n == 1 and prompt.format == "text" and not (prompt.tools or prompt.reasoning or prompt.stops)
+    return plain and prompt.turns[-1] == Turn("user", words) and not model.can("image_output")
