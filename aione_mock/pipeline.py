@@ -223,7 +223,7 @@ class Exchange:
         entry.occurrence = occurrence = session.occurrence(question.key)
         if occurrence == 2 and question.form is not None:
             self.pipeline.reader.remember(self.head, body, question)
-        chance = session.seed.digest("request", question.key, occurrence, size=12 + _TOKEN)
+        chance = session.seed.hashed(b"call", b"%b%d" % (question.key, occurrence), 12 + _TOKEN)
         entry.request_id, self.token = "req_" + chance[:12].hex(), letters(chance[12:])
         return question
 

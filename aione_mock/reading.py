@@ -144,12 +144,12 @@ class Reader:
     def question(self, head: Head, body: bytes) -> Question:
         """A head with its body."""
         known: Question | None = self._questions.get((head, body))
-        if known is None:
-            key = head.seed.hashed(b"request", body)
-            kept, truncated = kept_body(body, head.secrets)
-            asked = Asked(head.operation, head.method, *head.kept, kept, truncated, head.size + len(kept))
-            known = self._formed(head, body, key, asked) or Question(key, asked, {}, None)
-        return known
+        if known is not None:
+            return known
+        (kept, truncated), (path, query, headers) = kept_body(body, head.secrets), head.kept
+        asked = Asked(head.operation, head.method, path, query, headers, kept, truncated, head.size + len(kept))
+        key = head.seed.hashed(b"request", body)
+        return self._formed(head, body, key, asked) or Question(key, asked, {}, None)
 
     def _formed(self, head: Head, body: bytes, key: bytes, asked: Asked) -> Question | None:
         """A request whose form is known, and so valid."""

@@ -134,22 +134,23 @@ class MemoryStore:
             found = self._windows[key] = _Sliding(span)
         if found.first <= now - span or found.last > now:
             found.prune(now)
-        taken = found.often < most[0] and found.much < most[1]
+        often, much = found.often, found.much
+        taken = often < most[0] and much < most[1]
         if taken and amounts != _NOTHING:
             # what comes within a blink shares an entry, so that heavy load cannot fill the memory
             if now - found.last >= _BLINK:
                 found.open(now)
-            newest, (often, much) = found.entries[-1], amounts
-            if often:
-                newest[1] += often
-                found.often += often
+            newest, (oftener, more) = found.entries[-1], amounts
+            if oftener:
+                newest[1] += oftener
+                found.often = often = often + oftener
                 found.often_at = newest[0]
-            if much:
-                newest[2] += much
-                found.much += much
+            if more:
+                newest[2] += more
+                found.much = much = much + more
                 found.much_at = newest[0]
-        totals, lasts = (found.often, found.much), (found.often_at, found.much_at)
-        return Window(found.entries, totals, lasts, most, span, now, taken)
+        lasts = found.often_at, found.much_at
+        return Window(found.entries, (often, much), lasts, most, span, now, taken)
 
     def _sweep(self, now: float) -> None:
         """Forget windows that have run empty, when there are many."""
@@ -233,7 +234,9 @@ class Journal:
         self.total += 1
         self._entries.append((entry, size))
         self._bytes += size
-        while len(self._entries) > self.max_entries or (self._bytes > self.max_bytes and len(self._entries) > 1):
+        if len(self._entries) > self.max_entries:
+            self._bytes -= self._entries.popleft()[1]
+        while self._bytes > self.max_bytes and len(self._entries) > 1:
             self._bytes -= self._entries.popleft()[1]
 
     def latest(self, count: int) -> list[Any]:

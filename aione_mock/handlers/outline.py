@@ -12,6 +12,7 @@ import orjson
 
 from aione_mock.dialects.stencil import Sheet
 from aione_mock.exchange import Call, Completion, Finish, Prompt, Reply, Turn, Usage
+from aione_mock.journal import clean
 from aione_mock.model import caching, composition, prose, topic
 from aione_mock.model.topic import Topic
 from aione_mock.sessions import Session
@@ -43,22 +44,32 @@ class Outline:
     def reply(self, call: Call, session: Session) -> Reply | None:
         """The answer to a call, or nothing where more has to be looked at."""
         words = call.words
-        counted = self._tokens + tokens.count(words)
+        about, heard = _heard(topic.alike(words))
+        if about.literal:
+            about = topic.about(words)
+        counted = self._tokens + heard
         if counted > self._room or not words:
             return None
         chance = session.seed.hashed(b"words", self._before + orjson.dumps(words) + self._after)
-        text, length, finish = _said(topic.about(words), prose.number(chance), self._most)
+        text, length, finish, safe = _said(about, prose.number(chance), self._most)
         usage = Usage(counted, length)
         body = self._sheets[finish].filled(call.token, int(call.at), text, usage)
-        return Reply(body, usage=usage, model=self._model)
+        return Reply(body, usage=usage, model=self._model, clean=safe)
+
+
+@lru_cache(1024)
+def _heard(alike: str) -> tuple[Topic, int]:
+    """What messages that are much alike are about, unless that is literal, and how many tokens each has."""
+    return topic.about(alike), tokens.count(alike)
 
 
 @lru_cache(4096)
-def _said(about: Topic, number: int, most: int | None) -> tuple[bytes, int, Finish]:
-    """A variant of an answer, at most so many tokens of it: its JSON, its tokens, and why it ends."""
+def _said(about: Topic, number: int, most: int | None) -> tuple[bytes, int, Finish, bool]:
+    """A variant of an answer, at most so many tokens of it: its JSON, its tokens, why it ends, whether it is clean."""
     pieces = prose.variant(about, number)
     said = pieces if most is None else pieces[:most]
-    return orjson.dumps("".join(said)), len(said), "stop" if len(said) == len(pieces) else "length"
+    text = orjson.dumps("".join(said))
+    return text, len(said), "stop" if len(said) == len(pieces) else "length", clean(text)
 
 
 def fits(prompt: Prompt, model: Model, words: str) -> bool:

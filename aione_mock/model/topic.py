@@ -72,8 +72,6 @@ _SUM = re.compile(
 _NUMBERS = re.compile(r"[0-9](?<![\w.'’+#-][0-9])[0-9]{2,}(?![\w'’+#-]|\.\w)")
 """Numbers of three digits and more that are no part of a word: but for what is to be repeated, or summed up, they do
 not tell what a message is about."""
-_LITERAL: tuple[Kind, ...] = ("echo", "echo_only", "sum")
-"""What hangs on each letter of a message."""
 _SNIPPETS = ("javascript", "sql", "bash")
 """Languages of code beside Python."""
 _OPERATIONS: dict[str, Callable[[int, int], int]] = {
@@ -124,6 +122,11 @@ class Topic:
     greeted: bool = False
     """Whether it opens with a greeting."""
 
+    @property
+    def literal(self) -> bool:
+        """Whether it hangs on each letter of the message."""
+        return self.kind in ("echo", "echo_only", "sum")
+
 
 @frozen
 class _Sentence:
@@ -145,10 +148,13 @@ def about(text: str) -> Topic:
     if len(text) > 2 * _SAMPLE:
         head, tail = text[:_SAMPLE], text[-_SAMPLE:]
         text = f"{head.rpartition(' ')[0] or head}\n{tail.partition(' ')[2] or tail}"
-    # messages that differ in the number of a case alone are about the same
-    alike = _NUMBERS.sub(_zeros, text)
-    found = _about(alike)
-    return found if alike == text or found.kind not in _LITERAL else _about(text)
+    found = _about(alike(text))
+    return _about(text) if found.literal else found
+
+
+def alike(text: str) -> str:
+    """What a message has in common with those that differ from it in the number of a case: topic, unless `literal`."""
+    return _NUMBERS.sub(_zeros, text) if len(text) <= 2 * _SAMPLE else text
 
 
 @lru_cache(1024)
