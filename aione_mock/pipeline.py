@@ -37,7 +37,7 @@ from aione_mock.exchange import (
 from aione_mock.handlers import CHECKS, generic
 from aione_mock.journal import Entry, Tally, kept_body, kept_events, kept_headers, kept_params, kept_text, mask_text
 from aione_mock.play import NOTHING, Player, Playing
-from aione_mock.reading import Form, Question, Reader
+from aione_mock.reading import Question, Reader
 from aione_mock.refusal import Refusals
 from aione_mock.sessions import Session, Sessions
 from aione_mock.store import Window
@@ -273,8 +273,8 @@ class Exchange:
             if session.came_before(known.key):
                 reader.remember(head, body, known)
             else:
-                form = Form(params, dialects.reader(operation, self.pipeline.contract))
-                reader.learn(head, body, form, lambda other: not self._read(operation, other)[2])
+                read = dialects.reader(operation, self.pipeline.contract)
+                reader.learn(head, body, params, read, lambda other: not self._read(operation, other)[2])
         return call
 
     def _read(self, operation: Operation, body: bytes) -> tuple[Mapping[str, Json], Json, list[validation.Finding]]:

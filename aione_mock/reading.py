@@ -28,7 +28,7 @@ _REMEMBERED = 512
 """Requests and heads that are kept read."""
 _LONGEST = 4096
 """Bytes of the longest head, and of the longest body, that is kept with what was read from it."""
-_TEXT = re.compile(rb' ?("[^"\\]*+(?:\\.[^"\\]*+)*+")', re.S)
+_TEXT = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.S)
 _PROBES = (b'""', orjson.dumps("\0\n😀 words" * 1000))
 """Texts of which a schema that looks at texts would like one less than the other."""
 
@@ -90,11 +90,11 @@ class Form:
     The same form is the same object. Whatever the text, the contract has nothing against such a request.
     """
 
-    __slots__ = ("params", "read")
+    __slots__ = ("clean", "params", "read")
 
-    def __init__(self, params: Mapping[str, Json], read: Callable[[bytes], Json]) -> None:
-        """`read`: makes a body JSON in the contract's spelling."""
-        self.params, self.read = params, read
+    def __init__(self, params: Mapping[str, Json], read: Callable[[bytes], Json], clean: bool) -> None:
+        """`read` makes a body JSON in the contract's spelling; `clean`: without its text it holds no credential."""
+        self.params, self.read, self.clean = params, read, clean
 
 
 @frozen
@@ -146,30 +146,40 @@ class Reader:
         known: Question | None = self._questions.get((head, body))
         if known is not None:
             return known
-        (kept, truncated), (path, query, headers) = kept_body(body, head.secrets), head.kept
-        asked = Asked(head.operation, head.method, path, query, headers, kept, truncated, head.size + len(kept))
         key = head.seed.hashed(b"request", body)
-        return self._formed(head, body, key, asked) or Question(key, asked, {}, None)
+        form, words = self._form(head, body)
+        if form is None:
+            return Question(key, _asked(head, *kept_body(body, head.secrets)), {}, None)
+        # there is no credential without a hyphen
+        kept = (body, False) if form.clean and "-" not in words else kept_body(body, head.secrets)
+        return Question(key, _asked(head, *kept), form.params, form.read(body), True, form, words)
 
-    def _formed(self, head: Head, body: bytes, key: bytes, asked: Asked) -> Question | None:
-        """A request whose form is known, and so valid."""
-        span = _span(head, body)
-        if span is None:
-            return None
+    def _form(self, head: Head, body: bytes) -> tuple[Form | None, str]:
+        """The form of a request, if it is known, and its text."""
+        if (span := _span(head, body)) is None:
+            return None, ""
         start, end = span
         form: Form | None = self._forms.get((head, body[:start], body[end:]))
         if form is None:
-            return None
+            return None, ""
         try:
-            words, data = orjson.loads(body[start:end]), form.read(body)
-        except orjson.JSONDecodeError:  # no text of JSON, whatever stands around it
-            return None
-        return Question(key, asked, form.params, data, True, form, words)
+            return form, orjson.loads(body[start:end])
+        except orjson.JSONDecodeError:  # such as a bare line end
+            return None, ""
 
-    def learn(self, head: Head, body: bytes, form: Form, sound: Callable[[bytes], bool]) -> None:
-        """Take note of a valid request whose form is not known; `sound` tells whether another body is valid too."""
-        span = _span(head, body)
-        if span is None:
+    def learn(
+        self,
+        head: Head,
+        body: bytes,
+        params: Mapping[str, Json],
+        read: Callable[[bytes], Json],
+        sound: Callable[[bytes], bool],
+    ) -> None:
+        """Take note of a valid request whose form is not known.
+
+        `read` makes such a body JSON in the contract's spelling, `sound` tells whether one is valid.
+        """
+        if (span := _span(head, body)) is None:
             return
         start, end = span
         before, after = body[:start], body[end:]
@@ -178,7 +188,8 @@ class Reader:
         if self._once.get(place) is None:
             self._once.put(place, True)
         elif all(sound(before + probe + after) for probe in _PROBES):
-            self._forms.put(place, form)
+            rest = before + after
+            self._forms.put(place, Form(params, read, not head.secrets and kept_body(rest, ()) == (rest, False)))
 
     def remember(self, head: Head, body: bytes, question: Question) -> None:
         """Keep what was found out, unless the body is long."""
@@ -186,10 +197,23 @@ class Reader:
             self._questions.put((head, body), question)
 
 
+def _asked(head: Head, kept: bytes, truncated: bool) -> Asked:
+    path, query, headers = head.kept
+    return Asked(head.operation, head.method, path, query, headers, kept, truncated, head.size + len(kept))
+
+
 def _span(head: Head, body: bytes) -> tuple[int, int] | None:
     """Where the text stands that may be the only difference to other requests, with its quotes."""
-    if head.words is None or len(body) > _LONGEST:
+    if head.words is None or len(body) > _LONGEST or (at := body.rfind(head.words)) < 0:
         return None
-    at = body.rfind(head.words)
-    found = _TEXT.match(body, at + len(head.words)) if at >= 0 else None
-    return found.span(1) if found else None
+    start = at + len(head.words)
+    if body[start : start + 1] == b" ":
+        start += 1
+    end = body.find(b'"', start + 1) + 1
+    if body[start : start + 1] != b'"' or not end:
+        return None
+    if body.find(b"\\", start, end) < 0:
+        return start, end
+    # a quote behind a backslash ends nothing
+    found = _TEXT.match(body, start)
+    return found.span() if found else None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from operator import itemgetter
 
 import orjson
 
@@ -25,15 +27,16 @@ _USAGE = Usage(711_111_117, 122_222_221)
 _ESCAPE = b"\\u00"
 _HOLE = "\0"
 _ENCODED_HOLE = orjson.dumps(_HOLE)
-_NAMES = {
-    _ID_BYTES: b"%(id)b",
-    b"%d" % _CREATED: b"%(created)d",
-    _ENCODED_HOLE: b"%(text)b",
-    b"%d" % _USAGE.prompt: b"%(prompt)d",
-    b"%d" % _USAGE.completion: b"%(completion)d",
-    b"%d" % _USAGE.total: b"%(total)d",
+_PLACES = {
+    _ID_BYTES: b"%b",
+    b"%d" % _CREATED: b"%d",
+    _ENCODED_HOLE: b"%b",
+    b"%d" % _USAGE.prompt: b"%d",
+    b"%d" % _USAGE.completion: b"%d",
+    b"%d" % _USAGE.total: b"%d",
 }
-"""What stands in a blank answer for what is not known, and what is put there instead."""
+"""What stands in a blank answer for id, time, text and tokens, and how these are formatted."""
+_PLACE = re.compile(b"|".join(map(re.escape, _PLACES)))
 encoded = lru_cache(maxsize=16384)(orjson.dumps)
 """JSON of a piece of text; a few thousand words make up most answers."""
 
@@ -99,20 +102,21 @@ class Stencil:
 class Sheet:
     """A plain answer of one choice with blanks for its text and its tokens too."""
 
-    __slots__ = ("_form",)
+    __slots__ = ("_form", "_pick")
 
     def __init__(self, spell: Callable[[Completion], bytes], model: str, finish: Finish) -> None:
         """`spell`: what makes a completion JSON."""
         choice = Choice((_HOLE,), finish=finish)
-        form = spell(Completion(_ID, _CREATED, model, (choice,), _USAGE)).replace(b"%", b"%%")
-        for blank, name in _NAMES.items():
-            form = form.replace(blank, name)
-        self._form = form
+        form = spell(Completion(_ID, _CREATED, model, (choice,), _USAGE))
+        order = [*_PLACES]
+        self._pick = itemgetter(*[order.index(found) for found in _PLACE.findall(form)])
+        self._form = _PLACE.sub(lambda found: _PLACES[found[0]], form.replace(b"%", b"%%"))
 
     def filled(self, token: str, created: int, text: bytes, usage: Usage) -> bytes:
         """The answer under a call's ids; `text` is JSON."""
-        counted = {b"prompt": usage.prompt, b"completion": usage.completion, b"total": usage.total}
-        return self._form % {b"id": token.encode(), b"created": created, b"text": text, **counted}
+        known = token.encode(), created, text, usage.prompt, usage.completion, usage.prompt + usage.completion
+        filled: bytes = self._form % self._pick(known)
+        return filled
 
 
 def around(spell: Callable[[str], bytes]) -> tuple[bytes, bytes]:
