@@ -29,15 +29,20 @@ _REMEMBERED = 512
 _LONGEST = 4096
 """Bytes of the longest head, and of the longest body, that is kept with what was read from it."""
 _TEXT = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.S)
-_PROBES = (b'""', orjson.dumps("\0\n😀 words" * 1000))
-"""Texts of which a schema that looks at texts would like one less than the other."""
+PROBE = "\0 other words \n😀"
+_PROBES = ("", PROBE, PROBE * 1000)
+"""Texts of which a schema that looks at texts would like one less than the others."""
 
 
 class Head:
     """What a request says before its body, and where it leads. Two are the same only if they are one."""
 
-    def __init__(self, contract: Contract, method: str, raw_path: bytes, query: bytes, headers: RawHeaders) -> None:
+    def __init__(
+        self, contract: Contract, kind: object, method: str, raw_path: bytes, query: bytes, headers: RawHeaders
+    ) -> None:
         """`raw_path`: percent-encoded, with the session that it may begin with."""
+        self.kind = kind
+        """The same for heads that differ in the length of a body alone."""
         path, named = raw_path.decode("latin-1"), ""
         if path.startswith(_SESSION_PATH):
             named, _, rest = path[len(_SESSION_PATH) :].partition("/")
@@ -90,11 +95,13 @@ class Form:
     The same form is the same object. Whatever the text, the contract has nothing against such a request.
     """
 
-    __slots__ = ("clean", "params", "read")
+    __slots__ = ("clean", "other", "params", "read")
 
-    def __init__(self, params: Mapping[str, Json], read: Callable[[bytes], Json], clean: bool) -> None:
+    def __init__(self, params: Mapping[str, Json], read: Callable[[bytes], Json], other: Json, clean: bool) -> None:
         """`read` makes a body JSON in the contract's spelling; `clean`: without its text it holds no credential."""
         self.params, self.read, self.clean = params, read, clean
+        self.other = other
+        """The JSON of a request of the form whose text is `PROBE`."""
 
 
 @frozen
@@ -121,7 +128,7 @@ class Reader:
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
         self._heads, self._questions = Memo(_REMEMBERED), Memo(_REMEMBERED)
-        self._forms, self._once = Memo(_REMEMBERED), Memo(_REMEMBERED)
+        self._kinds, self._forms, self._once = Memo(_REMEMBERED), Memo(_REMEMBERED), Memo(_REMEMBERED)
 
     def head(self, scope: Scope, connection: Connection | None = None) -> Head:
         """What the head of a request says."""
@@ -136,7 +143,11 @@ class Reader:
     def _head(self, *place: Any) -> Head:
         known: Head | None = self._heads.get(place)
         if known is None:
-            known = Head(self._contract, *place)
+            *line, headers = place
+            same = (*line, tuple([header for header in headers if header[0] != b"content-length"]))
+            if (kind := self._kinds.get(same)) is None:
+                self._kinds.put(same, kind := object())
+            known = Head(self._contract, kind, *place)
             if known.size <= _LONGEST:
                 self._heads.put(place, known)
         return known
@@ -159,7 +170,7 @@ class Reader:
         if (span := _span(head, body)) is None:
             return None, ""
         start, end = span
-        form: Form | None = self._forms.get((head, body[:start], body[end:]))
+        form: Form | None = self._forms.get((head.kind, body[:start], body[end:]))
         if form is None:
             return None, ""
         try:
@@ -183,13 +194,15 @@ class Reader:
             return
         start, end = span
         before, after = body[:start], body[end:]
-        place = head, before, after
+        place = head.kind, before, after
         # most forms never come again, so only the second time is worth the trials and the room
         if self._once.get(place) is None:
             self._once.put(place, True)
-        elif all(sound(before + probe + after) for probe in _PROBES):
-            rest = before + after
-            self._forms.put(place, Form(params, read, not head.secrets and kept_body(rest, ()) == (rest, False)))
+            return
+        others, rest = [before + orjson.dumps(probe) + after for probe in _PROBES], before + after
+        if all(map(sound, others)):
+            clean = not head.secrets and kept_body(rest, ()) == (rest, False)
+            self._forms.put(place, Form(params, read, read(others[1]), clean))
 
     def remember(self, head: Head, body: bytes, question: Question) -> None:
         """Keep what was found out, unless the body is long."""

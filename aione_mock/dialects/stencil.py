@@ -104,10 +104,11 @@ class Sheet:
 
     __slots__ = ("_form", "_pick")
 
-    def __init__(self, spell: Callable[[Completion], bytes], model: str, finish: Finish) -> None:
+    def __init__(self, spell: Callable[[Completion], Spelled], model: str, finish: Finish) -> None:
         """`spell`: what makes a completion JSON."""
         choice = Choice((_HOLE,), finish=finish)
         form = spell(Completion(_ID, _CREATED, model, (choice,), _USAGE))
+        assert isinstance(form, bytes)  # for the type checker: a plain answer is no stream
         order = [*_PLACES]
         self._pick = itemgetter(*[order.index(found) for found in _PLACE.findall(form)])
         self._form = _PLACE.sub(lambda found: _PLACES[found[0]], form.replace(b"%", b"%%"))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Coroutine
 from datetime import date
 from functools import partial
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
@@ -18,10 +17,10 @@ from aione_mock.dialects import anthropic, gemini, openai, stencil
 from aione_mock.dialects.stencil import Spelled, Stencil
 from aione_mock.exceptions import APIError
 from aione_mock.exchange import Call, Choice, Completion, Prompt, Reply, StreamReply, Usage
-from aione_mock.handlers import outline
-from aione_mock.handlers.outline import Outline
+from aione_mock.handlers.outline import Outline, fits, saying
 from aione_mock.journal import clean
 from aione_mock.model import caching, composition, structured, vision
+from aione_mock.reading import PROBE
 from aione_mock.sessions import Session
 from aione_mock.values import frozen, replace
 from aione_mock.world import days
@@ -83,11 +82,12 @@ def _count(call: Call, session: Session, dialect: ModuleType) -> int:
 
 async def _answer(call: Call, session: Session, dialect: ModuleType, *, stream: bool) -> Reply | StreamReply:
     """The draft under an id of its own: repeating a request gives the same words under a new id."""
-    came_before, form = session.came_before(call.key), None if stream or call.script else call.form
-    if form is not None and not came_before:
-        known: Outline | None = session.memo.get((form, call.caller))
-        if known is not None and (reply := known.reply(call, session)) is not None:
+    outlined = call.form is not None and call.script is None and not (stream or session.came_before(call.key))
+    if outlined:
+        known: Outline | Literal[False] | None = session.memo.get((call.form, call.caller))
+        if known and (reply := known.reply(call, session)) is not None:
             return reply
+        outlined = known is None
     draft = await _draft(call, session, dialect, stream)
     usage, cut, model, created = draft.usage, draft.stencil, draft.model.id, int(call.at)
     if usage.prompt >= caching.MINIMUM:
@@ -97,25 +97,25 @@ async def _answer(call: Call, session: Session, dialect: ModuleType, *, stream: 
     else:
         choices = stencil.named(draft.choices, partial(stencil.call_id, session.seed, call.token))
         said, safe = _spelled(Completion(call.token, created, model, choices, usage), call, dialect, stream), False
-    if isinstance(said, bytes):
-        if form is not None and not came_before:
-            _outline(draft, said, call, session, dialect)
-        return Reply(said, usage=usage, model=model, clean=safe)
-    return StreamReply(said, usage=usage, model=model, clean=safe)
+    if not isinstance(said, bytes):
+        return StreamReply(said, usage=usage, model=model, clean=safe)
+    if outlined:
+        session.memo.put((call.form, call.caller), _outline(draft, said, call, session, dialect) or False)
+    return Reply(said, usage=usage, model=model, clean=safe)
 
 
-def _outline(draft: Draft, said: bytes, call: Call, session: Session, dialect: ModuleType) -> None:
-    """Keep what other calls of the same form will have in common with this one, if they will."""
-    if not outline.fits(draft.prompt, draft.model, call.words):
-        return
-
-    def spell(completion: Completion) -> bytes:
-        return orjson.dumps(dialect.body(completion, call))
-
-    with contextlib.suppress(ValueError):
-        found = Outline(draft.prompt, draft.model, spell)
-        if (reply := found.reply(call, session)) and reply.body == said:
-            session.memo.put((call.form, call.caller), found)
+def _outline(draft: Draft, said: bytes, call: Call, session: Session, dialect: ModuleType) -> Outline | None:
+    """What other calls of the same form will have in common with this one; nothing if that is not sure."""
+    other = replace(call, data=call.form.other)
+    asked = replace(dialect.prompt(other, vision.from_data_uri), model=draft.model.id)
+    if not (fits(draft.prompt, draft.model, call.words) and asked == saying(draft.prompt, PROBE)):
+        return None
+    try:
+        found = Outline(draft.prompt, draft.model, partial(_spelled, call=other, dialect=dialect, stream=False))
+    except ValueError:
+        return None
+    reply = found.reply(call, session)
+    return found if reply is not None and reply.body == said else None
 
 
 def _spelled(completion: Completion, call: Call, dialect: ModuleType, stream: bool) -> Spelled:

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import orjson
 
-from aione_mock.dialects.stencil import Sheet
+from aione_mock.dialects.stencil import Sheet, Spelled
 from aione_mock.exchange import Call, Completion, Finish, Prompt, Reply, Turn, Usage
 from aione_mock.journal import clean
 from aione_mock.model import caching, composition, prose, topic
@@ -30,10 +30,9 @@ class Outline:
 
     __slots__ = ("_after", "_before", "_model", "_most", "_room", "_sheets", "_tokens")
 
-    def __init__(self, prompt: Prompt, model: Model, spell: Callable[[Completion], bytes]) -> None:
+    def __init__(self, prompt: Prompt, model: Model, spell: Callable[[Completion], Spelled]) -> None:
         """Raises ValueError for a prompt whose last words cannot be told from the rest."""
-        *earlier, last = prompt.turns
-        opened = replace(prompt, turns=(*earlier, replace(last, text=_HOLE)))
+        opened = saying(prompt, _HOLE)
         self._before, self._after = composition.material(opened).split(_ENCODED_HOLE)
         self._tokens = composition.prompt_tokens(opened) - tokens.count(_HOLE)
         self._model, self._most = model.id, prompt.max_tokens
@@ -70,6 +69,11 @@ def _said(about: Topic, number: int, most: int | None) -> tuple[bytes, int, Fini
     said = pieces if most is None else pieces[:most]
     text = orjson.dumps("".join(said))
     return text, len(said), "stop" if len(said) == len(pieces) else "length", clean(text)
+
+
+def saying(prompt: Prompt, words: str) -> Prompt:
+    """The prompt with other last words."""
+    return replace(prompt, turns=(*prompt.turns[:-1], Turn("user", words)))
 
 
 def fits(prompt: Prompt, model: Model, words: str) -> bool:

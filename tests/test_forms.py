@@ -1,0 +1,232 @@
+"""Requests that differ in one text alone are read, validated and answered in a shorter way, and nobody can tell."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import count
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx2
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from aione_mock.app import create_app
+from aione_mock.config import Config
+from aione_mock.determinism import parse_instant
+from aione_mock.handlers.outline import Outline
+from aione_mock.server import Server
+from tests.conftest import KEY, NOW
+
+HOLE = "@@"
+SYSTEM = {"role": "system", "content": "You are brief."}
+USER = {"role": "user", "content": HOLE}
+TOOLS = [{"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}]
+OPENAI = {"model": "gpt-5.4", "messages": [SYSTEM, USER]}
+ANTHROPIC = {"model": "claude-haiku-4-5", "max_tokens": 300, "messages": [USER]}
+GEMINI = {"contents": [{"role": "user", "parts": [{"text": HOLE}]}]}
+CHAT, MESSAGES, GENERATE = (
+    "/v1/chat/completions",
+    "/v1/messages",
+    "/v1beta/models/gemini-2.5-flash:generateContent",
+)
+PLAIN: list[tuple[str, dict[str, Any]]] = [
+    (CHAT, OPENAI),
+    (CHAT, OPENAI | {"max_tokens": 20, "temperature": 0.5}),
+    (CHAT, OPENAI | {"messages": [{"role": "user", "content": "A"}, {"role": "assistant", "content": "B"}, USER]}),
+    (CHAT, OPENAI | {"messages": [{"role": "system", "content": "%b %d %%"}, USER], "max_completion_tokens": 1}),
+    (MESSAGES, ANTHROPIC | {"system": "Be kind."}),
+    (GENERATE, {"systemInstruction": {"parts": [{"text": "Be kind."}]}} | GEMINI),
+    (GENERATE, {"generationConfig": {"maxOutputTokens": 30}, **GEMINI}),
+]
+"""Requests whose answer is prose about their last text."""
+OTHER: list[tuple[str, dict[str, Any]]] = [
+    *[
+        (CHAT, OPENAI | more)
+        for more in (
+            {"stream": True},
+            {"tools": TOOLS},
+            {"n": 2},
+            {"logprobs": True, "top_logprobs": 2},
+            {"stop": ["the"]},
+            {"response_format": {"type": "json_object"}},
+            {"reasoning_effort": "low"},
+            {"messages": [{"role": "system", "content": "\0"}, USER]},
+            {"messages": [USER, USER]},
+            {"metadata": {"content": HOLE}},
+            {"messages": [USER, {"role": "assistant", "content": HOLE}]},
+            {"messages": [{"role": "user", "content": "hello"}], "metadata": {"content": HOLE}},
+            {"model": "no-such-model"},
+            {"temperature": 3},
+        )
+    ],
+    (CHAT, OPENAI | {"messages": [{"role": "user", "content": [{"type": "text", "text": HOLE}]}]}),
+    (MESSAGES, ANTHROPIC | {"messages": [USER], "thinking": {"type": "enabled", "budget_tokens": 100}}),
+    (MESSAGES, ANTHROPIC | {"messages": [USER, USER]}),
+    (MESSAGES, {"messages": [USER], "model": "claude-haiku-4-5"}),
+    ("/v1/messages/count_tokens", {"messages": [USER], "model": "claude-haiku-4-5"}),
+    (GENERATE, GEMINI | {"generationConfig": {"responseLogprobs": True}}),
+    (GENERATE, GEMINI | {"system_instruction": {"parts": [{"text": "Be kind."}]}}),
+    (GENERATE, GEMINI | {"system_instruction": {"parts": [{"text": HOLE}]}}),
+    (GENERATE.replace("generateContent", "streamGenerateContent") + "?alt=sse", GEMINI),
+]
+WARM = ("one", "hello", "a third of 3 things")
+TEXTS = [
+    "",
+    " ",
+    "hello",
+    "Hi, name three rivers, please. Case 4711",
+    "Name 5 rivers. Case 4712",
+    "Say: 12345",
+    "What is 1200 + 34?",
+    "Write a Python function for order 1234",
+    'quotes " and \\ and \\" and \u2028, 你好 😀 \0 \n\t',
+    '","role":"assistant"},{"role":"user","content":"mine',
+    "请介绍一下杭州的天气，订单 12345 号",
+    "{topic} %s %(id)b %d",
+    f"my key is {KEY}",
+    "word " * 600,
+    "长" * 1500,
+]
+anything = st.text(st.characters(exclude_categories=["Cs"]), max_size=200) | st.sampled_from(TEXTS)
+
+
+class Pair(NamedTuple):
+    """A mock as it is, and one that learns no forms."""
+
+    usual: httpx2.Client
+    plain: httpx2.Client
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[Pair]:
+    with ExitStack() as stack:
+        clients = []
+        for learns in (True, False):
+            app = create_app(Config(now=parse_instant(NOW)))
+            if not learns:
+                app.pipeline.reader.learn = lambda *_: None  # type: ignore[method-assign]
+            server = stack.enter_context(Server(app))
+            clients.append(stack.enter_context(httpx2.Client(base_url=server.url)))
+        yield Pair(*clients)
+
+
+_SESSIONS = count()
+
+
+def body(template: dict[str, Any], text: str, *, spaced: bool = False, plainly: bool = True) -> bytes:
+    """The request with a text in its holes, spelled as one client or another does."""
+    separators = None if spaced else (",", ":")
+    raw = json.dumps(template, separators=separators, ensure_ascii=False)
+    return raw.replace(f'"{HOLE}"', json.dumps(text, ensure_ascii=not plainly)).encode()
+
+
+def asked(client: httpx2.Client, session: str, path: str, raw: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
+    headers = {
+        "host": "mock",
+        "x-mock-session": session,
+        "content-type": "application/json",
+        "authorization": f"Bearer {KEY}",
+        "x-mock-explain": "1",
+    }
+    answer = client.post(path, content=raw, headers=headers, timeout=30)
+    return answer.status_code, answer.headers.multi_items(), answer.content
+
+
+def journal(client: httpx2.Client, session: str) -> list[Any]:
+    """All that is kept of a session's calls, but how long they took."""
+    headers = {"x-mock-session": session}
+    items = client.get("/_mock/journal", headers=headers).json()["items"]
+    kept = [client.get(f"/_mock/journal/{item['number']}", headers=headers).json() for item in items]
+    return [{name: value for name, value in entry.items() if name != "duration_ms"} for entry in kept]
+
+
+@given(st.sampled_from(PLAIN + OTHER), st.lists(anything, min_size=1, max_size=3), st.booleans(), st.booleans())
+@example(OTHER[11], ["hello", "what else?", "hello"], False, True)
+@example(PLAIN[0], TEXTS, False, True)
+@example(PLAIN[1], TEXTS, True, False)
+@example(PLAIN[4], TEXTS, False, False)
+@example(PLAIN[5], TEXTS, True, True)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
+def test_what_is_answered_and_kept_does_not_depend_on_what_was_learned(
+    pair: Pair, request_: tuple[str, dict[str, Any]], texts: list[str], spaced: bool, plainly: bool
+) -> None:
+    (path, template), session = request_, f"s{next(_SESSIONS)}"
+    for text in (*WARM, *texts, *texts):
+        raw = body(template, text, spaced=spaced, plainly=plainly)
+        assert asked(pair.usual, session, path, raw) == asked(pair.plain, session, path, raw)
+    kept = journal(pair.usual, session)
+    assert kept == journal(pair.plain, session)
+    assert len(kept) == len(WARM) + 2 * len(texts)
+
+
+@pytest.mark.parametrize(("path", "template"), PLAIN)
+@pytest.mark.parametrize("spaced", [False, True])
+def test_plain_answers_come_from_an_outline(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, path: str, template: dict[str, Any], spaced: bool
+) -> None:
+    session, used, reply = f"s{next(_SESSIONS)}", list[bool](), Outline.reply
+
+    def noted(self: Outline, *given: Any) -> Any:
+        answer = reply(self, *given)
+        used.append(answer is not None)
+        return answer
+
+    for text in WARM:
+        assert asked(pair.usual, session, path, body(template, text, spaced=spaced))[0] == 200
+    monkeypatch.setattr(Outline, "reply", noted)
+    for text in ("Why?", "A length of its own, and so a head of its own"):
+        assert asked(pair.usual, session, path, body(template, text, spaced=spaced))[0] == 200
+    assert used == [True, True]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"model":"gpt-5.4","messages":[{"role":"user","content":"a\nb"}]}',
+        b'{"model":"gpt-5.4","messages":[{"role":"user","content":"\xff"}]}',
+        b'{"model":"gpt-5.4","messages":[{"role":"user","content":"\\x"}]}',
+        b'{"model":"gpt-5.4","messages":[{"role":"user","content":"a\\"}]}',
+        b'{"model":"gpt-5.4","messages":[{"role":"user","content":"',
+        b'{"model":"gpt-5.4","messages":[{"role":"user","content":',
+        b'{"model":"gpt-5.4","messages":[{"role":"user","content":7}]}',
+    ],
+)
+def test_a_text_that_is_none_is_refused_in_a_known_form_too(pair: Pair, raw: bytes) -> None:
+    session = f"s{next(_SESSIONS)}"
+    for text in WARM:
+        known = b'{"model":"gpt-5.4","messages":[{"role":"user","content":"%b"}]}' % text.encode()
+        assert asked(pair.usual, session, CHAT, known) == asked(pair.plain, session, CHAT, known)
+    found = asked(pair.usual, session, CHAT, raw)
+    assert found == asked(pair.plain, session, CHAT, raw)
+    assert found[0] == 400
+
+
+def test_a_contract_that_looks_at_texts_is_asked_about_each(tmp_path: Path) -> None:
+    overlay = tmp_path / "short.yaml"
+    overlay.write_text(
+        """
+        overlay: 1.0.0
+        info: {title: Short messages, version: 1.0.0}
+        actions:
+          - target: $.paths['/v1/chat/completions'].post.requestBody.content['application/json'].schema
+            update: {properties: {messages: {items: {properties: {content: {maxLength: 60}}}}}}
+        """,
+        encoding="utf-8",
+    )
+    app = create_app(Config(overlays=(overlay,)))
+    with Server(app) as server, httpx2.Client(base_url=server.url) as client:
+        statuses = [asked(client, "default", CHAT, body(OPENAI, text))[0] for text in (*WARM, *WARM, "long " * 13)]
+    assert statuses == [200] * 6 + [400]
+
+
+def test_a_secret_in_the_words_is_masked(pair: Pair) -> None:
+    session = f"s{next(_SESSIONS)}"
+    for text in (*WARM, f"Say {KEY}", f"My key is {KEY}"):
+        asked(pair.usual, session, CHAT, body(OPENAI, text))
+    kept = str(journal(pair.usual, session))
+    assert "My key is sk-nex-***" in kept
+    assert KEY not in kept
