@@ -23,6 +23,7 @@ from tests.conftest import KEY, NOW
 
 HOLE, THIRD = "@@", "a third of 3 things"
 SYSTEM = {"role": "system", "content": "You are brief."}
+TOLD = {"role": "user", "content": "Tell me about cats."}
 USER = {"role": "user", "content": HOLE}
 TOOLS = [{"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}]
 OPENAI = {"model": "gpt-5.4", "messages": [SYSTEM, USER]}
@@ -36,7 +37,7 @@ CHAT, MESSAGES, GENERATE = (
 PLAIN: list[tuple[str, dict[str, Any]]] = [
     (CHAT, OPENAI),
     (CHAT, OPENAI | {"max_tokens": 20, "temperature": 0.5}),
-    (CHAT, OPENAI | {"messages": [{"role": "user", "content": "A"}, {"role": "assistant", "content": "B"}, USER]}),
+    (CHAT, OPENAI | {"messages": [TOLD, {"role": "assistant", "content": "Well."}, USER]}),
     (CHAT, OPENAI | {"messages": [{"role": "system", "content": "%b %d %%"}, USER], "max_completion_tokens": 1}),
     (MESSAGES, ANTHROPIC | {"system": "Be kind."}),
     (GENERATE, {"systemInstruction": {"parts": [{"text": "Be kind."}]}} | GEMINI),
@@ -145,18 +146,14 @@ def journal(client: httpx2.Client, session: str) -> list[Any]:
     return [{name: value for name, value in entry.items() if name != "duration_ms"} for entry in kept]
 
 
-@given(st.sampled_from(PLAIN + OTHER), st.lists(anything, min_size=1, max_size=3), st.booleans(), st.booleans())
-@example(OTHER[11], ["hello", "what else?", "hello"], False, True)
-@example(PLAIN[0], TEXTS, False, True)
-@example(PLAIN[1], TEXTS, True, False)
-@example(PLAIN[2], TEXTS, False, True)
-@example(PLAIN[4], TEXTS, False, False)
-@example(PLAIN[5], TEXTS, True, True)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
+@pytest.mark.parametrize(("path", "template"), PLAIN + OTHER)
+@given(texts=st.lists(anything, min_size=1, max_size=3), spaced=st.booleans(), plainly=st.booleans())
+@example(texts=TEXTS, spaced=False, plainly=True)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=8)
 def test_what_is_answered_and_kept_does_not_depend_on_what_was_learned(
-    pair: Pair, request_: tuple[str, dict[str, Any]], texts: list[str], spaced: bool, plainly: bool
+    pair: Pair, path: str, template: dict[str, Any], texts: list[str], spaced: bool, plainly: bool
 ) -> None:
-    (path, template), session = request_, f"s{next(_SESSIONS)}"
+    session = f"s{next(_SESSIONS)}"
     for text in (*WARM, *texts, *texts):
         raw = body(template, text, spaced=spaced, plainly=plainly)
         assert asked(pair.usual, session, path, raw) == asked(pair.plain, session, path, raw)
@@ -228,12 +225,12 @@ def test_a_contract_that_looks_at_texts_is_asked_about_each(tmp_path: Path) -> N
 @pytest.mark.parametrize("spelled", [KEY, KEY.replace("-", "\\u002d"), "a-token-of-my-own"])
 def test_a_secret_in_the_words_is_not_kept(spelled: str) -> None:
     secret = spelled.replace("\\u002d", "-")
-    app = create_app(Config(auth="any"))
+    app, in_front = create_app(Config(auth="any")), {"messages": [{"role": "system", "content": secret}, USER]}
     with Server(app) as server, httpx2.Client(base_url=server.url) as client:
-        for text in (*WARM, f"Say {HOLE}", f"My key is {HOLE}"):
-            raw = body(OPENAI, text).replace(HOLE.encode(), spelled.encode())
+        bodies = [body(OPENAI, text).replace(HOLE.encode(), spelled.encode()) for text in (*WARM, f"Say {HOLE}", HOLE)]
+        for raw in (*bodies, *[body(OPENAI | in_front, text) for text in (*WARM, "Why?")]):
             headers = {"content-type": "application/json", "authorization": f"Bearer {secret}"}
             assert client.post(CHAT, content=raw, headers=headers).status_code == 200
     kept = [(entry.asked.body, bytes(entry.response_body)) for entry in app.sessions.default.journal]
-    assert b"***" in kept[-1][0]
+    assert all(b"***" in asked for asked, _ in kept[3:])
     assert secret.encode() not in b"".join([part for parts in kept for part in parts])
