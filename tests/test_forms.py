@@ -59,7 +59,7 @@ OTHER: list[tuple[str, dict[str, Any]]] = [
             {"messages": [USER, USER]},
             {"metadata": {"content": HOLE}},
             {"messages": [USER, {"role": "assistant", "content": HOLE}]},
-            {"messages": [{"role": "user", "content": THIRD}], "metadata": {"content": HOLE}},
+            {"messages": [{"role": "user", "content": THIRD}], "prediction": {"type": "content", "content": HOLE}},
             {"model": "no-such-model"},
             {"temperature": 3},
         )
