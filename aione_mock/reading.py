@@ -38,7 +38,7 @@ class Head:
     """What a request says before its body, and where it leads. Two are the same only if they are one."""
 
     def __init__(
-        self, contract: Contract, kind: object, method: str, raw_path: bytes, query: bytes, headers: RawHeaders
+        self, contract: Contract, method: str, raw_path: bytes, query: bytes, headers: RawHeaders, kind: object = None
     ) -> None:
         """`raw_path`: percent-encoded, with the session that it may begin with."""
         self.kind = kind
@@ -147,7 +147,7 @@ class Reader:
             same = (*line, tuple([header for header in headers if header[0] != b"content-length"]))
             if (kind := self._kinds.get(same)) is None:
                 self._kinds.put(same, kind := object())
-            known = Head(self._contract, kind, *place)
+            known = Head(self._contract, *place, kind)
             if known.size <= _LONGEST:
                 self._heads.put(place, known)
         return known

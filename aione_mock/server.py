@@ -112,6 +112,8 @@ class Protocol(HttpToolsProtocol):
     _quick = False
     """Whether heads may be remembered: nothing is set that wants a look at each request."""
     _ready: tuple[RequestResponseCycle, Any] | None = None
+    _under_way: RequestResponseCycle | None = None
+    """The parsed request that is answered, if any is; others may have been read behind it."""
     _answered = 0.0
     """The loop's time of the last answer."""
 
@@ -190,7 +192,16 @@ class Protocol(HttpToolsProtocol):
         self._between = True
         super().on_message_complete()
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the request under way too: uvicorn tells the one that was read last."""
+        self.pipeline.clear()
+        if (cycle := self._under_way) is not None and not cycle.response_complete:
+            cycle.disconnected = True
+            cycle.message_event.set()
+        super().connection_lost(exc)
+
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._under_way = cycle
         cycle.scope["extensions"] = {CONNECTION: Connection(cycle.transport, self.loop.time(), None, {})}  # type: ignore[dict-item]
         # one that waited for the answer before it is started by that answer, which is no place to run it in
         if self._feeding and getattr(app, "eager", False):

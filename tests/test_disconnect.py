@@ -106,3 +106,25 @@ def test_a_thousand_leave(watched: tuple[Watched, Server], scenario: str, read: 
     assert until(lambda: objects() - before - made < 500, 30), objects() - before - made
     assert made >= (1000 if read else 500)  # who leaves at once may not be heard at all
     assert app.mock.pipeline.tally.streams_open == 0
+
+
+@pytest.mark.parametrize("wait", [0.05, 0.3, 0.5])
+def test_a_client_may_leave_while_any_of_its_pipelined_requests_runs(
+    capfd: pytest.CaptureFixture[str], wait: float
+) -> None:
+    mock = create_app(Config(pace="pace; tps=100; ttft=0ms"))
+    body = orjson.dumps({**orjson.loads(BODY), "max_tokens": 20})
+    head = (
+        f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\n"
+        f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    )
+    with Server(mock) as server:
+        connection = socket.create_connection((server.host, server.port), timeout=PATIENCE)
+        connection.sendall((head.encode() + body) * 4)
+        assert connection.recv(1)
+        time.sleep(wait)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        connection.close()
+        assert until(lambda: mock.pipeline.tally.streams_open == 0)
+        assert mock.pipeline.tally.requests < 4
+    assert capfd.readouterr().err == ""

@@ -41,7 +41,6 @@ def number(chance: bytes) -> int:
     return (chance[0] << 8 | chance[1]) % VARIANTS
 
 
-@lru_cache(4096)
 def variant(about: Topic, number: int) -> Tokens:
     """One of the answers to a message about a topic."""
     chance = _NUMBERED.digest(number, size=16)
@@ -169,7 +168,7 @@ def _spoken(parts: list[str], words: Words, about: Topic, chance: bytes) -> Sequ
     return [*chain.from_iterable([_filled(part, main, other) for part in parts])]
 
 
-@lru_cache(4096)
+@lru_cache(1024)
 def _filled(part: str, main: str, other: str) -> list[str]:
     runs = _runs(part)
     if not runs or not (_ENDS.fullmatch(main) and _ENDS.fullmatch(other)):
@@ -185,7 +184,7 @@ def _runs(part: str) -> list[str]:
     return [] if any("{topic}" in run or "{other}" in run for run in runs[::2]) else runs
 
 
-@lru_cache(2048)
+@lru_cache(1024)
 def _short(text: str) -> list[str]:
     return split(text)
 
