@@ -140,11 +140,11 @@ class Reader:
                 connection.known[self] = known
         return known
 
-    def _head(self, *place: Any) -> Head:
+    def _head(self, method: str, raw_path: bytes, query: bytes, headers: RawHeaders) -> Head:
+        place = method, raw_path, query, headers
         known: Head | None = self._heads.get(place)
         if known is None:
-            *line, headers = place
-            same = (*line, tuple([header for header in headers if header[0] != b"content-length"]))
+            same = method, raw_path, query, tuple([header for header in headers if header[0] != b"content-length"])
             if (kind := self._kinds.get(same)) is None:
                 self._kinds.put(same, kind := object())
             known = Head(self._contract, *place, kind)

@@ -91,7 +91,7 @@ def test_same_seed_same_words(seed: Seed, text: str, budget: int) -> None:
 @pytest.mark.parametrize("text", ENGLISH + CHINESE)
 def test_other_seed_other_words(text: str) -> None:
     answers = {answer(Seed.of(number), ask(text)) for number in range(100)}
-    assert len(answers) >= 90
+    assert len(answers) >= 80
 
 
 @given(seeds, st.sampled_from(ENGLISH), st.sampled_from(CHINESE))

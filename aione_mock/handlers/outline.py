@@ -62,7 +62,7 @@ def _heard(alike: str) -> tuple[Topic, int]:
     return topic.about(alike), tokens.count(alike)
 
 
-@lru_cache(2048)
+@lru_cache(1024)
 def _said(about: Topic, number: int, most: int | None) -> tuple[bytes, int, Finish, bool]:
     """A variant of an answer, at most so many tokens of it: its JSON, its tokens, why it ends, whether it is clean."""
     pieces = prose.variant(about, number)

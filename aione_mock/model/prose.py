@@ -20,7 +20,7 @@ from aione_mock.world.tokens import count, split
 
 Tokens = tuple[str, ...]
 """What is said, in tokens."""
-VARIANTS = 1024
+VARIANTS = 512
 """Answers to one message, so that most of a long run are found ready."""
 _NUMBERED = Seed.of("variants")
 _RESULTS = 4
