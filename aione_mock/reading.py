@@ -128,7 +128,7 @@ class Reader:
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
         self._heads, self._questions = Memo(_REMEMBERED), Memo(_REMEMBERED)
-        self._kinds, self._forms, self._once = Memo(_REMEMBERED), Memo(_REMEMBERED), Memo(_REMEMBERED)
+        self._kinds, self._forms, self._tried = Memo(_REMEMBERED), Memo(_REMEMBERED), Memo(_REMEMBERED)
 
     def head(self, scope: Scope, connection: Connection | None = None) -> Head:
         """What the head of a request says."""
@@ -196,13 +196,15 @@ class Reader:
         before, after = body[:start], body[end:]
         place = head.kind, before, after
         # most forms never come again, so only the second time is worth the trials and the room
-        if self._once.get(place) is None:
-            self._once.put(place, True)
-            return
-        others, rest = [before + orjson.dumps(probe) + after for probe in _PROBES], before + after
-        if all(map(sound, others)):
-            clean = not head.secrets and kept_body(rest, ()) == (rest, False)
-            self._forms.put(place, Form(params, read, read(others[1]), clean))
+        tried: bool | None = self._tried.get(place)
+        if tried is None:
+            self._tried.put(place, False)
+        elif not tried:
+            self._tried.put(place, True)
+            others, rest = [before + orjson.dumps(probe) + after for probe in _PROBES], before + after
+            if all(map(sound, others)):
+                clean = not head.secrets and kept_body(rest, ()) == (rest, False)
+                self._forms.put(place, Form(params, read, read(others[1]), clean))
 
     def remember(self, head: Head, body: bytes, question: Question) -> None:
         """Keep what was found out, unless the body is long."""
