@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain
 
@@ -165,21 +165,23 @@ def _spoken(parts: list[str], words: Words, about: Topic, chance: bytes) -> Sequ
     if about.greeted:
         parts = [_pick(words["greetings"], chance[15]), _GAPS[about.language] + parts[0], *parts[1:]]
     main, other = about.main or words["topic"], about.other or words["other"]
-    return [*chain.from_iterable([_filled(part, main, other) for part in parts])]
+    return [*chain.from_iterable(_filled(parts, main, other))]
 
 
-@lru_cache(1024)
-def _filled(part: str, main: str, other: str) -> list[str]:
-    runs = _runs(part)
-    if not runs or not (_ENDS.fullmatch(main) and _ENDS.fullmatch(other)):
-        return split(part.replace("{topic}", main).replace("{other}", other))
+def _filled(parts: Iterable[str], main: str, other: str) -> Iterator[Sequence[str]]:
+    """The tokens of parts with their key words, in runs across whose ends no token reaches."""
+    blunt = _ENDS.fullmatch(main) and _ENDS.fullmatch(other)
     words = {" {topic}": f" {main}", " {other}": f" {other}"}
-    return [*chain.from_iterable([_short(words.get(run, run)) for run in runs])]
+    for part in parts:
+        if blunt and (runs := _runs(part)):
+            yield from [_short(words.get(run, run)) for run in runs]
+        else:
+            yield split(part.replace("{topic}", main).replace("{other}", other))
 
 
 @lru_cache(1024)
 def _runs(part: str) -> list[str]:
-    """A part cut where no token reaches across, before and behind its key words; nothing if it cannot be."""
+    """A part cut before and behind its key words; nothing if a token may reach across."""
     runs = _HOLE.split(part)
     return [] if any("{topic}" in run or "{other}" in run for run in runs[::2]) else runs
 
