@@ -185,7 +185,7 @@ def soak(bench: Bench) -> None:
     with serving("mock", mock(), HEALTH) as ours:
         marks, done = list[tuple[int, float]](), 0
         while done < bench.requests:
-            seconds = 4 if not marks else 10
+            seconds = 1 if not marks else 10
             rate = load.requests(ours.url + CHAT, SAME if len(marks) % 2 else DISTINCT, KEY, seconds)
             done += int(rate.per_second * seconds)
             marks.append((done, ours.rss_mb))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from benchmarks.workloads import Bench, smoke
 
-FLOORS = {"chat, repeated body": 0.26, "chat, all bodies different": 0.09, "streamed, 64 events, instant": 3.0}
-"""Half of what is reached, see benchmarks/results.md; a slip in the request path costs more than that."""
+FLOORS = {"chat, repeated body": 0.33, "chat, all bodies different": 0.2, "streamed, 64 events, instant": 3.5}
+"""At most half of what is reached, see benchmarks/results.md; a slip in the request path costs more than that."""
 
 
 def test_no_ratio_is_far_off() -> None:
