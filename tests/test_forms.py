@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
+from random import Random
 from typing import Any, NamedTuple
 
 import httpx2
@@ -234,3 +236,90 @@ def test_a_secret_in_the_words_is_not_kept(spelled: str) -> None:
     kept = [(entry.asked.body, bytes(entry.response_body)) for entry in app.sessions.default.journal]
     assert all(b"***" in asked for asked, _ in kept[3:])
     assert secret.encode() not in b"".join([part for parts in kept for part in parts])
+
+
+class Walk:
+    """Many steps of a session on both mocks, each the same on both."""
+
+    def __init__(self, pair: Pair, number: int) -> None:
+        self.pair, self.chance, self.session = pair, Random(number), f"walk{number}"
+        self.keys, self.ids, self.kept, self.statuses = [KEY], list[str](), False, Counter[int]()
+        self.told(self.step("POST", "/_mock/sessions", {"name": self.session, "seed": number, "frozen": True}))
+
+    def told(self, answer: tuple[int, list[tuple[str, str]], bytes]) -> Any:
+        assert answer[0] < 300, answer
+        return json.loads(answer[2])
+
+    def step(self, method: str, path: str, data: Any, key: str = "nex-console-tech") -> Any:
+        """One request to both; the answer, which is the same."""
+        raw = b"" if data is None else data if isinstance(data, bytes) else json.dumps(data).encode()
+        headers = {"host": "mock", "authorization": f"Bearer {key}", "content-type": "application/json"}
+        if not path.startswith("/_mock/sessions"):
+            headers["x-mock-session"] = self.session
+        answers = [client.request(method, path, content=raw, headers=headers, timeout=30) for client in self.pair]
+        usual, plain = [(answer.status_code, answer.headers.multi_items(), answer.content) for answer in answers]
+        assert usual == plain
+        return usual
+
+    def chat(self) -> None:
+        forms = [(path, form) for path, form in PLAIN[:5] if path == CHAT] + [OTHER[0], OTHER[1]]
+        path, template = self.chance.choice(forms)
+        text = self.chance.choice(
+            ["Why?", "refuse", f"Case {self.chance.randrange(1000)}", "Name three rivers, please."]
+        )
+        self.statuses[self.step("POST", path, body(template, text), self.chance.choice(self.keys))[0]] += 1
+
+    def key(self) -> None:
+        made = self.told(self.step("POST", "/api/v1/gateway/keys", {"name": f"key {len(self.ids)}"}))
+        self.keys.append(made["key"])
+        self.ids.append(made["id"])
+
+    def change(self) -> None:
+        changes: list[dict[str, Any]] = [{"models_allowed": ["gpt-5.2"]}, {"models_allowed": None}, {"rpm_limit": 3}]
+        if self.ids:
+            self.step("PUT", f"/api/v1/gateway/keys/{self.chance.choice(self.ids)}", self.chance.choice(changes))
+
+    def turn(self) -> None:
+        if self.ids:
+            what = self.chance.choice(["disable", "enable", "enable", "rotate"])
+            self.step("PUT", f"/api/v1/gateway/keys/{self.chance.choice(self.ids)}/{what}", None)
+
+    def clock(self) -> None:
+        self.step("POST", "/_mock/clock", {"advance": self.chance.choice(["1s", "40s", "1d"])})
+
+    def rule(self) -> None:
+        then = self.chance.choice([{"error": "internal_error"}, {"reply": {"text": "As scripted."}}])
+        rules = [{"id": "r", "when": {"text": "refuse"}, "then": then}] * self.chance.randrange(2)
+        self.told(self.step("PUT", "/_mock/rules", {"rules": rules}))
+
+    def snap(self) -> None:
+        self.told(self.step("POST", f"/_mock/sessions/{self.session}/snapshot", {"label": "kept"}))
+        self.kept = True
+
+    def back(self) -> None:
+        if self.kept:
+            self.told(self.step("POST", f"/_mock/sessions/{self.session}/restore", {"label": "kept"}))
+
+    def look(self) -> None:
+        for path in ("/api/v1/obs/dashboard?range_days=7", "/api/v1/billing/account"):
+            self.step("GET", path, None)
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_nor_does_anything_that_happens_between_calls(pair: Pair, number: int) -> None:
+    walk = Walk(pair, number)
+    steps = [walk.chat] * 14 + [
+        walk.key,
+        walk.change,
+        walk.turn,
+        walk.clock,
+        walk.rule,
+        walk.snap,
+        walk.back,
+        walk.look,
+    ]
+    for _ in range(250):
+        walk.chance.choice(steps)()
+    assert walk.statuses[200] > 30
+    assert len(walk.statuses) > 2
+    assert journal(pair.usual, walk.session) == journal(pair.plain, walk.session)
