@@ -130,11 +130,12 @@ def _data(bench: Bench, name: str, **query: Json) -> Json:
 
 
 def server_now(bench: Bench) -> datetime:
-    """The server's time, to the minute: the last point of the last hour. Raises NotChecked."""
-    points = [p for name in _CURVES for p in _data(bench, CHARTS, timeRange="1h").get(name, [])]
-    if not points:
-        raise NotChecked("there was no call in the last hour, so the server's time is not known")
-    return max(instant(point["timestamp"]) for point in points)
+    """The server's time, to a bucket: the last point of the shortest time range with calls. Raises NotChecked."""
+    for time_range in BUCKETS:
+        data = _data(bench, CHARTS, timeRange=time_range)
+        if points := [point for name in _CURVES for point in data.get(name, [])]:
+            return max(instant(point["timestamp"]) for point in points)
+    raise NotChecked("there was no call in the last 30 days, so the server's time is not known")
 
 
 def _past(bench: Bench) -> Window:
