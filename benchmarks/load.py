@@ -20,10 +20,18 @@ local n = %(first)d
 wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"
 wrk.headers["Authorization"] = "Bearer %(key)s"
-local body = %(body)s
+local body, words = %(body)s, {}
+for word in ("%(words)s"):gmatch("%%a+") do words[#words + 1] = word end
+local function phrase()
+  local rest, said = n * %(stride)d %% %(modulus)d, {}
+  for place = 1, %(places)d do
+    said[place], rest = words[rest %% #words + 1], math.floor(rest / #words)
+  end
+  return table.concat(said, " ")
+end
 function request()
   n = n + 1
-  return wrk.format(nil, nil, nil, (body:gsub("@@", tostring(n))))
+  return wrk.format(nil, nil, nil, (body:gsub("@[@~]", function(at) return at == "@@" and tostring(n) or phrase() end)))
 end
 function done(summary, latency, requests)
   io.write(string.format('{"seconds": %%f, "requests": %%d, "wrong": %%d, "p99_ms": %%f}\\n',
@@ -33,6 +41,14 @@ end
 """
 
 
+_WORDS = (
+    "river copper lantern museum pepper harbour violin window garden bottle winter planet camera bridge silver ticket "
+    "forest kettle marble engine carpet island pencil castle orange mirror rocket butter temple puzzle valley button "
+    "market saddle tunnel feather candle glacier hammer basket compass pyramid blanket volcano trumpet orchard cabinet "
+    "penguin sandwich notebook"
+)
+_STRIDE, _MODULUS, _PLACES = 48271, 2**31 - 1, 6
+"""A number times the stride, modulo, is another number each time, far from the one before; in words it has six."""
 _MOST = 10_000_000
 """Requests of a run, at the most."""
 _RUNS = count(1)
@@ -59,11 +75,12 @@ def generator() -> str:
 
 
 def requests(url: str, body: str, key: str, seconds: float, connections: int = 32) -> Rate:
-    """Requests as fast as the server answers them; `@@` in the body is another number each time."""
+    """Requests as fast as the server answers them; in the body `@@` is another number each time, `@~` other words."""
     if shutil.which("wrk") is None:
         return asyncio.run(_requests(url, body, key, seconds, connections))
     with tempfile.NamedTemporaryFile("w", suffix=".lua", delete=False) as script:
-        script.write(_LUA % {"key": key, "body": json.dumps(body), "first": next(_RUNS) * _MOST})
+        known = {"words": _WORDS, "stride": _STRIDE, "modulus": _MODULUS, "places": _PLACES}
+        script.write(_LUA % {"key": key, "body": json.dumps(body), "first": next(_RUNS) * _MOST, **known})
     try:
         command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "-s", script.name, "--latency", url]
         done = subprocess.run(pinned(1, command), capture_output=True, text=True, timeout=seconds + 60, check=True)
@@ -82,7 +99,7 @@ async def _requests(url: str, body: str, key: str, seconds: float, connections: 
         nonlocal done, wrong
         reader, writer = await asyncio.open_connection(host, port)
         while loop.time() < end:
-            writer.write(_request(host, path, body.replace("@@", str(next(numbers))), key))
+            writer.write(_request(host, path, _numbered(body, next(numbers)), key))
             head = await reader.readuntil(b"\r\n\r\n")
             wrong += b" 200 " not in head.split(b"\r\n", 1)[0]
             if b"chunked" in head:
@@ -98,6 +115,15 @@ async def _requests(url: str, body: str, key: str, seconds: float, connections: 
     start = loop.time()
     await asyncio.gather(*[worker() for _ in range(connections)])
     return Rate(done / (loop.time() - start), wrong, 0.0)
+
+
+def _numbered(body: str, number: int) -> str:
+    """The body of a run's request with this number."""
+    words, rest, said = _WORDS.split(), number * _STRIDE % _MODULUS, list[str]()
+    for _ in range(_PLACES):
+        rest, at = divmod(rest, len(words))
+        said.append(words[at])
+    return body.replace("@@", str(number)).replace("@~", " ".join(said))
 
 
 def _parts(url: str) -> tuple[str, int, str]:
@@ -156,7 +182,7 @@ async def _paced(url: str, body: str, key: str, streams: int, rate: float, ramp:
         # spread evenly over a whole period too, as clients that know nothing of each other are
         await asyncio.sleep(ramp * number / streams)
         done: asyncio.Future[list[float]] = loop.create_future()
-        request = _request(host, path, body.replace("@@", str(number)), key)
+        request = _request(host, path, _numbered(body, number), key)
         transport, _ = await loop.create_connection(lambda: _Stream(request, done), host, port)
         try:
             return await asyncio.wait_for(done, 120)

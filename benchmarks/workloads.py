@@ -23,7 +23,9 @@ CHAT = "/v1/chat/completions"
 _SAY = '{"model":"gpt-5.4","messages":[{"role":"system","content":"You are brief."},{"role":"user","content":"%s"}],%s}'
 SAME = _SAY % ("Name three rivers of Europe and one sea, please.", '"max_tokens":60,"temperature":0.7')
 DISTINCT = _SAY % ("Name three rivers of Europe and one sea, please. Case @@", '"max_tokens":60,"temperature":0.7')
+WORDS = _SAY % ("Compare @~ in a short text, please.", '"max_tokens":60,"temperature":0.7')
 STREAM = _SAY % ("Write a long list of sixty words, please.", '"max_tokens":64,"stream":true')
+OTHER_STREAM = STREAM.replace("sixty words", "sixty words. Case @@")
 TOOLS = _SAY % (
     "What is the weather in Paris?",
     '"tools":[{"type":"function","function":{"name":"get_weather","description":"Weather of a city",'
@@ -102,8 +104,11 @@ def chat(bench: Bench) -> None:
         bench.ratio("Starlette route, orjson", same, (route, _post(bench, SAME)), "")
         bench.ratio("chat, repeated body", same, (ours, _post(bench, SAME)), "≥ 0.55")
         bench.ratio("chat, all bodies different", same, (ours, _post(bench, DISTINCT)), "≥ 0.40")
+        bench.ratio("chat, other words each time", same, (ours, _post(bench, WORDS)), "")
         bench.ratio("chat, tools", same, (ours, _post(bench, TOOLS)), "")
-        bench.ratio("streamed, 64 events, instant", (bare, _post(bench, STREAM, "/sse")), (ours, stream), "≥ 6")
+        events = bare, _post(bench, STREAM, "/sse")
+        bench.ratio("streamed, 64 events, instant", events, (ours, stream), "≥ 6")
+        bench.ratio("streamed, all bodies different", events, (ours, _post(bench, OTHER_STREAM)), "")
         flushed = (bare, _post(bench, STREAM, "/sse/flush"))
         bench.ratio("streamed, one write per event", flushed, (each, stream), "≥ 0.80")
         for peer in bench.peers:
