@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from itertools import chain
 
@@ -26,6 +26,7 @@ _NUMBERED = Seed.of("variants")
 _RESULTS = 4
 _GAPS = {"en": " ", "zh": ""}
 """What stands between sentences."""
+_KEY_WORD = re.compile(r"\{(?:topic|other|name)\}")
 _HOLE = re.compile(r"( \{(?:topic|other)\}(?=[ .,?:;]))")
 _ENDS = re.compile(r"[a-z](?:[ -~]*[a-z])?", re.I | re.A)
 _MARKS_OF_END = ".!?。！？…"
@@ -43,8 +44,11 @@ def number(chance: bytes) -> int:
 
 def variant(about: Topic, number: int) -> Tokens:
     """One of the answers to a message about a topic."""
-    chance = _NUMBERED.digest(number, size=16)
-    return tuple(_KINDS[about.kind](topic.material()[about.language], about, chance))
+    words = topic.material()[about.language]
+    main, other = about.main or words["topic"], about.other or words["other"]
+    blunt = bool(_ENDS.fullmatch(main) and _ENDS.fullmatch(other))
+    sketch = _sketch(about.language, about.kind, about.detail, about.greeted, number, blunt)
+    return _filled(sketch, main, other, about.main)
 
 
 def after_tools(seed: Seed, prompt: Prompt) -> Tokens:
@@ -96,7 +100,54 @@ def thinking(seed: Seed, prompt: Prompt, tokens: int) -> str:
     return text if count(text) <= tokens else cut(text, tokens)
 
 
-def _prose(words: Words, about: Topic, chance: bytes) -> Sequence[str]:
+@lru_cache(1024)
+def _sketch(
+    language: topic.Language, kind: topic.Kind, detail: str, greeted: bool, number: int, blunt: bool
+) -> tuple[str | Tokens, ...]:
+    """A variant of the answer to a message, whatever its key words: tokens, and text that waits for key words.
+
+    `blunt`: whether the key words begin and end in a way that lets no token reach across.
+    """
+    words, chance = topic.material()[language], _NUMBERED.digest(number, size=16)
+    parts = _KINDS[kind](words, Topic(language, kind, detail=detail, greeted=greeted), chance)
+    if isinstance(parts, str):
+        return (tuple(split(parts)),)
+    if greeted:
+        parts = [_pick(words["greetings"], chance[15]), _GAPS[language] + parts[0], *parts[1:]]
+    runs = chain.from_iterable(map(_cut, parts)) if blunt else parts
+    return tuple([run if _KEY_WORD.search(run) else _short(run) for run in runs])
+
+
+def _cut(part: str) -> list[str]:
+    """A part cut before and behind its key words, unless a token may reach across."""
+    runs = _HOLE.split(part)
+    return [part] if any(map(_KEY_WORD.search, runs[::2])) else runs
+
+
+@lru_cache(1024)
+def _short(text: str) -> Tokens:
+    return tuple(split(text))
+
+
+def _filled(sketch: Iterable[str | Tokens], main: str, other: str, named: str = "") -> Tokens:
+    """The tokens of a sketch with these key words; `named`: what a function is named after."""
+    said, known = list[str](), dict[str, list[str]]()
+    for run in sketch:
+        if not isinstance(run, str):
+            said += run
+        elif run in known:
+            said += known[run]
+        else:
+            text = run.replace("{topic}", main).replace("{other}", other)
+            known[run] = split(text.replace("{name}", _identifier(named)) if "{name}" in run else text)
+            said += known[run]
+    return tuple(said)
+
+
+# Kinds of answers: whole texts, or parts, across whose ends no token reaches, with holes for key words
+
+
+def _prose(words: Words, about: Topic, chance: bytes) -> list[str]:
     gap = _GAPS[about.language]
     parts = [_pick(words["openings"], chance[0])]
     parts += [gap + point for point in _some(words["points"], 1 + chance[1] % 2, chance[2], chance[3])]
@@ -104,91 +155,60 @@ def _prose(words: Words, about: Topic, chance: bytes) -> Sequence[str]:
         parts.append(gap + _pick(words["practical"], chance[5]))
     if chance[6] % 2 and not about.greeted:
         parts.append(gap + _pick(words["closings"], chance[7]))
-    return _spoken(parts, words, about, chance)
+    return parts
 
 
-def _greeting(words: Words, about: Topic, chance: bytes) -> Sequence[str]:
-    return split(_join(about, _pick(words["greetings"], chance[0]), _pick(words["offers"], chance[1])))
-
-
-def _thanks(words: Words, about: Topic, chance: bytes) -> Sequence[str]:
-    return split(_join(about, _pick(words["welcomes"], chance[0]), _pick(words["follow_ups"], chance[1])))
-
-
-def _farewell(words: Words, about: Topic, chance: bytes) -> Sequence[str]:
-    return split(_join(about, _pick(words["farewells"], chance[0]), _pick(words["follow_ups"], chance[1])))
-
-
-def _list(words: Words, about: Topic, chance: bytes) -> Sequence[str]:
+def _list(words: Words, about: Topic, chance: bytes) -> list[str]:
     items = _some(words["items"], int(about.detail), chance[0], chance[1])
     lines = [f"{at}. {item}\n" for at, item in enumerate(items, 1)]
     lead, closing = _pick(words["list_leads"], chance[2]), _pick(words["closings"], chance[3])
-    return _spoken([f"{lead}\n\n", *lines[:-1], f"{lines[-1]}\n", closing], words, about, chance)
+    return [f"{lead}\n\n", *lines[:-1], f"{lines[-1]}\n", closing]
 
 
-def _code(words: Words, about: Topic, chance: bytes) -> Sequence[str]:
-    snippet = _pick(topic.material()["snippets"][about.detail], chance[0]).replace("{name}", _identifier(about.main))
+def _code(words: Words, about: Topic, chance: bytes) -> list[str]:
+    snippet = _pick(topic.material()["snippets"][about.detail], chance[0])
     lead, note = _pick(words["code_leads"], chance[1]), _pick(words["code_notes"], chance[2])
-    return _spoken([f"{lead}\n\n```{about.detail}\n{snippet}```\n\n{note}"], words, about, chance)
+    return [f"{lead}\n\n```{about.detail}\n{snippet}```\n\n{note}"]
 
 
-def _sum(words: Words, about: Topic, chance: bytes) -> Sequence[str]:
+def _sum(words: Words, about: Topic, chance: bytes) -> list[str]:
     result = _pick(words["sums"], chance[0]).replace("{sum}", about.detail)
-    return _spoken([result, _GAPS[about.language] + _pick(words["follow_ups"], chance[1])], words, about, chance)
+    return [result, _GAPS[about.language] + _pick(words["follow_ups"], chance[1])]
 
 
-def _echo(words: Words, about: Topic, chance: bytes) -> Sequence[str]:
+def _greeting(words: Words, about: Topic, chance: bytes) -> str:
+    return _join(about, _pick(words["greetings"], chance[0]), _pick(words["offers"], chance[1]))
+
+
+def _thanks(words: Words, about: Topic, chance: bytes) -> str:
+    return _join(about, _pick(words["welcomes"], chance[0]), _pick(words["follow_ups"], chance[1]))
+
+
+def _farewell(words: Words, about: Topic, chance: bytes) -> str:
+    return _join(about, _pick(words["farewells"], chance[0]), _pick(words["follow_ups"], chance[1]))
+
+
+def _echo(words: Words, about: Topic, chance: bytes) -> str:
     said = readable(about.detail)
     end = "" if said[-1] in _MARKS_OF_END else "." if about.language == "en" else "。"
-    return split(_join(about, said + end, _pick(words["echoes"], chance[0])))
+    return _join(about, said + end, _pick(words["echoes"], chance[0]))
 
 
-def _echo_only(words: Words, about: Topic, chance: bytes) -> Sequence[str]:
-    return split(readable(about.detail))
+def _echo_only(words: Words, about: Topic, chance: bytes) -> str:
+    return readable(about.detail)
 
 
-_KINDS: dict[topic.Kind, Callable[[Words, Topic, bytes], Sequence[str]]] = {
+_KINDS: dict[topic.Kind, Callable[[Words, Topic, bytes], list[str] | str]] = {
     "prose": _prose,
-    "greeting": _greeting,
-    "thanks": _thanks,
-    "farewell": _farewell,
     "list": _list,
     "code": _code,
     "sum": _sum,
+    "greeting": _greeting,
+    "thanks": _thanks,
+    "farewell": _farewell,
     "echo": _echo,
     "echo_only": _echo_only,
 }
-
-
-def _spoken(parts: list[str], words: Words, about: Topic, chance: bytes) -> Sequence[str]:
-    """The tokens of parts across whose ends none reaches, key words filled in, behind a greeting if there was one."""
-    if about.greeted:
-        parts = [_pick(words["greetings"], chance[15]), _GAPS[about.language] + parts[0], *parts[1:]]
-    main, other = about.main or words["topic"], about.other or words["other"]
-    return [*chain.from_iterable(_filled(parts, main, other))]
-
-
-def _filled(parts: Iterable[str], main: str, other: str) -> Iterator[Sequence[str]]:
-    """The tokens of parts with their key words, in runs across whose ends no token reaches."""
-    blunt = _ENDS.fullmatch(main) and _ENDS.fullmatch(other)
-    words = {" {topic}": f" {main}", " {other}": f" {other}"}
-    for part in parts:
-        if blunt and (runs := _runs(part)):
-            yield from [_short(words.get(run, run)) for run in runs]
-        else:
-            yield split(part.replace("{topic}", main).replace("{other}", other))
-
-
-@lru_cache(1024)
-def _runs(part: str) -> list[str]:
-    """A part cut before and behind its key words; nothing if a token may reach across."""
-    runs = _HOLE.split(part)
-    return [] if any("{topic}" in run or "{other}" in run for run in runs[::2]) else runs
-
-
-@lru_cache(1024)
-def _short(text: str) -> list[str]:
-    return split(text)
 
 
 def _pick(bank: list[str], byte: int) -> str:

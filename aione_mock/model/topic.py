@@ -5,16 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import cache, lru_cache
-from itertools import groupby
+from itertools import chain, groupby
 from operator import add, mul, sub
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import yaml
 
 from aione_mock.config import fixture
 from aione_mock.exchange import Prompt
 from aione_mock.values import frozen
-from aione_mock.world.tokens import sentences
 
 Language = Literal["en", "zh"]
 Kind = Literal["prose", "greeting", "thanks", "farewell", "list", "code", "sum", "echo", "echo_only"]
@@ -36,9 +35,7 @@ _SHAPE = re.compile(r"A?T{1,4}(?:LA?T{1,3})?")
 _ARTICLES = frozenset(("a", "an", "the", "my", "our"))
 _LINKS = frozenset(("of", "for", "in", "and"))
 _LANGUAGES = re.compile(r"(?:a |an |the )?(?:python|javascript|typescript|node|sql|bash|shell|java|go|rust)", re.I)
-_WORD = r"[^\W_][\w'’+#-]*(?:\.(?=\w)[\w'’+#-]*)*"
-_RUN = re.compile(f"{_WORD}(?: {_WORD})*")
-"""Words with one space between them; no phrase reaches further."""
+_WORD = re.compile(r"[^\W_][\w'’+#-]*(?:\.(?=\w)[\w'’+#-]*)*")
 _ZH_PART = re.compile(r"[\u4e00-\u9fff]{2,}|[A-Za-z](?:[\w+#-]|\.(?=\w))*")
 _GREETING = re.compile(
     r"\s*(?:(?:hello|hi|hey|greetings|good (?:morning|afternoon|evening))\b|你好|您好|大家好|早上好|下午好|晚上好|嗨)",
@@ -128,14 +125,15 @@ class Topic:
         return self.kind in ("echo", "echo_only", "sum")
 
 
-@frozen
-class _Sentence:
-    """What one sentence of a message has to say to what it is about."""
+class _Chunk(NamedTuple):
+    """What stands between two spaces."""
 
-    phrases: list[str]
-    """Runs of telling words."""
+    words: tuple[str, ...]
+    """Its words, and nothing for each of the gaps before, between and behind them."""
+    shape: str
+    """A letter of `_SHAPE` for each of them."""
     signs: str
-    """What it may ask for: an `e`cho, a `s`um, `c`ode; and what it does ask for: a `l`ist."""
+    """What it may ask for: an `e`cho, a `s`um, `c`ode, a `l`ist."""
 
 
 def of(prompt: Prompt) -> Topic:
@@ -160,10 +158,9 @@ def alike(text: str) -> str:
 @lru_cache(1024)
 def _about(text: str) -> Topic:
     spoken = language(text)
-    read = [_read(sentence, spoken) for sentence in sentences(text)]
-    phrases = [phrase for sentence in read for phrase in sentence.phrases][: _PHRASES[spoken]]
-    phrases = sorted(dict.fromkeys(phrases), key=len, reverse=True)
-    kind, detail = _kind(text, read, bool(phrases))
+    found, signs = (_chinese if spoken == "zh" else _english)(text)
+    phrases = sorted(dict.fromkeys(found[: _PHRASES[spoken]]), key=len, reverse=True)
+    kind, detail = _kind(text, signs, bool(phrases))
     if kind == "code":
         phrases = [phrase for phrase in phrases if not _LANGUAGES.fullmatch(phrase)]
     main, other = (*phrases, "", "")[:2]
@@ -195,8 +192,7 @@ def material() -> dict[str, Words]:
     return data
 
 
-def _kind(text: str, read: list[_Sentence], telling: bool) -> tuple[Kind, str]:
-    signs = "".join([sentence.signs for sentence in read])
+def _kind(text: str, signs: str, telling: bool) -> tuple[Kind, str]:
     if "e" in signs and (found := _ECHO.search(text)) and (said := _said(found)):
         return ("echo_only" if found["only"] or found["only_zh"] else "echo"), said
     if "s" in signs and (found := _SUM.search(text.lower())):
@@ -210,15 +206,14 @@ def _kind(text: str, read: list[_Sentence], telling: bool) -> tuple[Kind, str]:
     return "prose", ""
 
 
-@lru_cache(4096)
-def _read(sentence: str, spoken: Language) -> _Sentence:
-    low = sentence.lower()
-    signs = ""
+def _signs(text: str) -> str:
+    """What a text may ask for: an `e`cho, a `s`um, `c`ode; and what it does ask for: a `l`ist."""
+    low, signs = text.lower(), ""
     for found in _SIGN.finditer(low):
         sign = _SIGNS[found[0]]
         if sign != "l" or _LIST.match(low, found.start()):
             signs += sign
-    return _Sentence((_chinese if spoken == "zh" else _english)(sentence), signs)
+    return signs
 
 
 def _zeros(number: re.Match[str]) -> str:
@@ -250,20 +245,35 @@ def _stop_parts() -> re.Pattern[str]:
     return re.compile(f"(?=[{''.join(sorted({part[0] for part in parts}))}])(?:{'|'.join(parts)})")
 
 
-def _english(text: str) -> list[str]:
-    """Phrases of telling words."""
+def _english(text: str) -> tuple[list[str], str]:
+    """Phrases of telling words, and signs."""
+    chunks, shapes, asked = zip(*map(_chunk, text.split(" ")), strict=True)
+    words, shape, signs = [*chain.from_iterable(chunks)], "".join(shapes), "".join(asked)
     phrases: list[str] = []
-    for run in _RUN.findall(text):
-        words = run.split(" ")
-        shape = "".join(map(_letter, words))
-        for match in _SHAPE.finditer(shape):
-            start, end = match.span()
-            phrase = " ".join(words[start:end]).rstrip("'’-")
-            phrases.append(_addressed(phrase) if shape[start] == "A" else phrase)
-    return phrases
+    for match in _SHAPE.finditer(shape):
+        start, end = match.span()
+        phrase = " ".join(words[start:end]).rstrip("'’-")
+        phrases.append(_addressed(phrase) if shape[start] == "A" else phrase)
+    return phrases, _signs(text) if "l" in signs else signs
 
 
 @lru_cache(maxsize=4096)
+def _chunk(text: str) -> _Chunk:
+    words, shape, end = list[str](), "", 0
+    for found in _WORD.finditer(text):
+        if words or found.start():
+            words.append("")
+            shape += "S"
+        words.append(found[0])
+        shape += _letter(found[0])
+        end = found.end()
+    if end < len(text) or not text:
+        words.append("")
+        shape += "S"
+    # a number with a space behind it is a sign
+    return _Chunk(tuple(words), shape, "".join([_SIGNS[sign] for sign in _SIGN.findall(f"{text.lower()} ")]))
+
+
 def _letter(word: str) -> str:
     """What a word is in `_SHAPE`; S stops a phrase."""
     return _letters().get(word.lower()) or ("T" if 1 < len(word) < 25 and word[0].isalpha() else "S")
@@ -276,6 +286,7 @@ def _addressed(phrase: str) -> str:
     return f"your {rest}" if low in ("my", "our") else f"{low} {rest}"
 
 
-def _chinese(text: str) -> list[str]:
-    """The parts between function words."""
-    return [part for part in _ZH_PART.findall(_stop_parts().sub(" ", text)) if 1 < len(part) <= 12]
+def _chinese(text: str) -> tuple[list[str], str]:
+    """The parts between function words, and signs."""
+    parts = _ZH_PART.findall(_stop_parts().sub(" ", text))
+    return [part for part in parts if 1 < len(part) <= 12], _signs(text)
