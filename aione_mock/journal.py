@@ -46,7 +46,12 @@ def mask_body(raw: bytes, secrets: Iterable[bytes] = ()) -> bytes:
 
 def clean(raw: bytes) -> bool:
     """Whether a body can be kept as it is: short, and without any credential of this API."""
-    return len(raw) <= _KEPT and mask_body(raw) is raw
+    return short(raw) and mask_body(raw) is raw
+
+
+def short(raw: bytes) -> bool:
+    """Whether a body is kept whole."""
+    return len(raw) <= _KEPT
 
 
 def mask_text(text: str) -> str:

@@ -36,7 +36,7 @@ CHAT, MESSAGES, GENERATE = (
     "/v1/messages",
     "/v1beta/models/gemini-2.5-flash:generateContent",
 )
-PLAIN: list[tuple[str, dict[str, Any]]] = [
+PROSE: list[tuple[str, dict[str, Any]]] = [
     (CHAT, OPENAI),
     (CHAT, OPENAI | {"max_tokens": 20, "temperature": 0.5}),
     (CHAT, OPENAI | {"messages": [TOLD, {"role": "assistant", "content": "Well."}, USER]}),
@@ -44,13 +44,18 @@ PLAIN: list[tuple[str, dict[str, Any]]] = [
     (MESSAGES, ANTHROPIC | {"system": "Be kind."}),
     (GENERATE, {"systemInstruction": {"parts": [{"text": "Be kind."}]}} | GEMINI),
     (GENERATE, {"generationConfig": {"maxOutputTokens": 30}, **GEMINI}),
+    (CHAT, OPENAI | {"stream": True}),
+    (CHAT, OPENAI | {"stream": True, "stream_options": {"include_usage": True}, "max_tokens": 7}),
+    (MESSAGES, ANTHROPIC | {"stream": True, "system": "%s"}),
+    (MESSAGES, ANTHROPIC | {"stream": True, "max_tokens": 1}),
 ]
 """Requests whose answer is prose about their last text."""
 OTHER: list[tuple[str, dict[str, Any]]] = [
     *[
         (CHAT, OPENAI | more)
         for more in (
-            {"stream": True},
+            {"stream": True, "logprobs": True},
+            {"stream": True, "n": 2},
             {"tools": TOOLS},
             {"n": 2},
             {"logprobs": True, "top_logprobs": 2},
@@ -75,6 +80,7 @@ OTHER: list[tuple[str, dict[str, Any]]] = [
     (GENERATE, GEMINI | {"system_instruction": {"parts": [{"text": "Be kind."}]}}),
     (GENERATE, GEMINI | {"system_instruction": {"parts": [{"text": HOLE}]}}),
     (GENERATE.replace("generateContent", "streamGenerateContent") + "?alt=sse", GEMINI),
+    (GENERATE.replace("generateContent", "streamGenerateContent"), GEMINI),
 ]
 WARM = ("one", "hello", THIRD)
 TEXTS = [
@@ -148,7 +154,7 @@ def journal(client: httpx2.Client, session: str) -> list[Any]:
     return [{name: value for name, value in entry.items() if name != "duration_ms"} for entry in kept]
 
 
-@pytest.mark.parametrize(("path", "template"), PLAIN + OTHER)
+@pytest.mark.parametrize(("path", "template"), PROSE + OTHER)
 @given(texts=st.lists(anything, min_size=1, max_size=3), spaced=st.booleans(), plainly=st.booleans())
 @example(texts=TEXTS, spaced=False, plainly=True)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=8)
@@ -164,9 +170,9 @@ def test_what_is_answered_and_kept_does_not_depend_on_what_was_learned(
     assert len(kept) == len(WARM) + 2 * len(texts)
 
 
-@pytest.mark.parametrize(("path", "template"), PLAIN)
+@pytest.mark.parametrize(("path", "template"), PROSE)
 @pytest.mark.parametrize("spaced", [False, True])
-def test_plain_answers_come_from_an_outline(
+def test_prose_comes_from_an_outline(
     pair: Pair, monkeypatch: pytest.MonkeyPatch, path: str, template: dict[str, Any], spaced: bool
 ) -> None:
     session, used, reply = f"s{next(_SESSIONS)}", list[bool](), Outline.reply
@@ -228,13 +234,17 @@ def test_a_contract_that_looks_at_texts_is_asked_about_each(tmp_path: Path) -> N
 def test_a_secret_in_the_words_is_not_kept(spelled: str) -> None:
     secret = spelled.replace("\\u002d", "-")
     app, in_front = create_app(Config(auth="any")), {"messages": [{"role": "system", "content": secret}, USER]}
+    streamed = OPENAI | {"stream": True}
     with Server(app) as server, httpx2.Client(base_url=server.url) as client:
-        bodies = [body(OPENAI, text).replace(HOLE.encode(), spelled.encode()) for text in (*WARM, f"Say {HOLE}", HOLE)]
+        said = (*WARM, f"Say {HOLE}", HOLE)
+        bodies = [
+            body(way, text).replace(HOLE.encode(), spelled.encode()) for way in (OPENAI, streamed) for text in said
+        ]
         for raw in (*bodies, *[body(OPENAI | in_front, text) for text in (*WARM, "Why?")]):
             headers = {"content-type": "application/json", "authorization": f"Bearer {secret}"}
             assert client.post(CHAT, content=raw, headers=headers).status_code == 200
-    kept = [(entry.asked.body, bytes(entry.response_body)) for entry in app.sessions.default.journal]
-    assert all(b"***" in asked for asked, _ in kept[3:])
+    kept = [(e.asked.body, bytes(e.response_body) + e.events.raw) for e in app.sessions.default.journal]
+    assert [b"***" in asked for asked, _ in kept] == ([False] * 3 + [True] * 2) * 2 + [True] * 4
     assert secret.encode() not in b"".join([part for parts in kept for part in parts])
 
 
@@ -262,7 +272,7 @@ class Walk:
         return usual
 
     def chat(self) -> None:
-        forms = [(path, form) for path, form in PLAIN[:5] if path == CHAT] + [OTHER[0], OTHER[1]]
+        forms = [(path, form) for path, form in PROSE if path == CHAT] + OTHER[:3]
         path, template = self.chance.choice(forms)
         text = self.chance.choice(
             ["Why?", "refuse", f"Case {self.chance.randrange(1000)}", "Name three rivers, please."]

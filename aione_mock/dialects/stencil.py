@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from operator import itemgetter
 
 import orjson
 
@@ -28,12 +27,12 @@ _ESCAPE = b"\\u00"
 _HOLE = "\0"
 _ENCODED_HOLE = orjson.dumps(_HOLE)
 _PLACES = {
-    _ID_BYTES: b"%b",
-    b"%d" % _CREATED: b"%d",
-    _ENCODED_HOLE: b"%b",
-    b"%d" % _USAGE.prompt: b"%d",
-    b"%d" % _USAGE.completion: b"%d",
-    b"%d" % _USAGE.total: b"%d",
+    _ID_BYTES: b"%(id)b",
+    b"%d" % _CREATED: b"%(created)d",
+    _ENCODED_HOLE: b"%(text)b",
+    b"%d" % _USAGE.prompt: b"%(prompt)d",
+    b"%d" % _USAGE.completion: b"%(completion)d",
+    b"%d" % _USAGE.total: b"%(total)d",
 }
 """What stands in a blank answer for id, time, text and tokens, and how these are formatted."""
 _PLACE = re.compile(b"|".join(map(re.escape, _PLACES)))
@@ -100,24 +99,37 @@ class Stencil:
 
 
 class Sheet:
-    """A plain answer of one choice with blanks for its text and its tokens too."""
+    """An answer of one choice with blanks for its text and its tokens too."""
 
-    __slots__ = ("_form", "_pick")
+    __slots__ = ("_between", "_form", "streamed")
 
     def __init__(self, spell: Callable[[Completion], Spelled], model: str, finish: Finish) -> None:
-        """`spell`: what makes a completion JSON."""
+        """`spell`: what makes a completion JSON, or events. Raises ValueError where no event is there for a piece."""
         choice = Choice((_HOLE,), finish=finish)
-        form = spell(Completion(_ID, _CREATED, model, (choice,), _USAGE))
-        assert isinstance(form, bytes)  # for the type checker: a plain answer is no stream
-        order = [*_PLACES]
-        self._pick = itemgetter(*[order.index(found) for found in _PLACE.findall(form)])
-        self._form = _PLACE.sub(lambda found: _PLACES[found[0]], form.replace(b"%", b"%%"))
+        said = spell(Completion(_ID, _CREATED, model, (choice,), _USAGE))
+        self.streamed = isinstance(said, Events)
+        self._form, self._between = _form(said if isinstance(said, bytes) else said.raw), b""
+        if isinstance(said, Events):
+            (event,) = [event for event in said if _ENCODED_HOLE in event]
+            before, after = event.split(_ENCODED_HOLE)
+            self._between = _form(after + before)
 
-    def filled(self, token: str, created: int, text: bytes, usage: Usage) -> bytes:
-        """The answer under a call's ids; `text` is JSON."""
-        known = token.encode(), created, text, usage.prompt, usage.completion, usage.prompt + usage.completion
-        filled: bytes = self._form % self._pick(known)
-        return filled
+    def filled(self, token: str, created: int, pieces: Sequence[bytes], usage: Usage) -> bytes:
+        """The answer under a call's ids; `pieces`: JSON of its text, or of the text of each event."""
+        known = {
+            b"id": token.encode(),
+            b"created": created,
+            b"prompt": usage.prompt,
+            b"completion": usage.completion,
+            b"total": usage.prompt + usage.completion,
+        }
+        known[b"text"] = (self._between % known).join(pieces) if self.streamed else pieces[0]
+        return self._form % known
+
+
+def _form(raw: bytes) -> bytes:
+    """Bytes with the blanks of `_PLACES`, to be formatted."""
+    return _PLACE.sub(lambda found: _PLACES[found[0]], raw.replace(b"%", b"%%"))
 
 
 def around(spell: Callable[[str], bytes]) -> tuple[bytes, bytes]:

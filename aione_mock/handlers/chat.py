@@ -16,7 +16,7 @@ from aione_mock.determinism import Seed
 from aione_mock.dialects import anthropic, gemini, openai, stencil
 from aione_mock.dialects.stencil import Spelled, Stencil
 from aione_mock.exceptions import APIError
-from aione_mock.exchange import Call, Choice, Completion, Prompt, Reply, StreamReply, Usage
+from aione_mock.exchange import Call, Choice, Completion, Events, Prompt, Reply, StreamReply, Usage
 from aione_mock.handlers.outline import Outline, fits, saying
 from aione_mock.journal import clean
 from aione_mock.model import caching, composition, structured, vision
@@ -82,7 +82,7 @@ def _count(call: Call, session: Session, dialect: ModuleType) -> int:
 
 async def _answer(call: Call, session: Session, dialect: ModuleType, *, stream: bool) -> Reply | StreamReply:
     """The draft under an id of its own: repeating a request gives the same words under a new id."""
-    outlined = call.form is not None and call.script is None and not (stream or session.came_before(call.key))
+    outlined = call.form is not None and call.script is None and not session.came_before(call.key)
     if outlined:
         known: Outline | Literal[False] | None = session.memo.get((call.form, call.caller))
         if known and (reply := known.reply(call, session)) is not None:
@@ -97,25 +97,27 @@ async def _answer(call: Call, session: Session, dialect: ModuleType, *, stream: 
     else:
         choices = stencil.named(draft.choices, partial(stencil.call_id, session.seed, call.token))
         said, safe = _spelled(Completion(call.token, created, model, choices, usage), call, dialect, stream), False
-    if not isinstance(said, bytes):
-        return StreamReply(said, usage=usage, model=model, clean=safe)
     if outlined:
         session.memo.put((call.form, call.caller), _outline(draft, said, call, session, dialect) or False)
-    return Reply(said, usage=usage, model=model, clean=safe)
+    if isinstance(said, bytes):
+        return Reply(said, usage=usage, model=model, clean=safe)
+    return StreamReply(said, usage=usage, model=model, clean=safe)
 
 
-def _outline(draft: Draft, said: bytes, call: Call, session: Session, dialect: ModuleType) -> Outline | None:
+def _outline(draft: Draft, said: Spelled, call: Call, session: Session, dialect: ModuleType) -> Outline | None:
     """What other calls of the same form will have in common with this one; nothing if that is not sure."""
     other = replace(call, data=call.form.other)
     asked = replace(dialect.prompt(other, vision.from_data_uri), model=draft.model.id)
     if not (fits(draft.prompt, draft.model, call.words) and asked == saying(draft.prompt, PROBE)):
         return None
+    spell = partial(_spelled, call=other, dialect=dialect, stream=isinstance(said, Events))
     try:
-        found = Outline(draft.prompt, draft.model, partial(_spelled, call=other, dialect=dialect, stream=False))
+        found = Outline(draft.prompt, draft.model, spell)
     except ValueError:
         return None
     reply = found.reply(call, session)
-    return found if reply is not None and reply.body == said else None
+    told = reply.events.raw if isinstance(reply, StreamReply) else reply and reply.body
+    return found if told == (said.raw if isinstance(said, Events) else said) else None
 
 
 def _spelled(completion: Completion, call: Call, dialect: ModuleType, stream: bool) -> Spelled:

@@ -10,9 +10,9 @@ from functools import lru_cache
 
 import orjson
 
-from aione_mock.dialects.stencil import Sheet, Spelled
-from aione_mock.exchange import Call, Completion, Finish, Prompt, Reply, Turn, Usage
-from aione_mock.journal import clean
+from aione_mock.dialects.stencil import Sheet, Spelled, encoded
+from aione_mock.exchange import Call, Completion, Events, Finish, Prompt, Reply, StreamReply, Turn, Usage
+from aione_mock.journal import clean, short
 from aione_mock.model import caching, composition, prose, topic
 from aione_mock.model.topic import Topic
 from aione_mock.sessions import Session
@@ -26,9 +26,9 @@ _FINISHES: tuple[Finish, ...] = ("stop", "length")
 
 
 class Outline:
-    """What the plain answers to a user's last words have in common."""
+    """What the answers to a user's last words have in common."""
 
-    __slots__ = ("_after", "_before", "_model", "_most", "_room", "_sheets", "_tokens")
+    __slots__ = ("_after", "_before", "_model", "_most", "_room", "_sheets", "_streamed", "_tokens")
 
     def __init__(self, prompt: Prompt, model: Model, spell: Callable[[Completion], Spelled]) -> None:
         """Raises ValueError for a prompt whose last words cannot be told from the rest."""
@@ -39,8 +39,9 @@ class Outline:
         # long prompts are cached, which depends on what was asked before
         self._room = min(caching.MINIMUM - 1, model.context_length - (prompt.max_tokens or 0))
         self._sheets = {finish: Sheet(spell, model.id, finish) for finish in _FINISHES}
+        self._streamed = self._sheets["stop"].streamed
 
-    def reply(self, call: Call, session: Session) -> Reply | None:
+    def reply(self, call: Call, session: Session) -> Reply | StreamReply | None:
         """The answer to a call, or nothing where more has to be looked at."""
         words = call.words
         about, heard = _heard(topic.alike(words))
@@ -50,10 +51,12 @@ class Outline:
         if counted > self._room or not words:
             return None
         chance = session.seed.hashed(b"words", self._before + orjson.dumps(words) + self._after)
-        text, length, finish, safe = _said(about, prose.number(chance), self._most)
+        pieces, length, finish, safe = _said(about, prose.number(chance), self._most, self._streamed)
         usage = Usage(counted, length)
-        body = self._sheets[finish].filled(call.token, int(call.at), text, usage)
-        return Reply(body, usage=usage, model=self._model, clean=safe)
+        said = self._sheets[finish].filled(call.token, int(call.at), pieces, usage)
+        if self._streamed:
+            return StreamReply(Events(said), usage=usage, model=self._model, clean=safe and short(said))
+        return Reply(said, usage=usage, model=self._model, clean=safe)
 
 
 @lru_cache(1024)
@@ -63,12 +66,16 @@ def _heard(alike: str) -> tuple[Topic, int]:
 
 
 @lru_cache(1024)
-def _said(about: Topic, number: int, most: int | None) -> tuple[bytes, int, Finish, bool]:
-    """A variant of an answer, at most so many tokens of it: its JSON, its tokens, why it ends, whether it is clean."""
-    pieces = prose.variant(about, number)
-    said = pieces if most is None else pieces[:most]
+def _said(about: Topic, number: int, most: int | None, apart: bool) -> tuple[tuple[bytes, ...], int, Finish, bool]:
+    """A variant of an answer, at most so many tokens of it, as JSON, each token `apart` or all in one.
+
+    With the number of its tokens, why it ends, and whether there is no credential in it.
+    """
+    tokens = prose.variant(about, number)
+    said = tokens if most is None else tokens[:most]
     text = orjson.dumps("".join(said))
-    return text, len(said), "stop" if len(said) == len(pieces) else "length", clean(text)
+    pieces = tuple(map(encoded, said)) if apart else (text,)
+    return pieces, len(said), "stop" if len(said) == len(tokens) else "length", clean(text)
 
 
 def saying(prompt: Prompt, words: str) -> Prompt:
