@@ -67,7 +67,7 @@ class Pipeline:
 
     def __init__(self, contract: Contract, sessions: Sessions, handlers: Mapping[str, Handler], config: Config) -> None:
         self.contract, self.sessions, self.handlers, self.config = contract, sessions, handlers, config
-        self.reader, self.refusals = Reader(contract), Refusals(contract)
+        self.reader, self.refusals = Reader(contract, known=not config.overlays), Refusals(contract)
         self.player = Player(contract, config)
         self.tally = Tally()
         self.wheel = wire.Wheel()
