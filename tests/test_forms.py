@@ -213,20 +213,20 @@ def test_a_text_that_is_none_is_refused_in_a_known_form_too(pair: Pair, raw: byt
 
 
 def test_a_contract_that_looks_at_texts_is_asked_about_each(tmp_path: Path) -> None:
-    overlay = tmp_path / "forbidden.yaml"
+    overlay = tmp_path / "banned.yaml"
     overlay.write_text(
         """
         overlay: 1.0.0
-        info: {title: Forbidden words, version: 1.0.0}
+        info: {title: Banned words, version: 1.0.0}
         actions:
           - target: $.paths['/v1/chat/completions'].post.requestBody.content['application/json'].schema
-            update: {properties: {messages: {items: {properties: {content: {not: {type: string, pattern: forbidden}}}}}}}
+            update: {properties: {messages: {items: {properties: {content: {not: {type: string, pattern: banned}}}}}}}
         """,
         encoding="utf-8",
     )
     app = create_app(Config(overlays=(overlay,)))
     with Server(app) as server, httpx2.Client(base_url=server.url) as client:
-        statuses = [asked(client, "default", CHAT, body(OPENAI, text))[0] for text in (*WARM, *WARM, "forbidden words")]
+        statuses = [asked(client, "default", CHAT, body(OPENAI, text))[0] for text in (*WARM, *WARM, "banned words")]
     assert statuses == [200] * 6 + [400]
 
 
