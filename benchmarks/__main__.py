@@ -9,10 +9,13 @@ import argparse
 import importlib.metadata
 import os
 import platform
+import socket
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from benchmarks import load
+from benchmarks.servers import Server
 from benchmarks.workloads import PARTS, Bench
 
 RESULTS = Path(__file__).parent / "results.md"
@@ -29,7 +32,7 @@ def report(bench: Bench) -> str:
         f"Python {platform.python_version()}, {versions}.",
         "",
         f"Server on one core, load on the other ({load.generator()}), 32 connections, {bench.rounds} interleaved",
-        f"rounds of {bench.seconds:g} s; medians. × is a share of the rate of bare uvicorn on the same core (see",
+        f"rounds of {bench.seconds} s; medians. × is a share of the rate of bare uvicorn on the same core (see",
         "[docs/performance.md](../docs/performance.md)); the spread is the least and the greatest ratio of a round.",
         "",
         "| workload | result | target | spread, notes |",
@@ -47,14 +50,34 @@ def _processor() -> str:
     return platform.machine()
 
 
+def _positive(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 1 on")
+    return int(text)
+
+
+def _peer(text: str) -> Server:
+    name, _, url = text.partition("=")
+    address = urlsplit(url)
+    if not name or address.scheme != "http" or not address.hostname:
+        raise argparse.ArgumentTypeError(f"'{text}' is not like name=http://127.0.0.1:4010")
+    try:
+        socket.create_connection((address.hostname, address.port or 80), 5).close()
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"nobody answers at {url}: {error.strerror or error}") from None
+    return Server(name, url.rstrip("/"), 0, 0.0)
+
+
 def main() -> None:
     """Parse, measure, print and, if asked, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--rounds", type=_positive, default=5)
+    parser.add_argument("--seconds", type=_positive, default=3, help="of a round")
     parser.add_argument("--only", choices=PARTS, action="append", help="repeatable")
-    parser.add_argument("--requests", type=int, default=1_000_000, help="of the soak")
-    parser.add_argument("--peer", action="append", default=[], metavar="NAME=URL", help="a server that runs already")
+    parser.add_argument("--requests", type=_positive, default=1_000_000, help="of the soak")
+    parser.add_argument(
+        "--peer", type=_peer, action="append", default=[], metavar="NAME=URL", help="a server that runs already"
+    )
     parser.add_argument("--write", action="store_true", help=f"write {RESULTS.name}")
     given = parser.parse_args()
     bench = Bench(given.rounds, given.seconds, given.requests, given.peer)

@@ -74,7 +74,7 @@ def generator() -> str:
     return "wrk" if shutil.which("wrk") else "asyncio (wrk is not installed; figures are a lower bound)"
 
 
-def requests(url: str, body: str, key: str, seconds: float, connections: int = 32) -> Rate:
+def requests(url: str, body: str, key: str, seconds: int, connections: int = 32) -> Rate:
     """Requests as fast as the server answers them; in the body `@@` is another number each time, `@~` other words."""
     if shutil.which("wrk") is None:
         return asyncio.run(_requests(url, body, key, seconds, connections))
@@ -82,7 +82,7 @@ def requests(url: str, body: str, key: str, seconds: float, connections: int = 3
         known = {"words": _WORDS, "stride": _STRIDE, "modulus": _MODULUS, "places": _PLACES}
         script.write(_LUA % {"key": key, "body": json.dumps(body), "first": next(_RUNS) * _MOST, **known})
     try:
-        command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "-s", script.name, "--latency", url]
+        command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", script.name, "--latency", url]
         done = subprocess.run(pinned(1, command), capture_output=True, text=True, timeout=seconds + 60, check=True)
     finally:
         Path(script.name).unlink()
@@ -90,7 +90,7 @@ def requests(url: str, body: str, key: str, seconds: float, connections: int = 3
     return Rate(told["requests"] / told["seconds"], told["wrong"], told["p99_ms"])
 
 
-async def _requests(url: str, body: str, key: str, seconds: float, connections: int) -> Rate:
+async def _requests(url: str, body: str, key: str, seconds: int, connections: int) -> Rate:
     host, port, path = _parts(url)
     loop = asyncio.get_running_loop()
     end, done, wrong, numbers = loop.time() + seconds, 0, 0, count(next(_RUNS) * _MOST)

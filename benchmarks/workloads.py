@@ -49,10 +49,10 @@ class Bench:
     """What is measured with, and what came out."""
 
     rounds: int
-    seconds: float
+    seconds: int
     requests: int = 1_000_000
     """Of the soak."""
-    peers: list[str] = field(default_factory=list)
+    peers: list[Server] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
     ratios: dict[str, float] = field(default_factory=dict)
     """The median of each workload that is a share of another server's rate."""
@@ -112,8 +112,7 @@ def chat(bench: Bench) -> None:
         flushed = (bare, _post(bench, STREAM, "/sse/flush"))
         bench.ratio("streamed, one write per event", flushed, (each, stream), "≥ 0.80")
         for peer in bench.peers:
-            name, _, url = peer.partition("=")
-            bench.ratio(f"peer {name}", same, (Server(name, url.rstrip("/"), 0, 0.0), _post(bench, SAME)), "")
+            bench.ratio(f"peer {peer.name}", same, (peer, _post(bench, SAME)), "")
 
 
 def console(bench: Bench) -> None:

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
+import pytest
+
+from benchmarks import load
+from benchmarks.__main__ import main
 from benchmarks.workloads import Bench, smoke
 
 FLOORS = {"chat, repeated body": 0.33, "chat, all bodies different": 0.2, "streamed, 64 events, instant": 3.5}
@@ -17,3 +23,28 @@ def test_no_ratio_is_far_off() -> None:
         if not missed:
             return
     raise AssertionError(f"slower than {missed}, the last time {ratios}")
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (["--rounds", "0"], "not a whole number from 1 on"),
+        (["--seconds", "0.5"], "not a whole number from 1 on"),
+        (["--peer", "prism"], "is not like name=http://127.0.0.1:4010"),
+        (["--peer", "prism=http://127.0.0.1:1"], "nobody answers at http://127.0.0.1:1"),
+        (["--only", "everything"], "invalid choice"),
+    ],
+)
+def test_a_wrong_option_is_told_before_anything_is_measured(
+    given: list[str], says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["benchmarks", *given])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 2
+    assert says in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_each_request_of_a_run_has_a_number_and_words_of_its_own() -> None:
+    bodies = {load._numbered("@@ @~", number) for number in range(1000)}
+    assert len({body.partition(" ")[0] for body in bodies}) == len({body.partition(" ")[2] for body in bodies}) == 1000

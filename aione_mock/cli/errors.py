@@ -32,7 +32,8 @@ def errors(
 
     contract = Contract.load([document(name) for name in DOCUMENTS], overlay or ())
     if operation is not None and operation not in contract.operations:
-        raise ConfigError(f"unknown operation '{operation}'{did_you_mean(operation, contract.operations)}")
+        near = did_you_mean(operation, contract.operations)
+        raise ConfigError(f"unknown operation '{operation}'{near}; `aione-mock spec routes` lists them")
     # secrets are the same for every seed and at every time
     credentials = [credential for org in organisations(Seed.of(0), 0.0) for credential in org.credentials]
     found = catalogue(contract, credentials, base="http://127.0.0.1:8000", limit=Config().max_body)
