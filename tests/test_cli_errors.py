@@ -42,4 +42,5 @@ def test_for_machines_it_is_what_the_control_api_says(server: Server, capsys: py
 
 def test_an_unknown_operation(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["errors", "--operation", "createMesage"]) == 2
-    assert capsys.readouterr().err == ("aione-mock: unknown operation 'createMesage'; did you mean 'createMessage'?\n")
+    near = "unknown operation 'createMesage'; did you mean 'createMessage'?"
+    assert capsys.readouterr().err == f"aione-mock: {near}; `aione-mock spec routes` lists them\n"
