@@ -155,19 +155,26 @@ def journal(client: httpx2.Client, session: str) -> list[Any]:
 
 
 @pytest.mark.parametrize(("path", "template"), PROSE + OTHER)
-@given(texts=st.lists(anything, min_size=1, max_size=3), spaced=st.booleans(), plainly=st.booleans())
-@example(texts=TEXTS, spaced=False, plainly=True)
+@given(
+    third=st.sampled_from(TEXTS),
+    texts=st.lists(anything, min_size=1, max_size=3),
+    spaced=st.booleans(),
+    plainly=st.booleans(),
+)
+@example(third="Why?", texts=TEXTS, spaced=False, plainly=True)
+@example(third="Say exactly: a", texts=TEXTS, spaced=False, plainly=True)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=8)
 def test_what_is_answered_and_kept_does_not_depend_on_what_was_learned(
-    pair: Pair, path: str, template: dict[str, Any], texts: list[str], spaced: bool, plainly: bool
+    pair: Pair, path: str, template: dict[str, Any], third: str, texts: list[str], spaced: bool, plainly: bool
 ) -> None:
     session = f"s{next(_SESSIONS)}"
-    for text in (*WARM, *texts, *texts):
+    # the third one is what an outline is made of
+    for text in (*WARM[:2], third, *texts, *texts):
         raw = body(template, text, spaced=spaced, plainly=plainly)
         assert asked(pair.usual, session, path, raw) == asked(pair.plain, session, path, raw)
     kept = journal(pair.usual, session)
     assert kept == journal(pair.plain, session)
-    assert len(kept) == len(WARM) + 2 * len(texts)
+    assert len(kept) == 3 + 2 * len(texts)
 
 
 @pytest.mark.parametrize(("path", "template"), PROSE)

@@ -35,6 +35,8 @@ _PLACES = {
     b"%d" % _USAGE.total: b"%(total)d",
 }
 """What stands in a blank answer for id, time, text and tokens, and how these are formatted."""
+_TRIALS = (("a",), ("two ", "of"), ("them, ", "all", " ") * 20)
+"""Answers by which a sheet is tried."""
 _PLACE = re.compile(b"|".join(map(re.escape, _PLACES)))
 encoded = lru_cache(maxsize=16384)(orjson.dumps)
 """JSON of a piece of text; a few thousand words make up most answers."""
@@ -104,7 +106,7 @@ class Sheet:
     __slots__ = ("_between", "_form", "streamed")
 
     def __init__(self, spell: Callable[[Completion], Spelled], model: str, finish: Finish) -> None:
-        """`spell`: what makes a completion JSON, or events. Raises ValueError where no event is there for a piece."""
+        """`spell`: what makes a completion JSON, or events. Raises ValueError where it does not repeat itself."""
         choice = Choice((_HOLE,), finish=finish)
         said = spell(Completion(_ID, _CREATED, model, (choice,), _USAGE))
         self.streamed = isinstance(said, Events)
@@ -113,6 +115,13 @@ class Sheet:
             (event,) = [event for event in said if _ENCODED_HOLE in event]
             before, after = event.split(_ENCODED_HOLE)
             self._between = _form(after + before)
+        for pieces in _TRIALS:
+            # one piece alone may look as if all were spelled alike
+            trial = Completion(_ID, _CREATED, model, (Choice(pieces, finish=finish),), Usage(3, len(pieces)))
+            texts = [*map(encoded, pieces)] if self.streamed else [orjson.dumps("".join(pieces))]
+            said = spell(trial)
+            if self.filled(_ID, _CREATED, texts, trial.usage) != (said if isinstance(said, bytes) else said.raw):
+                raise ValueError("pieces are not all spelled alike")
 
     def filled(self, token: str, created: int, pieces: Sequence[bytes], usage: Usage) -> bytes:
         """The answer under a call's ids; `pieces`: JSON of its text, or of the text of each event."""
