@@ -20,7 +20,7 @@ from aione_mock.exceptions import APIError
 from aione_mock.exchange import Caller
 from aione_mock.reading import Head
 from aione_mock.sessions import Session
-from aione_mock.store import Memo, Window
+from aione_mock.store import Window
 from aione_mock.world import keys
 from aione_mock.world.catalogue import Model
 
@@ -30,8 +30,6 @@ _KINDS = ("requests", "tokens")
 _REQUEST, _NOTHING = (1, 0), (0, 0)
 SPAN = 60.0
 """Seconds of the window in which requests and tokens are counted (assumed)."""
-_HEADS = 1024
-"""Heads whose credentials are kept read."""
 Extract = Callable[[Head], str | None]
 Known = tuple[keys.KeyRecord, Caller]
 Spell = Callable[[Window, int], str]
@@ -44,7 +42,6 @@ class Access:
         self, contract: Contract, *, any_key: bool = False, demo_key: str = "", control_token: str | None = None
     ) -> None:
         self._any_key, self._demo_key, self._control_token = any_key, demo_key, control_token
-        self._read = Memo(_HEADS)
         self._schemes = {
             operation.id: tuple(
                 (scheme, _extractor(contract.schemes[scheme])) for option in operation.security for scheme in option
@@ -64,7 +61,7 @@ class Access:
 
         Raises APIError `invalid_api_key`, `ip_not_allowed`, `permission_denied` or, for the control API, `forbidden`.
         """
-        presented: tuple[tuple[str, str], ...] | None = self._read.get(head)
+        presented = head.presented
         if presented is None:
             if operation.dialect == "control":
                 self._guard(operation, head)
@@ -73,8 +70,7 @@ class Access:
                 return None
             if self._schemes[operation.id][0][0] == "acs3":
                 return await _signed(head, body, session)
-            presented = self._presented(operation, head)
-            self._read.put(head, presented)
+            head.presented = presented = self._presented(operation, head)
         first: Caller | None = None
         # two different credentials must both be good: a wrong one is never overlooked
         for secret, scheme in presented:

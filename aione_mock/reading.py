@@ -37,12 +37,11 @@ _PROBES = ("", PROBE, PROBE * 1000)
 class Head:
     """What a request says before its body, and where it leads. Two are the same only if they are one."""
 
-    def __init__(
-        self, contract: Contract, method: str, raw_path: bytes, query: bytes, headers: RawHeaders, kind: object = None
-    ) -> None:
+    kind: object = None
+    """The same for heads that differ in the length of a body alone; nothing for one that is not kept."""
+
+    def __init__(self, contract: Contract, method: str, raw_path: bytes, query: bytes, headers: RawHeaders) -> None:
         """`raw_path`: percent-encoded, with the session that it may begin with."""
-        self.kind = kind
-        """The same for heads that differ in the length of a body alone."""
         path, named = raw_path.decode("latin-1"), ""
         if path.startswith(_SESSION_PATH):
             named, _, rest = path[len(_SESSION_PATH) :].partition("/")
@@ -65,6 +64,8 @@ class Head:
         self.length = announced(headers)
         self.forwarded = (header(headers, b"x-forwarded-for") or "").rpartition(",")[2].strip()
         self.secrets = credentials(headers)
+        self.presented: tuple[tuple[str, str], ...] | None = None
+        """Each credential, with the scheme that it came by, once `access` has looked."""
         self.kept = mask_text(path), mask_query(self.query), safe_headers(headers)
         """Path, query and headers as the journal keeps them."""
         self.size = head_size(*self.kept)
@@ -145,11 +146,13 @@ class Reader:
         place = method, raw_path, query, headers
         known: Head | None = self._heads.get(place)
         if known is None:
-            same = method, raw_path, query, tuple([header for header in headers if header[0] != b"content-length"])
-            if (kind := self._kinds.get(same)) is None:
-                self._kinds.put(same, kind := object())
-            known = Head(self._contract, *place, kind)
+            known = Head(self._contract, *place)
             if known.size <= _LONGEST:
+                same = method, raw_path, query, tuple([header for header in headers if header[0] != b"content-length"])
+                known.kind = self._kinds.get(same)
+                if known.kind is None:
+                    known.kind = object()
+                    self._kinds.put(same, known.kind)
                 self._heads.put(place, known)
         return known
 
@@ -162,8 +165,9 @@ class Reader:
         form, words = self._form(head, body)
         if form is None:
             return Question(key, _asked(head, *kept_body(body, head.secrets)), {}, None)
-        # there is no credential without a hyphen
-        kept = (body, False) if form.clean and "-" not in words else kept_body(body, head.secrets)
+        # there is no credential without a hyphen, and nothing that is spelled otherwise without an escape
+        plain = form.clean and "-" not in words and body.find(b"\\") < 0
+        kept = (body, False) if plain else kept_body(body, head.secrets)
         return Question(key, _asked(head, *kept), form.params, form.read(body), True, form, words)
 
     def _form(self, head: Head, body: bytes) -> tuple[Form | None, str]:
@@ -202,9 +206,9 @@ class Reader:
             self._tried.put(place, False)
         elif not tried:
             self._tried.put(place, True)
-            others, rest = [before + orjson.dumps(probe) + after for probe in _PROBES], before + after
+            others = [before + orjson.dumps(probe) + after for probe in _PROBES]
             if all(map(sound, others)):
-                clean = not head.secrets and kept_body(rest, ()) == (rest, False)
+                clean = not head.secrets and kept_body(others[0], ()) == (others[0], False)
                 self._forms.put(place, Form(params, read, read(others[1]), clean))
 
     def remember(self, head: Head, body: bytes, question: Question) -> None:
@@ -220,7 +224,7 @@ def _asked(head: Head, kept: bytes, truncated: bool) -> Asked:
 
 def _span(head: Head, body: bytes) -> tuple[int, int] | None:
     """Where the text stands that may be the only difference to other requests, with its quotes."""
-    if head.words is None or len(body) > _LONGEST or (at := body.rfind(head.words)) < 0:
+    if head.words is None or head.kind is None or len(body) > _LONGEST or (at := body.rfind(head.words)) < 0:
         return None
     start = at + len(head.words)
     if body[start : start + 1] == b" ":

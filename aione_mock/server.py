@@ -113,7 +113,7 @@ class Protocol(HttpToolsProtocol):
     """Whether heads may be remembered: nothing is set that wants a look at each request."""
     _ready: tuple[RequestResponseCycle, Any] | None = None
     _under_way: RequestResponseCycle | None = None
-    """The parsed request that is answered, if any is; others may have been read behind it."""
+    """The request that is answered, if any is; others may have been read behind it."""
     _answered = 0.0
     """The loop's time of the last answer."""
 
@@ -145,7 +145,7 @@ class Protocol(HttpToolsProtocol):
         known = scope["extensions"]
         scope["extensions"] = {CONNECTION: Connection(self.transport, self.loop.time(), body, known)}
         scope["state"] = self.app_state.copy()
-        self.cycle = cycle = _Again(self, scope, body)
+        self.cycle = self._under_way = cycle = _Again(self, scope, body)
         self._run(cycle, self.app)
 
     def _recalls(self, head: bytes) -> bool:

@@ -108,9 +108,10 @@ def test_a_thousand_leave(watched: tuple[Watched, Server], scenario: str, read: 
     assert app.mock.pipeline.tally.streams_open == 0
 
 
+@pytest.mark.parametrize("known", [False, True])
 @pytest.mark.parametrize("wait", [0.05, 0.3, 0.5])
 def test_a_client_may_leave_while_any_of_its_pipelined_requests_runs(
-    capfd: pytest.CaptureFixture[str], wait: float
+    capfd: pytest.CaptureFixture[str], wait: float, known: bool
 ) -> None:
     mock = create_app(Config(pace="pace; tps=100; ttft=0ms"))
     body = orjson.dumps({**orjson.loads(BODY), "max_tokens": 20})
@@ -120,11 +121,18 @@ def test_a_client_may_leave_while_any_of_its_pipelined_requests_runs(
     )
     with Server(mock) as server:
         connection = socket.create_connection((server.host, server.port), timeout=PATIENCE)
-        connection.sendall((head.encode() + body) * 4)
+        if known:
+            # a head that came before, byte for byte
+            with socket.create_connection((server.host, server.port), timeout=PATIENCE) as before:
+                before.sendall(head.encode() + body)
+                assert before.recv(1)
+            connection.sendall(head.encode() + body)
+            time.sleep(wait / 2)
+        connection.sendall((head.encode() + body) * (3 if known else 4))
         assert connection.recv(1)
-        time.sleep(wait)
+        time.sleep(wait / 2 if known else wait)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         connection.close()
         assert until(lambda: mock.pipeline.tally.streams_open == 0)
-        assert mock.pipeline.tally.requests < 4
+        assert mock.pipeline.tally.requests < 4 + known
     assert capfd.readouterr().err == ""

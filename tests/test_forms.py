@@ -21,6 +21,7 @@ from aione_mock.config import Config
 from aione_mock.determinism import parse_instant
 from aione_mock.handlers.outline import Outline
 from aione_mock.server import Server
+from aione_mock.store import Memo
 from tests.conftest import KEY, NOW
 
 HOLE, THIRD = "@@", "a third of 3 things"
@@ -240,19 +241,47 @@ def test_a_contract_that_looks_at_texts_is_asked_about_each(tmp_path: Path) -> N
 @pytest.mark.parametrize("spelled", [KEY, KEY.replace("-", "\\u002d"), "a-token-of-my-own"])
 def test_a_secret_in_the_words_is_not_kept(spelled: str) -> None:
     secret = spelled.replace("\\u002d", "-")
-    app, in_front = create_app(Config(auth="any")), {"messages": [{"role": "system", "content": secret}, USER]}
+    app, in_front = create_app(Config(auth="any")), {"messages": [{"role": "system", "content": "@secret"}, USER]}
     streamed = OPENAI | {"stream": True}
     with Server(app) as server, httpx2.Client(base_url=server.url) as client:
         said = (*WARM, f"Say {HOLE}", HOLE)
         bodies = [
             body(way, text).replace(HOLE.encode(), spelled.encode()) for way in (OPENAI, streamed) for text in said
         ]
-        for raw in (*bodies, *[body(OPENAI | in_front, text) for text in (*WARM, "Why?")]):
+        in_fronts = [body(OPENAI | in_front, text) for text in (*WARM, "Why?")]
+        for raw in (*bodies, *[raw.replace(b"@secret", spelled.encode()) for raw in in_fronts]):
             headers = {"content-type": "application/json", "authorization": f"Bearer {secret}"}
             assert client.post(CHAT, content=raw, headers=headers).status_code == 200
     kept = [(e.asked.body, bytes(e.response_body) + e.events.raw) for e in app.sessions.default.journal]
     assert [b"***" in asked for asked, _ in kept] == ([False] * 3 + [True] * 2) * 2 + [True] * 4
     assert secret.encode() not in b"".join([part for parts in kept for part in parts])
+
+
+def test_what_is_kept_of_a_known_form_is_spelled_as_ever() -> None:
+    kept = []
+    for learns in (True, False):
+        app = create_app(Config(now=parse_instant(NOW)))
+        if not learns:
+            app.pipeline.reader.learn = lambda *_: None  # type: ignore[method-assign]
+        with Server(app) as server, httpx2.Client(base_url=server.url) as client:
+            for text in (*WARM, "caf\u00e9", "two\nlines"):
+                asked(client, "default", CHAT, body(OPENAI, text, plainly=False))
+        kept.append([(entry.asked.body, entry.asked.size) for entry in app.sessions.default.journal])
+    assert kept[0] == kept[1]
+
+
+def test_no_long_head_is_remembered() -> None:
+    app = create_app(Config())
+    with Server(app) as server, httpx2.Client(base_url=server.url) as client:
+        for number in range(4):
+            headers = {
+                "x-own": f"{number}" * 8000,
+                "authorization": f"Bearer {KEY}",
+                "content-type": "application/json",
+            }
+            assert client.post(CHAT, content=body(OPENAI, f"Case {number}"), headers=headers).status_code == 200
+    reader = app.pipeline.reader
+    assert not [memo for memo in vars(reader).values() if isinstance(memo, Memo) and memo._values]
 
 
 class Walk:

@@ -84,17 +84,27 @@ def json_of(raw: bytes) -> Json:
         return raw.decode("utf-8", "replace")
 
 
+def _shown(raw: bytes) -> Json:
+    """A body as part of an answer: text where it is nested too deeply to be spelled out again."""
+    value = json_of(raw)
+    try:
+        orjson.dumps([[value]])
+    except orjson.JSONEncodeError:
+        return raw.decode("utf-8", "replace")
+    return value
+
+
 def _whole(entry: Entry, session: Session) -> dict[str, Json]:
     return {
         "request": {
             "query": entry.asked.query,
             "headers": [[name.decode("latin-1"), value.decode("latin-1")] for name, value in entry.asked.headers],
-            "body": json_of(entry.asked.body),
+            "body": _shown(entry.asked.body),
             "truncated": entry.asked.truncated,
         },
         "response": {
             "headers": [[name, value] for name, value in entry.response_headers],
-            "body": json_of(entry.response_body),
+            "body": _shown(entry.response_body),
             "events": [event.decode("utf-8", "replace") for event in entry.events],
             "end": entry.end,
             "truncated": entry.response_truncated,

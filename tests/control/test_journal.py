@@ -264,3 +264,12 @@ async def test_memory_is_bounded_in_entries_and_in_bytes(small: Server) -> None:
     assert 1 < held_now < 15
     assert stats["journal_bytes"] <= 400_000
     assert stats["journal_entries"] == held_now
+
+
+@pytest.mark.parametrize("depth", [100, 252, 300, 700])
+def test_a_body_that_is_nested_deeply_is_shown(api: Client, depth: int) -> None:
+    """However deep, what can be asked can be looked at: as text where it cannot be spelled out again."""
+    body = b'{"model":"gpt-5.4","messages":[{"role":"user","content":"x"}],"zz":%b%b}' % (b"[" * depth, b"]" * depth)
+    api.post("/v1/chat/completions", content=body)
+    shown = api.ok("GET", "journal/1")["request"]["body"]
+    assert (orjson.loads(shown) if isinstance(shown, str) else shown) == orjson.loads(body)
