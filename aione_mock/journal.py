@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from itertools import accumulate
 from types import MappingProxyType
 from typing import Any
@@ -21,6 +21,8 @@ _SECRET_HEADERS = frozenset(
      b"x-acs-bearer-token")
 )  # fmt: skip
 _SECRET = re.compile(rb"(sk-nex-|nex-console-|aione-mock-(?=(?:other-)?access-secret))[A-Za-z0-9_\-]+")
+_TEXT_PIECE = re.compile(rb'"(?:content|reasoning_content|text|thinking|partial_json|arguments)":"((?:[^"\\]|\\.)*+)"')
+"""A piece of text in an event of a stream, of any protocol."""
 _SECRET_QUERY = re.compile(r"(^|&)(key|access_token|token)=[^&]*")
 _OVERHEAD, _HEADER_OVERHEAD = 1200, 210
 """Bytes that an entry and a header of a request hold beside their text, roughly; of a header, its name too."""
@@ -44,9 +46,12 @@ def mask_body(raw: bytes, secrets: Iterable[bytes] = ()) -> bytes:
     return _SECRET.sub(rb"\1" + _MASK, raw)
 
 
-def clean(raw: bytes) -> bool:
-    """Whether a body can be kept as it is: short, and without any credential of this API."""
-    return short(raw) and mask_body(raw) is raw
+def clean(said: bytes | Events) -> bool:
+    """Whether a body or a stream can be kept as it is: short, and without any credential of this API."""
+    raw = said if isinstance(said, bytes) else said.raw
+    if not short(raw) or mask_body(raw) is not raw:
+        return False
+    return isinstance(said, bytes) or _gathered(raw, ()) is raw
 
 
 def short(raw: bytes) -> bool:
@@ -124,8 +129,13 @@ def _shortened(value: Any, depth: int = 0) -> Any:
     return value
 
 
-def kept_events(events: Events, secrets: Iterable[bytes]) -> tuple[Events, bool]:
-    """Events of a stream as they are kept, masked, and whether there were too many to keep them all."""
+def kept_events(events: Events, secrets: Collection[bytes], *, spread: bool = True) -> tuple[Events, bool]:
+    """Events of a stream as they are kept, masked, and whether there were too many to keep them all.
+
+    `spread`: whether a credential may lie in pieces over several of them.
+    """
+    if spread:
+        events = events.refilled(_gathered(events.raw, secrets))
     raw = events.raw
     cut = len(raw) > _KEPT_EVENTS
     if not cut and mask_body(raw, secrets) is raw:
@@ -133,6 +143,22 @@ def kept_events(events: Events, secrets: Iterable[bytes]) -> tuple[Events, bool]
     ends = accumulate(map(len, events))
     kept = [mask_body(event, secrets) for event, end in zip(events, ends, strict=True) if end <= _KEPT_EVENTS]
     return Events.of(kept), cut
+
+
+def _gathered(raw: bytes, secrets: Iterable[bytes]) -> bytes:
+    """Events with stars for the letters of every credential in the text that they bring piece by piece."""
+    spans = [found.span(1) for found in _TEXT_PIECE.finditer(raw)]
+    text = b"".join([raw[start:end] for start, end in spans])
+    hidden = [(found.end(1), found.end()) for found in _SECRET.finditer(text)]
+    hidden += [found.span() for secret in secrets for found in re.finditer(re.escape(secret), text)]
+    masked, at = bytearray(raw), 0
+    for start, end in spans if hidden else ():
+        for first, last in hidden:
+            low, high = max(first - at, 0), min(last - at, end - start)
+            if low < high:
+                masked[start + low : start + high] = b"*" * (high - low)
+        at += end - start
+    return bytes(masked) if hidden else raw
 
 
 def kept_params(params: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -35,7 +35,17 @@ from aione_mock.exchange import (
     header_value,
 )
 from aione_mock.handlers import CHECKS, generic
-from aione_mock.journal import Entry, Tally, kept_body, kept_events, kept_headers, kept_params, kept_text, mask_text
+from aione_mock.journal import (
+    MASK,
+    Entry,
+    Tally,
+    kept_body,
+    kept_events,
+    kept_headers,
+    kept_params,
+    kept_text,
+    mask_text,
+)
 from aione_mock.play import NOTHING, Player, Playing
 from aione_mock.reading import Question, Reader
 from aione_mock.refusal import Refusals
@@ -59,6 +69,7 @@ _TOKEN = 29
 _TOLD = 1000
 """Characters of one explanation."""
 _LIMITS = ("rate_limit_exceeded", "insufficient_balance")
+_MASK = MASK.encode()
 _log = logging.getLogger("aione_mock")
 
 
@@ -357,7 +368,10 @@ class Exchange:
         as_it_is = usual and reply.clean and not secrets
         if isinstance(reply, StreamReply):
             entry.stream, said = True, reply.events if usual else Events.of([data for _, data in sends if data])
-            entry.events, entry.response_truncated = (said, False) if as_it_is else kept_events(said, secrets)
+            # what the mock says of itself holds a credential only where one was asked about
+            spread = not usual or entry.asked.body.find(_MASK) >= 0
+            kept = (said, False) if as_it_is else kept_events(said, secrets, spread=spread)
+            entry.events, entry.response_truncated = kept
         elif sends:
             raw = sends[0][1] if len(sends) == 1 else b"".join([data for _, data in sends])
             entry.response_body, entry.response_truncated = (raw, False) if as_it_is else kept_body(raw, secrets)

@@ -212,8 +212,8 @@ class Reader:
                 self._forms.put(place, Form(params, read, read(others[1]), clean))
 
     def remember(self, head: Head, body: bytes, question: Question) -> None:
-        """Keep what was found out, unless the body is long."""
-        if len(body) <= _LONGEST:
+        """Keep what was found out, unless head or body are long."""
+        if head.kind is not None and len(body) <= _LONGEST:
             self._questions.put((head, body), question)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from aione_mock.app import create_app
 from aione_mock.config import Config
+from aione_mock.dialects import stencil
 from aione_mock.server import Server
 from tests.conftest import KEY
 
@@ -18,6 +19,7 @@ ASKED = [{"role": "user", "content": "What is the weather in Paris?"}]
 TOOLS = [{"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}]
 OPENAI = ("/v1/chat/completions", "authorization", "Bearer ", {"model": "gpt-5.4", "messages": ASKED})
 ANTHROPIC = ("/v1/messages", "x-api-key", "", {"model": "claude-haiku-4-5", "max_tokens": 50, "messages": ASKED})
+GEMINI_PATH = "/v1beta/models/gemini-2.5-flash:generateContent"
 GEMINI: dict[str, Any] = {"contents": [{"role": "user", "parts": [{"text": "Tell me of cats."}]}]}
 CASES = [
     *[
@@ -69,3 +71,44 @@ def test_neither_does_a_body_nested_deeply_show_one() -> None:
         kept = client.get("/_mock/journal/1").text
         assert "***" in kept
         assert secret not in kept
+
+
+DEEP = '{"a":' + "[" * 300 + "]" * 300 + "}"
+USER, RESULT = '{"role":"user","content":"x"}', '{"role":"tool","tool_call_id":"c","content":%s}'
+CALL = '{"role":"assistant","tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":%s}}]}'
+CHAT = '{"model":"gpt-5.4","messages":[%s,%s,%s]}'
+TOOL = '{"model":"gpt-5.4","tools":[{"type":"function","function":{"name":"f","parameters":%s}}],"messages":[%s]}'
+USED = '{"role":"assistant","content":[{"type":"tool_use","id":"c","name":"f","input":%s}]}'
+TAKEN = '{"role":"user","content":[{"type":"tool_result","tool_use_id":"c","content":"1"}]}'
+HAIKU = '{"model":"claude-haiku-4-5","max_tokens":50,"messages":[%s,%s,%s]}'
+PARTS = (
+    '{"contents":[{"role":"user","parts":[{"text":"x"}]},{"role":"model","parts":[%s]},{"role":"user","parts":[%s]}]}'
+)
+GIVEN = '{"functionResponse":{"name":"f","response":{"r":1}}}'
+
+
+@pytest.mark.parametrize(
+    ("path", "raw"),
+    [
+        (OPENAI[0], TOOL % (DEEP, USER)),
+        (OPENAI[0], CHAT % (USER, CALL % json.dumps(DEEP), RESULT % '"1"')),
+        (OPENAI[0], CHAT % (USER, CALL % '"{}"', RESULT % json.dumps(DEEP))),
+        (ANTHROPIC[0], HAIKU % (USER, USED % DEEP, TAKEN)),
+        (GEMINI_PATH, PARTS % ('{"functionCall":{"name":"f","args":%s}}' % DEEP, GIVEN)),
+    ],
+)
+def test_what_is_nested_too_deeply_to_be_spelled_again_is_refused(session_url: str, path: str, raw: str) -> None:
+    headers = {"authorization": f"Bearer {KEY}", "content-type": "application/json"}
+    answer = httpx2.post(session_url + path, content=raw.encode(), headers=headers)
+    assert answer.status_code == 400, answer.text
+    assert "nested too deeply" in answer.text
+
+
+@pytest.mark.parametrize("told", [1_000_000_007, "1000000007", stencil._blank(0, 0)])
+def test_what_looks_like_a_blank_is_said_again_as_it_was(session_url: str, told: object) -> None:
+    schema = {"type": "object", "properties": {"created": {"const": told}}, "required": ["created"]}
+    tools = {"tools": [{"name": "f", "input_schema": schema}], "tool_choice": {"type": "any"}}
+    for _ in range(3):
+        answer = httpx2.post(session_url + ANTHROPIC[0], json=ANTHROPIC[3] | tools, headers={"x-api-key": KEY})
+        (call,) = [block for block in answer.json()["content"] if block["type"] == "tool_use"]
+        assert call["input"] == {"created": told}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import orjson
 
@@ -22,8 +22,8 @@ _BLANKS = Seed.of("blank")
 _ID = _BLANKS.token(29, "id")
 _CREATED = 1_000_000_007
 _ID_BYTES, _CREATED_BYTES = _ID.encode(), b'"created":%d' % _CREATED
+_TRIAL, _TRIAL_TOKEN, _TRIAL_TIME = Seed.of("trial"), Seed.of("trial").token(29), 1_234_567_899
 _USAGE = Usage(711_111_117, 122_222_221)
-_ESCAPE = b"\\u00"
 _HOLE = "\0"
 _ENCODED_HOLE = orjson.dumps(_HOLE)
 _PLACES = {
@@ -38,18 +38,10 @@ _PLACES = {
 _TRIALS = (("a",), ("two ", "of"), ("them, ", "all", " ") * 20)
 """Answers by which a sheet is tried."""
 _PLACE = re.compile(b"|".join(map(re.escape, _PLACES)))
+_SHORT = 128
+"""Characters of the longest piece whose JSON is kept."""
 encoded = lru_cache(maxsize=16384)(orjson.dumps)
 """JSON of a piece of text; a few thousand words make up most answers."""
-
-
-def fits(asked: bytes) -> bool:
-    """Whether the answer to a request can hold no blank but ours: what is said repeats what was asked, if anything."""
-    return _ID_BYTES not in asked and _ESCAPE not in asked
-
-
-def blank(model: str, choices: tuple[Choice, ...], usage: Usage) -> Completion:
-    """A completion with blanks in place of its ids and its time."""
-    return Completion(_ID, _CREATED, model, named(choices, _blank), usage)
 
 
 def _blank(index: int, place: int) -> str:
@@ -73,26 +65,44 @@ def call_id(seed: Seed, token: str, index: int, place: int) -> str:
     return seed.token(CALL_ID, "tool", token, index, place)
 
 
+def _raw(said: Spelled) -> bytes:
+    return said if isinstance(said, bytes) else said.raw
+
+
 class Stencil:
     """What an answer says, but for its ids and its time."""
 
-    __slots__ = ("_calls", "_created", "_pieces", "_said", "clean")
+    __slots__ = ("_calls", "_created", "_pieces", "_said", "clean", "size")
 
-    def __init__(self, said: Spelled, choices: tuple[Choice, ...], *, clean: bool) -> None:
-        """`said`: what a blank completion with these choices says; `clean`: whether no credential is in it."""
-        self._said, self.clean = said, clean
+    def __init__(
+        self,
+        spell: Callable[[Completion], Spelled],
+        model: str,
+        choices: tuple[Choice, ...],
+        usage: Usage,
+        clean: Callable[[Spelled], bool],
+    ) -> None:
+        """`spell`: what makes a completion JSON, or events; `clean`: whether no credential is in it.
+
+        Raises ValueError for an answer that holds what looks like one of our blanks.
+        """
+        said = self._said = spell(Completion(_ID, _CREATED, model, named(choices, _blank), usage))
+        self.clean, self.size = clean(said), len(_raw(said))
         # the blank of each tool call's id, its choice's place, and its place in it
         places = [(index, place) for index, choice in enumerate(choices) for place in range(len(choice.tool_calls))]
         self._calls = [(_blank(*place).encode(), *place) for place in places]
         self._created, self._pieces = 0, [b""]
+        ids = partial(call_id, _TRIAL, _TRIAL_TOKEN)
+        asked = spell(Completion(_TRIAL_TOKEN, _TRIAL_TIME, model, named(choices, ids), usage))
+        if _raw(self.filled(_TRIAL_TOKEN, _TRIAL_TIME, _TRIAL)) != _raw(asked):
+            raise ValueError("the answer holds a blank of its own")
 
     def filled(self, token: str, created: int, seed: Seed) -> Spelled:
         """The answer under a call's ids, made at this time, one of `TIMES`."""
         said = self._said
         if created != self._created:
             # cut apart once a second, since all answers of a second differ in their ids alone
-            raw = said if isinstance(said, bytes) else said.raw
-            pieces = raw.replace(_CREATED_BYTES, b'"created":%d' % created).split(_ID_BYTES)
+            pieces = _raw(said).replace(_CREATED_BYTES, b'"created":%d' % created).split(_ID_BYTES)
             self._created, self._pieces = created, pieces
         raw = token.encode().join(self._pieces)
         for blank, index, place in self._calls:
@@ -110,7 +120,7 @@ class Sheet:
         choice = Choice((_HOLE,), finish=finish)
         said = spell(Completion(_ID, _CREATED, model, (choice,), _USAGE))
         self.streamed = isinstance(said, Events)
-        self._form, self._between = _form(said if isinstance(said, bytes) else said.raw), b""
+        self._form, self._between = _form(_raw(said)), b""
         if isinstance(said, Events):
             (event,) = [event for event in said if _ENCODED_HOLE in event]
             before, after = event.split(_ENCODED_HOLE)
@@ -119,8 +129,7 @@ class Sheet:
             # one piece alone may look as if all were spelled alike
             trial = Completion(_ID, _CREATED, model, (Choice(pieces, finish=finish),), Usage(3, len(pieces)))
             texts = [*map(encoded, pieces)] if self.streamed else [orjson.dumps("".join(pieces))]
-            said = spell(trial)
-            if self.filled(_ID, _CREATED, texts, trial.usage) != (said if isinstance(said, bytes) else said.raw):
+            if self.filled(_ID, _CREATED, texts, trial.usage) != _raw(spell(trial)):
                 raise ValueError("pieces are not all spelled alike")
 
     def filled(self, token: str, created: int, pieces: Sequence[bytes], usage: Usage) -> bytes:
@@ -152,4 +161,6 @@ def alike(texts: Sequence[str], spell: Callable[[str], bytes]) -> bytes:
     if not texts:
         return b""
     before, after = around(spell)
-    return before + (after + before).join(map(encoded, texts)) + after
+    # scripted texts may be of any length, and those are not for keeping
+    write = encoded if max(map(len, texts)) <= _SHORT else orjson.dumps
+    return before + (after + before).join(map(write, texts)) + after

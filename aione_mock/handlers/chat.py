@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+import contextlib
+from collections.abc import Coroutine, Iterator
 from datetime import date
 from functools import partial
 from types import ModuleType
@@ -28,8 +29,8 @@ from aione_mock.world.catalogue import Model
 
 Json = Any
 Answer = Coroutine[Any, Any, Reply | StreamReply]
-_MEMO_BODY = 4096
-"""Bytes of a body that is worth keeping an answer for."""
+_MEMO_BODY, _MEMO_ANSWER = 4096, 64 << 10
+"""Bytes of a body that is worth keeping an answer for, and of the answer."""
 
 
 @frozen
@@ -75,9 +76,10 @@ async def count_tokens(call: Call, session: Session) -> Reply:
 
 
 def _count(call: Call, session: Session, dialect: ModuleType) -> int:
-    prompt = dialect.prompt(call, vision.from_data_uri)
-    prompt, _ = _addressed(prompt, call, session)
-    return composition.prompt_tokens(prompt)
+    with _deep():
+        prompt = dialect.prompt(call, vision.from_data_uri)
+        prompt, _ = _addressed(prompt, call, session)
+        return composition.prompt_tokens(prompt)
 
 
 async def _answer(call: Call, session: Session, dialect: ModuleType, *, stream: bool) -> Reply | StreamReply:
@@ -141,19 +143,33 @@ async def _draft(call: Call, session: Session, dialect: ModuleType, stream: bool
         return draft
     # most requests never come again, so only the second time is worth a stencil and the room
     if session.came_before(call.key):
-        cut = _stencil(draft, call, dialect, stream) if stencil.fits(call.body) else None
-        draft = Draft(draft.prompt, draft.model, draft.choices, draft.usage, cut)
-        session.memo.put(memo_key, draft)
+        spell = partial(_spelled, call=call, dialect=dialect, stream=stream)
+        cut = None
+        with contextlib.suppress(ValueError):
+            cut = Stencil(spell, draft.model.id, draft.choices, draft.usage, clean)
+        if cut is None or cut.size <= _MEMO_ANSWER:
+            draft = Draft(draft.prompt, draft.model, draft.choices, draft.usage, cut)
+            session.memo.put(memo_key, draft)
     return draft
 
 
-def _stencil(draft: Draft, call: Call, dialect: ModuleType, stream: bool) -> Stencil:
-    blank = stencil.blank(draft.model.id, draft.choices, draft.usage)
-    said = _spelled(blank, call, dialect, stream)
-    return Stencil(said, blank.choices, clean=clean(said if isinstance(said, bytes) else said.raw))
-
-
 async def _drafted(call: Call, session: Session, dialect: ModuleType, stream: bool, today: date) -> Draft:
+    with _deep():
+        return await _made(call, session, dialect, stream, today)
+
+
+@contextlib.contextmanager
+def _deep() -> Iterator[None]:
+    """Refuse what can be read, but not be spelled again: orjson reads 1,024 levels and writes 254."""
+    try:
+        yield
+    except orjson.JSONEncodeError as error:
+        if "Recursion" not in str(error):
+            raise
+        raise APIError("invalid_request", "The body is nested too deeply.") from None
+
+
+async def _made(call: Call, session: Session, dialect: ModuleType, stream: bool, today: date) -> Draft:
     prompt, model = _addressed(dialect.prompt(call, vision.from_data_uri), call, session)
     _supported(prompt, model, call, stream)
     prompt_tokens = composition.prompt_tokens(prompt)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 
 import httpx2
@@ -19,6 +20,8 @@ from aione_mock.world.organisation import organisations
 
 from .conftest import KEY, Client
 
+GEMINI_STREAM = "/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse"
+PIECES = re.compile(r'"(?:content|text)":"(.*?)"')
 SECRETS = tuple(credential.secret for org in organisations(Seed.of(0), 0.0) for credential in org.credentials)
 
 
@@ -273,3 +276,21 @@ def test_a_body_that_is_nested_deeply_is_shown(api: Client, depth: int) -> None:
     api.post("/v1/chat/completions", content=body)
     shown = api.ok("GET", "journal/1")["request"]["body"]
     assert (orjson.loads(shown) if isinstance(shown, str) else shown) == orjson.loads(body)
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", GEMINI_STREAM])
+@pytest.mark.parametrize("times", [1, 3])
+def test_no_credential_is_kept_in_the_pieces_of_a_stream(api: Client, path: str, times: int) -> None:
+    said = f"Say {KEY} please"
+    talk = {"stream": True, "max_tokens": 200, "messages": [{"role": "user", "content": said}]}
+    asked = {"model": "claude-haiku-4-5" if "messages" in path else "gpt-5.4", **talk}
+    if path == GEMINI_STREAM:
+        asked = {"contents": [{"role": "user", "parts": [{"text": said}]}]}
+    for _ in range(times):
+        answer = api.post(path, json=asked, headers={"authorization": f"Bearer {KEY}"})
+        assert answer.status_code == 200, answer.text
+        assert KEY in "".join(PIECES.findall(answer.text))
+    for number in range(1, times + 1):
+        kept = "".join(PIECES.findall("".join(api.ok("GET", f"journal/{number}")["response"]["events"])))
+        assert "sk-nex-***" in kept
+        assert "demo" not in kept
