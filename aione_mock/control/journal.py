@@ -88,7 +88,7 @@ def _shown(raw: bytes) -> Json:
     """A body as part of an answer: text where it is nested too deeply to be spelled out again."""
     value = json_of(raw)
     try:
-        orjson.dumps([[value]])
+        orjson.dumps([[value]])  # two levels below the answer, where it will be
     except orjson.JSONEncodeError:
         return raw.decode("utf-8", "replace")
     return value

@@ -71,11 +71,11 @@ def _said(about: Topic, number: int, most: int | None, apart: bool) -> tuple[tup
 
     With the number of its tokens, why it ends, and whether there is no credential in it.
     """
-    tokens = prose.variant(about, number)
-    said = tokens if most is None else tokens[:most]
+    whole = prose.variant(about, number)
+    said = whole if most is None else whole[:most]
     text = orjson.dumps("".join(said))
     pieces = tuple(map(encoded, said)) if apart else (text,)
-    return pieces, len(said), "stop" if len(said) == len(tokens) else "length", clean(text)
+    return pieces, len(said), "stop" if len(said) == len(whole) else "length", clean(text)
 
 
 def saying(prompt: Prompt, words: str) -> Prompt:
