@@ -18,7 +18,7 @@ from aione_mock import dialects
 from aione_mock.app import Mock
 from aione_mock.dialects import anthropic, gemini, openai
 from aione_mock.handlers import HANDLERS
-from aione_mock.model import painting
+from aione_mock.model import images
 
 PACKAGE = Path(__file__).parent.parent / "aione_mock"
 CLIENTS = ("checker", "testing", "mutants", "verdicts", "pytest_plugin.py", "recorder.py", "inspection.py")
@@ -151,8 +151,8 @@ def test_tables_of_meanings_cover_the_enums(app: Mock) -> None:
     assert set(openai.FINISH.values()) | {"function_call"} == _enumerated(app, "ChatCompletionFinishReason")
     assert set(anthropic.STOP_REASON.values()) <= _enumerated(app, "AnthropicStopReason")
     assert set(gemini.FINISH.values()) <= _enumerated(app, "GeminiFinishReason")
-    assert set(painting.PIXELS) == _enumerated(app, *chat, "aspect_ratio")
-    assert set(painting.SCALES) == _enumerated(app, *chat, "image_size")
+    assert set(images.ASPECT_RATIOS) == _enumerated(app, *chat, "aspect_ratio")
+    assert set(images.IMAGE_SIZES) == _enumerated(app, *chat, "image_size")
     for model in app.sessions.get().catalogue.models:
         info = ("ModelInfo", "properties")
         assert {*model.protocols} <= _enumerated(app, *info, "protocols", "items")

@@ -14,7 +14,7 @@ import orjson
 
 from aione_mock.determinism import Seed
 from aione_mock.exchange import Choice, Prompt, ToolCall, Turn, Usage
-from aione_mock.model import painting, prose, structured, toolcalls, topic, vision
+from aione_mock.model import images, prose, structured, toolcalls, topic, vision
 from aione_mock.scenarios.outcomes import Script
 from aione_mock.values import replace
 from aione_mock.world import tokens
@@ -88,7 +88,7 @@ def illustrate(prompt: Prompt, model: Model, seed: Seed) -> tuple[Choice, ...]:
 def _illustrated(prompt: Prompt, model: Model, seed: Seed) -> Choice:
     text = next((turn.text for turn in reversed(prompt.turns) if turn.role == "user"), "")
     references = tuple(image for turn in prompt.turns for image in turn.images)
-    picture = painting.paint(text, seed, prompt.aspect_ratio, prompt.image_size or model.image_size, references)
+    picture = images.draw_image(text, seed, prompt.aspect_ratio, prompt.image_size or model.image_size, references)
     return Choice(tuple(tokens.split(_LEAD[topic.language(text)])), pictures=(picture,))
 
 
@@ -147,7 +147,7 @@ def spent(choice: Choice) -> int:
     total = len(choice.reasoning) + len(choice.pieces)
     if choice.tool_calls:
         total += sum(map(_call_tokens, choice.tool_calls))
-    return total + sum(map(painting.tokens, choice.pictures)) if choice.pictures else total
+    return total + sum(map(images.count_image_tokens, choice.pictures)) if choice.pictures else total
 
 
 def usage(prompt_tokens: int, choices: Sequence[Choice], scripted: Mapping[str, int]) -> Usage:
