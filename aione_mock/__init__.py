@@ -1,9 +1,6 @@
 """A mock and contract kit for the AIone LLM gateway.
 
-    server            a mock for the length of a `with`, in any test runner
-    assert_resilient  run client code against faults and judge it
-
-Both are loaded when they are first named, so that importing the package costs nothing.
+Every public name is loaded when it is first used, so that importing the package costs nothing.
 """
 
 from __future__ import annotations
@@ -12,13 +9,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from aione_mock.testing import assert_resilient as assert_resilient
-    from aione_mock.testing import server as server
+    from aione_mock.server.app import create_app
+    from aione_mock.settings import Settings
+    from aione_mock.testing import MockServer, MockSession, assert_resilient, mock_server
+
+__all__ = ["MockServer", "MockSession", "Settings", "assert_resilient", "create_app", "mock_server"]
+
+_MODULES = {
+    "MockServer": "aione_mock.testing",
+    "MockSession": "aione_mock.testing",
+    "Settings": "aione_mock.settings",
+    "assert_resilient": "aione_mock.testing",
+    "create_app": "aione_mock.server.app",
+    "mock_server": "aione_mock.testing",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name == "server":  # the module, which can be called
-        return import_module("aione_mock.server")
-    if name == "assert_resilient":
-        return import_module("aione_mock.testing").assert_resilient
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name]), name)
     raise AttributeError(f"module 'aione_mock' has no attribute '{name}'")

@@ -9,7 +9,7 @@ import codecs
 import re
 from collections.abc import Iterable, Iterator
 
-from aione_mock.values import frozen
+from aione_mock.structs import frozen
 
 _LINE_END = re.compile(r"\r\n|\n|\r")
 

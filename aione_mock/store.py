@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Protocol
 
-from aione_mock.values import frozen
+from aione_mock.structs import frozen
 
 Json = Any
 """A value that JSON can spell: None, bool, int, float, str, list, dict with string keys."""

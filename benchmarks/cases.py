@@ -12,6 +12,8 @@ import sys
 import time
 import urllib.request
 
+from aione_mock.contract.loading import load_contract
+
 OPERATIONS = ("listModels", "retrieveModel", "listGeminiModels", "getGeminiModel", "listKeys", "getKey", "queryUsage",
               "getDashboard", "getPlan", "getBillingAccount", "listInvoices", "listGatewayModels")  # fmt: skip
 PHASES = ("fuzzing",)
@@ -32,10 +34,9 @@ def plain(url: str) -> None:
     from schemathesis.engine import from_schema
 
     from aione_mock.checker.plan import CHECKS
-    from aione_mock.config import document
-    from aione_mock.contract import Contract
+    from aione_mock.settings import document
 
-    contract = Contract.load([document("aione.yaml")])
+    contract = load_contract([document("aione.yaml")])
     secrets = {"consoleToken": TOKEN}
     config = {
         "seed": 1,
@@ -65,7 +66,7 @@ def main() -> None:
     """Run one of the two and print its rate."""
     name, url = sys.argv[1:]
     # what is imported once a run is not a matter of cases
-    for module in ("schemathesis.engine", "schemathesis.specs.openapi.schemas", "aione_mock.checker.fuzz"):
+    for module in ("schemathesis.engine", "schemathesis.specs.openapi.schemas", "aione_mock.checker.generated_cases"):
         importlib.import_module(module)
 
     before, begun = requests(url), time.perf_counter()

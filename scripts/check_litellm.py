@@ -20,7 +20,7 @@ from typing import Any
 
 from aione_mock.checker import Cell, Finding, Report, Target, check
 from aione_mock.checker.reports import as_json, html
-from aione_mock.values import replace
+from aione_mock.structs import replace
 
 FOLDER = Path(__file__).parents[1] / "docs" / "example-report"
 SHOWN = "http://127.0.0.1:4000"

@@ -24,10 +24,10 @@ import openai
 from google import genai
 from google.genai import types
 
-from aione_mock.app import Mock, create_app
-from aione_mock.config import Config
-from aione_mock.determinism import parse_instant
-from aione_mock.server import Server
+from aione_mock.clock import parse_instant
+from aione_mock.server.app import Mock, create_app
+from aione_mock.server.http import Server
+from aione_mock.settings import Settings
 
 PAGE = Path(__file__).parents[1] / "docs" / "client-faults.md"
 KEY = "sk-nex-demo-every-model"
@@ -388,7 +388,7 @@ def _table(rows: Sequence[str], cells: Iterable[Sequence[str]]) -> list[str]:
 
 def measure() -> str:
     """The page, from a mock of its own."""
-    with Server(create_app(Config(now=parse_instant("2026-11-20T10:30:00Z")))) as server:
+    with Server(create_app(Settings(now=parse_instant("2026-11-20T10:30:00Z")))) as server:
         return page(Bench(server))
 
 

@@ -8,19 +8,19 @@ from __future__ import annotations
 import sys
 from concurrent.futures import ProcessPoolExecutor
 
-from aione_mock.app import create_app
 from aione_mock.checker import check
 from aione_mock.checker.target import Target
-from aione_mock.config import Config
 from aione_mock.mutants import MUTANTS, find
-from aione_mock.server import Server
+from aione_mock.server.app import create_app
+from aione_mock.server.http import Server
+from aione_mock.settings import Settings
 
 
 def found(name: str) -> list[str]:
     """The laws that a mutant breaks."""
     session = create_app().sessions.get()
     given = {variable: value for c in session.world.credentials() for variable, value in c.env}
-    with Server(create_app(Config(mutant=name))) as server:
+    with Server(create_app(Settings(mutant=name))) as server:
         target = Target(
             server.url,
             key=given["AIONE_API_KEY"],

@@ -10,13 +10,13 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, settings
 
-from aione_mock import pipeline
-from aione_mock.app import Mock, create_app
-from aione_mock.config import Config
-from aione_mock.determinism import parse_instant
-from aione_mock.exchange import Transmission
-from aione_mock.server import Server
+from aione_mock.clock import parse_instant
+from aione_mock.server import pipeline
+from aione_mock.server.app import Mock, create_app
+from aione_mock.server.http import Server
+from aione_mock.settings import Settings
 from aione_mock.sse import decode
+from aione_mock.types import Transmission
 
 # how long it takes to draw an example says nothing on a machine that does something else at the same time
 settings.register_profile("repeatable", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
@@ -90,7 +90,7 @@ def _this_test_kept_the_contract() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def app() -> Mock:
     """The mock with a clock that stands still."""
-    return create_app(Config(now=parse_instant(NOW)))
+    return create_app(Settings(now=parse_instant(NOW)))
 
 
 @pytest.fixture(scope="session")

@@ -15,16 +15,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aione_mock import acs3
-from aione_mock.exceptions import APIError
-from aione_mock.values import replace
+from aione_mock.errors import APIError
+from aione_mock.protocols import acs3_signature
+from aione_mock.structs import replace
 
 CHARTS = "/api/v1/modelRouter/open/observation/charts"
 EMPTY = hashlib.sha256(b"").hexdigest()
 NOW = 1704067200.0  # 2024-01-01T00:00:00Z
 KEYS = {
-    "testAK": acs3.AccessKey("testAK", "testSK"),
-    "goneAK": acs3.AccessKey("goneAK", "testSK", active=False),
+    "testAK": acs3_signature.AccessKey("testAK", "testSK"),
+    "goneAK": acs3_signature.AccessKey("goneAK", "testSK", active=False),
 }
 PYTHON_CORE = {"accept": "application/json", "user-agent": "test-agent/1.0"}
 
@@ -38,7 +38,7 @@ class Request:
     body: bytes = b""
 
     def signed(self, access_key_id: str = "testAK", secret: str = "testSK") -> Request:
-        return self.having(authorization=acs3.sign(*self.parts(), access_key_id, secret))
+        return self.having(authorization=acs3_signature.sign(*self.parts(), access_key_id, secret))
 
     def parts(self) -> tuple[str, str, str, tuple[tuple[str, str], ...], bytes]:
         return self.method, self.path, self.query, tuple(self.headers.items()), self.body
@@ -47,8 +47,8 @@ class Request:
         changed = self.headers | {name.replace("_", "-"): value for name, value in headers.items()}
         return replace(self, headers={name: value for name, value in changed.items() if value is not None})
 
-    def verify(self, now: float = NOW) -> acs3.Signature:
-        return acs3.verify(*self.parts(), KEYS.get, now)
+    def verify(self, now: float = NOW) -> acs3_signature.Signature:
+        return acs3_signature.verify(*self.parts(), KEYS.get, now)
 
     def refusal(self, now: float = NOW) -> str:
         with pytest.raises(APIError) as caught:
@@ -130,14 +130,14 @@ RUN_INSTANCES = Request(
 )
 def test_known_answers(request_: Request, secret: str, canonical: str, signature: str) -> None:
     names = ";".join(sorted(request_.headers))
-    text = acs3.canonical_request(*request_.parts()[:4], names, request_.headers["x-acs-content-sha256"])
+    text = acs3_signature.canonical_request(*request_.parts()[:4], names, request_.headers["x-acs-content-sha256"])
     assert hashlib.sha256(text.encode()).hexdigest().startswith(canonical)
-    authorization = acs3.sign(*request_.parts(), "testAK", secret)
+    authorization = acs3_signature.sign(*request_.parts(), "testAK", secret)
     assert authorization == f"ACS3-HMAC-SHA256 Credential=testAK,SignedHeaders={names},Signature={signature}"
     signed = request_.having(authorization=authorization)
-    claim = acs3.parse(signed.headers.items())
+    claim = acs3_signature.parse(signed.headers.items())
     assert claim.value == signature
-    acs3.check(claim, *signed.parts(), secret, claim.date)
+    acs3_signature.check(claim, *signed.parts(), secret, claim.date)
 
 
 def test_the_same_query_in_another_spelling_verifies() -> None:
@@ -155,7 +155,7 @@ def test_the_same_query_in_another_spelling_verifies() -> None:
     ],
 )
 def test_canonical_query(raw: str, canonical: str) -> None:
-    assert acs3.canonical_query(raw) == canonical
+    assert acs3_signature.canonical_query(raw) == canonical
 
 
 def test_the_path_is_signed_as_it_came() -> None:
@@ -225,7 +225,7 @@ def test_the_date_window_is_fifteen_minutes_either_way() -> None:
 
 
 def test_a_used_nonce_has_its_refusal() -> None:
-    assert "'n1' was used before" in acs3.nonce_used("n1").message
+    assert "'n1' was used before" in acs3_signature.nonce_used("n1").message
 
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), max_size=20)
@@ -242,17 +242,19 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), max_size
 def test_what_is_signed_verifies(method: str, path: str, query: str, body: bytes, secret: str, extra: str) -> None:
     request_ = request(method=method, path=path, query=query, body=body, headers={"user-agent": extra})
     signed = request_.signed("AK", secret)
-    key = acs3.AccessKey("AK", secret)
-    assert acs3.verify(*signed.parts(), {"AK": key}.get, NOW).nonce == request_.headers["x-acs-signature-nonce"]
+    key = acs3_signature.AccessKey("AK", secret)
+    assert (
+        acs3_signature.verify(*signed.parts(), {"AK": key}.get, NOW).nonce == request_.headers["x-acs-signature-nonce"]
+    )
     with pytest.raises(APIError):
-        acs3.verify(*replace(signed, path=path + "x").parts(), {"AK": key}.get, NOW)
+        acs3_signature.verify(*replace(signed, path=path + "x").parts(), {"AK": key}.get, NOW)
 
 
 @given(st.lists(st.tuples(st.sampled_from([*B.headers, "authorization"]), st.text()), max_size=12), st.text())
 def test_hostile_headers_are_refused_not_crashed(headers: list[tuple[str, str]], tail: str) -> None:
-    headers.append(("authorization", f"{acs3.ALGORITHM} {tail}"))
+    headers.append(("authorization", f"{acs3_signature.ALGORITHM} {tail}"))
     with pytest.raises(APIError):
-        acs3.verify("GET", tail, tail, headers, b"", KEYS.get, NOW)
+        acs3_signature.verify("GET", tail, tail, headers, b"", KEYS.get, NOW)
 
 
 # --- the vendor's client over a real socket

@@ -9,10 +9,10 @@ from typing import Any
 import httpx2
 import pytest
 
-from aione_mock.app import create_app
-from aione_mock.config import Config
-from aione_mock.dialects import stencil
-from aione_mock.server import Server
+from aione_mock.protocols import stencil
+from aione_mock.server.app import create_app
+from aione_mock.server.http import Server
+from aione_mock.settings import Settings
 from tests.conftest import KEY
 
 ASKED = [{"role": "user", "content": "What is the weather in Paris?"}]
@@ -52,7 +52,7 @@ def test_an_answer_that_repeats_a_secret_is_never_kept_with_it(secret: str) -> N
     # escaped, so that the request itself does not show it
     escaped = json.dumps({"model": "gpt-5.4", "messages": [{"role": "user", "content": f"Say {secret}"}]})
     escaped = escaped.replace(secret, secret.replace("-", "\\u002d"))
-    with Server(create_app(Config(auth="any"))) as server, httpx2.Client(base_url=server.url) as client:
+    with Server(create_app(Settings(auth="any"))) as server, httpx2.Client(base_url=server.url) as client:
         headers = {"authorization": f"Bearer {secret}", "content-type": "application/json"}
         for _ in range(4):
             assert secret in client.post("/v1/chat/completions", content=escaped, headers=headers).text
@@ -65,7 +65,7 @@ def test_an_answer_that_repeats_a_secret_is_never_kept_with_it(secret: str) -> N
 def test_neither_does_a_body_nested_deeply_show_one() -> None:
     secret = "a-token-of-my-own"
     escaped = '{"x": "' + secret.replace("-", "\\u002d") + '", "y": ' + "[" * 400 + "]" * 400 + "}"
-    with Server(create_app(Config(auth="any"))) as server, httpx2.Client(base_url=server.url) as client:
+    with Server(create_app(Settings(auth="any"))) as server, httpx2.Client(base_url=server.url) as client:
         headers = {"authorization": f"Bearer {secret}", "content-type": "application/json"}
         assert client.post("/v1/chat/completions", content=escaped, headers=headers).status_code == 400
         kept = client.get("/_mock/journal/1").text

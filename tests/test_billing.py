@@ -9,13 +9,13 @@ from functools import cache
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aione_mock.determinism import Seed
-from aione_mock.exchange import Caller, Usage
+from aione_mock.seed import Seed
 from aione_mock.store import MemoryStore
-from aione_mock.world.billing import Billing
-from aione_mock.world.catalogue import Catalogue, cost
-from aione_mock.world.days import SHANGHAI, date_of, day_of, month_of, start_of
-from aione_mock.world.world import World
+from aione_mock.tenant.billing import Billing
+from aione_mock.tenant.calendar import SHANGHAI, date_of, day_of, month_of, start_of
+from aione_mock.tenant.catalogue import Catalogue, cost
+from aione_mock.tenant.world import World
+from aione_mock.types import Caller, Usage
 
 EPOCH = datetime(2026, 11, 22, 4, 30, tzinfo=UTC).timestamp()
 CATALOGUE = Catalogue.load()

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from aione_mock.app import Mock
-from aione_mock.booking import book
-from aione_mock.exchange import Call, Caller, Reply, StreamReply, Transmission, Usage
-from aione_mock.sessions import Session
-from aione_mock.world.traffic import Served, load
+from aione_mock.server.app import Mock
+from aione_mock.server.metering import book
+from aione_mock.server.sessions import Session
+from aione_mock.tenant.live_usage import Served, load
+from aione_mock.types import Call, Caller, Reply, StreamReply, Transmission, Usage
 from tests.timing import cost
 
 USAGE = Usage(10, 15)

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aione_mock.exceptions import ConfigError
-from aione_mock.exchange import Usage
-from aione_mock.world.catalogue import ABILITIES, PROTOCOLS, Catalogue, Model, Pace, cost
+from aione_mock.errors import ConfigError
+from aione_mock.tenant.catalogue import ABILITIES, PROTOCOLS, Catalogue, Model, Pace, cost
+from aione_mock.types import Usage
 
 BUNDLED = Catalogue.load()
 DOCUMENTED = [

@@ -23,10 +23,11 @@ import yaml
 
 from aione_mock.cli import main, terminal
 from aione_mock.cli.banner import CLIENTS, Welcome, base_url
-from aione_mock.config import DOCUMENTS, document
 from aione_mock.contract import Contract
-from aione_mock.determinism import Seed
-from aione_mock.world.organisation import organisations
+from aione_mock.contract.loading import load_contract
+from aione_mock.seed import Seed
+from aione_mock.settings import DOCUMENTS, document
+from aione_mock.tenant.organisation import organisations
 from tests.timing import PATIENCE, Share, at_best, slowness, until, untraced
 from tests.wire_reader import ask, request
 
@@ -67,7 +68,7 @@ def credentials() -> list[Any]:
 
 
 def contract() -> Contract:
-    return Contract.load([document(name) for name in DOCUMENTS])
+    return load_contract([document(name) for name in DOCUMENTS])
 
 
 class Running:

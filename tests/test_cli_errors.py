@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from aione_mock.cli import main
-from aione_mock.server import Server
+from aione_mock.server.http import Server
 
 
 def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

@@ -12,12 +12,12 @@ import pytest
 import yaml
 from openapi_spec_validator import validate
 
-from aione_mock import bundle, lint
-from aione_mock.app import Mock, checked
-from aione_mock.config import DOCUMENTS, document
-from aione_mock.contract import Contract
-from aione_mock.exceptions import ConfigError, ContractError
-from aione_mock.handlers import HANDLERS
+from aione_mock.contract import bundle, lint
+from aione_mock.contract.loading import load_contract
+from aione_mock.errors import ConfigError, ContractError
+from aione_mock.server.app import Mock, checked
+from aione_mock.server.handlers import HANDLERS
+from aione_mock.settings import DOCUMENTS, document
 
 TINY: dict[str, Any] = {
     "openapi": "3.1.0",
@@ -92,19 +92,19 @@ def answer(content: dict[str, Any]) -> dict[str, Any]:
 )  # fmt: skip
 def test_what_cannot_be_served_is_refused_by_name(tmp_path: Path, change: Any, told: str) -> None:
     with pytest.raises(ContractError) as refused:
-        Contract.load([write(tmp_path, broken(change))], cache=False)
+        load_contract([write(tmp_path, broken(change))], cache=False)
     assert told in str(refused.value)
 
 
 def test_the_tiny_contract_itself_is_fine(tmp_path: Path) -> None:
-    contract = Contract.load([write(tmp_path, TINY)])
+    contract = load_contract([write(tmp_path, TINY)])
     assert contract.match("/things/a%2Fb").params == {"id": "a/b"}
     assert contract.match("/things/a/b").operations == {}
 
 
 def test_a_checked_document_is_remembered_and_a_change_is_noticed(tmp_path: Path) -> None:
     path = write(tmp_path, TINY)
-    Contract.load([path])
+    load_contract([path])
     assert bundle.load((path,), ())[1] is False
     write(tmp_path, broken(lambda c: operation(c).update(summary="new")))
     assert bundle.load((path,), ())[1] is True
@@ -117,7 +117,7 @@ def test_load_works_where_nothing_can_be_remembered(tmp_path: Path, monkeypatch:
         raise PermissionError(13, "read-only")
 
     monkeypatch.setattr(Path, "mkdir", refuse)
-    assert list(Contract.load([path]).operations) == ["getThing"]
+    assert list(load_contract([path]).operations) == ["getThing"]
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
@@ -224,7 +224,7 @@ actions:
 def test_an_overlay_adapts_the_contract(tmp_path: Path) -> None:
     overlay = tmp_path / "ours.yaml"
     overlay.write_text(OVERLAY, encoding="utf-8")
-    contract = Contract.load([document(n) for n in DOCUMENTS], [overlay], cache=False)
+    contract = load_contract([document(n) for n in DOCUMENTS], [overlay], cache=False)
     assert "retrieveModel" not in contract.operations
     parameter = contract.operations["getDashboard"].parameters[0]
     assert not parameter.validator.is_valid(31)
@@ -234,7 +234,7 @@ def test_an_overlay_can_name_the_document_it_extends(tmp_path: Path) -> None:
     overlay = tmp_path / "ours.yaml"
     text = "overlay: 1.0.0\nextends: modelrouter.yaml\nactions: [{target: $.info, update: {title: Ours}}]"
     overlay.write_text(text, encoding="utf-8")
-    contract = Contract.load([document(n) for n in DOCUMENTS], [overlay], cache=False)
+    contract = load_contract([document(n) for n in DOCUMENTS], [overlay], cache=False)
     titles = [contract.documents[n]["info"]["title"] for n in DOCUMENTS]
     assert titles[1] == "Ours"
     assert titles.count("Ours") == 1
@@ -258,11 +258,11 @@ def test_a_bad_overlay_is_told_in_one_line(tmp_path: Path, text: str, told: str)
     overlay = tmp_path / "bad.yaml"
     overlay.write_text(text, encoding="utf-8")
     with pytest.raises(ContractError) as refused:
-        Contract.load([write(tmp_path, TINY)], [overlay])
+        load_contract([write(tmp_path, TINY)], [overlay])
     assert told in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
 def test_an_unreadable_overlay_is_told_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot read the overlay"):
-        Contract.load([write(tmp_path, TINY)], [tmp_path / "none.yaml"])
+        load_contract([write(tmp_path, TINY)], [tmp_path / "none.yaml"])

@@ -17,10 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from aione_mock.app import Mock
-from aione_mock.dialects import anthropic, gemini, openai
-from aione_mock.model import composition
-from aione_mock.server import Server
+from aione_mock.model import answers
+from aione_mock.protocols import anthropic, gemini, openai
+from aione_mock.server.app import Mock
+from aione_mock.server.http import Server
 from tests.timing import PATIENCE, slowness
 
 KEY = "sk-nex-demo-every-model"
@@ -376,14 +376,14 @@ def test_other_prompts_and_references_give_other_pictures(client: Client) -> Non
 def test_a_4k_picture_blocks_nobody(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """The picture is not begun before somebody who asked later has an answer."""
     begun, answered, waited = threading.Event(), threading.Event(), list[bool]()
-    illustrate = composition.illustrate
+    illustrate = answers.illustrate
 
     def patient(*given: Any) -> Any:
         begun.set()
         waited.append(answered.wait(60))
         return illustrate(*given)
 
-    monkeypatch.setattr(composition, "illustrate", patient)
+    monkeypatch.setattr(answers, "illustrate", patient)
     painter = threading.Thread(
         target=lambda: Client(client.url).chat("An ocean of clouds at dawn", "gemini-3-pro-image-preview-4k")
     )

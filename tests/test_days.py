@@ -8,37 +8,37 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aione_mock.world import days
+from aione_mock.tenant import calendar
 
 
 @given(st.datetimes(datetime(1970, 1, 2), datetime(2500, 1, 1), timezones=st.just(UTC)))
 def test_an_instant_lies_in_its_day_and_its_day_in_its_month(at: datetime) -> None:
-    day = days.day_of(at.timestamp())
-    assert days.start_of(day) <= at.timestamp() < days.start_of(day + 1)
-    assert days.date_of(day) == at.astimezone(days.SHANGHAI).date()
-    assert days.day_on(days.date_of(day)) == day
-    month = days.month_of(day)
-    assert days.month_start(month) <= day < days.month_start(month + 1)
+    day = calendar.day_of(at.timestamp())
+    assert calendar.start_of(day) <= at.timestamp() < calendar.start_of(day + 1)
+    assert calendar.date_of(day) == at.astimezone(calendar.SHANGHAI).date()
+    assert calendar.day_on(calendar.date_of(day)) == day
+    month = calendar.month_of(day)
+    assert calendar.month_start(month) <= day < calendar.month_start(month + 1)
 
 
 def test_midnight_in_shanghai_is_four_in_the_afternoon_in_utc() -> None:
     before = datetime(2026, 11, 22, 15, 59, 59, tzinfo=UTC).timestamp()
-    assert days.date_of(days.day_of(before)) == date(2026, 11, 22)
-    assert days.date_of(days.day_of(before + 1)) == date(2026, 11, 23)
+    assert calendar.date_of(calendar.day_of(before)) == date(2026, 11, 22)
+    assert calendar.date_of(calendar.day_of(before + 1)) == date(2026, 11, 23)
 
 
 def test_instants_show_milliseconds_only_where_there_are_any() -> None:
-    assert days.spell(0) == "1970-01-01T00:00:00Z"
-    assert days.spell(0.25) == "1970-01-01T00:00:00.250Z"
-    assert days.spell(1.9999999) == "1970-01-01T00:00:02Z"
+    assert calendar.spell(0) == "1970-01-01T00:00:00Z"
+    assert calendar.spell(0.25) == "1970-01-01T00:00:00.250Z"
+    assert calendar.spell(1.9999999) == "1970-01-01T00:00:02Z"
 
 
 @given(st.integers(0, 4_102_444_800_000))
 def test_what_is_spelled_can_be_read(milliseconds: int) -> None:
-    assert days.read(days.spell(milliseconds / 1000)) == pytest.approx(milliseconds / 1000, abs=1e-4)
+    assert calendar.read(calendar.spell(milliseconds / 1000)) == pytest.approx(milliseconds / 1000, abs=1e-4)
 
 
 def test_reading_knows_offsets_and_refuses_what_no_calendar_has() -> None:
-    assert days.read("1970-01-02T08:00:00+08:00") == days.read("1970-01-02t00:00:00z") == 86400
+    assert calendar.read("1970-01-02T08:00:00+08:00") == calendar.read("1970-01-02t00:00:00z") == 86400
     never = ("0000-01-01T00:00:00Z", "2027-12-31T23:59:60Z", "9999-12-31T23:59:59.9Z", "9999-12-31T23:59:59-01:00")
-    assert [days.read(text) for text in never] == [None] * 4
+    assert [calendar.read(text) for text in never] == [None] * 4

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aione_mock.determinism import WALL, Clock, Seed, iso, parse_duration, parse_instant
-from aione_mock.exceptions import ConfigError
+from aione_mock.clock import WALL, Clock, iso, parse_duration, parse_instant
+from aione_mock.errors import ConfigError
+from aione_mock.seed import Seed
 
 AT = datetime(2026, 1, 31, 9, tzinfo=UTC)
 

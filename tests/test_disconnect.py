@@ -13,10 +13,10 @@ from typing import Any
 import orjson
 import pytest
 
-from aione_mock.app import Mock, create_app
-from aione_mock.config import Config
-from aione_mock.determinism import parse_instant
-from aione_mock.server import Server
+from aione_mock.clock import parse_instant
+from aione_mock.server.app import Mock, create_app
+from aione_mock.server.http import Server
+from aione_mock.settings import Settings
 from tests.timing import PATIENCE, until
 
 KEY = "sk-nex-demo-every-model"
@@ -45,7 +45,7 @@ class Watched:
 
 @pytest.fixture(scope="module")
 def watched() -> Iterator[tuple[Watched, Server]]:
-    app = Watched(create_app(Config(now=parse_instant("2026-11-20T10:30:00Z"), journal_entries=20)))
+    app = Watched(create_app(Settings(now=parse_instant("2026-11-20T10:30:00Z"), journal_entries=20)))
     with Server(app, timeout_keep_alive=1) as server:
         yield app, server
 
@@ -113,7 +113,7 @@ def test_a_thousand_leave(watched: tuple[Watched, Server], scenario: str, read: 
 def test_a_client_may_leave_while_any_of_its_pipelined_requests_runs(
     capfd: pytest.CaptureFixture[str], wait: float, known: bool
 ) -> None:
-    mock = create_app(Config(pace="pace; tps=100; ttft=0ms"))
+    mock = create_app(Settings(pace="pace; tps=100; ttft=0ms"))
     body = orjson.dumps({**orjson.loads(BODY), "max_tokens": 20})
     head = (
         f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\n"

@@ -17,15 +17,15 @@ import pytest
 import typer
 import yaml
 
-from aione_mock.bundle import apply_overlay
 from aione_mock.cli import program
-from aione_mock.config import DOCUMENTS, document
 from aione_mock.contract import Contract
-from aione_mock.determinism import Seed
-from aione_mock.model import caching, structured
-from aione_mock.server import Server
-from aione_mock.world import tokens
-from aione_mock.world.organisation import organisations
+from aione_mock.contract.bundle import apply_overlay
+from aione_mock.contract.loading import load_contract
+from aione_mock.model import prompt_cache, structured, tokens
+from aione_mock.seed import Seed
+from aione_mock.server.http import Server
+from aione_mock.settings import DOCUMENTS, document
+from aione_mock.tenant.organisation import organisations
 
 ROOT = Path(__file__).parent.parent
 PAGES = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md")
@@ -140,15 +140,15 @@ def page_size(made: Contract) -> Any:
 
 
 def contract() -> Contract:
-    return Contract.load([document(name) for name in DOCUMENTS])
+    return load_contract([document(name) for name in DOCUMENTS])
 
 
 def test_the_page_of_answers_has_the_figures_and_keywords_there_are() -> None:
     text = page("docs/what-it-says.md")
     listed = text.partition("names it and where it stands")[2].partition("Gemini's spelling")[0]
     assert set(re.findall(r"`([$\w]+)`", listed)) == structured.SUPPORTED
-    assert f"at least {caching.MINIMUM:,} tokens" in text
-    assert f"within {caching.LIFETIME:.0f} seconds" in text
+    assert f"at least {prompt_cache.MINIMUM:,} tokens" in text
+    assert f"within {prompt_cache.LIFETIME:.0f} seconds" in text
     assert f"a message costs {tokens.MESSAGE_OVERHEAD} beyond its text, a prompt {tokens.REPLY_PRIMING}" in text
 
 

@@ -16,11 +16,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from aione_mock.app import create_app
-from aione_mock.config import Config
-from aione_mock.determinism import parse_instant
-from aione_mock.handlers.outline import Outline
-from aione_mock.server import Server
+from aione_mock.clock import parse_instant
+from aione_mock.server.app import create_app
+from aione_mock.server.handlers.outline import Outline
+from aione_mock.server.http import Server
+from aione_mock.settings import Settings
 from aione_mock.store import Memo
 from tests.conftest import KEY, NOW
 
@@ -117,7 +117,7 @@ def pair() -> Iterator[Pair]:
     with ExitStack() as stack:
         clients = []
         for learns in (True, False):
-            app = create_app(Config(now=parse_instant(NOW)))
+            app = create_app(Settings(now=parse_instant(NOW)))
             if not learns:
                 app.pipeline.reader.learn = lambda *_: None  # type: ignore[method-assign]
             server = stack.enter_context(Server(app))
@@ -232,7 +232,7 @@ def test_a_contract_that_looks_at_texts_is_asked_about_each(tmp_path: Path) -> N
         """,
         encoding="utf-8",
     )
-    app = create_app(Config(overlays=(overlay,)))
+    app = create_app(Settings(overlays=(overlay,)))
     with Server(app) as server, httpx2.Client(base_url=server.url) as client:
         statuses = [asked(client, "default", CHAT, body(OPENAI, text))[0] for text in (*WARM, *WARM, "banned words")]
     assert statuses == [200] * 6 + [400]
@@ -241,7 +241,7 @@ def test_a_contract_that_looks_at_texts_is_asked_about_each(tmp_path: Path) -> N
 @pytest.mark.parametrize("spelled", [KEY, KEY.replace("-", "\\u002d"), "a-token-of-my-own"])
 def test_a_secret_in_the_words_is_not_kept(spelled: str) -> None:
     secret = spelled.replace("\\u002d", "-")
-    app, in_front = create_app(Config(auth="any")), {"messages": [{"role": "system", "content": "@secret"}, USER]}
+    app, in_front = create_app(Settings(auth="any")), {"messages": [{"role": "system", "content": "@secret"}, USER]}
     streamed = OPENAI | {"stream": True}
     with Server(app) as server, httpx2.Client(base_url=server.url) as client:
         said = (*WARM, f"Say {HOLE}", HOLE)
@@ -260,7 +260,7 @@ def test_a_secret_in_the_words_is_not_kept(spelled: str) -> None:
 def test_what_is_kept_of_a_known_form_is_spelled_as_ever() -> None:
     kept = []
     for learns in (True, False):
-        app = create_app(Config(now=parse_instant(NOW)))
+        app = create_app(Settings(now=parse_instant(NOW)))
         if not learns:
             app.pipeline.reader.learn = lambda *_: None  # type: ignore[method-assign]
         with Server(app) as server, httpx2.Client(base_url=server.url) as client:
@@ -271,7 +271,7 @@ def test_what_is_kept_of_a_known_form_is_spelled_as_ever() -> None:
 
 
 def test_no_long_head_is_remembered() -> None:
-    app = create_app(Config())
+    app = create_app(Settings())
     with Server(app) as server, httpx2.Client(base_url=server.url) as client:
         for number in range(4):
             headers = {

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aione_mock.determinism import Seed
-from aione_mock.exceptions import ContractError
+from aione_mock.errors import ContractError
 from aione_mock.generator import generate, patterns, words
 from aione_mock.generator.strings import FORMATS
+from aione_mock.seed import Seed
 
 SEED = Seed.of(1)
 NAMES = st.sampled_from(["name", "age", "email", "city", "城市", "姓名", "price", "x", "createdAt", "tags", "a/b", "~"])

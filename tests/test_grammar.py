@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aione_mock.exceptions import ContractError
-from aione_mock.grammar import Grammar, pointer_get
+from aione_mock.contract.stream_grammar import Grammar, pointer_get
+from aione_mock.errors import ContractError
 from aione_mock.sse import Event
 
 CHAT: dict[str, Any] = {

@@ -11,15 +11,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from aione_mock.determinism import Seed
-from aione_mock.exceptions import ConfigError
-from aione_mock.exchange import Usage
-from aione_mock.values import replace
-from aione_mock.world.catalogue import Catalogue, cost
-from aione_mock.world.days import HOUR, day_of, start_of
-from aione_mock.world.history import MINUTES, Cell, Figures, History, latency_tail, prices, ticks
-from aione_mock.world.ledger import money
-from aione_mock.world.organisation import organisations
+from aione_mock.errors import ConfigError
+from aione_mock.seed import Seed
+from aione_mock.structs import replace
+from aione_mock.tenant.calendar import HOUR, day_of, start_of
+from aione_mock.tenant.catalogue import Catalogue, cost
+from aione_mock.tenant.ledger import money
+from aione_mock.tenant.organisation import organisations
+from aione_mock.tenant.usage_history import MINUTES, Cell, Figures, History, latency_tail, prices, ticks
+from aione_mock.types import Usage
 
 EPOCH = 1_795_000_000.0
 CATALOGUE = Catalogue.load()

@@ -13,7 +13,7 @@ import httpx2
 import orjson
 import pytest
 
-from aione_mock.server import Server
+from aione_mock.server.http import Server
 from tests.timing import PATIENCE
 
 KEY = "sk-nex-demo-every-model"

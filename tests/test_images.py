@@ -16,11 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from aione_mock.determinism import Seed
-from aione_mock.exceptions import APIError
-from aione_mock.exchange import ImageInput, Picture
+from aione_mock.errors import APIError
 from aione_mock.model import images, vision
 from aione_mock.model.images import draw_image
+from aione_mock.seed import Seed
+from aione_mock.types import ImageInput, Picture
 
 SEED = Seed.of(1)
 CAT = "A black cat by the sea at sunset"
@@ -80,7 +80,7 @@ def test_the_pixel_data_is_complete() -> None:
 
 def test_other_processes_draw_the_same() -> None:
     code = (
-        "import hashlib;from aione_mock.determinism import Seed;from aione_mock.model.images import draw_image;"
+        "import hashlib;from aione_mock.seed import Seed;from aione_mock.model.images import draw_image;"
         f"print(hashlib.sha256(draw_image({CAT!r}, Seed.of(1)).data).hexdigest())"
     )
     expected = hashlib.sha256(draw_image(CAT, SEED).data).hexdigest()

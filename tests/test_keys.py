@@ -7,22 +7,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aione_mock.determinism import Seed
+from aione_mock.seed import Seed
 from aione_mock.store import MemoryStore
-from aione_mock.values import replace
-from aione_mock.world import keys
-from aione_mock.world.keys import GRACE, KeyBook, KeyRecord
+from aione_mock.structs import replace
+from aione_mock.tenant import api_keys
+from aione_mock.tenant.api_keys import GRACE, KeyBook, KeyRecord
 
 NOW = 1_795_000_000.0
 SECRET = "sk-nex-first-secret-of-the-test"
 
 
 def made(**fields: object) -> KeyRecord:
-    return keys.new_key({"name": "Bot"} | fields, key_id="id-1", number=7, org_id="org", secret=SECRET, now=NOW)
+    return api_keys.new_key({"name": "Bot"} | fields, key_id="id-1", number=7, org_id="org", secret=SECRET, now=NOW)
 
 
 def test_response_has_the_fifteen_members_in_order_and_hides_the_secret() -> None:
-    response = keys.to_response(made(models_allowed=["m"], expires_at=NOW + 0.123), NOW)
+    response = api_keys.to_response(made(models_allowed=["m"], expires_at=NOW + 0.123), NOW)
     assert [*response] == [
         "id",
         "org_id",
@@ -46,7 +46,7 @@ def test_response_has_the_fifteen_members_in_order_and_hides_the_secret() -> Non
     assert response["key_prefix"] == "sk-nex-firs"
     assert response["expires_at"] == "2026-11-18T11:06:40.123Z"
     assert response["created_at"] == "2026-11-18T11:06:40Z"
-    assert keys.to_response(made(), NOW, SECRET)["key"] == SECRET
+    assert api_keys.to_response(made(), NOW, SECRET)["key"] == SECRET
 
 
 LIMITS = st.none() | st.integers(1, 10**6)
@@ -58,27 +58,27 @@ FIELDS = st.fixed_dictionaries(
 
 @given(FIELDS, FIELDS)
 def test_an_update_changes_what_it_names_and_nothing_else(first: dict[str, object], second: dict[str, object]) -> None:
-    before, after = made(**first), keys.update(made(**first), {**second, "status": "disabled", "team_id": "x"})
-    shown, was = keys.to_response(after, NOW), keys.to_response(before, NOW)
+    before, after = made(**first), api_keys.update(made(**first), {**second, "status": "disabled", "team_id": "x"})
+    shown, was = api_keys.to_response(after, NOW), api_keys.to_response(before, NOW)
     assert shown == was | second
     assert KeyRecord.from_json(orjson.loads(orjson.dumps(after.to_json()))) == after
 
 
 def test_status_over_time() -> None:
     record = made(expires_at=NOW + 10)
-    assert [keys.status(record, NOW + s) for s in (0, 9.9, 10, 11)] == ["active", "active", "expired", "expired"]
-    assert keys.status(replace(record, status="disabled"), NOW) == "disabled"
-    assert keys.status(replace(record, status="disabled"), NOW + 10) == "expired"
+    assert [api_keys.status(record, NOW + s) for s in (0, 9.9, 10, 11)] == ["active", "active", "expired", "expired"]
+    assert api_keys.status(replace(record, status="disabled"), NOW) == "disabled"
+    assert api_keys.status(replace(record, status="disabled"), NOW + 10) == "expired"
 
 
 async def test_rotation_lets_the_old_secret_live_for_a_day() -> None:
     store, book = MemoryStore(), KeyBook.of([])
     await book.put(store, made())
-    await book.put(store, keys.rotate(made(), "sk-nex-second", NOW))
+    await book.put(store, api_keys.rotate(made(), "sk-nex-second", NOW))
     for at, old in [(NOW, True), (NOW + GRACE - 1, True), (NOW + GRACE, False)]:
         assert (await book.find(store, SECRET, at) is not None) is old
         assert await book.find(store, "sk-nex-second", at) is not None
-    again = keys.rotate(keys.rotate(made(), "sk-nex-second", NOW), "sk-nex-third", NOW + 5)
+    again = api_keys.rotate(api_keys.rotate(made(), "sk-nex-second", NOW), "sk-nex-third", NOW + 5)
     await book.put(store, again)
     assert await book.find(store, SECRET, NOW + 6) is None
     assert await book.find(store, "sk-nex-second", NOW + 6) == again
@@ -105,15 +105,15 @@ async def test_lists_keep_the_order_and_the_organisations_apart() -> None:
 
 @given(st.text(min_size=1, max_size=60))
 def test_a_mask_never_shows_a_secret(secret: str) -> None:
-    masked = keys.mask(secret)
+    masked = api_keys.mask(secret)
     assert masked == "..." if len(secret) <= 20 else len(masked) == 16 < len(secret)
 
 
 def test_mask_and_minted_secrets() -> None:
-    assert keys.mask("sk-nex-9TqAAAAAAAAAAAAAAAc4B") == "sk-nex-9Tq...c4B"
-    minted = {keys.mint(Seed.of(1), number) for number in range(500)}
+    assert api_keys.mask("sk-nex-9TqAAAAAAAAAAAAAAAc4B") == "sk-nex-9Tq...c4B"
+    minted = {api_keys.mint(Seed.of(1), number) for number in range(500)}
     assert len({key_id for key_id, _ in minted}) == len({secret for _, secret in minted}) == 500
-    assert keys.mint(Seed.of(1), 3) == keys.mint(Seed.of(1), 3)
+    assert api_keys.mint(Seed.of(1), 3) == api_keys.mint(Seed.of(1), 3)
 
 
 @pytest.mark.parametrize(
@@ -133,4 +133,4 @@ def test_filters_of_modelrouter(filters: dict[str, object], expected: set[str]) 
         replace(made(), id="mia", team_id="a", owner=1),
         replace(made(), id="tom", team_id="b", owner=2),
     ]
-    assert keys.matching(records, **filters) == expected
+    assert api_keys.matching(records, **filters) == expected

@@ -12,16 +12,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aione_mock.determinism import Seed
-from aione_mock.exchange import Caller, Usage
+from aione_mock.seed import Seed
 from aione_mock.store import MemoryStore
-from aione_mock.world import log
-from aione_mock.world.catalogue import Catalogue, cost
-from aione_mock.world.days import date_of, day_of, start_of
-from aione_mock.world.history import Figures
-from aione_mock.world.ledger import ALL, DIMENSIONS, Bucket, Filter, Ledger, Row, window
-from aione_mock.world.traffic import spent
-from aione_mock.world.world import World
+from aione_mock.tenant import request_log
+from aione_mock.tenant.calendar import date_of, day_of, start_of
+from aione_mock.tenant.catalogue import Catalogue, cost
+from aione_mock.tenant.ledger import ALL, DIMENSIONS, Bucket, Filter, Ledger, Row, window
+from aione_mock.tenant.live_usage import spent
+from aione_mock.tenant.usage_history import Figures
+from aione_mock.tenant.world import World
+from aione_mock.types import Caller, Usage
 
 EPOCH = 1_795_000_000.0
 TODAY = date_of(day_of(EPOCH))
@@ -109,7 +109,7 @@ async def test_charts_metrics_and_logs_agree(seed: int, calls: list[Played], bac
     assert total(bucket.figures for line in lines.values() for bucket in line) == metrics
     for line in lines.values():
         assert [b.at for b in line] == list(range(int(start // 60) * 60, window(start, end)[1] * 60, width))
-    entries, count = await log.page(ledger, store, start, end, wanted, 0, 10**6)
+    entries, count = await request_log.page(ledger, store, start, end, wanted, 0, 10**6)
     assert count == len(entries) == metrics.requests
     assert metrics == total(Figures(1, int(not e.ok), e.prompt, e.cached, e.completion, e.latency_ms) for e in entries)
 
@@ -223,7 +223,9 @@ async def test_latency_of_the_past_is_that_of_its_calls(incident: bool) -> None:
     last = ledger.history.incident[0] if incident else day_of(EPOCH) - 1
     back = 0 if incident else 1
     mean, slowest = await ledger.latency(store, date_of(last - back), date_of(last))
-    entries, count = await log.page(ledger, store, start_of(last - back), start_of(last + 1), Filter(), 0, 10**7)
+    entries, count = await request_log.page(
+        ledger, store, start_of(last - back), start_of(last + 1), Filter(), 0, 10**7
+    )
     took = sorted(entry.latency_ms for entry in entries)
     assert mean == pytest.approx(sum(took) / count)
     assert slowest == pytest.approx(took[count * 99 // 100], rel=0.05)
@@ -240,7 +242,7 @@ async def test_an_empty_or_reversed_window_has_nothing() -> None:
     for end in (EPOCH, EPOCH - 999):
         assert await main().series(MemoryStore(), EPOCH, end, 60) == {}
         assert await main().summary(MemoryStore(), EPOCH, end) == Figures()
-        assert await log.page(main(), MemoryStore(), EPOCH, end) == ([], 0)
+        assert await request_log.page(main(), MemoryStore(), EPOCH, end) == ([], 0)
 
 
 def test_a_bucket_tells_time_and_load() -> None:

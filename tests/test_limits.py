@@ -18,17 +18,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aione_mock import access
-from aione_mock.app import Mock, create_app
-from aione_mock.config import Config
-from aione_mock.determinism import parse_instant
-from aione_mock.exceptions import APIError
-from aione_mock.exchange import Call, Caller, Usage
-from aione_mock.reading import Head
-from aione_mock.server import Server
-from aione_mock.sessions import Session
+from aione_mock.clock import parse_instant
+from aione_mock.errors import APIError
+from aione_mock.server import auth
+from aione_mock.server.app import Mock, create_app
+from aione_mock.server.http import Server
+from aione_mock.server.request import Head
+from aione_mock.server.sessions import Session
+from aione_mock.settings import Settings
 from aione_mock.store import Store
-from aione_mock.values import replace
+from aione_mock.structs import replace
+from aione_mock.types import Call, Caller, Usage
 from tests.timing import at_best, cost, until
 from tests.wire_reader import ask, request
 
@@ -293,13 +293,13 @@ def test_after_retry_after_the_call_succeeds(
         """None, or the seconds to wait."""
         now = replace(call, at=session.clock.timestamp())
         try:
-            limits = await access.admit(now.caller.key_id, now.caller, now.at, session)
+            limits = await auth.admit(now.caller.key_id, now.caller, now.at, session)
         except APIError as refusal:
             return int(refusal.headers["retry-after"])
         assert limits is not None
-        access.release(call.caller.key_id, session)
+        auth.release(call.caller.key_id, session)
         if tokens:
-            await access.spend(call.caller.key_id, session, tokens, limits)
+            await auth.spend(call.caller.key_id, session, tokens, limits)
         return None
 
     async def story() -> None:
@@ -319,7 +319,7 @@ def test_after_retry_after_the_call_succeeds(
     asyncio.run(story())
 
 
-WORLD = create_app(Config(now=parse_instant(NOW)))
+WORLD = create_app(Settings(now=parse_instant(NOW)))
 CALL = Call(
     WORLD.contract.operations["createChatCompletion"],
     "POST",
@@ -344,7 +344,7 @@ QUESTION: Any = [{"role": "user", "content": "Hello"}]
 
 @pytest.fixture(scope="module")
 def real() -> Iterator[Server]:
-    with Server(create_app(Config())) as running:
+    with Server(create_app(Settings())) as running:
         yield running
 
 
@@ -353,7 +353,7 @@ def nearly_open(server: Server, name: str) -> Client:
     client = Client(server, name)
     record = next(k for org in client.session.world.organisations.values() for k in org.keys if k.rpm_limit == 2)
     past = client.session.clock.timestamp() - 58.05
-    asyncio.run(client.session.store.window(f"limits/{record.id}", past, access.SPAN, (2, 0)))
+    asyncio.run(client.session.store.window(f"limits/{record.id}", past, auth.SPAN, (2, 0)))
     assert client.chat(RPM).headers["retry-after"] == "2"
     return client
 

@@ -11,20 +11,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aione_mock.determinism import Seed
-from aione_mock.model import dates, filling, mentions
+from aione_mock.model import argument_values, dates, entities
+from aione_mock.seed import Seed
 
 STRING, INTEGER, NUMBER, BOOLEAN = ({"type": kind} for kind in ("string", "integer", "number", "boolean"))
 SEED = Seed.of(1)
 
 
 def found(text: str, *kinds: str, today: date | None = None) -> list[Any]:
-    return [item.value for item in mentions.find(text, today).of(*kinds)]
+    return [item.value for item in entities.find(text, today).of(*kinds)]
 
 
 def filled(text: str, /, **properties: Any) -> Any:
     schema = {"type": "object", "properties": properties, "required": list(properties)}
-    return filling.fill(schema, mentions.find(text), SEED)
+    return argument_values.fill(schema, entities.find(text), SEED)
 
 
 @pytest.mark.parametrize(
@@ -68,9 +68,9 @@ def test_kinds(text: str, kind: str, values: list[Any]) -> None:
 
 
 def test_units_and_roles() -> None:
-    item = mentions.find("30 km from Lyon to Rome").items
+    item = entities.find("30 km from Lyon to Rome").items
     assert [(i.unit, i.role) for i in item] == [("km", ""), ("", "from"), ("", "to")]
-    assert [i.role for i in mentions.find("从北京到上海").items] == ["from", "to"]
+    assert [i.role for i in entities.find("从北京到上海").items] == ["from", "to"]
 
 
 def test_relative_days_need_a_today() -> None:
@@ -89,7 +89,7 @@ def test_a_date_without_year_is_the_next_one() -> None:
 
 @given(st.text(max_size=200), st.none() | st.dates(date(2000, 1, 1), date(2090, 1, 1)))
 def test_any_text_can_be_read(text: str, today: date | None) -> None:
-    for item in mentions.find(text, today).items:
+    for item in entities.find(text, today).items:
         assert 0 <= item.start < item.end <= len(text)
 
 
@@ -98,7 +98,7 @@ def test_any_text_can_be_read(text: str, today: date | None) -> None:
 )
 def test_long_texts_are_read_in_time(unit: str) -> None:
     # quadratic expressions would take minutes over this
-    assert mentions.find(unit * 200_000) is not None
+    assert entities.find(unit * 200_000) is not None
 
 
 def test_the_end_of_a_long_text_counts() -> None:
@@ -194,17 +194,23 @@ def test_what_is_not_named_is_generated_and_valid() -> None:
 
 def test_sparse_leaves_out_what_nothing_fills() -> None:
     schema = {"type": "object", "properties": {"city": STRING, "days": INTEGER, "note": STRING}}
-    assert filling.fill(schema, mentions.find("5 days in Rome"), SEED, sparse=True) == {"city": "Rome", "days": 5}
+    assert argument_values.fill(schema, entities.find("5 days in Rome"), SEED, sparse=True) == {
+        "city": "Rome",
+        "days": 5,
+    }
 
 
 def test_spread_over_several_values() -> None:
     one = {"type": "object", "properties": {"city": STRING}}
     many = {"type": "object", "properties": {"cities": {"type": "array", "items": STRING}}}
     route = {"type": "object", "properties": {"origin": STRING, "destination": STRING}}
-    both = mentions.find("weather in Paris and Tokyo")
-    assert [filling.fill(one, part, SEED)["city"] for part in filling.spread(one, both)] == ["Paris", "Tokyo"]
-    assert filling.spread(many, both) == [both]
-    assert filling.spread(route, both) == [both]
+    both = entities.find("weather in Paris and Tokyo")
+    assert [argument_values.fill(one, part, SEED)["city"] for part in argument_values.spread(one, both)] == [
+        "Paris",
+        "Tokyo",
+    ]
+    assert argument_values.spread(many, both) == [both]
+    assert argument_values.spread(route, both) == [both]
 
 
 @given(st.text(max_size=80), st.integers(0, 3))
@@ -218,5 +224,5 @@ def test_filling_is_always_valid(text: str, seed: int) -> None:
         "flags": {"type": "array", "items": BOOLEAN},
     }
     schema = {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
-    drawn = filling.fill(schema, mentions.find(text), Seed.of(seed))
+    drawn = argument_values.fill(schema, entities.find(text), Seed.of(seed))
     assert jsonschema_rs.Draft202012Validator(schema, validate_formats=True).is_valid(drawn)

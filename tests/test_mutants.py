@@ -8,12 +8,12 @@ from collections import Counter
 import httpx2
 import pytest
 
-from aione_mock.app import Mock, create_app
-from aione_mock.config import Config
-from aione_mock.determinism import parse_instant
-from aione_mock.exceptions import ConfigError
+from aione_mock.clock import parse_instant
+from aione_mock.errors import ConfigError
 from aione_mock.mutants import MUTANTS, find
-from aione_mock.server import Server
+from aione_mock.server.app import Mock, create_app
+from aione_mock.server.http import Server
+from aione_mock.settings import Settings
 
 KEY = "sk-nex-demo-every-model"
 NOW = "2026-11-20T10:30:00Z"
@@ -39,7 +39,7 @@ def test_an_unknown_one_is_refused_with_the_nearest() -> None:
     with pytest.raises(ConfigError, match="did you mean 'usage_frozen'"):
         find("usage_frozn")
     with pytest.raises(ConfigError, match="unknown mutant"):
-        create_app(Config(mutant="none_such"))
+        create_app(Settings(mutant="none_such"))
 
 
 @pytest.mark.parametrize(
@@ -65,6 +65,6 @@ def test_a_mutant_is_wrong_as_it_says_and_the_mock_is_not(
 
     assert callable(seen)
     assert not seen(ask(server.url))
-    with Server(create_app(Config(now=parse_instant(NOW), mutant=name))) as mutated:
+    with Server(create_app(Settings(now=parse_instant(NOW), mutant=name))) as mutated:
         assert seen(ask(mutated.url))
         assert httpx2.get(f"{mutated.url}/_mock/health", trust_env=False).status_code == 200

@@ -7,13 +7,13 @@ import uuid
 
 import pytest
 
-from aione_mock.determinism import Seed
+from aione_mock.seed import Seed
 from aione_mock.store import MemoryStore
-from aione_mock.world import keys
-from aione_mock.world.catalogue import Catalogue
-from aione_mock.world.days import date_of, day_of
-from aione_mock.world.organisation import first_day, organisations
-from aione_mock.world.world import World
+from aione_mock.tenant import api_keys
+from aione_mock.tenant.calendar import date_of, day_of
+from aione_mock.tenant.catalogue import Catalogue
+from aione_mock.tenant.organisation import first_day, organisations
+from aione_mock.tenant.world import World
 
 NOW = 1_795_000_000.0
 ENV = {
@@ -71,7 +71,7 @@ async def test_key_secrets_find_their_keys(world: World, label: str, status: str
     record = await world.keys.find(MemoryStore(), credential.secret, NOW)
     assert record is not None
     assert record.id == credential.id
-    assert keys.status(record, NOW) == status
+    assert api_keys.status(record, NOW) == status
 
 
 async def test_every_condition_is_there(world: World) -> None:
@@ -117,7 +117,7 @@ def test_what_refers_exists(world: World) -> None:
 
 @pytest.mark.parametrize("at", ["1970-06-01", "2024-02-29", "2026-01-01", "2026-11-22", "2100-03-01"])
 def test_the_past_begins_with_a_month_at_least_ninety_days_ago(at: str) -> None:
-    from aione_mock.determinism import parse_instant
+    from aione_mock.clock import parse_instant
 
     epoch = parse_instant(at).timestamp()
     assert date_of(first_day(epoch)).day == 1

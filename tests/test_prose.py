@@ -9,10 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from aione_mock.determinism import Seed
-from aione_mock.exchange import ImageInput, Prompt, ToolResult, Turn
-from aione_mock.model import prose, topic
-from aione_mock.world import tokens
+from aione_mock.model import prose, tokens, topic
+from aione_mock.seed import Seed
+from aione_mock.types import ImageInput, Prompt, ToolResult, Turn
 from tests.timing import cost
 
 ENGLISH = [

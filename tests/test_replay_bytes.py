@@ -18,10 +18,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aione_mock.app import Mock, create_app
-from aione_mock.config import Config
+from aione_mock.clock import parse_instant
 from aione_mock.contract import Operation
-from aione_mock.determinism import parse_instant
+from aione_mock.server.app import Mock, create_app
+from aione_mock.settings import Settings
 from aione_mock.sse import decode
 
 ROOT = Path(__file__).parent.parent
@@ -33,13 +33,13 @@ Json = Any
 PROGRAM = """
 import asyncio, json, sys
 from aione_mock.app import create_app
-from aione_mock.config import Config
-from aione_mock.determinism import parse_instant
+from aione_mock.config import Settings
+from aione_mock.clock import parse_instant
 sys.path.insert(0, sys.argv[1])
 from test_replay_bytes import ask
 
 asked = json.load(sys.stdin)
-app = create_app(Config(seed=asked["seed"], now=parse_instant(asked["now"])))
+app = create_app(Settings(seed=asked["seed"], now=parse_instant(asked["now"])))
 
 async def main():
     return {name: await ask(app, *request) for name, request in asked["requests"].items()}
@@ -176,7 +176,7 @@ def test_orders_of_requests(answers: dict[str, Json]) -> None:
 
 
 async def test_this_process_after_other_work(answers: dict[str, Json]) -> None:
-    app = create_app(Config(now=parse_instant(NOW)))
+    app = create_app(Settings(now=parse_instant(NOW)))
     # another session's calls and the state of this process change nothing
     for request in REQUESTS.values():
         await ask(app, request[0], "/_session/busy" + request[1], request[2])
@@ -185,7 +185,7 @@ async def test_this_process_after_other_work(answers: dict[str, Json]) -> None:
 
 
 async def test_concurrent_requests(answers: dict[str, Json]) -> None:
-    app = create_app(Config(now=parse_instant(NOW)))
+    app = create_app(Settings(now=parse_instant(NOW)))
     first = {name: await ask(app, *request) for name, request in FIRST.items()}
     found = await asyncio.gather(*(ask(app, *request) for request in REQUESTS.values()))
     _same(first | dict(zip(REQUESTS, found, strict=True)), answers["one"])
@@ -201,7 +201,7 @@ def test_another_seed_gives_other_words(answers: dict[str, Json]) -> None:
 
 
 async def test_a_repeated_request_gets_the_same_words_under_a_new_id() -> None:
-    app = create_app(Config(now=parse_instant(NOW)))
+    app = create_app(Settings(now=parse_instant(NOW)))
     (_, heads, first), (_, more_heads, second) = [await ask(app, *REQUESTS["chat"]) for _ in range(2)]
     one, two = json.loads(first), json.loads(second)
     assert one.pop("id") != two.pop("id")
@@ -340,7 +340,7 @@ def _pair(path: str, plain: Json, streamed: Json, stream_path: str = "") -> tupl
 
 @cache
 def _app() -> Mock:
-    return create_app(Config(now=parse_instant(NOW)))
+    return create_app(Settings(now=parse_instant(NOW)))
 
 
 _often = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from aione_mock.app import Mock, create_app
-from aione_mock.config import Config
-from aione_mock.determinism import parse_instant
-from aione_mock.server import Server
+from aione_mock.clock import parse_instant
+from aione_mock.server.app import Mock, create_app
+from aione_mock.server.http import Server
+from aione_mock.settings import Settings
 from tests.conftest import KEY, NOW
 
 BODY = b'{"model": "gpt-5.4", "messages": [{"role": "user", "content": "Case %d"}]}'
@@ -84,7 +84,7 @@ def test_a_body_that_comes_in_parts(server: Server) -> None:
 def conversation(raw: bytes, cuts: list[int], answers: int) -> bytes:
     """What a fresh mock answers on one connection to bytes that come in parts, cut at these places."""
     with (
-        Server(create_app(Config(now=parse_instant(NOW)))) as running,
+        Server(create_app(Settings(now=parse_instant(NOW)))) as running,
         socket.create_connection(("127.0.0.1", running.port), timeout=60) as connection,
     ):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from aione_mock import dialects
-from aione_mock.app import Mock
-from aione_mock.dialects import anthropic, gemini, openai
-from aione_mock.handlers import HANDLERS
+from aione_mock import protocols
 from aione_mock.model import images
+from aione_mock.protocols import anthropic, gemini, openai
+from aione_mock.server.app import Mock
+from aione_mock.server.handlers import HANDLERS
 
 PACKAGE = Path(__file__).parent.parent / "aione_mock"
 CLIENTS = ("checker", "testing", "mutants", "verdicts", "pytest_plugin.py", "recorder.py", "inspection.py")
@@ -126,10 +126,10 @@ def test_every_error_raised_has_a_name_in_the_contract(app: Mock) -> None:
     assert {name: place for name, place in raised.items() if name not in names} == {}
 
 
-@pytest.mark.parametrize("dialect", sorted(dialects.ERROR))
+@pytest.mark.parametrize("dialect", sorted(protocols.ERROR))
 def test_every_dialect_knows_the_errors_that_any_call_can_meet(app: Mock, dialect: str) -> None:
     for name in ("invalid_request", "internal_error", "not_found", "method_not_allowed"):
-        own = dialects.SYNONYMS.get(dialect, {}).get(name, name)
+        own = protocols.SYNONYMS.get(dialect, {}).get(name, name)
         assert app.contract.error(dialect, own) is not None, own
 
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aione_mock.determinism import Seed
-from aione_mock.exceptions import APIError
-from aione_mock.exchange import Prompt, Turn
+from aione_mock.errors import APIError
 from aione_mock.model import structured
+from aione_mock.seed import Seed
+from aione_mock.types import Prompt, Turn
 
 STRING, INTEGER = {"type": "string"}, {"type": "integer"}
 SEED = Seed.of(1)

@@ -8,7 +8,7 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from aione_mock.world import tokens
+from aione_mock.model import tokens
 from tests.timing import cost
 
 SAMPLE = yaml.safe_load(Path(__file__).with_name("data").joinpath("tokens.yaml").read_text(encoding="utf-8"))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import orjson
 
-from aione_mock.determinism import Seed
-from aione_mock.exchange import Caller, Usage
+from aione_mock.seed import Seed
 from aione_mock.store import MemoryStore
-from aione_mock.world import log, traffic
-from aione_mock.world.catalogue import Catalogue
-from aione_mock.world.history import Figures
-from aione_mock.world.traffic import HELD
-from aione_mock.world.world import World
+from aione_mock.tenant import live_usage, request_log
+from aione_mock.tenant.catalogue import Catalogue
+from aione_mock.tenant.live_usage import HELD
+from aione_mock.tenant.usage_history import Figures
+from aione_mock.tenant.world import World
+from aione_mock.types import Caller, Usage
 
 EPOCH = 1_795_000_000.0
 LEDGER = next(iter(World.of(Seed.of(0), EPOCH, Catalogue.load()).ledgers.values()))
@@ -28,7 +28,7 @@ async def play(store: MemoryStore, count: int) -> None:
 async def test_sums_stay_exact_when_old_calls_are_folded() -> None:
     store, count = MemoryStore(), 5 * HELD + 17
     await play(store, count)
-    seen = await traffic.load(store, LEDGER.org_id)
+    seen = await live_usage.load(store, LEDGER.org_id)
     assert HELD <= len(seen.calls) < 2 * HELD
     assert seen.older
     good = [number for number in range(count) if number % 11]
@@ -41,14 +41,14 @@ async def test_sums_stay_exact_when_old_calls_are_folded() -> None:
         completion=sum(10 + n % 5 for n in good),
         latency_ms=sum(20 + n % 40 for n in range(count)),
     )
-    assert await traffic.spent(store, LEDGER.org_id) == sum(cell.ticks for cell in seen.cells)
+    assert await live_usage.spent(store, LEDGER.org_id) == sum(cell.ticks for cell in seen.cells)
 
 
 async def test_the_log_lists_every_call_even_where_only_sums_are_left() -> None:
     store, count = MemoryStore(), 3 * HELD
     await play(store, count)
     window = EPOCH + 3600, EPOCH + 3600 + count
-    entries, total = await log.page(LEDGER, store, *window, offset=0, limit=10**6)
+    entries, total = await request_log.page(LEDGER, store, *window, offset=0, limit=10**6)
     assert total == len(entries) == count
     parts = [Figures(1, int(not e.ok), e.prompt, e.cached, e.completion, e.latency_ms) for e in entries]
     assert Figures(*map(sum, zip(*parts, strict=True))) == await LEDGER.summary(store, *window)
@@ -71,7 +71,7 @@ async def test_a_snapshot_taken_between_calls_holds() -> None:
     store = MemoryStore()
     await play(store, 100)
     dump = store.dump()
-    before = await traffic.load(store, LEDGER.org_id)
+    before = await live_usage.load(store, LEDGER.org_id)
     await play(store, 2 * HELD)
     store.load(dump)
-    assert await traffic.load(store, LEDGER.org_id) == before
+    assert await live_usage.load(store, LEDGER.org_id) == before

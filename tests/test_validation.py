@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from aione_mock.app import Mock
-from aione_mock.exceptions import APIError
-from aione_mock.validation import Finding, body, parameters, refuse, sentence
+from aione_mock.contract.validation import Finding, body, parameters, refuse, sentence
+from aione_mock.errors import APIError
+from aione_mock.server.app import Mock
 
 USER = '{"role": "user", "content": "hi"}'
 

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from aione_mock.exceptions import APIError
-from aione_mock.exchange import ImageInput
+from aione_mock.errors import APIError
 from aione_mock.model import vision
+from aione_mock.types import ImageInput
 
 MIMES = {"PNG": "image/png", "JPEG": "image/jpeg", "GIF": "image/gif", "WEBP": "image/webp", "BMP": "image/bmp"}
 

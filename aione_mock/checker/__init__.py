@@ -11,18 +11,19 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from aione_mock.checker.bench import Bench
 from aione_mock.checker.budget import Budget
 from aione_mock.checker.client import Client
+from aione_mock.checker.context import Bench
 from aione_mock.checker.finding import Broken, Cell, Finding, NotChecked, Skipped
 from aione_mock.checker.plan import PHASES, plan
 from aione_mock.checker.report import FailOn, Report, report
 from aione_mock.checker.run import Run, RunEvent
 from aione_mock.checker.target import Target
-from aione_mock.config import DOCUMENTS, document
+from aione_mock.clock import WALL
 from aione_mock.contract import Contract
-from aione_mock.determinism import WALL
-from aione_mock.exceptions import ConfigError
+from aione_mock.contract.loading import load_contract
+from aione_mock.errors import ConfigError
+from aione_mock.settings import DOCUMENTS, document
 
 __all__ = ["Broken", "Cell", "Finding", "NotChecked", "Report", "Skipped", "Target", "check", "prepare"]
 
@@ -76,7 +77,7 @@ def prepare(
 
     if isinstance(target, str):
         target = Target.from_environment(target)
-    contract = contract or Contract.load([document(name) for name in SERVED], tuple(overlays))
+    contract = contract or load_contract([document(name) for name in SERVED], tuple(overlays))
     chosen = plan(contract, LAWS, RULES, only, skip, phases)
     if not (chosen.laws or chosen.phases):
         raise ConfigError("these options leave nothing to check")
@@ -94,7 +95,7 @@ def prepare(
     )
     generated = None
     if chosen.phases:
-        from aione_mock.checker.fuzz import Fuzz
+        from aione_mock.checker.generated_cases import Fuzz
 
         generated = Fuzz(workers=workers, cases=cases, seed=str(seed), seconds=generate_time).events
     return Run(Bench(client, str(seed)), chosen, generated)

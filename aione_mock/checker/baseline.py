@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from aione_mock.checker.report import CheckError, Report
-from aione_mock.config import read_text
+from aione_mock.settings import read_text
 
 _HEAD = "# Known findings of `aione-mock check`, one law:operation a line. Rewrite with --update-baseline.\n"
 

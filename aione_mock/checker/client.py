@@ -15,14 +15,15 @@ from urllib.parse import quote, urlencode, urlsplit
 import httpx2
 import orjson
 
-from aione_mock import acs3
 from aione_mock.checker.budget import Budget
 from aione_mock.checker.finding import NotChecked
 from aione_mock.checker.target import Mask, Target
 from aione_mock.checker.traffic import Exchange, Pairs, Request
+from aione_mock.clock import WALL, iso
 from aione_mock.contract import Contract, Operation
-from aione_mock.determinism import WALL, Seed, iso
-from aione_mock.values import replace
+from aione_mock.protocols import acs3_signature
+from aione_mock.seed import Seed
+from aione_mock.structs import replace
 
 Json = Any
 MAX_BYTES = 48 << 20
@@ -176,7 +177,7 @@ class Client:
         )
         # the session of a mock is a prefix that its operations do not know
         path = request.path.removeprefix(urlsplit(self.target.url).path)
-        value = acs3.sign(request.method, path, request.query, headers, request.body or b"", key, secret)
+        value = acs3_signature.sign(request.method, path, request.query, headers, request.body or b"", key, secret)
         return replace(request, headers=(*headers, ("authorization", value)))
 
     def nonce(self) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from aione_mock.checker import prepare
-from aione_mock.checker.adoption import json_type
+from aione_mock.checker.overlay_suggestions import json_type
 from aione_mock.checker.report import COULD_NOT, FOUND, KEPT, Report, report
 from aione_mock.checker.run import INTERRUPTED, Run
 from aione_mock.checker.target import Target

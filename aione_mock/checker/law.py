@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
-from aione_mock.checker.bench import Bench
+from aione_mock.checker.context import Bench
 from aione_mock.checker.finding import Broken, Skipped
 from aione_mock.checker.traffic import Exchange
 from aione_mock.contract import Operation

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from aione_mock.checker.law import Law, Rule
 from aione_mock.contract import Contract, Operation
-from aione_mock.exceptions import ConfigError, did_you_mean
+from aione_mock.errors import ConfigError, did_you_mean
 
 PHASES = ("examples", "coverage", "fuzzing", "stateful")
 """The generated phases."""

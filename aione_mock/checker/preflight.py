@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from aione_mock.checker.bench import Bench
 from aione_mock.checker.client import Stop
+from aione_mock.checker.context import Bench
 from aione_mock.checker.finding import NotChecked
 from aione_mock.checker.traffic import Exchange, shown
-from aione_mock.exceptions import did_you_mean
+from aione_mock.errors import did_you_mean
 
 _DOORS = ("listModels", "listKeys", "ModelRouterQueryObservationMetrics", "listGeminiModels")
 """Reading operations that show whether a credential is good; one for each credential."""

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from aione_mock.checker import digest
+from aione_mock.checker import deduplication
 from aione_mock.checker.budget import money
 from aione_mock.checker.finding import Cell, Finding
 from aione_mock.checker.law import Law, Rule
 from aione_mock.checker.run import INTERRUPTED, Run
-from aione_mock.exceptions import MockError
-from aione_mock.values import replace
+from aione_mock.errors import MockError
+from aione_mock.structs import replace
 
 Json = Any
 FailOn = Literal["violation", "assumption"]
@@ -139,10 +139,10 @@ class Report:
 def report(run: Run, *, fail_on: FailOn = "assumption", baseline: Iterable[str] | None = None) -> Report:
     """The outcome of a run that has ended, early or not."""
     client = run.bench.client
-    found = ranked(_grouped(digest.once(run.findings)))
+    found = ranked(_grouped(deduplication.once(run.findings)))
     known_before = set(baseline or ())
-    missing = {finding.operation for finding in found if finding.law == digest.SERVED.name}
-    matrix = {verdict.law: digest.cells(verdict.law, verdict.cells, missing) for verdict in run.verdicts}
+    missing = {finding.operation for finding in found if finding.law == deduplication.SERVED.name}
+    matrix = {verdict.law: deduplication.cells(verdict.law, verdict.cells, missing) for verdict in run.verdicts}
     fresh = tuple(f for f in found if f.fingerprint not in known_before)
     old = tuple(f for f in found if f.fingerprint in known_before)
     looked = {f"{law}:{name}" for law, cells in matrix.items() for name, cell in cells.items() if cell.state == "kept"}
@@ -184,7 +184,7 @@ def _hopeless(run: Run) -> str:
 
 
 def _infos(run: Run, matrix: Mapping[str, Mapping[str, Cell]]) -> Iterable[LawInfo]:
-    every: tuple[Law | Rule, ...] = (*run.plan.rules, digest.SERVED, *run.plan.laws)
+    every: tuple[Law | Rule, ...] = (*run.plan.rules, deduplication.SERVED, *run.plan.laws)
     known = {law.name: law for law in every}
     titles = {finding.law: finding.title for finding in run.findings}
     for name in matrix:

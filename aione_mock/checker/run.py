@@ -9,18 +9,18 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from aione_mock.checker import adoption
-from aione_mock.checker.bench import Bench
+from aione_mock.checker import overlay_suggestions
 from aione_mock.checker.budget import BudgetSpent, money
 from aione_mock.checker.client import Stop, TargetGone
-from aione_mock.checker.digest import SERVED, Answers
+from aione_mock.checker.context import Bench
+from aione_mock.checker.deduplication import SERVED, Answers
 from aione_mock.checker.finding import Broken, Cell, Finding, NotChecked, Skipped, Verdict
 from aione_mock.checker.law import Law, Rule, missing
 from aione_mock.checker.plan import Plan
 from aione_mock.checker.preflight import obstacle
 from aione_mock.checker.traffic import Exchange, Unreadable, curl, shown, snippet
-from aione_mock.determinism import WALL
-from aione_mock.values import replace
+from aione_mock.clock import WALL
+from aione_mock.structs import replace
 
 Json = Any
 
@@ -193,7 +193,7 @@ class Run:
         names = self.plan.of(law)
         cells = {name: Cell("kept") for name in names}
         for name in names:
-            if adoption.switched_off(self.bench.contract.operations[name], law.name):
+            if overlay_suggestions.switched_off(self.bench.contract.operations[name], law.name):
                 cells[name] = Cell("not checked", "the contract switches this law off here")
         found: dict[tuple[str, str], Finding] = {}
         stop: BaseException | None = None
@@ -250,7 +250,7 @@ class Run:
         operation = self.bench.contract.operations[said.operation]
         mask, base = self.bench.client.mask, origin(self.bench.target.url)
         evidence = said.evidence or _weaker(law.evidence, operation.evidence)
-        actions = said.adopt or adoption.switch_off(operation, law.name)
+        actions = said.adopt or overlay_suggestions.switch_off(operation, law.name)
         exchange = said.exchange
         return Finding(
             law.name,
@@ -261,7 +261,7 @@ class Run:
             mask.text(said.seen),
             curl(exchange.request, base, mask) if exchange else "",
             snippet(exchange.request, base, mask) if exchange else "",
-            adoption.overlay(actions, f"As {base} does it") if evidence == "assumed" else "",
+            overlay_suggestions.overlay(actions, f"As {base} does it") if evidence == "assumed" else "",
             answer=mask.text(f"{exchange.outcome} {shown(exchange.body, 400)}") if exchange else "",
         )
 
@@ -290,7 +290,7 @@ class Run:
         self.answers.note(operation, exchange)
         for rule in self.plan.rules:
             place = (rule.name, operation.id)
-            if adoption.switched_off(operation, rule.name):
+            if overlay_suggestions.switched_off(operation, rule.name):
                 self._seen[place] = Cell("not checked", "the contract switches this law off here")
                 continue
             self._seen.setdefault(place, Cell("kept"))

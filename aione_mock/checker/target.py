@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlsplit
 
-from aione_mock.config import environment
-from aione_mock.exceptions import ConfigError
+from aione_mock.errors import ConfigError
+from aione_mock.settings import environment
 
 _LEAST = 4
 """Characters below which a secret is too short to be told from ordinary text."""

@@ -25,7 +25,7 @@ from typing import Annotated
 import typer
 
 from aione_mock.cli import cassette, check, errors, keys, mutants, probe, record, serve, spec, world
-from aione_mock.exceptions import MockError
+from aione_mock.errors import MockError
 
 _COMMANDS: Mapping[str, typer.Typer | Callable[..., int | None]] = {
     "serve": serve.serve,
@@ -64,7 +64,7 @@ def program(only: str | None = None) -> typer.Typer:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from aione_mock.config import VERSION
+        from aione_mock.settings import VERSION
 
         typer.echo(f"aione-mock {VERSION}")
         raise typer.Exit

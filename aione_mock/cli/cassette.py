@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aione_mock.cli import terminal
-from aione_mock.exceptions import ConfigError
+from aione_mock.contract.loading import load_contract
+from aione_mock.errors import ConfigError
 
 if TYPE_CHECKING:
     from aione_mock.contract import Contract
-    from aione_mock.recording.cassette import Cassette, Interaction
+    from aione_mock.recorder.cassette import Cassette, Interaction
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A cassette that `aione-mock record` wrote.")]
 Overlays = Annotated[
@@ -25,14 +26,14 @@ app = typer.Typer(help="Recordings: list them, check them against today's contra
 @app.command()
 def check(file: File, overlay: Overlays = None) -> None:
     """What today's contract has against each recording, a line each. Exit code 1 if there is anything."""
-    from aione_mock.recording import inspection
+    from aione_mock.recorder import contract_check
 
     recorded, measure = _load(file), contract(overlay)
     if not recorded.interactions:
         raise ConfigError(f"cassette '{file}' holds no recording to check")
     count = 0
     for number, item in enumerate(recorded.interactions, start=1):
-        for finding in inspection.findings(measure, item):
+        for finding in contract_check.findings(measure, item):
             count += 1
             typer.echo(f"{number}  {item.request.operation or 'unknown'}  {finding}")
     if count:
@@ -52,14 +53,13 @@ def show(file: File) -> None:
 
 def contract(overlays: list[Path] | None) -> Contract:
     """The bundled contract with a user's overlays. Raises ConfigError or ContractError."""
-    from aione_mock.config import DOCUMENTS, document
-    from aione_mock.contract import Contract
+    from aione_mock.settings import DOCUMENTS, document
 
-    return Contract.load([document(name) for name in DOCUMENTS], overlays or ())
+    return load_contract([document(name) for name in DOCUMENTS], overlays or ())
 
 
 def _load(file: Path) -> Cassette:
-    from aione_mock.recording.cassette import load
+    from aione_mock.recorder.cassette import load
 
     recorded = load(file)
     if recorded.torn:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from aione_mock.cli import terminal
-from aione_mock.exceptions import ConfigError
+from aione_mock.errors import ConfigError
 
 if TYPE_CHECKING:
     from aione_mock.checker.report import Report
@@ -248,7 +248,7 @@ _REASONS = 12
 
 
 def _seconds(text: str | None) -> float | None:
-    from aione_mock.determinism import parse_duration
+    from aione_mock.clock import parse_duration
 
     if text is None:
         return None

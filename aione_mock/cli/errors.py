@@ -9,7 +9,8 @@ import typer
 
 from aione_mock.cli import terminal
 from aione_mock.cli.spec import Overlays
-from aione_mock.exceptions import ConfigError, did_you_mean
+from aione_mock.contract.loading import load_contract
+from aione_mock.errors import ConfigError, did_you_mean
 
 Json = Any
 _WIDTH = 10
@@ -24,19 +25,18 @@ def errors(
     overlay: Overlays = None,
 ) -> None:
     """Every error of the contract: status, headers, body, and the ways to get it."""
-    from aione_mock.config import DOCUMENTS, Config, document
-    from aione_mock.contract import Contract
-    from aione_mock.control.errors import catalogue
-    from aione_mock.determinism import Seed
-    from aione_mock.world.organisation import organisations
+    from aione_mock.seed import Seed
+    from aione_mock.server.control.error_catalogue import catalogue
+    from aione_mock.settings import DOCUMENTS, Settings, document
+    from aione_mock.tenant.organisation import organisations
 
-    contract = Contract.load([document(name) for name in DOCUMENTS], overlay or ())
+    contract = load_contract([document(name) for name in DOCUMENTS], overlay or ())
     if operation is not None and operation not in contract.operations:
         near = did_you_mean(operation, contract.operations)
         raise ConfigError(f"unknown operation '{operation}'{near}; `aione-mock spec routes` lists them")
     # secrets are the same for every seed and at every time
     credentials = [credential for org in organisations(Seed.of(0), 0.0) for credential in org.credentials]
-    found = catalogue(contract, credentials, base="http://127.0.0.1:8000", limit=Config().max_body)
+    found = catalogue(contract, credentials, base="http://127.0.0.1:8000", limit=Settings().max_body)
     items = [entry for entry in found if operation in (None, *entry["operations"])]
     if json:
         _print_json({"items": items, "total": len(items)})

@@ -9,7 +9,7 @@ import typer
 from aione_mock.cli import terminal
 
 if TYPE_CHECKING:
-    from aione_mock.world.organisation import Credential
+    from aione_mock.tenant.organisation import Credential
 
 _HEAD = ("kind", "organisation", "secret", "purpose")
 
@@ -21,8 +21,8 @@ def keys(
     ] = "table",
 ) -> None:
     """The seeded credentials and what each is for. They are the same for every seed."""
-    from aione_mock.determinism import Seed
-    from aione_mock.world.organisation import organisations
+    from aione_mock.seed import Seed
+    from aione_mock.tenant.organisation import organisations
 
     found = [credential for org in organisations(Seed.of(0), 0.0) for credential in org.credentials]
     if form == "env":

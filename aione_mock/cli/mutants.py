@@ -14,7 +14,7 @@ def mutants(
     names: Annotated[bool, typer.Option("--names", help="Only the names, a line each.")] = False,
 ) -> None:
     """List the mutants; `serve --mutant NAME` runs one."""
-    from aione_mock.exceptions import ConfigError
+    from aione_mock.errors import ConfigError
     from aione_mock.mutants import MUTANTS
 
     found = [mutant for mutant in MUTANTS.values() if area in (None, mutant.area)]

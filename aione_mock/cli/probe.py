@@ -8,7 +8,7 @@ import typer
 
 if TYPE_CHECKING:
     from aione_mock.testing import MockSession
-    from aione_mock.verdicts import Report, Rules, Run
+    from aione_mock.testing.resilience import Report, Rules, Run
 
 _LEISURE = 60.0
 """Seconds that a trial may take beside the client's patience."""
@@ -31,7 +31,7 @@ def probe(
     It finds the mock by the environment: OPENAI_BASE_URL, OPENAI_API_KEY, ANTHROPIC_BASE_URL, GOOGLE_GEMINI_BASE_URL,
     AIONE_BASE_URL and so on. Exit code 0 of COMMAND means that it is content, its standard output is its answer.
     """
-    from aione_mock.exceptions import ConfigError
+    from aione_mock.errors import ConfigError
 
     if patience <= 0 or attempts < 1:
         raise ConfigError("--patience is a number of seconds above 0, --attempts at least 1")
@@ -42,8 +42,8 @@ def probe(
 
 def _examined(command: list[str], only: list[str], patience: float, attempts: int) -> Report:
     from aione_mock.testing import start
-    from aione_mock.testing.resilience import fresh_key
-    from aione_mock.verdicts import Setting, examine
+    from aione_mock.testing.resilience import Setting, examine
+    from aione_mock.testing.resilience.assertion import fresh_key
 
     with start(auth="any") as server, server.session("probe", api_key=fresh_key(server.url)) as mock:
         usual: list[float] = []
@@ -60,12 +60,12 @@ def _ran(mock: MockSession, command: list[str], rules: Rules, limit: float) -> R
     """What the program does when these rules are in force; `limit` are the seconds that silence may take it."""
     import subprocess
 
-    from aione_mock.config import surroundings
-    from aione_mock.determinism import WALL
-    from aione_mock.exceptions import ConfigError
-    from aione_mock.testing.resilience import waits
-    from aione_mock.testing.surroundings import STRAY
-    from aione_mock.verdicts import Run
+    from aione_mock.clock import WALL
+    from aione_mock.errors import ConfigError
+    from aione_mock.settings import surroundings
+    from aione_mock.testing.environment import STRAY
+    from aione_mock.testing.resilience import Run
+    from aione_mock.testing.resilience.assertion import waits
 
     mock.reset()
     mock.run()

@@ -30,12 +30,12 @@ def record(
     import logging
 
     from aione_mock.cli.cassette import contract
-    from aione_mock.cli.foreground import Foreground
-    from aione_mock.determinism import WALL, iso
-    from aione_mock.recording.cassette import Recording
-    from aione_mock.recording.recorder import Recorder
-    from aione_mock.recording.upstream import checked
-    from aione_mock.server import bind, configure
+    from aione_mock.cli.process import Foreground
+    from aione_mock.clock import WALL, iso
+    from aione_mock.recorder.cassette import Recording
+    from aione_mock.recorder.proxy import Recorder
+    from aione_mock.recorder.upstream import checked
+    from aione_mock.server.http import bind, configure
 
     logging.basicConfig(level=log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
     base = checked(upstream)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from aione_mock.cli import banner
-from aione_mock.exceptions import ConfigError
+from aione_mock.errors import ConfigError
 
 if TYPE_CHECKING:
-    from aione_mock.app import Mock
-    from aione_mock.config import Config
+    from aione_mock.server.app import Mock
+    from aione_mock.settings import Settings
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -68,10 +68,10 @@ def serve(
     ] = "warning",
 ) -> None:
     """Answer requests until Ctrl-C."""
-    from aione_mock.config import Config
-    from aione_mock.determinism import parse_instant
+    from aione_mock.clock import parse_instant
+    from aione_mock.settings import Settings
 
-    config = Config(
+    config = Settings(
         seed=seed,
         now=parse_instant(now) if now else None,
         auth=auth,
@@ -91,17 +91,17 @@ def serve(
     _run(config, host, port, log_level)
 
 
-def _run(config: Config, host: str, port: int, log_level: str) -> None:
+def _run(config: Settings, host: str, port: int, log_level: str) -> None:
     import logging
 
-    from aione_mock.cli.foreground import Foreground
-    from aione_mock.server import bind, configure, steady, unswept
+    from aione_mock.cli.process import Foreground
+    from aione_mock.server.http import bind, configure, steady, unswept
 
     logging.basicConfig(level=log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
     # before the contract is read: a port in use should be said at once
     with bind(host, port) as listener:
         with unswept():
-            from aione_mock.app import create_app
+            from aione_mock.server.app import create_app
 
             app = create_app(config)
             welcome = _welcome(app, config, host, listener.getsockname()[1])
@@ -110,7 +110,7 @@ def _run(config: Config, host: str, port: int, log_level: str) -> None:
         Foreground(settings, lambda: banner.show(welcome)).run(sockets=[listener])
 
 
-def _welcome(app: Mock, config: Config, host: str, port: int) -> banner.Welcome:
+def _welcome(app: Mock, config: Settings, host: str, port: int) -> banner.Welcome:
     session = app.sessions.get()
     speakers = [model.id for model in session.catalogue.models if model.speaks("openai") and model.streaming]
     return banner.Welcome(

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from aione_mock.cli import terminal
-from aione_mock.exceptions import ConfigError, did_you_mean
+from aione_mock.contract.loading import load_contract
+from aione_mock.errors import ConfigError, did_you_mean
 
 Overlays = Annotated[
     list[Path] | None,
@@ -29,7 +30,7 @@ def bundled(
     overlay: Overlays = None,
 ) -> None:
     """One OpenAPI document as one file, parts and overlays included."""
-    from aione_mock.config import DOCUMENTS
+    from aione_mock.settings import DOCUMENTS
 
     name = document if document.endswith(".yaml") else f"{document}.yaml"
     if name not in DOCUMENTS:
@@ -42,11 +43,10 @@ def bundled(
 @app.command()
 def lint(overlay: Overlays = None) -> None:
     """Everything that keeps the contract from being served, a line each. Exit code 1 if there is anything."""
-    from aione_mock import bundle
-    from aione_mock.config import DOCUMENTS
-    from aione_mock.config import document as locate
-    from aione_mock.contract import Contract
-    from aione_mock.lint import findings
+    from aione_mock.contract import Contract, bundle
+    from aione_mock.contract.lint import findings
+    from aione_mock.settings import DOCUMENTS
+    from aione_mock.settings import document as locate
 
     paths = tuple([locate(name) for name in DOCUMENTS])
     documents, _ = bundle.load(paths, tuple(overlay or ()), cache=False)
@@ -63,7 +63,7 @@ def lint(overlay: Overlays = None) -> None:
 @app.command()
 def routes(overlay: Overlays = None) -> None:
     """Every operation: where it is, how it is known, and what answers it."""
-    from aione_mock.handlers import HANDLERS
+    from aione_mock.server.handlers import HANDLERS
 
     rows = [
         # the control API is answered by code without exception; its table needs a running mock
@@ -74,11 +74,10 @@ def routes(overlay: Overlays = None) -> None:
 
 
 def _load(overlays: list[Path] | None) -> Any:
-    from aione_mock.config import DOCUMENTS
-    from aione_mock.config import document as locate
-    from aione_mock.contract import Contract
+    from aione_mock.settings import DOCUMENTS
+    from aione_mock.settings import document as locate
 
-    return Contract.load([locate(name) for name in DOCUMENTS], overlays or ())
+    return load_contract([locate(name) for name in DOCUMENTS], overlays or ())
 
 
 def _write(text: bytes, output: Path | None) -> None:

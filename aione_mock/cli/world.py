@@ -11,9 +11,9 @@ import typer
 from aione_mock.cli import terminal
 
 if TYPE_CHECKING:
-    from aione_mock.world.ledger import Row
-    from aione_mock.world.organisation import Organisation
-    from aione_mock.world.world import World
+    from aione_mock.tenant.ledger import Row
+    from aione_mock.tenant.organisation import Organisation
+    from aione_mock.tenant.world import World
 
 _DAYS = 30
 _BAR = 40
@@ -26,10 +26,11 @@ def world(
     json: Annotated[bool, typer.Option("--json", help="For machines; all organisations.")] = False,
 ) -> None:
     """The seeded organisation: teams, keys, models, prices and the last 30 days of cost."""
-    from aione_mock.determinism import Clock, Seed, parse_instant
-    from aione_mock.sessions import check_seed
-    from aione_mock.world.catalogue import Catalogue
-    from aione_mock.world.world import World
+    from aione_mock.clock import Clock, parse_instant
+    from aione_mock.seed import Seed
+    from aione_mock.server.sessions import check_seed
+    from aione_mock.tenant.catalogue import Catalogue
+    from aione_mock.tenant.world import World
 
     epoch = Clock(parse_instant(now) if now else None).timestamp()
     made = World.of(Seed.of(check_seed(seed)), epoch, Catalogue.load())
@@ -85,7 +86,7 @@ def _models(made: World) -> list[tuple[str, ...]]:
 def _costs(made: World, org: Organisation) -> list[Row]:
     """One row a day for the last days before the epoch, today included."""
     from aione_mock.store import MemoryStore
-    from aione_mock.world.days import date_of, day_of
+    from aione_mock.tenant.calendar import date_of, day_of
 
     today = date_of(day_of(made.epoch))
     return asyncio.run(made.ledgers[org.id].daily(MemoryStore(), today - timedelta(days=_DAYS - 1), today))
@@ -103,7 +104,7 @@ def _chart(rows: list[Row]) -> None:
 def _print_json(made: World, seed: str) -> None:
     import orjson
 
-    from aione_mock.determinism import iso
+    from aione_mock.clock import iso
 
     content = {
         "seed": seed,

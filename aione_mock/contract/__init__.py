@@ -7,19 +7,17 @@ checks. Nothing else in the package repeats a path, a method, a status or an enu
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import jsonschema_rs
 
-from aione_mock import bundle
-from aione_mock.exceptions import ContractError
-from aione_mock.grammar import Grammar
-from aione_mock.values import frozen
+from aione_mock.contract.stream_grammar import Grammar
+from aione_mock.errors import ContractError
+from aione_mock.structs import frozen
 
 Json = Any
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
@@ -157,21 +155,6 @@ class Contract:
             for name, scheme in document.get("components", {}).get("securitySchemes", {}).items()
         }
         self._static, self._templates = self._routes()
-
-    @classmethod
-    def load(cls, paths: Iterable[Path], overlays: Iterable[Path] = (), *, cache: bool = True) -> Contract:
-        """Read, bundle, overlay and check documents.
-
-        Raises ContractError that names the document and the JSON pointer, ConfigError for an unreadable file.
-        """
-        documents, fresh = bundle.load(tuple(paths), tuple(overlays), cache=cache)
-        contract = cls(documents)
-        if fresh:
-            from aione_mock import lint
-
-            lint.check(contract)
-            bundle.remember(tuple(paths), tuple(overlays), documents)
-        return contract
 
     def without(self, dialect: str) -> Contract:
         """The same without the operations of a dialect: their paths lead nowhere."""

@@ -10,10 +10,10 @@ from functools import lru_cache
 
 import orjson
 
-from aione_mock.determinism import Seed
-from aione_mock.exceptions import ContractError
+from aione_mock.errors import ContractError
 from aione_mock.generator.plan import Impossible, Json, NoInstance, Plan, Resolve
 from aione_mock.generator.values import Hints, Source, Spot
+from aione_mock.seed import Seed
 
 __all__ = ["Hints", "NoInstance", "Plan", "generate", "planned"]
 

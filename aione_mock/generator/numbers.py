@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
-from aione_mock.determinism import Seed
 from aione_mock.generator import words
 from aione_mock.generator.plan import Impossible
+from aione_mock.seed import Seed
 
 _SPAN = 100
 _FORMATS = {"int32": (-(2**31), 2**31 - 1), "int64": (-(2**63), 2**63 - 1)}

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from aione_mock.determinism import Seed
+from aione_mock.seed import Seed
 
 _parser: Any = importlib.import_module("re._parser")
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"

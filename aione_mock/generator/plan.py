@@ -12,7 +12,7 @@ from typing import Any
 
 import jsonschema_rs
 
-from aione_mock.exceptions import ContractError
+from aione_mock.errors import ContractError
 
 Json = Any
 Node = Mapping[str, Any] | bool

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from aione_mock.determinism import Seed, iso
+from aione_mock.clock import iso
 from aione_mock.generator import patterns, words
 from aione_mock.generator.plan import Impossible
 from aione_mock.generator.words import Language, pick, some
+from aione_mock.seed import Seed
 
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 _LONGEST = 1_000_000

@@ -12,8 +12,8 @@ from typing import Any, Literal, TypeVar
 
 import yaml
 
-from aione_mock.config import fixture
-from aione_mock.determinism import Seed
+from aione_mock.seed import Seed
+from aione_mock.settings import fixture
 
 T = TypeVar("T")
 Language = Literal["en", "zh"]

@@ -9,9 +9,9 @@ import struct
 import zlib
 from collections.abc import Collection, Iterator
 
-from aione_mock.determinism import Seed
-from aione_mock.exceptions import APIError
-from aione_mock.exchange import ImageInput, Picture
+from aione_mock.errors import APIError
+from aione_mock.seed import Seed
+from aione_mock.types import ImageInput, Picture
 
 ASPECT_RATIOS = {
     "1:1": (1024, 1024),

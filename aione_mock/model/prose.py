@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from itertools import chain
 
-from aione_mock.determinism import Seed
-from aione_mock.exchange import ImageInput, Prompt, ToolResult
 from aione_mock.model import topic, vision
-from aione_mock.model.findings import cut, failure, finding, readable
+from aione_mock.model.tokens import count, split
+from aione_mock.model.tool_results import cut, failure, finding, readable
 from aione_mock.model.topic import Topic, Words
-from aione_mock.world.tokens import count, split
+from aione_mock.seed import Seed
+from aione_mock.types import ImageInput, Prompt, ToolResult
 
 Tokens = tuple[str, ...]
 """What is said, in tokens."""

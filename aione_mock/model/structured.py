@@ -12,14 +12,14 @@ from typing import Any
 import jsonschema_rs
 import orjson
 
-from aione_mock.determinism import Seed
-from aione_mock.exceptions import APIError, ContractError
-from aione_mock.exchange import Prompt
+from aione_mock.errors import APIError, ContractError
 from aione_mock.generator import generate, planned
 from aione_mock.generator.plan import MANY, NAMED, ONE, Json, children, pointed
 from aione_mock.generator.words import language, pick, some, usual_range
-from aione_mock.model import filling, mentions
-from aione_mock.model.terms import terms
+from aione_mock.model import argument_values, entities
+from aione_mock.model.keywords import terms
+from aione_mock.seed import Seed
+from aione_mock.types import Prompt
 
 _SHAPE = {"type", "properties", "required", "additionalProperties", "items", "prefixItems", "enum", "const", "format"}
 _PARTS = {"anyOf", "oneOf", "allOf", "$defs", "definitions", "$ref", "nullable", "minimum", "maximum", "multipleOf"}
@@ -58,21 +58,21 @@ def answer(prompt: Prompt, seed: Seed, today: date | None = None) -> str:
     where the schema has no instance.
     """
     text = next((turn.text for turn in reversed(prompt.turns) if turn.role == "user" and turn.text), "")
-    found = mentions.find(text, today)
+    found = entities.find(text, today)
     if prompt.format != "schema" or prompt.schema is None:
         return orjson.dumps(_about(found, seed), option=orjson.OPT_INDENT_2).decode()
     try:
-        return orjson.dumps(filling.fill(normalise_google(prompt.schema), found, seed)).decode()
+        return orjson.dumps(argument_values.fill(normalise_google(prompt.schema), found, seed)).decode()
     except ContractError as problem:
         raise APIError("invalid_request", f"Invalid schema for the response: {problem}") from None
 
 
-def _about(found: mentions.Mentions, seed: Seed) -> Json:
+def _about(found: entities.Mentions, seed: Seed) -> Json:
     """An object with the keys that the text asks for; without any, a general one."""
     wanted = _asked_keys(found.text)
     if wanted:
         kinds = {key: {"type": "number" if usual_range(key) else "string"} for key in wanted}
-        return filling.fill({"type": "object", "properties": kinds, "required": wanted}, found, seed)
+        return argument_values.fill({"type": "object", "properties": kinds, "required": wanted}, found, seed)
     lang = language(found.text)
     sentences = " ".join(dict.fromkeys(some("sentence", lang, seed.child(at)) for at in range(2)))
     topic = found.of("quoted")

@@ -11,9 +11,9 @@ from typing import Any, Literal, NamedTuple
 
 import yaml
 
-from aione_mock.config import fixture
-from aione_mock.exchange import Prompt
-from aione_mock.values import frozen
+from aione_mock.settings import fixture
+from aione_mock.structs import frozen
+from aione_mock.types import Prompt
 
 Language = Literal["en", "zh"]
 Kind = Literal["prose", "greeting", "thanks", "farewell", "list", "code", "sum", "echo", "echo_only"]

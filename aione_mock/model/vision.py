@@ -15,8 +15,8 @@ from collections.abc import Callable
 from hashlib import blake2b
 from urllib.parse import unquote_to_bytes
 
-from aione_mock.exceptions import APIError
-from aione_mock.exchange import ImageInput
+from aione_mock.errors import APIError
+from aione_mock.types import ImageInput
 
 UNSEEN = "image/*"
 """The type of an image given by its address."""

@@ -8,7 +8,7 @@ import orjson
 
 from aione_mock.mutants.changes import body, member
 from aione_mock.mutants.mutation import Answer, Ask, Mutant
-from aione_mock.values import replace
+from aione_mock.structs import replace
 
 Json = Any
 PAID = ("createChatCompletion", "createMessage", "generateContent", "streamGenerateContent")

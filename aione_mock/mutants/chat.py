@@ -6,7 +6,7 @@ from typing import Any
 
 from aione_mock.mutants.changes import body, header, member, refusal, status, without_header
 from aione_mock.mutants.mutation import Answer, Ask, Mutant
-from aione_mock.values import replace
+from aione_mock.structs import replace
 
 Json = Any
 CHAT = ("createChatCompletion",)

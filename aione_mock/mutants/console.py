@@ -10,7 +10,7 @@ import orjson
 
 from aione_mock.mutants.changes import body, member, status
 from aione_mock.mutants.mutation import Answer, Ask, Mutant
-from aione_mock.values import replace
+from aione_mock.structs import replace
 
 Json = Any
 VIEWS = ("tech", "business")

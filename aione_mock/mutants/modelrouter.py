@@ -6,11 +6,11 @@ from hashlib import sha256
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from aione_mock import acs3
-from aione_mock.determinism import WALL, iso
+from aione_mock.clock import WALL, iso
 from aione_mock.mutants.changes import body, member, refusal
 from aione_mock.mutants.mutation import Ask, Mutant
-from aione_mock.values import replace
+from aione_mock.protocols import acs3_signature
+from aione_mock.structs import replace
 
 Json = Any
 PREFIX = "ModelRouterQueryObservation"
@@ -33,7 +33,7 @@ def _signed(ask: Ask) -> Ask:
         ("x-acs-content-sha256", sha256(b"").hexdigest()),
     ]
     path = "/" + ask.path.split("/", 3)[-1] if ask.path.startswith("/_session/") else ask.path
-    value = acs3.sign(ask.method, path, ask.query.decode("latin-1"), headers, b"", _KEY, _SECRET)
+    value = acs3_signature.sign(ask.method, path, ask.query.decode("latin-1"), headers, b"", _KEY, _SECRET)
     raw = tuple((name.encode(), text.encode()) for name, text in [*headers, ("authorization", value)])
     return replace(ask, headers=raw)
 

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from aione_mock.contract import Contract, Operation
-from aione_mock.values import replace
+from aione_mock.structs import replace
 
 Json = Any
 App = Callable[[Any, Any, Any], Awaitable[None]]

@@ -10,12 +10,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
-from aione_mock.exceptions import APIError, ScenarioError, did_you_mean
+from aione_mock.errors import APIError, ScenarioError, did_you_mean
 from aione_mock.scenarios import templates
 from aione_mock.scenarios.faults import TABLE, Scope
 from aione_mock.scenarios.options import Option
 from aione_mock.scenarios.outcomes import Step, steps
-from aione_mock.values import frozen
+from aione_mock.structs import frozen
 
 Json = Any
 Kind = Literal["error", "fault", "pace", "reply"]

@@ -8,9 +8,9 @@ from dataclasses import field
 from fnmatch import translate
 from typing import Any
 
-from aione_mock.determinism import Seed
-from aione_mock.grammar import pointer_get
-from aione_mock.values import frozen
+from aione_mock.contract.stream_grammar import pointer_get
+from aione_mock.seed import Seed
+from aione_mock.structs import frozen
 
 Json = Any
 _ABSENT: Any = object()

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Literal
 
-from aione_mock.determinism import Seed
-from aione_mock.exchange import Fault, Transmission
 from aione_mock.scenarios import plain_faults, stream_faults
 from aione_mock.scenarios.options import Option, Options
 from aione_mock.scenarios.stream_faults import Scene
-from aione_mock.values import frozen
+from aione_mock.seed import Seed
+from aione_mock.structs import frozen
+from aione_mock.types import Fault, Transmission
 
 Scope = Literal["stream", "plain", "both"]
 Damage = Callable[[Transmission, Options, Scene], Transmission]

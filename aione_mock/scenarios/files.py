@@ -12,10 +12,10 @@ from typing import Any
 import orjson
 import yaml
 
-from aione_mock.exceptions import ScenarioError
+from aione_mock.errors import ScenarioError
 from aione_mock.scenarios.rulebook import Rulebook
 from aione_mock.scenarios.rules import Rule
-from aione_mock.values import frozen
+from aione_mock.structs import frozen
 
 Json = Any
 Stamp = tuple[int, int]

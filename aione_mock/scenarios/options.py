@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from aione_mock.determinism import parse_duration
-from aione_mock.exceptions import ConfigError, ScenarioError
-from aione_mock.values import frozen
+from aione_mock.clock import parse_duration
+from aione_mock.errors import ConfigError, ScenarioError
+from aione_mock.structs import frozen
 
 Type = Literal["integer", "number", "boolean", "string"]
 Options = Mapping[str, Any]

@@ -8,11 +8,11 @@ from typing import Any
 
 import orjson
 
-from aione_mock.determinism import parse_duration
-from aione_mock.exchange import Fault, Finish, Headers, ToolCall, header_value
+from aione_mock.clock import parse_duration
 from aione_mock.scenarios import templates
 from aione_mock.scenarios.conditions import Facts
-from aione_mock.values import frozen
+from aione_mock.structs import frozen
+from aione_mock.types import Fault, Finish, Headers, ToolCall, header_value
 
 Json = Any
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from random import Random  # noqa: TID251  (the type; the draws come from a Seed)
 from typing import Any
 
-from aione_mock.determinism import Seed
-from aione_mock.values import frozen, replace
+from aione_mock.seed import Seed
+from aione_mock.structs import frozen, replace
 
 
 @frozen

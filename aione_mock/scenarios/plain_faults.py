@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from aione_mock.exchange import Headers, Transmission
 from aione_mock.scenarios.options import Options
 from aione_mock.scenarios.stream_faults import APART, Scene
-from aione_mock.values import replace
+from aione_mock.structs import replace
+from aione_mock.types import Headers, Transmission
 
 _PAGE = """<!DOCTYPE html>
 <html><head><title>{status} {phrase}</title></head>

@@ -10,13 +10,13 @@ from typing import Any
 import jsonschema_rs
 import orjson
 
-from aione_mock.determinism import parse_duration
-from aione_mock.exceptions import ConfigError, ScenarioError, did_you_mean
+from aione_mock.clock import parse_duration
+from aione_mock.errors import ConfigError, ScenarioError, did_you_mean
 from aione_mock.scenarios import templates
 from aione_mock.scenarios.catalogue import Catalogue
 from aione_mock.scenarios.faults import TABLE
 from aione_mock.scenarios.rules import Rule, compile_rule
-from aione_mock.values import frozen
+from aione_mock.structs import frozen
 
 Json = Any
 Path = tuple[str | int, ...]

@@ -8,7 +8,7 @@ from typing import Any
 
 from aione_mock.scenarios.conditions import Condition, Facts, conditions, missing
 from aione_mock.scenarios.outcomes import ORDINARY, Outcome, Step, steps
-from aione_mock.values import frozen
+from aione_mock.structs import frozen
 
 Json = Any
 Counter = Callable[[str], Awaitable[int]]

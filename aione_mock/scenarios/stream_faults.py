@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from aione_mock.determinism import Seed
-from aione_mock.exchange import Headers, Transmission
 from aione_mock.scenarios.events import DROP, Change, altered, data_of, has
 from aione_mock.scenarios.options import Options
-from aione_mock.values import frozen, replace
+from aione_mock.seed import Seed
+from aione_mock.structs import frozen, replace
+from aione_mock.types import Headers, Transmission
 
 Json = Any
 Sends = tuple[tuple[float, bytes], ...]

@@ -8,8 +8,8 @@ from typing import Any
 
 import orjson
 
-from aione_mock.exceptions import did_you_mean
-from aione_mock.grammar import pointer_get
+from aione_mock.contract.stream_grammar import pointer_get
+from aione_mock.errors import did_you_mean
 from aione_mock.scenarios.conditions import Facts
 
 Json = Any

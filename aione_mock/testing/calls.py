@@ -10,8 +10,8 @@ from typing import Any, Self
 
 import orjson
 
-from aione_mock.exchange import Usage
 from aione_mock.sse import decode
+from aione_mock.types import Usage
 
 Json = Any
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from aione_mock.testing.calls import RecordedCall
-from aione_mock.testing.script import Prepared
+from aione_mock.testing.prepared_replies import Prepared
 
 SECTION = "In your tests"
 _MOST = 20

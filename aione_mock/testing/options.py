@@ -10,10 +10,10 @@ from typing import Any, Self
 
 import yaml
 
-from aione_mock.config import read_text
-from aione_mock.determinism import parse_instant
-from aione_mock.exceptions import ConfigError, ScenarioError, did_you_mean
+from aione_mock.clock import parse_instant
+from aione_mock.errors import ConfigError, ScenarioError, did_you_mean
 from aione_mock.scenarios.catalogue import Catalogue
+from aione_mock.settings import read_text
 
 Json = Any
 NOW = "2026-04-07T09:30:00Z"
@@ -23,7 +23,7 @@ Rules = str | Path | Iterable[Mapping[str, Json]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """Options of the marker, of `session()` and of `aione_mock.server()`."""
+    """Options of the marker, of `session()` and of `aione_mock.server.http()`."""
 
     seed: int | str | None = None
     """Another seed gives other words and names; None leaves the server's."""

@@ -7,14 +7,15 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from aione_mock.app import create_app
-from aione_mock.config import Config
-from aione_mock.determinism import Seed, parse_instant
-from aione_mock.server import Server
-from aione_mock.testing.channel import Channel, Direct
+from aione_mock.clock import parse_instant
+from aione_mock.seed import Seed
+from aione_mock.server.app import create_app
+from aione_mock.server.http import Server
+from aione_mock.settings import Settings
+from aione_mock.tenant.organisation import organisations
+from aione_mock.testing.control_client import Channel, Direct
 from aione_mock.testing.options import NOW, Options
 from aione_mock.testing.session import MockSession
-from aione_mock.world.organisation import organisations
 
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -64,7 +65,7 @@ class MockServer:
 
 def start(*, seed: int | str | None = None, auth: str = "keys") -> MockServer:
     """A server in a thread of this process, on a free port, whose clock stands still."""
-    config = Config(
+    config = Settings(
         seed="0" if seed is None else str(seed), auth="any" if auth == "any" else "keys", now=parse_instant(NOW)
     )
     app = create_app(config)
@@ -77,6 +78,6 @@ def reach(url: str, *, seed: int | str | None = None, label: str) -> MockServer:
 
     Raises ConfigError when no mock answers there.
     """
-    from aione_mock.testing.remote import Remote
+    from aione_mock.testing.http_control_client import Remote
 
     return MockServer(Remote(url), seed=seed, label=label)

@@ -8,18 +8,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aione_mock.determinism import parse_duration
-from aione_mock.exceptions import ScenarioError
+from aione_mock.clock import parse_duration
+from aione_mock.errors import ScenarioError
+from aione_mock.tenant.organisation import Credential
 from aione_mock.testing import messages
 from aione_mock.testing.calls import RecordedCall
-from aione_mock.testing.channel import Channel
+from aione_mock.testing.control_client import Channel
+from aione_mock.testing.environment import variables
 from aione_mock.testing.options import Options, instant_of, pace_of, refuse_unknown
-from aione_mock.testing.script import Prepared, in_order, reply_of
-from aione_mock.testing.surroundings import variables
-from aione_mock.world.organisation import Credential
+from aione_mock.testing.prepared_replies import Prepared, in_order, reply_of
 
 if TYPE_CHECKING:
-    from aione_mock.verdicts import Report
+    from aione_mock.testing.resilience import Report
 
 Json = Any
 When = Mapping[str, Json]
@@ -285,7 +285,7 @@ class MockSession:
     def assert_resilient(self, call: Callable[..., object], **options: Any) -> Report:
         """See `aione_mock.assert_resilient`; the faults are played in this session, which starts over after it."""
         __tracebackhide__ = True
-        from aione_mock.testing.resilience import assert_resilient
+        from aione_mock.testing.resilience.assertion import assert_resilient
 
         return assert_resilient(call, mock=self, **options)
 

@@ -10,9 +10,10 @@ from urllib.parse import parse_qsl, urlencode
 
 import orjson
 
-from aione_mock import acs3
-from aione_mock.determinism import WALL, Seed, iso
-from aione_mock.values import replace
+from aione_mock.clock import WALL, iso
+from aione_mock.protocols import acs3_signature
+from aione_mock.seed import Seed
+from aione_mock.structs import replace
 
 KEY = "sk-nex-demo-every-model"
 TOKEN = "nex-console-tech"
@@ -242,7 +243,7 @@ def resigned(asked: Asked) -> Asked:
         "x-acs-content-sha256": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
     }
     asked = replace(asked, body=b"")
-    value = acs3.sign("GET", asked.path, asked.query, list(fresh.items()), b"", *ACCESS)
+    value = acs3_signature.sign("GET", asked.path, asked.query, list(fresh.items()), b"", *ACCESS)
     return replace(asked, headers={**fresh, "authorization": value})
 
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from aione_mock.app import create_app
 from aione_mock.checker import Report, Target, check
-from aione_mock.config import Config
-from aione_mock.server import Server
+from aione_mock.server.app import create_app
+from aione_mock.server.http import Server
+from aione_mock.settings import Settings
 from tests.checker.broken import ACCESS, KEY, OTHER, TOKEN, Change, Layer
 
 Checked = Callable[..., Report]
@@ -40,7 +40,7 @@ def given_time(run: Callable[[float], Report], seen: Callable[[Report], object],
 @pytest.fixture(scope="session")
 def layer() -> Iterator[Layer]:
     """The mock on a socket behind a layer that tests make wrong."""
-    layer = Layer(create_app(Config(seed="checker")))
+    layer = Layer(create_app(Settings(seed="checker")))
     with Server(layer) as server:
         layer.url = server.url  # type: ignore[attr-defined]
         yield layer

@@ -10,11 +10,11 @@ import pytest
 
 from aione_mock.checker import SERVED as SERVED_DOCUMENTS
 from aione_mock.checker.client import Client
-from aione_mock.checker.digest import SERVED, cells, once
+from aione_mock.checker.deduplication import SERVED, cells, once
 from aione_mock.checker.finding import Cell, Finding
 from aione_mock.checker.target import Target
-from aione_mock.config import document
-from aione_mock.contract import Contract
+from aione_mock.contract.loading import load_contract
+from aione_mock.settings import document
 from tests.checker.broken import Answered, Asked, Change
 from tests.checker.conftest import Checked
 
@@ -90,7 +90,7 @@ def closing() -> Iterator[str]:
 
 
 def test_a_connection_that_a_failing_server_closed_is_not_held_against_the_next_request(closing: str) -> None:
-    contract = Contract.load([document(name) for name in SERVED_DOCUMENTS])
+    contract = load_contract([document(name) for name in SERVED_DOCUMENTS])
     client = Client(Target(closing, key="sk-any-key"), contract, timeout=5.0)
     assert [client.call("listModels").status for _ in range(2)] == [500, 200]
     client.close()

@@ -14,15 +14,15 @@ from typing import Any
 
 import pytest
 
-from aione_mock.app import create_app
 from aione_mock.checker import check
 from aione_mock.checker.client import Client
 from aione_mock.checker.report import COULD_NOT, FOUND
 from aione_mock.checker.target import Target
-from aione_mock.config import DOCUMENTS, Config, document
-from aione_mock.contract import Contract
-from aione_mock.determinism import WALL
-from aione_mock.server import Server
+from aione_mock.clock import WALL
+from aione_mock.contract.loading import load_contract
+from aione_mock.server.app import create_app
+from aione_mock.server.http import Server
+from aione_mock.settings import DOCUMENTS, Settings, document
 from tests.checker.broken import Layer
 from tests.checker.conftest import target
 from tests.timing import PATIENCE, at_best
@@ -165,7 +165,7 @@ def test_a_stream_that_never_ends_is_left(layer: Layer) -> None:
 
 
 def client(url: str, **options: Any) -> Client:
-    contract = Contract.load([document(name) for name in DOCUMENTS])
+    contract = load_contract([document(name) for name in DOCUMENTS])
     return Client(target(url), contract, **options)
 
 
@@ -260,7 +260,7 @@ def test_one_that_refuses_for_the_rate_now_and_then_breaks_no_law(tmp_path: Path
     """What the contract allows is no finding: the laws could not look, and say why."""
     rules = tmp_path / "busy.yaml"
     rules.write_text("rules:\n- when: {every: 3}\n  then: {error: rate_limit_exceeded}\n", encoding="utf-8")
-    with Server(create_app(Config(scenarios=(rules,)))) as server:
+    with Server(create_app(Settings(scenarios=(rules,)))) as server:
         report = check(
             target(server.url),
             only=("errors", "access", "robustness", "coverage"),

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from aione_mock.app import create_app
 from aione_mock.checker import check
 from aione_mock.checker.laws import LAWS, RULES
 from aione_mock.checker.report import Report
 from aione_mock.checker.target import Target
-from aione_mock.config import Config
 from aione_mock.mutants import MUTANTS
-from aione_mock.server import Server
+from aione_mock.server.app import create_app
+from aione_mock.server.http import Server
+from aione_mock.settings import Settings
 
 # A rule only looks at what laws ask; these ask for what the mutants of each rule distort.
 ASKING = {
@@ -47,13 +47,13 @@ def test_every_mutant_names_laws_that_there_are() -> None:
 @pytest.mark.parametrize("name", list(MUTANTS))
 def test_it_is_found_for_the_right_reason(name: str) -> None:
     mutant = MUTANTS[name]
-    with Server(create_app(Config(mutant=name))) as server:
+    with Server(create_app(Settings(mutant=name))) as server:
         report = judged(server.url, mutant.found_by)
     assert {finding.law for finding in report.findings} & set(mutant.found_by), report
 
 
 def test_the_mock_itself_is_not() -> None:
     every = {law for mutant in MUTANTS.values() for law in mutant.found_by}
-    with Server(create_app(Config())) as server:
+    with Server(create_app(Settings())) as server:
         report = judged(server.url, tuple(sorted(every)))
     assert [finding.law for finding in report.findings] == []

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from aione_mock.checker.laws import LAWS, RULES
-from aione_mock.values import replace
+from aione_mock.structs import replace
 from tests.checker.broken import (
     KEY,
     Asked,

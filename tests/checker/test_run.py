@@ -20,8 +20,8 @@ from aione_mock.checker.report import COULD_NOT
 from aione_mock.checker.report import report as outcome
 from aione_mock.checker.reports import as_json, html, junit, sarif
 from aione_mock.checker.run import Finished, LawFinished, LawStarted, PaidCallsAhead, Started
-from aione_mock.exceptions import ConfigError
-from aione_mock.values import replace
+from aione_mock.errors import ConfigError
+from aione_mock.structs import replace
 from tests.checker.broken import ACCESS, KEY, OTHER, TOKEN, Change, Layer, edits, headers, restatus
 from tests.checker.conftest import Checked, given_time, target
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from aione_mock.app import create_app
 from aione_mock.checker import Report, check
 from aione_mock.checker.target import Target
-from aione_mock.config import Config
-from aione_mock.server import Server
+from aione_mock.server.app import create_app
+from aione_mock.server.http import Server
+from aione_mock.settings import Settings
 from tests.timing import duration
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_the_mock_gives_no_finding(seed: int) -> None:
-    app = create_app(Config(seed=str(seed)))
+    app = create_app(Settings(seed=str(seed)))
     given = {name: value for c in app.sessions.get().world.credentials() for name, value in c.env}
     with Server(app) as server:
         target = Target(
@@ -33,7 +33,7 @@ def test_the_mock_gives_no_finding(seed: int) -> None:
 
 
 def test_a_default_run_takes_less_than_a_minute_and_says_what_it_did() -> None:
-    app = create_app(Config(seed="default"))
+    app = create_app(Settings(seed="default"))
     given = {name: value for c in app.sessions.get().world.credentials() for name, value in c.env}
     with Server(app) as server:
         target, reports = (

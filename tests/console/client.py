@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 import httpx2
 
-from aione_mock import acs3
+from aione_mock.protocols import acs3_signature
 from tests.timing import PATIENCE
 
 KEY = "sk-nex-demo-every-model"
@@ -90,7 +90,7 @@ class Console:
             "x-acs-content-sha256": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
         }
         headers |= {key.replace("_", "-"): value for key, value in more.items()}
-        authorization = acs3.sign("GET", path, query, headers.items(), b"", *access)
+        authorization = acs3_signature.sign("GET", path, query, headers.items(), b"", *access)
         return self.http.get(f"{path}?{query}" if query else path, headers={"authorization": authorization} | headers)
 
     def observe(self, name: str, access: tuple[str, str] = ACCESS, **params: Any) -> Any:

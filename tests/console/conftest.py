@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from aione_mock.server import Server
-from aione_mock.sessions import Session
+from aione_mock.server.http import Server
+from aione_mock.server.sessions import Session
 
 from .client import Console
 

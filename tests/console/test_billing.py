@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from aione_mock.sessions import Session
+from aione_mock.server.sessions import Session
 
 from .client import BUSINESS, KEY, TECH, USAGE, Console
 

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
-from aione_mock.app import Mock
-from aione_mock.exchange import Usage
-from aione_mock.server import Server
+from aione_mock.server.app import Mock
+from aione_mock.server.http import Server
 from aione_mock.sse import decode
-from aione_mock.world.catalogue import Catalogue, cost
-from aione_mock.world.days import date_of, day_of, day_on, start_of
+from aione_mock.tenant.calendar import date_of, day_of, day_on, start_of
+from aione_mock.tenant.catalogue import Catalogue, cost
+from aione_mock.types import Usage
 
 from .client import BUSINESS, DASHBOARD, KEY, KEYS, USAGE, Console, bearer, spent
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from aione_mock.app import Mock
-from aione_mock.handlers import HANDLERS
-from aione_mock.sessions import Session
+from aione_mock.server.app import Mock
+from aione_mock.server.handlers import HANDLERS
+from aione_mock.server.sessions import Session
 
 from .client import ACCESS, DASHBOARD, KEYS, OTHER, OTHER_ACCESS, TECH, USAGE, Console
 

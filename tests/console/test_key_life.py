@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from aione_mock.app import Mock
+from aione_mock.server.app import Mock
 
 from .client import KEYS, TECH, bearer
 
@@ -229,7 +229,7 @@ def test_model_and_server_stay_in_step(app: Mock) -> None:
 
 def test_the_model_can_disagree(app: Mock, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server on which disabling does nothing is found out."""
-    from aione_mock.handlers import keys
+    from aione_mock.server.handlers import keys
 
     monkeypatch.setitem(app.pipeline.handlers, "disableKey", keys.get_key)
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from aione_mock.sessions import Session
-from aione_mock.world.keys import GRACE
+from aione_mock.server.sessions import Session
+from aione_mock.tenant.api_keys import GRACE
 
 from .client import KEY, KEYS, OTHER, Console
 

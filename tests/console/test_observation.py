@@ -18,8 +18,8 @@ from darabonba.runtime import RuntimeOptions
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aione_mock.app import Mock
-from aione_mock.sessions import Session
+from aione_mock.server.app import Mock
+from aione_mock.server.sessions import Session
 from tests.timing import cost
 
 from .client import ACCESS, KEYS, OBSERVATION, Console

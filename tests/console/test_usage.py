@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from aione_mock.app import Mock
-from aione_mock.exchange import Usage
-from aione_mock.sessions import Session
+from aione_mock.server.app import Mock
+from aione_mock.server.sessions import Session
+from aione_mock.types import Usage
 from tests.timing import cost
 
 from .client import BUSINESS, DASHBOARD, KEYS, TECH, USAGE, Console, spent

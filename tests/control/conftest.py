@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from aione_mock.server import Server
+from aione_mock.server.http import Server
 from tests.timing import PATIENCE
 
 KEY = "sk-nex-demo-every-model"

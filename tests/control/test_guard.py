@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from aione_mock.app import create_app
-from aione_mock.config import Config
-from aione_mock.server import Server
+from aione_mock.server.app import create_app
+from aione_mock.server.http import Server
+from aione_mock.settings import Settings
 
 from .conftest import Client
 
@@ -25,7 +25,7 @@ OPERATIONS = (
 
 @pytest.fixture(scope="module")
 def guarded() -> Iterator[Client]:
-    with Server(create_app(Config(control_token=TOKEN))) as server, Client(base_url=server.url) as client:
+    with Server(create_app(Settings(control_token=TOKEN))) as server, Client(base_url=server.url) as client:
         yield client
 
 
@@ -93,7 +93,7 @@ def test_a_preflight_is_not_answered(root: Client) -> None:
 
 
 def test_without_control_there_is_none() -> None:
-    with Server(create_app(Config(control=False))) as server, Client(base_url=server.url) as api:
+    with Server(create_app(Settings(control=False))) as server, Client(base_url=server.url) as api:
         for method, path in (("GET", "health"), *OPERATIONS):
             answer = api.request(method, f"/_mock/{path}", json={})
             assert answer.status_code == 404, path

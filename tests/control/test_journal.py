@@ -10,13 +10,14 @@ import httpx2
 import orjson
 import pytest
 
-from aione_mock.app import Mock, create_app
-from aione_mock.config import Config
-from aione_mock.determinism import Seed, parse_instant
-from aione_mock.exchange import Events
-from aione_mock.journal import MASK, kept_body, kept_events, kept_params, mask_body
-from aione_mock.server import Server
-from aione_mock.world.organisation import organisations
+from aione_mock.clock import parse_instant
+from aione_mock.seed import Seed
+from aione_mock.server.app import Mock, create_app
+from aione_mock.server.http import Server
+from aione_mock.server.journal import MASK, kept_body, kept_events, kept_params, mask_body
+from aione_mock.settings import Settings
+from aione_mock.tenant.organisation import organisations
+from aione_mock.types import Events
 
 from .conftest import KEY, Client
 
@@ -166,7 +167,7 @@ def test_the_control_api_leaves_no_trace(api: Client) -> None:
 @pytest.fixture(scope="module")
 def small() -> Iterator[Server]:
     """A mock with a small journal."""
-    app = create_app(Config(now=parse_instant("2026-11-20T10:30:00Z"), journal_entries=50, journal_bytes=400_000))
+    app = create_app(Settings(now=parse_instant("2026-11-20T10:30:00Z"), journal_entries=50, journal_bytes=400_000))
     with Server(app) as running:
         yield running
 

@@ -11,9 +11,9 @@ import jsonschema_rs
 import pytest
 import yaml
 
-from aione_mock.app import create_app
-from aione_mock.config import Config
-from aione_mock.server import Server
+from aione_mock.server.app import create_app
+from aione_mock.server.http import Server
+from aione_mock.settings import Settings
 from tests.timing import until
 
 from .conftest import KEY, Client
@@ -186,7 +186,7 @@ def test_a_file_saved_half_written_keeps_its_last_good_rules_and_says_so(
 ) -> None:
     path = tmp_path / "days.yaml"
     path.write_text(yaml.safe_dump({"rules": [{"id": "slow-days", "then": {"error": "upstream_timeout"}}]}))
-    with Server(create_app(Config(scenarios=(path,)))) as server, Client(base_url=server.url) as api:
+    with Server(create_app(Settings(scenarios=(path,)))) as server, Client(base_url=server.url) as api:
         assert api.chat().status_code == 504
         assert api.ok("GET", "rules")["items"][0]["source"] == "days.yaml:2"
         assert api.refused("DELETE", "rules/slow-days")[0] == 409

@@ -11,19 +11,21 @@ import httpx2
 import orjson
 import pytest
 
-from aione_mock import acs3
-from aione_mock.config import DOCUMENTS, document
-from aione_mock.contract import Contract, Operation
-from aione_mock.control.errors import catalogue
-from aione_mock.determinism import WALL, Seed, iso
-from aione_mock.server import Server
+from aione_mock.clock import WALL, iso
+from aione_mock.contract import Operation
+from aione_mock.contract.loading import load_contract
+from aione_mock.protocols import acs3_signature
+from aione_mock.seed import Seed
+from aione_mock.server.control.error_catalogue import catalogue
+from aione_mock.server.http import Server
+from aione_mock.settings import DOCUMENTS, document
+from aione_mock.tenant.organisation import organisations
 from aione_mock.testing.session import MockSession
-from aione_mock.world.organisation import organisations
 from tests.timing import until
 
 from .conftest import KEY, Client
 
-CONTRACT = Contract.load([document(name) for name in DOCUMENTS])
+CONTRACT = load_contract([document(name) for name in DOCUMENTS])
 CREDENTIALS = [credential for org in organisations(Seed.of(0), 0.0) for credential in org.credentials]
 ERRORS = catalogue(CONTRACT, CREDENTIALS, base="", limit=32 << 20)
 
@@ -199,7 +201,9 @@ def signed(operation: Operation, host: str) -> dict[str, str]:
     }
     pair = next(credential for credential in CREDENTIALS if credential.kind == "access_key")
     assert pair.id is not None
-    signature = acs3.sign(operation.method, operation.path, "", list(headers.items()), b"", pair.id, pair.secret)
+    signature = acs3_signature.sign(
+        operation.method, operation.path, "", list(headers.items()), b"", pair.id, pair.secret
+    )
     return {**headers, "authorization": signature}
 
 

@@ -8,7 +8,7 @@ from time import sleep
 import openai
 import pytest
 
-from aione_mock.determinism import parse_instant
+from aione_mock.clock import parse_instant
 
 from .conftest import KEY, Client
 

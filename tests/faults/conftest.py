@@ -9,16 +9,17 @@ from urllib.parse import quote
 import orjson
 import pytest
 
-from aione_mock import acs3
-from aione_mock.app import Mock, create_app
-from aione_mock.config import DOCUMENTS, Config, document
-from aione_mock.contract import Contract, Operation
-from aione_mock.determinism import WALL, iso
-from aione_mock.server import Server
+from aione_mock.clock import WALL, iso
+from aione_mock.contract import Operation
+from aione_mock.contract.loading import load_contract
+from aione_mock.protocols import acs3_signature
+from aione_mock.server.app import Mock, create_app
+from aione_mock.server.http import Server
+from aione_mock.settings import DOCUMENTS, Settings, document
 from tests.wire_reader import Wire, ask, request
 
 KEY = "sk-nex-demo-every-model"
-CONTRACT = Contract.load([document(name) for name in DOCUMENTS])
+CONTRACT = load_contract([document(name) for name in DOCUMENTS])
 OPERATIONS = [operation for operation in CONTRACT.operations.values() if operation.dialect != "control"]
 PROTOCOLS = ("openai", "anthropic", "gemini")
 _HEADERS = {
@@ -67,7 +68,7 @@ def _signed(operation: Operation, path: str) -> dict[str, str]:
         "x-acs-content-sha256": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
     }
     key = ("aione-mock-access-key", "aione-mock-access-secret")
-    headers["authorization"] = acs3.sign(operation.method, path, "", list(headers.items()), b"", *key)
+    headers["authorization"] = acs3_signature.sign(operation.method, path, "", list(headers.items()), b"", *key)
     return {name: value for name, value in headers.items() if name != "host"}
 
 
@@ -90,9 +91,9 @@ def chat(protocol: str, text: str = "Hello", *, stream: bool = True, scenario: s
 @pytest.fixture(scope="module")
 def mock() -> Iterator[Server]:
     """A server whose clock stands still and whose every session begins alike."""
-    from aione_mock.determinism import parse_instant
+    from aione_mock.clock import parse_instant
 
-    with Server(create_app(Config(now=parse_instant("2026-11-20T10:30:00Z")))) as running:
+    with Server(create_app(Settings(now=parse_instant("2026-11-20T10:30:00Z")))) as running:
         yield running
 
 

@@ -14,13 +14,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from aione_mock.app import create_app
-from aione_mock.config import Config
+from aione_mock.server.app import create_app
+from aione_mock.settings import Settings
 
 KEY = b"sk-nex-demo-every-model"
 COUNT = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
 FATES = (None, None, b"cut; after=2", b"internal_error", b"crlf, bom", b"model_not_found", b"pace; tps=1000000000")
-APP = create_app(Config())
+APP = create_app(Settings())
 
 
 def request(number: int) -> tuple[str, tuple[bytes, bytes], Any]:

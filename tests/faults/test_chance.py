@@ -12,10 +12,11 @@ from typing import Any
 import httpx2
 import pytest
 
-from aione_mock.app import create_app
-from aione_mock.config import Config
-from aione_mock.determinism import Seed, parse_instant
-from aione_mock.server import Server
+from aione_mock.clock import parse_instant
+from aione_mock.seed import Seed
+from aione_mock.server.app import create_app
+from aione_mock.server.http import Server
+from aione_mock.settings import Settings
 from tests.faults.conftest import KEY, Asking, chat
 from tests.timing import PATIENCE
 from tests.wire_reader import Wire
@@ -114,7 +115,7 @@ HALF = "rules:\n  - {id: second, then: {error: upstr"
 def filed(tmp_path: Path) -> Iterator[tuple[Asking, Path]]:
     path = tmp_path / "rules.yaml"
     path.write_text(GOOD)
-    config = Config(now=parse_instant("2026-11-20T10:30:00Z"), scenarios=(tmp_path,))
+    config = Settings(now=parse_instant("2026-11-20T10:30:00Z"), scenarios=(tmp_path,))
     with Server(create_app(config)) as running:
         yield Asking(running), path
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from aione_mock.app import create_app
-from aione_mock.config import Config
-from aione_mock.server import Server
+from aione_mock.server.app import create_app
+from aione_mock.server.http import Server
+from aione_mock.settings import Settings
 from tests.faults.conftest import PROTOCOLS, Asking, chat
 from tests.timing import Share, at_best, slowness, untraced
 from tests.wire_reader import Wire
@@ -104,7 +104,7 @@ def test_refusals_do_not_wait_for_tokens(asking: Asking) -> None:
 
 @pytest.fixture(scope="module")
 def hasty() -> Iterator[Asking]:
-    with Server(create_app(Config(pace="realistic", time_scale=100))) as running:
+    with Server(create_app(Settings(pace="realistic", time_scale=100))) as running:
         yield Asking(running)
 
 

@@ -6,8 +6,3 @@ from __future__ import annotations
 import anthropic  # noqa: F401
 import httpcore2  # noqa: F401
 import openai  # noqa: F401
-
-import aione_mock.checker.laws
-import aione_mock.testing
-import aione_mock.testing.remote
-import aione_mock.verdicts  # noqa: F401

@@ -12,8 +12,8 @@ from typing import Any
 
 import httpx2
 
+from aione_mock.structs import replace
 from aione_mock.testing import MockSession
-from aione_mock.values import replace
 
 QUESTION = "Please look up order 4711 and order 4712, and tell me about whales."
 TOOL = {

@@ -1,4 +1,4 @@
-"""`pytest --pyargs aione_mock.contract`: the contract as tests of a gateway, as its users run it."""
+"""`pytest --pyargs aione_mock.checker`: the contract as tests of a gateway, as its users run it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from aione_mock.app import create_app
 from aione_mock.checker import prepare
-from aione_mock.checker.suite import Place, narrowed, places
-from aione_mock.config import Config
-from aione_mock.server import Server
-from aione_mock.values import replace
+from aione_mock.checker.pytest_suite import Place, narrowed, places
+from aione_mock.server.app import create_app
+from aione_mock.server.http import Server
+from aione_mock.settings import Settings
+from aione_mock.structs import replace
 from tests.checker.broken import ACCESS, KEY, OTHER, TOKEN, Answered, Asked, Change, Layer
 from tests.checker.conftest import target
 
@@ -30,7 +30,7 @@ Suite = Callable[..., pytest.RunResult]
 
 @pytest.fixture(scope="module")
 def layer() -> Iterator[Layer]:
-    layer = Layer(create_app(Config(seed="checker")))
+    layer = Layer(create_app(Settings(seed="checker")))
     with Server(layer) as server:
         layer.url = server.url  # type: ignore[attr-defined]
         yield layer
@@ -49,7 +49,7 @@ def suite(pytester: pytest.Pytester, layer: Layer, monkeypatch: pytest.MonkeyPat
         layer.app.sessions.reset(layer.app.sessions.get())
         layer.change, layer.seen = change or Change(), []
         where = ("--aione-url", url or layer.url) if name else ()  # type: ignore[attr-defined]
-        arguments = ("-p", "no:cacheprovider", "--pyargs", "aione_mock.contract", *where, *options)
+        arguments = ("-p", "no:cacheprovider", "--pyargs", "aione_mock.checker", *where, *options)
         return pytester.runpytest_subprocess(*arguments) if apart else pytester.runpytest_inprocess(*arguments)
 
     yield run

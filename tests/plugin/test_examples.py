@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_support_bot() -> None:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "aione_mock.pytest_plugin"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "aione_mock.testing.pytest_plugin"]
     done = subprocess.run(
         command,
         cwd=ROOT / "examples" / "support_bot",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from aione_mock.server import Server
+from aione_mock.server.http import Server
 from tests.timing import duration, slowness
 
 pytest_plugins = ["pytester"]
@@ -407,7 +407,8 @@ def test_help_and_markers(suite: pytest.Pytester) -> None:
 
 
 HEAVY = ("starlette", "uvicorn", "schemathesis", "hypothesis_jsonschema", "faker", "openai", "anthropic", "orjson",
-         "jsonschema_rs", "yaml", "httpx2", "aione_mock.testing", "aione_mock.app", "aione_mock.config")  # fmt: skip
+         "jsonschema_rs", "yaml", "httpx2", "aione_mock.testing.session",
+         "aione_mock.server.app", "aione_mock.settings")  # fmt: skip
 
 
 def test_it_costs_nothing_when_unused(suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -416,14 +417,14 @@ def test_it_costs_nothing_when_unused(suite: pytest.Pytester, monkeypatch: pytes
         import sys
 
         def test_nothing_is_loaded():
-            assert "aione_mock.pytest_plugin" in sys.modules
+            assert "aione_mock.testing.pytest_plugin" in sys.modules
             assert [name for name in {HEAVY!r} if name in sys.modules] == []
         """
     )
     # other plugins load what this one must not
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     suite.makeini("[pytest]")
-    suite.runpytest_subprocess("-p", "aione_mock.pytest_plugin").assert_outcomes(passed=1)
+    suite.runpytest_subprocess("-p", "aione_mock.testing.pytest_plugin").assert_outcomes(passed=1)
 
 
 def test_the_package_alone_is_light() -> None:
@@ -436,7 +437,9 @@ def in_workers(suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, *options
     # each worker loads every plugin that is installed, which would take most of the time
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     suite.makeini("[pytest]")
-    return suite.runpytest_subprocess("-p", "xdist", "-p", "aione_mock.pytest_plugin", "-n", "4", "-q", *options)
+    return suite.runpytest_subprocess(
+        "-p", "xdist", "-p", "aione_mock.testing.pytest_plugin", "-n", "4", "-q", *options
+    )
 
 
 def test_four_workers_do_not_see_each_other(suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:

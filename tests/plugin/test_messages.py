@@ -176,7 +176,7 @@ def test_of_many_calls_the_last_are_told(suite: pytest.Pytester) -> None:
 def test_a_slip_is_told_where_it_is_made(suite: pytest.Pytester, line: str, message: str) -> None:
     lines = shown(suite, f"aione_mock.{line}")
     kind, _, told = lines[0].partition(": ")
-    assert kind in ("aione_mock.exceptions.ScenarioError", "aione_mock.exceptions.ConfigError")
+    assert kind in ("aione_mock.errors.ScenarioError", "aione_mock.errors.ConfigError")
     assert told == message or (message.endswith("*") and told.startswith(message[:-1]))
 
 

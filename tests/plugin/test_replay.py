@@ -8,9 +8,9 @@ import httpx2
 import orjson
 import pytest
 
-from aione_mock.exceptions import ConfigError
-from aione_mock.recording.cassette import Answered, Asked, Interaction, Recording
-from aione_mock.server import Server
+from aione_mock.errors import ConfigError
+from aione_mock.recorder.cassette import Answered, Asked, Interaction, Recording
+from aione_mock.server.http import Server
 from aione_mock.testing import reach
 from aione_mock.testing import server as running
 

@@ -15,12 +15,12 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletionMessage
 
-from aione_mock.exceptions import ConfigError, ScenarioError
-from aione_mock.exchange import Usage
-from aione_mock.server import Server
+from aione_mock.errors import ConfigError, ScenarioError
+from aione_mock.server.http import Server
 from aione_mock.testing import MockServer, MockSession, RecordedCall, reach, start
 from aione_mock.testing.clients import anthropic_client, openai_client
-from aione_mock.testing.resilience import text_of
+from aione_mock.testing.resilience.assertion import text_of
+from aione_mock.types import Usage
 from tests.timing import at_best
 
 

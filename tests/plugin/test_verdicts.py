@@ -12,10 +12,10 @@ import pytest
 
 import aione_mock
 from aione_mock.cli import main
-from aione_mock.exceptions import ConfigError
+from aione_mock.errors import ConfigError
 from aione_mock.testing import MockSession, RecordedCall
-from aione_mock.verdicts import TRIALS, VERDICTS, Finding, Report, Rules, Run, Setting, examine
-from aione_mock.verdicts.trials import offered
+from aione_mock.testing.resilience import TRIALS, VERDICTS, Finding, Report, Rules, Run, Setting, examine
+from aione_mock.testing.resilience.faults import offered
 from tests.plugin.naive import GOOD, NAIVE, Client
 from tests.timing import at_best
 
@@ -92,7 +92,7 @@ def test_there_is_a_naive_client_for_every_verdict() -> None:
 
 @at_best
 def test_in_a_session_of_the_test(tmp_path: Path) -> None:
-    with aione_mock.server(seed=3) as mock:
+    with aione_mock.server.http(seed=3) as mock:
         mock.reply("prepared before", times=None)
         report = mock.assert_resilient(GOOD, only=["accepts_truncated_stream"], patience=2)
         assert report.failed == ()
@@ -101,7 +101,7 @@ def test_in_a_session_of_the_test(tmp_path: Path) -> None:
 
 @at_best
 def test_asynchronous_and_bound_clients() -> None:
-    with aione_mock.server() as mock:
+    with aione_mock.server.http() as mock:
 
         async def ask() -> str:
             return GOOD(mock)

@@ -15,7 +15,7 @@ class Support(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls) -> None:
-        cls.mock = cls.enterClassContext(aione_mock.server(seed=7))
+        cls.mock = cls.enterClassContext(aione_mock.server.http(seed=7))
 
     def setUp(self) -> None:
         self.mock.reset()
@@ -35,4 +35,4 @@ class Support(unittest.TestCase):
 
     def test_options_are_checked(self) -> None:
         with self.assertRaisesRegex(TypeError, r"server\(\) has no option 'sed'; did you mean 'seed'\?"):
-            aione_mock.server(sed=7).__enter__()
+            aione_mock.server.http(sed=7).__enter__()

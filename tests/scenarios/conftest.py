@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from aione_mock.determinism import Seed
 from aione_mock.scenarios.catalogue import Catalogue
 from aione_mock.scenarios.conditions import Facts
 from aione_mock.scenarios.rulebook import Rulebook
+from aione_mock.seed import Seed
 
 ROOT = Path(__file__).parents[2]
 ERRORS = [

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aione_mock.exceptions import APIError, ScenarioError
-from aione_mock.exchange import Fault
+from aione_mock.errors import APIError, ScenarioError
 from aione_mock.scenarios.catalogue import Catalogue
 from aione_mock.scenarios.faults import TABLE
 from aione_mock.scenarios.outcomes import merge
+from aione_mock.types import Fault
 
 ERRORS = [("openai", "rate_limit_exceeded", 429), ("anthropic", "rate_limit_exceeded", 429)]
 ERRORS += [("openai", "internal_error", 500), ("openai", "upstream_failed", 502)]

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aione_mock import sse
-from aione_mock.determinism import Seed
-from aione_mock.exchange import Fault, Transmission
 from aione_mock.scenarios.faults import TABLE, apply, misfit
 from aione_mock.scenarios.stream_faults import APART
+from aione_mock.seed import Seed
+from aione_mock.types import Fault, Transmission
 
 SEED = Seed.of(0)
 

@@ -5,7 +5,7 @@ import jsonschema_rs
 import orjson
 import pytest
 
-from aione_mock.exceptions import ScenarioError
+from aione_mock.errors import ScenarioError
 from aione_mock.scenarios.catalogue import Catalogue
 from aione_mock.scenarios.faults import TABLE
 from aione_mock.scenarios.files import Shelf, read

@@ -4,8 +4,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aione_mock.determinism import Seed
 from aione_mock.scenarios.pace import INSTANT, Pace, realistic, schedule
+from aione_mock.seed import Seed
 
 paces = st.builds(
     Pace,

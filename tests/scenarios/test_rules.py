@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aione_mock.determinism import Seed
-from aione_mock.exceptions import ScenarioError
-from aione_mock.exchange import Fault, ToolCall
+from aione_mock.errors import ScenarioError
 from aione_mock.scenarios.conditions import Facts
 from aione_mock.scenarios.rules import candidates, compile_rule, match, nearest, select
-from aione_mock.values import replace
+from aione_mock.seed import Seed
+from aione_mock.structs import replace
+from aione_mock.types import Fault, ToolCall
 
 
 def rule(when=None, then=None, rule_id="r"):

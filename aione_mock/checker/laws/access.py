@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from aione_mock.checker.bench import Bench, Key, broken, instant
 from aione_mock.checker.client import Auth
+from aione_mock.checker.context import Bench, Key, broken, instant
 from aione_mock.checker.finding import NotChecked, Skipped
 from aione_mock.checker.law import Law, Said
+from aione_mock.checker.laws.areas import CHAT, CONSOLE, DATA, EVERY, LISTS, PLAIN
 from aione_mock.checker.laws.errors import NOBODY, refusal
-from aione_mock.checker.laws.scope import CHAT, CONSOLE, DATA, EVERY, LISTS, PLAIN
 from aione_mock.checker.protocols import PROTOCOLS, Question
 from aione_mock.checker.traffic import Exchange, Request
 from aione_mock.contract import Operation
-from aione_mock.values import replace
+from aione_mock.structs import replace
 
 Json = Any
 WRONG = "sk-nex-this-key-was-never-made-000000"

@@ -7,10 +7,10 @@ from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from aione_mock.checker.bench import Bench, broken
+from aione_mock.checker.context import Bench, broken
 from aione_mock.checker.finding import NotChecked
 from aione_mock.checker.law import Law, Said
-from aione_mock.checker.laws.figures import Sum, between, today
+from aione_mock.checker.laws.amounts import Sum, between, today
 from aione_mock.checker.laws.usage import _own
 from aione_mock.checker.protocols import Question
 

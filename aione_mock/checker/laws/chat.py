@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from aione_mock.checker.bench import Bench, broken
+from aione_mock.checker.context import Bench, broken
 from aione_mock.checker.finding import NotChecked, Skipped
 from aione_mock.checker.law import Law, Said
-from aione_mock.checker.laws.scope import CHAT, COUNTS, PLAIN
+from aione_mock.checker.laws.areas import CHAT, COUNTS, PLAIN
 from aione_mock.checker.laws.streams import QUESTION, folded, plain, streamed
 from aione_mock.checker.protocols import TOOL, Protocol, Question, ToolUse
 from aione_mock.checker.traffic import Exchange

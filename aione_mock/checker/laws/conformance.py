@@ -7,13 +7,13 @@ from typing import Any
 
 import orjson
 
-from aione_mock.checker.adoption import adopt_field, adopt_status
 from aione_mock.checker.finding import Broken
 from aione_mock.checker.law import Rule
-from aione_mock.checker.shape import evidence_at
+from aione_mock.checker.overlay_suggestions import adopt_field, adopt_status
+from aione_mock.checker.schema_lookup import evidence_at
 from aione_mock.checker.traffic import Exchange, Unreadable, shown
 from aione_mock.contract import Operation
-from aione_mock.grammar import read
+from aione_mock.contract.stream_grammar import read
 
 Json = Any
 _MOST = 5

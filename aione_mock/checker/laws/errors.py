@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from aione_mock.checker.bench import Bench, broken
+from aione_mock.checker.context import Bench, broken
 from aione_mock.checker.finding import Broken, NotChecked, Skipped
 from aione_mock.checker.law import Law, Said
-from aione_mock.checker.laws.scope import COUNTS, FIGURES, ONE_KEY, PLAIN, ROUTER
+from aione_mock.checker.laws.areas import COUNTS, FIGURES, ONE_KEY, PLAIN, ROUTER
 from aione_mock.checker.protocols import Protocol, Question
 from aione_mock.checker.traffic import Exchange, Unreadable, shown
 from aione_mock.contract import ErrorSpec, Operation
-from aione_mock.values import replace
+from aione_mock.structs import replace
 
 Json = Any
 NOBODY = "00000000-0000-4000-8000-000000000000"
@@ -195,7 +195,7 @@ def console_body_validation(bench: Bench) -> Said:
         exchange = bench.call("createKey", body=body)
         if exchange.status == 201 and isinstance(exchange.json, dict):
             # made against expectation: deleted like all others
-            from aione_mock.checker.bench import Key
+            from aione_mock.checker.context import Key
 
             bench.adopt(Key(str(exchange.json.get("id")), str(exchange.json.get("key")), exchange.json))
         problems = list(refusal(bench.contract.operations["createKey"], "validation_error", exchange))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from aione_mock.checker.bench import Bench, Key, broken
+from aione_mock.checker.context import Bench, Key, broken
 from aione_mock.checker.finding import NotChecked
 from aione_mock.checker.law import Law, Said
+from aione_mock.checker.laws.areas import PLAIN
 from aione_mock.checker.laws.errors import refusal
-from aione_mock.checker.laws.scope import PLAIN
 from aione_mock.checker.protocols import Protocol, Question
 from aione_mock.checker.traffic import Exchange
 

@@ -8,15 +8,15 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
-from aione_mock.checker.bench import Bench, broken, instant
+from aione_mock.checker.context import Bench, broken, instant
 from aione_mock.checker.finding import NotChecked
 from aione_mock.checker.law import Law, Said
+from aione_mock.checker.laws.areas import CHARTS, LOGS, METRICS, ROUTER
 from aione_mock.checker.laws.errors import refusal
-from aione_mock.checker.laws.scope import CHARTS, LOGS, METRICS, ROUTER
 from aione_mock.checker.traffic import Exchange, Request
+from aione_mock.clock import WALL, iso
 from aione_mock.contract import Operation
-from aione_mock.determinism import WALL, iso
-from aione_mock.values import replace
+from aione_mock.structs import replace
 
 Json = Any
 BUCKETS = {"1h": (1, 60), "6h": (5, 72), "24h": (15, 96), "7d": (120, 84), "30d": (360, 120)}

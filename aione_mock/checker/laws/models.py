@@ -5,11 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from aione_mock.checker.bench import Bench, broken
 from aione_mock.checker.budget import BudgetSpent
+from aione_mock.checker.context import Bench, broken
 from aione_mock.checker.finding import NotChecked, Skipped
 from aione_mock.checker.law import Law, Said
-from aione_mock.checker.laws.scope import PLAIN
+from aione_mock.checker.laws.areas import PLAIN
 from aione_mock.checker.protocols import PROTOCOLS, Question
 
 Json = Any

@@ -6,10 +6,10 @@ from typing import Any
 
 import orjson
 
-from aione_mock.checker.bench import Bench, broken
+from aione_mock.checker.context import Bench, broken
 from aione_mock.checker.finding import NotChecked, Skipped
 from aione_mock.checker.law import Law, Said
-from aione_mock.checker.laws.scope import PLAIN
+from aione_mock.checker.laws.areas import PLAIN
 from aione_mock.checker.protocols import Protocol, Question
 from aione_mock.checker.traffic import Exchange
 
@@ -163,7 +163,7 @@ def console_bodies(bench: Bench) -> Said:
     ):
         exchange = bench.call("createKey", raw=raw)
         if exchange.status == 201:
-            from aione_mock.checker.bench import Key
+            from aione_mock.checker.context import Key
 
             bench.adopt(Key(str(exchange.json.get("id")), str(exchange.json.get("key")), exchange.json))
         if problem := _hurt(exchange):

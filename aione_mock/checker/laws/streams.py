@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from aione_mock.checker.bench import Bench, broken
+from aione_mock.checker.context import Bench, broken
 from aione_mock.checker.finding import NotChecked, Skipped
 from aione_mock.checker.law import Law, Said
-from aione_mock.checker.laws.scope import STREAMED
+from aione_mock.checker.laws.areas import STREAMED
 from aione_mock.checker.protocols import Protocol, Question, Tokens
 from aione_mock.checker.traffic import Exchange, shown
-from aione_mock.grammar import read
+from aione_mock.contract.stream_grammar import read
 
 Json = Any
 QUESTION = "Name three calm colours, in one short sentence."

@@ -6,13 +6,13 @@ from datetime import timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from aione_mock.checker.bench import Bench, Key, broken
 from aione_mock.checker.client import Auth
+from aione_mock.checker.context import Bench, Key, broken
 from aione_mock.checker.finding import NotChecked
 from aione_mock.checker.law import Law, Said
+from aione_mock.checker.laws.amounts import Sum, between, days, today
+from aione_mock.checker.laws.areas import BILLING, CHAT, FIGURES
 from aione_mock.checker.laws.errors import refusal
-from aione_mock.checker.laws.figures import Sum, between, days, today
-from aione_mock.checker.laws.scope import BILLING, CHAT, FIGURES
 from aione_mock.checker.protocols import Question
 from aione_mock.checker.traffic import Exchange
 

@@ -1,0 +1,92 @@
+"""ASGI: types, request bodies, and the extension under which our own server hands over a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from aione_mock.errors import APIError
+from aione_mock.types import Headers, RawHeaders, header
+
+Scope = Any
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+CONNECTION = "aione_mock.connection"
+"""Scope extension under which our server hands over a `Connection`; without it nothing below HTTP can be played."""
+
+
+class Connection(Protocol):
+    """What our own server lets the mock do beyond ASGI."""
+
+    @property
+    def transport(self) -> Any:
+        """The connection itself."""
+
+    @property
+    def arrived(self) -> float:
+        """The loop's time at which the request was read, from which all due times count."""
+
+    @property
+    def body(self) -> bytes | None:
+        """The request's body; None where it has to be received."""
+
+    @property
+    def known(self) -> dict[Any, Any]:
+        """What the application keeps for requests with the same head; empty at first."""
+
+    def answer(self, send: Send, status: int, rest: bytes) -> bool:
+        """Write a whole answer, all behind its status line; False, and nothing done, where it takes more than that.
+
+        `send` is what ASGI would be told with.
+        """
+
+
+class Disconnected(Exception):
+    """The client left before its request was whole."""
+
+
+def announced(headers: RawHeaders) -> int:
+    """Bytes that a request's body is said to have, 0 where nothing is said."""
+    length = header(headers, b"content-length") or ""
+    return int(length) if length.isdigit() else 0
+
+
+async def read_body(announced: int, receive: Receive, limit: int) -> bytes:
+    """The request's body, `announced` to have so many bytes.
+
+    Raises APIError `request_too_large` before more than `limit` bytes are held.
+    """
+    if announced > limit:
+        raise _too_large(limit)
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise Disconnected
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body"):
+        if len(body) > limit:
+            raise _too_large(limit)
+        return body
+    parts, size = [body], len(body)
+    while message.get("more_body"):
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > limit:
+            raise _too_large(limit)
+    return b"".join(parts)
+
+
+def _too_large(limit: int) -> APIError:
+    # the rest of the body is not read, so the connection cannot be used again
+    return APIError(
+        "request_too_large",
+        f"The request body is larger than the limit of {limit} bytes.",
+        headers={"connection": "close"},
+    )
+
+
+def raw_headers(headers: Headers) -> list[tuple[bytes, bytes]]:
+    """Headers as ASGI wants them."""
+    return [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers]

@@ -1,0 +1,74 @@
+"""Is it up, what can go wrong, how much has it done."""
+
+from __future__ import annotations
+
+from aione_mock.clock import WALL
+from aione_mock.errors import APIError, did_you_mean
+from aione_mock.server.control import error_catalogue
+from aione_mock.server.pipeline import Pipeline
+from aione_mock.server.sessions import Session
+from aione_mock.settings import VERSION
+from aione_mock.types import Call, Reply
+
+
+class ServerControl:
+    """What concerns the whole server."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline, self._started = pipeline, WALL.timestamp()
+        documents = pipeline.contract.documents.values()
+        self._contracts = [f"{each['info']['title']} {each['info']['version']}" for each in documents]
+
+    @property
+    def _uptime(self) -> float:
+        return round(max(0.0, WALL.timestamp() - self._started), 3)
+
+    async def health(self, call: Call, session: Session) -> Reply:
+        """`GET /_mock/health`."""
+        return Reply(
+            {
+                "status": "ok",
+                "version": VERSION,
+                "seed": self._pipeline.config.seed,
+                "uptime_seconds": self._uptime,
+                "sessions": len(self._pipeline.sessions),
+                "contracts": self._contracts,
+            }
+        )
+
+    async def list_errors(self, call: Call, session: Session) -> Reply:
+        """`GET /_mock/errors`."""
+        operation, operations = call.params.get("operation"), self._pipeline.contract.operations
+        if operation is not None and operation not in operations:
+            raise APIError("invalid_request", f"unknown operation '{operation}'{did_you_mean(operation, operations)}")
+        found = error_catalogue.catalogue(
+            self._pipeline.contract,
+            session.world.credentials(),
+            base=f"http://{call.header('host') or '127.0.0.1:8000'}",
+            limit=self._pipeline.config.max_body,
+            token=self._pipeline.config.control_token is not None,
+        )
+        wanted = {name: call.params[name] for name in ("dialect", "status") if name in call.params}
+        items = [
+            entry
+            for entry in found
+            if all(entry[name] == value for name, value in wanted.items()) and operation in (None, *entry["operations"])
+        ]
+        return Reply({"items": items, "total": len(items)})
+
+    async def stats(self, call: Call, session: Session) -> Reply:
+        """`GET /_mock/stats`."""
+        sessions, tally = self._pipeline.sessions, self._pipeline.tally
+        return Reply(
+            {
+                "uptime_seconds": self._uptime,
+                "requests": tally.requests,
+                "streams_open": tally.streams_open,
+                "by_operation": dict(tally.operations()),
+                "by_status": {str(status): count for status, count in sorted(tally.statuses().items())},
+                "by_scenario": dict(tally.scenarios),
+                "sessions": len(sessions),
+                "journal_entries": sum(len(each.journal) for each in sessions),
+                "journal_bytes": sum(each.journal.bytes_held for each in sessions),
+            }
+        )

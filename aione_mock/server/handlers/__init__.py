@@ -1,0 +1,58 @@
+"""The table of handlers: operationId to the function that answers it.
+
+An operation that is not here is answered from its schema. `app` checks the table against the contract at start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+
+from aione_mock.contract.validation import Finding
+from aione_mock.server.handlers import billing, chat, keys, models, observability, quota_windows, usage
+from aione_mock.server.sessions import Session
+from aione_mock.types import Call, Reply, StreamReply
+
+Handler = Callable[[Call, Session], Awaitable[Reply | StreamReply]]
+Check = Callable[[Call, Session], Iterable[Finding]]
+
+HANDLERS: dict[str, Handler] = {
+    "createChatCompletion": chat.create_chat_completion,
+    "listModels": models.list_models,
+    "retrieveModel": models.retrieve_model,
+    "createMessage": chat.create_message,
+    "countMessageTokens": chat.count_message_tokens,
+    "generateContent": chat.generate_content,
+    "streamGenerateContent": chat.stream_generate_content,
+    "countTokens": chat.count_tokens,
+    "listGeminiModels": models.list_gemini_models,
+    "getGeminiModel": models.get_gemini_model,
+    "listKeys": keys.list_keys,
+    "createKey": keys.create_key,
+    "getKey": keys.get_key,
+    "updateKey": keys.update_key,
+    "deleteKey": keys.delete_key,
+    "rotateKey": keys.rotate_key,
+    "disableKey": keys.disable_key,
+    "enableKey": keys.enable_key,
+    "listGatewayModels": models.list_gateway_models,
+    "queryUsage": usage.query_usage,
+    "getDashboard": usage.get_dashboard,
+    "getPlan": billing.get_plan,
+    "getBillingAccount": billing.get_billing_account,
+    "listInvoices": billing.list_invoices,
+    "ModelRouterQueryObservationCharts": observability.query_charts,
+    "ModelRouterQueryObservationMetrics": observability.query_metrics,
+    "ModelRouterQueryObservationLogs": observability.query_logs,
+}
+
+CHECKS: dict[str, Check] = {
+    "createKey": keys.check_create,
+    "queryUsage": usage.check_usage,
+    "ModelRouterQueryObservationCharts": quota_windows.check,
+    "ModelRouterQueryObservationMetrics": quota_windows.check,
+    "ModelRouterQueryObservationLogs": observability.check_logs,
+}
+"""What the schemas of an operation cannot say about a request: rules between values, and against the clock.
+
+A check sees the parameters that its schemas passed, and a body that they may not have passed.
+"""

@@ -1,0 +1,25 @@
+"""An operation that has no handler of its own is answered from its schema."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from aione_mock.contract import Contract
+from aione_mock.generator import generate
+from aione_mock.server.sessions import Session
+from aione_mock.types import Call, Reply
+
+
+def answer(contract: Contract, call: Call, session: Session) -> Reply:
+    """The first example of the successful response, else an instance of its schema."""
+    operation = call.operation
+    response = operation.responses[str(operation.success)]
+    media = response.get("content", {}).get("application/json")
+    if media is None:
+        return Reply(None, operation.success)
+    example = next((e["value"] for e in media.get("examples", {}).values()), None)
+    if example is not None:
+        return Reply(example, operation.success)
+    seed = session.seed.child("generic", operation.id, call.path, call.query, call.body)
+    resolve = partial(contract.locate, operation.document)
+    return Reply(generate(media["schema"], seed, resolve=resolve), operation.success)

@@ -1,0 +1,39 @@
+"""What a call to a model leaves on the ledger: one entry, made when its answer is ready.
+
+An answer counts with its usage, a stream too, and in full: what a fault cuts off, or a client does not wait for, was
+said all the same. An answer of 5xx counts as a failed call without tokens or cost. What is refused with 4xx never
+reached a model and is in no figure.
+"""
+
+from __future__ import annotations
+
+from aione_mock.server.sessions import Session
+from aione_mock.types import Call, Reply, StreamReply, Transmission, Usage
+
+_NOTHING = Usage()
+
+
+async def book(call: Call, session: Session, reply: Reply | StreamReply, sent: Transmission) -> None:
+    """Book a validated call; a no-op for operations that call no model. Takes a few microseconds."""
+    caller, failed = call.caller, reply.status >= 500
+    if caller is None or not call.operation.paid or 400 <= reply.status < 500:
+        return
+    name = reply.model or _asked(call)
+    model = session.worlds.catalogue.names.get(name)
+    if model is None and failed:
+        return
+    usage, took = reply.usage or _NOTHING, sent.sends[-1][0] if sent.sends else 0.0
+    if model is not None:
+        # as long as the model takes, if the wire does not take longer; what passes on the machine is not asked, since
+        # figures must be the same in every run
+        pace = model.pace
+        took = max(took, pace.ttft + usage.completion / pace.tokens_per_second)
+    ledger = session.world.ledgers[caller.org_id]
+    await ledger.record(
+        session.store, call.at, caller, name, usage, not failed, 1000 * took, call.request_id, reply.status
+    )
+
+
+def _asked(call: Call) -> str:
+    """The model that was asked for: in the path, or in the body."""
+    return str(call.params.get("model") or call.data["model"])

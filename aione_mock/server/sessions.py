@@ -1,0 +1,223 @@
+"""Sessions: everything that a run may change, apart for each test that wants it apart."""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any
+
+from aione_mock.clock import Clock
+from aione_mock.errors import APIError, ConfigError
+from aione_mock.seed import Seed
+from aione_mock.settings import Settings
+from aione_mock.store import Journal, Memo, MemoryStore, forget
+from aione_mock.tenant.catalogue import Catalogue
+from aione_mock.tenant.world import World
+
+Json = Any
+DEFAULT = "default"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_ANSWERS = 512
+"""Answers kept for repeated requests."""
+_REMEMBERED = 10_000
+"""Different requests whose repetitions are counted, at the most; the oldest are forgotten first."""
+
+
+class Worlds:
+    """Worlds already made. One is a pure value, so sessions of one seed and start share it."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self.catalogue = catalogue
+        self._made: dict[tuple[Seed, float], World] = {}
+
+    def get(self, seed: Seed, epoch: float) -> World:
+        """The world of a seed and a start."""
+        if (seed, epoch) not in self._made:
+            if len(self._made) >= 64:
+                del self._made[next(iter(self._made))]
+            self._made[seed, epoch] = World.of(seed, epoch, self.catalogue)
+        return self._made[seed, epoch]
+
+
+@dataclass(slots=True)
+class Session:
+    """One world with its state. Created on first use, reset for free."""
+
+    name: str
+    seed_text: str
+    seed: Seed
+    clock: Clock
+    epoch: float
+    """Unix seconds on its clock when it began; history ends here."""
+    worlds: Worlds
+    world: World
+    """The organisations behind the API."""
+    journal: Journal
+    store: MemoryStore = field(default_factory=MemoryStore)
+    occurrences: dict[bytes, int] = field(default_factory=dict)
+    scenarios: tuple[Any, ...] = ()
+    """Rules made of activated scenarios, the newest first; they go before all others."""
+    rules: tuple[Any, ...] = ()
+    """Rules set on the session, before those of files."""
+    pace: Json = None
+    """Changes of the server's pace, as in a rule; None for none."""
+    calls: int = 0
+    in_flight: dict[str, int] = field(default_factory=dict)
+    """Calls under way, by key id."""
+    snapshots: dict[str, Json] = field(default_factory=dict)
+    memo: Memo = field(default_factory=lambda: Memo(_ANSWERS))
+    """Results of pure functions, kept for speed alone."""
+    origin: Mapping[str, Any] = field(default_factory=dict)
+    """What it was made with, as arguments of `Sessions.create`."""
+    number: int = 0
+    """Its place in the order of making."""
+    replay: Any = None
+    """Recordings of its own that answer before the mock does (`replay.Replay`); None leaves it to the server's."""
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The models on offer."""
+        return self.worlds.catalogue
+
+    def occurrence(self, key: bytes) -> int:
+        """How often this key has come, this time included."""
+        count = self.occurrences.get(key, 0) + 1
+        if count == 1 and len(self.occurrences) >= _REMEMBERED:
+            forget(self.occurrences)
+        self.occurrences[key] = count
+        return count
+
+    def came_before(self, key: bytes) -> bool:
+        """Whether a request that is under way came before."""
+        return self.occurrences.get(key, 0) > 1
+
+    def dump(self) -> Json:
+        """The state, sharing nothing with the session."""
+        return {
+            "seed": self.seed_text,
+            "clock": self.clock.state(),
+            "now": self.clock.timestamp(),
+            "epoch": self.epoch,
+            "store": self.store.dump(),
+            "occurrences": dict(self.occurrences),
+            "scenarios": self.scenarios,
+            "rules": self.rules,
+            "pace": self.pace,
+            "calls": self.calls,
+        }
+
+    def load(self, dump: Json) -> None:
+        """Go back to a state and its instant; the journal and snapshots stay."""
+        self.seed_text, self.seed = dump["seed"], Seed.of(dump["seed"])
+        self.clock.restore(dump["clock"])
+        if not self.clock.frozen:
+            self.clock.set(datetime.fromtimestamp(dump["now"], UTC))
+        self.epoch = dump["epoch"]
+        self.world = self.worlds.get(self.seed, self.epoch)
+        self.store.load(dump["store"])
+        self.occurrences = dict(dump["occurrences"])
+        self.scenarios, self.rules, self.pace = dump["scenarios"], dump["rules"], dump["pace"]
+        self.calls = dump["calls"]
+        self.memo.clear()
+
+
+class Sessions:
+    """All sessions of a server, by name; bounded, the least recently used give way."""
+
+    def __init__(self, config: Settings, catalogue: Catalogue) -> None:
+        self._config, self._worlds = config, Worlds(catalogue)
+        self._sessions: OrderedDict[str, Session] = OrderedDict()
+        self._numbers = count(1)
+        self._epoch = config.now.timestamp() if config.now else Clock().timestamp()
+        self.default = self.create(DEFAULT)
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(tuple(self._sessions.values()))
+
+    def get(self, name: str = DEFAULT) -> Session:
+        """The session of that name, made when it is new. Raises APIError for a name that cannot be one."""
+        if name == DEFAULT:
+            return self.default
+        session = self._sessions.get(name)
+        if session is None:
+            return self.create(name)
+        self._sessions.move_to_end(name)
+        return session
+
+    def known(self, name: str) -> Session | None:
+        """The session if there is one."""
+        return self._sessions.get(name)
+
+    def create(
+        self,
+        name: str,
+        *,
+        seed: str | None = None,
+        now: datetime | None = None,
+        frozen: bool | None = None,
+        pace: Json = None,
+        rules: tuple[Any, ...] = (),
+        state: Json = None,
+    ) -> Session:
+        """A fresh session, in place of one of the same name; `state` is another's dump, to go on from."""
+        if not NAME.fullmatch(name):
+            raise APIError(
+                "invalid_request",
+                f"'{name[:80]}' cannot name a session; use up to 64 letters, digits, dots, hyphens and underscores",
+                fields={"param": "x-mock-session"},
+            )
+        seed_text = self._config.seed if seed is None else seed
+        start = now or self._config.now
+        clock = Clock(start)
+        if start is not None and frozen is False:
+            clock.run()
+        elif start is None and frozen:
+            clock.freeze()
+        epoch = _hour(start.timestamp() if start else self._epoch)
+        journal = Journal(self._config.journal_entries, self._config.journal_bytes)
+        key = Seed.of(seed_text)
+        session = Session(name, seed_text, key, clock, epoch, self._worlds, self._worlds.get(key, epoch), journal)
+        session.pace, session.rules, session.number = pace, rules, next(self._numbers)
+        session.origin = {"seed": seed, "now": now, "frozen": frozen, "pace": pace, "rules": rules, "state": state}
+        if state is not None:
+            session.load(state)
+        self._sessions[name] = session
+        self._sessions.move_to_end(name)
+        if name == DEFAULT:
+            self.default = session
+        while len(self._sessions) > self._config.max_sessions:
+            oldest = next(other for other in self._sessions if other not in (DEFAULT, name))
+            del self._sessions[oldest]
+        return session
+
+    def reset(self, session: Session) -> Session:
+        """The session as it was when it was made. Its snapshots stay; calls under way end in the old one."""
+        fresh = self.create(session.name, **session.origin)
+        fresh.snapshots, fresh.number, fresh.replay = session.snapshots, session.number, session.replay
+        return fresh
+
+    def delete(self, name: str) -> None:
+        """Forget a session; `default` starts afresh instead."""
+        if name == DEFAULT:
+            self.create(DEFAULT)
+        else:
+            self._sessions.pop(name, None)
+
+
+def _hour(timestamp: float) -> float:
+    """The hour that an instant lies in: history comes in hours, and sessions of one hour share a world."""
+    return timestamp - timestamp % 3600
+
+
+def check_seed(text: str) -> str:
+    """A seed as given by a user. Raises ConfigError for an empty or overlong one."""
+    if not text.strip() or len(text) > 200:
+        raise ConfigError("a seed is a number or a word of at most 200 characters, such as --seed 7")
+    return text

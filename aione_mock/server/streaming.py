@@ -1,0 +1,239 @@
+"""The border: ASGI messages to values, and values to bytes at the right time.
+
+Stream faults are data on a `Transmission`; here they only get carried out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+from aione_mock.asgi import Connection, Receive, Send, raw_headers
+from aione_mock.types import Transmission
+
+_FULL = 1 << 16
+"""Bytes waiting for a slow client, above which nothing is added."""
+_LONG = 1.0
+"""Seconds of a wait that gets a timer of its own, which can be cancelled."""
+_RESET = struct.pack("ii", 1, 0)
+"""SO_LINGER of no time: closing sends RST instead of FIN."""
+
+
+async def play(
+    transmission: Transmission, connection: Connection | None, receive: Receive, send: Send, wheel: Wheel
+) -> None:
+    """Send what is due when it is due. Returns early when the client leaves.
+
+    The head goes out with the first send, so that a delay delays everything.
+    """
+    sends = transmission.sends
+    if transmission.end == "finish" and not transmission.raw and transmission.apart is None and _at_once(sends):
+        body = sends[0][1] if len(sends) == 1 else b"".join([data for _, data in sends])
+        await send(_start(transmission))
+        await send({"type": "http.response.body", "body": body})
+        return
+    if connection is None and transmission.raw:
+        return
+    performance = _Performance(transmission, connection, receive, send, wheel)
+    try:
+        await performance.run()
+    finally:
+        performance.close()
+
+
+def written(transmission: Transmission, connection: Connection | None, send: Send) -> bool:
+    """Write an ordinary answer in one go; False, and nothing done, where it takes more care: that is for `play`."""
+    if not transmission.ordinary or connection is None:
+        return False
+    body, text = transmission.sends[0][1], transmission.headers.text  # type: ignore[attr-defined]
+    head = text.encode("latin-1", "replace")
+    if "\ncontent-length: " in text:
+        rest = b"%b\r\n\r\n%b" % (head, body)
+    else:
+        rest = b"%b\r\ntransfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (head, len(body), body)
+    return connection.answer(send, transmission.status, rest)
+
+
+def _at_once(sends: tuple[tuple[float, bytes], ...]) -> bool:
+    return not sends or sends[-1][0] <= 0
+
+
+def _start(transmission: Transmission) -> Any:
+    return {"type": "http.response.start", "status": transmission.status, "headers": raw_headers(transmission.headers)}
+
+
+def _packets(transmission: Transmission) -> tuple[tuple[float, bytes], ...]:
+    """Sends, with those that are due together joined when they may be."""
+    if transmission.apart is not None:
+        return transmission.sends
+    packets: list[tuple[float, bytes]] = []
+    for due, together in groupby(transmission.sends, itemgetter(0)):
+        pairs = [*together]
+        packets.append(pairs[0] if len(pairs) == 1 else (due, b"".join([data for _, data in pairs])))
+    return tuple(packets)
+
+
+class Wheel:
+    """Wakes thousands of sleepers with few timers: all that are due within one slot share one."""
+
+    SLOT = 0.002
+    """Seconds; nobody is woken early, and nobody later than this by the wheel's doing."""
+
+    __slots__ = ("_loop", "_slots")
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._slots: dict[int, list[Callable[[float], None]]] = {}
+
+    def wake(self, loop: asyncio.AbstractEventLoop, when: float, sleeper: Callable[[float], None]) -> None:
+        """Call `sleeper` with the loop's time when that has come to `when`."""
+        if loop is not self._loop:
+            self._loop, self._slots = loop, {}
+        slot = int(when / self.SLOT) + 1
+        sleepers = self._slots.get(slot)
+        if sleepers is None:
+            sleepers = self._slots[slot] = []
+            loop.call_at(slot * self.SLOT, self._turn, loop, slot)
+        sleepers.append(sleeper)
+
+    def _turn(self, loop: asyncio.AbstractEventLoop, slot: int) -> None:
+        # one look at the clock for all: whoever is woken here was due before
+        now = loop.time()
+        for sleeper in self._slots.pop(slot, ()):
+            sleeper(now)
+
+
+class _Performance:
+    """One transmission on its way out, by absolute deadlines, so that lag does not add up.
+
+    While it lasts one task watches for the client leaving. Where our own server gave us the connection, packets of a
+    chunked answer go to it directly: neither a task nor a future wakes up for an event, which is what lets thousands
+    of streams keep their schedule.
+    """
+
+    def __init__(
+        self,
+        transmission: Transmission,
+        connection: Connection | None,
+        receive: Receive,
+        send: Send,
+        wheel: Wheel,
+    ) -> None:
+        self._transmission, self._send, self._wheel = transmission, send, wheel
+        self._loop = asyncio.get_running_loop()
+        self._transport: Any = connection.transport if connection else None
+        self._began = connection.arrived if connection else self._loop.time()
+        self._left: asyncio.Future[None] = asyncio.ensure_future(_leaving(receive))
+        self._packets = _packets(transmission)
+        self._next = 0
+        self._done: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def run(self) -> None:
+        """Everything, up to and including the end that the transmission wants."""
+        raw = self._transmission.raw
+        if self._packets and not await self._until(self._packets[0][0]):
+            return
+        if not raw:
+            await self._send(_start(self._transmission))
+        chunked = all(name != "content-length" for name, _ in self._transmission.headers)
+        whole = await (self._written() if self._transport is not None and (raw or chunked) else self._sent())
+        if whole:
+            await self._end()
+
+    def close(self) -> None:
+        """Stop watching and drop what has not been sent."""
+        self._left.cancel()
+        self._packets = ()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    async def _until(self, due: float) -> bool:
+        """Wait; False when the client has gone."""
+        wait = self._began + due - self._loop.time()
+        if wait > 0:
+            await asyncio.wait({self._left}, timeout=wait)
+        return not self._left.done()
+
+    async def _sent(self) -> bool:
+        """Hand the packets to the HTTP layer one by one; whether the client stayed."""
+        for due, data in self._packets:
+            if not await self._until(due):
+                return False
+            await self._send({"type": "http.response.body", "body": data, "more_body": True})
+            if self._transmission.apart is not None:
+                await asyncio.sleep(self._transmission.apart)
+        return True
+
+    async def _written(self) -> bool:
+        """Write the packets to the connection itself; whether the client stayed."""
+        self._done = self._loop.create_future()
+        self._go_on()
+        await asyncio.wait({self._left, self._done}, return_when=asyncio.FIRST_COMPLETED)
+        return not self._left.done()
+
+    def _go_on(self) -> None:
+        self._step(self._loop.time())
+
+    def _step(self, now: float) -> None:
+        """Write what is due, and come back for what is not."""
+        packets, transport, place = self._packets, self._transport, self._next
+        if not packets or transport.is_closing():
+            return self._over()
+        elapsed, raw, apart = now - self._began, self._transmission.raw, self._transmission.apart
+        while place < len(packets):
+            due, data = packets[place]
+            if due > elapsed:
+                return self._later(due, elapsed)
+            if transport.get_write_buffer_size() > _FULL:
+                return self._later(elapsed + 0.01, elapsed)
+            self._next = place = place + 1
+            if data:
+                transport.write(data if raw else b"%x\r\n%b\r\n" % (len(data), data))
+            if apart is not None:
+                self._timer = self._loop.call_later(apart, self._go_on)
+                return None
+        return self._over()
+
+    def _later(self, due: float, elapsed: float) -> None:
+        if due - elapsed > _LONG:
+            self._timer = self._loop.call_at(self._began + due, self._go_on)
+        else:
+            self._wheel.wake(self._loop, self._began + due, self._step)
+
+    def _over(self) -> None:
+        if self._done is not None and not self._done.done():
+            self._done.set_result(None)
+
+    async def _end(self) -> None:
+        """Finish, hang or cut, and let the server see that the connection is gone, so that it does not complain."""
+        end = self._transmission.end
+        if end == "finish" and not self._transmission.raw:
+            await self._send({"type": "http.response.body", "body": b""})
+            return
+        if end == "hang":
+            await asyncio.wait({self._left})
+        if self._transport is not None:
+            _drop(self._transport, reset=not self._transmission.status)
+            await asyncio.wait({self._left})
+
+
+async def _leaving(receive: Receive) -> None:
+    """Ends when the client leaves."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _drop(transport: Any, *, reset: bool) -> None:
+    """End the connection without a proper end of the answer; a reset leaves no doubt that something broke."""
+    if not reset:
+        transport.close()
+        return
+    if not transport.is_closing():
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+    transport.abort()

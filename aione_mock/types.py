@@ -1,0 +1,415 @@
+"""The values that flow through a request: what was asked, what the model says, what is answered.
+
+No protocol's spelling occurs here: `dialects` read a `Prompt` out of a `Call` and spell a `Completion`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import field
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+import orjson
+
+from aione_mock.structs import frozen
+
+if TYPE_CHECKING:
+    from aione_mock.contract import Operation
+
+Json = Any
+Headers = Sequence[tuple[str, str]]
+"""Response headers: lower-case names, in the order in which they are sent."""
+RawHeaders = tuple[tuple[bytes, bytes], ...]
+"""Request headers as they arrived: lower-case names, in the order of arrival."""
+_BLANK_LINE = b"\n\n"
+_UNFIT = re.compile(r"[\x00-\x20\x7f]+")
+Role = Literal["system", "user", "assistant", "tool"]
+Finish = Literal["stop", "stop_sequence", "length", "tool_calls", "content_filter"]
+
+
+@frozen
+class Caller:
+    """Whose credential came with a call."""
+
+    org_id: str
+    key_id: str | None = None
+    """The API key's id; None for a console token or an access key."""
+    team_id: str | None = None
+    view: str = "tech"
+    """`tech` or `business`: which dashboard the caller sees."""
+    label: str = ""
+    """A name fit for the journal, never the secret."""
+    models_allowed: tuple[str, ...] | None = None
+    """Ids and aliases that the key may call; None and empty mean all of the plan."""
+    rpm_limit: int | None = None
+    tpm_limit: int | None = None
+    """The key's own limits; None leaves the plan's."""
+
+
+@frozen
+class Call:
+    """One request, parsed once."""
+
+    operation: Operation
+    method: str
+    path: str
+    """The path as it came, percent-encoded."""
+    query: str
+    headers: RawHeaders
+    body: bytes
+    client: str
+    """The caller's address."""
+    request_id: str = ""
+    params: Mapping[str, Json] = field(default_factory=dict)
+    """Path, query and header parameters of the contract, converted to their types; absent ones are absent."""
+    data: Json = None
+    """The JSON body, None without one."""
+    caller: Caller | None = None
+    script: Any = None
+    """What a scenario wants said instead of the model's own words (`scenarios.outcomes.Script`)."""
+    at: float = 0.0
+    """When it was read, by its session's clock, in Unix seconds."""
+    key: bytes = b""
+    """A digest of method, path, query and body: equal for requests that are the same."""
+    token: str = ""
+    """Letters and digits of this very call, which ids in its answer are made of."""
+    form: Any = None
+    """What it has in common with calls that differ from it in one text alone (`reading.Form`); None if not known."""
+    words: str = ""
+    """That text."""
+
+    def header(self, name: str) -> str | None:
+        """The first value of a header, by its lower-case name."""
+        return header(self.headers, name.encode())
+
+
+def header(headers: RawHeaders, name: bytes) -> str | None:
+    """The first value of a header as it arrived, by its lower-case name."""
+    for key, value in headers:
+        if key == name:
+            return value.decode("latin-1")
+    return None
+
+
+@frozen
+class ImageInput:
+    """An image in a prompt, decoded as far as its type and size."""
+
+    mime: str
+    width: int
+    height: int
+    digest: str
+    """Hex hash of its bytes: two prompts with the same picture are the same."""
+
+
+@frozen
+class ToolCall:
+    """A function that the model wants called."""
+
+    id: str
+    name: str
+    arguments: str
+    """JSON text of an object."""
+
+
+@frozen
+class ToolResult:
+    """What a called function gave back."""
+
+    call_id: str
+    name: str
+    text: str
+    is_error: bool = False
+
+
+@frozen
+class Turn:
+    """One message of the conversation."""
+
+    role: Role
+    text: str = ""
+    images: tuple[ImageInput, ...] = ()
+    tool_calls: tuple[ToolCall, ...] = ()
+    results: tuple[ToolResult, ...] = ()
+    cache: bool = False
+    """Whether the client marked the end of this turn as a cache breakpoint (Anthropic)."""
+
+
+@frozen
+class Tool:
+    """A function on offer; `schema` is the JSON Schema of its arguments."""
+
+    name: str
+    description: str
+    schema: Mapping[str, Json]
+
+
+@frozen
+class Prompt:
+    """What the model is asked, in no protocol's spelling."""
+
+    model: str
+    turns: tuple[Turn, ...]
+    tools: tuple[Tool, ...] = ()
+    tool_choice: str = "auto"
+    """`auto`, `none`, `required`, or `=NAME` for one tool that must be called."""
+    allowed_tools: tuple[str, ...] = ()
+    """Names that `required` may pick from; empty means all."""
+    parallel: bool = True
+    """Whether several tools may be called at once."""
+    format: Literal["text", "json", "schema"] = "text"
+    schema: Mapping[str, Json] | None = None
+    """The JSON Schema that the answer must satisfy, with format `schema`."""
+    max_tokens: int | None = None
+    stops: tuple[str, ...] = ()
+    n: int = 1
+    seed: int | None = None
+    reasoning: int = 0
+    """Tokens the model may think for; 0 means not at all."""
+    show_reasoning: bool = False
+    """Whether the client asked to see the thinking."""
+    aspect_ratio: str = "1:1"
+    image_size: str = "1K"
+
+
+@frozen
+class Picture:
+    """A generated image."""
+
+    mime: str
+    data: bytes
+    width: int
+    height: int
+
+
+@frozen
+class TokenText:
+    """Text in tokens, each of them escaped for JSON.
+
+    Answers are joined from parts whose tokens are counted and encoded ahead, so that no answer has to be split or
+    escaped when it is rendered. `model.tokens.tokenize` makes one from a `str`.
+    """
+
+    encoded: tuple[bytes, ...] = ()
+    """The tokens in order: UTF-8, escaped for JSON, without quotation marks."""
+
+    def __len__(self) -> int:
+        """Return the number of tokens."""
+        return len(self.encoded)
+
+    def __bool__(self) -> bool:
+        return bool(self.encoded)
+
+    @property
+    def json(self) -> bytes:
+        """The whole text as a JSON string."""
+        return b'"%b"' % b"".join(self.encoded)
+
+    @property
+    def text(self) -> str:
+        """The whole text."""
+        text: str = orjson.loads(self.json)
+        return text
+
+    @property
+    def pieces(self) -> tuple[str, ...]:
+        """The tokens as text."""
+        return tuple([orjson.loads(b'"%b"' % piece) for piece in self.encoded])
+
+
+@frozen
+class Choice:
+    """One alternative answer."""
+
+    pieces: tuple[str, ...] = ()
+    """The text as a stream delivers it, a token each; joined, it is the whole answer."""
+    reasoning: tuple[str, ...] = ()
+    """The visible thinking, likewise."""
+    tool_calls: tuple[ToolCall, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+    finish: Finish = "stop"
+    stop_sequence: str | None = None
+    """The client's stop sequence that ended the text."""
+
+    @property
+    def text(self) -> str:
+        """The whole answer."""
+        return "".join(self.pieces)
+
+
+@frozen
+class Usage:
+    """Tokens of one call. `completion` includes `reasoning`; `prompt` includes `cached` and `cache_write`."""
+
+    prompt: int = 0
+    completion: int = 0
+    reasoning: int = 0
+    cached: int = 0
+    cache_write: int = 0
+
+    @property
+    def total(self) -> int:
+        """Prompt plus completion."""
+        return self.prompt + self.completion
+
+
+@frozen
+class Completion:
+    """What the model said, in no protocol's spelling: whole first, streamed second."""
+
+    id: str
+    """Letters and digits; a dialect puts its own prefix before it."""
+    created: int
+    """Unix seconds."""
+    model: str
+    choices: tuple[Choice, ...]
+    usage: Usage
+
+
+@frozen
+class Reply:
+    """A plain answer: `body` is JSON to be encoded, or bytes to be sent as they are."""
+
+    body: Json = None
+    status: int = 200
+    headers: Headers = ()
+    media_type: str = "application/json"
+    usage: Usage | None = None
+    """What to book on the ledger; None books nothing."""
+    model: str | None = None
+    """The model that was called, for the ledger."""
+    clean: bool = False
+    """Whether it is known to be fit for the journal as it is (`journal.clean`)."""
+
+
+class Lines(Sequence[tuple[str, str]]):
+    """Response headers kept as the text that is sent, and cut apart only for those who look at them."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        """`text`: a line each, `\\r\\n` between them."""
+        self.text = text
+
+    @classmethod
+    def of(cls, headers: Headers) -> Lines:
+        """Headers that come as pairs."""
+        return cls("\r\n".join(map(": ".join, headers)))
+
+    def __len__(self) -> int:
+        return self.text.count("\r\n") + 1 if self.text else 0
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        for line in self.text.split("\r\n") if self.text else ():
+            name, _, value = line.partition(": ")
+            yield name, value
+
+    @overload
+    def __getitem__(self, place: int) -> tuple[str, str]: ...
+    @overload
+    def __getitem__(self, place: slice) -> tuple[tuple[str, str], ...]: ...
+    def __getitem__(self, place: int | slice) -> tuple[str, str] | tuple[tuple[str, str], ...]:
+        return tuple(self)[place]
+
+
+class Events(Sequence[bytes]):
+    """The encoded events of a stream, kept as one run of bytes and cut apart only for those who look at them."""
+
+    __slots__ = ("_ends", "raw")
+
+    def __init__(self, raw: bytes, ends: tuple[int, ...] | None = None) -> None:
+        """`ends`: the place behind each event; without them an event ends where a blank line does."""
+        self.raw, self._ends = raw, ends
+
+    @classmethod
+    def of(cls, events: Iterable[bytes]) -> Events:
+        """Events that come one by one, however they end."""
+        parts = [*events]
+        return cls(b"".join(parts), tuple(accumulate(map(len, parts))))
+
+    def refilled(self, raw: bytes) -> Events:
+        """Other bytes of the same length, cut at the same places."""
+        return Events(raw, self._ends)
+
+    def __len__(self) -> int:
+        return self.raw.count(_BLANK_LINE) if self._ends is None else len(self._ends)
+
+    def __iter__(self) -> Iterator[bytes]:
+        if self._ends is None:
+            self._ends = tuple(accumulate([len(event) + 2 for event in self.raw.split(_BLANK_LINE)[:-1]]))
+        raw, start = self.raw, 0
+        for end in self._ends:
+            yield raw[start:end]
+            start = end
+
+    @overload
+    def __getitem__(self, place: int) -> bytes: ...
+    @overload
+    def __getitem__(self, place: slice) -> tuple[bytes, ...]: ...
+    def __getitem__(self, place: int | slice) -> bytes | tuple[bytes, ...]:
+        return tuple(self)[place]
+
+
+@frozen
+class StreamReply:
+    """A streamed answer: encoded events, each with the number of tokens it carries (for pacing)."""
+
+    events: Events
+    weights: tuple[int, ...] = ()
+    """Tokens of each event, in step with `events`; empty means one each."""
+    status: int = 200
+    headers: Headers = ()
+    media_type: str = "text/event-stream; charset=utf-8"
+    usage: Usage | None = None
+    model: str | None = None
+    clean: bool = False
+
+
+@frozen
+class Fault:
+    """A damage to be done on the wire: its name in the catalogue and its parameters."""
+
+    name: str
+    options: Mapping[str, Json] = field(default_factory=dict)
+
+
+@frozen
+class Transmission:
+    """What goes over the wire and when: an answer after rendering, before or after damage."""
+
+    status: int
+    headers: Headers
+    sends: tuple[tuple[float, bytes], ...]
+    """(seconds after the request was read, bytes): due times, ascending; equal times may be one packet."""
+    end: Literal["finish", "cut", "hang"] = "finish"
+    """Close properly, drop the connection, or keep it open and say nothing more."""
+    raw: bool = False
+    """Whether `sends` hold the status line and headers too, and so bypass the HTTP layer."""
+    apart: float | None = None
+    """Seconds between writes that must not share a packet; 0 is a write each, None joins what is due at once."""
+    ordinary: bool = False
+    """Whether it is the mock's own, whole and at once, its headers `Lines`: nothing in them needs a second look."""
+
+
+_NOTHING_SENT = Transmission(200, (), ())
+
+
+@frozen
+class Replayed(Reply):
+    """A recorded plain answer."""
+
+    transmission: Transmission = _NOTHING_SENT
+
+
+@frozen
+class ReplayedStream(StreamReply):
+    """A recorded stream."""
+
+    transmission: Transmission = _NOTHING_SENT
+
+
+def header_value(text: str) -> str:
+    """Text as a header can carry it: one line, in Latin-1."""
+    return _UNFIT.sub(" ", text).strip().encode("latin-1", "replace").decode("latin-1")

@@ -1,0 +1,303 @@
+"""Laws: what is written reads back byte for byte, however it breaks off; what is masked stays as long as it was."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import orjson
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aione_mock import sse
+from aione_mock.contract import Contract
+from aione_mock.errors import ConfigError
+from aione_mock.recorder import cassette
+from aione_mock.recorder.cassette import Answered, Asked, Interaction, Recording
+from aione_mock.recorder.json_style import STYLES, Splitter, read_json
+from aione_mock.recorder.placeholder import filled
+from aione_mock.recorder.redaction import Redactor
+from aione_mock.server.app import Mock
+from tests.recorder.conftest import CHAT, KEY, STREAM_HEAD, Gateway, chunk
+from tests.timing import PATIENCE
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=8,
+)
+DOCUMENTS = st.dictionaries(st.text(), VALUES, max_size=4) | st.lists(VALUES, max_size=4)
+
+
+def valid(text: str) -> bool:
+    return not any("\ud800" <= char <= "\udfff" for char in text)
+
+
+BODIES = (
+    st.binary(max_size=60)
+    | st.text(max_size=60).filter(valid).map(str.encode)
+    | st.builds(lambda value, style: STYLES[style](value), DOCUMENTS, st.sampled_from(sorted(STYLES)))
+)
+EVENTS = st.lists(
+    st.tuples(
+        st.floats(0, 100).map(lambda at: round(at, 4)),
+        BODIES
+        | st.builds(
+            lambda value, name: sse.encode(orjson.dumps(value), name), DOCUMENTS, st.sampled_from([None, b"ping"])
+        ),
+    ),
+    max_size=4,
+)
+
+
+def interaction(body: bytes, events: list[tuple[float, bytes]] | None = None) -> Interaction:
+    told = tuple(events) if events is not None else None
+    answer = Answered(200, (("content-type", "x/y"), ("a", "1"), ("a", "2")), body, told)
+    if told is not None:
+        answer = Answered(200, answer.headers, b"".join(raw for _, raw in told), told, "cut")
+    return Interaction(Asked("op", "POST", "/p", "q=1", (("b", "no"),), body), answer, 0.25, 1.5, ("wrong: 1",))
+
+
+def read(text: str) -> Any:
+    return cassette._interaction(yaml.load(text, Loader=yaml.CSafeLoader)[0])
+
+
+@settings(deadline=None, max_examples=100)
+@given(BODIES)
+def test_bodies_read_back_byte_for_byte(body: bytes) -> None:
+    assert read(cassette.spell(interaction(body))) == interaction(body)
+
+
+@settings(deadline=None, max_examples=100)
+@given(EVENTS)
+def test_events_read_back_byte_for_byte(events: list[tuple[float, bytes]]) -> None:
+    assert read(cassette.spell(interaction(b"", events))) == interaction(b"", events)
+
+
+@pytest.mark.parametrize(
+    ("body", "shape"),
+    [
+        (b'{"a":[1,2.5,null]}', {"body"}),
+        (b'{"a": "\xc3\xa9"}', {"body", "style"}),
+        (b'{"a": "\\u00e9"}', {"body", "style"}),
+        (b'{\n  "a": 1\n}\n', {"body", "style"}),
+        (b'{"a":1,"a":2}', {"text"}),
+        (b'{"a" :1}', {"text"}),
+        (b'"only text"', {"text"}),
+        (b"{}" * 200_000, {"text"}),
+        (b"\xff", {"base64"}),
+        (b"", set()),
+    ],
+)
+def test_a_body_is_as_readable_as_its_bytes_allow(body: bytes, shape: set[str]) -> None:
+    item = yaml.load(cassette.spell(interaction(body)), Loader=yaml.CSafeLoader)[0]
+    assert set(item["response"]) - {"status", "headers"} == shape
+
+
+@pytest.mark.parametrize("deep", [300, 1000])
+def test_what_is_nested_too_deeply_is_kept_as_text(deep: int) -> None:
+    body = b'{"a":' * deep + b"1" + b"}" * deep
+    assert read(cassette.spell(interaction(body))) == interaction(body)
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from([b"data: a", b"\n", b"\r\n", b"\r", b"\n\n", b": c"]), max_size=12), st.data())
+def test_a_stream_is_cut_at_the_same_places_however_it_arrives(parts: list[bytes], data: st.DataObject) -> None:
+    raw = b"".join(parts)
+    at = data.draw(st.integers(0, len(raw)))
+    whole = list(Splitter().feed(raw, final=True))
+    splitter = Splitter()
+    pieces = [*splitter.feed(raw[:at]), *splitter.feed(raw[at:], final=True)]
+    assert b"".join(whole) == b"".join(pieces) == raw
+    assert [list(sse.decode([piece])) for piece in pieces] == [list(sse.decode([piece])) for piece in whole]
+    assert all(len(list(sse.decode([piece]))) <= 1 for piece in whole)
+
+
+@pytest.mark.parametrize("ending", [b"\n", b"\r\n", b"\r"])
+def test_events_end_at_empty_lines_of_every_kind(ending: bytes) -> None:
+    raw = b"".join(b"data: %d" % n + ending * 2 for n in range(3))
+    assert len(list(Splitter().feed(raw, final=True))) == 3
+
+
+# --- interrupted
+
+
+def tape(path: Path) -> Path:
+    recording = Recording.create(path / "torn.yaml", "http://gateway.example")
+    recording.add(interaction(b'{"a":"\xe5\x96\x9c"}'))
+    recording.add(interaction(b"", [(0.1, b'data: {"a":1}\n\n'), (0.2, b"data: [DONE]\n\n")]))
+    recording.add(interaction("several\nlines\n- request: no\n 喜".encode()))
+    return recording.path
+
+
+def test_a_recording_cut_anywhere_keeps_every_whole_interaction(tmp_path: Path) -> None:
+    path = tape(tmp_path)
+    raw, whole = path.read_bytes(), cassette.load(path).interactions
+    assert len(whole) == 3
+    starts = [at for at in range(len(raw)) if raw.startswith(b"\n- request:", at)]
+    for size in range(starts[0] + 1, len(raw)):
+        path.write_bytes(raw[:size])
+        found = cassette.load(path)
+        done = sum(size >= end for end in (*starts[1:], len(raw) - 1))
+        assert found.interactions == whole[:done], raw[:size][-80:]
+        assert found.torn == (size not in (starts[0] + 1, *[s + 1 for s in starts], *starts[1:], len(raw) - 1))
+
+
+def test_a_recorder_that_is_killed_leaves_what_it_had(tmp_path: Path) -> None:
+    path, release = tmp_path / "killed.yaml", threading.Event()
+
+    def play(connection: Any) -> None:
+        connection.sendall(STREAM_HEAD + chunk(b"data: {}\n\n"))
+        if release.is_set():
+            threading.Event().wait(PATIENCE)
+        release.set()
+        connection.sendall(chunk(b""))
+
+    with Gateway(play) as gateway:
+        command = [sys.executable, "-m", "aione_mock", "record", "--port", "0"]
+        options = ["--upstream", gateway.url, "--out", str(path)]
+        process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        url = process.stdout.readline().split(" at ")[1].split()[0]
+        body = {"model": "gpt-5.4", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
+        headers = {"authorization": f"Bearer {KEY}"}
+        assert httpx2.post(url + CHAT, json=body, headers=headers).content == b"data: {}\n\n"
+        while "createChatCompletion" not in process.stdout.readline():
+            pass
+        with httpx2.stream("POST", url + CHAT, json=body, headers=headers) as answer:
+            chunks = answer.iter_raw()
+            assert next(chunks) == b"data: {}\n\n"
+            process.send_signal(signal.SIGKILL)
+            process.wait(PATIENCE)
+        process.stdout.close()
+    assert [item.response.body for item in cassette.load(path).interactions] == [b"data: {}\n\n"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("cassette: 2\n", "is no cassette of this version"),
+        ("- a\n", "is no cassette of this version"),
+        ("cassette: 1\ninteractions: 7\n", "`interactions` is no list"),
+        ("cassette: 1\ninteractions: [1, {timing: {}}]\n", "interaction 1: "),
+        ("cassette: 1\ninteractions: [{timing: {}}]\n", "interaction 1: 'request' is missing"),
+        ("cassette: [\n", "line 2: not YAML"),
+        (
+            "cassette: 1\ninteractions:\n- {request: {method: GET, path: /, body: {}, style: odd}, response: {}, "
+            "timing: {}}\n",
+            "interaction 1: unknown style 'odd'; known: compact",
+        ),
+    ],
+)
+def test_what_cannot_be_read_is_said_in_one_line(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "bad.yaml").write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        cassette.load(tmp_path / "bad.yaml")
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_recording_never_writes_over_another(tmp_path: Path) -> None:
+    path = tape(tmp_path)
+    with pytest.raises(ConfigError, match="is there already"):
+        Recording.create(path, "http://gateway.example")
+
+
+# --- masking
+
+
+@pytest.fixture(scope="module")
+def redactor(app: Mock) -> Redactor:
+    made = Redactor(app.contract)
+    made.learn((("authorization", "Bearer odd.credential+42"), ("x-acs-date", "2026-01-31T09:00:00Z")), "")
+    return made
+
+
+SECRET = st.sampled_from([KEY, "nex-console-tech", "odd.credential+42", "sk-proj-0123456789abcdefXYZ", "plain words"])
+
+
+@settings(deadline=None)
+@given(st.lists(st.text(max_size=8) | SECRET, max_size=6).map(" ".join))
+def test_masks_are_as_long_as_what_they_hide_and_change_no_more(redactor: Redactor, text: str) -> None:
+    masked = redactor.text(text)
+    assert len(masked) == len(text)
+    assert redactor.text(masked) == masked
+    assert KEY not in masked
+    assert "odd.credential" not in masked
+
+
+@settings(deadline=None)
+@given(st.text(max_size=60).filter(valid))
+def test_placeholders_are_as_long_as_what_they_hide_and_change_no_more(text: str) -> None:
+    assert len(filled(text)) == len(text)
+    assert filled(filled(text)) == filled(text)
+
+
+@settings(deadline=None)
+@given(DOCUMENTS)
+def test_placeholders_in_json_keep_it_json_with_the_same_members(value: Any) -> None:
+    again = orjson.loads(filled(orjson.dumps(value).decode()))
+    assert shape(again) == shape(value)
+
+
+def shape(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: shape(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [shape(item) for item in value]
+    return "figure" if type(value) in (int, float) else type(value).__name__
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 60), max_size=6).map(sorted), SECRET, st.booleans())
+def test_a_secret_in_pieces_is_masked_in_pieces(contract: Contract, cuts: list[int], secret: str, twice: bool) -> None:
+    text = f"Here: {secret} and so on" + f", {secret}" * twice
+    ends = [0, *[min(cut, len(text)) for cut in cuts], len(text)]
+    pieces = [text[a:b] for a, b in pairwise(ends)]
+    raws = [
+        sse.encode(orjson.dumps({"id": "c", "choices": [{"index": 0, "delta": {"content": piece}}]}))
+        for piece in pieces
+    ]
+    redactor = Redactor(contract)
+    redactor.learn((("x-api-key", "odd.credential+42"),), "")
+    kept = redactor._stream(raws, True)
+    again = [orjson.loads(event.data)["choices"][0]["delta"]["content"] for event in sse.decode(kept)]
+    assert "".join(again) == redactor.text(text)
+    assert [len(piece) for piece in again] == [len(piece) for piece in pieces]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        rb'{"a":"sk\u002dnex-demo-every-model"}',
+        b'{"a": 1, "a": 2, "sk-nex-demo-every-model": 3}',
+        b'{"a":"sk-nex-demo-every-model","a":"x"}',
+        b"not JSON sk-nex-demo-every-model",
+        b"\xff sk-nex-demo-every-model \xff",
+        b'{"client_secret":"sk-nex-demo-every-model"}',
+    ],
+)
+def test_no_spelling_hides_a_secret(redactor: Redactor, body: bytes) -> None:
+    kept = redactor._body(body, True)
+    assert b"demo-every" not in kept
+    assert "demo-every" not in str(read_json(kept))
+
+
+def test_members_that_hold_secrets_are_masked_whatever_they_look_like(redactor: Redactor) -> None:
+    body = (
+        b'{"password":"kiwi","key":"0123456789abcdef","nested":[{"refresh_token":"plum"}],"key_prefix":"sk-nex-4Zp9"}'
+    )
+    kept = redactor._body(body, True)
+    assert kept == body.replace(b"kiwi", b"xxxx").replace(b"0123456789abcdef", b"x" * 16).replace(b"plum", b"xxxx")

@@ -1,0 +1,273 @@
+"""Gateways that are slow, break off, send something else or are not there: passed on, recorded, and told."""
+
+from __future__ import annotations
+
+import gzip
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx2
+import orjson
+import pytest
+
+from aione_mock.contract import Contract
+from aione_mock.recorder import contract_check
+from aione_mock.sse import encode
+from tests.recorder.conftest import CHAT, KEY, STREAM_HEAD, Gateway, Taping, answering, chunk, replaying, whole
+from tests.timing import PATIENCE, at_best, until
+
+HEADERS = {"authorization": f"Bearer {KEY}"}
+ASKED = {"model": "gpt-5.4", "messages": [{"role": "user", "content": "Hello"}]}
+STREAMED = {**ASKED, "stream": True}
+EVENT = encode(b'{"id":"c","object":"chat.completion.chunk"}')
+
+
+def post(url: str, body: Any = ASKED) -> httpx2.Response:
+    return httpx2.post(url + CHAT, headers=HEADERS, json=body)
+
+
+def heard(url: str, body: Any = ASKED) -> bytes:
+    """What comes before the connection breaks."""
+    got = b""
+    with httpx2.stream("POST", url + CHAT, headers=HEADERS, json=body) as answer:
+        try:
+            for data in answer.iter_raw():
+                got += data
+        except httpx2.RemoteProtocolError:
+            return got
+    raise AssertionError("the answer became whole")
+
+
+def test_a_stream_is_passed_on_event_by_event(taping: Taping) -> None:
+    arrived = threading.Event()
+
+    def play(connection: socket.socket) -> None:
+        connection.sendall(STREAM_HEAD + chunk(EVENT))
+        assert arrived.wait(PATIENCE), "the second event comes only after the first was seen"
+        connection.sendall(chunk(EVENT) + chunk(b""))
+
+    with (
+        Gateway(play) as gateway,
+        taping(gateway.url) as tape,
+        httpx2.stream("POST", tape.url + CHAT, headers=HEADERS, json=STREAMED) as answer,
+    ):
+        chunks = answer.iter_raw()
+        assert next(chunks) == EVENT
+        arrived.set()
+        assert b"".join(chunks) == EVENT
+    (item,) = tape.cassette.interactions
+    assert item.response.events is not None
+    assert [raw for _, raw in item.response.events] == [EVENT, EVENT]
+
+
+@at_best
+def test_a_slow_gateway_is_waited_for_and_told(taping: Taping) -> None:
+    def play(connection: socket.socket) -> None:
+        time.sleep(0.3)
+        connection.sendall(STREAM_HEAD + chunk(EVENT))
+        time.sleep(0.3)
+        connection.sendall(chunk(EVENT) + chunk(b""))
+
+    with Gateway(play) as gateway, taping(gateway.url, slow=0.2) as tape:
+        assert post(tape.url, STREAMED).content == EVENT + EVENT
+    (item,) = tape.cassette.interactions
+    assert [finding.rpartition(" s ")[2] for finding in item.findings if "silent" in finding] == [
+        "at first",
+        "in between",
+    ]
+    assert item.first >= 0.3
+    assert item.total >= 0.6
+
+
+@at_best
+def test_a_gateway_that_says_nothing_is_a_504(taping: Taping) -> None:
+    with Gateway(lambda connection: time.sleep(5)) as gateway, taping(gateway.url, patience=0.2) as tape:
+        answer = post(tape.url)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (504, "upstream_timeout")
+    assert "said nothing for 0.2 s" in tape.cassette.interactions[0].findings[0]
+
+
+def test_a_plain_answer_cut_in_the_middle_is_cut_here_too(taping: Taping) -> None:
+    with (
+        Gateway(answering(whole(b'{"id": "chatcmpl-1", "object": "chat')[:-5])) as gateway,
+        taping(gateway.url) as tape,
+    ):
+        got = heard(tape.url)
+    (item,) = tape.cassette.interactions
+    assert item.response.body == got == b'{"id": "chatcmpl-1", "object": '
+    assert item.response.end == "cut"
+    assert any("cut off after 31 bytes" in finding for finding in item.findings)
+    with replaying(tape.path) as url:
+        assert heard(url) == got
+
+
+def test_a_stream_cut_within_an_event_is_cut_here_too(contract: Contract, taping: Taping) -> None:
+    part = b'data: {"id":"c","choices":[{"delta":{"content":"\xe4\xb8'
+    with Gateway(answering(STREAM_HEAD + chunk(EVENT), chunk(part))) as gateway, taping(gateway.url) as tape:
+        assert heard(tape.url, STREAMED) == EVENT + part
+    (item,) = tape.cassette.interactions
+    assert item.response.end == "cut"
+    assert "answer: the stream ends within an event" in item.findings
+    assert [f for f in contract_check.findings(contract, item) if "cut off" in f]
+    with replaying(tape.path) as url:
+        assert heard(url, STREAMED) == EVENT + part
+
+
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        (whole(b"<h1>Bad gateway</h1>", b"text/html"), "content type text/html, not application/json"),
+        (whole(b"<h1>Bad gateway</h1>"), "the body is not JSON"),
+        (whole(b'{"id": 7}'), "Missing required parameter"),
+        (whole(b"\xff\xfe\x00", b"application/octet-stream"), "content type application/octet-stream"),
+        (whole(b"{}", status=b"418 Teapot"), "status 418, which createChatCompletion does not declare"),
+        (whole(b'{"id": 1, "id": 2}'), "Missing required parameter"),
+    ],
+)
+def test_what_is_no_answer_is_passed_on_and_told(taping: Taping, sent: bytes, said: str) -> None:
+    with Gateway(answering(sent)) as gateway, taping(gateway.url) as tape:
+        answer = post(tape.url)
+    assert answer.content == sent.partition(b"\r\n\r\n")[2]
+    (item,) = tape.cassette.interactions
+    assert (item.response.status, item.response.body) == (answer.status_code, answer.content)
+    assert any(said in finding for finding in item.findings), item.findings
+    assert any(said in line for line in tape.said)
+    with replaying(tape.path) as url:
+        again = post(url)
+        assert (again.status_code, again.content) == (answer.status_code, answer.content)
+        assert again.headers == answer.headers
+
+
+def test_json_nested_too_deeply_is_passed_on_kept_and_replayed(taping: Taping) -> None:
+    body = b'{"a":' * 1000 + b'"sk-nex-demo-every-model"' + b"}" * 1000
+    with Gateway(answering(whole(body))) as gateway, taping(gateway.url) as tape:
+        assert httpx2.post(tape.url + CHAT, headers=HEADERS, content=body).content == body
+    assert "demo-every" not in tape.text
+    (item,) = tape.cassette.interactions
+    assert {f.partition(":")[0] for f in item.findings if "nested too deeply" in f} == {"request", "answer"}
+    with replaying(tape.path, replay_only=True) as url:
+        assert httpx2.post(url + CHAT, content=body).content == item.response.body
+        assert httpx2.post(url + CHAT, content=body.replace(b'"a"', b'"b"', 1)).status_code == 404
+
+
+def test_what_answers_no_http_is_a_502(taping: Taping) -> None:
+    with Gateway(answering(b"220 mail.example ESMTP\r\n")) as gateway, taping(gateway.url) as tape:
+        answer = post(tape.url)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "upstream_unavailable")
+    assert "gave no answer" in tape.cassette.interactions[0].findings[0]
+
+
+@pytest.mark.parametrize("kind", [b"application/json", b"text/plain"])
+def test_ten_megabytes_come_through(taping: Taping, kind: bytes) -> None:
+    body = orjson.dumps({"id": "big", "text": "Ten megabytes; äöü 喜. " * 450_000})
+    assert len(body) > 10_000_000
+    with Gateway(answering(whole(body, kind))) as gateway, taping(gateway.url) as tape:
+        assert post(tape.url).content == body
+    (item,) = tape.cassette.interactions
+    assert item.response.body == body
+    with replaying(tape.path) as url:
+        assert post(url).content == body
+
+
+def test_a_compressed_answer_is_unpacked_so_that_it_can_be_masked(taping: Taping) -> None:
+    body = gzip.compress(b'{"note": "sk-nex-demo-every-model"}')
+    with Gateway(answering(whole(body, more=b"content-encoding: gzip\r\n"))) as gateway, taping(gateway.url) as tape:
+        assert post(tape.url).json() == {"note": "sk-nex-demo-every-model"}
+    assert tape.cassette.interactions[0].response.body == b'{"note": "sk-nex-xxxxxxxxxxxxxxxx"}'
+
+
+def test_what_cannot_be_unpacked_is_not_kept(taping: Taping) -> None:
+    sent = whole(b"\x00who knows\x00", more=b"content-encoding: nosuch\r\n")
+    with (
+        Gateway(answering(sent)) as gateway,
+        taping(gateway.url) as tape,
+        httpx2.stream("POST", tape.url + CHAT, headers=HEADERS, json=ASKED) as answer,
+    ):
+        assert b"".join(answer.iter_raw()) == b"\x00who knows\x00"
+    assert "who knows" not in tape.text
+    assert any("encoding 'nosuch'" in finding for finding in tape.cassette.interactions[0].findings)
+
+
+DOWN: dict[str, tuple[str, Callable[[Any], Any], Any]] = {
+    "openai": (CHAT, lambda body: body["error"]["code"], "upstream_unavailable"),
+    "anthropic": ("/v1/messages", lambda body: (body["type"], body["error"]["type"]), ("error", "api_error")),
+    "gemini": ("/v1beta/models/m:generateContent", lambda body: body["error"]["code"], 502),
+    "console": ("/api/v1/gateway/keys", lambda body: "cannot be reached" in body["detail"], True),
+    "modelrouter": (
+        "/api/v1/modelRouter/open/observation/charts",
+        lambda body: body["success"],
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize("dialect", DOWN)
+def test_a_gateway_that_is_not_there_is_a_502_of_the_protocol(taping: Taping, dialect: str) -> None:
+    path, told, expected = DOWN[dialect]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with taping(f"http://127.0.0.1:{port}") as tape:
+        answer = httpx2.post(tape.url + path, headers=HEADERS, json={})
+    assert answer.status_code == 502
+    assert told(answer.json()) == expected
+    (item,) = tape.cassette.interactions
+    assert item.response.body == answer.content
+    assert any("cannot be reached" in finding for finding in item.findings)
+
+
+def test_a_client_that_leaves_is_told_and_what_came_is_kept(taping: Taping) -> None:
+    gone = threading.Event()
+
+    def play(connection: socket.socket) -> None:
+        connection.sendall(STREAM_HEAD + chunk(EVENT))
+        gone.wait(PATIENCE)
+
+    with Gateway(play) as gateway, taping(gateway.url) as tape:
+        with httpx2.stream("POST", tape.url + CHAT, headers=HEADERS, json=STREAMED) as answer:
+            assert next(answer.iter_raw()) == EVENT
+        assert until(lambda: tape.said)
+        gone.set()
+    (item,) = tape.cassette.interactions
+    assert "the client left before the answer was whole" in item.findings
+    assert item.response.body == EVENT
+
+
+def test_stopping_the_recorder_keeps_what_came(taping: Taping) -> None:
+    release = threading.Event()
+
+    def play(connection: socket.socket) -> None:
+        connection.sendall(STREAM_HEAD + chunk(EVENT))
+        release.wait(PATIENCE)
+
+    with Gateway(play) as gateway:
+        with taping(gateway.url) as tape, httpx2.Client() as client:
+            request = client.build_request("POST", tape.url + CHAT, headers=HEADERS, json=STREAMED)
+            chunks = client.send(request, stream=True).iter_raw()
+            assert next(chunks) == EVENT
+        release.set()
+    assert [item.response.body for item in tape.cassette.interactions] == [EVENT]
+
+
+def test_what_concerns_one_connection_is_not_passed_on(taping: Taping) -> None:
+    seen: list[bytes] = []
+
+    class Listening(Gateway):
+        def _read(self, connection: socket.socket) -> None:
+            seen.append(connection.recv(65536))
+
+    more = b"connection: close, x-hop\r\nx-hop: 1\r\nkeep-alive: timeout=5\r\nset-cookie: a=1\r\nset-cookie: b=2\r\n"
+    with Listening(answering(whole(b"{}", more=more))) as gateway, taping(gateway.url) as tape:
+        headers = {"connection": "keep-alive, x-mine", "x-mine": "1", "te": "trailers", "x-kept": "yes"}
+        answer = httpx2.get(f"{tape.url}/v1/models?a=%20b", headers=headers)
+    sent = seen[0].decode().lower()
+    assert sent.startswith("get /v1/models?a=%20b http/1.1\r\n")
+    assert f"host: {gateway.url.removeprefix('http://')}\r\n" in sent
+    assert "x-kept: yes" in sent
+    assert "accept-encoding: identity" in sent
+    assert [name for name in ("x-mine", "te:", "keep-alive, x-mine") if name in sent] == []
+    assert {"x-hop", "keep-alive"}.isdisjoint(answer.headers)
+    assert answer.headers.get_list("set-cookie") == ["a=1", "b=2"]
+    assert "a=1" not in tape.text
