@@ -284,7 +284,7 @@ class Reply:
     """Whether it is known to be fit for the journal as it is (`journal.clean`)."""
 
 
-class Lines(Sequence[tuple[str, str]]):
+class HeaderBlock(Sequence[tuple[str, str]]):
     """Response headers kept as the text that is sent, and cut apart only for those who look at them."""
 
     __slots__ = ("text",)
@@ -294,7 +294,7 @@ class Lines(Sequence[tuple[str, str]]):
         self.text = text
 
     @classmethod
-    def of(cls, headers: Headers) -> Lines:
+    def of(cls, headers: Headers) -> HeaderBlock:
         """Headers that come as pairs."""
         return cls("\r\n".join(map(": ".join, headers)))
 
@@ -314,7 +314,7 @@ class Lines(Sequence[tuple[str, str]]):
         return tuple(self)[place]
 
 
-class Events(Sequence[bytes]):
+class EventStream(Sequence[bytes]):
     """The encoded events of a stream, kept as one run of bytes and cut apart only for those who look at them."""
 
     __slots__ = ("_ends", "raw")
@@ -324,14 +324,14 @@ class Events(Sequence[bytes]):
         self.raw, self._ends = raw, ends
 
     @classmethod
-    def of(cls, events: Iterable[bytes]) -> Events:
+    def of(cls, events: Iterable[bytes]) -> EventStream:
         """Events that come one by one, however they end."""
         parts = [*events]
         return cls(b"".join(parts), tuple(accumulate(map(len, parts))))
 
-    def refilled(self, raw: bytes) -> Events:
+    def refilled(self, raw: bytes) -> EventStream:
         """Other bytes of the same length, cut at the same places."""
-        return Events(raw, self._ends)
+        return EventStream(raw, self._ends)
 
     def __len__(self) -> int:
         return self.raw.count(_BLANK_LINE) if self._ends is None else len(self._ends)
@@ -356,7 +356,7 @@ class Events(Sequence[bytes]):
 class StreamReply:
     """A streamed answer: encoded events, each with the number of tokens it carries (for pacing)."""
 
-    events: Events
+    events: EventStream
     weights: tuple[int, ...] = ()
     """Tokens of each event, in step with `events`; empty means one each."""
     status: int = 200
@@ -376,7 +376,7 @@ class Fault:
 
 
 @frozen
-class Transmission:
+class Response:
     """What goes over the wire and when: an answer after rendering, before or after damage."""
 
     status: int
@@ -390,24 +390,24 @@ class Transmission:
     apart: float | None = None
     """Seconds between writes that must not share a packet; 0 is a write each, None joins what is due at once."""
     ordinary: bool = False
-    """Whether it is the mock's own, whole and at once, its headers `Lines`: nothing in them needs a second look."""
+    """Whether it is the mock's own, whole and at once, its headers `HeaderBlock`: nothing in them needs a second look."""
 
 
-_NOTHING_SENT = Transmission(200, (), ())
+_NOTHING_SENT = Response(200, (), ())
 
 
 @frozen
 class Replayed(Reply):
     """A recorded plain answer."""
 
-    transmission: Transmission = _NOTHING_SENT
+    transmission: Response = _NOTHING_SENT
 
 
 @frozen
 class ReplayedStream(StreamReply):
     """A recorded stream."""
 
-    transmission: Transmission = _NOTHING_SENT
+    transmission: Response = _NOTHING_SENT
 
 
 def header_value(text: str) -> str:

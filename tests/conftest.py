@@ -16,7 +16,7 @@ from aione_mock.server.app import Mock, create_app
 from aione_mock.server.http import Server
 from aione_mock.settings import Settings
 from aione_mock.sse import decode
-from aione_mock.types import Transmission
+from aione_mock.types import Response
 
 # how long it takes to draw an example says nothing on a machine that does something else at the same time
 settings.register_profile("repeatable", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
@@ -31,7 +31,7 @@ KEY = "sk-nex-demo-every-model"
 VIOLATIONS: list[str] = []
 
 
-def violations(exchange: Any, sent: Transmission) -> Iterator[str]:
+def violations(exchange: Any, sent: Response) -> Iterator[str]:
     """What an answer has against the contract; answers to unknown paths and damaged ones are passed over."""
     operation = exchange.operation
     if operation is None or sent.raw or sent.end != "finish" or getattr(exchange, "damaged", False):
@@ -69,7 +69,7 @@ def _every_answer_keeps_the_contract() -> Iterator[None]:
     """All answers of the test run are checked against their schema, streamed events too."""
     original = pipeline.Exchange.answer
 
-    async def answer(self: pipeline.Exchange, receive: Any) -> Transmission:
+    async def answer(self: pipeline.Exchange, receive: Any) -> Response:
         sent = await original(self, receive)
         VIOLATIONS.extend(violations(self, sent))
         return sent

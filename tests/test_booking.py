@@ -11,7 +11,7 @@ from aione_mock.server.app import Mock
 from aione_mock.server.metering import book
 from aione_mock.server.sessions import Session
 from aione_mock.tenant.live_usage import Served, load
-from aione_mock.types import Call, Caller, Reply, StreamReply, Transmission, Usage
+from aione_mock.types import Call, Caller, Reply, Response, StreamReply, Usage
 from tests.timing import cost
 
 USAGE = Usage(10, 15)
@@ -31,8 +31,8 @@ def a_call(app: Mock, session: Session, operation: str = "createChatCompletion",
     return Call(found, "POST", "/", "", (), b"", "127.0.0.1", "req_1", data=data, caller=caller, at=at, **more)
 
 
-def sent(status: int, *dues: float) -> Transmission:
-    return Transmission(status, (), tuple((due, b"x") for due in dues))
+def sent(status: int, *dues: float) -> Response:
+    return Response(status, (), tuple((due, b"x") for due in dues))
 
 
 async def booked(session: Session, call: Call, reply: Reply | StreamReply, *dues: float) -> list[Served]:

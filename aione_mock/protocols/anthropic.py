@@ -18,7 +18,19 @@ from aione_mock.protocols import content_blocks
 from aione_mock.protocols.content_blocks import Block, Look
 from aione_mock.protocols.stencil import alike
 from aione_mock.sse import encode
-from aione_mock.types import Call, Choice, Completion, Events, Prompt, Role, Tool, ToolCall, ToolResult, Turn, Usage
+from aione_mock.types import (
+    Call,
+    Choice,
+    Completion,
+    EventStream,
+    Prompt,
+    Role,
+    Tool,
+    ToolCall,
+    ToolResult,
+    Turn,
+    Usage,
+)
 
 Json = Any
 STOP_REASON = {
@@ -246,7 +258,7 @@ _EMPTY: Mapping[str, Mapping[str, Json]] = {
 """What a block of each type is like before its deltas."""
 
 
-def stream(completion: Completion, call: Call) -> Events:
+def stream(completion: Completion, call: Call) -> EventStream:
     """The stream of the same answer."""
     choice = completion.choices[0]
     spent = usage(completion.usage)
@@ -275,7 +287,7 @@ def stream(completion: Completion, call: Call) -> Events:
                 runs.append(_deltas(index, "input_json_delta", "partial_json", parts))
         runs.append(_event({"type": "content_block_stop", "index": index}))
     runs.append(_event({"type": "message_delta", "delta": _ending(choice), "usage": spent}))
-    return Events(b"".join([*runs, _event({"type": "message_stop"})]))
+    return EventStream(b"".join([*runs, _event({"type": "message_stop"})]))
 
 
 def _deltas(index: int, kind: str, member: str, pieces: Sequence[str]) -> bytes:

@@ -20,7 +20,7 @@ from aione_mock.protocols.stencil import around, encoded
 from aione_mock.sse import encode
 from aione_mock.structs import replace
 from aione_mock.tenant.catalogue import Model
-from aione_mock.types import Call, Choice, Completion, Events, Picture, Usage
+from aione_mock.types import Call, Choice, Completion, EventStream, Picture, Usage
 
 __all__ = [
     "body",
@@ -193,10 +193,12 @@ def _both(spelled: bytes, more: Json) -> bytes:
     return spelled[:-1] + b"," + orjson.dumps(more)[1:]
 
 
-def stream(completion: Completion, call: Call) -> bytes | Events:
+def stream(completion: Completion, call: Call) -> bytes | EventStream:
     """The stream as events with `alt=sse`, else its pieces as one JSON array."""
     found = _chunks(completion, call)
-    return Events(b"".join(map(encode, found))) if call.params.get("alt") == "sse" else b"[" + b",".join(found) + b"]"
+    return (
+        EventStream(b"".join(map(encode, found))) if call.params.get("alt") == "sse" else b"[" + b",".join(found) + b"]"
+    )
 
 
 def token_count(tokens: int) -> Json:

@@ -22,7 +22,7 @@ from aione_mock.types import (
     Call,
     Choice,
     Completion,
-    Events,
+    EventStream,
     ImageInput,
     Prompt,
     Role,
@@ -266,7 +266,7 @@ def _ranked(text: str, value: float) -> Json:
     return {"token": text, "logprob": value, "bytes": list(text.encode())}
 
 
-def stream(completion: Completion, call: Call) -> Events:
+def stream(completion: Completion, call: Call) -> EventStream:
     """The stream of the same answer."""
     counted = bool((call.data.get("stream_options") or {}).get("include_usage"))
     head: dict[str, Json] = {
@@ -285,7 +285,7 @@ def stream(completion: Completion, call: Call) -> Events:
     runs = [_choice_events(choice, index, call, chunk) for index, choice in enumerate(completion.choices)]
     if counted:
         runs.append(encode(orjson.dumps({**head, "choices": [], "usage": usage(completion.usage)})))
-    return Events(b"".join([*runs, DONE]))
+    return EventStream(b"".join([*runs, DONE]))
 
 
 def _choice_events(choice: Choice, index: int, call: Call, chunk: Callable[..., bytes]) -> bytes:

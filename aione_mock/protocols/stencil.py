@@ -10,9 +10,9 @@ import orjson
 
 from aione_mock.seed import Seed
 from aione_mock.structs import replace
-from aione_mock.types import Choice, Completion, Events, Finish, Usage
+from aione_mock.types import Choice, Completion, EventStream, Finish, Usage
 
-Spelled = bytes | Events
+Spelled = bytes | EventStream
 """A plain answer's body, or the events of a stream."""
 CALL_ID = 24
 """Letters of a tool call's id; a completion has its call's token."""
@@ -119,9 +119,9 @@ class Sheet:
         """`spell`: what makes a completion JSON, or events. Raises ValueError where it does not repeat itself."""
         choice = Choice((_HOLE,), finish=finish)
         said = spell(Completion(_ID, _CREATED, model, (choice,), _USAGE))
-        self.streamed = isinstance(said, Events)
+        self.streamed = isinstance(said, EventStream)
         self._form, self._between = _form(_raw(said)), b""
-        if isinstance(said, Events):
+        if isinstance(said, EventStream):
             (event,) = [event for event in said if _ENCODED_HOLE in event]
             before, after = event.split(_ENCODED_HOLE)
             self._between = _form(after + before)

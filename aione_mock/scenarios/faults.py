@@ -10,10 +10,10 @@ from aione_mock.scenarios.options import Option, Options
 from aione_mock.scenarios.stream_faults import Scene
 from aione_mock.seed import Seed
 from aione_mock.structs import frozen
-from aione_mock.types import Fault, Transmission
+from aione_mock.types import Fault, Response
 
 Scope = Literal["stream", "plain", "both"]
-Damage = Callable[[Transmission, Options, Scene], Transmission]
+Damage = Callable[[Response, Options, Scene], Response]
 
 
 @frozen
@@ -182,12 +182,12 @@ def misfit(faults: Iterable[Fault], *, stream: bool) -> str | None:
 
 def apply(
     faults: Iterable[Fault],
-    transmission: Transmission,
+    transmission: Response,
     *,
     stream: bool,
     seed: Seed,
     error_event: Callable[[str], bytes] | None = None,
-) -> Transmission:
+) -> Response:
     """The transmission, damaged by each fault in turn; those that do not fit its kind are left out.
 
     `error_event` gives an error of the contract, by name, as an event of the protocol spoken.

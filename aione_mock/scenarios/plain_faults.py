@@ -7,7 +7,7 @@ from http import HTTPStatus
 from aione_mock.scenarios.options import Options
 from aione_mock.scenarios.stream_faults import APART, Scene
 from aione_mock.structs import replace
-from aione_mock.types import Headers, Transmission
+from aione_mock.types import Headers, Response
 
 _PAGE = """<!DOCTYPE html>
 <html><head><title>{status} {phrase}</title></head>
@@ -15,31 +15,31 @@ _PAGE = """<!DOCTYPE html>
 """
 
 
-def wrong_content_type(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+def wrong_content_type(transmission: Response, options: Options, scene: Scene) -> Response:
     """The content type is another; the content is not."""
     return replace(transmission, headers=_with(transmission.headers, "content-type", options["value"]))
 
 
-def cut_body(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+def cut_body(transmission: Response, options: Options, scene: Scene) -> Response:
     """The connection drops after half of the body that `content-length` announces."""
     body = _body(transmission)
     headers = _with(transmission.headers, "content-length", str(len(body)))
     return replace(transmission, headers=headers, sends=((_due(transmission), body[: len(body) // 2]),), end="cut")
 
 
-def content_length_long(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+def content_length_long(transmission: Response, options: Options, scene: Scene) -> Response:
     """`content-length` announces more bytes than come before the connection closes."""
     length = len(_body(transmission)) + options["by"]
     return replace(transmission, headers=_with(transmission.headers, "content-length", str(length)), raw=True)
 
 
-def content_length_short(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+def content_length_short(transmission: Response, options: Options, scene: Scene) -> Response:
     """`content-length` announces fewer bytes than come."""
     length = max(0, len(_body(transmission)) - options["by"])
     return replace(transmission, headers=_with(transmission.headers, "content-length", str(length)), raw=True)
 
 
-def html_page(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+def html_page(transmission: Response, options: Options, scene: Scene) -> Response:
     """A proxy in between answers with a page for people."""
     status = options["status"]
     phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else "Error"
@@ -48,20 +48,20 @@ def html_page(transmission: Transmission, options: Options, scene: Scene) -> Tra
     return replace(transmission, status=status, headers=headers, sends=((_due(transmission), page),))
 
 
-def gzip_garbage(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+def gzip_garbage(transmission: Response, options: Options, scene: Scene) -> Response:
     """The body is said to be compressed, begins as if it were, and goes on as rubbish."""
     rubbish = b"\x1f\x8b\x08\x00" + scene.seed.digest("gzip", size=60)
     headers = _with(_with(transmission.headers, "content-length", str(len(rubbish))), "content-encoding", "gzip")
     return replace(transmission, headers=headers, sends=((_due(transmission), rubbish),))
 
 
-def empty_body(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+def empty_body(transmission: Response, options: Options, scene: Scene) -> Response:
     """The status and the headers come, the body does not."""
     headers = _with(transmission.headers, "content-length", "0")
     return replace(transmission, headers=headers, sends=((_due(transmission), b""),))
 
 
-def slow_body(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+def slow_body(transmission: Response, options: Options, scene: Scene) -> Response:
     """The body comes in parts, spread evenly over some seconds."""
     body, start, parts = _body(transmission), _due(transmission), options["parts"]
     size = max(1, -(-len(body) // parts))
@@ -71,17 +71,17 @@ def slow_body(transmission: Transmission, options: Options, scene: Scene) -> Tra
     return replace(transmission, sends=sends, apart=APART)
 
 
-def reset(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+def reset(transmission: Response, options: Options, scene: Scene) -> Response:
     """The connection drops before the status line."""
     return replace(transmission, status=0, headers=(), sends=(), end="cut", raw=True)
 
 
-def hang(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+def hang(transmission: Response, options: Options, scene: Scene) -> Response:
     """The request is taken and nothing ever comes back."""
     return replace(transmission, status=0, headers=(), sends=(), end="hang", raw=True)
 
 
-def headed(transmission: Transmission) -> Transmission:
+def headed(transmission: Response) -> Response:
     """A transmission that no HTTP layer would let through, with its status line and headers in the first send.
 
     Such are raw ones, and those whose `content-length` says another length than their body has. Status 0 has no head.
@@ -96,7 +96,7 @@ def headed(transmission: Transmission) -> Transmission:
     return replace(transmission, sends=((due, head + first), *transmission.sends[1:]), raw=True)
 
 
-def _misannounced(transmission: Transmission) -> bool:
+def _misannounced(transmission: Response) -> bool:
     announced = next((int(value) for name, value in transmission.headers if name == "content-length"), None)
     if announced is None:
         return False
@@ -104,11 +104,11 @@ def _misannounced(transmission: Transmission) -> bool:
     return length > announced or (length < announced and transmission.end == "finish")
 
 
-def _body(transmission: Transmission) -> bytes:
+def _body(transmission: Response) -> bytes:
     return b"".join([raw for _, raw in transmission.sends])
 
 
-def _due(transmission: Transmission) -> float:
+def _due(transmission: Response) -> float:
     return transmission.sends[0][0] if transmission.sends else 0.0
 
 

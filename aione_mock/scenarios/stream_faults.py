@@ -1,4 +1,4 @@
-"""Damage to event streams: pure functions from a Transmission to a Transmission.
+"""Damage to event streams: pure functions from a Response to a Response.
 
 Each send of an undamaged stream is one event. A function looks at the sends as it finds them, so faults compose in
 the order given: after `one_packet` there is one send. A send without bytes only waits for its time.
@@ -13,7 +13,7 @@ from aione_mock.scenarios.events import DROP, Change, altered, data_of, has
 from aione_mock.scenarios.options import Options
 from aione_mock.seed import Seed
 from aione_mock.structs import frozen, replace
-from aione_mock.types import Headers, Transmission
+from aione_mock.types import Headers, Response
 
 Json = Any
 Sends = tuple[tuple[float, bytes], ...]
@@ -37,7 +37,7 @@ class Scene:
     """An error of the contract, by name, as one event of the protocol spoken."""
 
 
-def cut(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+def cut(transmission: Response, options: Options, scene: Scene) -> Response:
     """The connection drops after n events, or in the middle of the next."""
     sends, after = transmission.sends, options["after"]
     kept = sends[:after] or _head(sends)
@@ -47,7 +47,7 @@ def cut(transmission: Transmission, options: Options, scene: Scene) -> Transmiss
     return replace(transmission, sends=kept, end="cut")
 
 
-def stall(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+def stall(transmission: Response, options: Options, scene: Scene) -> Response:
     """A pause after n events; then the rest, a cut, or nothing ever."""
     sends, after, pause = transmission.sends, options["after"], options["seconds"]
     kept = sends[:after] or _head(sends)
@@ -59,7 +59,7 @@ def stall(transmission: Transmission, options: Options, scene: Scene) -> Transmi
     return replace(transmission, sends=kept + tuple((due + pause, raw) for due, raw in sends[after:]))
 
 
-def drip(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+def drip(transmission: Response, options: Options, scene: Scene) -> Response:
     """A few bytes at a time, with a pause after each."""
     sends: list[tuple[float, bytes]] = []
     now = 0.0
@@ -70,7 +70,7 @@ def drip(transmission: Transmission, options: Options, scene: Scene) -> Transmis
     return replace(transmission, sends=tuple(sends), apart=APART)
 
 
-def malformed_json(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+def malformed_json(transmission: Response, options: Options, scene: Scene) -> Response:
     """One event's (or the plain body's) JSON lacks its last byte."""
     place = _place(transmission.sends, options["at"])
     if place is None:
@@ -81,7 +81,7 @@ def malformed_json(transmission: Transmission, options: Options, scene: Scene) -
     return replace(damaged, headers=shortened(damaged.headers, 1))
 
 
-def error_event(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+def error_event(transmission: Response, options: Options, scene: Scene) -> Response:
     """After n events comes an error, as the protocol spells it within a stream, and nothing more."""
     if scene.error_event is None:
         return transmission
@@ -90,33 +90,33 @@ def error_event(transmission: Transmission, options: Options, scene: Scene) -> T
     return replace(transmission, sends=(*sends[:after], (due, scene.error_event(options["error"]))))
 
 
-def no_end(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+def no_end(transmission: Response, options: Options, scene: Scene) -> Response:
     """The event that ends the stream does not come; the connection closes properly."""
     return replace(transmission, sends=tuple(send for send in transmission.sends if not _is_end(send[1])))
 
 
-def no_finish(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+def no_finish(transmission: Response, options: Options, scene: Scene) -> Response:
     """No event says why the answer ended."""
     return _rewrite(transmission, FINISH, lambda pointer, value: DROP if pointer.endswith("finishReason") else None)
 
 
-def double_finish(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+def double_finish(transmission: Response, options: Options, scene: Scene) -> Response:
     """The event that says why the answer ended comes twice."""
     return _insert(transmission, lambda raw: raw if has(raw, FINISH) else None)
 
 
-def no_usage(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+def no_usage(transmission: Response, options: Options, scene: Scene) -> Response:
     """No event says how many tokens were used; an event that says nothing else does not come."""
     kept = tuple(send for send in transmission.sends if not _only_usage(send[1]))
     return _rewrite(replace(transmission, sends=kept), USAGE, lambda pointer, value: DROP)
 
 
-def wrong_usage(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+def wrong_usage(transmission: Response, options: Options, scene: Scene) -> Response:
     """Every count of tokens is off by so many."""
     return _rewrite(transmission, USAGE, lambda pointer, value: _added(value, options["add"]))
 
 
-def empty_choices(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+def empty_choices(transmission: Response, options: Options, scene: Scene) -> Response:
     """One event has an empty list of choices (OpenAI) or candidates (Gemini)."""
     filled = [place for place, (_, raw) in enumerate(transmission.sends) if has(raw, LISTS)]
     if not filled:
@@ -126,7 +126,7 @@ def empty_choices(transmission: Transmission, options: Options, scene: Scene) ->
     return _put(transmission, place, (due, altered(raw, LISTS, lambda pointer, value: [])))
 
 
-def duplicate_event(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+def duplicate_event(transmission: Response, options: Options, scene: Scene) -> Response:
     """One event comes twice."""
     place = _place(transmission.sends, options["at"])
     if place is None:
@@ -135,7 +135,7 @@ def duplicate_event(transmission: Transmission, options: Options, scene: Scene) 
     return _put(transmission, place, send, send)
 
 
-def reorder_events(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+def reorder_events(transmission: Response, options: Options, scene: Scene) -> Response:
     """One event and the one after it change places."""
     sends = transmission.sends
     place = _place(sends[:-1], options["at"])
@@ -145,7 +145,7 @@ def reorder_events(transmission: Transmission, options: Options, scene: Scene) -
     return replace(transmission, sends=(*sends[:place], (due, second), (later, first), *sends[place + 2 :]))
 
 
-def changed_id(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+def changed_id(transmission: Response, options: Options, scene: Scene) -> Response:
     """From one event on, the answer's id is another."""
     having = [place for place, (_, raw) in enumerate(transmission.sends) if has(raw, IDENTITY)]
     if not having:
@@ -157,7 +157,7 @@ def changed_id(transmission: Transmission, options: Options, scene: Scene) -> Tr
     return replace(transmission, sends=transmission.sends[:start] + tail.sends)
 
 
-def comments(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+def comments(transmission: Response, options: Options, scene: Scene) -> Response:
     """Comment lines, as proxies send to keep a connection alive, before every nth event."""
     sends: list[tuple[float, bytes]] = []
     for position, (due, raw) in enumerate(transmission.sends):
@@ -167,24 +167,24 @@ def comments(transmission: Transmission, options: Options, scene: Scene) -> Tran
     return replace(transmission, sends=tuple(sends))
 
 
-def crlf(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+def crlf(transmission: Response, options: Options, scene: Scene) -> Response:
     """Lines end as on Windows."""
     return _each(transmission, lambda raw: raw.replace(b"\n", b"\r\n"))
 
 
-def cr(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+def cr(transmission: Response, options: Options, scene: Scene) -> Response:
     """Lines end with a carriage return alone."""
     return _each(transmission, lambda raw: raw.replace(b"\n", b"\r"))
 
 
-def bom(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+def bom(transmission: Response, options: Options, scene: Scene) -> Response:
     """A byte order mark stands before everything."""
     if not transmission.sends:
         return transmission
     return _put(transmission, 0, (transmission.sends[0][0], b"\xef\xbb\xbf" + transmission.sends[0][1]))
 
 
-def one_packet(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+def one_packet(transmission: Response, options: Options, scene: Scene) -> Response:
     """Everything comes at once, at the end."""
     if not transmission.sends:
         return transmission
@@ -192,12 +192,12 @@ def one_packet(transmission: Transmission, options: Options, scene: Scene) -> Tr
     return replace(transmission, sends=((transmission.sends[-1][0], whole),), apart=None)
 
 
-def packet_each(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+def packet_each(transmission: Response, options: Options, scene: Scene) -> Response:
     """Each event is a packet."""
     return replace(transmission, apart=APART)
 
 
-def split_events(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+def split_events(transmission: Response, options: Options, scene: Scene) -> Response:
     """Each event is spread over packets of a few bytes."""
     size = options["size"]
     sends = [
@@ -206,13 +206,13 @@ def split_events(transmission: Transmission, options: Options, scene: Scene) -> 
     return replace(transmission, sends=tuple(sends), apart=APART)
 
 
-def split_utf8(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+def split_utf8(transmission: Response, options: Options, scene: Scene) -> Response:
     """The first character of several bytes in each event is spread over two packets."""
     sends = [(due, part) for due, raw in transmission.sends for part in _in_character(raw)]
     return replace(transmission, sends=tuple(sends), apart=APART)
 
 
-def big_event(transmission: Transmission, options: Options, scene: Scene) -> Transmission:
+def big_event(transmission: Response, options: Options, scene: Scene) -> Response:
     """One event is blown up by blanks within its JSON, which mean nothing."""
     place = _place(transmission.sends, options["at"])
     if place is None:
@@ -249,16 +249,16 @@ def _place(sends: Sends, at: int) -> int | None:
     return places[min(at, len(places)) - 1] if places else None
 
 
-def _put(transmission: Transmission, place: int, *instead: tuple[float, bytes]) -> Transmission:
+def _put(transmission: Response, place: int, *instead: tuple[float, bytes]) -> Response:
     sends = transmission.sends
     return replace(transmission, sends=(*sends[:place], *instead, *sends[place + 1 :]))
 
 
-def _each(transmission: Transmission, change: Callable[[bytes], bytes]) -> Transmission:
+def _each(transmission: Response, change: Callable[[bytes], bytes]) -> Response:
     return replace(transmission, sends=tuple((due, change(raw)) for due, raw in transmission.sends))
 
 
-def _insert(transmission: Transmission, after: Callable[[bytes], bytes | None]) -> Transmission:
+def _insert(transmission: Response, after: Callable[[bytes], bytes | None]) -> Response:
     sends: list[tuple[float, bytes]] = []
     for due, raw in transmission.sends:
         sends.append((due, raw))
@@ -267,7 +267,7 @@ def _insert(transmission: Transmission, after: Callable[[bytes], bytes | None]) 
     return replace(transmission, sends=tuple(sends))
 
 
-def _rewrite(transmission: Transmission, pointers: tuple[str, ...], change: Change) -> Transmission:
+def _rewrite(transmission: Response, pointers: tuple[str, ...], change: Change) -> Response:
     return _each(transmission, lambda raw: altered(raw, pointers, change))
 
 

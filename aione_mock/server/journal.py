@@ -14,7 +14,7 @@ import orjson
 
 from aione_mock.contract import Operation
 from aione_mock.structs import frozen
-from aione_mock.types import Call, Caller, Events, Headers, Lines, RawHeaders, Usage
+from aione_mock.types import Call, Caller, EventStream, HeaderBlock, Headers, RawHeaders, Usage
 
 _SECRET_HEADERS = frozenset(
     (b"authorization", b"x-api-key", b"x-goog-api-key", b"cookie", b"proxy-authorization", b"x-acs-security-token",
@@ -46,7 +46,7 @@ def mask_body(raw: bytes, secrets: Iterable[bytes] = ()) -> bytes:
     return _SECRET.sub(rb"\1" + _MASK, raw)
 
 
-def clean(said: bytes | Events) -> bool:
+def clean(said: bytes | EventStream) -> bool:
     """Whether a body or a stream can be kept as it is: short, and without any credential of this API."""
     raw = said if isinstance(said, bytes) else said.raw
     if not short(raw) or mask_body(raw) is not raw:
@@ -84,9 +84,9 @@ def credentials(headers: RawHeaders) -> tuple[bytes, ...]:
     return tuple([word for word in found if len(word) >= _WORD and not _SECRET.fullmatch(word)])
 
 
-def kept_headers(headers: Headers, secrets: Iterable[bytes]) -> Lines:
+def kept_headers(headers: Headers, secrets: Iterable[bytes]) -> HeaderBlock:
     """Headers of an answer as they are kept, masked."""
-    return Lines.of([(name, kept_text(value, secrets)) for name, value in headers])
+    return HeaderBlock.of([(name, kept_text(value, secrets)) for name, value in headers])
 
 
 def kept_text(text: str, secrets: Iterable[bytes]) -> str:
@@ -129,7 +129,7 @@ def _shortened(value: Any, depth: int = 0) -> Any:
     return value
 
 
-def kept_events(events: Events, secrets: Collection[bytes], *, spread: bool = True) -> tuple[Events, bool]:
+def kept_events(events: EventStream, secrets: Collection[bytes], *, spread: bool = True) -> tuple[EventStream, bool]:
     """Events of a stream as they are kept, masked, and whether there were too many to keep them all.
 
     `spread`: whether a credential may lie in pieces over several of them.
@@ -142,7 +142,7 @@ def kept_events(events: Events, secrets: Collection[bytes], *, spread: bool = Tr
         return events, False
     ends = accumulate(map(len, events))
     kept = [mask_body(event, secrets) for event, end in zip(events, ends, strict=True) if end <= _KEPT_EVENTS]
-    return Events.of(kept), cut
+    return EventStream.of(kept), cut
 
 
 def _gathered(raw: bytes, secrets: Iterable[bytes]) -> bytes:
@@ -245,9 +245,9 @@ class Entry:
     """Whether the request passed validation."""
     status = 0
     """0 means that a fault sent none."""
-    response_headers = Lines("")
+    response_headers = HeaderBlock("")
     response_body = b""
-    events = Events(b"", ())
+    events = EventStream(b"", ())
     response_truncated = False
     end = "finish"
     stream = False

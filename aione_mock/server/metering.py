@@ -8,12 +8,12 @@ reached a model and is in no figure.
 from __future__ import annotations
 
 from aione_mock.server.sessions import Session
-from aione_mock.types import Call, Reply, StreamReply, Transmission, Usage
+from aione_mock.types import Call, Reply, Response, StreamReply, Usage
 
 _NOTHING = Usage()
 
 
-async def book(call: Call, session: Session, reply: Reply | StreamReply, sent: Transmission) -> None:
+async def book(call: Call, session: Session, reply: Reply | StreamReply, sent: Response) -> None:
     """Book a validated call; a no-op for operations that call no model. Takes a few microseconds."""
     caller, failed = call.caller, reply.status >= 500
     if caller is None or not call.operation.paid or 400 <= reply.status < 500:

@@ -45,14 +45,14 @@ from aione_mock.structs import replace
 from aione_mock.types import (
     Call,
     Caller,
-    Events,
+    EventStream,
+    HeaderBlock,
     Headers,
-    Lines,
     Replayed,
     ReplayedStream,
     Reply,
+    Response,
     StreamReply,
-    Transmission,
     header_value,
 )
 
@@ -143,7 +143,7 @@ class Exchange:
         self.entry = Entry()
         """What the journal keeps, filled in as it becomes known."""
 
-    async def answer(self, receive: Receive) -> Transmission:
+    async def answer(self, receive: Receive) -> Response:
         """What will be sent. Every refusal, and every bug, becomes an answer of the operation's dialect."""
         try:
             reply = await self._line(receive)
@@ -303,7 +303,7 @@ class Exchange:
             more = validation.schema_findings(operation.body, data)
         return params, data, findings + more
 
-    def _render(self, reply: Reply | StreamReply) -> Transmission:
+    def _render(self, reply: Reply | StreamReply) -> Response:
         """The answer as it goes over the wire: spelled out, paced, and damaged where a scenario says so."""
         if isinstance(reply, (Replayed, ReplayedStream)):
             # whatever was recorded: it may have been wrong, or cut off, even then
@@ -327,27 +327,27 @@ class Exchange:
     def _error_event(self, name: str) -> bytes:
         return self.pipeline.refusals.event(self.dialect, name, self.entry.request_id)
 
-    def _spelled(self, reply: Reply | StreamReply, *, whole: bool) -> Transmission:
+    def _spelled(self, reply: Reply | StreamReply, *, whole: bool) -> Response:
         """The answer at once; the events of a stream apart unless `whole`."""
         status, text = reply.status, _ID_LINES.get(self.dialect, _ID_LINE).replace("@", self.entry.request_id)
         if reply.headers:
-            text += "\r\n" + Lines.of(reply.headers).text
+            text += "\r\n" + HeaderBlock.of(reply.headers).text
         if self.limits is not None and self.operation is not None and status in (200, 429):
             text += auth.limit_lines(self.limits, self.operation, status)
         if self.head.explain:
-            text += "\r\n" + Lines.of(self._explained()).text
+            text += "\r\n" + HeaderBlock.of(self._explained()).text
         if isinstance(reply, StreamReply):
-            headers = Lines(f"content-type: {reply.media_type}\r\ncache-control: no-cache\r\n{text}")
+            headers = HeaderBlock(f"content-type: {reply.media_type}\r\ncache-control: no-cache\r\n{text}")
             if whole:
-                return Transmission(status, headers, ((0.0, reply.events.raw),), ordinary=True)
+                return Response(status, headers, ((0.0, reply.events.raw),), ordinary=True)
             events = tuple([(0.0, event) for event in reply.events])
-            return Transmission(status, headers, events, apart=self.pipeline.apart)
+            return Response(status, headers, events, apart=self.pipeline.apart)
         if status == 204:
-            return Transmission(204, Lines(text), ())
+            return Response(204, HeaderBlock(text), ())
         body = reply.body if isinstance(reply.body, bytes) else orjson.dumps(reply.body)
-        headers = Lines(f"content-type: {reply.media_type}\r\ncontent-length: {len(body)}\r\n{text}")
+        headers = HeaderBlock(f"content-type: {reply.media_type}\r\ncontent-length: {len(body)}\r\n{text}")
         # refusals may have a word to say on the connection itself
-        return Transmission(status, headers, ((0.0, body),), ordinary=whole and status < 400)
+        return Response(status, headers, ((0.0, body),), ordinary=whole and status < 400)
 
     def _explained(self) -> Headers:
         """Which rule, seed, occurrence and limit made the answer, and which rule came nearest."""
@@ -364,14 +364,14 @@ class Exchange:
         }
         return tuple((name, header_value(value)[:_TOLD]) for name, value in told.items() if value)
 
-    def _journal(self, reply: Reply | StreamReply, sent: Transmission) -> None:
+    def _journal(self, reply: Reply | StreamReply, sent: Response) -> None:
         session, call, playing, entry, secrets = self.session, self.call, self.playing, self.entry, self.head.secrets
         session.calls += 1
         entry.number = session.journal.total + 1
         usual, sends = playing is NOTHING and not self.damaged, sent.sends
         as_it_is = usual and reply.clean and not secrets
         if isinstance(reply, StreamReply):
-            entry.stream, said = True, reply.events if usual else Events.of([data for _, data in sends if data])
+            entry.stream, said = True, reply.events if usual else EventStream.of([data for _, data in sends if data])
             # what the mock says of itself holds a credential only where one was asked about
             spread = not usual or entry.asked.body.find(_MASK) >= 0
             kept = (said, False) if as_it_is else kept_events(said, secrets, spread=spread)
@@ -381,7 +381,7 @@ class Exchange:
             entry.response_body, entry.response_truncated = (raw, False) if as_it_is else kept_body(raw, secrets)
         entry.status, entry.end, headers = sent.status, sent.end, sent.headers
         # those that the mock makes of itself hold nothing to mask
-        if usual and not reply.headers and not self.head.explain and isinstance(headers, Lines):
+        if usual and not reply.headers and not self.head.explain and isinstance(headers, HeaderBlock):
             entry.response_headers = headers
         else:
             entry.response_headers = kept_headers(headers, secrets)

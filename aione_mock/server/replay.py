@@ -22,7 +22,7 @@ from aione_mock.recorder.contract_check import locate
 from aione_mock.recorder.redaction import MASK, Redactor, fold
 from aione_mock.store import MemoryStore
 from aione_mock.structs import frozen
-from aione_mock.types import Call, Events, Replayed, ReplayedStream, Transmission
+from aione_mock.types import Call, EventStream, Replayed, ReplayedStream, Response
 
 Json = Any
 Timing = Literal["recorded", "none", "scale"]
@@ -107,10 +107,10 @@ class Replay:
         headers = tuple([(n, length if n == "content-length" and whole else v) for n, v in response.headers])
         if response.status in _BODILESS:
             sends = ()
-        sent = Transmission(response.status, headers, sends, response.end)
+        sent = Response(response.status, headers, sends, response.end)
         if response.events is None:
             return Replayed(status=response.status, headers=headers, transmission=sent)
-        events = Events.of([raw for _, raw in response.events])
+        events = EventStream.of([raw for _, raw in response.events])
         return ReplayedStream(events, status=response.status, headers=headers, transmission=sent)
 
     def _due(self, at: float) -> float:

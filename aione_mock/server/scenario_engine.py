@@ -25,7 +25,7 @@ from aione_mock.seed import Seed
 from aione_mock.server.sessions import Session
 from aione_mock.settings import Settings
 from aione_mock.structs import frozen, replace
-from aione_mock.types import Call, ImageInput, Prompt, Transmission
+from aione_mock.types import Call, ImageInput, Prompt, Response
 
 Json = Any
 _log = logging.getLogger("aione_mock")
@@ -148,9 +148,7 @@ class Player:
         headers = {name: wait for name in spec.headers if wait and name.endswith("retry-after")}
         return APIError(spec.name, outcome.refusal(playing.facts, playing.seen) or "", headers=headers)
 
-    def paced(
-        self, sent: Transmission, weights: tuple[int, ...], playing: Playing, pace: Pace, seed: Seed
-    ) -> Transmission:
+    def paced(self, sent: Response, weights: tuple[int, ...], playing: Playing, pace: Pace, seed: Seed) -> Response:
         """The transmission with due times, in seconds before any time scale."""
         delay = playing.outcome.delay
         if pace == INSTANT and not delay:
@@ -164,7 +162,7 @@ class Player:
         sends = zip(dues, sent.sends or ((0.0, b""),), strict=True)
         return replace(sent, sends=tuple((due + delay, data) for due, (_, data) in sends))
 
-    def settled(self, sent: Transmission, playing: Playing, *, stream: bool) -> Transmission:
+    def settled(self, sent: Response, playing: Playing, *, stream: bool) -> Response:
         """The transmission in real time; a stream's head does not wait for the first token."""
         sends, head = sent.sends, playing.outcome.delay
         if stream and not sent.raw and sends and sends[0][0] > head:
@@ -186,8 +184,8 @@ class Player:
         return pace
 
     def damaged(
-        self, sent: Transmission, playing: Playing, *, stream: bool, seed: Seed, error_event: Callable[[str], bytes]
-    ) -> Transmission:
+        self, sent: Response, playing: Playing, *, stream: bool, seed: Seed, error_event: Callable[[str], bytes]
+    ) -> Response:
         """The transmission as the scenario's header changes and faults leave it."""
         outcome = playing.outcome
         if playing.facts is not None and (outcome.set_headers or outcome.remove_headers):

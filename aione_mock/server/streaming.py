@@ -1,6 +1,6 @@
 """The border: ASGI messages to values, and values to bytes at the right time.
 
-Stream faults are data on a `Transmission`; here they only get carried out.
+Stream faults are data on a `Response`; here they only get carried out.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from operator import itemgetter
 from typing import Any
 
 from aione_mock.asgi import Connection, Receive, Send, raw_headers
-from aione_mock.types import Transmission
+from aione_mock.types import Response
 
 _FULL = 1 << 16
 """Bytes waiting for a slow client, above which nothing is added."""
@@ -25,7 +25,7 @@ _RESET = struct.pack("ii", 1, 0)
 
 
 async def play(
-    transmission: Transmission, connection: Connection | None, receive: Receive, send: Send, wheel: Wheel
+    transmission: Response, connection: Connection | None, receive: Receive, send: Send, wheel: Wheel
 ) -> None:
     """Send what is due when it is due. Returns early when the client leaves.
 
@@ -46,7 +46,7 @@ async def play(
         performance.close()
 
 
-def written(transmission: Transmission, connection: Connection | None, send: Send) -> bool:
+def written(transmission: Response, connection: Connection | None, send: Send) -> bool:
     """Write an ordinary answer in one go; False, and nothing done, where it takes more care: that is for `play`."""
     if not transmission.ordinary or connection is None:
         return False
@@ -63,11 +63,11 @@ def _at_once(sends: tuple[tuple[float, bytes], ...]) -> bool:
     return not sends or sends[-1][0] <= 0
 
 
-def _start(transmission: Transmission) -> Any:
+def _start(transmission: Response) -> Any:
     return {"type": "http.response.start", "status": transmission.status, "headers": raw_headers(transmission.headers)}
 
 
-def _packets(transmission: Transmission) -> tuple[tuple[float, bytes], ...]:
+def _packets(transmission: Response) -> tuple[tuple[float, bytes], ...]:
     """Sends, with those that are due together joined when they may be."""
     if transmission.apart is not None:
         return transmission.sends
@@ -118,7 +118,7 @@ class _Performance:
 
     def __init__(
         self,
-        transmission: Transmission,
+        transmission: Response,
         connection: Connection | None,
         receive: Receive,
         send: Send,

@@ -17,7 +17,7 @@ from aione_mock.server.http import Server
 from aione_mock.server.journal import MASK, kept_body, kept_events, kept_params, mask_body
 from aione_mock.settings import Settings
 from aione_mock.tenant.organisation import organisations
-from aione_mock.types import Events
+from aione_mock.types import EventStream
 
 from .conftest import KEY, Client
 
@@ -237,7 +237,7 @@ def test_answers_that_hand_out_secrets_are_masked() -> None:
     kept, cut = kept_body(long, ())
     assert cut
     assert not [secret for secret in SECRETS if secret.encode() in kept]
-    events, _ = kept_events(Events.of([b"data: " + secret.encode() for secret in SECRETS]), ())
+    events, _ = kept_events(EventStream.of([b"data: " + secret.encode() for secret in SECRETS]), ())
     assert not [secret for secret in SECRETS if secret.encode() in b"".join(events)]
 
 

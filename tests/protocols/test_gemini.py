@@ -11,7 +11,7 @@ from aione_mock.errors import APIError
 from aione_mock.protocols import gemini
 from aione_mock.structs import replace
 from aione_mock.tenant.catalogue import Catalogue
-from aione_mock.types import Choice, Completion, Events, Prompt, Tool, ToolCall, ToolResult, Turn, Usage
+from aione_mock.types import Choice, Completion, EventStream, Prompt, Tool, ToolCall, ToolResult, Turn, Usage
 
 from .completions import PIXEL, body_problems, call, completions, contract, decoded, event_problems, look
 
@@ -48,7 +48,7 @@ def test_without_sse_the_same_pieces_come_as_one_array(completion, config):
     array = gemini.stream(completion, asking(config, alt="json"))
     stream = gemini.stream(completion, asking(config, alt="sse"))
     assert isinstance(array, bytes)
-    assert isinstance(stream, Events)
+    assert isinstance(stream, EventStream)
     assert body_problems(OPERATION, orjson.loads(array)) == []
     assert orjson.loads(array) == [orjson.loads(event.data) for event in decoded(stream)]
 

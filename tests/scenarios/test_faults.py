@@ -10,7 +10,7 @@ from aione_mock import sse
 from aione_mock.scenarios.faults import TABLE, apply, misfit
 from aione_mock.scenarios.stream_faults import APART
 from aione_mock.seed import Seed
-from aione_mock.types import Fault, Transmission
+from aione_mock.types import Fault, Response
 
 SEED = Seed.of(0)
 
@@ -51,11 +51,11 @@ PROTOCOLS: dict[str, Callable[[], list[bytes]]] = {"openai": openai, "anthropic"
 
 def stream(events, step=0.5):
     sends = tuple((round(n * step, 6), raw) for n, raw in enumerate(events))
-    return Transmission(200, (("content-type", "text/event-stream"), ("x-request-id", "r1")), sends)
+    return Response(200, (("content-type", "text/event-stream"), ("x-request-id", "r1")), sends)
 
 
 def plain(body=b'{"a": 1, "b": "text"}'):
-    return Transmission(200, (("content-type", "application/json"), ("x-request-id", "r1")), ((0.5, body),))
+    return Response(200, (("content-type", "application/json"), ("x-request-id", "r1")), ((0.5, body),))
 
 
 def done(*faults, events=None, answer=None):
@@ -330,6 +330,6 @@ def test_each_fault_does_something_where_it_fits(name, kind):
 @pytest.mark.parametrize("name", TABLE)
 def test_no_fault_trips_over_nothing(name):
     for sends in ((), ((0.0, b""),), ((0.0, b"\n\n"),), ((0.0, b": c\n\n"),), ((0.0, b"data: 3\n\n"),)):
-        before = Transmission(200, (), sends)
+        before = Response(200, (), sends)
         for is_stream in (True, False):
             assert apply([Fault(name)], before, stream=is_stream, seed=SEED, error_event=lambda n: b"")

@@ -25,7 +25,7 @@ from aione_mock.server.sessions import Session
 from aione_mock.structs import frozen, replace
 from aione_mock.tenant import calendar
 from aione_mock.tenant.catalogue import Model
-from aione_mock.types import Call, Choice, Completion, Events, Prompt, Reply, StreamReply, Usage
+from aione_mock.types import Call, Choice, Completion, EventStream, Prompt, Reply, StreamReply, Usage
 
 Json = Any
 Answer = Coroutine[Any, Any, Reply | StreamReply]
@@ -112,14 +112,14 @@ def _outline(draft: Draft, said: Spelled, call: Call, session: Session, dialect:
     asked = replace(dialect.prompt(other, vision.from_data_uri), model=draft.model.id)
     if not (fits(draft.prompt, draft.model, call.words) and asked == saying(draft.prompt, PROBE)):
         return None
-    spell = partial(_spelled, call=other, dialect=dialect, stream=isinstance(said, Events))
+    spell = partial(_spelled, call=other, dialect=dialect, stream=isinstance(said, EventStream))
     try:
         found = Outline(draft.prompt, draft.model, spell)
     except ValueError:
         return None
     reply = found.reply(call, session)
     told = reply.events.raw if isinstance(reply, StreamReply) else reply and reply.body
-    return found if told == (said.raw if isinstance(said, Events) else said) else None
+    return found if told == (said.raw if isinstance(said, EventStream) else said) else None
 
 
 def _spelled(completion: Completion, call: Call, dialect: ModuleType, stream: bool) -> Spelled:

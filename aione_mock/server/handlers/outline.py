@@ -17,7 +17,7 @@ from aione_mock.server.journal import clean, short
 from aione_mock.server.sessions import Session
 from aione_mock.structs import replace
 from aione_mock.tenant.catalogue import Model
-from aione_mock.types import Call, Completion, Events, Finish, Prompt, Reply, StreamReply, Turn, Usage
+from aione_mock.types import Call, Completion, EventStream, Finish, Prompt, Reply, StreamReply, Turn, Usage
 
 _HOLE = "\0"
 _ENCODED_HOLE = orjson.dumps(_HOLE)
@@ -54,7 +54,7 @@ class Outline:
         usage = Usage(counted, length)
         said = self._sheets[finish].filled(call.token, int(call.at), pieces, usage)
         if self._streamed:
-            return StreamReply(Events(said), usage=usage, model=self._model, clean=safe and short(said))
+            return StreamReply(EventStream(said), usage=usage, model=self._model, clean=safe and short(said))
         return Reply(said, usage=usage, model=self._model, clean=safe)
 
 
