@@ -10,9 +10,8 @@ from itertools import islice
 from typing import Any, Protocol
 
 from aione_mock.structs import frozen
+from aione_mock.types import Json
 
-Json = Any
-"""A value that JSON can spell: None, bool, int, float, str, list, dict with string keys."""
 _BLINK = 0.02
 """Seconds."""
 _ANY: Amounts = (1 << 62, 1 << 62)

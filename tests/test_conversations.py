@@ -21,10 +21,10 @@ from aione_mock.model import answers
 from aione_mock.protocols import anthropic, gemini, openai
 from aione_mock.server.app import Mock
 from aione_mock.server.http import Server
+from aione_mock.types import Json
 from tests.timing import PATIENCE, slowness
 
 KEY = "sk-nex-demo-every-model"
-Json = Any
 IMAGE_MODELS = (
     "gemini-3-pro-image-preview",
     "gemini-3-pro-image-preview-2k",

@@ -6,7 +6,6 @@ import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from time import process_time
-from typing import Any
 from urllib.parse import quote
 
 import httpx2
@@ -14,10 +13,10 @@ import orjson
 import pytest
 
 from aione_mock.server.http import Server
+from aione_mock.types import Json
 from tests.timing import PATIENCE
 
 KEY = "sk-nex-demo-every-model"
-Json = Any
 
 
 @dataclass(frozen=True)

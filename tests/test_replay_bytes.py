@@ -23,11 +23,11 @@ from aione_mock.contract import Operation
 from aione_mock.server.app import Mock, create_app
 from aione_mock.settings import Settings
 from aione_mock.sse import decode
+from aione_mock.types import Json
 
 ROOT = Path(__file__).parent.parent
 KEY = "sk-nex-demo-every-model"
 NOW = "2026-11-20T10:30:00Z"
-Json = Any
 
 # Run as a program in another process: answers the requests of standard input, in that order.
 PROGRAM = """

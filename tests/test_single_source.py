@@ -10,7 +10,6 @@ import ast
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,6 +18,7 @@ from aione_mock.model import images
 from aione_mock.protocols import anthropic, gemini, openai
 from aione_mock.server.app import Mock
 from aione_mock.server.handlers import HANDLERS
+from aione_mock.types import Json
 
 PACKAGE = Path(__file__).parent.parent / "aione_mock"
 CLIENTS = ("checker", "testing", "mutants", "verdicts", "pytest_plugin.py", "recorder.py", "inspection.py")
@@ -29,7 +29,6 @@ TABLES = {
     "dialects/gemini.py": "Google's names of methods, which happen to be ids too",
 }
 """Modules that may name operations, and what for."""
-Json = Any
 
 
 def _trees(*, clients: bool) -> Iterator[tuple[str, ast.Module]]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_UP, Decimal
-from typing import Any
 
-Json = Any
+from aione_mock.types import Json
+
 MILLION = Decimal(1_000_000)
 _LONGEST = 400_000
 """Bytes; only bodies that are meant to be refused are longer."""

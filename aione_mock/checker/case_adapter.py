@@ -9,8 +9,8 @@ from aione_mock.checker.context import Bench
 from aione_mock.checker.finding import NotChecked
 from aione_mock.clock import WALL, iso
 from aione_mock.contract import METHODS, Contract, Operation
+from aione_mock.types import Json
 
-Json = Any
 _EXACT = (1 << 53) - 1
 _TOKENS = 16
 """Tokens that an answer to a generated request may have."""

@@ -24,8 +24,8 @@ from aione_mock.contract import Contract, Operation
 from aione_mock.protocols import acs3_signature
 from aione_mock.seed import Seed
 from aione_mock.structs import replace
+from aione_mock.types import Json
 
-Json = Any
 MAX_BYTES = 48 << 20
 MAX_EVENTS = 5000
 _GONE_AFTER = 5

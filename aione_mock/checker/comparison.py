@@ -15,8 +15,8 @@ from aione_mock.checker.report import COULD_NOT, FOUND, KEPT, Report, report
 from aione_mock.checker.run import INTERRUPTED, Run
 from aione_mock.checker.target import Target
 from aione_mock.checker.traffic import Exchange, Unreadable
+from aione_mock.types import Json
 
-Json = Any
 Shapes = dict[tuple[str, int], dict[str, set[str]]]
 """(operation, status) → pointer → JSON types that were seen there."""
 

@@ -15,8 +15,8 @@ from aione_mock.checker.traffic import Exchange, Unreadable
 from aione_mock.contract import Contract, Operation
 from aione_mock.errors import ConfigError
 from aione_mock.seed import Seed
+from aione_mock.types import Json
 
-Json = Any
 T = TypeVar("T")
 NAME = "aione-mock check"
 """Keys that a run makes are called so, for whoever finds one after a crash."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from aione_mock.checker.traffic import Exchange
+from aione_mock.types import Json
 
 Severity = Literal["violation", "assumption"]
-Json = Any
 
 
 class NotChecked(Exception):

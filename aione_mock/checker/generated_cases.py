@@ -26,11 +26,10 @@ from aione_mock.clock import WALL
 from aione_mock.contract import Operation
 from aione_mock.seed import Seed
 from aione_mock.structs import replace
+from aione_mock.types import Json
 
 if TYPE_CHECKING:
     from aione_mock.checker.run import Run, RunEvent
-
-Json = Any
 
 
 @dataclass(slots=True)

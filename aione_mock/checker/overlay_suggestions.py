@@ -6,14 +6,13 @@ Source: OpenAPI Overlay Specification 1.0.0.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import yaml
 
 from aione_mock.checker.schema_lookup import Path, component_at, schema_at
 from aione_mock.contract import Operation
+from aione_mock.types import Json
 
-Json = Any
 Action = tuple[str, Json]
 SWITCH = "x-laws"
 """Extension of an operation: law name → `off` for what an implementation deliberately does otherwise."""

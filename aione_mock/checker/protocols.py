@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import orjson
 
-Json = Any
+from aione_mock.types import Json
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from aione_mock.checker import deduplication
 from aione_mock.checker.budget import money
@@ -14,7 +14,6 @@ from aione_mock.checker.run import INTERRUPTED, Run
 from aione_mock.errors import MockError
 from aione_mock.structs import replace
 
-Json = Any
 FailOn = Literal["violation", "assumption"]
 KEPT, FOUND, COULD_NOT = 0, 1, 2
 """Exit codes."""

@@ -22,8 +22,6 @@ from aione_mock.checker.traffic import Exchange, Unreadable, curl, shown, snippe
 from aione_mock.clock import WALL
 from aione_mock.structs import replace
 
-Json = Any
-
 
 @dataclass(frozen=True, slots=True)
 class Started:

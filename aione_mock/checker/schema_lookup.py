@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from aione_mock.contract import Operation
+from aione_mock.types import Json
 
-Json = Any
 Path = tuple[str | int, ...]
 
 

@@ -18,7 +18,6 @@ from aione_mock.structs import replace
 if TYPE_CHECKING:
     from aione_mock.checker.run import Run
 
-Json = Any
 Answer = tuple[int, Pairs, bytes]
 PLACEHOLDER = "credential-of-the-target"
 """Stands for a credential wherever one is wanted."""

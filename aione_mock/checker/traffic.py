@@ -6,14 +6,13 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import orjson
 
 from aione_mock.checker.target import Mask
 from aione_mock.sse import Event, decode
+from aione_mock.types import Json
 
-Json = Any
 Pairs = tuple[tuple[str, str], ...]
 _SHOWN = 2000
 """Bytes of a body that a finding shows."""

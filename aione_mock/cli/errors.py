@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -11,8 +11,8 @@ from aione_mock.cli import terminal
 from aione_mock.cli.spec import Overlays
 from aione_mock.contract.loading import load_contract
 from aione_mock.errors import ConfigError, did_you_mean
+from aione_mock.types import Json
 
-Json = Any
 _WIDTH = 10
 """Columns of the words that say what a line is."""
 

@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Any
 from urllib.parse import unquote
 
 import jsonschema_rs
@@ -18,8 +17,8 @@ import jsonschema_rs
 from aione_mock.contract.stream_grammar import Grammar
 from aione_mock.errors import ContractError
 from aione_mock.structs import frozen
+from aione_mock.types import Json
 
-Json = Any
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 STREAM = "text/event-stream"
 _TEMPLATE = re.compile(r"\{([^}]+)\}")

@@ -16,8 +16,8 @@ import yaml
 
 from aione_mock.errors import ContractError
 from aione_mock.settings import read_text
+from aione_mock.types import Json
 
-Json = Any
 _KEPT = 8
 """Documents remembered; older ones are deleted."""
 _FORMAT = "1"

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from aione_mock.contract import STREAM, Contract
 from aione_mock.errors import ContractError, did_you_mean
+from aione_mock.types import Json
 
-Json = Any
 EVIDENCE = ("documented", "deduced", "assumed")
 _KEYWORDS = frozenset(
     """

@@ -15,8 +15,8 @@ import orjson
 from aione_mock.errors import ContractError
 from aione_mock.sse import Event
 from aione_mock.structs import frozen
+from aione_mock.types import Json
 
-Json = Any
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _TOKEN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|\S")
 _MISSING: Any = object()

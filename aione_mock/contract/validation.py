@@ -17,8 +17,8 @@ import orjson
 from aione_mock.contract import Operation, Parameter
 from aione_mock.errors import APIError
 from aione_mock.structs import frozen
+from aione_mock.types import Json
 
-Json = Any
 Place = tuple[str | int, ...]
 _INTEGER = re.compile(r"[+-]?\d{1,18}")
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?")

@@ -11,9 +11,10 @@ from functools import lru_cache
 import orjson
 
 from aione_mock.errors import ContractError
-from aione_mock.generator.plan import Impossible, Json, NoInstance, Plan, Resolve
+from aione_mock.generator.plan import Impossible, NoInstance, Plan, Resolve
 from aione_mock.generator.values import Hints, Source, Spot
 from aione_mock.seed import Seed
+from aione_mock.types import Json
 
 __all__ = ["Hints", "NoInstance", "Plan", "generate", "planned"]
 

@@ -13,8 +13,8 @@ from typing import Any
 import jsonschema_rs
 
 from aione_mock.errors import ContractError
+from aione_mock.types import Json
 
-Json = Any
 Node = Mapping[str, Any] | bool
 Resolve = Callable[[str], Any]
 

@@ -13,11 +13,12 @@ import orjson
 
 from aione_mock.generator.numbers import number
 from aione_mock.generator.patterns import Unmatchable, draw
-from aione_mock.generator.plan import Flat, Impossible, Json, Node, Plan
+from aione_mock.generator.plan import Flat, Impossible, Node, Plan
 from aione_mock.generator.strings import string
 from aione_mock.generator.words import pick, some
 from aione_mock.seed import Seed
 from aione_mock.structs import frozen, replace
+from aione_mock.types import Json
 
 Path = tuple[str | int, ...]
 Hints = Callable[[Path, Mapping[str, Any]], Iterable[Json]]

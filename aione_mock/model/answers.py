@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Any
 
 import orjson
 
@@ -17,9 +16,8 @@ from aione_mock.scenarios.outcomes import Script
 from aione_mock.seed import Seed
 from aione_mock.structs import replace
 from aione_mock.tenant.catalogue import Model
-from aione_mock.types import Choice, Prompt, ToolCall, Turn, Usage
+from aione_mock.types import Choice, Json, Prompt, ToolCall, Turn, Usage
 
-Json = Any
 MESSAGE_OVERHEAD = tokens.MESSAGE_OVERHEAD
 _LEAD = {"en": "Here is the generated image:", "zh": "这是生成的图片："}
 TOOL_OVERHEAD = 8

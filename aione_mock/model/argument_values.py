@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache, lru_cache
 
 from aione_mock.generator import Plan, generate, planned
-from aione_mock.generator.plan import Json
 from aione_mock.generator.values import Path
 from aione_mock.generator.words import lists, parts
 from aione_mock.model.entities import Mention, Mentions
 from aione_mock.model.slots import Slot, slots
 from aione_mock.seed import Seed
 from aione_mock.structs import replace
+from aione_mock.types import Json
 
 # What fills a property, by the kind of its name (`words.kind`) or by its format, best first.
 _BY_KIND: Mapping[str, tuple[str, ...]] = {

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cache, lru_cache
 
-from aione_mock.generator.plan import Json
 from aione_mock.generator.words import CJK, lists
 from aione_mock.model import dates
 from aione_mock.structs import replace
+from aione_mock.types import Json
 
 _READ = 4096
 _NUMBERS = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10}

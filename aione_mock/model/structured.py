@@ -14,12 +14,12 @@ import orjson
 
 from aione_mock.errors import APIError, ContractError
 from aione_mock.generator import generate, planned
-from aione_mock.generator.plan import MANY, NAMED, ONE, Json, children, pointed
+from aione_mock.generator.plan import MANY, NAMED, ONE, children, pointed
 from aione_mock.generator.words import language, pick, some, usual_range
 from aione_mock.model import argument_values, entities
 from aione_mock.model.keywords import terms
 from aione_mock.seed import Seed
-from aione_mock.types import Prompt
+from aione_mock.types import Json, Prompt
 
 _SHAPE = {"type", "properties", "required", "additionalProperties", "items", "prefixItems", "enum", "const", "format"}
 _PARTS = {"anyOf", "oneOf", "allOf", "$defs", "definitions", "$ref", "nullable", "minimum", "maximum", "multipleOf"}

@@ -33,12 +33,11 @@ import orjson
 
 from aione_mock.errors import APIError, ContractError
 from aione_mock.generator import NoInstance, Plan, planned
-from aione_mock.generator.plan import Json
 from aione_mock.model import argument_values, entities
 from aione_mock.model.keywords import generic, placed, sums
 from aione_mock.model.structured import contradiction, normalise_google
 from aione_mock.seed import Seed
-from aione_mock.types import Prompt, Tool, ToolCall, Turn
+from aione_mock.types import Json, Prompt, Tool, ToolCall, Turn
 
 _READ = 8192
 _IN_TURN = re.compile(r"(?i)\b(?:then|after that|afterwards|once you have|use the result)\b|然后|接着|之后再|再用")

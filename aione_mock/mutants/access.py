@@ -9,8 +9,8 @@ import orjson
 from aione_mock.mutants.changes import body, member
 from aione_mock.mutants.mutation import Answer, Ask, Mutant
 from aione_mock.structs import replace
+from aione_mock.types import Json
 
-Json = Any
 PAID = ("createChatCompletion", "createMessage", "generateContent", "streamGenerateContent")
 DEMO = b"Bearer sk-nex-demo-every-model"
 _SHOWN = b"sk-nex-shown-for-ever"

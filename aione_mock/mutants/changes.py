@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import orjson
 
 from aione_mock.mutants.mutation import Answer, Ask, Change
-
-Json = Any
+from aione_mock.types import Json
 
 
 def body(change: Callable[[Json], Json]) -> Change:

@@ -7,8 +7,8 @@ from typing import Any
 from aione_mock.mutants.changes import body, header, member, refusal, status, without_header
 from aione_mock.mutants.mutation import Answer, Ask, Mutant
 from aione_mock.structs import replace
+from aione_mock.types import Json
 
-Json = Any
 CHAT = ("createChatCompletion",)
 
 

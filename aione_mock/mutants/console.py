@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
 
 import orjson
 
 from aione_mock.mutants.changes import body, member, status
 from aione_mock.mutants.mutation import Answer, Ask, Mutant
 from aione_mock.structs import replace
+from aione_mock.types import Json
 
-Json = Any
 VIEWS = ("tech", "business")
 
 

@@ -11,8 +11,8 @@ from aione_mock.mutants.changes import body, member, refusal
 from aione_mock.mutants.mutation import Ask, Mutant
 from aione_mock.protocols import acs3_signature
 from aione_mock.structs import replace
+from aione_mock.types import Json
 
-Json = Any
 PREFIX = "ModelRouterQueryObservation"
 CHARTS, METRICS, LOGS = f"{PREFIX}Charts", f"{PREFIX}Metrics", f"{PREFIX}Logs"
 ALL = (CHARTS, METRICS, LOGS)

@@ -13,8 +13,8 @@ import orjson
 
 from aione_mock.contract import Contract, Operation
 from aione_mock.structs import replace
+from aione_mock.types import Json
 
-Json = Any
 App = Callable[[Any, Any, Any], Awaitable[None]]
 RawHeaders = tuple[tuple[bytes, bytes], ...]
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from aione_mock.mutants.changes import each_event, events, member
 from aione_mock.mutants.mutation import Mutant
+from aione_mock.types import Json
 
-Json = Any
 CHAT = ("createChatCompletion",)
 MESSAGES = ("createMessage",)
 GEMINI = ("streamGenerateContent",)

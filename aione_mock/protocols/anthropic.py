@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
-from typing import Any
 
 import orjson
 
@@ -23,6 +22,7 @@ from aione_mock.types import (
     Choice,
     Completion,
     EventStream,
+    Json,
     Prompt,
     Role,
     Tool,
@@ -32,7 +32,6 @@ from aione_mock.types import (
     Usage,
 )
 
-Json = Any
 STOP_REASON = {
     "stop": "end_turn",
     "stop_sequence": "stop_sequence",

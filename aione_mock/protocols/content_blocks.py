@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import orjson
 
 from aione_mock.structs import replace
-from aione_mock.types import ImageInput, Role, ToolCall, Turn
+from aione_mock.types import ImageInput, Json, Role, ToolCall, Turn
 
-Json = Any
 Look = Callable[[str, str], ImageInput]
 """(data URI or address, place in the request) to what is seen of an image."""
 Block = str | ImageInput | ToolCall | Turn

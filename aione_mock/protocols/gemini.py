@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
-from typing import Any
 
 import orjson
 
@@ -20,7 +19,7 @@ from aione_mock.protocols.stencil import around, encoded
 from aione_mock.sse import encode
 from aione_mock.structs import replace
 from aione_mock.tenant.catalogue import Model
-from aione_mock.types import Call, Choice, Completion, EventStream, Picture, Usage
+from aione_mock.types import Call, Choice, Completion, EventStream, Json, Picture, Usage
 
 __all__ = [
     "body",
@@ -33,7 +32,6 @@ __all__ = [
     "token_count",
     "usage",
 ]
-Json = Any
 FINISH = {
     "stop": "STOP",
     "stop_sequence": "STOP",

@@ -10,11 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from aione_mock.contract import Contract, Operation
+from aione_mock.types import Json
 
-Json = Any
 _SNAKE = re.compile(r"_([a-z0-9])")
 _SYSTEM = "systemInstruction"
 _NESTED = (dict, list)

@@ -12,9 +12,8 @@ from typing import Any
 from aione_mock.model import structured
 from aione_mock.protocols import content_blocks
 from aione_mock.protocols.content_blocks import Block, Look
-from aione_mock.types import Call, Prompt, Role, Tool, ToolCall, ToolResult, Turn
+from aione_mock.types import Call, Json, Prompt, Role, Tool, ToolCall, ToolResult, Turn
 
-Json = Any
 _MODES = {"AUTO": "auto", "MODE_UNSPECIFIED": "auto", "VALIDATED": "auto", "ANY": "required", "NONE": "none"}
 _LEVELS = {"minimal": 64, "low": 256, "medium": 1024, "high": 4096, "xhigh": 8192}
 _DYNAMIC = 1024

@@ -24,6 +24,7 @@ from aione_mock.types import (
     Completion,
     EventStream,
     ImageInput,
+    Json,
     Prompt,
     Role,
     Tool,
@@ -33,7 +34,6 @@ from aione_mock.types import (
     Usage,
 )
 
-Json = Any
 FINISH = {
     "stop": "stop",
     "stop_sequence": "stop",

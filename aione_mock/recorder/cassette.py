@@ -19,9 +19,8 @@ import yaml
 from aione_mock import sse
 from aione_mock.errors import ConfigError
 from aione_mock.recorder.json_style import STYLES, read_event, read_json
-from aione_mock.types import Headers
+from aione_mock.types import Headers, Json
 
-Json = Any
 FORMAT = 1
 _READABLE = 256 << 10
 """Bytes of a body, above which it is kept as text: nobody reads so much YAML, and it takes seconds to parse."""

@@ -6,13 +6,12 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any
 
 import orjson
 
 from aione_mock import sse
+from aione_mock.types import Json
 
-Json = Any
 _EMPTY_LINE = re.compile(rb"(?:\r\n|\n|\r(?=[^\n])){2}")
 """What ends an event. A CR at the very end may be half of a CRLF."""
 _plain = partial(json.dumps, ensure_ascii=False)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 import orjson
 
 from aione_mock.contract import Contract
+from aione_mock.types import Json
 
-Json = Any
 FIGURE = re.compile(r"[+-]?\d+(\.\d+)?%?|\d{4}-\d\d(-\d\d([T ][\d:.]+(Z|[+-]\d\d:\d\d)?)?)?")
 """A number, or a date, as text."""
 _PLACEHOLDER = "placeholder"

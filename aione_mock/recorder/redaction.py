@@ -22,9 +22,8 @@ from aione_mock.recorder.cassette import Answered, Asked, Interaction
 from aione_mock.recorder.json_style import STYLES, read_event, read_json
 from aione_mock.recorder.placeholder import FIGURE, filled, filled_line, vocabulary
 from aione_mock.structs import replace
-from aione_mock.types import Headers
+from aione_mock.types import Headers, Json
 
-Json = Any
 MASK = "***"
 _SHAPES = re.compile(
     r"(sk-nex-)[A-Za-z0-9_-]{5,}|(nex-console-)[A-Za-z0-9_-]+|((?:aione-mock-)(?:other-)?)access-secret[A-Za-z0-9_-]*"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from aione_mock.errors import APIError, ScenarioError, did_you_mean
 from aione_mock.scenarios import templates
@@ -16,8 +16,8 @@ from aione_mock.scenarios.faults import TABLE, Scope
 from aione_mock.scenarios.options import Option
 from aione_mock.scenarios.outcomes import Step, steps
 from aione_mock.structs import frozen
+from aione_mock.types import Json
 
-Json = Any
 Kind = Literal["error", "fault", "pace", "reply"]
 _PART = {sep: re.compile(rf'(?:"(?:\\.|[^"\\])*"|[^"{sep}])*') for sep in ",;"}
 

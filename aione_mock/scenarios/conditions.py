@@ -11,8 +11,8 @@ from typing import Any
 from aione_mock.contract.stream_grammar import pointer_get
 from aione_mock.seed import Seed
 from aione_mock.structs import frozen
+from aione_mock.types import Json
 
-Json = Any
 _ABSENT: Any = object()
 
 

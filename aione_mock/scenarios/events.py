@@ -8,8 +8,8 @@ from typing import Any
 import orjson
 
 from aione_mock import sse
+from aione_mock.types import Json
 
-Json = Any
 Change = Callable[[str, Json], Json]
 """From the pointer and the value there to the new value, or to `DROP`."""
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import orjson
 import yaml
@@ -16,8 +15,8 @@ from aione_mock.errors import ScenarioError
 from aione_mock.scenarios.rulebook import Rulebook
 from aione_mock.scenarios.rules import Rule
 from aione_mock.structs import frozen
+from aione_mock.types import Json
 
-Json = Any
 Stamp = tuple[int, int]
 """When a file was changed (nanoseconds) and its size in bytes; (0, -1) for a file that is not there."""
 SUFFIXES = (".yaml", ".yml", ".json")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import field
-from typing import Any
 
 import orjson
 
@@ -12,9 +11,7 @@ from aione_mock.clock import parse_duration
 from aione_mock.scenarios import templates
 from aione_mock.scenarios.conditions import Facts
 from aione_mock.structs import frozen
-from aione_mock.types import Fault, Finish, Headers, ToolCall, header_value
-
-Json = Any
+from aione_mock.types import Fault, Finish, Headers, Json, ToolCall, header_value
 
 
 @frozen

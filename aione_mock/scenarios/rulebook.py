@@ -17,8 +17,8 @@ from aione_mock.scenarios.catalogue import Catalogue
 from aione_mock.scenarios.faults import TABLE
 from aione_mock.scenarios.rules import Rule, compile_rule
 from aione_mock.structs import frozen
+from aione_mock.types import Json
 
-Json = Any
 Path = tuple[str | int, ...]
 _WILD = re.compile(r"[*?\[]")
 _SERVERS_OWN = ("connection", "content-length", "transfer-encoding")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from aione_mock.scenarios.conditions import Condition, Facts, conditions, missing
 from aione_mock.scenarios.outcomes import ORDINARY, Outcome, Step, steps
 from aione_mock.structs import frozen
+from aione_mock.types import Json
 
-Json = Any
 Counter = Callable[[str], Awaitable[int]]
 """Counts a rule up, atomically, and gives its new count: `lambda id: store.increment(f"rules/{id}")`."""
 

@@ -7,15 +7,13 @@ the order given: after `one_packet` there is one send. A send without bytes only
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from aione_mock.scenarios.events import DROP, Change, altered, data_of, has
 from aione_mock.scenarios.options import Options
 from aione_mock.seed import Seed
 from aione_mock.structs import frozen, replace
-from aione_mock.types import Headers, Response
+from aione_mock.types import Headers, Json, Response
 
-Json = Any
 Sends = tuple[tuple[float, bytes], ...]
 
 # Where each protocol keeps what a fault is about; a `*` goes over a list.

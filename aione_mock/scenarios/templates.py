@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import orjson
 
 from aione_mock.contract.stream_grammar import pointer_get
 from aione_mock.errors import did_you_mean
 from aione_mock.scenarios.conditions import Facts
+from aione_mock.types import Json
 
-Json = Any
 _TEMPLATE = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 
 VALUES: dict[str, Callable[[Facts, int], Json]] = {

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 import orjson
 
 from aione_mock import protocols, sse
 from aione_mock.contract import Contract, ErrorSpec, Operation
 from aione_mock.errors import APIError
-from aione_mock.types import Reply
+from aione_mock.types import Json, Reply
 
-Json = Any
 _DEFAULT_HEADERS = {"retry-after": "1", "x-acs-retry-after": "1", "www-authenticate": "Bearer"}
 """For refusals that are made to happen and so have no reason of their own."""
 _log = logging.getLogger("aione_mock")

@@ -11,7 +11,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -48,6 +48,7 @@ from aione_mock.types import (
     EventStream,
     HeaderBlock,
     Headers,
+    Json,
     Replayed,
     ReplayedStream,
     Reply,
@@ -59,7 +60,6 @@ from aione_mock.types import (
 if TYPE_CHECKING:
     from aione_mock.server.replay import Replay
 
-Json = Any
 Handler = Callable[[Call, Session], Awaitable[Reply | StreamReply]]
 _LOOPBACK = ("127.0.0.1", "::1")
 _NOTHING_MORE: Mapping[str, Json] = {}

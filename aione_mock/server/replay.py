@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import parse_qsl
 
 import orjson
@@ -22,9 +22,8 @@ from aione_mock.recorder.contract_check import locate
 from aione_mock.recorder.redaction import MASK, Redactor, fold
 from aione_mock.store import MemoryStore
 from aione_mock.structs import frozen
-from aione_mock.types import Call, EventStream, Replayed, ReplayedStream, Response
+from aione_mock.types import Call, EventStream, Json, Replayed, ReplayedStream, Response
 
-Json = Any
 Timing = Literal["recorded", "none", "scale"]
 _DIFFERENCES = 3
 """Differences to the nearest recording that are told."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import orjson
 
@@ -19,9 +18,8 @@ from aione_mock.seed import Seed
 from aione_mock.server.journal import Asked, credentials, head_size, kept_body, mask_query, mask_text, safe_headers
 from aione_mock.store import Memo
 from aione_mock.structs import frozen
-from aione_mock.types import RawHeaders, header
+from aione_mock.types import Json, RawHeaders, header
 
-Json = Any
 _REQUESTS = Seed.of("request")
 _SESSION_PATH, _CONTROL_PATH = "/_session/", "/_mock/"
 _REMEMBERED = 512

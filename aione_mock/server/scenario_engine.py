@@ -25,9 +25,8 @@ from aione_mock.seed import Seed
 from aione_mock.server.sessions import Session
 from aione_mock.settings import Settings
 from aione_mock.structs import frozen, replace
-from aione_mock.types import Call, ImageInput, Prompt, Response
+from aione_mock.types import Call, ImageInput, Json, Prompt, Response
 
-Json = Any
 _log = logging.getLogger("aione_mock")
 _LOOK_AGAIN = 0.5
 """Seconds after which scenario files are looked at again."""

@@ -17,8 +17,8 @@ from aione_mock.settings import Settings
 from aione_mock.store import Journal, Memo, MemoryStore, forget
 from aione_mock.tenant.catalogue import Catalogue
 from aione_mock.tenant.world import World
+from aione_mock.types import Json
 
-Json = Any
 DEFAULT = "default"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _ANSWERS = 512

@@ -11,10 +11,10 @@ from hashlib import blake2b
 from typing import Any
 
 from aione_mock.seed import Seed
-from aione_mock.store import Json, Store
+from aione_mock.store import Store
 from aione_mock.structs import frozen, members, replace
 from aione_mock.tenant.calendar import spell
-from aione_mock.types import Caller
+from aione_mock.types import Caller, Json
 
 GRACE = 24 * 3600
 """Seconds for which the old secret of a rotated key works on. Assumed: customary, not documented."""

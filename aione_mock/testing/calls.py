@@ -6,14 +6,12 @@ import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Self
+from typing import Self
 
 import orjson
 
 from aione_mock.sse import decode
-from aione_mock.types import Usage
-
-Json = Any
+from aione_mock.types import Json, Usage
 
 
 @dataclass(frozen=True, slots=True)

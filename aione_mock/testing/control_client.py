@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import orjson
 
@@ -15,9 +15,8 @@ from aione_mock.errors import APIError, ScenarioError
 from aione_mock.server.control.verify import Verifier
 from aione_mock.server.pipeline import Pipeline
 from aione_mock.server.replay import Replay
-from aione_mock.types import Call, Reply
+from aione_mock.types import Call, Json, Reply
 
-Json = Any
 T = TypeVar("T")
 Reasons = dict[int, tuple[str, ...]]
 """What is against each call, by its number; nothing for those that count."""

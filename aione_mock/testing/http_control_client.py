@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import httpx2
@@ -14,8 +13,7 @@ from aione_mock.contract.loading import load_contract
 from aione_mock.errors import ConfigError, ScenarioError
 from aione_mock.settings import document
 from aione_mock.testing.control_client import Reasons
-
-Json = Any
+from aione_mock.types import Json
 
 
 class Remote:

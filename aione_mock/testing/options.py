@@ -14,8 +14,8 @@ from aione_mock.clock import parse_instant
 from aione_mock.errors import ConfigError, ScenarioError, did_you_mean
 from aione_mock.scenarios.catalogue import Catalogue
 from aione_mock.settings import read_text
+from aione_mock.types import Json
 
-Json = Any
 NOW = "2026-04-07T09:30:00Z"
 """What the clock of a test shows unless told otherwise: a Tuesday morning."""
 Rules = str | Path | Iterable[Mapping[str, Json]]

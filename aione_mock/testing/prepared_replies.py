@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from aione_mock.testing.calls import shown
-
-Json = Any
+from aione_mock.types import Json
 
 
 @dataclass(frozen=True, slots=True)

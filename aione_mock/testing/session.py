@@ -17,11 +17,11 @@ from aione_mock.testing.control_client import Channel
 from aione_mock.testing.environment import variables
 from aione_mock.testing.options import Options, instant_of, pace_of, refuse_unknown
 from aione_mock.testing.prepared_replies import Prepared, in_order, reply_of
+from aione_mock.types import Json
 
 if TYPE_CHECKING:
     from aione_mock.testing.resilience import Report
 
-Json = Any
 When = Mapping[str, Json]
 _CONDITIONS = ("model", "key", "team", "header", "text", "pattern", "tool_offered", "tool_result", "stream", "body")
 _PLACE = re.compile(r"^(rules(/\S*)?|when)(/\S*)?: ")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
-from typing import Any
 
 import orjson
 from hypothesis import strategies as st
@@ -15,9 +14,8 @@ from aione_mock.contract.stream_grammar import read
 from aione_mock.model import vision
 from aione_mock.settings import DOCUMENTS, document
 from aione_mock.sse import Event, decode
-from aione_mock.types import Call, Choice, Completion, ImageInput, Picture, ToolCall, Usage
+from aione_mock.types import Call, Choice, Completion, ImageInput, Json, Picture, ToolCall, Usage
 
-Json = Any
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 FINISHES = ("stop", "stop_sequence", "length", "tool_calls", "content_filter")
 

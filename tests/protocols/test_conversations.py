@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 
 from aione_mock.model import answers
 from aione_mock.protocols import anthropic, gemini, openai
-from aione_mock.types import Prompt
+from aione_mock.types import Json, Prompt
 
 from .completions import PIXEL, call, contract, look, objects, words
 
-Json = Any
 MODEL = "gemini-2.5-flash"
 
 

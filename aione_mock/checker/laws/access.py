@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from aione_mock.checker.client import Auth
 from aione_mock.checker.context import Bench, Key, broken, instant
@@ -15,8 +14,8 @@ from aione_mock.checker.protocols import PROTOCOLS, Question
 from aione_mock.checker.traffic import Exchange, Request
 from aione_mock.contract import Operation
 from aione_mock.structs import replace
+from aione_mock.types import Json
 
-Json = Any
 WRONG = "sk-nex-this-key-was-never-made-000000"
 """Of the right shape, and nobody's."""
 _REFUSALS = {"console": "not_authenticated", "modelrouter": "permission_denied"}

@@ -10,8 +10,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from aione_mock.checker.context import Bench, instant
+from aione_mock.types import Json
 
-Json = Any
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 """Where the days of the figures begin."""
 

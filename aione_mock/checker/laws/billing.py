@@ -5,7 +5,6 @@ from __future__ import annotations
 import calendar
 from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any
 
 from aione_mock.checker.context import Bench, broken
 from aione_mock.checker.finding import NotChecked
@@ -13,8 +12,6 @@ from aione_mock.checker.law import Law, Said
 from aione_mock.checker.laws.amounts import Sum, between, today
 from aione_mock.checker.laws.usage import _own
 from aione_mock.checker.protocols import Question
-
-Json = Any
 
 
 def invoice_order(bench: Bench) -> Said:

@@ -14,8 +14,8 @@ from aione_mock.checker.schema_lookup import evidence_at
 from aione_mock.checker.traffic import Exchange, Unreadable, shown
 from aione_mock.contract import Operation
 from aione_mock.contract.stream_grammar import read
+from aione_mock.types import Json
 
-Json = Any
 _MOST = 5
 """Schema errors shown of one answer."""
 

@@ -13,8 +13,8 @@ from aione_mock.checker.protocols import Protocol, Question
 from aione_mock.checker.traffic import Exchange, Unreadable, shown
 from aione_mock.contract import ErrorSpec, Operation
 from aione_mock.structs import replace
+from aione_mock.types import Json
 
-Json = Any
 NOBODY = "00000000-0000-4000-8000-000000000000"
 """An id that belongs to nothing."""
 _SAYS: dict[str, tuple[tuple[str, ...], ...]] = {

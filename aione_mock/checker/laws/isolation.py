@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from aione_mock.checker.client import Auth
 from aione_mock.checker.context import Bench, broken
 from aione_mock.checker.finding import NotChecked, Skipped
 from aione_mock.checker.law import Law, Said
 from aione_mock.checker.laws.areas import ONE_KEY
 from aione_mock.checker.laws.errors import refusal
-
-Json = Any
+from aione_mock.types import Json
 
 
 def _other(bench: Bench) -> Auth:

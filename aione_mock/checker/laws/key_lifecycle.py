@@ -9,8 +9,8 @@ from aione_mock.checker.context import Bench, Key, broken
 from aione_mock.checker.finding import Broken, NotChecked
 from aione_mock.checker.law import Law, Said
 from aione_mock.checker.laws.areas import KEYS
+from aione_mock.types import Json
 
-Json = Any
 _EXAMPLES, _STEPS = 6, 10
 
 

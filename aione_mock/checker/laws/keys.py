@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from aione_mock.checker.context import Bench, broken, instant
 from aione_mock.checker.finding import NotChecked
 from aione_mock.checker.law import Law, Said
 from aione_mock.checker.laws.areas import ONE_KEY
 from aione_mock.checker.laws.errors import refusal
+from aione_mock.types import Json
 
-Json = Any
 _FIELDS = ("name", "models_allowed", "rpm_limit", "tpm_limit", "allowed_ips")
 
 

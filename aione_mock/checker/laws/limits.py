@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from aione_mock.checker.context import Bench, Key, broken
 from aione_mock.checker.finding import NotChecked
 from aione_mock.checker.law import Law, Said
@@ -12,7 +10,6 @@ from aione_mock.checker.laws.errors import refusal
 from aione_mock.checker.protocols import Protocol, Question
 from aione_mock.checker.traffic import Exchange
 
-Json = Any
 SPAN = 60
 """Seconds over which requests and tokens are counted."""
 _HEADERS = {"openai": "x-ratelimit-{1}-{0}", "anthropic": "anthropic-ratelimit-{0}-{1}"}

@@ -17,8 +17,8 @@ from aione_mock.checker.traffic import Exchange, Request
 from aione_mock.clock import WALL, iso
 from aione_mock.contract import Operation
 from aione_mock.structs import replace
+from aione_mock.types import Json
 
-Json = Any
 BUCKETS = {"1h": (1, 60), "6h": (5, 72), "24h": (15, 96), "7d": (120, 84), "30d": (360, 120)}
 """timeRange → minutes of a bucket, buckets."""
 _CURVES = ("qpm", "tpm", "concurrency", "callVolume", "successRate", "responseTime")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
 
 from aione_mock.checker.budget import BudgetSpent
 from aione_mock.checker.context import Bench, broken
@@ -11,8 +10,8 @@ from aione_mock.checker.finding import NotChecked, Skipped
 from aione_mock.checker.law import Law, Said
 from aione_mock.checker.laws.areas import PLAIN
 from aione_mock.checker.protocols import PROTOCOLS, Question
+from aione_mock.types import Json
 
-Json = Any
 ALIASES = ("opus-4-6", "sonnet-4-6", "haiku-4-5")
 """Short names that the documentation gives to editors."""
 

@@ -12,8 +12,8 @@ from aione_mock.checker.law import Law, Said
 from aione_mock.checker.laws.areas import PLAIN
 from aione_mock.checker.protocols import Protocol, Question
 from aione_mock.checker.traffic import Exchange
+from aione_mock.types import Json
 
-Json = Any
 _DEPTH = 3000
 _ZWJ = "👩‍👩‍👧‍👦"
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from aione_mock.checker.context import Bench, broken
 from aione_mock.checker.finding import NotChecked, Skipped
 from aione_mock.checker.law import Law, Said
@@ -11,8 +9,8 @@ from aione_mock.checker.laws.areas import STREAMED
 from aione_mock.checker.protocols import Protocol, Question, Tokens
 from aione_mock.checker.traffic import Exchange, shown
 from aione_mock.contract.stream_grammar import read
+from aione_mock.types import Json
 
-Json = Any
 QUESTION = "Name three calm colours, in one short sentence."
 WIDE = "Repeat exactly, with nothing else: 你好，世界 🙂 naïve"
 EXACT = "Repeat exactly, with nothing else: alpha beta gamma delta epsilon zeta eta theta iota kappa"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any
 
 from aione_mock.checker.client import Auth
 from aione_mock.checker.context import Bench, Key, broken
@@ -15,8 +14,8 @@ from aione_mock.checker.laws.areas import BILLING, CHAT, FIGURES
 from aione_mock.checker.laws.errors import refusal
 from aione_mock.checker.protocols import Question
 from aione_mock.checker.traffic import Exchange
+from aione_mock.types import Json
 
-Json = Any
 GROUPS = ("day", "model", "team", "key")
 _DIMENSION = {"day": "date", "model": "model", "team": "team_id", "key": "key_id"}
 _PATIENCE = (0.0, 0.3, 0.7, 1.0, 2.0)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import orjson
 
 from aione_mock.checker.finding import Finding
 from aione_mock.checker.report import Report
+from aione_mock.types import Json
 
-Json = Any
 FORMAT = 1
 """Raised when a member changes its meaning."""
 

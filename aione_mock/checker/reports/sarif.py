@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
 import orjson
 
 from aione_mock.checker.finding import Finding
 from aione_mock.checker.report import Report
+from aione_mock.types import Json
 
-Json = Any
 _LEVELS = {"violation": "error", "assumption": "warning"}
 
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import field
-from typing import Any
 
 import orjson
 
 from aione_mock.contract import Contract, ErrorSpec, Operation
 from aione_mock.structs import frozen, replace
 from aione_mock.tenant.organisation import Credential
+from aione_mock.types import Json
 
-Json = Any
 _USUAL = ("x-request-id", "request-id")
 _NOBODY = "00000000-0000-4000-8000-000000000000"
 

@@ -15,9 +15,8 @@ from aione_mock.scenarios.rules import Match
 from aione_mock.server.control.clock import instant
 from aione_mock.server.journal import Entry, mask_body, mask_text
 from aione_mock.server.sessions import Session
-from aione_mock.types import Call, Reply, Usage
+from aione_mock.types import Call, Json, Reply, Usage
 
-Json = Any
 _LABEL = re.compile(r"(?P<name>.*) \((?P<prefix>.*?)(\.\.\.)?\)", re.DOTALL)
 
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from aione_mock.errors import APIError, ScenarioError, did_you_mean
 from aione_mock.scenarios.catalogue import Scenario
 from aione_mock.scenarios.rules import Rule
 from aione_mock.server.scenario_engine import Player
 from aione_mock.server.sessions import Session
-from aione_mock.types import Call, Reply
+from aione_mock.types import Call, Json, Reply
 
-Json = Any
 _ACTIVE, _RULES = 100, 1000
 """Scenarios and rules of one session."""
 

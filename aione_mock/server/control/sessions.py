@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from aione_mock.errors import APIError, did_you_mean
 from aione_mock.server.control.clock import instant, read_instant
 from aione_mock.server.pipeline import Pipeline
 from aione_mock.server.sessions import Session, check_seed
-from aione_mock.types import Call, Reply
+from aione_mock.types import Call, Json, Reply
 
-Json = Any
 _SNAPSHOTS = 32
 """Of one session."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import orjson
 
@@ -18,9 +17,8 @@ from aione_mock.server.pipeline import Pipeline
 from aione_mock.server.scenario_engine import facts_of
 from aione_mock.server.sessions import Session
 from aione_mock.structs import frozen, replace
-from aione_mock.types import Call, Reply
+from aione_mock.types import Call, Json, Reply
 
-Json = Any
 _SHOWN = 5
 """Near misses told."""
 

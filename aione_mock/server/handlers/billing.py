@@ -5,14 +5,10 @@ Source: AIone API reference, "Billing"; shapes are assumed.
 
 from __future__ import annotations
 
-from typing import Any
-
 from aione_mock.server.handlers.owner import organisation
 from aione_mock.server.sessions import Session
 from aione_mock.tenant import billing, calendar
-from aione_mock.types import Call, Reply
-
-Json = Any
+from aione_mock.types import Call, Json, Reply
 
 
 def _book(call: Call, session: Session) -> billing.Billing:

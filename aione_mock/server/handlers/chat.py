@@ -27,7 +27,6 @@ from aione_mock.tenant import calendar
 from aione_mock.tenant.catalogue import Model
 from aione_mock.types import Call, Choice, Completion, EventStream, Prompt, Reply, StreamReply, Usage
 
-Json = Any
 Answer = Coroutine[Any, Any, Reply | StreamReply]
 _MEMO_BODY, _MEMO_ANSWER = 4096, 64 << 10
 """Bytes of a body that is worth keeping an answer for, and of the answer."""

@@ -6,7 +6,6 @@ Source: AIone API reference, "API Key management"; the rules of rotation and sta
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from aione_mock.contract.validation import Finding
 from aione_mock.errors import APIError
@@ -17,7 +16,6 @@ from aione_mock.tenant import api_keys, calendar
 from aione_mock.tenant.api_keys import KeyRecord
 from aione_mock.types import Call, Reply
 
-Json = Any
 _MADE = "keys_made"
 """Counter in the store: keys and secrets made in the session."""
 _FIRST_NUMBER = 1000

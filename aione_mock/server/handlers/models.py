@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from aione_mock.errors import APIError
 from aione_mock.protocols import gemini
 from aione_mock.server.auth import permit_model
 from aione_mock.server.handlers.owner import organisation
 from aione_mock.server.sessions import Session
 from aione_mock.tenant.catalogue import Model
-from aione_mock.types import Call, Reply
-
-Json = Any
+from aione_mock.types import Call, Json, Reply
 
 
 def visible(call: Call, session: Session) -> list[Model]:

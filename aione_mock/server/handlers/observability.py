@@ -21,9 +21,8 @@ from aione_mock.tenant.calendar import spell
 from aione_mock.tenant.ledger import Bucket, Filter, Ledger
 from aione_mock.tenant.request_log import Entry
 from aione_mock.tenant.usage_history import Figures
-from aione_mock.types import Call, Reply
+from aione_mock.types import Call, Json, Reply
 
-Json = Any
 _SORTABLE = 20_000
 """Calls that are put into an order other than that of time."""
 _LARGEST_PAGE = 2**31 - 1

@@ -6,7 +6,6 @@ Source: Alibaba Cloud, ModelRouterQueryObservationCharts; the rules on windows a
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from aione_mock.contract.validation import Finding
 from aione_mock.server.handlers.owner import organisation
@@ -20,7 +19,6 @@ from aione_mock.tenant.ledger import Filter
 from aione_mock.tenant.organisation import Team
 from aione_mock.types import Call
 
-Json = Any
 _WIDTHS = {"1h": 60, "6h": 5 * 60, "24h": 15 * 60, "7d": 2 * HOUR, "30d": 6 * HOUR}
 """Seconds of a bucket."""
 _SPANS = {"1h": HOUR, "6h": 6 * HOUR, "24h": DAY, "7d": 7 * DAY, "30d": 30 * DAY}

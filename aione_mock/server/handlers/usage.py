@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any
 
 from aione_mock.contract.validation import Finding
 from aione_mock.server.handlers.owner import organisation
@@ -17,9 +16,8 @@ from aione_mock.tenant.calendar import HOUR, date_of, day_of, spell
 from aione_mock.tenant.ledger import Filter, Row, group
 from aione_mock.tenant.organisation import Organisation
 from aione_mock.tenant.usage_history import DayCell, Figures
-from aione_mock.types import Call, Reply
+from aione_mock.types import Call, Json, Reply
 
-Json = Any
 _USUAL_DAYS = 7
 _MOST_DAYS = 90
 _CHARACTERS = Decimal("1.5")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from aione_mock.generator import generate
 from aione_mock.seed import Seed
 from aione_mock.testing.calls import RecordedCall
 from aione_mock.testing.resilience.observation import Run, Setting
+from aione_mock.types import Json
 
-Json = Any
 Rules = list[dict[str, Json]]
 TOOLS_RULE = "two-tools"
 """Id of the rule that calls two tools."""
