@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from aione_mock.errors import APIError
-from aione_mock.model import images, vision
+from aione_mock.model import images, input_images
 from aione_mock.model.images import draw_image
 from aione_mock.seed import Seed
 from aione_mock.types import ImageInput, Picture
@@ -54,7 +54,7 @@ def test_every_ratio_and_size(ratio: str, size: str) -> None:
     image = open_png(picture.data)
     assert (image.format, image.mode, picture.mime) == ("PNG", "P", "image/png")
     assert image.size == (picture.width, picture.height) == images.compute_dimensions(ratio, size)
-    assert vision.look(picture.data, picture.mime).width == picture.width
+    assert input_images.read_image(picture.data, picture.mime).width == picture.width
     across, down = map(int, ratio.split(":"))
     assert abs(picture.width / picture.height - across / down) < 0.02 * across / down
     assert len(picture.data) < 200_000

@@ -11,7 +11,7 @@ from datetime import date
 
 import orjson
 
-from aione_mock.model import images, prose, structured, tokens, tools, topic, vision
+from aione_mock.model import images, input_images, prose, structured, tokens, tools, topic
 from aione_mock.scenarios.outcomes import Script
 from aione_mock.seed import Seed
 from aione_mock.structs import replace
@@ -161,7 +161,7 @@ def turn_tokens(turn: Turn) -> int:
     """Prompt tokens of one turn."""
     total = MESSAGE_OVERHEAD + tokens.count(turn.text)
     for image in turn.images:
-        total += vision.tokens(image)
+        total += input_images.count_input_image_tokens(image)
     for call in turn.tool_calls:
         total += _call_tokens(call)
     for result in turn.results:

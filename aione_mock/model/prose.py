@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from itertools import chain
 
-from aione_mock.model import topic, vision
+from aione_mock.model import input_images, topic
 from aione_mock.model.tokens import count, split
 from aione_mock.model.tool_results import cut, failure, finding, readable
 from aione_mock.model.topic import Topic, Words
@@ -72,12 +72,14 @@ def seen_images(seed: Seed, prompt: Prompt) -> str:
     if not images:
         return ""
     if len(images) == 1:
-        shape = "" if images[0].mime == vision.UNSEEN else words["image_comma"] + _shape(images[0], words)
-        lead = str(words["image_one"]).replace("{image}", vision.describe(images[0], about.language) + shape)
+        shape = "" if images[0].mime == input_images.UNFETCHED_TYPE else words["image_comma"] + _shape(images[0], words)
+        lead = str(words["image_one"]).replace(
+            "{image}", input_images.describe_image(images[0], about.language) + shape
+        )
     else:
-        named = [vision.describe(image, about.language) for image in images[:8]]
+        named = [input_images.describe_image(image, about.language) for image in images[:8]]
         lead = str(words["image_many"]).replace("{n}", str(len(images))).replace("{images}", _series(named, about))
-    if all(image.mime == vision.UNSEEN for image in images):
+    if all(image.mime == input_images.UNFETCHED_TYPE for image in images):
         return lead
     return _join(about, lead, _pick(words["image_notes"], seed.digest("image", size=1)[0]))
 

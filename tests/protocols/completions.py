@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from aione_mock.contract import STREAM, Contract, Operation
 from aione_mock.contract.loading import load_contract
 from aione_mock.contract.stream_grammar import read
-from aione_mock.model import vision
+from aione_mock.model import input_images
 from aione_mock.settings import DOCUMENTS, document
 from aione_mock.sse import Event, decode
 from aione_mock.types import Call, Choice, Completion, ImageInput, Json, Picture, ToolCall, Usage
@@ -31,7 +31,7 @@ def call(operation: str, data: Json, **params: Json) -> Call:
 
 
 def look(uri: str, place: str) -> ImageInput:
-    return vision.from_data_uri(uri, place)
+    return input_images.read_image_uri(uri, place)
 
 
 tricky = st.sampled_from(

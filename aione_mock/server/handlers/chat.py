@@ -13,7 +13,7 @@ from typing import Any, Literal
 import orjson
 
 from aione_mock.errors import APIError
-from aione_mock.model import answers, prompt_cache, structured, vision
+from aione_mock.model import answers, input_images, prompt_cache, structured
 from aione_mock.protocols import anthropic, gemini, openai, stencil
 from aione_mock.protocols.stencil import Spelled, Stencil
 from aione_mock.seed import Seed
@@ -76,7 +76,7 @@ async def count_tokens(call: Call, session: Session) -> Reply:
 
 def _count(call: Call, session: Session, dialect: ModuleType) -> int:
     with _deep():
-        prompt = dialect.prompt(call, vision.from_data_uri)
+        prompt = dialect.prompt(call, input_images.read_image_uri)
         prompt, _ = _addressed(prompt, call, session)
         return answers.prompt_tokens(prompt)
 
@@ -108,7 +108,7 @@ async def _answer(call: Call, session: Session, dialect: ModuleType, *, stream: 
 def _outline(draft: Draft, said: Spelled, call: Call, session: Session, dialect: ModuleType) -> Outline | None:
     """What other calls of the same form will have in common with this one; nothing if that is not sure."""
     other = replace(call, data=call.form.other)
-    asked = replace(dialect.prompt(other, vision.from_data_uri), model=draft.model.id)
+    asked = replace(dialect.prompt(other, input_images.read_image_uri), model=draft.model.id)
     if not (fits(draft.prompt, draft.model, call.words) and asked == saying(draft.prompt, PROBE)):
         return None
     spell = partial(_spelled, call=other, dialect=dialect, stream=isinstance(said, EventStream))
@@ -169,7 +169,7 @@ def _deep() -> Iterator[None]:
 
 
 async def _made(call: Call, session: Session, dialect: ModuleType, stream: bool, today: date) -> Draft:
-    prompt, model = _addressed(dialect.prompt(call, vision.from_data_uri), call, session)
+    prompt, model = _addressed(dialect.prompt(call, input_images.read_image_uri), call, session)
     _supported(prompt, model, call, stream)
     prompt_tokens = answers.prompt_tokens(prompt)
     _fits(prompt, model, prompt_tokens)
