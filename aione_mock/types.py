@@ -195,6 +195,11 @@ class TokenText:
     encoded: tuple[bytes, ...] = ()
     """The tokens in order: UTF-8, escaped for JSON, without quotation marks."""
 
+    @classmethod
+    def of(cls, pieces: Iterable[str]) -> TokenText:
+        """Escape the tokens of a text that is split already."""
+        return cls(tuple([orjson.dumps(piece)[1:-1] for piece in pieces]))
+
     def __len__(self) -> int:
         """Return the number of tokens."""
         return len(self.encoded)
@@ -219,24 +224,22 @@ class TokenText:
         return tuple([orjson.loads(b'"%b"' % piece) for piece in self.encoded])
 
 
+NO_TEXT = TokenText()
+
+
 @frozen
 class Choice:
     """One alternative answer."""
 
-    pieces: tuple[str, ...] = ()
-    """The text as a stream delivers it, a token each; joined, it is the whole answer."""
-    reasoning: tuple[str, ...] = ()
-    """The visible thinking, likewise."""
+    text: TokenText = NO_TEXT
+    """The words of the answer; a stream sends one token an event."""
+    reasoning: TokenText = NO_TEXT
+    """The visible thinking."""
     tool_calls: tuple[ToolCall, ...] = ()
     pictures: tuple[Picture, ...] = ()
     finish: Finish = "stop"
     stop_sequence: str | None = None
     """The client's stop sequence that ended the text."""
-
-    @property
-    def text(self) -> str:
-        """The whole answer."""
-        return "".join(self.pieces)
 
 
 @frozen
@@ -390,7 +393,7 @@ class Response:
     apart: float | None = None
     """Seconds between writes that must not share a packet; 0 is a write each, None joins what is due at once."""
     ordinary: bool = False
-    """Whether it is the mock's own, whole and at once, its headers `HeaderBlock`: nothing in them needs a second look."""
+    """Whether it is the mock's own, whole and at once, its headers a `HeaderBlock`: nothing needs a second look."""
 
 
 _NOTHING_SENT = Response(200, (), ())

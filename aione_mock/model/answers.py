@@ -16,7 +16,7 @@ from aione_mock.scenarios.outcomes import Script
 from aione_mock.seed import Seed
 from aione_mock.structs import replace
 from aione_mock.tenant.catalogue import Model
-from aione_mock.types import Choice, Json, Prompt, ToolCall, Turn, Usage
+from aione_mock.types import Choice, Json, Prompt, TokenText, ToolCall, Turn, Usage
 
 MESSAGE_OVERHEAD = tokens.MESSAGE_OVERHEAD
 _LEAD = {"en": "Here is the generated image:", "zh": "这是生成的图片："}
@@ -65,11 +65,11 @@ def scripted(script: Script, prompt: Prompt, seed: Seed, today: date) -> tuple[C
     """The answer that a scenario wants; what its script leaves open is the model's, and the prompt's cuts apply."""
     own = compose(prompt, seed, today)[0]
     silent = script.text is None and not script.tool_calls
-    pieces = script.chunks or tuple(tokens.split(script.text or ""))
+    text = TokenText.of(script.chunks) if script.chunks else tokens.tokenize(script.text or "")
     choice = replace(
         own,
-        pieces=own.pieces if silent else pieces,
-        reasoning=own.reasoning if script.reasoning is None else tuple(tokens.split(script.reasoning)),
+        text=own.text if silent else text,
+        reasoning=own.reasoning if script.reasoning is None else tokens.tokenize(script.reasoning),
         tool_calls=own.tool_calls if silent else script.tool_calls,
         finish=own.finish if silent else "tool_calls" if script.tool_calls else "stop",
     )
@@ -86,53 +86,53 @@ def _illustrated(prompt: Prompt, model: Model, seed: Seed) -> Choice:
     text = next((turn.text for turn in reversed(prompt.turns) if turn.role == "user"), "")
     references = tuple(image for turn in prompt.turns for image in turn.images)
     picture = images.draw_image(text, seed, prompt.aspect_ratio, prompt.image_size or model.image_size, references)
-    return Choice(tuple(tokens.split(_LEAD[topic.language(text)])), pictures=(picture,))
+    return Choice(tokens.tokenize(_LEAD[topic.language(text)]), pictures=(picture,))
 
 
 def _choice(prompt: Prompt, seed: Seed, today: date) -> Choice:
-    reasoning = tuple(tokens.split(prose.thinking(seed, prompt, prompt.reasoning))) if prompt.reasoning else ()
+    reasoning = tokens.tokenize(prose.thinking(seed, prompt, prompt.reasoning))
     calls = tools.choose(prompt, seed, today) if prompt.tools else ()
     if calls:
         return _cut(Choice(reasoning=reasoning, tool_calls=calls, finish="tool_calls"), prompt)
     return _cut(Choice(_said(prompt, seed, today), reasoning), prompt)
 
 
-def _said(prompt: Prompt, seed: Seed, today: date) -> tuple[str, ...]:
+def _said(prompt: Prompt, seed: Seed, today: date) -> TokenText:
     if prompt.format != "text":
-        return tuple(tokens.split(structured.answer(prompt, seed, today)))
+        return tokens.tokenize(structured.answer(prompt, seed, today))
     if prompt.turns[-1].results:
-        return prose.after_tools(seed, prompt)
+        return TokenText.of(prose.after_tools(seed, prompt))
     if prompt.turns[-1].images:
-        return prose.about_images(seed, prompt)
-    return prose.answer(seed, prompt)
+        return TokenText.of(prose.about_images(seed, prompt))
+    return TokenText.of(prose.answer(seed, prompt))
 
 
 def _cut(choice: Choice, prompt: Prompt) -> Choice:
     """End at a stop sequence, then at the number of tokens allowed."""
-    if prompt.stops and choice.pieces:
+    if prompt.stops and choice.text:
         choice = _stopped(choice, prompt.stops)
     if prompt.max_tokens is None or spent(choice) <= prompt.max_tokens:
         return choice
     room = prompt.max_tokens
-    reasoning = choice.reasoning[:room]
+    reasoning = TokenText(choice.reasoning.encoded[:room])
     room -= len(reasoning)
-    pieces = choice.pieces[:room]
-    room -= len(pieces)
+    text = TokenText(choice.text.encoded[:room])
+    room -= len(text)
     calls: list[ToolCall] = []
     for call in choice.tool_calls:
         if (room := room - _call_tokens(call)) < 0:
             break
         calls.append(call)
-    return Choice(pieces, reasoning, tuple(calls), choice.pictures, "length")
+    return Choice(text, reasoning, tuple(calls), choice.pictures, "length")
 
 
 def _stopped(choice: Choice, stops: tuple[str, ...]) -> Choice:
-    text = choice.text
+    text = choice.text.text
     hits = [(at, stop) for stop in stops if stop and (at := text.find(stop)) >= 0]
     if not hits:
         return choice
     at, stop = min(hits)
-    return replace(choice, pieces=tuple(tokens.split(text[:at])), finish="stop_sequence", stop_sequence=stop)
+    return replace(choice, text=tokens.tokenize(text[:at]), finish="stop_sequence", stop_sequence=stop)
 
 
 def _call_tokens(call: ToolCall) -> int:
@@ -141,7 +141,7 @@ def _call_tokens(call: ToolCall) -> int:
 
 def spent(choice: Choice) -> int:
     """Completion tokens of a choice, thinking and pictures included."""
-    total = len(choice.reasoning) + len(choice.pieces)
+    total = len(choice.reasoning) + len(choice.text)
     if choice.tool_calls:
         total += sum(map(_call_tokens, choice.tool_calls))
     return total + sum(map(images.count_image_tokens, choice.pictures)) if choice.pictures else total

@@ -6,7 +6,7 @@ Source: Anthropic API reference, "Messages", "Streaming messages", "Extended thi
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 
 import orjson
@@ -18,6 +18,7 @@ from aione_mock.protocols.content_blocks import Block, Look
 from aione_mock.protocols.stencil import alike
 from aione_mock.sse import encode
 from aione_mock.types import (
+    NO_TEXT,
     Call,
     Choice,
     Completion,
@@ -25,6 +26,7 @@ from aione_mock.types import (
     Json,
     Prompt,
     Role,
+    TokenText,
     Tool,
     ToolCall,
     ToolResult,
@@ -219,10 +221,10 @@ def _ending(choice: Choice) -> dict[str, Json]:
 def _content(choice: Choice, call: Call) -> Iterator[dict[str, Json]]:
     """The blocks of everything said."""
     if choice.reasoning:
-        thinking = "".join(choice.reasoning)
+        thinking = choice.reasoning.text
         yield {"type": "thinking", "thinking": thinking if _shown(call) else "", "signature": signature(thinking)}
-    if choice.pieces:
-        yield {"type": "text", "text": choice.text}
+    if choice.text:
+        yield {"type": "text", "text": choice.text.text}
     for tool in choice.tool_calls:
         yield {"type": "tool_use", "id": f"toolu_{tool.id}", "name": tool.name, "input": orjson.loads(tool.arguments)}
 
@@ -275,25 +277,25 @@ def stream(completion: Completion, call: Call) -> EventStream:
         runs.append(_event({"type": "content_block_start", "index": index, "content_block": empty}))
         match block["type"]:
             case "thinking":
-                thoughts = choice.reasoning if _shown(call) else ()
+                thoughts = choice.reasoning if _shown(call) else NO_TEXT
                 runs.append(_deltas(index, "thinking_delta", "thinking", thoughts))
-                runs.append(_deltas(index, "signature_delta", "signature", (block["signature"],)))
+                runs.append(_deltas(index, "signature_delta", "signature", TokenText.of([block["signature"]])))
             case "text":
-                runs.append(_deltas(index, "text_delta", "text", choice.pieces))
+                runs.append(_deltas(index, "text_delta", "text", choice.text))
             case "tool_use":
                 # the protocol opens with an empty fragment
                 parts = ["", *content_blocks.fragments(next(tools).arguments)]
-                runs.append(_deltas(index, "input_json_delta", "partial_json", parts))
+                runs.append(_deltas(index, "input_json_delta", "partial_json", TokenText.of(parts)))
         runs.append(_event({"type": "content_block_stop", "index": index}))
     runs.append(_event({"type": "message_delta", "delta": _ending(choice), "usage": spent}))
     return EventStream(b"".join([*runs, _event({"type": "message_stop"})]))
 
 
-def _deltas(index: int, kind: str, member: str, pieces: Sequence[str]) -> bytes:
+def _deltas(index: int, kind: str, member: str, text: TokenText) -> bytes:
     def spell(piece: str) -> bytes:
         return _event({"type": "content_block_delta", "index": index, "delta": {"type": kind, member: piece}})
 
-    return alike(pieces, spell)
+    return alike(text, spell)
 
 
 def _event(data: Mapping[str, Json]) -> bytes:

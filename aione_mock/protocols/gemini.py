@@ -15,11 +15,11 @@ from aione_mock.contract import ErrorSpec
 from aione_mock.errors import APIError
 from aione_mock.protocols import log_probabilities
 from aione_mock.protocols.gemini_request import config, prompt, shown
-from aione_mock.protocols.stencil import around, encoded
+from aione_mock.protocols.stencil import around, quote
 from aione_mock.sse import encode
 from aione_mock.structs import replace
 from aione_mock.tenant.catalogue import Model
-from aione_mock.types import Call, Choice, Completion, EventStream, Json, Picture, Usage
+from aione_mock.types import Call, Choice, Completion, EventStream, Json, Picture, TokenText, Usage
 
 __all__ = [
     "body",
@@ -71,11 +71,11 @@ def _candidate(choice: Choice, index: int, call: Call) -> Json:
     choice = _spoken(choice, call)
     parts: list[Json] = []
     if choice.reasoning and shown(call):
-        parts.append({"text": "".join(choice.reasoning), "thought": True})
-    if choice.pieces:
-        parts.append({"text": choice.text})
+        parts.append({"text": choice.reasoning.text, "thought": True})
+    if choice.text:
+        parts.append({"text": choice.text.text})
     candidate = {**_piece(index, [*parts, *_calls(choice), *map(_picture, choice.pictures)]), **_ending(choice, call)}
-    return {**candidate, **_logprobs(choice.pieces, call)}
+    return {**candidate, **_logprobs(choice.text.pieces, call)}
 
 
 def _piece(index: int, parts: Sequence[Json]) -> dict[str, Json]:
@@ -84,8 +84,8 @@ def _piece(index: int, parts: Sequence[Json]) -> dict[str, Json]:
 
 def _ending(choice: Choice, call: Call) -> dict[str, Json]:
     ending: dict[str, Json] = {"finishReason": FINISH[choice.finish]}
-    if config(call).get("responseLogprobs") and choice.pieces:
-        values = [log_probabilities.ranked(piece, 1)[0][1] for piece in choice.pieces]
+    if config(call).get("responseLogprobs") and choice.text:
+        values = [log_probabilities.ranked(piece, 1)[0][1] for piece in choice.text.pieces]
         ending["avgLogprobs"] = round(sum(values) / len(values), 6)
     return ending
 
@@ -95,10 +95,10 @@ def _spoken(choice: Choice, call: Call) -> Choice:
     if config(call).get("responseMimeType") != "text/x.enum":
         return choice
     try:
-        word = orjson.loads(choice.text)
+        word = orjson.loads(choice.text.text)
     except orjson.JSONDecodeError:  # cut by max_tokens
         return choice
-    return replace(choice, pieces=(word,)) if isinstance(word, str) else choice
+    return replace(choice, text=TokenText.of([word])) if isinstance(word, str) else choice
 
 
 def _calls(choice: Choice) -> Iterator[Json]:
@@ -110,7 +110,7 @@ def _calls(choice: Choice) -> Iterator[Json]:
 
 def signature(choice: Choice) -> str:
     """The mark under a thought, which goes with the first call: the same for the same thought."""
-    thought = "".join(choice.reasoning).encode()
+    thought = choice.reasoning.text.encode()
     return base64.b64encode(blake2b(thought, digest_size=48, person=b"thought").digest()).decode()
 
 
@@ -172,12 +172,13 @@ def _pieces(choice: Choice, index: int, call: Call) -> list[tuple[bytes, int]]:
     found: list[tuple[bytes, int]] = []
     if choice.reasoning and shown(call):
         before, after = around(lambda text: orjson.dumps(_piece(index, [{"text": text, "thought": True}])))
-        found += [(before + encoded(text) + after, 0) for text in choice.reasoning]
+        found += [(before + text + after, 0) for text in quote(choice.reasoning)]
     before, after = around(lambda text: orjson.dumps(_piece(index, [{"text": text}])))
     if config(call).get("responseLogprobs"):
-        found += [(_both(before + encoded(text) + after, _logprobs((text,), call)), 1) for text in choice.pieces]
+        for text, piece in zip(quote(choice.text), choice.text.pieces, strict=True):
+            found.append((_both(before + text + after, _logprobs((piece,), call)), 1))
     else:
-        found += [(before + encoded(text) + after, 1) for text in choice.pieces]
+        found += [(before + text + after, 1) for text in quote(choice.text)]
     if not found or choice.tool_calls or choice.pictures:
         rest = [*_calls(choice), *map(_picture, choice.pictures)]
         found.append((orjson.dumps(_piece(index, rest)), 0))

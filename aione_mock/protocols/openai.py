@@ -190,7 +190,7 @@ def body(completion: Completion, call: Call) -> Json:
 def _choice(choice: Choice, index: int, call: Call) -> Json:
     message: dict[str, Json] = {"role": "assistant", "content": _said(choice), "refusal": None}
     if choice.reasoning:
-        message["reasoning_content"] = "".join(choice.reasoning)
+        message["reasoning_content"] = choice.reasoning.text
     if choice.tool_calls:
         if _legacy(call):
             message["function_call"] = _function(choice.tool_calls[0])
@@ -199,19 +199,19 @@ def _choice(choice: Choice, index: int, call: Call) -> Json:
     return {
         "index": index,
         "message": message,
-        "logprobs": logprobs(choice.pieces, call.data),
+        "logprobs": logprobs(choice.text.pieces, call.data),
         "finish_reason": finish(choice, call),
     }
 
 
 def _said(choice: Choice) -> Json:
     if not choice.pictures:
-        return choice.text if choice.pieces or not choice.tool_calls else None
+        return choice.text.text if choice.text or not choice.tool_calls else None
     images = [
         {"type": "image_url", "image_url": {"url": f"data:{p.mime};base64,{base64.b64encode(p.data).decode()}"}}
         for p in choice.pictures
     ]
-    return [{"type": "text", "text": choice.text}, *images] if choice.pieces else images
+    return [{"type": "text", "text": choice.text.text}, *images] if choice.text else images
 
 
 def finish(choice: Choice, call: Call) -> str:
@@ -289,16 +289,16 @@ def stream(completion: Completion, call: Call) -> EventStream:
 
 
 def _choice_events(choice: Choice, index: int, call: Call, chunk: Callable[..., bytes]) -> bytes:
-    opening = None if choice.tool_calls and not choice.pieces else ""
+    opening = None if choice.tool_calls and not choice.text else ""
     found = [chunk(index, {"role": "assistant", "content": opening, "refusal": None})]
     found.append(alike(choice.reasoning, lambda piece: chunk(index, {"reasoning_content": piece})))
     if call.data.get("logprobs"):
-        found += [chunk(index, {"content": p}, None, logprobs((p,), call.data)) for p in choice.pieces]
+        found += [chunk(index, {"content": p}, None, logprobs((p,), call.data)) for p in choice.text.pieces]
     else:
-        found.append(alike(choice.pieces, lambda piece: chunk(index, {"content": piece})))
+        found.append(alike(choice.text, lambda piece: chunk(index, {"content": piece})))
     if choice.tool_calls:
         found += [chunk(index, delta) for delta in _call_deltas(choice, legacy=_legacy(call))]
-    empty: Json = {"content": [], "refusal": None} if call.data.get("logprobs") and not choice.pieces else None
+    empty: Json = {"content": [], "refusal": None} if call.data.get("logprobs") and not choice.text else None
     return b"".join([*found, chunk(index, {}, finish(choice, call), empty)])
 
 

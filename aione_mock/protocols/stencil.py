@@ -10,7 +10,7 @@ import orjson
 
 from aione_mock.seed import Seed
 from aione_mock.structs import replace
-from aione_mock.types import Choice, Completion, EventStream, Finish, Usage
+from aione_mock.types import Choice, Completion, EventStream, Finish, TokenText, Usage
 
 Spelled = bytes | EventStream
 """A plain answer's body, or the events of a stream."""
@@ -38,8 +38,6 @@ _PLACES = {
 _TRIALS = (("a",), ("two ", "of"), ("them, ", "all", " ") * 20)
 """Answers by which a sheet is tried."""
 _PLACE = re.compile(b"|".join(map(re.escape, _PLACES)))
-_SHORT = 128
-"""Characters of the longest piece whose JSON is kept."""
 encoded = lru_cache(maxsize=16384)(orjson.dumps)
 """JSON of a piece of text; a few thousand words make up most answers."""
 
@@ -117,7 +115,7 @@ class Sheet:
 
     def __init__(self, spell: Callable[[Completion], Spelled], model: str, finish: Finish) -> None:
         """`spell`: what makes a completion JSON, or events. Raises ValueError where it does not repeat itself."""
-        choice = Choice((_HOLE,), finish=finish)
+        choice = Choice(TokenText.of([_HOLE]), finish=finish)
         said = spell(Completion(_ID, _CREATED, model, (choice,), _USAGE))
         self.streamed = isinstance(said, EventStream)
         self._form, self._between = _form(_raw(said)), b""
@@ -127,7 +125,9 @@ class Sheet:
             self._between = _form(after + before)
         for pieces in _TRIALS:
             # one piece alone may look as if all were spelled alike
-            trial = Completion(_ID, _CREATED, model, (Choice(pieces, finish=finish),), Usage(3, len(pieces)))
+            trial = Completion(
+                _ID, _CREATED, model, (Choice(TokenText.of(pieces), finish=finish),), Usage(3, len(pieces))
+            )
             texts = [*map(encoded, pieces)] if self.streamed else [orjson.dumps("".join(pieces))]
             if self.filled(_ID, _CREATED, texts, trial.usage) != _raw(spell(trial)):
                 raise ValueError("pieces are not all spelled alike")
@@ -156,11 +156,14 @@ def around(spell: Callable[[str], bytes]) -> tuple[bytes, bytes]:
     return before, after
 
 
-def alike(texts: Sequence[str], spell: Callable[[str], bytes]) -> bytes:
-    """What `spell` makes of each text, in one: spelled out once, because but for the text it is always the same."""
-    if not texts:
+def quote(text: TokenText) -> list[bytes]:
+    """Return each token as a JSON string."""
+    return [b'"%b"' % piece for piece in text.encoded]
+
+
+def alike(text: TokenText, spell: Callable[[str], bytes]) -> bytes:
+    """Return what `spell` makes of each token. It is called once, since only the token differs."""
+    if not text:
         return b""
     before, after = around(spell)
-    # scripted texts may be of any length, and those are not for keeping
-    write = encoded if max(map(len, texts)) <= _SHORT else orjson.dumps
-    return before + (after + before).join(map(write, texts)) + after
+    return before + (after + before).join(quote(text)) + after

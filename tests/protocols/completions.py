@@ -14,7 +14,7 @@ from aione_mock.contract.stream_grammar import read
 from aione_mock.model import input_images
 from aione_mock.settings import DOCUMENTS, document
 from aione_mock.sse import Event, decode
-from aione_mock.types import Call, Choice, Completion, ImageInput, Json, Picture, ToolCall, Usage
+from aione_mock.types import Call, Choice, Completion, ImageInput, Json, Picture, TokenText, ToolCall, Usage
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 FINISHES = ("stop", "stop_sequence", "length", "tool_calls", "content_filter")
@@ -34,10 +34,15 @@ def look(uri: str, place: str) -> ImageInput:
     return input_images.read_image_uri(uri, place)
 
 
+def make_text(*pieces: str) -> TokenText:
+    return TokenText.of(pieces)
+
+
 tricky = st.sampled_from(
     ["", " ", "\n\n", "data: x", '"', "\\", "é", "🏳️‍🌈", "👩‍👩‍👧", "\u2028", "\x85", "\r\n", "中文", "[DONE]"]
 )
-pieces = st.lists(tricky | st.text(st.characters(exclude_categories=["Cs"]), max_size=8), max_size=6).map(tuple)
+pieces = st.lists(tricky | st.text(st.characters(exclude_categories=["Cs"]), max_size=8), max_size=6)
+texts = pieces.map(TokenText.of)
 words = st.text("abcdefghijklmnopqrstuvwxyz_", min_size=1, max_size=12)
 identities = st.text("ABCXYZabcxyz0123456789", min_size=8, max_size=29)
 values = st.recursive(
@@ -58,8 +63,8 @@ pictures = st.builds(Picture, st.just("image/png"), st.binary(min_size=3, max_si
 def choices(draw: st.DrawFn, *, pictured: bool = False) -> Choice:
     finish = draw(st.sampled_from(FINISHES))
     return Choice(
-        draw(pieces),
-        draw(pieces),
+        draw(texts),
+        draw(texts),
         tuple(draw(st.lists(tool_calls, max_size=3))),
         tuple(draw(st.lists(pictures, max_size=2))) if pictured else (),
         finish,
@@ -71,7 +76,7 @@ def choices(draw: st.DrawFn, *, pictured: bool = False) -> Choice:
 def completions(draw: st.DrawFn, *, pictured: bool = False) -> Completion:
     said = tuple(draw(st.lists(choices(pictured=pictured), min_size=1, max_size=3)))
     thought = sum(len(choice.reasoning) for choice in said)
-    spoken = sum(len(choice.pieces) for choice in said)
+    spoken = sum(len(choice.text) for choice in said)
     fresh, cached, written, extra = (draw(st.integers(0, 5000)) for _ in range(4))
     usage = Usage(fresh + cached + written, thought + spoken + extra, thought, cached, written)
     return Completion(draw(identities), draw(st.integers(0, 2**33)), "gemini-2.5-flash", said, usage)

@@ -12,7 +12,7 @@ from aione_mock.protocols import anthropic
 from aione_mock.structs import replace
 from aione_mock.types import Choice, Completion, Prompt, Tool, ToolCall, ToolResult, Turn, Usage
 
-from .completions import PIXEL, body_problems, call, completions, contract, decoded, event_problems, look
+from .completions import PIXEL, body_problems, call, completions, contract, decoded, event_problems, look, make_text
 
 OPERATION = contract().operations["createMessage"]
 ASKED = {"model": "claude-sonnet-4-6", "max_tokens": 4096, "messages": [{"role": "user", "content": "hi"}]}
@@ -54,14 +54,14 @@ def said(choice: Choice, **details: object) -> dict:
     ],
 )
 def test_stop_reasons(finish, word):
-    body = said(Choice(("a",), finish=finish, stop_sequence="END"))
+    body = said(Choice(make_text("a"), finish=finish, stop_sequence="END"))
     assert body["stop_reason"] == word
     assert body["stop_sequence"] == ("END" if finish == "stop_sequence" else None)
 
 
 def test_thinking_comes_before_text_and_calls():
     call_ = ToolCall("1", "f", '{"a":1}')
-    body = said(Choice(("so",), ("hm", "m"), (call_,), finish="tool_calls"), thinking=THINKING)
+    body = said(Choice(make_text("so"), make_text("hm", "m"), (call_,), finish="tool_calls"), thinking=THINKING)
     thinking, text, tool = body["content"]
     assert thinking == {"type": "thinking", "thinking": "hmm", "signature": anthropic.signature("hmm")}
     assert text == {"type": "text", "text": "so"}
@@ -69,13 +69,15 @@ def test_thinking_comes_before_text_and_calls():
 
 
 def test_omitted_thinking_keeps_its_signature():
-    body = said(Choice(("so",), ("hmm",)), thinking={**THINKING, "display": "omitted"})
+    body = said(Choice(make_text("so"), make_text("hmm")), thinking={**THINKING, "display": "omitted"})
     assert body["content"][0] == {"type": "thinking", "thinking": "", "signature": anthropic.signature("hmm")}
 
 
 def test_events_are_named_and_a_ping_follows_the_start():
     events = decoded(
-        anthropic.stream(Completion("x", 1, "m", (Choice(("a", "b")),), Usage(1, 2)), call("createMessage", ASKED))
+        anthropic.stream(
+            Completion("x", 1, "m", (Choice(make_text("a", "b")),), Usage(1, 2)), call("createMessage", ASKED)
+        )
     )
     assert [event.name for event in events] == [
         "message_start",

@@ -11,9 +11,9 @@ from aione_mock.errors import APIError
 from aione_mock.protocols import gemini
 from aione_mock.structs import replace
 from aione_mock.tenant.catalogue import Catalogue
-from aione_mock.types import Choice, Completion, EventStream, Prompt, Tool, ToolCall, ToolResult, Turn, Usage
+from aione_mock.types import NO_TEXT, Choice, Completion, EventStream, Prompt, Tool, ToolCall, ToolResult, Turn, Usage
 
-from .completions import PIXEL, body_problems, call, completions, contract, decoded, event_problems, look
+from .completions import PIXEL, body_problems, call, completions, contract, decoded, event_problems, look, make_text
 
 OPERATION = contract().operations["streamGenerateContent"]
 PLAIN = contract().operations["generateContent"]
@@ -72,7 +72,7 @@ def test_no_turn_of_a_chat_is_without_parts_unless_nothing_was_said(completion):
     for chunk in orjson.loads(gemini.stream(completion, asking(config))):
         (candidate,) = chunk["candidates"]
         choice = completion.choices[candidate["index"]]
-        assert candidate["content"]["parts"] or not (choice.pieces or choice.reasoning or choice.tool_calls)
+        assert candidate["content"]["parts"] or not (choice.text or choice.reasoning or choice.tool_calls)
 
 
 def said(choice: Choice, **config: object) -> dict:
@@ -90,18 +90,20 @@ def said(choice: Choice, **config: object) -> dict:
     ],
 )
 def test_finish_reasons(finish, word):
-    assert said(Choice(("a",), finish=finish))["finishReason"] == word
+    assert said(Choice(make_text("a"), finish=finish))["finishReason"] == word
 
 
 def test_thoughts_are_shown_only_when_asked_for():
-    choice = Choice(("so",), ("h", "m"))
+    choice = Choice(make_text("so"), make_text("h", "m"))
     assert said(choice)["content"]["parts"] == [{"text": "so"}]
     shown = said(choice, thinkingConfig={"includeThoughts": True})["content"]["parts"]
     assert shown == [{"text": "hm", "thought": True}, {"text": "so"}]
 
 
 def test_the_first_call_after_a_thought_is_signed():
-    choice = Choice((), ("hm",), (ToolCall("1", "f", '{"a":1}'), ToolCall("2", "g", "{}")), finish="tool_calls")
+    choice = Choice(
+        NO_TEXT, make_text("hm"), (ToolCall("1", "f", '{"a":1}'), ToolCall("2", "g", "{}")), finish="tool_calls"
+    )
     first, second = said(choice)["content"]["parts"]
     assert first["functionCall"] == {"id": "fc_1", "name": "f", "args": {"a": 1}}
     assert first["thoughtSignature"] == gemini.signature(choice)
@@ -109,8 +111,10 @@ def test_the_first_call_after_a_thought_is_signed():
 
 
 def test_an_enum_answer_is_the_bare_word():
-    assert said(Choice(('"', "red", '"')), responseMimeType="text/x.enum")["content"]["parts"] == [{"text": "red"}]
-    assert said(Choice(('"', "re")), responseMimeType="text/x.enum")["content"]["parts"] == [{"text": '"re'}]
+    assert said(Choice(make_text('"', "red", '"')), responseMimeType="text/x.enum")["content"]["parts"] == [
+        {"text": "red"}
+    ]
+    assert said(Choice(make_text('"', "re")), responseMimeType="text/x.enum")["content"]["parts"] == [{"text": '"re'}]
 
 
 def test_a_request_read():

@@ -20,6 +20,7 @@ from .completions import (
     decoded,
     event_problems,
     look,
+    make_text,
 )
 
 OPERATION = contract().operations["createChatCompletion"]
@@ -68,7 +69,7 @@ def said(choice: Choice, **details: object) -> dict:
     ],
 )
 def test_finish_reasons(finish, word):
-    assert said(Choice(("a",), finish=finish))["finish_reason"] == word
+    assert said(Choice(make_text("a"), finish=finish))["finish_reason"] == word
 
 
 def test_an_answer_of_tool_calls_alone_has_no_text():
@@ -86,7 +87,7 @@ def test_the_old_functions_parameter_has_its_own_words():
 
 
 def test_log_probabilities_name_each_token_and_its_rivals():
-    entries = said(Choice(("Hel", "lo")), logprobs=True, top_logprobs=3)["logprobs"]["content"]
+    entries = said(Choice(make_text("Hel", "lo")), logprobs=True, top_logprobs=3)["logprobs"]["content"]
     assert [entry["token"] for entry in entries] == ["Hel", "lo"]
     for entry in entries:
         ranks = [rival["logprob"] for rival in entry["top_logprobs"]]

@@ -15,7 +15,7 @@ from aione_mock.model import answers
 from aione_mock.protocols import anthropic, gemini, openai
 from aione_mock.types import Choice, Completion, Usage
 
-from .completions import call, contract, look
+from .completions import call, contract, look, make_text
 
 DIALECTS = {"openai": openai, "anthropic": anthropic, "gemini": gemini}
 OPERATIONS = [
@@ -109,7 +109,7 @@ def test_whatever_the_contract_takes_is_read(operation):
             assert range(prompt.n)
             assert prompt.max_tokens is None or range(prompt.max_tokens)
         if "ount" not in operation:
-            answer = Completion("x1", 1, "m", (Choice(("a", "b")),), Usage(1, 2))
+            answer = Completion("x1", 1, "m", (Choice(make_text("a", "b")),), Usage(1, 2))
             assert dialect.body(answer, asked)
             assert list(dialect.stream(answer, asked))
 
