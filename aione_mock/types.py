@@ -1,6 +1,6 @@
 """The values that flow through a request: what was asked, what the model says, what is answered.
 
-No protocol's spelling occurs here: `dialects` read a `Prompt` out of a `Call` and spell a `Completion`.
+No protocol's spelling occurs here: `protocols` read a `Prompt` out of a `Call` and spell a `Completion`.
 """
 
 from __future__ import annotations
@@ -263,7 +263,7 @@ class Completion:
     """What the model said, in no protocol's spelling: whole first, streamed second."""
 
     id: str
-    """Letters and digits; a dialect puts its own prefix before it."""
+    """Letters and digits; a protocol puts its own prefix before it."""
     created: int
     """Unix seconds."""
     model: str

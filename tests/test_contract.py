@@ -152,7 +152,7 @@ def test_every_operation_is_documented_for_people(app: Mock) -> None:
 
 def test_every_error_has_its_chinese_sister(app: Mock) -> None:
     for op in app.contract.operations.values():
-        if op.dialect == "control":
+        if op.protocol == "control":
             continue
         for status, response in op.responses.items():
             for media in response.get("content", {}).values():
@@ -164,7 +164,7 @@ def test_every_error_has_its_chinese_sister(app: Mock) -> None:
 
 def test_requests_and_answers_have_examples_in_both_languages(app: Mock) -> None:
     for op in app.contract.operations.values():
-        if op.dialect == "control":
+        if op.protocol == "control":
             continue
         bodies = [op.request_body, op.responses[str(op.success)]]
         for media in [m for b in bodies for t, m in b.get("content", {}).items() if t != "text/event-stream"]:
@@ -189,7 +189,7 @@ def test_paths_lead_to_operations(app: Mock, path: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "dialect"),
+    ("path", "protocol"),
     [
         ("/v1/nope", "openai"),
         ("/v1/messages/nope", "anthropic"),
@@ -201,8 +201,8 @@ def test_paths_lead_to_operations(app: Mock, path: str, expected: str) -> None:
         ("", "openai"),
     ],
 )
-def test_an_unknown_path_has_the_dialect_of_its_neighbours(app: Mock, path: str, dialect: str) -> None:
-    assert app.contract.dialect_of(path) == dialect
+def test_an_unknown_path_has_the_protocol_of_its_neighbours(app: Mock, path: str, protocol: str) -> None:
+    assert app.contract.find_protocol(path) == protocol
 
 
 def test_a_handler_without_an_operation_is_refused(app: Mock) -> None:

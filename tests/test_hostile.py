@@ -1,4 +1,4 @@
-"""Bad input: always the documented error in the right dialect, never a 500, and the server goes on."""
+"""Bad input: always the documented error in the right protocol, never a 500, and the server goes on."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ KEY = "sk-nex-demo-every-model"
 
 @dataclass(frozen=True)
 class Protocol:
-    """Where a dialect is asked, a good request, and where its error envelope has its words."""
+    """Where a protocol is asked, a good request, and where its error envelope has its words."""
 
-    dialect: str
+    name: str
     path: str
     good: dict[str, Json]
     key: str
     method: str = "POST"
 
     def envelope(self, answer: Json) -> tuple[str, str]:
-        """(kind of the error, message), read the way a client of this dialect reads them."""
-        if self.dialect == "openai":
+        """(kind of the error, message), read the way a client of this protocol reads them."""
+        if self.name == "openai":
             error = answer["error"]
             assert set(error) <= {"message", "type", "code", "param"}
             return error["code"], error["message"]
-        if self.dialect == "anthropic":
+        if self.name == "anthropic":
             assert answer["type"] == "error"
             assert answer["request_id"].startswith("req_")
             return answer["error"]["type"], answer["error"]["message"]
-        if self.dialect == "gemini":
+        if self.name == "gemini":
             return answer["error"]["status"], answer["error"]["message"]
         detail = answer["detail"]
         if isinstance(detail, list):
@@ -64,8 +64,8 @@ PROTOCOLS = [
 CHAT = PROTOCOLS[:3]
 BAD = {"openai": "invalid_request", "anthropic": "invalid_request_error", "gemini": "INVALID_ARGUMENT"}
 BAD["console"] = "validation"
-everywhere = pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda p: p.dialect)
-models_only = pytest.mark.parametrize("protocol", CHAT, ids=lambda p: p.dialect)
+everywhere = pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda p: p.name)
+models_only = pytest.mark.parametrize("protocol", CHAT, ids=lambda p: p.name)
 
 
 class Client:
@@ -82,9 +82,9 @@ class Client:
     def refused(self, protocol: Protocol, body: bytes, **headers: str) -> str:
         """The message of the refusal that a bad request gets."""
         answer = self.send(protocol, body, **headers)
-        assert answer.status_code == (422 if protocol.dialect == "console" else 400), answer.text[:500]
+        assert answer.status_code == (422 if protocol.name == "console" else 400), answer.text[:500]
         kind, message = protocol.envelope(answer.json())
-        assert kind == BAD[protocol.dialect]
+        assert kind == BAD[protocol.name]
         assert "Traceback" not in answer.text
         assert len(answer.content) < 100_000
         return message
@@ -249,7 +249,7 @@ STRANGE: list[Json] = [None, -1, 0, 1.5, 1 << 62, True, "", "x", "\x00", "é\U00
 @everywhere
 def test_every_member_with_every_strange_value(client: Client, protocol: Protocol) -> None:
     """Whatever one member holds, the answer is one of the contract, and never a 500."""
-    rich = RICH[protocol.dialect]
+    rich = RICH[protocol.name]
     assert client.send(protocol, orjson.dumps(rich)).status_code in (200, 201)
     for path in _shaken(rich):
         for value in STRANGE:
@@ -270,14 +270,14 @@ def test_duplicate_keys(client: Client, protocol: Protocol) -> None:
 @pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "?"])
 def test_wrong_media_type(client: Client, protocol: Protocol, media_type: str) -> None:
     answer = client.send(protocol, orjson.dumps(protocol.good), **{"content-type": media_type})
-    assert answer.status_code == (422 if protocol.dialect == "console" else 400)
+    assert answer.status_code == (422 if protocol.name == "console" else 400)
     assert "content-type" in protocol.envelope(answer.json())[1]
 
 
 @models_only
 def test_unknown_models(client: Client, protocol: Protocol) -> None:
     for name in ("gpt-9", "GPT-5.4", " gpt-5.4", "../gpt-5.4", "gpt-5.4\x00", "é", "x" * 10_000):
-        if protocol.dialect == "gemini":
+        if protocol.name == "gemini":
             quoted = f"/v1beta/models/{quote(name, safe='')}:generateContent"
             asked, body = Protocol("gemini", quoted, protocol.good, protocol.key), protocol.good
         else:
@@ -316,7 +316,7 @@ def test_wrong_methods(client: Client, protocol: Protocol) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "dialect"),
+    ("path", "name"),
     [
         ("/v1/chat/completions%00", "openai"),
         ("/v1/models/%00", "openai"),
@@ -333,10 +333,10 @@ def test_wrong_methods(client: Client, protocol: Protocol) -> None:
         ("/v1/models/%zz", "openai"),
     ],
 )
-def test_strange_paths(client: Client, server: Server, path: str, dialect: str) -> None:
+def test_strange_paths(client: Client, server: Server, path: str, name: str) -> None:
     status, body = _raw(server, f"GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\n\r\n".encode())
     assert status in (400, 404, 422), body[:300]
-    protocol = next(p for p in PROTOCOLS if p.dialect == dialect)
+    protocol = next(p for p in PROTOCOLS if p.name == name)
     assert protocol.envelope(orjson.loads(body))[1]
 
 

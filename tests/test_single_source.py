@@ -21,12 +21,13 @@ from aione_mock.server.handlers import HANDLERS
 from aione_mock.types import Json
 
 PACKAGE = Path(__file__).parent.parent / "aione_mock"
-CLIENTS = ("checker", "testing", "mutants", "verdicts", "pytest_plugin.py", "recorder.py", "inspection.py")
+CLIENTS = ("checker", "testing", "mutants", "recorder/proxy.py", "recorder/contract_check.py")
 TABLES = {
-    "handlers/__init__.py": "the table of handlers",
-    "control/errors.py": "which operation of each dialect shows its errors",
+    "server/handlers/__init__.py": "the table of handlers",
+    "server/control/error_catalogue.py": "which operation of each protocol shows its errors",
+    "server/control/__init__.py": "the table of the control API's handlers",
     "cli/serve.py": "which operation the start-up message shows",
-    "dialects/gemini.py": "Google's names of methods, which happen to be ids too",
+    "protocols/gemini.py": "Google's names of methods, which happen to be ids too",
 }
 """Modules that may name operations, and what for."""
 
@@ -67,7 +68,7 @@ def test_the_walk_sees_what_is_there() -> None:
 
 
 def test_paths_are_in_the_contract_alone(app: Mock) -> None:
-    paths = {operation.path for operation in app.contract.operations.values() if operation.dialect != "control"}
+    paths = {operation.path for operation in app.contract.operations.values() if operation.protocol != "control"}
     assert "/v1/chat/completions" in paths
     # a template's fixed beginning is as telling as a whole path
     fixed = {path.partition("{")[0] for path in paths}
@@ -76,7 +77,7 @@ def test_paths_are_in_the_contract_alone(app: Mock) -> None:
 
 def test_operations_are_named_in_tables_alone(app: Mock) -> None:
     found = _places(set(app.contract.operations), clients=False)
-    assert [place for place in found if place.partition(":")[0] not in TABLES | {"control/__init__.py": ""}] == []
+    assert [place for place in found if place.partition(":")[0] not in TABLES] == []
     assert set(HANDLERS) <= set(app.contract.operations)
 
 
@@ -125,11 +126,11 @@ def test_every_error_raised_has_a_name_in_the_contract(app: Mock) -> None:
     assert {name: place for name, place in raised.items() if name not in names} == {}
 
 
-@pytest.mark.parametrize("dialect", sorted(protocols.ERROR))
-def test_every_dialect_knows_the_errors_that_any_call_can_meet(app: Mock, dialect: str) -> None:
+@pytest.mark.parametrize("protocol", sorted(protocols.ERROR))
+def test_every_protocol_knows_the_errors_that_any_call_can_meet(app: Mock, protocol: str) -> None:
     for name in ("invalid_request", "internal_error", "not_found", "method_not_allowed"):
-        own = protocols.SYNONYMS.get(dialect, {}).get(name, name)
-        assert app.contract.error(dialect, own) is not None, own
+        own = protocols.SYNONYMS.get(protocol, {}).get(name, name)
+        assert app.contract.error(protocol, own) is not None, own
 
 
 def _enumerated(app: Mock, *place: str) -> set[Json]:

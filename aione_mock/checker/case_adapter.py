@@ -65,7 +65,7 @@ class Adapter:
             _usage_window(case)
         elif operation.id == "listGeminiModels":
             (case.query or {}).pop("pageToken", None)  # only one that was given out is good
-        elif operation.dialect == "modelrouter":
+        elif operation.protocol == "modelrouter":
             _router_window(case)
 
     def keeps(self, failure: Any, case: Any, response: Any) -> bool:
@@ -92,7 +92,7 @@ class Adapter:
 
     def _any_model(self, operation: Operation) -> str:
         try:
-            return self.bench.model(operation.dialect)
+            return self.bench.model(operation.protocol)
         except NotChecked:
             return self.bench.target.model or "gpt-5.2"
 

@@ -221,10 +221,10 @@ class Client:
         """Whether a server that had just failed closed the connection, so that this request never reached it."""
         failed = self.last is not None and self.last.status >= 500
         lost = not exchange.status and exchange.failure.startswith("the connection ")
-        return failed and lost and (operation.dialect != "console" or exchange.request.method == "GET")
+        return failed and lost and (operation.protocol != "console" or exchange.request.method == "GET")
 
     def _permit(self, operation: Operation, request: Request) -> None:
-        asks = request.method == operation.method == "POST" and operation.dialect in ("openai", "anthropic", "gemini")
+        asks = request.method == operation.method == "POST" and operation.protocol in ("openai", "anthropic", "gemini")
         if not (self.writes or asks or request.method in ("GET", "HEAD", "OPTIONS")):
             raise NotChecked("it would change something (--allow-writes)")
 

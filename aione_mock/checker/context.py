@@ -98,9 +98,9 @@ class Bench:
             raise NotChecked(str(found))
         return found  # type: ignore[no-any-return]
 
-    def operations(self, *dialects: str) -> list[Operation]:
-        """The operations of some dialects."""
-        return [operation for operation in self.contract.operations.values() if operation.dialect in dialects]
+    def operations(self, *protocols: str) -> list[Operation]:
+        """The operations of some protocols."""
+        return [operation for operation in self.contract.operations.values() if operation.protocol in protocols]
 
     # Models
 

@@ -71,7 +71,7 @@ class Fuzz:
         """Whether cases for an operation may be sent; why not goes into the matrix."""
         operation = bench.contract.operations[name]
         reason = ""
-        if operation.method not in ("GET", "HEAD") and operation.dialect == "console" and not bench.client.writes:
+        if operation.method not in ("GET", "HEAD") and operation.protocol == "console" and not bench.client.writes:
             reason = "it would change something (--allow-writes)"
         try:
             bench.client.credential(operation)

@@ -66,7 +66,7 @@ def plan(
     """
     laws, rules = tuple(laws), tuple(rules)
     every: tuple[Law | Rule, ...] = (*laws, *rules)
-    operations = [o for o in contract.operations.values() if o.dialect != "control"]
+    operations = [o for o in contract.operations.values() if o.protocol != "control"]
     known = _names(operations, every)
     wanted, unwanted = _resolved(only, known), _resolved(skip, known)
 

@@ -67,13 +67,13 @@ class Gate:
         if scheme == "acs3":
             secret = self.bench.target.access_secret or ""
             return self.bench.client.authorised(request, Auth("acs3", secret))
-        given = self.bench.target.token if operation.dialect == "console" else self.bench.target.key
+        given = self.bench.target.token if operation.protocol == "console" else self.bench.target.key
         headers = tuple((name, value.replace(PLACEHOLDER, given or "")) for name, value in request.headers)
         return replace(request, headers=headers, query=request.query.replace(PLACEHOLDER, given or ""))
 
     def _hands_off(self, operation: Operation, method: str, params: dict[str, str]) -> bool:
         """Whether a request would change a key that was there before the run."""
-        if operation.dialect != "console" or method in ("GET", "HEAD", "OPTIONS") or "key_id" not in params:
+        if operation.protocol != "console" or method in ("GET", "HEAD", "OPTIONS") or "key_id" not in params:
             return False
         if self._foreign is None:
             try:

@@ -67,7 +67,7 @@ def routes(overlay: Overlays = None) -> None:
 
     rows = [
         # the control API is answered by code without exception; its table needs a running mock
-        (o.id, o.method, o.path, o.evidence, "handler" if o.id in HANDLERS or o.dialect == "control" else "generated")
+        (o.id, o.method, o.path, o.evidence, "handler" if o.id in HANDLERS or o.protocol == "control" else "generated")
         for o in _load(overlay).operations.values()
     ]
     terminal.table(("operation", "method", "path", "evidence", "answered by"), rows)

@@ -42,7 +42,7 @@ class ErrorSpec:
     """A refusal as the contract spells it: the example of that name."""
 
     name: str
-    dialect: str
+    protocol: str
     status: int
     body: Mapping[str, Json]
     headers: tuple[str, ...]
@@ -65,7 +65,7 @@ class Operation:
         self.document, self.path, self.method, self.raw = document, path, method.upper(), raw
         self.pointer = f"#/paths/{_escape(path)}/{method}"
         self.id: str = raw["operationId"]
-        self.dialect: str = raw.get("x-dialect", "console")
+        self.protocol: str = raw.get("x-dialect", "console")
         self.evidence: str = raw.get("x-evidence", "documented")
         self.summary: str = raw.get("summary", "")
         self.tags: tuple[str, ...] = tuple(raw.get("tags", ()))
@@ -112,7 +112,7 @@ class Operation:
             spec.name: spec
             for status, response in self.responses.items()
             if not status.startswith("2")
-            for spec in _errors(self.dialect, status, response)
+            for spec in _errors(self.protocol, status, response)
         }
 
     @cached_property
@@ -130,12 +130,12 @@ class Operation:
         return self._contract.validator(self.document, media["schema"])
 
 
-def _errors(dialect: str, status: str, response: Json) -> Iterator[ErrorSpec]:
+def _errors(protocol: str, status: str, response: Json) -> Iterator[ErrorSpec]:
     for media in response.get("content", {}).values():
         for name, example in media.get("examples", {}).items():
             if not name.endswith("_zh"):
                 headers = tuple(response.get("headers", {}))
-                yield ErrorSpec(name, dialect, int(status), example["value"], headers, example.get("summary", ""))
+                yield ErrorSpec(name, protocol, int(status), example["value"], headers, example.get("summary", ""))
 
 
 class Contract:
@@ -155,9 +155,9 @@ class Contract:
         }
         self._static, self._templates = self._routes()
 
-    def without(self, dialect: str) -> Contract:
-        """The same without the operations of a dialect: their paths lead nowhere."""
-        return Contract(self.documents, self._hidden | {dialect})
+    def without(self, protocol: str) -> Contract:
+        """The same without the operations of a protocol: their paths lead nowhere."""
+        return Contract(self.documents, self._hidden | {protocol})
 
     def _operations(self) -> dict[str, Operation]:
         found: dict[str, Operation] = {}
@@ -173,17 +173,17 @@ class Contract:
                                 f"{document}{operation.pointer}: operationId '{operation.id}' occurs twice"
                             )
                         found[operation.id] = operation
-        return {name: operation for name, operation in found.items() if operation.dialect not in self._hidden}
+        return {name: operation for name, operation in found.items() if operation.protocol not in self._hidden}
 
     def _errors(self) -> dict[tuple[str, str], ErrorSpec]:
         found: dict[tuple[str, str], ErrorSpec] = {}
         for document in self.documents.values():
             for name, response in document.get("components", {}).get("responses", {}).items():
-                dialect = response.get("x-dialect")
+                protocol = response.get("x-dialect")
                 # one that no operation refers to (an unknown path, a wrong method) says its status itself
                 status = response.get("x-status") or self._status_of(document, name)
-                for spec in _errors(dialect, status, response) if dialect and status else ():
-                    found[dialect, spec.name] = spec
+                for spec in _errors(protocol, status, response) if protocol and status else ():
+                    found[protocol, spec.name] = spec
         return found
 
     def _status_of(self, document: Json, name: str) -> str:
@@ -214,13 +214,13 @@ class Contract:
                 return Match(table, {name: unquote(value) for name, value in hit.groupdict().items()})
         return Match({}, {})
 
-    def dialect_of(self, path: str) -> str:
-        """The dialect of a path that leads nowhere: that of the operation with the longest common beginning."""
-        return max(self.operations.values(), key=lambda o: (_common(o.path, path), -len(o.path))).dialect
+    def find_protocol(self, path: str) -> str:
+        """The protocol of a path that leads nowhere: that of the operation with the longest common beginning."""
+        return max(self.operations.values(), key=lambda o: (_common(o.path, path), -len(o.path))).protocol
 
-    def error(self, dialect: str, name: str) -> ErrorSpec | None:
-        """A refusal of a dialect by its name."""
-        return self.errors.get((dialect, name))
+    def error(self, protocol: str, name: str) -> ErrorSpec | None:
+        """A refusal of a protocol by its name."""
+        return self.errors.get((protocol, name))
 
     def resolve(self, document: str, node: Json) -> Json:
         """A node, or what its `$ref` points to."""

@@ -52,7 +52,7 @@ def findings(contract: Contract) -> Iterator[str]:
         yield from _patterns(name, document, "#")
     for operation in contract.operations.values():
         where = f"{operation.document}{operation.pointer}"
-        if operation.raw.get("x-evidence") not in EVIDENCE and operation.dialect != "control":
+        if operation.raw.get("x-evidence") not in EVIDENCE and operation.protocol != "control":
             yield f"{where}/x-evidence: one of {', '.join(EVIDENCE)} is needed"
         if "x-dialect" not in operation.raw:
             yield f"{where}/x-dialect: is missing"

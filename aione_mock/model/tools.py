@@ -62,7 +62,7 @@ class _Named:
 def choose(prompt: Prompt, seed: Seed, today: date | None = None) -> tuple[ToolCall, ...]:
     """The calls of the next assistant turn; empty means that it answers in words. See the module for the rule.
 
-    Arguments are valid against the tool's schema. Ids are 24 letters and digits, drawn from the seed; a dialect puts
+    Arguments are valid against the tool's schema. Ids are 24 letters and digits, drawn from the seed; a protocol puts
     its own prefix before them. Raises APIError `invalid_request` for an unknown tool or a schema without an instance.
     """
     tools = _offered(prompt)

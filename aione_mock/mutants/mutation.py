@@ -128,7 +128,7 @@ class Mutation:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         operation = self._operation(scope)
         wanted = self._mutant.operations
-        if operation is None or operation.dialect == "control" or (wanted and operation.id not in wanted):
+        if operation is None or operation.protocol == "control" or (wanted and operation.id not in wanted):
             await self._app(scope, receive, send)
             return
         ask = self._mutant.ask(await self._read(scope, receive, operation))

@@ -39,7 +39,7 @@ WORDS: dict[str, bytes] = {"openai": b'"content":', "anthropic": b'"content":', 
 
 def reader(operation: Operation, contract: Contract) -> Callable[[bytes], Any]:
     """What makes a body JSON in the contract's spelling. It raises JSONDecodeError."""
-    respell = READ.get(operation.dialect)
+    respell = READ.get(operation.protocol)
     return (lambda body: respell(orjson.loads(body), operation, contract)) if respell else orjson.loads
 
 

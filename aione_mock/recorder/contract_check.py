@@ -51,7 +51,7 @@ def _request(contract: Contract, operation: Operation, path: Mapping[str, str], 
     _, found = validation.parameters(operation, path, request.query, lambda name: header(request.headers, name))
     yield from map(_sentence, found)
     data, found = validation.body(operation, header(request.headers, "content-type"), request.body)
-    respell = protocols.READ.get(operation.dialect)
+    respell = protocols.READ.get(operation.protocol)
     if respell and operation.body and data is not None:
         found = validation.schema_findings(operation.body, respell(data, operation, contract))
     yield from map(_sentence, found)

@@ -92,7 +92,7 @@ class Recorder:
 
     def _keep(self, passage: _Passage) -> None:
         operation = passage.operation
-        if operation is not None and operation.dialect == "control":
+        if operation is not None and operation.protocol == "control":
             return
         interaction = passage.interaction()
         found = [*passage.notes, *self._findings(interaction)]
@@ -123,13 +123,13 @@ class Recorder:
             except OSError as error:
                 self.tell(f"  cannot mask a credential in '{self.recording.path}': {error.strerror or error}")
 
-    def refusal(self, operation: Operation | None, dialect: str, failure: APIError) -> tuple[int, Headers, bytes]:
+    def refusal(self, operation: Operation | None, protocol: str, failure: APIError) -> tuple[int, Headers, bytes]:
         """Status, headers and body of what the proxy itself has to say."""
         status = {"upstream_timeout": 504, "request_too_large": 413}.get(failure.name, 502)
-        specs = [self.contract.error(dialect, name) for name in (failure.name, *_FAILURES)]
+        specs = [self.contract.error(protocol, name) for name in (failure.name, *_FAILURES)]
         spec = next(spec for spec in specs if spec is not None)
         request_id = "req_" + _REQUESTS.digest(self.count, failure.message, size=12).hex()
-        body = orjson.dumps(protocols.ERROR[dialect](spec, failure, request_id))
+        body = orjson.dumps(protocols.ERROR[protocol](spec, failure, request_id))
         head = (("content-type", "application/json"), ("content-length", str(len(body))), ("x-request-id", request_id))
         return status, (*head, *failure.headers.items()), body
 
@@ -158,7 +158,7 @@ class _Passage:
         self.raw_path = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
         self.asked = self._asked(body)
         self.operation, _ = contract_check.locate(recorder.contract, self.asked.method, self.asked.path)
-        self.dialect = self.operation.dialect if self.operation else recorder.contract.dialect_of(self.asked.path)
+        self.protocol = self.operation.protocol if self.operation else recorder.contract.find_protocol(self.asked.path)
         self.notes: list[str] = []
         self.status, self.headers = 0, ()  # type: tuple[int, Headers]
         self.chunks: list[tuple[float, bytes]] = []
@@ -190,7 +190,7 @@ class _Passage:
             raise
         except APIError as failure:
             self.notes.append(failure.message)
-            self.status, self.headers, answer = self.recorder.refusal(self.operation, self.dialect, failure)
+            self.status, self.headers, answer = self.recorder.refusal(self.operation, self.protocol, failure)
             self.end = "finish"
             await self._start()
             await self._forward(answer)

@@ -117,7 +117,7 @@ class Redactor:
     def _names(self, operation: str | None) -> bool:
         """Whether a member `name` is code (a tool, a model) and no person's or team's words."""
         found = self._contract.operations.get(operation or "")
-        return found is not None and found.dialect in ("openai", "anthropic", "gemini")
+        return found is not None and found.protocol in ("openai", "anthropic", "gemini")
 
     def _response(self, response: Answered, names: bool) -> Answered:
         headers = self._headers(response.headers)

@@ -74,7 +74,7 @@ class Scenario:
 class Catalogue:
     """All scenarios: the contract's errors, the faults, the paces and scripted replies.
 
-    `errors` are (dialect, name, status) of every error that the contract spells.
+    `errors` are (protocol, name, status) of every error that the contract spells.
     """
 
     def __init__(self, errors: Iterable[tuple[str, str, int]] = ()) -> None:
@@ -165,15 +165,15 @@ class Catalogue:
 
 
 def _by_name(errors: Iterable[tuple[str, str, int]]) -> dict[str, dict[int, list[str]]]:
-    """The dialects that spell each error, by name and status."""
+    """The protocols that spell each error, by name and status."""
     found: dict[str, dict[int, list[str]]] = {}
-    for dialect, name, status in errors:
-        found.setdefault(name, {}).setdefault(status, []).append(dialect)
+    for protocol, name, status in errors:
+        found.setdefault(name, {}).setdefault(status, []).append(protocol)
     return found
 
 
 def _title(spelled: Mapping[int, list[str]]) -> str:
-    return "; ".join(f"HTTP {status} ({', '.join(dialects)})" for status, dialects in sorted(spelled.items()))
+    return "; ".join(f"HTTP {status} ({', '.join(protocols)})" for status, protocols in sorted(spelled.items()))
 
 
 def _split(text: str, separator: str) -> list[str]:

@@ -63,7 +63,7 @@ class Access:
         """
         presented = head.presented
         if presented is None:
-            if operation.dialect == "control":
+            if operation.protocol == "control":
                 self._guard(operation, head)
                 return None
             if not operation.security:
@@ -102,7 +102,7 @@ class Access:
         """Whose key a secret is."""
         store, book = session.store, session.world.keys
         record = await book.find(store, secret, now)
-        if record is None and self._any_key and operation.dialect != "console":
+        if record is None and self._any_key and operation.protocol != "console":
             record = await book.find(store, self._demo_key, now)
         if record is None:
             return None
@@ -123,7 +123,7 @@ def _let_in(known: Known | None, secret: str, operation: Operation, client: str,
 
 
 def _invalid(secret: str, operation: Operation) -> APIError:
-    what = "API key" if operation.dialect != "console" else "token"
+    what = "API key" if operation.protocol != "console" else "token"
     return _unauthenticated(f"Invalid {what} provided: {api_keys.mask(secret)}.", operation)
 
 
@@ -140,7 +140,7 @@ def _foreign(head: Head) -> bool:
 
 
 def _unauthenticated(message: str, operation: Operation) -> APIError:
-    headers = {"www-authenticate": "Bearer"} if operation.dialect == "console" else {}
+    headers = {"www-authenticate": "Bearer"} if operation.protocol == "console" else {}
     return APIError("invalid_api_key", message, headers=headers)
 
 
@@ -278,7 +278,7 @@ def limit_lines(limits: Window, operation: Operation, status: int) -> str:
 @lru_cache(maxsize=256)
 def _form(operation: Operation, status: int) -> tuple[str, Spell]:
     """Lines for the values of six headers, those left out that are not declared, and how a reset is spelled."""
-    pattern, spell = _HEADERS.get(operation.dialect, ("", _reset))
+    pattern, spell = _HEADERS.get(operation.protocol, ("", _reset))
     declared = operation.response_headers.get(status, ())
     names = [pattern.format(kind=kind, part=part) for kind in _KINDS for part in ("limit", "remaining", "reset")]
     if declared and not {*names}.isdisjoint(declared):

@@ -63,8 +63,8 @@ if TYPE_CHECKING:
 Handler = Callable[[Call, Session], Awaitable[Reply | StreamReply]]
 _LOOPBACK = ("127.0.0.1", "::1")
 _NOTHING_MORE: Mapping[str, Json] = {}
-_ID_LINES = {dialect: "\r\n".join([f"{name}: @" for name in names]) for dialect, names in protocols.REQUEST_ID.items()}
-"""Headers with the request's id, for each dialect that has its own."""
+_ID_LINES = {key: "\r\n".join([f"{name}: @" for name in names]) for key, names in protocols.REQUEST_ID.items()}
+"""Headers with the request's id, for each protocol that has its own."""
 _ID_LINE = _ID_LINES["openai"]
 _TOKEN = 29
 """Letters of a call's own token."""
@@ -138,13 +138,13 @@ class Exchange:
         self.pipeline, self.scope, self.started = pipeline, scope, WALL.timestamp()
         self.connection: Connection | None = scope.get("extensions", _NOTHING_MORE).get(CONNECTION)
         self.head = head = pipeline.reader.head(scope, self.connection)
-        self.dialect = head.dialect
+        self.protocol = head.protocol
         self.session: Session = pipeline.sessions.default
         self.entry = Entry()
         """What the journal keeps, filled in as it becomes known."""
 
     async def answer(self, receive: Receive) -> Response:
-        """What will be sent. Every refusal, and every bug, becomes an answer of the operation's dialect."""
+        """What will be sent. Every refusal, and every bug, becomes an answer of the operation's protocol."""
         try:
             reply = await self._line(receive)
         except APIError as failure:
@@ -158,7 +158,7 @@ class Exchange:
         transmission = self._render(reply)
         if self.entry.valid and self.call is not None:
             await metering.book(self.call, self.session, reply, transmission)
-        if self.dialect != "control":
+        if self.protocol != "control":
             self._journal(reply, transmission)
         # a stream may take long, and needs nothing of what was asked
         self.call = self.question = None
@@ -218,8 +218,8 @@ class Exchange:
         return self._refusal(failure)
 
     def _refusal(self, failure: APIError) -> Reply:
-        dialect = self.dialect or "openai"
-        return self.pipeline.refusals.reply(dialect, self.operation, failure, self.entry.request_id)
+        protocol = self.protocol or "openai"
+        return self.pipeline.refusals.reply(protocol, self.operation, failure, self.entry.request_id)
 
     def _scripted(self, call: Call) -> Call:
         """The call with what a scenario wants said. Raises the APIError that a scenario wants."""
@@ -294,9 +294,9 @@ class Exchange:
 
     def _read(self, operation: Operation, body: bytes) -> tuple[Mapping[str, Json], Json, list[validation.Finding]]:
         """Parameters, the body's JSON, and what the contract has against them."""
-        head, respell = self.head, protocols.READ.get(operation.dialect)
+        head, respell = self.head, protocols.READ.get(operation.protocol)
         params, findings = validation.parameters(operation, head.params, head.query, head.header)
-        media_type = None if operation.dialect == "control" else head.media_type
+        media_type = None if operation.protocol == "control" else head.media_type
         data, more = validation.body(operation, media_type, body)
         if respell and operation.body and data is not None:
             data = respell(data, operation, self.pipeline.contract)
@@ -314,7 +314,7 @@ class Exchange:
         if playing is NOTHING and player.instant and not session.pace:
             return self._spelled(reply, whole=self.pipeline.apart is None or not stream)
         sent = self._spelled(reply, whole=False)
-        if self.call is None or self.dialect == "control":
+        if self.call is None or self.protocol == "control":
             return sent
         seed = session.seed.child("call", self.call.key, self.entry.occurrence)
         weights = reply.weights if isinstance(reply, StreamReply) else (reply.usage.completion if reply.usage else 1,)
@@ -325,11 +325,11 @@ class Exchange:
         return player.settled(damaged, playing, stream=stream)
 
     def _error_event(self, name: str) -> bytes:
-        return self.pipeline.refusals.event(self.dialect, name, self.entry.request_id)
+        return self.pipeline.refusals.event(self.protocol, name, self.entry.request_id)
 
     def _spelled(self, reply: Reply | StreamReply, *, whole: bool) -> Response:
         """The answer at once; the events of a stream apart unless `whole`."""
-        status, text = reply.status, _ID_LINES.get(self.dialect, _ID_LINE).replace("@", self.entry.request_id)
+        status, text = reply.status, _ID_LINES.get(self.protocol, _ID_LINE).replace("@", self.entry.request_id)
         if reply.headers:
             text += "\r\n" + HeaderBlock.of(reply.headers).text
         if self.limits is not None and self.operation is not None and status in (200, 429):

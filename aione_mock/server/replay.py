@@ -84,7 +84,7 @@ class Replay:
 
         Raises APIError `not_found` in place of None if nothing but the cassette may answer.
         """
-        if call.operation.dialect == "control" or call.header("x-mock-scenario") is not None:
+        if call.operation.protocol == "control" or call.header("x-mock-scenario") is not None:
             return None
         question = self._asked(call)
         found = self._answers.get(question.key)
@@ -146,7 +146,7 @@ class Replay:
     def _comparable(self, raw: bytes, operation: Operation) -> Json:
         """A body without what makes no difference."""
         body = _json(raw)
-        respell = protocols.READ.get(operation.dialect)
+        respell = protocols.READ.get(operation.protocol)
         if respell and body is not None:
             body = respell(body, operation, self._contract)
         if isinstance(body, dict):

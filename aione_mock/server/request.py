@@ -48,7 +48,7 @@ class Head:
         near = match.operations.get(method) or next(iter(match.operations.values()), None)
         self.method, self.path, self.query, self.headers = method, path, query.decode("latin-1"), headers
         self.operation, self.params = match.operations.get(method), match.params
-        self.dialect = near.dialect if near else contract.dialect_of(path)
+        self.protocol = near.protocol if near else contract.find_protocol(path)
         """Whose envelope a refusal has, known even where no operation is meant."""
         self.allowed = tuple(sorted(match.operations))
         self.session = "" if self._of_the_server else header(headers, b"x-mock-session") or named
@@ -57,7 +57,7 @@ class Head:
         self.scenario = header(headers, b"x-mock-scenario")
         self.explain = header(headers, b"x-mock-explain") is not None
         self.media_type = header(headers, b"content-type")
-        self.words = protocols.WORDS.get(near.dialect) if near and near.paid else None
+        self.words = protocols.WORDS.get(near.protocol) if near and near.paid else None
         """The member of the body whose last text may be the only difference to other requests."""
         self.length = announced(headers)
         self.forwarded = (header(headers, b"x-forwarded-for") or "").rpartition(",")[2].strip()

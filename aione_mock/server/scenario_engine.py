@@ -55,9 +55,9 @@ class Player:
     """Holds what can be played: the catalogue of names, the rulebook and the scenario files."""
 
     def __init__(self, contract: Contract, config: Settings) -> None:
-        errors = [(dialect, name, spec.status) for (dialect, name), spec in contract.errors.items()]
+        errors = [(protocol, name, spec.status) for (protocol, name), spec in contract.errors.items()]
         self.catalogue = Catalogue(e for e in errors if e[0] != "control")
-        operations = [o.id for o in contract.operations.values() if o.dialect != "control"]
+        operations = [o.id for o in contract.operations.values() if o.protocol != "control"]
         self.book = Rulebook(contract.documents["control.yaml"], self.catalogue, operations)
         self._shelf = Shelf.open(config.scenarios, self.book)
         self._looked = WALL.timestamp()
@@ -105,7 +105,7 @@ class Player:
 
         Nothing applies to the control API: a rule for every call must not lock its owner out.
         """
-        if call.operation.dialect == "control":
+        if call.operation.protocol == "control":
             return NOTHING
         asked = call.header("x-mock-scenario")
         known = session.scenarios + session.rules + self.shelf.rules
@@ -200,7 +200,7 @@ def _refused(problem: str) -> APIError:
 
 def _declared(name: str, operation: Operation) -> str | None:
     """The operation's own name of an error, None when it declares none such."""
-    own = protocols.SYNONYMS.get(operation.dialect, {}).get(name, name)
+    own = protocols.SYNONYMS.get(operation.protocol, {}).get(name, name)
     return next((candidate for candidate in (name, own) if candidate in operation.errors), None)
 
 
@@ -253,7 +253,7 @@ def _model_named(call: Call) -> str | None:
 
 
 def _prompt(call: Call) -> Prompt | None:
-    reader = protocols.PROMPT.get(call.operation.dialect)
+    reader = protocols.PROMPT.get(call.operation.protocol)
     return reader(call, _unseen) if reader and call.operation.paid else None
 
 

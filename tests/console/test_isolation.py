@@ -93,7 +93,7 @@ def test_sessions_are_worlds_of_their_own(console: Console, session: Session, ap
 def test_without_a_good_credential_there_is_nothing(console: Console, app: Mock, secret: str) -> None:
     headers = {} if secret else {"authorization": ""}
     for operation in app.contract.operations.values():
-        if operation.dialect == "console":
+        if operation.protocol == "console":
             path = operation.path.replace("{key_id}", "0d3f9b62-8a14-4b7e-9c50-e6a1f27d4b83")
             answer = console.ask(operation.method, path, secret, headers=headers)
             assert answer.status_code == 401, operation.id
@@ -101,6 +101,6 @@ def test_without_a_good_credential_there_is_nothing(console: Console, app: Mock,
 
 
 def test_no_operation_is_left_to_the_generator(app: Mock) -> None:
-    operations = {o.id for o in app.contract.operations.values() if o.dialect != "control"}
+    operations = {o.id for o in app.contract.operations.values() if o.protocol != "control"}
     assert operations - {*app.pipeline.handlers} == set()
     assert {*HANDLERS} <= {*app.contract.operations}

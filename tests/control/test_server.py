@@ -213,7 +213,7 @@ def credentials(operation: Operation, client: httpx2.Client) -> dict[str, str]:
         "console": {"authorization": "Bearer nex-console-tech"},
         "gemini": {"x-goog-api-key": KEY},
         "modelrouter": signed(operation, client.base_url.netloc.decode()),
-    }.get(operation.dialect, {"authorization": f"Bearer {KEY}"})
+    }.get(operation.protocol, {"authorization": f"Bearer {KEY}"})
     return {"anthropic-version": "2023-06-01", **given}
 
 

@@ -20,7 +20,7 @@ from tests.wire_reader import Wire, ask, request
 
 KEY = "sk-nex-demo-every-model"
 CONTRACT = load_contract([document(name) for name in DOCUMENTS])
-OPERATIONS = [operation for operation in CONTRACT.operations.values() if operation.dialect != "control"]
+OPERATIONS = [operation for operation in CONTRACT.operations.values() if operation.protocol != "control"]
 PROTOCOLS = ("openai", "anthropic", "gemini")
 _HEADERS = {
     "openai": {"authorization": f"Bearer {KEY}"},
@@ -39,7 +39,7 @@ def call(operation: Operation, **headers: str) -> bytes:
         if parameter["in"] == "path":
             path = path.replace(f"{{{parameter['name']}}}", quote(_example(parameter), safe=""))
     body = _body(operation)
-    own = dict(_HEADERS.get(operation.dialect) or _signed(operation, path))
+    own = dict(_HEADERS.get(operation.protocol) or _signed(operation, path))
     return request(path, body, method=operation.method, headers=own | _dashed(headers))
 
 

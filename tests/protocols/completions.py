@@ -1,4 +1,4 @@
-"""Completions and calls made by Hypothesis, and what every dialect's answers are held against."""
+"""Completions and calls made by Hypothesis, and what every protocol's answers are held against."""
 
 from __future__ import annotations
 

@@ -151,10 +151,10 @@ def _response(result: Json) -> Json:
     return {"result": result} if isinstance(result, str) else result
 
 
-def _read(dialect: Any, operation: str, data: Json, **params: str) -> Prompt:
+def _read(protocol: Any, operation: str, data: Json, **params: str) -> Prompt:
     problems = [error.message for error in contract().operations[operation].body.iter_errors(data)]
     assert problems == []
-    return dialect.prompt(call(operation, data, **params), look)
+    return protocol.prompt(call(operation, data, **params), look)
 
 
 SPELLINGS = (as_openai, as_anthropic, as_gemini)

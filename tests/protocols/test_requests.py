@@ -1,4 +1,4 @@
-"""Whatever the contract takes, a dialect can read: a prompt comes of it or a refusal, never a traceback."""
+"""Whatever the contract takes, a protocol can read: a prompt comes of it or a refusal, never a traceback."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from aione_mock.types import Choice, Completion, Usage
 
 from .completions import call, contract, look, make_text
 
-DIALECTS = {"openai": openai, "anthropic": anthropic, "gemini": gemini}
+MODULES = {"openai": openai, "anthropic": anthropic, "gemini": gemini}
 OPERATIONS = [
     "createChatCompletion",
     "createMessage",
@@ -94,23 +94,23 @@ def requests(draw: st.DrawFn, operation: str):
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_whatever_the_contract_takes_is_read(operation):
     found = contract().operations[operation]
-    dialect = DIALECTS[found.dialect]
+    protocol = MODULES[found.protocol]
 
     @given(requests(operation))
     def law(data):
-        if respell := protocols.READ.get(found.dialect):
+        if respell := protocols.READ.get(found.protocol):
             data = respell(data, found, contract())
         assume(found.body.is_valid(data))
         asked = call(operation, data, model="gemini-2.5-flash")
         with suppress(APIError):
-            prompt = dialect.prompt(asked, look)
+            prompt = protocol.prompt(asked, look)
             assert answers.material(prompt)
             assert answers.prompt_tokens(prompt) > 0
             assert range(prompt.n)
             assert prompt.max_tokens is None or range(prompt.max_tokens)
         if "ount" not in operation:
             answer = Completion("x1", 1, "m", (Choice(make_text("a", "b")),), Usage(1, 2))
-            assert dialect.body(answer, asked)
-            assert list(dialect.stream(answer, asked))
+            assert protocol.body(answer, asked)
+            assert list(protocol.stream(answer, asked))
 
     law()

@@ -39,10 +39,10 @@ def requests(contract: Contract, key_id: str) -> Iterator[Exchange]:
     """Requests in an order in which each succeeds; the key is made idle, used again and deleted at last."""
     order = {"rotateKey": 1, "disableKey": 2, "enableKey": 3, "updateKey": 4, "deleteKey": 5}
     for operation in sorted(contract.operations.values(), key=lambda o: order.get(o.id, 0)):
-        if operation.dialect == "control":
+        if operation.protocol == "control":
             continue
         body = _body(operation)
-        path = operation.path.replace("{model}", MODELS.get(operation.dialect, "")).replace("{key_id}", key_id)
+        path = operation.path.replace("{model}", MODELS.get(operation.protocol, "")).replace("{key_id}", key_id)
         headers = _headers(operation, path)
         for query, raw in _variants(operation, body):
             yield Exchange(operation.id, operation.method, path + query, headers, raw)
@@ -68,7 +68,7 @@ def _variants(operation: Operation, body: Any) -> Iterator[tuple[str, bytes]]:
 
 def _headers(operation: Operation, path: str) -> dict[str, str]:
     headers = {"content-type": "application/json"} if operation.body else {}
-    if operation.dialect == "modelrouter":
+    if operation.protocol == "modelrouter":
         return headers | signed(operation, path)
     return (
         headers
@@ -77,7 +77,7 @@ def _headers(operation: Operation, path: str) -> dict[str, str]:
             "anthropic": {"x-api-key": KEY, "anthropic-version": "2023-06-01"},
             "gemini": {"x-goog-api-key": KEY},
             "console": {"authorization": f"Bearer {CONSOLE}"},
-        }[operation.dialect]
+        }[operation.protocol]
     )
 
 

@@ -43,7 +43,7 @@ def masked(raw: bytes) -> bytes:
 def test_every_operation_gives_the_same_bytes_back(contract: Contract, session_url: str, taping: Taping) -> None:
     with taping(session_url) as tape:
         seen = record_all(contract, session_url, tape.url)
-    operations = {o.id for o in contract.operations.values() if o.dialect != "control"}
+    operations = {o.id for o in contract.operations.values() if o.protocol != "control"}
     assert {exchange.operation for exchange in seen} == operations
     assert [e.operation for e in seen if not 200 <= e.status < 300] == []
     assert sum("event-stream" in e.answer_headers.get("content-type", "") for e in seen) == 3

@@ -204,9 +204,9 @@ DOWN: dict[str, tuple[str, Callable[[Any], Any], Any]] = {
 }
 
 
-@pytest.mark.parametrize("dialect", DOWN)
-def test_a_gateway_that_is_not_there_is_a_502_of_the_protocol(taping: Taping, dialect: str) -> None:
-    path, told, expected = DOWN[dialect]
+@pytest.mark.parametrize("protocol", DOWN)
+def test_a_gateway_that_is_not_there_is_a_502_of_the_protocol(taping: Taping, protocol: str) -> None:
+    path, told, expected = DOWN[protocol]
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with taping(f"http://127.0.0.1:{port}") as tape:

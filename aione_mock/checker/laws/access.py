@@ -35,9 +35,9 @@ def sample(bench: Bench, operation: Operation, model: str = "gpt-5.2") -> tuple[
     return params, {"name": "never made"} if operation.request_body else None
 
 
-def _each(bench: Bench, *dialects: str) -> Iterator[tuple[Operation, Request]]:
+def _each(bench: Bench, *protocols: str) -> Iterator[tuple[Operation, Request]]:
     """All operations that need a credential, with a request that has none."""
-    for operation in bench.operations(*dialects):
+    for operation in bench.operations(*protocols):
         if operation.security:
             params, body = sample(bench, operation)
             yield operation, bench.client.request(operation.id, params, body=body, auth=None)
@@ -49,7 +49,7 @@ def _expect_refusal(bench: Bench, operation: Operation, request: Request, what: 
     except NotChecked as error:
         yield Skipped(operation.id, str(error))
         return
-    name = _REFUSALS.get(operation.dialect, "invalid_api_key")
+    name = _REFUSALS.get(operation.protocol, "invalid_api_key")
     yield from refusal(operation, name, exchange, expected=f"{operation.errors[name].status} {what}")
 
 

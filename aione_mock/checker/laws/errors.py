@@ -46,14 +46,14 @@ def _envelope(operation: Operation, spec: ErrorSpec, exchange: Exchange, evidenc
     try:
         body = exchange.json
     except Unreadable as error:
-        yield broken(operation, f"the envelope of {operation.dialect}", str(error), exchange, evidence=evidence)
+        yield broken(operation, f"the envelope of {operation.protocol}", str(error), exchange, evidence=evidence)
         return
-    if _SAYS[operation.dialect] and all(_at(body, way) is None for way in _SAYS[operation.dialect]):
+    if _SAYS[operation.protocol] and all(_at(body, way) is None for way in _SAYS[operation.protocol]):
         yield broken(
-            operation, f"the envelope of {operation.dialect}", shown(exchange.body), exchange, evidence=evidence
+            operation, f"the envelope of {operation.protocol}", shown(exchange.body), exchange, evidence=evidence
         )
         return
-    for way in _SAYS[operation.dialect]:
+    for way in _SAYS[operation.protocol]:
         wanted, seen = _at(spec.body, way), _at(body, way)
         if way[-1] in ("errCode", "code") and isinstance(wanted, str) and wanted.startswith("InvalidParameter."):
             wanted, seen = "InvalidParameter.…", f"{str(seen).split('.')[0]}.…"
@@ -94,7 +94,7 @@ def unknown_model(bench: Bench) -> Said:
 
 
 def _counting(operation: Operation, model: str) -> Json:
-    if operation.dialect == "gemini":
+    if operation.protocol == "gemini":
         return {"contents": [{"parts": [{"text": "Hello"}]}]}
     return {"model": model, "messages": [{"role": "user", "content": "Hello"}]}
 
@@ -273,7 +273,7 @@ def _off_road(bench: Bench, name: str, path: str | None, method: str, status: in
     if request.method == operation.method:
         request = replace(request, method="HEAD" if path is None else "OPTIONS")
     exchange = bench.client.send(request)
-    spec = bench.contract.error(operation.dialect, error)
+    spec = bench.contract.error(operation.protocol, error)
     if exchange.status != status:
         yield broken(
             name,

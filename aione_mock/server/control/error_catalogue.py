@@ -42,14 +42,14 @@ class Request:
 def catalogue(
     contract: Contract, credentials: Iterable[Credential], *, base: str, limit: int, token: bool = False
 ) -> list[dict[str, Json]]:
-    """One entry for each error name and dialect, by dialect, status and name; `triggers` are true of this server.
+    """One entry for each error name and protocol, by protocol, status and name; `triggers` are true of this server.
 
     `base` is its URL, `limit` the most bytes of a body, `token` whether the control API asks for one.
     """
     keys = {credential.label: credential for credential in credentials if credential.kind == "key"}
-    specs = sorted(contract.errors.values(), key=lambda spec: (spec.dialect, spec.status, spec.name))
-    served = {operation.dialect for operation in contract.operations.values()}
-    return [_entry(spec, contract, keys, base, limit, token) for spec in specs if spec.dialect in served]
+    specs = sorted(contract.errors.values(), key=lambda spec: (spec.protocol, spec.status, spec.name))
+    served = {operation.protocol for operation in contract.operations.values()}
+    return [_entry(spec, contract, keys, base, limit, token) for spec in specs if spec.protocol in served]
 
 
 def _entry(
@@ -58,15 +58,15 @@ def _entry(
     operations = [
         operation.id
         for operation in contract.operations.values()
-        if operation.dialect == spec.dialect and spec.name in operation.errors
+        if operation.protocol == spec.protocol and spec.name in operation.errors
     ]
-    triggers = list(_by_name(spec.name)) if operations and spec.dialect != "control" else []
+    triggers = list(_by_name(spec.name)) if operations and spec.protocol != "control" else []
     triggers += _by_key(spec, keys)
-    if spec.name != "not_authenticated" or spec.dialect != "control" or token:
+    if spec.name != "not_authenticated" or spec.protocol != "control" or token:
         triggers += _by_request(spec, contract, keys["demo"].secret, base, limit)
     return {
         "name": spec.name,
-        "dialect": spec.dialect,
+        "dialect": spec.protocol,
         "status": spec.status,
         "operations": operations,
         "headers": _headers(spec, contract),
@@ -96,7 +96,7 @@ _KEYED = ("openai", "anthropic", "gemini", "console")
 
 
 def _by_key(spec: ErrorSpec, keys: Mapping[str, Credential]) -> list[dict[str, str]]:
-    labels = _KEYS.get(spec.name, ()) if spec.dialect in _KEYED else ()
+    labels = _KEYS.get(spec.name, ()) if spec.protocol in _KEYED else ()
     found = [keys[label] for label in labels if label in keys]
     return [{"by": "key", "how": f"{credential.secret} ({credential.purpose})"} for credential in found]
 
@@ -105,7 +105,7 @@ def _headers(spec: ErrorSpec, contract: Contract) -> dict[str, str]:
     """The headers that come with it, with their example values."""
     for document, content in contract.documents.items():
         for response in content.get("components", {}).get("responses", {}).values():
-            if response.get("x-dialect") == spec.dialect and tuple(response.get("headers", {})) == spec.headers:
+            if response.get("x-dialect") == spec.protocol and tuple(response.get("headers", {})) == spec.headers:
                 nodes = {name: contract.resolve(document, node) for name, node in response["headers"].items()}
                 return {name: _example(node) for name, node in nodes.items() if name not in _USUAL}
     return {}
@@ -117,7 +117,7 @@ def _example(header: Json) -> str:
     return str(next(value for value in candidates if value is not None))
 
 
-# Requests that meet an error by themselves: a plain one of each dialect, and what is done to it.
+# Requests that meet an error by themselves: a plain one of each protocol, and what is done to it.
 
 _MESSAGES = [{"role": "user", "content": "Hello"}]
 _ANYONE = {"authorization": "Bearer nex-console-tech"}
@@ -125,7 +125,7 @@ _ANYONE = {"authorization": "Bearer nex-console-tech"}
 
 @frozen
 class Sample:
-    """A plain request of a dialect."""
+    """A plain request of a protocol."""
 
     operation_id: str
     body: Json = None
@@ -239,11 +239,11 @@ _ELSEWHERE: Mapping[tuple[str, str], Sample] = {
 
 
 def _by_request(spec: ErrorSpec, contract: Contract, key: str, base: str, limit: int) -> list[dict[str, str]]:
-    if other := _ELSEWHERE.get((spec.dialect, spec.name)):
+    if other := _ELSEWHERE.get((spec.protocol, spec.name)):
         request = _plain(other, contract, key)
     else:
-        change = _CHANGES[spec.dialect].get(spec.name) or _COMMON.get(spec.name)
-        plain = _plain(_SAMPLES[spec.dialect], contract, key) if change else None
+        change = _CHANGES[spec.protocol].get(spec.name) or _COMMON.get(spec.name)
+        plain = _plain(_SAMPLES[spec.protocol], contract, key) if change else None
         request = change(plain, limit) if change and plain else None
     return [{"by": "request", "how": request.curl(base)}] if request else []
 

@@ -90,7 +90,7 @@ def _facts(entry: Entry, session: Session, contract: Contract) -> Facts:
         data = orjson.loads(entry.asked.body) if operation.body and entry.asked.body else None
     except orjson.JSONDecodeError:
         data = None
-    respell = protocols.READ.get(operation.dialect)
+    respell = protocols.READ.get(operation.protocol)
     valid = entry.valid and data is not None
     if respell and valid:
         data = respell(data, operation, contract)

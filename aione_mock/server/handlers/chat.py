@@ -74,14 +74,14 @@ async def count_tokens(call: Call, session: Session) -> Reply:
     return Reply(gemini.token_count(_count(call, session, gemini)))
 
 
-def _count(call: Call, session: Session, dialect: ModuleType) -> int:
+def _count(call: Call, session: Session, protocol: ModuleType) -> int:
     with _deep():
-        prompt = dialect.prompt(call, input_images.read_image_uri)
+        prompt = protocol.prompt(call, input_images.read_image_uri)
         prompt, _ = _addressed(prompt, call, session)
         return answers.prompt_tokens(prompt)
 
 
-async def _answer(call: Call, session: Session, dialect: ModuleType, *, stream: bool) -> Reply | StreamReply:
+async def _answer(call: Call, session: Session, protocol: ModuleType, *, stream: bool) -> Reply | StreamReply:
     """The draft under an id of its own: repeating a request gives the same words under a new id."""
     outlined = call.form is not None and call.script is None and not session.came_before(call.key)
     if outlined:
@@ -89,7 +89,7 @@ async def _answer(call: Call, session: Session, dialect: ModuleType, *, stream: 
         if known and (reply := known.reply(call, session)) is not None:
             return reply
         outlined = known is None
-    draft = await _draft(call, session, dialect, stream)
+    draft = await _draft(call, session, protocol, stream)
     usage, cut, model, created = draft.usage, draft.stencil, draft.model.id, int(call.at)
     if usage.prompt >= prompt_cache.MINIMUM:
         usage = await prompt_cache.measure(draft.prompt, usage, session.store, call.at)
@@ -97,21 +97,21 @@ async def _answer(call: Call, session: Session, dialect: ModuleType, *, stream: 
         said, safe = cut.filled(call.token, created, session.seed), cut.clean
     else:
         choices = stencil.named(draft.choices, partial(stencil.call_id, session.seed, call.token))
-        said, safe = _spelled(Completion(call.token, created, model, choices, usage), call, dialect, stream), False
+        said, safe = _spelled(Completion(call.token, created, model, choices, usage), call, protocol, stream), False
     if outlined:
-        session.memo.put((call.form, call.caller), _outline(draft, said, call, session, dialect) or False)
+        session.memo.put((call.form, call.caller), _outline(draft, said, call, session, protocol) or False)
     if isinstance(said, bytes):
         return Reply(said, usage=usage, model=model, clean=safe)
     return StreamReply(said, usage=usage, model=model, clean=safe)
 
 
-def _outline(draft: Draft, said: Spelled, call: Call, session: Session, dialect: ModuleType) -> Outline | None:
+def _outline(draft: Draft, said: Spelled, call: Call, session: Session, protocol: ModuleType) -> Outline | None:
     """What other calls of the same form will have in common with this one; nothing if that is not sure."""
     other = replace(call, data=call.form.other)
-    asked = replace(dialect.prompt(other, input_images.read_image_uri), model=draft.model.id)
+    asked = replace(protocol.prompt(other, input_images.read_image_uri), model=draft.model.id)
     if not (fits(draft.prompt, draft.model, call.words) and asked == saying(draft.prompt, PROBE)):
         return None
-    spell = partial(_spelled, call=other, dialect=dialect, stream=isinstance(said, EventStream))
+    spell = partial(_spelled, call=other, protocol=protocol, stream=isinstance(said, EventStream))
     try:
         found = Outline(draft.prompt, draft.model, spell)
     except ValueError:
@@ -121,28 +121,28 @@ def _outline(draft: Draft, said: Spelled, call: Call, session: Session, dialect:
     return found if told == (said.raw if isinstance(said, EventStream) else said) else None
 
 
-def _spelled(completion: Completion, call: Call, dialect: ModuleType, stream: bool) -> Spelled:
+def _spelled(completion: Completion, call: Call, protocol: ModuleType, stream: bool) -> Spelled:
     if not stream:
-        return orjson.dumps(dialect.body(completion, call))
-    spelled: Spelled = dialect.stream(completion, call)
+        return orjson.dumps(protocol.body(completion, call))
+    spelled: Spelled = protocol.stream(completion, call)
     return spelled
 
 
-async def _draft(call: Call, session: Session, dialect: ModuleType, stream: bool) -> Draft:
+async def _draft(call: Call, session: Session, protocol: ModuleType, stream: bool) -> Draft:
     who = call.caller and (call.caller.org_id, call.caller.models_allowed)
-    # everything but the request that a dialect or a check reads
+    # everything but the request that a protocol or a check reads
     today = calendar.day_of(call.at)
-    beta = call.header("anthropic-beta") if dialect is anthropic else None
+    beta = call.header("anthropic-beta") if protocol is anthropic else None
     memo_key = (call.key, who, beta, today)
     known: Draft | None = session.memo.get(memo_key) if call.script is None else None
     if known is not None:
         return known
-    draft = await _drafted(call, session, dialect, stream, calendar.date_of(today))
+    draft = await _drafted(call, session, protocol, stream, calendar.date_of(today))
     if call.script is not None or draft.choices[0].pictures or len(call.body) > _MEMO_BODY:
         return draft
     # most requests never come again, so only the second time is worth a stencil and the room
     if session.came_before(call.key):
-        spell = partial(_spelled, call=call, dialect=dialect, stream=stream)
+        spell = partial(_spelled, call=call, protocol=protocol, stream=stream)
         cut = None
         with contextlib.suppress(ValueError):
             cut = Stencil(spell, draft.model.id, draft.choices, draft.usage, clean)
@@ -152,9 +152,9 @@ async def _draft(call: Call, session: Session, dialect: ModuleType, stream: bool
     return draft
 
 
-async def _drafted(call: Call, session: Session, dialect: ModuleType, stream: bool, today: date) -> Draft:
+async def _drafted(call: Call, session: Session, protocol: ModuleType, stream: bool, today: date) -> Draft:
     with _deep():
-        return await _made(call, session, dialect, stream, today)
+        return await _made(call, session, protocol, stream, today)
 
 
 @contextlib.contextmanager
@@ -168,8 +168,8 @@ def _deep() -> Iterator[None]:
         raise APIError("invalid_request", "The body is nested too deeply.") from None
 
 
-async def _made(call: Call, session: Session, dialect: ModuleType, stream: bool, today: date) -> Draft:
-    prompt, model = _addressed(dialect.prompt(call, input_images.read_image_uri), call, session)
+async def _made(call: Call, session: Session, protocol: ModuleType, stream: bool, today: date) -> Draft:
+    prompt, model = _addressed(protocol.prompt(call, input_images.read_image_uri), call, session)
     _supported(prompt, model, call, stream)
     prompt_tokens = answers.prompt_tokens(prompt)
     _fits(prompt, model, prompt_tokens)
@@ -203,7 +203,7 @@ def _included(model: Model, call: Call, session: Session) -> bool:
 
 def _supported(prompt: Prompt, model: Model, call: Call, stream: bool) -> None:
     """Raises APIError for what the model, or the mock, does not do."""
-    if model.can("image_output") and (stream or call.operation.dialect == "anthropic"):
+    if model.can("image_output") and (stream or call.operation.protocol == "anthropic"):
         name = "unsupported_operation" if "unsupported_operation" in call.operation.errors else "invalid_request"
         how = "be streamed" if stream else "be called on this path"
         raise APIError(
@@ -216,7 +216,7 @@ def _supported(prompt: Prompt, model: Model, call: Call, stream: bool) -> None:
 def _schema_param(call: Call) -> str:
     return (
         "generationConfig.responseSchema"
-        if call.operation.dialect == "gemini"
+        if call.operation.protocol == "gemini"
         else "response_format.json_schema.schema"
     )
 
