@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from aione_mock.checker import Cell, Finding, Report, Target, check
+from aione_mock.checker import CheckReport, LawFinding, MatrixCell, Target, check
 from aione_mock.checker.reports import as_json, html
 from aione_mock.structs import replace
 
@@ -85,7 +85,7 @@ def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
     raise SystemExit("the proxy did not start")
 
 
-def run(folder: Path, **options: Any) -> Report:
+def run(folder: Path, **options: Any) -> CheckReport:
     """The report on the proxy of an environment, without what differs from run to run."""
     given: dict[str, Any] = {
         "phases": ("examples",),
@@ -103,7 +103,7 @@ _VARIES = (
 )
 
 
-def settled(report: Report, url: str) -> Report:
+def settled(report: CheckReport, url: str) -> CheckReport:
     """A report that reads the same for each run: address, ids and times are constants."""
 
     def text(value: str) -> str:
@@ -112,7 +112,7 @@ def settled(report: Report, url: str) -> Report:
             value = pattern.sub(constant, value)
         return value
 
-    def finding(found: Finding) -> Finding:
+    def finding(found: LawFinding) -> LawFinding:
         names = ("expected", "seen", "curl", "python", "overlay", "answer")
         changed: dict[str, Any] = {name: text(getattr(found, name)) for name in names}
         return replace(found, **changed)
@@ -122,7 +122,7 @@ def settled(report: Report, url: str) -> Report:
         url=SHOWN,
         findings=tuple(map(finding, report.findings)),
         matrix={
-            law: {name: Cell(cell.state, text(cell.reason)) for name, cell in row.items()}
+            law: {name: MatrixCell(cell.state, text(cell.reason)) for name, cell in row.items()}
             for law, row in report.matrix.items()
         },
         counts=replace(report.counts, seconds=0.0),

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from aione_mock.checker.budget import Budget
-from aione_mock.checker.client import Client
-from aione_mock.checker.context import Bench
-from aione_mock.checker.finding import Broken, Cell, Finding, NotChecked, Skipped
+from aione_mock.checker.client import TargetClient
+from aione_mock.checker.context import LawContext
+from aione_mock.checker.finding import BrokenLaw, LawFinding, MatrixCell, NotChecked, SkippedOperation
 from aione_mock.checker.plan import PHASES, plan
-from aione_mock.checker.report import FailOn, Report, report
-from aione_mock.checker.run import Run, RunEvent
+from aione_mock.checker.report import CheckReport, FailOn, report
+from aione_mock.checker.run import CheckRun, RunEvent
 from aione_mock.checker.target import Target
 from aione_mock.clock import WALL
 from aione_mock.contract import Contract
@@ -25,13 +25,23 @@ from aione_mock.contract.loading import load_contract
 from aione_mock.errors import ConfigError
 from aione_mock.settings import DOCUMENTS, document
 
-__all__ = ["Broken", "Cell", "Finding", "NotChecked", "Report", "Skipped", "Target", "check", "prepare"]
+__all__ = [
+    "BrokenLaw",
+    "CheckReport",
+    "LawFinding",
+    "MatrixCell",
+    "NotChecked",
+    "SkippedOperation",
+    "Target",
+    "check",
+    "prepare",
+]
 
 SERVED = tuple(name for name in DOCUMENTS if name != "control.yaml")
 """Documents of the gateway; the control API is the mock's alone."""
 
 
-def check(target: Target | str, **options: Any) -> Report:
+def check(target: Target | str, **options: Any) -> CheckReport:
     """Check a target and say what was found; options are those of `prepare`.
 
     Raises ConfigError or ContractError for options that cannot be used; whatever the target does ends up in the report.
@@ -43,7 +53,7 @@ def check(target: Target | str, **options: Any) -> Report:
     for event in run.events():
         if listen:
             listen(event)
-    run.bench.client.close()
+    run.context.client.close()
     return report(run, fail_on=fail_on, baseline=baseline)
 
 
@@ -65,7 +75,7 @@ def prepare(
     allow_writes: bool = False,
     spend_limit: Decimal | str = "5",
     max_paid_calls: int = 250,
-) -> Run:
+) -> CheckRun:
     """A run that has not begun. `max_time` and `timeout` are seconds, `spend_limit` is RMB, `rate_limit` requests
     a second.
 
@@ -83,7 +93,7 @@ def prepare(
         raise ConfigError("these options leave nothing to check")
     if chosen.phases and find_spec("schemathesis") is None:
         raise ConfigError("generated cases need Schemathesis: pip install 'aione-mock[check]'")
-    client = Client(
+    client = TargetClient(
         target,
         contract,
         budget=Budget(max_paid_calls, Decimal(spend_limit)),
@@ -95,7 +105,7 @@ def prepare(
     )
     generated = None
     if chosen.phases:
-        from aione_mock.checker.generated_cases import Fuzz
+        from aione_mock.checker.generated_cases import GeneratedCases
 
-        generated = Fuzz(workers=workers, cases=cases, seed=str(seed), seconds=generate_time).events
-    return Run(Bench(client, str(seed)), chosen, generated)
+        generated = GeneratedCases(workers=workers, cases=cases, seed=str(seed), seconds=generate_time).events
+    return CheckRun(LawContext(client, str(seed)), chosen, generated)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aione_mock.checker.report import CheckError, Report
+from aione_mock.checker.report import CheckError, CheckReport
 from aione_mock.settings import read_text
 
 _HEAD = "# Known findings of `aione-mock check`, one law:operation a line. Rewrite with --update-baseline.\n"
@@ -22,7 +22,7 @@ def load(path: Path) -> frozenset[str]:
     return frozenset(found)
 
 
-def save(path: Path, report: Report) -> None:
+def save(path: Path, report: CheckReport) -> None:
     """Write all findings of a report, those that the baseline knew included. Raises CheckError."""
     lines = sorted({finding.fingerprint for finding in (*report.findings, *report.known)})
     write(path, (_HEAD + "".join(f"{line}\n" for line in lines)).encode())

@@ -19,7 +19,7 @@ class BudgetSpent(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Price:
+class ModelPrice:
     """RMB per million tokens."""
 
     prompt: Decimal
@@ -31,7 +31,7 @@ class Price:
         return (self.prompt * prompt + self.completion * completion) / MILLION
 
     @classmethod
-    def of(cls, row: Mapping[str, Json]) -> Price | None:
+    def of(cls, row: Mapping[str, Json]) -> ModelPrice | None:
         """The price in a row of the model list; None where it has none that can be read."""
         try:
             cached = row.get("cached_input_price_rmb")
@@ -41,7 +41,7 @@ class Price:
             return None
 
 
-UNKNOWN = Price(Decimal(40), Decimal(200))
+UNKNOWN = ModelPrice(Decimal(40), Decimal(200))
 """For a model whose price is not known: that of a dear one."""
 
 
@@ -52,11 +52,11 @@ class Budget:
     max_calls: int = 250
     limit: Decimal = Decimal(5)
     """RMB."""
-    prices: dict[str, Price] = field(default_factory=dict)
+    prices: dict[str, ModelPrice] = field(default_factory=dict)
     calls: int = 0
     spent: Decimal = Decimal(0)
 
-    def price(self, model: str | None) -> Price:
+    def price(self, model: str | None) -> ModelPrice:
         """The price of a model; a dear one's where it is not known."""
         return self.prices.get(model or "", UNKNOWN)
 

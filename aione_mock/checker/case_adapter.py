@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from aione_mock.checker.context import Bench
+from aione_mock.checker.context import LawContext
 from aione_mock.checker.finding import NotChecked
 from aione_mock.clock import WALL, iso
 from aione_mock.contract import METHODS, Contract, Operation
@@ -44,8 +44,8 @@ def _name(contract: Contract, raw: Json, parameter: Json) -> str:
 class Adapter:
     """Bends a valid case to the rules that stand beside the schema, just before it is sent."""
 
-    def __init__(self, bench: Bench) -> None:
-        self.bench = bench
+    def __init__(self, context: LawContext) -> None:
+        self.context = context
         self._own: set[str] = set()
         """Cases whose body is one of the contract's own examples."""
 
@@ -84,21 +84,21 @@ class Adapter:
         return True
 
     def _operation(self, case: Any) -> Operation | None:
-        found = self.bench.contract.match(case.operation.path)
+        found = self.context.contract.match(case.operation.path)
         table = found.operations or {
-            o.method: o for o in self.bench.contract.operations.values() if o.path == case.operation.path
+            o.method: o for o in self.context.contract.operations.values() if o.path == case.operation.path
         }
         return table.get(case.operation.method.upper())
 
     def _any_model(self, operation: Operation) -> str:
         try:
-            return self.bench.model(operation.protocol)
+            return self.context.model(operation.protocol)
         except NotChecked:
-            return self.bench.target.model or "gpt-5.2"
+            return self.context.target.model or "gpt-5.2"
 
     def _listed(self, model: str) -> bool:
         try:
-            return any(row["id"] == model for row in self.bench.rows())
+            return any(row["id"] == model for row in self.context.rows())
         except NotChecked:
             return False
 
@@ -114,7 +114,7 @@ class Adapter:
             case.path_parameters["model"] = model
         if not isinstance(case.body, dict):
             return
-        if isinstance(case.body.get("model"), str) and not (own and self.bench.target.local):
+        if isinstance(case.body.get("model"), str) and not (own and self.context.target.local):
             case.body["model"] = model
         if isinstance(case.body.get("generateContentRequest"), dict):
             case.body["generateContentRequest"]["model"] = f"models/{model}"

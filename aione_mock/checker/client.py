@@ -17,8 +17,8 @@ import orjson
 
 from aione_mock.checker.budget import Budget
 from aione_mock.checker.finding import NotChecked
-from aione_mock.checker.target import Mask, Target
-from aione_mock.checker.traffic import Exchange, Pairs, Request
+from aione_mock.checker.target import SecretMask, Target
+from aione_mock.checker.traffic import HttpExchange, HttpRequest, Pairs
 from aione_mock.clock import WALL, iso
 from aione_mock.contract import Contract, Operation
 from aione_mock.protocols import acs3_signature
@@ -59,7 +59,7 @@ class _Auto:
 AUTO = _Auto()
 
 
-class Client:
+class TargetClient:
     """The one way to a target. Counts what it sends."""
 
     def __init__(
@@ -77,11 +77,11 @@ class Client:
     ) -> None:
         self.target, self.contract, self.writes = target, contract, writes
         self.budget = budget or Budget()
-        self.mask = Mask(target)
+        self.mask = SecretMask(target)
         self.timeout, self.deadline = timeout, deadline
         self.requests = 0
         self.statuses: dict[int, int] = {}
-        self.last: Exchange | None = None
+        self.last: HttpExchange | None = None
         self._interval = 1 / rate if rate else 0.0
         self._next = 0.0
         self._unanswered = 0
@@ -112,7 +112,7 @@ class Client:
         raw: bytes | None = None,
         auth: Auth | _Auto | None = AUTO,
         headers: Mapping[str, str] | None = None,
-    ) -> Request:
+    ) -> HttpRequest:
         """A request for an operation. `raw` goes out as it is, `body` as JSON; `auth` None sends no credential.
 
         Raises NotChecked where a credential is missing.
@@ -124,7 +124,7 @@ class Client:
         if content is not None and not any(name.lower() == "content-type" for name, _ in sent):
             sent.append(("content-type", "application/json"))
         pairs = [(name, str(value)) for name, value in (query or {}).items() if value is not None]
-        made = Request(operation, spec.method, path, urlencode(pairs), tuple(sent), content)
+        made = HttpRequest(operation, spec.method, path, urlencode(pairs), tuple(sent), content)
         if isinstance(auth, _Auto):
             auth = self.credential(spec)
         return self.authorised(made, auth) if auth else made
@@ -149,7 +149,7 @@ class Client:
             raise NotChecked(f"no credential was given ({option})")
         return Auth(scheme, secret)
 
-    def authorised(self, request: Request, auth: Auth) -> Request:
+    def authorised(self, request: HttpRequest, auth: Auth) -> HttpRequest:
         """The request with a credential where its security scheme puts it."""
         if auth.scheme == "acs3":
             return self.signed(request, self.target.access_key or "", auth.secret)
@@ -162,8 +162,8 @@ class Client:
         return replace(request, headers=(*request.headers, (scheme["name"], auth.secret)))
 
     def signed(
-        self, request: Request, key: str, secret: str, *, at: float | None = None, nonce: str | None = None
-    ) -> Request:
+        self, request: HttpRequest, key: str, secret: str, *, at: float | None = None, nonce: str | None = None
+    ) -> HttpRequest:
         """The request signed as ModelRouter's clients do; `at` is the time of signing in seconds since 1970."""
         moment = WALL.now() if at is None else WALL.now().fromtimestamp(at, WALL.now().tzinfo)
         headers: Pairs = (
@@ -191,12 +191,12 @@ class Client:
 
     # Sending
 
-    def call(self, operation: str, params: Mapping[str, str] | None = None, **given: Any) -> Exchange:
+    def call(self, operation: str, params: Mapping[str, str] | None = None, **given: Any) -> HttpExchange:
         """`request` and `send` in one."""
         timeout = given.pop("timeout", None)
         return self.send(self.request(operation, params, **given), timeout=timeout)
 
-    def send(self, request: Request, *, timeout: float | None = None, pause: float = 0.0) -> Exchange:
+    def send(self, request: HttpRequest, *, timeout: float | None = None, pause: float = 0.0) -> HttpExchange:
         """Send, and read the answer to its end or to the limits of time and size; `pause` drips the body, in seconds.
 
         Raises NotChecked when it would change something and may not, BudgetSpent, TimeUp or TargetGone.
@@ -217,25 +217,25 @@ class Client:
             self._note(exchange)
         return exchange
 
-    def _stale(self, operation: Operation, exchange: Exchange) -> bool:
+    def _stale(self, operation: Operation, exchange: HttpExchange) -> bool:
         """Whether a server that had just failed closed the connection, so that this request never reached it."""
         failed = self.last is not None and self.last.status >= 500
         lost = not exchange.status and exchange.failure.startswith("the connection ")
         return failed and lost and (operation.protocol != "console" or exchange.request.method == "GET")
 
-    def _permit(self, operation: Operation, request: Request) -> None:
+    def _permit(self, operation: Operation, request: HttpRequest) -> None:
         asks = request.method == operation.method == "POST" and operation.protocol in ("openai", "anthropic", "gemini")
         if not (self.writes or asks or request.method in ("GET", "HEAD", "OPTIONS")):
             raise NotChecked("it would change something (--allow-writes)")
 
-    def _reserve(self, operation: Operation, request: Request) -> Decimal | None:
+    def _reserve(self, operation: Operation, request: HttpRequest) -> Decimal | None:
         if not operation.paid or request.method != "POST":
             return None
         amount = self.budget.estimate(model_of(request), request.body or b"", answer_tokens(request.body))
         self.budget.reserve(amount)
         return amount
 
-    def _cost(self, request: Request, exchange: Exchange, reserved: Decimal) -> Decimal | None:
+    def _cost(self, request: HttpRequest, exchange: HttpExchange, reserved: Decimal) -> Decimal | None:
         if 400 <= exchange.status < 600 or not exchange.status:
             return None if exchange.status else reserved
         used = tokens_of(exchange)
@@ -256,7 +256,7 @@ class Client:
             raise TimeUp("the time is up (--max-time)")
         time.sleep(seconds)
 
-    def _exchange(self, request: Request, timeout: float, pause: float) -> Exchange:
+    def _exchange(self, request: HttpRequest, timeout: float, pause: float) -> HttpExchange:
         started = WALL.timestamp()
         end = started + timeout if self.deadline is None else min(started + timeout, self.deadline)
         left = max(0.05, end - started)
@@ -282,9 +282,9 @@ class Client:
             raise NotChecked(f"the request cannot be sent: {error}") from None
         except Exception as error:
             failure = reason(error)
-        return Exchange(request, status, headers, bytes(body), WALL.timestamp() - started, failure)
+        return HttpExchange(request, status, headers, bytes(body), WALL.timestamp() - started, failure)
 
-    def _note(self, exchange: Exchange) -> None:
+    def _note(self, exchange: HttpExchange) -> None:
         self.requests += 1
         self.last = exchange
         self.statuses[exchange.status] = self.statuses.get(exchange.status, 0) + 1
@@ -293,7 +293,7 @@ class Client:
             raise TargetGone(f"{self._unanswered} requests in a row had no answer: {exchange.failure}")
 
 
-def _encoded(request: Request, pause: float) -> list[tuple[bytes, bytes]]:
+def _encoded(request: HttpRequest, pause: float) -> list[tuple[bytes, bytes]]:
     headers = [(name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in request.headers]
     # a body that comes in pieces would otherwise be sent without its length
     return [*headers, (b"content-length", str(len(request.body or b"")).encode())] if pause else headers
@@ -352,7 +352,7 @@ def fill(template: str, params: Mapping[str, str]) -> str:
     return template
 
 
-def model_of(request: Request) -> str | None:
+def model_of(request: HttpRequest) -> str | None:
     """The model that a request names, in its body or its path."""
     body = read(request.body)
     if isinstance(body, dict) and isinstance(body.get("model"), str):
@@ -384,7 +384,7 @@ def answer_tokens(body: bytes | None) -> int:
     return limit * (choices if isinstance(choices, int) and 0 < choices < 100 else 1)
 
 
-def tokens_of(exchange: Exchange) -> tuple[int, int] | None:
+def tokens_of(exchange: HttpExchange) -> tuple[int, int] | None:
     """Prompt and completion tokens that an answer of any protocol admits to; None where there are none."""
     data: list[Json] = (
         [read(event.data.encode()) for event in exchange.events]

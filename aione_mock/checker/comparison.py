@@ -11,10 +11,10 @@ import orjson
 
 from aione_mock.checker import prepare
 from aione_mock.checker.overlay_suggestions import json_type
-from aione_mock.checker.report import COULD_NOT, FOUND, KEPT, Report, report
-from aione_mock.checker.run import INTERRUPTED, Run
+from aione_mock.checker.report import COULD_NOT, FOUND, KEPT, CheckReport, report
+from aione_mock.checker.run import INTERRUPTED, CheckRun
 from aione_mock.checker.target import Target
-from aione_mock.checker.traffic import Exchange, Unreadable
+from aione_mock.checker.traffic import HttpExchange, Unreadable
 from aione_mock.types import Json
 
 Shapes = dict[tuple[str, int], dict[str, set[str]]]
@@ -37,8 +37,8 @@ class Difference:
 class Comparison:
     """Two reports side by side."""
 
-    first: Report
-    second: Report
+    first: CheckReport
+    second: CheckReport
     both: int
     """Places that both keep."""
     differences: tuple[Difference, ...]
@@ -93,19 +93,19 @@ def compare(first: Target, second: Target, **options: Any) -> Comparison:
     return Comparison(left, right, both, tuple(differences))
 
 
-def _look(target: Target, options: dict[str, Any]) -> tuple[Report, Shapes]:
-    run: Run = prepare(target, **options)
+def _look(target: Target, options: dict[str, Any]) -> tuple[CheckReport, Shapes]:
+    run: CheckRun = prepare(target, **options)
     shapes: Shapes = {}
     run.witness = partial(_note, shapes)
     for _ in run.events():
         pass
-    run.bench.client.close()
+    run.context.client.close()
     if run.stopped == INTERRUPTED:
         raise KeyboardInterrupt  # the other one would be compared with half of this
     return report(run), shapes
 
 
-def _verdicts(left: Report, right: Report) -> Iterator[Difference]:
+def _verdicts(left: CheckReport, right: CheckReport) -> Iterator[Difference]:
     titles = {law.name: law.title for law in left.laws}
     for law, cells in left.matrix.items():
         for name, mine in cells.items():
@@ -123,7 +123,7 @@ def _verdicts(left: Report, right: Report) -> Iterator[Difference]:
                 yield Difference(kind[states], name, what, mine.reason or mine.state, theirs.reason or theirs.state)
 
 
-def _note(shapes: Shapes, exchange: Exchange) -> None:
+def _note(shapes: Shapes, exchange: HttpExchange) -> None:
     if not exchange.status or exchange.media_type != "application/json":
         return
     try:

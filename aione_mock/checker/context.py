@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
-from aione_mock.checker.budget import Price
-from aione_mock.checker.client import AUTO, Auth, Client, TargetGone, _Auto
-from aione_mock.checker.finding import Broken, NotChecked
-from aione_mock.checker.protocols import PROTOCOLS, Protocol, Question
-from aione_mock.checker.traffic import Exchange, Unreadable
+from aione_mock.checker.budget import ModelPrice
+from aione_mock.checker.client import AUTO, Auth, TargetClient, TargetGone, _Auto
+from aione_mock.checker.finding import BrokenLaw, NotChecked
+from aione_mock.checker.protocols import PROTOCOLS, ChatProtocol, ChatQuestion
+from aione_mock.checker.traffic import HttpExchange, Unreadable
 from aione_mock.contract import Contract, Operation
 from aione_mock.errors import ConfigError
 from aione_mock.seed import Seed
@@ -23,7 +23,7 @@ NAME = "aione-mock check"
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class TemporaryKey:
     """A key that the run has made."""
 
     id: str
@@ -31,30 +31,30 @@ class Key:
     record: Json = field(repr=False)
 
 
-class Bench:
+class LawContext:
     """One run's view of the target. Laws send through it and remember nothing themselves."""
 
-    def __init__(self, client: Client, seed: str = "0") -> None:
+    def __init__(self, client: TargetClient, seed: str = "0") -> None:
         self.client = client
         self.contract: Contract = client.contract
         self.target = client.target
         self.seed = Seed.of(seed)
-        self._made: dict[str, Key] = {}
+        self._made: dict[str, TemporaryKey] = {}
         self._memo: dict[str, Any] = {}
         self.hopeful = True
         """Whether figures that lag behind are worth waiting for; not when they never came."""
 
     # Calls
 
-    def call(self, operation: str, params: dict[str, str] | None = None, **given: Any) -> Exchange:
+    def call(self, operation: str, params: dict[str, str] | None = None, **given: Any) -> HttpExchange:
         """Any call; the answer is as it is."""
         return self.client.call(operation, params, **given)
 
-    def ok(self, operation: str, params: dict[str, str] | None = None, **given: Any) -> Exchange:
+    def ok(self, operation: str, params: dict[str, str] | None = None, **given: Any) -> HttpExchange:
         """A call that a law builds on. Raises NotChecked when it fails: why is another law's matter."""
         return self.good(self.client.call(operation, params, **given))
 
-    def good(self, exchange: Exchange) -> Exchange:
+    def good(self, exchange: HttpExchange) -> HttpExchange:
         """The exchange if it went well. Raises NotChecked."""
         operation = self.client.operation(exchange.request.operation)
         if exchange.status != operation.success or exchange.failure:
@@ -68,7 +68,9 @@ class Bench:
         except Unreadable as error:
             raise NotChecked(f"{operation} answered {error}") from None
 
-    def ask(self, protocol: Protocol, question: Question, model: str, auth: Auth | _Auto | None = AUTO) -> Exchange:
+    def ask(
+        self, protocol: ChatProtocol, question: ChatQuestion, model: str, auth: Auth | _Auto | None = AUTO
+    ) -> HttpExchange:
         """One call to a model, as it comes back."""
         return self.client.call(
             protocol.operation(question),
@@ -123,7 +125,7 @@ class Bench:
                 else []
             )
             if found:
-                self.client.budget.prices |= {r["id"]: price for r in found if (price := Price.of(r))}
+                self.client.budget.prices |= {r["id"]: price for r in found if (price := ModelPrice.of(r))}
                 return found
         raise NotChecked("no list of models could be read: " + "; ".join(tried or ["it is empty"]))
 
@@ -165,37 +167,37 @@ class Bench:
         price = self.client.budget.prices.get(row["id"])
         return float(price.prompt + price.completion) if price else 1e9
 
-    def protocols(self) -> list[Protocol]:
+    def protocols(self) -> list[ChatProtocol]:
         """The protocols whose operations the contract has."""
         return [p for p in PROTOCOLS.values() if p.plain in self.contract.operations]
 
     # Keys
 
-    def new_key(self, name: str = "key", **fields: Json) -> Key:
+    def new_key(self, name: str = "key", **fields: Json) -> TemporaryKey:
         """A key of the run's own, deleted at its end. Raises NotChecked."""
         record = self.read("createKey", body={"name": f"{NAME}: {name}", **fields})
         if not isinstance(record, dict) or not isinstance(record.get("id"), str):
             raise NotChecked("createKey answered without an id")
         if not isinstance(record.get("key"), str):
-            self._made[record["id"]] = Key(record["id"], "", record)
+            self._made[record["id"]] = TemporaryKey(record["id"], "", record)
             raise NotChecked("createKey answered without a secret")
-        return self.adopt(Key(record["id"], record["key"], record))
+        return self.adopt(TemporaryKey(record["id"], record["key"], record))
 
-    def adopt(self, key: Key) -> Key:
+    def adopt(self, key: TemporaryKey) -> TemporaryKey:
         """Remember a key for cleaning up, and its secret for masking."""
         self._made[key.id] = key
         self.client.mask.learn(key.secret, f"AIONE_NEW_KEY_{len(self._made)}")
         return key
 
-    def rotated(self, key: Key) -> tuple[Key, Json]:
+    def rotated(self, key: TemporaryKey) -> tuple[TemporaryKey, Json]:
         """The key with a new secret, and the answer to the rotation. Raises NotChecked."""
         answer = self.read("rotateKey", {"key_id": key.id})
         if not isinstance(answer, dict) or not isinstance(answer.get("key"), str):
             raise NotChecked("rotateKey answered without a secret")
         self.client.mask.learn(answer["key"], f"AIONE_NEW_KEY_{len(self._made)}_ROTATED")
-        return Key(key.id, answer["key"], key.record), answer
+        return TemporaryKey(key.id, answer["key"], key.record), answer
 
-    def forget(self, key: Key) -> None:
+    def forget(self, key: TemporaryKey) -> None:
         """The key was deleted on purpose."""
         self._made.pop(key.id, None)
 
@@ -233,7 +235,7 @@ class Bench:
         self.delete(key)
         return instant(key.record.get("created_at"))
 
-    def delete(self, key: Key) -> Exchange:
+    def delete(self, key: TemporaryKey) -> HttpExchange:
         """Delete a key of the run's own."""
         exchange = self.call("deleteKey", {"key_id": key.id})
         if exchange.status in (204, 404):
@@ -252,7 +254,7 @@ def instant(text: Json) -> datetime:
 
 
 def broken(
-    operation: str | Operation, expected: str, seen: str, exchange: Exchange | None = None, **more: Any
-) -> Broken:
+    operation: str | Operation, expected: str, seen: str, exchange: HttpExchange | None = None, **more: Any
+) -> BrokenLaw:
     """A short way to say what a law saw."""
-    return Broken(operation if isinstance(operation, str) else operation.id, expected, seen, exchange, **more)
+    return BrokenLaw(operation if isinstance(operation, str) else operation.id, expected, seen, exchange, **more)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from aione_mock.checker.traffic import Exchange
+from aione_mock.checker.traffic import HttpExchange
 from aione_mock.types import Json
 
 Severity = Literal["violation", "assumption"]
@@ -16,13 +16,13 @@ class NotChecked(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
+class BrokenLaw:
     """What a law saw that should not be. Laws yield these."""
 
     operation: str
     expected: str
     seen: str
-    exchange: Exchange | None = None
+    exchange: HttpExchange | None = None
     evidence: str | None = None
     """How this detail is known; that of law and operation if None."""
     adopt: tuple[tuple[str, Json], ...] = ()
@@ -30,7 +30,7 @@ class Broken:
 
 
 @dataclass(frozen=True, slots=True)
-class Skipped:
+class SkippedOperation:
     """One operation that a law could not look at. Laws yield these."""
 
     operation: str
@@ -38,7 +38,7 @@ class Skipped:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class LawFinding:
     """What people act on. Holds no credential."""
 
     law: str
@@ -66,7 +66,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class MatrixCell:
     """One place of the matrix operation by law."""
 
     state: Literal["kept", "broken", "not checked"]
@@ -74,10 +74,10 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class LawVerdict:
     """What one law had to say about all its operations."""
 
     law: str
-    cells: dict[str, Cell] = field(default_factory=dict)
-    findings: tuple[Finding, ...] = ()
+    cells: dict[str, MatrixCell] = field(default_factory=dict)
+    findings: tuple[LawFinding, ...] = ()
     seconds: float = 0.0

@@ -17,10 +17,10 @@ from urllib.parse import urlsplit
 
 from aione_mock.checker import case_adapter
 from aione_mock.checker.client import TimeUp
-from aione_mock.checker.context import Bench
-from aione_mock.checker.finding import Cell, Finding, NotChecked, Verdict
+from aione_mock.checker.context import LawContext
+from aione_mock.checker.finding import LawFinding, LawVerdict, MatrixCell, NotChecked
 from aione_mock.checker.plan import CHECKS
-from aione_mock.checker.schemathesis_transport import Gate
+from aione_mock.checker.schemathesis_transport import SchemathesisGate
 from aione_mock.checker.traffic import curl, snippet
 from aione_mock.clock import WALL
 from aione_mock.contract import Operation
@@ -29,11 +29,11 @@ from aione_mock.structs import replace
 from aione_mock.types import Json
 
 if TYPE_CHECKING:
-    from aione_mock.checker.run import Run, RunEvent
+    from aione_mock.checker.run import CheckRun, RunEvent
 
 
 @dataclass(slots=True)
-class Fuzz:
+class GeneratedCases:
     """The generated part of a run."""
 
     workers: int = 1
@@ -41,72 +41,74 @@ class Fuzz:
     seed: str = "0"
     seconds: float = 30.0
     """For all documents together."""
-    _verdicts: dict[str, Verdict] = field(default_factory=dict)
+    _verdicts: dict[str, LawVerdict] = field(default_factory=dict)
 
-    def events(self, bench: Bench, run: Run) -> Iterator[RunEvent]:
+    def events(self, context: LawContext, run: CheckRun) -> Iterator[RunEvent]:
         """Run all phases over all documents. Raises Stop when the time is up or the server is gone."""
-        cells: dict[str, dict[str, Cell]] = {name: {} for name in run.plan.checks}
-        findings: dict[tuple[str, str, str], Finding] = {}
-        gate = Gate(bench, run)
+        cells: dict[str, dict[str, MatrixCell]] = {name: {} for name in run.plan.checks}
+        findings: dict[tuple[str, str, str], LawFinding] = {}
+        gate = SchemathesisGate(context, run)
         try:
-            for document in bench.contract.documents:
-                names = [n for n in run.plan.operations if bench.contract.operations[n].document == document]
-                wanted = [n for n in names if self._allowed(bench, n, cells)]
-                if wanted and _left(bench) < (0 if "schemathesis" in sys.modules else _START):
+            for document in context.contract.documents:
+                names = [n for n in run.plan.operations if context.contract.operations[n].document == document]
+                wanted = [n for n in names if self._allowed(context, n, cells)]
+                if wanted and _left(context) < (0 if "schemathesis" in sys.modules else _START):
                     gate.stopped = TimeUp("the time is up (--max-time)")
                 elif wanted:
-                    yield from self._document(bench, run, gate, document, wanted, cells, findings)
+                    yield from self._document(context, run, gate, document, wanted, cells, findings)
                 if gate.stopped:
                     raise gate.stopped
-            if _left(bench) <= 0:
+            if _left(context) <= 0:
                 raise TimeUp("the time is up (--max-time)")
         finally:
             run.cases += gate.cases
             for name in run.plan.checks:
-                row = {n: cells[name].get(n, Cell("not checked", _why(run, gate, n))) for n in run.plan.operations}
+                row = {
+                    n: cells[name].get(n, MatrixCell("not checked", _why(run, gate, n))) for n in run.plan.operations
+                }
                 told = tuple(finding for finding in findings.values() if finding.law == name)
-                run.verdicts.append(Verdict(name, row, told))
+                run.verdicts.append(LawVerdict(name, row, told))
 
-    def _allowed(self, bench: Bench, name: str, cells: dict[str, dict[str, Cell]]) -> bool:
+    def _allowed(self, context: LawContext, name: str, cells: dict[str, dict[str, MatrixCell]]) -> bool:
         """Whether cases for an operation may be sent; why not goes into the matrix."""
-        operation = bench.contract.operations[name]
+        operation = context.contract.operations[name]
         reason = ""
-        if operation.method not in ("GET", "HEAD") and operation.protocol == "console" and not bench.client.writes:
+        if operation.method not in ("GET", "HEAD") and operation.protocol == "console" and not context.client.writes:
             reason = "it would change something (--allow-writes)"
         try:
-            bench.client.credential(operation)
+            context.client.credential(operation)
         except NotChecked as error:
             reason = str(error)
         if reason:
             for row in cells.values():
-                row[name] = Cell("not checked", reason)
+                row[name] = MatrixCell("not checked", reason)
         return not reason
 
     def _document(
         self,
-        bench: Bench,
-        run: Run,
-        gate: Gate,
+        context: LawContext,
+        run: CheckRun,
+        gate: SchemathesisGate,
         document: str,
         names: list[str],
-        cells: dict[str, dict[str, Cell]],
-        findings: dict[tuple[str, str, str], Finding],
+        cells: dict[str, dict[str, MatrixCell]],
+        findings: dict[tuple[str, str, str], LawFinding],
     ) -> Iterator[RunEvent]:
         from schemathesis.engine import from_schema
         from schemathesis.engine.events import FatalError, Interrupted, NonFatalError, PhaseFinished, ScenarioFinished
 
         from aione_mock.checker.run import PhaseProgress
 
-        schema = self._schema(bench, run, gate, document, names)
-        labels = {f"{o.method} {o.path}": o for o in bench.contract.operations.values()}
+        schema = self._schema(context, run, gate, document, names)
+        labels = {f"{o.method} {o.path}": o for o in context.contract.operations.values()}
         stream = from_schema(schema).execute()
         for event in stream:
-            if gate.stopped or _left(bench) <= 0:
+            if gate.stopped or _left(context) <= 0:
                 stream.stop()
             if isinstance(event, PhaseFinished) and event.phase.name.value == run.plan.phases[-1]:
                 stream.stop()  # with time left, the last phases would begin again
             if isinstance(event, ScenarioFinished):
-                for finding in self._judged(bench, gate, event, labels, cells):
+                for finding in self._judged(context, gate, event, labels, cells):
                     key = (finding.law, finding.operation, finding.expected)
                     known = findings.get(key)
                     findings[key] = replace(known, count=known.count + 1) if known else finding
@@ -114,44 +116,46 @@ class Fuzz:
                         yield finding
                 yield PhaseProgress(event.phase.value, event.label or "", gate.cases)
             elif isinstance(event, NonFatalError) and not gate.stopped:
-                reason = str(event.value).replace(_NOBODY, bench.target.url)
-                self._not_checked(event.label, bench.client.mask.text(reason), labels, cells)
+                reason = str(event.value).replace(_NOBODY, context.target.url)
+                self._not_checked(event.label, context.client.mask.text(reason), labels, cells)
             elif isinstance(event, Interrupted):
                 raise KeyboardInterrupt
             elif isinstance(event, FatalError):
                 raise NotChecked(f"the generator of cases failed: {event.exception}")
 
-    def _schema(self, bench: Bench, run: Run, gate: Gate, document: str, names: list[str]) -> Any:
+    def _schema(
+        self, context: LawContext, run: CheckRun, gate: SchemathesisGate, document: str, names: list[str]
+    ) -> Any:
         import schemathesis
         from schemathesis.config import SchemathesisConfig
 
-        paid = [n for n in names if bench.contract.operations[n].paid]
-        config = SchemathesisConfig.from_dict(self._config(bench, run, document, paid))
-        raw = case_adapter.document(copy.deepcopy(bench.contract.documents[document]), bench.contract)
+        paid = [n for n in names if context.contract.operations[n].paid]
+        config = SchemathesisConfig.from_dict(self._config(context, run, document, paid))
+        raw = case_adapter.document(copy.deepcopy(context.contract.documents[document]), context.contract)
         loaded = schemathesis.openapi.from_dict(raw, config=config)
-        adapter = case_adapter.Adapter(bench)
+        adapter = case_adapter.Adapter(context)
         loaded.__class__ = _tuned(type(loaded), adapter, gate)
 
-        def filter_failure(context: Any, failure: Any, case: Any, response: Any) -> bool:
+        def filter_failure(_: Any, failure: Any, case: Any, response: Any) -> bool:
             return adapter.keeps(failure, case, response)
 
         loaded.hook(filter_failure)
         return loaded.include(operation_id=names)
 
-    def _config(self, bench: Bench, run: Run, document: str, paid: list[str]) -> dict[str, Json]:
+    def _config(self, context: LawContext, run: CheckRun, document: str, paid: list[str]) -> dict[str, Json]:
         number = Seed.of(self.seed).number("schemathesis") % (1 << 31)
         phases: dict[str, Json] = {name: {"enabled": name in run.plan.phases} for name in _PHASES}
         phases["stateful"] |= {"max-steps": 5}
-        placeholders = {name: gate_auth(scheme) for name, scheme in bench.contract.schemes.items() if name != "acs3"}
+        placeholders = {name: gate_auth(scheme) for name, scheme in context.contract.schemes.items() if name != "acs3"}
         config: dict[str, Json] = {
             "seed": number,
             "workers": self.workers,
-            "max-time": self._share(bench, document),
+            "max-time": self._share(context, document),
             "continue-on-failure": True,
             # probes of capabilities would go past the gate: they find nobody here
             "base-url": _NOBODY,
             "max-stream-events": 2000,
-            "request-timeout": bench.client.timeout,
+            "request-timeout": context.client.timeout,
             "generation": {"max-examples": self.cases, "database": "none", "allow-x00": True},
             "phases": phases,
             "auth": {"openapi": placeholders},
@@ -168,17 +172,22 @@ class Fuzz:
         }
         return config
 
-    def _share(self, bench: Bench, document: str) -> int:
+    def _share(self, context: LawContext, document: str) -> int:
         """Seconds for one document: as many as its operations deserve of what there is."""
-        operations = bench.contract.operations.values()
+        operations = context.contract.operations.values()
         part = sum(o.document == document for o in operations) / len(operations)
-        left = bench.client.deadline
+        left = context.client.deadline
         whole = self.seconds if left is None else min(self.seconds, left - WALL.timestamp())
         return max(1, int(whole * part + 0.5))
 
     def _judged(
-        self, bench: Bench, gate: Gate, event: Any, labels: dict[str, Operation], cells: dict[str, dict[str, Cell]]
-    ) -> Iterator[Finding]:
+        self,
+        context: LawContext,
+        gate: SchemathesisGate,
+        event: Any,
+        labels: dict[str, Operation],
+        cells: dict[str, dict[str, MatrixCell]],
+    ) -> Iterator[LawFinding]:
         recorder = event.recorder
         for case_id, nodes in recorder.checks.items():
             case = recorder.cases[case_id].value
@@ -187,25 +196,32 @@ class Fuzz:
                 if operation is None or node.name not in cells:
                     continue
                 if node.failure_info is None:
-                    cells[node.name].setdefault(operation.id, Cell("kept"))
+                    cells[node.name].setdefault(operation.id, MatrixCell("kept"))
                     continue
                 failure = node.failure_info.failure
-                cells[node.name][operation.id] = Cell("broken", bench.client.mask.text(failure.title))
-                yield self._finding(bench, gate, operation, node.name, failure, recorder, case_id)
+                cells[node.name][operation.id] = MatrixCell("broken", context.client.mask.text(failure.title))
+                yield self._finding(context, gate, operation, node.name, failure, recorder, case_id)
 
     def _finding(
-        self, bench: Bench, gate: Gate, operation: Operation, check: str, failure: Any, recorder: Any, case_id: str
-    ) -> Finding:
+        self,
+        context: LawContext,
+        gate: SchemathesisGate,
+        operation: Operation,
+        check: str,
+        failure: Any,
+        recorder: Any,
+        case_id: str,
+    ) -> LawFinding:
         from aione_mock.checker.run import origin
         from aione_mock.checker.traffic import shown
 
-        mask, base = bench.client.mask, origin(bench.target.url)
+        mask, base = context.client.mask, origin(context.target.url)
         at = failure.case_id if failure.case_id in recorder.interactions else case_id
         interaction = recorder.interactions.get(at)
         request = gate.sent(interaction, operation) if interaction else None
         response = interaction.response if interaction else None
         answer = f"{response.status_code} {shown(response.content, 400)}" if response is not None else ""
-        return Finding(
+        return LawFinding(
             check,
             CHECKS[check],
             operation.id,
@@ -218,15 +234,15 @@ class Fuzz:
         )
 
     def _not_checked(
-        self, label: str, reason: str, labels: dict[str, Operation], cells: dict[str, dict[str, Cell]]
+        self, label: str, reason: str, labels: dict[str, Operation], cells: dict[str, dict[str, MatrixCell]]
     ) -> None:
         operation = labels.get(label)
         for row in cells.values() if operation else ():
             assert operation is not None
-            row.setdefault(operation.id, Cell("not checked", " ".join(reason.split())[:160]))
+            row.setdefault(operation.id, MatrixCell("not checked", " ".join(reason.split())[:160]))
 
 
-def _tuned(schema_class: Any, adapter: case_adapter.Adapter, gate: Gate) -> Any:
+def _tuned(schema_class: Any, adapter: case_adapter.Adapter, gate: SchemathesisGate) -> Any:
     """The schema's class with a transport of its own: each case is adapted just before it is sent.
 
     The hook for this, `before_call`, exists only for the whole process.
@@ -285,7 +301,7 @@ def gate_auth(scheme: Json) -> dict[str, str]:
     return {"api_key": PLACEHOLDER}
 
 
-def _why(run: Run, gate: Gate, name: str) -> str:
+def _why(run: CheckRun, gate: SchemathesisGate, name: str) -> str:
     if gate.stopped or run.stopped:
         return f"the run ended before: {gate.stopped or run.stopped}"
     return gate.refused.get(name, "no generated case showed it")
@@ -295,7 +311,7 @@ _START = 4.0
 """Seconds that the generator takes to start on a busy machine; with less left it does not begin."""
 
 
-def _left(bench: Bench) -> float:
+def _left(context: LawContext) -> float:
     """Seconds until the time is up."""
-    deadline = bench.client.deadline
+    deadline = context.client.deadline
     return float("inf") if deadline is None else deadline - WALL.timestamp()

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
-from aione_mock.checker.context import Bench
-from aione_mock.checker.finding import Broken, Skipped
-from aione_mock.checker.traffic import Exchange
+from aione_mock.checker.context import LawContext
+from aione_mock.checker.finding import BrokenLaw, SkippedOperation
+from aione_mock.checker.traffic import HttpExchange
 from aione_mock.contract import Operation
 
 Need = Literal["key", "token", "business_token", "other_token", "access_secret", "writes", "local"]
-Said = Iterator[Broken | Skipped]
+LawResults = Iterator[BrokenLaw | SkippedOperation]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Law:
 
     name: str
     title: str
-    check: Callable[[Bench], Said]
+    check: Callable[[LawContext], LawResults]
     operations: tuple[str, ...]
     needs: tuple[Need, ...] = ()
     evidence: str = "documented"
@@ -35,7 +35,7 @@ class Law:
     """
     paid: int = 0
     """Paid calls that it makes at most."""
-    dear: Callable[[Bench], Decimal] | None = None
+    dear: Callable[[LawContext], Decimal] | None = None
     """RMB that calls to other models than the cheapest may cost, for the estimate."""
     area: str = ""
 
@@ -46,12 +46,12 @@ class Law:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class ExchangeRule:
     """A law held against every exchange of the run, whoever made it."""
 
     name: str
     title: str
-    check: Callable[[Operation, Exchange], Iterable[Broken]]
+    check: Callable[[Operation, HttpExchange], Iterable[BrokenLaw]]
     evidence: str = "documented"
     area: str = "conformance"
 
@@ -78,9 +78,9 @@ MISSING: dict[str, str] = {
 """Why a law is not checked, by what is missing."""
 
 
-def missing(law: Law, bench: Bench) -> str:
+def missing(law: Law, context: LawContext) -> str:
     """Why a law cannot be checked with what was given; empty when it can."""
-    target = bench.target
-    has = {"writes": bench.client.writes, "local": target.local}
+    target = context.target
+    has = {"writes": context.client.writes, "local": target.local}
     lacks = [need for need in law.needs if not has.get(need, getattr(target, need, None))]
     return "; ".join(MISSING[need] for need in lacks)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from aione_mock.checker.law import Law, Rule
+from aione_mock.checker.law import ExchangeRule, Law
 from aione_mock.contract import Contract, Operation
 from aione_mock.errors import ConfigError, did_you_mean
 
@@ -32,12 +32,12 @@ CHECKS: dict[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class CheckPlan:
     """What is left after `--only` and `--skip`."""
 
     operations: tuple[str, ...]
     laws: tuple[Law, ...]
-    rules: tuple[Rule, ...]
+    rules: tuple[ExchangeRule, ...]
     phases: tuple[str, ...] = PHASES
     checks: tuple[str, ...] = tuple(CHECKS)
     """Checks of the generated phases."""
@@ -55,17 +55,17 @@ class Plan:
 def plan(
     contract: Contract,
     laws: Iterable[Law],
-    rules: Iterable[Rule],
+    rules: Iterable[ExchangeRule],
     only: Iterable[str] = (),
     skip: Iterable[str] = (),
     phases: Iterable[str] = PHASES,
-) -> Plan:
+) -> CheckPlan:
     """What to check. `only` and `skip` name tags, operations, laws, areas of laws, or phases, in any case.
 
     Raises ConfigError for a name that is none of these.
     """
     laws, rules = tuple(laws), tuple(rules)
-    every: tuple[Law | Rule, ...] = (*laws, *rules)
+    every: tuple[Law | ExchangeRule, ...] = (*laws, *rules)
     operations = [o for o in contract.operations.values() if o.protocol != "control"]
     known = _names(operations, every)
     wanted, unwanted = _resolved(only, known), _resolved(skip, known)
@@ -81,7 +81,7 @@ def plan(
     ]
     named = bool(wanted & ({w for law in every for w in about(law.name, law.area)} | {*PHASES, *CHECKS}))
 
-    def chosen(law: Law | Rule) -> bool:
+    def chosen(law: Law | ExchangeRule) -> bool:
         words = about(law.name, law.area)
         return not words & unwanted and (not named or bool(words & wanted))
 
@@ -89,7 +89,7 @@ def plan(
     # rules and checks need somebody who sends requests
     asking = any(chosen(rule) for rule in rules) and not (asked or wanted & set(PHASES))
     generated = not named or bool(wanted & set(CHECKS)) or asking
-    return Plan(
+    return CheckPlan(
         tuple(kept),
         asked,
         tuple(rule for rule in rules if chosen(rule)),
@@ -102,7 +102,7 @@ def _operation_words(operations: list[Operation]) -> set[str]:
     return {word.casefold() for operation in operations for word in (operation.id, *operation.tags)}
 
 
-def _names(operations: list[Operation], laws: Iterable[Law | Rule]) -> dict[str, str]:
+def _names(operations: list[Operation], laws: Iterable[Law | ExchangeRule]) -> dict[str, str]:
     words = [*_operation_words(operations), *PHASES, *CHECKS]
     words += [word for law in laws for word in (law.name, law.area)]
     return {word.casefold(): word for word in words}

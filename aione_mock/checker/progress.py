@@ -7,16 +7,16 @@ from contextlib import AbstractContextManager, closing, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
-from aione_mock.checker.finding import Finding
+from aione_mock.checker.finding import LawFinding
 from aione_mock.checker.run import (
-    Finished,
+    CheckRun,
     LawFinished,
     LawStarted,
     PaidCallsAhead,
     PhaseProgress,
-    Run,
     RunEvent,
-    Started,
+    RunFinished,
+    RunStarted,
 )
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Progress:
         self._phase = ""
         self._done = self._laws = 0
 
-    def watch(self, run: Run) -> None:
+    def watch(self, run: CheckRun) -> None:
         """Run to the end. However it ends, the run has cleaned up when this returns."""
         with closing(run.events()) as events, self._screen():
             for event in events:
@@ -53,7 +53,7 @@ class Progress:
         return self._status
 
     def _hear(self, event: RunEvent) -> None:
-        if isinstance(event, Started):
+        if isinstance(event, RunStarted):
             self._laws = event.laws
             self._echo(f"Checking {event.url}: {event.operations} operations, {event.laws} laws.")
         elif isinstance(event, PaidCallsAhead):
@@ -65,18 +65,18 @@ class Progress:
             self._show(f"[{self._done}/{self._laws}] {event.title}")
         elif isinstance(event, LawFinished):
             self._done += 1
-        elif isinstance(event, Finding):
+        elif isinstance(event, LawFinding):
             self._found(event)
         elif isinstance(event, PhaseProgress):
             self._cases(event)
-        elif isinstance(event, Finished) and event.stopped:
+        elif isinstance(event, RunFinished) and event.stopped:
             self._echo(f"Stopped: {event.stopped}.")
 
     def _show(self, text: str) -> None:
         if self._status is not None:
             self._status.update(text)
 
-    def _found(self, finding: Finding) -> None:
+    def _found(self, finding: LawFinding) -> None:
         word = "violation" if finding.severity == "violation" else "assumption mismatch"
         self._echo(f"  {word}: {finding.law} at {finding.operation}: expected {finding.expected}; saw {finding.seen}")
 

@@ -11,7 +11,7 @@ from aione_mock.types import Json
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
+class ReportedUsage:
     """What an answer says that it used."""
 
     prompt: int
@@ -21,7 +21,7 @@ class Tokens:
 
 
 @dataclass(frozen=True, slots=True)
-class ToolUse:
+class ReportedToolCall:
     """One tool call of an answer."""
 
     id: str | None
@@ -30,7 +30,7 @@ class ToolUse:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class ChatQuestion:
     """What is asked, before a protocol spells it."""
 
     text: str
@@ -42,7 +42,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Protocol:
+class ChatProtocol:
     """How one protocol spells a question and an answer."""
 
     name: str
@@ -50,13 +50,13 @@ class Protocol:
     """Operation that answers at once."""
     streamed: str
     """Operation that answers as a stream."""
-    body: Callable[[Question, str], Json]
+    body: Callable[[ChatQuestion, str], Json]
     text: Callable[[Json], str]
     """All text of the first choice, reasoning left out."""
-    usage: Callable[[Json], Tokens]
+    usage: Callable[[Json], ReportedUsage]
     finish: Callable[[Json], Json]
     """Why the first choice ended."""
-    tools: Callable[[Json], list[ToolUse]]
+    tools: Callable[[Json], list[ReportedToolCall]]
     length: str
     """The finish of an answer cut by its limit."""
     stopped: tuple[str, ...]
@@ -66,11 +66,11 @@ class Protocol:
         """Path parameters."""
         return {"model": model} if self.name == "gemini" else {}
 
-    def query(self, question: Question) -> dict[str, str]:
+    def query(self, question: ChatQuestion) -> dict[str, str]:
         """Query parameters."""
         return {"alt": "sse"} if self.name == "gemini" and question.stream else {}
 
-    def operation(self, question: Question) -> str:
+    def operation(self, question: ChatQuestion) -> str:
         """The operation that a question goes to."""
         return self.streamed if question.stream else self.plain
 
@@ -84,7 +84,7 @@ _SCHEMA = {
 _ABOUT = "Says what the weather is like in a city."
 
 
-def _openai(question: Question, model: str) -> Json:
+def _openai(question: ChatQuestion, model: str) -> Json:
     body: dict[str, Json] = {
         "model": model,
         "messages": [{"role": "user", "content": question.text}],
@@ -102,7 +102,7 @@ def _openai(question: Question, model: str) -> Json:
     return body
 
 
-def _anthropic(question: Question, model: str) -> Json:
+def _anthropic(question: ChatQuestion, model: str) -> Json:
     body: dict[str, Json] = {
         "model": model,
         "messages": [{"role": "user", "content": question.text}],
@@ -118,7 +118,7 @@ def _anthropic(question: Question, model: str) -> Json:
     return body
 
 
-def _gemini(question: Question, model: str) -> Json:
+def _gemini(question: ChatQuestion, model: str) -> Json:
     config: dict[str, Json] = {"maxOutputTokens": question.max_tokens}
     if question.stop:
         config["stopSequences"] = list(question.stop)
@@ -151,27 +151,27 @@ def _gemini_text(answer: Json) -> str:
     return "".join(part["text"] for part in _parts(answer) if "text" in part and not part.get("thought"))
 
 
-def _openai_usage(answer: Json) -> Tokens:
+def _openai_usage(answer: Json) -> ReportedUsage:
     usage = answer["usage"]
-    return Tokens(usage["prompt_tokens"], usage["completion_tokens"], usage["total_tokens"])
+    return ReportedUsage(usage["prompt_tokens"], usage["completion_tokens"], usage["total_tokens"])
 
 
-def _anthropic_usage(answer: Json) -> Tokens:
+def _anthropic_usage(answer: Json) -> ReportedUsage:
     usage = answer["usage"]
     names = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
-    return Tokens(sum(usage.get(name) or 0 for name in names), usage["output_tokens"], None)
+    return ReportedUsage(sum(usage.get(name) or 0 for name in names), usage["output_tokens"], None)
 
 
-def _gemini_usage(answer: Json) -> Tokens:
+def _gemini_usage(answer: Json) -> ReportedUsage:
     usage = answer["usageMetadata"]
     made = (usage.get("candidatesTokenCount") or 0) + (usage.get("thoughtsTokenCount") or 0)
     prompt = usage["promptTokenCount"] + (usage.get("toolUsePromptTokenCount") or 0)
-    return Tokens(prompt, made, usage["totalTokenCount"])
+    return ReportedUsage(prompt, made, usage["totalTokenCount"])
 
 
-def _openai_tools(answer: Json) -> list[ToolUse]:
+def _openai_tools(answer: Json) -> list[ReportedToolCall]:
     calls = answer["choices"][0]["message"].get("tool_calls") or []
-    return [ToolUse(c.get("id"), c["function"]["name"], _loads(c["function"]["arguments"])) for c in calls]
+    return [ReportedToolCall(c.get("id"), c["function"]["name"], _loads(c["function"]["arguments"])) for c in calls]
 
 
 def _loads(text: Json) -> Json:
@@ -181,17 +181,19 @@ def _loads(text: Json) -> Json:
         return text
 
 
-def _anthropic_tools(answer: Json) -> list[ToolUse]:
-    return [ToolUse(b.get("id"), b["name"], b["input"]) for b in answer["content"] if b.get("type") == "tool_use"]
+def _anthropic_tools(answer: Json) -> list[ReportedToolCall]:
+    return [
+        ReportedToolCall(b.get("id"), b["name"], b["input"]) for b in answer["content"] if b.get("type") == "tool_use"
+    ]
 
 
-def _gemini_tools(answer: Json) -> list[ToolUse]:
+def _gemini_tools(answer: Json) -> list[ReportedToolCall]:
     calls = [part["functionCall"] for part in _parts(answer) if "functionCall" in part]
-    return [ToolUse(call.get("id"), call["name"], call.get("args", {})) for call in calls]
+    return [ReportedToolCall(call.get("id"), call["name"], call.get("args", {})) for call in calls]
 
 
-PROTOCOLS: Mapping[str, Protocol] = {
-    "openai": Protocol(
+PROTOCOLS: Mapping[str, ChatProtocol] = {
+    "openai": ChatProtocol(
         "openai",
         "createChatCompletion",
         "createChatCompletion",
@@ -203,7 +205,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
         "length",
         ("stop",),
     ),
-    "anthropic": Protocol(
+    "anthropic": ChatProtocol(
         "anthropic",
         "createMessage",
         "createMessage",
@@ -215,7 +217,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
         "max_tokens",
         ("stop_sequence",),
     ),
-    "gemini": Protocol(
+    "gemini": ChatProtocol(
         "gemini",
         "generateContent",
         "streamGenerateContent",

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from aione_mock.checker.finding import Cell, Finding, Severity
-from aione_mock.checker.plan import Plan
+from aione_mock.checker.finding import LawFinding, MatrixCell, Severity
+from aione_mock.checker.plan import CheckPlan
 from aione_mock.checker.report import CheckError, report
-from aione_mock.checker.run import Run
+from aione_mock.checker.run import CheckRun
 from aione_mock.structs import replace
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class MatrixPlace:
     """One place of the matrix operation by law."""
 
     operation: str
@@ -24,11 +24,11 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class PlaceOutcome:
     """What there is to say about one place. Holds no credential."""
 
-    cell: Cell
-    findings: tuple[Finding, ...] = ()
+    cell: MatrixCell
+    findings: tuple[LawFinding, ...] = ()
 
     @property
     def severity(self) -> Severity:
@@ -39,7 +39,7 @@ class Outcome:
         return "\n\n".join(_told(finding) for finding in self.findings) or self.cell.reason
 
 
-def _told(finding: Finding) -> str:
+def _told(finding: LawFinding) -> str:
     word = "violation" if finding.severity == "violation" else "assumption mismatch"
     often = f" ({finding.count} times)" if finding.count > 1 else ""
     rows = (
@@ -55,14 +55,14 @@ def _told(finding: Finding) -> str:
     )
 
 
-def places(plan: Plan) -> list[Place]:
+def places(plan: CheckPlan) -> list[MatrixPlace]:
     """Every place of a plan, in the order in which a run comes to know about them."""
-    found = [Place(name, law.name) for law in plan.laws for name in plan.of(law)]
-    found += [Place(name, check) for check in plan.checks if plan.phases for name in plan.operations]
-    return found + [Place(name, rule.name) for rule in plan.rules for name in plan.operations]
+    found = [MatrixPlace(name, law.name) for law in plan.laws for name in plan.of(law)]
+    found += [MatrixPlace(name, check) for check in plan.checks if plan.phases for name in plan.operations]
+    return found + [MatrixPlace(name, rule.name) for rule in plan.rules for name in plan.operations]
 
 
-def narrowed(plan: Plan, wanted: Iterable[Place]) -> Plan:
+def narrowed(plan: CheckPlan, wanted: Iterable[MatrixPlace]) -> CheckPlan:
     """What of a plan has to be run for these places."""
     chosen = set(wanted)
     operations, names = {place.operation for place in chosen}, {place.law for place in chosen}
@@ -78,20 +78,20 @@ def narrowed(plan: Plan, wanted: Iterable[Place]) -> Plan:
     )
 
 
-class Suite:
+class ContractSuite:
     """A run that goes on as far as an outcome asks for."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: CheckRun) -> None:
         self._run = run
         self._events = run.events()
         self._ended = False
 
     @property
-    def places(self) -> list[Place]:
+    def places(self) -> list[MatrixPlace]:
         """What outcomes can be asked for."""
         return places(self._run.plan)
 
-    def narrow(self, wanted: Iterable[Place]) -> None:
+    def narrow(self, wanted: Iterable[MatrixPlace]) -> None:
         """Run no more than these places need. Before the first outcome."""
         self._run.plan = narrowed(self._run.plan, wanted)
         if not self._run.plan.phases:
@@ -102,7 +102,7 @@ class Suite:
         """Whether the target has stopped answering."""
         return self._run.gone
 
-    def outcome(self, place: Place) -> Outcome:
+    def outcome(self, place: MatrixPlace) -> PlaceOutcome:
         """What the run says about a place.
 
         Raises CheckError when there is nothing to check at the address, KeyboardInterrupt if that has ended the run.
@@ -110,14 +110,14 @@ class Suite:
         while (cell := self._cell(place)) is None and self._goes_on():
             pass
         if self._run.obstacle:
-            raise CheckError(self._run.bench.client.mask.text(f"could not check: {report(self._run).could_not}"))
+            raise CheckError(self._run.context.client.mask.text(f"could not check: {report(self._run).could_not}"))
         if cell is None:
-            cell = self._cell(place) or Cell("not checked", "nothing was asked that shows it")
-        cell = replace(cell, reason=self._run.bench.client.mask.text(cell.reason))
+            cell = self._cell(place) or MatrixCell("not checked", "nothing was asked that shows it")
+        cell = replace(cell, reason=self._run.context.client.mask.text(cell.reason))
         found = [f for f in self._run.findings if (f.operation, f.law) == (place.operation, place.law)]
-        return Outcome(cell, tuple(found) if cell.state == "broken" else ())
+        return PlaceOutcome(cell, tuple(found) if cell.state == "broken" else ())
 
-    def _cell(self, place: Place) -> Cell | None:
+    def _cell(self, place: MatrixPlace) -> MatrixCell | None:
         rows = [verdict.cells for verdict in self._run.verdicts if verdict.law == place.law]
         return rows[0].get(place.operation) if rows else None
 
@@ -131,5 +131,5 @@ class Suite:
     def close(self) -> tuple[str, ...]:
         """End the run where it is; the keys it has made and could not delete."""
         self._events.close()
-        self._run.bench.client.close()
+        self._run.context.client.close()
         return self._run.unclean

@@ -8,9 +8,9 @@ from typing import Literal
 
 from aione_mock.checker import deduplication
 from aione_mock.checker.budget import money
-from aione_mock.checker.finding import Cell, Finding
-from aione_mock.checker.law import Law, Rule
-from aione_mock.checker.run import INTERRUPTED, Run
+from aione_mock.checker.finding import LawFinding, MatrixCell
+from aione_mock.checker.law import ExchangeRule, Law
+from aione_mock.checker.run import INTERRUPTED, CheckRun
 from aione_mock.errors import MockError
 from aione_mock.structs import replace
 
@@ -46,17 +46,17 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class CheckReport:
     """What was kept, broken and not checked. Holds no credential."""
 
     url: str
-    findings: tuple[Finding, ...]
+    findings: tuple[LawFinding, ...]
     """Grouped by law and operation, the most important first."""
-    known: tuple[Finding, ...]
+    known: tuple[LawFinding, ...]
     """Findings that the baseline has already."""
     gone: tuple[str, ...]
     """Fingerprints of the baseline that were looked for and not found any more."""
-    matrix: Mapping[str, Mapping[str, Cell]]
+    matrix: Mapping[str, Mapping[str, MatrixCell]]
     """Law → operation → cell."""
     laws: tuple[LawInfo, ...]
     operations: tuple[str, ...]
@@ -70,12 +70,12 @@ class Report:
     fail_on: FailOn = "assumption"
 
     @property
-    def violations(self) -> tuple[Finding, ...]:
+    def violations(self) -> tuple[LawFinding, ...]:
         """Findings against what is documented or deduced."""
         return tuple(f for f in self.findings if f.severity == "violation")
 
     @property
-    def assumptions(self) -> tuple[Finding, ...]:
+    def assumptions(self) -> tuple[LawFinding, ...]:
         """Findings against what the contract only assumes."""
         return tuple(f for f in self.findings if f.severity == "assumption")
 
@@ -135,9 +135,9 @@ class Report:
             raise AssertionError(str(self))
 
 
-def report(run: Run, *, fail_on: FailOn = "assumption", baseline: Iterable[str] | None = None) -> Report:
+def report(run: CheckRun, *, fail_on: FailOn = "assumption", baseline: Iterable[str] | None = None) -> CheckReport:
     """The outcome of a run that has ended, early or not."""
-    client = run.bench.client
+    client = run.context.client
     found = ranked(_grouped(deduplication.once(run.findings)))
     known_before = set(baseline or ())
     missing = {finding.operation for finding in found if finding.law == deduplication.SERVED.name}
@@ -145,7 +145,7 @@ def report(run: Run, *, fail_on: FailOn = "assumption", baseline: Iterable[str] 
     fresh = tuple(f for f in found if f.fingerprint not in known_before)
     old = tuple(f for f in found if f.fingerprint in known_before)
     looked = {f"{law}:{name}" for law, cells in matrix.items() for name, cell in cells.items() if cell.state == "kept"}
-    return Report(
+    return CheckReport(
         client.target.url,
         fresh,
         old,
@@ -170,20 +170,20 @@ def report(run: Run, *, fail_on: FailOn = "assumption", baseline: Iterable[str] 
     )
 
 
-def _hopeless(run: Run) -> str:
+def _hopeless(run: CheckRun) -> str:
     """Why nothing could be checked."""
     if run.gone or run.obstacle:
         return run.obstacle or run.stopped
-    statuses = run.bench.client.statuses
+    statuses = run.context.client.statuses
     answered = {status: n for status, n in statuses.items() if status}
     if not answered and not run.cases:
-        last = run.bench.client.last
+        last = run.context.client.last
         return run.stopped or (last.failure if last else "nothing was asked; give a credential such as --key")
     return ""
 
 
-def _infos(run: Run, matrix: Mapping[str, Mapping[str, Cell]]) -> Iterable[LawInfo]:
-    every: tuple[Law | Rule, ...] = (*run.plan.rules, deduplication.SERVED, *run.plan.laws)
+def _infos(run: CheckRun, matrix: Mapping[str, Mapping[str, MatrixCell]]) -> Iterable[LawInfo]:
+    every: tuple[Law | ExchangeRule, ...] = (*run.plan.rules, deduplication.SERVED, *run.plan.laws)
     known = {law.name: law for law in every}
     titles = {finding.law: finding.title for finding in run.findings}
     for name in matrix:
@@ -194,9 +194,9 @@ def _infos(run: Run, matrix: Mapping[str, Mapping[str, Cell]]) -> Iterable[LawIn
             yield LawInfo(name, law.title, law.sentence, law.evidence, law.area)
 
 
-def _grouped(findings: Iterable[Finding]) -> list[Finding]:
+def _grouped(findings: Iterable[LawFinding]) -> list[LawFinding]:
     """One finding for each law, operation and expectation, with how often it was made."""
-    found: dict[tuple[str, str, str], Finding] = {}
+    found: dict[tuple[str, str, str], LawFinding] = {}
     for finding in findings:
         key = (finding.law, finding.operation, finding.expected)
         old = found.get(key)
@@ -208,11 +208,11 @@ _GRAVE = ("access", "isolation", "keys", "billing", "usage", "streams", "chat")
 """Areas in the order of what hurts most; others come after them."""
 
 
-def ranked(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+def ranked(findings: Iterable[LawFinding]) -> tuple[LawFinding, ...]:
     """The most important first: violations, then by area, then by how often."""
     from aione_mock.checker.laws import AREAS
 
-    def rank(finding: Finding) -> tuple[bool, int, int, str, str]:
+    def rank(finding: LawFinding) -> tuple[bool, int, int, str, str]:
         area = AREAS.get(finding.law, "")
         place = _GRAVE.index(area) if area in _GRAVE else len(_GRAVE)
         return (finding.severity == "assumption", place, -finding.count, finding.law, finding.operation)

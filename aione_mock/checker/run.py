@@ -12,19 +12,19 @@ from typing import Any
 from aione_mock.checker import overlay_suggestions
 from aione_mock.checker.budget import BudgetSpent, money
 from aione_mock.checker.client import Stop, TargetGone
-from aione_mock.checker.context import Bench
-from aione_mock.checker.deduplication import SERVED, Answers
-from aione_mock.checker.finding import Broken, Cell, Finding, NotChecked, Skipped, Verdict
-from aione_mock.checker.law import Law, Rule, missing
-from aione_mock.checker.plan import Plan
+from aione_mock.checker.context import LawContext
+from aione_mock.checker.deduplication import SERVED, OperationAnswers
+from aione_mock.checker.finding import BrokenLaw, LawFinding, LawVerdict, MatrixCell, NotChecked, SkippedOperation
+from aione_mock.checker.law import ExchangeRule, Law, missing
+from aione_mock.checker.plan import CheckPlan
 from aione_mock.checker.preflight import obstacle
-from aione_mock.checker.traffic import Exchange, Unreadable, curl, shown, snippet
+from aione_mock.checker.traffic import HttpExchange, Unreadable, curl, shown, snippet
 from aione_mock.clock import WALL
 from aione_mock.structs import replace
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
+class RunStarted:
     """The run begins."""
 
     url: str
@@ -56,7 +56,7 @@ class LawStarted:
 class LawFinished:
     """A law has had its say."""
 
-    verdict: Verdict
+    verdict: LawVerdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class PhaseProgress:
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class RunFinished:
     """The run is over."""
 
     stopped: str
@@ -83,41 +83,41 @@ INTERRUPTED = "interrupted"
 _PROMPT, _ANSWER = 60, 40
 """Tokens of a mean call of the laws, for the estimate."""
 
-RunEvent = Started | PaidCallsAhead | LawStarted | LawFinished | PhaseProgress | Finding | Finished
-Generated = Callable[[Bench, "Run"], Iterator[RunEvent]]
+RunEvent = RunStarted | PaidCallsAhead | LawStarted | LawFinished | PhaseProgress | LawFinding | RunFinished
+Generated = Callable[[LawContext, "CheckRun"], Iterator[RunEvent]]
 
 
 @dataclass(slots=True)
-class Run:
+class CheckRun:
     """The course of one run and what it has found so far."""
 
-    bench: Bench
-    plan: Plan
+    context: LawContext
+    plan: CheckPlan
     generated: Generated | None = None
-    witness: Callable[[Exchange], None] | None = None
+    witness: Callable[[HttpExchange], None] | None = None
     """Sees every exchange."""
-    verdicts: list[Verdict] = field(default_factory=list)
+    verdicts: list[LawVerdict] = field(default_factory=list)
     stopped: str = ""
     gone: bool = False
     obstacle: str = ""
     """Why checking is pointless; empty when it is not."""
     unclean: tuple[str, ...] = ()
     cases: int = 0
-    answers: Answers = field(default_factory=Answers)
+    answers: OperationAnswers = field(default_factory=OperationAnswers)
     started: float = 0.0
     seconds: float = 0.0
-    _seen: dict[tuple[str, str], Cell] = field(default_factory=dict)
-    _found: dict[tuple[str, str, str], Finding] = field(default_factory=dict)
+    _seen: dict[tuple[str, str], MatrixCell] = field(default_factory=dict)
+    _found: dict[tuple[str, str, str], LawFinding] = field(default_factory=dict)
     _observed: int = 0
 
     def events(self) -> Generator[RunEvent, None, None]:
         """Run, and tell what happens. Cleans up at its end, whatever ended it."""
-        client = self.bench.client
+        client = self.context.client
         self.started = WALL.timestamp()
         original, client.send = client.send, self._observing(client.send)  # type: ignore[method-assign]
         try:
-            yield Started(client.target.url, len(self.plan.operations), len(self.plan.laws), self.plan.paid)
-            self.obstacle = obstacle(self.bench)
+            yield RunStarted(client.target.url, len(self.plan.operations), len(self.plan.laws), self.plan.paid)
+            self.obstacle = obstacle(self.context)
             if not self.obstacle:
                 yield from self._course()
         except (Stop, KeyboardInterrupt) as error:
@@ -130,7 +130,7 @@ class Run:
             client.send = original  # type: ignore[method-assign]
             with uninterrupted():
                 self._finish()
-        yield Finished(self.stopped, self.unclean)
+        yield RunFinished(self.stopped, self.unclean)
 
     def _finish(self) -> None:
         told = {verdict.law for verdict in self.verdicts}
@@ -139,23 +139,23 @@ class Run:
         for law in self.plan.laws:
             if law.name not in told:
                 self.verdicts.append(
-                    Verdict(law.name, {name: Cell("not checked", reason) for name in self.plan.of(law)})
+                    LawVerdict(law.name, {name: MatrixCell("not checked", reason) for name in self.plan.of(law)})
                 )
         self.verdicts += [self._rule_verdict(rule) for rule in self.plan.rules]
         self._missing()
-        self.unclean = tuple(self.bench.clean())
+        self.unclean = tuple(self.context.clean())
         self.seconds = WALL.timestamp() - self.started
 
     def _missing(self) -> None:
-        found = [] if self.stopped or self.obstacle else list(self.answers.absent(self.bench))
+        found = [] if self.stopped or self.obstacle else list(self.answers.absent(self.context))
         if found:
-            cells = {said.operation: Cell("broken", self.bench.client.mask.text(said.seen)) for said in found}
-            self.verdicts.append(Verdict(SERVED.name, cells, tuple(self.finding(SERVED, said) for said in found)))
+            cells = {said.operation: MatrixCell("broken", self.context.client.mask.text(said.seen)) for said in found}
+            self.verdicts.append(LawVerdict(SERVED.name, cells, tuple(self.finding(SERVED, said) for said in found)))
 
     def _course(self) -> Iterator[RunEvent]:
         announced = False
         for law in self.plan.laws:
-            if law.paid and self.bench.client.budget.max_calls and not announced and not missing(law, self.bench):
+            if law.paid and self.context.client.budget.max_calls and not announced and not missing(law, self.context):
                 announced = True
                 yield self._ahead()
             yield LawStarted(law.name, law.title)
@@ -164,60 +164,62 @@ class Run:
             yield from verdict.findings
             yield LawFinished(verdict)
         if self.generated is not None:
-            operations, budget = self.bench.contract.operations, self.bench.client.budget
+            operations, budget = self.context.contract.operations, self.context.client.budget
             if not announced and budget.max_calls and any(operations[name].paid for name in self.plan.operations):
                 yield self._ahead()
-            yield from self.generated(self.bench, self)
+            yield from self.generated(self.context, self)
 
     def _ahead(self) -> PaidCallsAhead:
-        budget = self.bench.client.budget
-        laws = [law for law in self.plan.laws if not missing(law, self.bench)]
+        budget = self.context.client.budget
+        laws = [law for law in self.plan.laws if not missing(law, self.context)]
         # where no law calls a model, generated cases may take all that is allowed
         calls = min(sum(law.paid for law in laws) or budget.max_calls, budget.max_calls)
         try:
-            self.bench.rows()
-            model: str | None = self.bench.model("openai")
+            self.context.rows()
+            model: str | None = self.context.model("openai")
         except NotChecked:
-            model = self.bench.target.model
+            model = self.context.target.model
         estimate = budget.price(model).cost(calls * _PROMPT, calls * _ANSWER)
-        estimate += sum((law.dear(self.bench) for law in laws if law.dear), Decimal(0))
+        estimate += sum((law.dear(self.context) for law in laws if law.dear), Decimal(0))
         return PaidCallsAhead(calls, money(min(estimate, budget.limit)), money(budget.limit))
 
     # Laws
 
-    def judge(self, law: Law) -> Verdict:
+    def judge(self, law: Law) -> LawVerdict:
         """What one law says. Raises Stop, after having kept what it said so far."""
         began = WALL.timestamp()
         names = self.plan.of(law)
-        cells = {name: Cell("kept") for name in names}
+        cells = {name: MatrixCell("kept") for name in names}
         for name in names:
-            if overlay_suggestions.switched_off(self.bench.contract.operations[name], law.name):
-                cells[name] = Cell("not checked", "the contract switches this law off here")
-        found: dict[tuple[str, str], Finding] = {}
+            if overlay_suggestions.switched_off(self.context.contract.operations[name], law.name):
+                cells[name] = MatrixCell("not checked", "the contract switches this law off here")
+        found: dict[tuple[str, str], LawFinding] = {}
         stop: BaseException | None = None
-        if reason := missing(law, self.bench):
-            cells = {name: Cell("not checked", reason) for name in names}
+        if reason := missing(law, self.context):
+            cells = {name: MatrixCell("not checked", reason) for name in names}
         elif any(cell.state == "kept" for cell in cells.values()):
             stop = self._listen(law, cells, found)
-        verdict = Verdict(law.name, cells, tuple(found.values()), WALL.timestamp() - began)
+        verdict = LawVerdict(law.name, cells, tuple(found.values()), WALL.timestamp() - began)
         self.verdicts.append(verdict)
         if stop is not None:
             raise stop
         return verdict
 
-    def _listen(self, law: Law, cells: dict[str, Cell], found: dict[tuple[str, str], Finding]) -> BaseException | None:
+    def _listen(
+        self, law: Law, cells: dict[str, MatrixCell], found: dict[tuple[str, str], LawFinding]
+    ) -> BaseException | None:
         reason, stop = "", None
         try:
-            for said in law.check(self.bench):
+            for said in law.check(self.context):
                 if said.operation not in cells or cells[said.operation].reason.startswith("the contract switches"):
                     continue
-                if isinstance(said, Broken) and _throttled(law, said):
-                    said = Skipped(said.operation, THROTTLED)
-                if isinstance(said, Skipped):
+                if isinstance(said, BrokenLaw) and _throttled(law, said):
+                    said = SkippedOperation(said.operation, THROTTLED)
+                if isinstance(said, SkippedOperation):
                     if cells[said.operation].state == "kept":
-                        cells[said.operation] = Cell("not checked", said.reason)
+                        cells[said.operation] = MatrixCell("not checked", said.reason)
                     continue
-                cells[said.operation] = Cell("broken", self.bench.client.mask.text(said.seen))
+                cells[said.operation] = MatrixCell("broken", self.context.client.mask.text(said.seen))
                 self._add(found, self.finding(law, said))
         except (NotChecked, BudgetSpent) as error:
             reason = str(error)
@@ -225,32 +227,32 @@ class Run:
             reason = f"an answer was {error}"
         except (KeyError, IndexError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
             # an answer of another shape than the contract's, which the rule `schema` reports
-            last = self.bench.client.last
+            last = self.context.client.last
             where = f" of {last.request.operation}" if last else ""
             reason = f"the answer{where} lacks what this law reads ({type(error).__name__}: {str(error)[:80]})"
         except (Stop, KeyboardInterrupt) as error:
             reason, stop = str(error) or INTERRUPTED, error
         if reason:
             cells |= {
-                n: Cell("not checked", self.bench.client.mask.text(reason))
+                n: MatrixCell("not checked", self.context.client.mask.text(reason))
                 for n, c in cells.items()
                 if c.state == "kept"
             }
         return stop
 
-    def _add(self, found: dict[tuple[str, str], Finding], finding: Finding) -> None:
+    def _add(self, found: dict[tuple[str, str], LawFinding], finding: LawFinding) -> None:
         key = (finding.operation, finding.expected)
         old = found.get(key)
         found[key] = replace(old, count=old.count + 1) if old else finding
 
-    def finding(self, law: Law | Rule, said: Broken) -> Finding:
+    def finding(self, law: Law | ExchangeRule, said: BrokenLaw) -> LawFinding:
         """What a law saw, as something that people act on."""
-        operation = self.bench.contract.operations[said.operation]
-        mask, base = self.bench.client.mask, origin(self.bench.target.url)
+        operation = self.context.contract.operations[said.operation]
+        mask, base = self.context.client.mask, origin(self.context.target.url)
         evidence = said.evidence or _weaker(law.evidence, operation.evidence)
         actions = said.adopt or overlay_suggestions.switch_off(operation, law.name)
         exchange = said.exchange
-        return Finding(
+        return LawFinding(
             law.name,
             law.title,
             said.operation,
@@ -265,54 +267,54 @@ class Run:
 
     # Rules
 
-    def _observing(self, send: Callable[..., Exchange]) -> Callable[..., Exchange]:
-        def observed(*args: Any, **given: Any) -> Exchange:
+    def _observing(self, send: Callable[..., HttpExchange]) -> Callable[..., HttpExchange]:
+        def observed(*args: Any, **given: Any) -> HttpExchange:
             try:
                 exchange = send(*args, **given)
             except TargetGone:
-                if self.bench.client.last:
-                    self.observe(self.bench.client.last)
+                if self.context.client.last:
+                    self.observe(self.context.client.last)
                 raise
             self.observe(exchange)
             return exchange
 
         return observed
 
-    def observe(self, exchange: Exchange) -> None:
+    def observe(self, exchange: HttpExchange) -> None:
         """Hold an exchange against the rules."""
         if self.witness is not None:
             self.witness(exchange)
-        operation = self.bench.contract.operations.get(exchange.request.operation)
+        operation = self.context.contract.operations.get(exchange.request.operation)
         if operation is None or operation.id not in self.plan.operations or exchange.request.method != operation.method:
             return
         self.answers.note(operation, exchange)
         for rule in self.plan.rules:
             place = (rule.name, operation.id)
             if overlay_suggestions.switched_off(operation, rule.name):
-                self._seen[place] = Cell("not checked", "the contract switches this law off here")
+                self._seen[place] = MatrixCell("not checked", "the contract switches this law off here")
                 continue
-            self._seen.setdefault(place, Cell("kept"))
+            self._seen.setdefault(place, MatrixCell("kept"))
             for said in rule.check(operation, exchange):
-                self._seen[place] = Cell("broken", self.bench.client.mask.text(said.seen))
+                self._seen[place] = MatrixCell("broken", self.context.client.mask.text(said.seen))
                 key = (rule.name, said.operation, said.expected)
                 old = self._found.get(key)
                 self._found[key] = replace(old, count=old.count + 1) if old else self.finding(rule, said)
 
-    def _observed_since(self) -> Iterator[Finding]:
+    def _observed_since(self) -> Iterator[LawFinding]:
         new = list(self._found.values())[self._observed :]
         self._observed = len(self._found)
         yield from new
 
-    def _rule_verdict(self, rule: Rule) -> Verdict:
-        none = Cell("not checked", "no request was sent" + (f": {self.stopped}" if self.stopped else ""))
-        if self.obstacle and not any(self.bench.client.statuses):
+    def _rule_verdict(self, rule: ExchangeRule) -> LawVerdict:
+        none = MatrixCell("not checked", "no request was sent" + (f": {self.stopped}" if self.stopped else ""))
+        if self.obstacle and not any(self.context.client.statuses):
             # status 0 is that of no answer: nobody was there to keep or break anything
-            return Verdict(rule.name, dict.fromkeys(self.plan.operations, none), ())
+            return LawVerdict(rule.name, dict.fromkeys(self.plan.operations, none), ())
         cells = {name: self._seen.get((rule.name, name), none) for name in self.plan.operations}
-        return Verdict(rule.name, cells, tuple(f for f in self._found.values() if f.law == rule.name))
+        return LawVerdict(rule.name, cells, tuple(f for f in self._found.values() if f.law == rule.name))
 
     @property
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[LawFinding]:
         """All findings so far."""
         return [finding for verdict in self.verdicts for finding in verdict.findings]
 
@@ -321,7 +323,7 @@ THROTTLED = "the gateway refused the request for its rate (429); a lower --rate-
 """Why a law has nothing to say of an answer."""
 
 
-def _throttled(law: Law, said: Broken) -> bool:
+def _throttled(law: Law, said: BrokenLaw) -> bool:
     """Whether a law was kept from seeing what it asked for. Laws about limits provoke refusals themselves."""
     return law.area != "limits" and said.exchange is not None and said.exchange.status == 429
 

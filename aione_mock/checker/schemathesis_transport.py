@@ -9,14 +9,14 @@ import orjson
 
 from aione_mock.checker.budget import BudgetSpent
 from aione_mock.checker.client import Auth, Stop
-from aione_mock.checker.context import Bench, Key
+from aione_mock.checker.context import LawContext, TemporaryKey
 from aione_mock.checker.finding import NotChecked
-from aione_mock.checker.traffic import Exchange, Pairs, Request
+from aione_mock.checker.traffic import HttpExchange, HttpRequest, Pairs
 from aione_mock.contract import Operation
 from aione_mock.structs import replace
 
 if TYPE_CHECKING:
-    from aione_mock.checker.run import Run
+    from aione_mock.checker.run import CheckRun
 
 Answer = tuple[int, Pairs, bytes]
 PLACEHOLDER = "credential-of-the-target"
@@ -24,11 +24,11 @@ PLACEHOLDER = "credential-of-the-target"
 _DROPPED = ("host", "content-length", "connection", "accept-encoding", "transfer-encoding", "user-agent")
 
 
-class Gate:
+class SchemathesisGate:
     """What stands in front of the target."""
 
-    def __init__(self, bench: Bench, run: Run) -> None:
-        self.bench, self.run = bench, run
+    def __init__(self, context: LawContext, run: CheckRun) -> None:
+        self.context, self.run = context, run
         self.cases = 0
         self.stopped: Stop | None = None
         self.refused: dict[str, str] = {}
@@ -37,16 +37,16 @@ class Gate:
 
     def answer(self, method: str, path: str, query: str, given: Pairs, body: bytes) -> Answer:
         """Status, headers and body for a request; `path` and `query` are percent-encoded."""
-        match = self.bench.contract.match(path)
+        match = self.context.contract.match(path)
         operation = match.operations.get(method) or next(iter(match.operations.values()), None)
         if operation is None:
-            operation = next(iter(self.bench.contract.operations.values()))
+            operation = next(iter(self.context.contract.operations.values()))
         if self.stopped:
             return self._instead(operation, "the run is over")
         if self._hands_off(operation, method, dict(match.params)):
             return self._instead(operation, "it is about a key that the run has not made")
         try:
-            exchange = self.bench.client.send(self._request(method, path, query, given, body, operation))
+            exchange = self.context.client.send(self._request(method, path, query, given, body, operation))
         except Stop as stop:
             self.stopped = stop
             return self._instead(operation, str(stop))
@@ -56,18 +56,20 @@ class Gate:
         self._adopt(exchange)
         return self._passed_on(operation, exchange)
 
-    def _request(self, method: str, path: str, query: str, given: Pairs, body: bytes, operation: Operation) -> Request:
+    def _request(
+        self, method: str, path: str, query: str, given: Pairs, body: bytes, operation: Operation
+    ) -> HttpRequest:
         kept = tuple([(name.lower(), value) for name, value in given if name.lower() not in _DROPPED])
-        prefix = urlsplit(self.bench.target.url).path
-        request = Request(operation.id, method, prefix + path, query, kept, body or None)
+        prefix = urlsplit(self.context.target.url).path
+        request = HttpRequest(operation.id, method, prefix + path, query, kept, body or None)
         return self._with_credential(request, operation)
 
-    def _with_credential(self, request: Request, operation: Operation) -> Request:
+    def _with_credential(self, request: HttpRequest, operation: Operation) -> HttpRequest:
         scheme = operation.security[0][0] if operation.security else ""
         if scheme == "acs3":
-            secret = self.bench.target.access_secret or ""
-            return self.bench.client.authorised(request, Auth("acs3", secret))
-        given = self.bench.target.token if operation.protocol == "console" else self.bench.target.key
+            secret = self.context.target.access_secret or ""
+            return self.context.client.authorised(request, Auth("acs3", secret))
+        given = self.context.target.token if operation.protocol == "console" else self.context.target.key
         headers = tuple((name, value.replace(PLACEHOLDER, given or "")) for name, value in request.headers)
         return replace(request, headers=headers, query=request.query.replace(PLACEHOLDER, given or ""))
 
@@ -77,21 +79,21 @@ class Gate:
             return False
         if self._foreign is None:
             try:
-                self._foreign = {str(row["id"]).lower() for row in self.bench.read("listKeys")["items"]}
+                self._foreign = {str(row["id"]).lower() for row in self.context.read("listKeys")["items"]}
             except (NotChecked, KeyError, TypeError):
                 return True
-        made = {key.lower() for key in self.bench.made}
+        made = {key.lower() for key in self.context.made}
         return params["key_id"].lower() in self._foreign - made
 
-    def _adopt(self, exchange: Exchange) -> None:
+    def _adopt(self, exchange: HttpExchange) -> None:
         """Remember a key that a generated case has made, so that it is deleted."""
         if exchange.request.operation != "createKey" or exchange.status != 201:
             return
         record = orjson.loads(exchange.body) if exchange.body.startswith(b"{") else {}
         if isinstance(record.get("id"), str):
-            self.bench.adopt(Key(record["id"], str(record.get("key") or ""), record))
+            self.context.adopt(TemporaryKey(record["id"], str(record.get("key") or ""), record))
 
-    def _passed_on(self, operation: Operation, exchange: Exchange) -> Answer:
+    def _passed_on(self, operation: Operation, exchange: HttpExchange) -> Answer:
         if not exchange.status or exchange.failure:
             # the rule `answers` has it already
             return self._instead(operation, exchange.failure)
@@ -110,11 +112,11 @@ class Gate:
         values = {"retry-after": "1", "x-acs-retry-after": "1", "www-authenticate": "Bearer"}
         for name in spec.headers:
             response = operation.responses[str(spec.status)]
-            header = self.bench.contract.resolve(operation.document, response["headers"][name])
+            header = self.context.contract.resolve(operation.document, response["headers"][name])
             headers.append((name, values.get(name, str(header.get("example", "1")))))
         return spec.status, tuple(headers), orjson.dumps(spec.body)
 
-    def sent(self, interaction: Any, operation: Operation) -> Request:
+    def sent(self, interaction: Any, operation: Operation) -> HttpRequest:
         """The request of a recorded interaction, as a finding shows it."""
         parts = urlsplit(interaction.request.uri)
         headers = tuple(
@@ -123,8 +125,8 @@ class Gate:
             if name.lower() not in _DROPPED and not name.lower().startswith(("accept", "x-schemathesis"))
         )
         body = interaction.request.body
-        path = urlsplit(self.bench.target.url).path + parts.path
-        request = Request(operation.id, interaction.request.method, path, parts.query, headers, body or None)
+        path = urlsplit(self.context.target.url).path + parts.path
+        request = HttpRequest(operation.id, interaction.request.method, path, parts.query, headers, body or None)
         try:
             return self._with_credential(request, operation)
         except NotChecked:

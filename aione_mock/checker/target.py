@@ -13,7 +13,7 @@ _LEAST = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Credential:
+class TargetCredential:
     """A secret and the variable that stands for it wherever something is shown."""
 
     secret: str = field(repr=False)
@@ -71,10 +71,10 @@ class Target:
         return cls(url, model=model, verify=verify, **found)
 
     @property
-    def credentials(self) -> dict[str, Credential]:
+    def credentials(self) -> dict[str, TargetCredential]:
         """The credentials there are, by field name."""
         return {
-            name: Credential(secret, variable)
+            name: TargetCredential(secret, variable)
             for name, variable in VARIABLES.items()
             if (secret := getattr(self, name))
         }
@@ -100,7 +100,7 @@ def address(url: str) -> str:
     return parts.geturl().rstrip("/")
 
 
-class Mask:
+class SecretMask:
     """Replaces every credential in a text by its variable, also those learnt on the way."""
 
     def __init__(self, target: Target) -> None:

@@ -18,9 +18,9 @@ from aione_mock.clock import parse_duration
 from aione_mock.errors import ConfigError, MockError
 
 if TYPE_CHECKING:
-    from aione_mock.checker.pytest_suite import Place, Suite
+    from aione_mock.checker.pytest_suite import ContractSuite, MatrixPlace
 
-_SUITE, _PROBLEM = pytest.StashKey["Suite"](), pytest.StashKey[str]()
+_SUITE, _PROBLEM = pytest.StashKey["ContractSuite"](), pytest.StashKey[str]()
 _OPTION = re.compile(
     r"(?<![\w-])--(?=(key|token|business-token|other-token|access-key|access-secret|allow-writes|max-time)\b)"
 )
@@ -43,14 +43,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("place", [None], ids=["options"])
 
 
-def _prepared(config: pytest.Config) -> Suite:
+def _prepared(config: pytest.Config) -> ContractSuite:
     """The run of this process. Raises ConfigError or ContractError for options that cannot be used."""
     if not config.getoption("--aione-url", None):
         raise ConfigError("which gateway? Name it with --aione-url URL")
     if hasattr(config, "workerinput"):
         raise ConfigError("these tests are one run, which makes each request once; leave out -n")
     from aione_mock.checker import Target, prepare
-    from aione_mock.checker.pytest_suite import Suite
+    from aione_mock.checker.pytest_suite import ContractSuite
     from aione_mock.checker.target import VARIABLES
 
     def given(name: str) -> Any:
@@ -72,7 +72,7 @@ def _prepared(config: pytest.Config) -> Suite:
         spend_limit=str(given("spend_limit")),
         max_paid_calls=given("max_paid_calls"),
     )
-    suite = Suite(run)
+    suite = ContractSuite(run)
     if not suite.places:
         raise ConfigError("these options leave nothing to check")
     return suite
@@ -86,9 +86,9 @@ def _seconds(text: str | None) -> float | None:
 
 
 @pytest.fixture(scope="session")
-def gateway(request: pytest.FixtureRequest) -> Iterator[Suite]:
+def gateway(request: pytest.FixtureRequest) -> Iterator[ContractSuite]:
     """The run, made no longer than the chosen tests need; it ends, and cleans up, after the last of them."""
-    from aione_mock.checker.pytest_suite import Place
+    from aione_mock.checker.pytest_suite import MatrixPlace
 
     if problem := request.config.stash.get(_PROBLEM, ""):
         if hasattr(request.config, "workerinput"):  # pytest-xdist takes an exit for a crash
@@ -96,7 +96,7 @@ def gateway(request: pytest.FixtureRequest) -> Iterator[Suite]:
         pytest.exit(f"aione-mock: {problem}", returncode=pytest.ExitCode.USAGE_ERROR)
     suite = request.config.stash[_SUITE]
     chosen = [item.callspec.params.get("place") for item in request.session.items if hasattr(item, "callspec")]
-    suite.narrow(place for place in chosen if isinstance(place, Place))
+    suite.narrow(place for place in chosen if isinstance(place, MatrixPlace))
     yield suite
     for left in suite.close():
         warnings.warn(f"could not delete the key {left}", stacklevel=1)
@@ -108,7 +108,7 @@ def said_gone() -> list[str]:
     return []
 
 
-def test_keeps(gateway: Suite, place: Place, pytestconfig: pytest.Config, said_gone: list[str]) -> None:
+def test_keeps(gateway: ContractSuite, place: MatrixPlace, pytestconfig: pytest.Config, said_gone: list[str]) -> None:
     """The gateway keeps the law for the operation."""
     problem = ""
     try:

@@ -9,7 +9,7 @@ from functools import cached_property
 
 import orjson
 
-from aione_mock.checker.target import Mask
+from aione_mock.checker.target import SecretMask
 from aione_mock.sse import Event, decode
 from aione_mock.types import Json
 
@@ -23,7 +23,7 @@ class Unreadable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class HttpRequest:
     """One request, ready to be sent."""
 
     operation: str
@@ -46,10 +46,10 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Exchange:
+class HttpExchange:
     """A request and its answer. `failure` says why there is no answer, or only part of one."""
 
-    request: Request
+    request: HttpRequest
     status: int = 0
     """0 when no answer came."""
     headers: Pairs = ()
@@ -96,7 +96,7 @@ def shown(body: bytes, limit: int = 200) -> str:
     return repr(text if len(text) <= limit else text[: limit - 1] + "…")
 
 
-def curl(request: Request, base: str, mask: Mask) -> str:
+def curl(request: HttpRequest, base: str, mask: SecretMask) -> str:
     """The request as a line for a shell, with credentials as variables of the environment."""
     parts = ["curl", "-sS", "-X", request.method] if request.method != "GET" else ["curl", "-sS"]
     parts.append(_word(base + request.target, mask))
@@ -108,13 +108,13 @@ def curl(request: Request, base: str, mask: Mask) -> str:
     return f"{line}  # sign it first: ACS3-HMAC-SHA256" if request.signed else line
 
 
-def _headers(request: Request) -> Iterable[tuple[str, str]]:
+def _headers(request: HttpRequest) -> Iterable[tuple[str, str]]:
     # a signature is good once, so it is not shown
     hidden = ("authorization", "x-acs-signature-nonce", "x-acs-date", "host") if request.signed else ()
     return [(name, value) for name, value in request.headers if name not in hidden]
 
 
-def _word(text: str, mask: Mask) -> str:
+def _word(text: str, mask: SecretMask) -> str:
     masked = mask.text(text)
     if masked == text:
         return shlex.quote(text)
@@ -122,7 +122,7 @@ def _word(text: str, mask: Mask) -> str:
     return f'"{escaped}"'
 
 
-def _body_word(body: bytes, mask: Mask) -> str:
+def _body_word(body: bytes, mask: SecretMask) -> str:
     if len(body) > _SHOWN:
         return shlex.quote(f"@body.bin ({len(body)} bytes, beginning {shown(body, 60)})")
     try:
@@ -132,7 +132,7 @@ def _body_word(body: bytes, mask: Mask) -> str:
     return _word(text, mask)
 
 
-def snippet(request: Request, base: str, mask: Mask) -> str:
+def snippet(request: HttpRequest, base: str, mask: SecretMask) -> str:
     """The request as a few lines of Python, with credentials read from the environment."""
     lines = ["import os, httpx2"] if "$" in mask.text(repr(request.headers) + request.target) else ["import httpx2"]
     arguments = [repr(request.method), _python(base + request.target, mask)]
@@ -149,7 +149,7 @@ def snippet(request: Request, base: str, mask: Mask) -> str:
     return "\n".join(lines)
 
 
-def _python(text: str, mask: Mask) -> str:
+def _python(text: str, mask: SecretMask) -> str:
     masked = mask.text(text)
     if masked == text:
         return repr(text)

@@ -12,7 +12,7 @@ from aione_mock.cli import terminal
 from aione_mock.errors import ConfigError
 
 if TYPE_CHECKING:
-    from aione_mock.checker.report import Report
+    from aione_mock.checker.report import CheckReport
 
 Url = Annotated[str, typer.Argument(metavar="URL", help="Where /v1 and /api begin.")]
 Key = Annotated[str | None, typer.Option(metavar="SECRET", help="API key of the data plane; else $AIONE_API_KEY.")]
@@ -202,7 +202,7 @@ def diff(
     raise typer.Exit(found.exit_code)
 
 
-def _write(report: Report, wanted: dict[str, Path | None]) -> None:
+def _write(report: CheckReport, wanted: dict[str, Path | None]) -> None:
     from aione_mock.checker.baseline import write
     from aione_mock.checker.reports import as_json, html, junit, sarif
 
@@ -212,7 +212,7 @@ def _write(report: Report, wanted: dict[str, Path | None]) -> None:
             write(path, writers[name](report))
 
 
-def _show(report: Report) -> None:
+def _show(report: CheckReport) -> None:
     typer.echo("")
     for finding in report.findings:
         word = "VIOLATION" if finding.severity == "violation" else "ASSUMPTION"

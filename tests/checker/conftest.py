@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from aione_mock.checker import Report, Target, check
+from aione_mock.checker import CheckReport, Target, check
 from aione_mock.server.app import create_app
 from aione_mock.server.http import Server
 from aione_mock.settings import Settings
 from tests.checker.broken import ACCESS, KEY, OTHER, TOKEN, Change, Layer
 
-Checked = Callable[..., Report]
+Checked = Callable[..., CheckReport]
 
 
 def target(url: str) -> Target:
@@ -28,7 +28,9 @@ def target(url: str) -> Target:
     )
 
 
-def given_time(run: Callable[[float], Report], seen: Callable[[Report], object], seconds: float) -> Report:
+def given_time(
+    run: Callable[[float], CheckReport], seen: Callable[[CheckReport], object], seconds: float
+) -> CheckReport:
     """A run with generated cases, which has more seconds for them if it did not get far in those it had."""
     for more in (1, 4, 16):
         report = run(seconds * more)
@@ -50,7 +52,7 @@ def layer() -> Iterator[Layer]:
 def checked(layer: Layer) -> Iterator[Checked]:
     """Check the layered mock, made wrong by a change, for some laws alone."""
 
-    def run(*laws: str, change: Change | None = None, **options: object) -> Report:
+    def run(*laws: str, change: Change | None = None, **options: object) -> CheckReport:
         layer.app.sessions.reset(layer.app.sessions.get())
         layer.change, layer.seen = change or Change(), []
         given = {"only": laws, "phases": (), "allow_writes": True, **options}

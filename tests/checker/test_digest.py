@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import pytest
 
 from aione_mock.checker import SERVED as SERVED_DOCUMENTS
-from aione_mock.checker.client import Client
+from aione_mock.checker.client import TargetClient
 from aione_mock.checker.deduplication import SERVED, cells, once
-from aione_mock.checker.finding import Cell, Finding
+from aione_mock.checker.finding import LawFinding, MatrixCell
 from aione_mock.checker.target import Target
 from aione_mock.contract.loading import load_contract
 from aione_mock.settings import document
@@ -19,11 +19,11 @@ from tests.checker.broken import Answered, Asked, Change
 from tests.checker.conftest import Checked
 
 
-def _finding(law: str, operation: str = "listKeys", answer: str = "") -> Finding:
-    return Finding(law, law, operation, "documented", "this", "that", answer=answer)
+def _finding(law: str, operation: str = "listKeys", answer: str = "") -> LawFinding:
+    return LawFinding(law, law, operation, "documented", "this", "that", answer=answer)
 
 
-def _laws(*findings: Finding) -> list[str]:
+def _laws(*findings: LawFinding) -> list[str]:
     return [finding.law for finding in once(findings)]
 
 
@@ -60,11 +60,11 @@ def test_a_failure_over_forbidden_data_is_not_its_acceptance() -> None:
 
 
 def test_a_row_says_nothing_of_missing_operations_but_keeps_why_others_were_not_checked() -> None:
-    row = {"a": Cell("broken", "x"), "b": Cell("kept"), "c": Cell("not checked", "no key")}
+    row = {"a": MatrixCell("broken", "x"), "b": MatrixCell("kept"), "c": MatrixCell("not checked", "no key")}
     assert cells("schema", row, ["a", "c"]) == {
-        "a": Cell("not checked", "the gateway does not have this operation"),
-        "b": Cell("kept"),
-        "c": Cell("not checked", "no key"),
+        "a": MatrixCell("not checked", "the gateway does not have this operation"),
+        "b": MatrixCell("kept"),
+        "c": MatrixCell("not checked", "no key"),
     }
 
 
@@ -91,6 +91,6 @@ def closing() -> Iterator[str]:
 
 def test_a_connection_that_a_failing_server_closed_is_not_held_against_the_next_request(closing: str) -> None:
     contract = load_contract([document(name) for name in SERVED_DOCUMENTS])
-    client = Client(Target(closing, key="sk-any-key"), contract, timeout=5.0)
+    client = TargetClient(Target(closing, key="sk-any-key"), contract, timeout=5.0)
     assert [client.call("listModels").status for _ in range(2)] == [500, 200]
     client.close()

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from aione_mock.checker import Report
+from aione_mock.checker import CheckReport
 from aione_mock.checker.plan import CHECKS
 from tests.checker.broken import Asked, Change, Layer, answers, anyone, edits, headers, restatus
 from tests.checker.conftest import Checked, given_time
@@ -60,7 +60,7 @@ def test_each_check_sees_what_it_is_there_for(check: str, operation: str, change
     assert "curl" in next(f for f in report.findings if f.law == check).curl
 
 
-def found(report: Report) -> set[tuple[str, str]]:
+def found(report: CheckReport) -> set[tuple[str, str]]:
     return {(finding.law, finding.operation) for finding in report.findings}
 
 

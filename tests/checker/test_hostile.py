@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from aione_mock.checker import check
-from aione_mock.checker.client import Client
+from aione_mock.checker.client import TargetClient
 from aione_mock.checker.report import COULD_NOT, FOUND
 from aione_mock.checker.target import Target
 from aione_mock.clock import WALL
@@ -164,9 +164,9 @@ def test_a_stream_that_never_ends_is_left(layer: Layer) -> None:
     assert "answers" in {finding.law for finding in report.findings}
 
 
-def client(url: str, **options: Any) -> Client:
+def client(url: str, **options: Any) -> TargetClient:
     contract = load_contract([document(name) for name in DOCUMENTS])
-    return Client(target(url), contract, **options)
+    return TargetClient(target(url), contract, **options)
 
 
 def test_an_endless_body_is_left_at_its_limit() -> None:

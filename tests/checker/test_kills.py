@@ -6,7 +6,7 @@ import pytest
 
 from aione_mock.checker import check
 from aione_mock.checker.laws import LAWS, RULES
-from aione_mock.checker.report import Report
+from aione_mock.checker.report import CheckReport
 from aione_mock.checker.target import Target
 from aione_mock.mutants import MUTANTS
 from aione_mock.server.app import create_app
@@ -25,7 +25,7 @@ ASKING = {
 }
 
 
-def judged(url: str, only: tuple[str, ...]) -> Report:
+def judged(url: str, only: tuple[str, ...]) -> CheckReport:
     target = Target(
         url,
         key="sk-nex-demo-every-model",

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import orjson
 import pytest
 
-from aione_mock.checker import Report, baseline
+from aione_mock.checker import CheckReport, baseline
 from aione_mock.checker.comparison import compare
 from aione_mock.checker.report import CheckError, ranked
 from aione_mock.checker.reports import as_json, html, junit, sarif
@@ -22,12 +22,12 @@ WRONG = edits("/gateway/keys$", lambda value: {**value, "total": "<b>many</b>"})
 
 
 @pytest.fixture
-def broken(checked: Checked) -> Report:
+def broken(checked: Checked) -> CheckReport:
     """A report with a violation, an assumption mismatch, kept and unchecked places."""
     return checked("schema", "key-list-order", "limit-headers", change=WRONG)
 
 
-def test_json_says_all(broken: Report) -> None:
+def test_json_says_all(broken: CheckReport) -> None:
     value = orjson.loads(as_json.write(broken))
     assert value["exit_code"] == 1
     assert {finding["law"] for finding in value["findings"]} == {finding.law for finding in broken.findings}
@@ -35,7 +35,7 @@ def test_json_says_all(broken: Report) -> None:
     assert value["counts"]["requests"] == broken.counts.requests
 
 
-def test_junit_has_a_case_for_each_place(broken: Report) -> None:
+def test_junit_has_a_case_for_each_place(broken: CheckReport) -> None:
     root = ElementTree.fromstring(junit.write(broken))
     cases = root.findall("testsuite/testcase")
     assert len(cases) == sum(len(cells) for cells in broken.matrix.values())
@@ -43,7 +43,7 @@ def test_junit_has_a_case_for_each_place(broken: Report) -> None:
     assert root.findall("testsuite/testcase/skipped")
 
 
-def test_html_is_one_file_and_escapes_what_the_server_said(broken: Report) -> None:
+def test_html_is_one_file_and_escapes_what_the_server_said(broken: CheckReport) -> None:
     text = html.write(broken).decode()
     assert "<b>many</b>" not in text
     assert "&lt;b&gt;many" in text
@@ -54,13 +54,13 @@ def test_html_is_one_file_and_escapes_what_the_server_said(broken: Report) -> No
         assert law.title in text
 
 
-def test_sarif_has_a_rule_for_each_law_and_a_result_for_each_finding(broken: Report) -> None:
+def test_sarif_has_a_rule_for_each_law_and_a_result_for_each_finding(broken: CheckReport) -> None:
     run = orjson.loads(sarif.write(broken))["runs"][0]
     assert {rule["id"] for rule in run["tool"]["driver"]["rules"]} == {law.name for law in broken.laws}
     assert [result["ruleId"] for result in run["results"]] == [finding.law for finding in broken.findings]
 
 
-def test_violations_come_before_assumptions(broken: Report) -> None:
+def test_violations_come_before_assumptions(broken: CheckReport) -> None:
     severities = [finding.severity for finding in ranked(broken.findings)]
     assert severities == sorted(severities, reverse=True)
 

@@ -19,7 +19,7 @@ from aione_mock.checker.laws import LAWS
 from aione_mock.checker.report import COULD_NOT
 from aione_mock.checker.report import report as outcome
 from aione_mock.checker.reports import as_json, html, junit, sarif
-from aione_mock.checker.run import Finished, LawFinished, LawStarted, PaidCallsAhead, Started
+from aione_mock.checker.run import LawFinished, LawStarted, PaidCallsAhead, RunFinished, RunStarted
 from aione_mock.errors import ConfigError
 from aione_mock.structs import replace
 from tests.checker.broken import ACCESS, KEY, OTHER, TOKEN, Change, Layer, edits, headers, restatus
@@ -68,7 +68,7 @@ def test_what_was_made_is_deleted(layer: Layer, checked: Checked) -> None:
 def test_interruption_cleans_up_and_keeps_what_was_found(layer: Layer, monkeypatch: pytest.MonkeyPatch) -> None:
     layer.change, layer.seen = Change(), []
     run = prepare(target(layer.url), only=("keys",), phases=(), allow_writes=True)  # type: ignore[attr-defined]
-    send = run.bench.client.send
+    send = run.context.client.send
     count = {"n": 0}
 
     def interrupted(*args: Any, **given: Any) -> Any:
@@ -77,11 +77,11 @@ def test_interruption_cleans_up_and_keeps_what_was_found(layer: Layer, monkeypat
             raise KeyboardInterrupt
         return send(*args, **given)
 
-    monkeypatch.setattr(run.bench.client, "send", interrupted)
-    assert isinstance(list(run.events())[-1], Finished)
+    monkeypatch.setattr(run.context.client, "send", interrupted)
+    assert isinstance(list(run.events())[-1], RunFinished)
     assert run.stopped == "interrupted"
     assert outcome(run).exit_code == COULD_NOT
-    assert not run.bench.made
+    assert not run.context.made
     assert any(asked.method == "DELETE" for asked in layer.seen)
 
 
@@ -89,11 +89,11 @@ def test_one_who_stops_listening_leaves_a_clean_target(layer: Layer) -> None:
     layer.change = Change()
     run = prepare(target(layer.url), only=("keys",), phases=(), allow_writes=True)  # type: ignore[attr-defined]
     events = run.events()
-    while not run.bench.made:
+    while not run.context.made:
         next(events)
     events.close()
     assert run.stopped == "interrupted"
-    assert not run.bench.made
+    assert not run.context.made
     assert not run.unclean
 
 
@@ -105,22 +105,22 @@ def test_keys_that_cannot_be_deleted_are_named(checked: Checked) -> None:
 def test_a_server_that_is_gone_is_asked_once_to_delete(layer: Layer, monkeypatch: pytest.MonkeyPatch) -> None:
     layer.change = Change()
     run = prepare(target(layer.url), phases=(), allow_writes=True)  # type: ignore[attr-defined]
-    bench, asked = run.bench, []
+    context, asked = run.context, []
     for name in ("one", "two", "three"):
-        bench.new_key(name)
+        context.new_key(name)
 
     def gone(operation: str, *_: Any, **__: Any) -> Any:
         asked.append(operation)
         raise TargetGone("gone")
 
     with monkeypatch.context() as patch:
-        patch.setattr(bench.client, "call", gone)
-        made = bench.made
-        left = bench.clean()
+        patch.setattr(context.client, "call", gone)
+        made = context.made
+        left = context.clean()
     assert asked == ["deleteKey"]
     assert {name.partition(" ")[0] for name in left} == made
     for name in made:
-        bench.call("deleteKey", {"key_id": name})
+        context.call("deleteKey", {"key_id": name})
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -201,8 +201,8 @@ def test_events_tell_the_course(layer: Layer) -> None:
     layer.change = Change()
     run = prepare(target(layer.url), only=("streams",), phases=())  # type: ignore[attr-defined]
     events = list(run.events())
-    assert isinstance(events[0], Started)
-    assert isinstance(events[-1], Finished)
+    assert isinstance(events[0], RunStarted)
+    assert isinstance(events[-1], RunFinished)
     assert sum(isinstance(event, PaidCallsAhead) for event in events) == 1
     assert [e.law for e in events if isinstance(e, LawStarted)] == [
         e.verdict.law for e in events if isinstance(e, LawFinished)

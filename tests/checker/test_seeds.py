@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aione_mock.checker import Report, check
+from aione_mock.checker import CheckReport, check
 from aione_mock.checker.target import Target
 from aione_mock.server.app import create_app
 from aione_mock.server.http import Server
@@ -38,7 +38,7 @@ def test_a_default_run_takes_less_than_a_minute_and_says_what_it_did() -> None:
     with Server(app) as server:
         target, reports = (
             Target(server.url, key=given["AIONE_API_KEY"], token=given["AIONE_CONSOLE_TOKEN"]),
-            list[Report](),
+            list[CheckReport](),
         )
         assert duration(lambda: reports.append(check(target)), 1) < 60
     (report,) = reports

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from aione_mock.checker import prepare
-from aione_mock.checker.pytest_suite import Place, narrowed, places
+from aione_mock.checker.pytest_suite import MatrixPlace, narrowed, places
 from aione_mock.server.app import create_app
 from aione_mock.server.http import Server
 from aione_mock.settings import Settings
@@ -184,11 +184,11 @@ def test_a_run_is_narrowed_to_chosen_places() -> None:
     every = places(plan)
     assert len(set(map(str, every))) == len(every) > 900
     assert narrowed(plan, every) == plan
-    one = narrowed(plan, [Place("listModels", "access-none")])
+    one = narrowed(plan, [MatrixPlace("listModels", "access-none")])
     assert (one.operations, [law.name for law in one.laws], one.rules, one.phases) == (
         ("listModels",), ["access-none"], (), ()
     )  # fmt: skip
-    rule = narrowed(plan, [Place("listModels", "schema")])
+    rule = narrowed(plan, [MatrixPlace("listModels", "schema")])
     assert ([r.name for r in rule.rules], rule.laws, rule.phases) == (["schema"], (), plan.phases)
 
 

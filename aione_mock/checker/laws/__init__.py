@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aione_mock.checker.law import Law, Rule
+from aione_mock.checker.law import ExchangeRule, Law
 from aione_mock.checker.laws import (
     access,
     billing,
@@ -20,7 +20,7 @@ from aione_mock.checker.laws import (
     usage,
 )
 
-RULES: tuple[Rule, ...] = conformance.RULES
+RULES: tuple[ExchangeRule, ...] = conformance.RULES
 LAWS: tuple[Law, ...] = (
     *access.LAWS,
     *errors.LAWS,

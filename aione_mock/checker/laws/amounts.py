@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from aione_mock.checker.context import Bench, instant
+from aione_mock.checker.context import LawContext, instant
 from aione_mock.types import Json
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -17,7 +17,7 @@ SHANGHAI = ZoneInfo("Asia/Shanghai")
 
 
 @dataclass(frozen=True, slots=True)
-class Sum:
+class UsageTotals:
     """Totals of usage."""
 
     requests: int = 0
@@ -27,7 +27,7 @@ class Sum:
     cost: Decimal = Decimal(0)
 
     @classmethod
-    def of(cls, rows: Iterable[Mapping[str, Json]]) -> Sum:
+    def of(cls, rows: Iterable[Mapping[str, Json]]) -> UsageTotals:
         """The totals of usage rows."""
         rows = list(rows)
         return cls(
@@ -38,9 +38,9 @@ class Sum:
             sum((Decimal(str(row["cost_rmb"])) for row in rows), Decimal(0)),
         )
 
-    def minus(self, other: Sum) -> Sum:
+    def minus(self, other: UsageTotals) -> UsageTotals:
         """The difference."""
-        return Sum(
+        return UsageTotals(
             self.requests - other.requests,
             self.prompt - other.prompt,
             self.completion - other.completion,
@@ -52,11 +52,11 @@ class Sum:
         return f"{self.requests} requests, {self.prompt} + {self.completion} = {self.total} tokens, {self.cost} RMB"
 
 
-def today(bench: Bench) -> date:
+def today(context: LawContext) -> date:
     """The present day in Shanghai by the server's clock, as the dashboard's `data_freshness` shows it. Raises
     NotChecked.
     """
-    return instant(bench.read("getDashboard")["data_freshness"]).astimezone(SHANGHAI).date()
+    return instant(context.read("getDashboard")["data_freshness"]).astimezone(SHANGHAI).date()
 
 
 def days(first: date, last: date) -> list[str]:

@@ -6,17 +6,17 @@ import calendar
 from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
-from aione_mock.checker.context import Bench, broken
+from aione_mock.checker.context import LawContext, broken
 from aione_mock.checker.finding import NotChecked
-from aione_mock.checker.law import Law, Said
-from aione_mock.checker.laws.amounts import Sum, between, today
+from aione_mock.checker.law import Law, LawResults
+from aione_mock.checker.laws.amounts import UsageTotals, between, today
 from aione_mock.checker.laws.usage import _own
-from aione_mock.checker.protocols import Question
+from aione_mock.checker.protocols import ChatQuestion
 
 
-def invoice_order(bench: Bench) -> Said:
+def invoice_order(context: LawContext) -> LawResults:
     """There is one invoice for each month that is over, the newest first."""
-    exchange = bench.ok("listInvoices", query={"page_size": 100})
+    exchange = context.ok("listInvoices", query={"page_size": 100})
     rows = exchange.json
     starts = [row["period_start"] for row in rows]
     if starts != sorted(starts, reverse=True):
@@ -29,81 +29,81 @@ def invoice_order(bench: Bench) -> Said:
         if first.day != 1 or row["period_end"] != last.isoformat():
             seen = f"{row['period_start']} to {row['period_end']}"
             yield broken("listInvoices", "periods of whole months", seen, exchange)
-        if last >= today(bench):
+        if last >= today(context):
             yield broken("listInvoices", "no invoice for a month that is not over", f"{last}", exchange)
 
 
-def invoice_pages(bench: Bench) -> Said:
+def invoice_pages(context: LawContext) -> LawResults:
     """Pages have at most `page_size` invoices and together are the whole list; one beyond the last is empty."""
-    whole = [row["id"] for row in bench.read("listInvoices", query={"page_size": 100})]
+    whole = [row["id"] for row in context.read("listInvoices", query={"page_size": 100})]
     if len(whole) < 2:
         raise NotChecked("there are fewer than two invoices")
     found: list[str] = []
     for page in range(1, len(whole) + 1):
-        exchange = bench.ok("listInvoices", query={"page": page, "page_size": 1})
+        exchange = context.ok("listInvoices", query={"page": page, "page_size": 1})
         found += [row["id"] for row in exchange.json]
         if len(exchange.json) != 1:
             yield broken("listInvoices", "1 invoice on a page of 1", str(len(exchange.json)), exchange)
             return
     if found != whole:
         yield broken("listInvoices", "pages that are the whole list", "other invoices or another order", exchange)
-    beyond = bench.ok("listInvoices", query={"page": len(whole) + 1, "page_size": 1})
+    beyond = context.ok("listInvoices", query={"page": len(whole) + 1, "page_size": 1})
     if beyond.json:
         yield broken("listInvoices", "an empty page beyond the last", f"{len(beyond.json)} invoices", beyond)
 
 
-def invoice_count(bench: Bench) -> Said:
+def invoice_count(context: LawContext) -> LawResults:
     """`x-total-count` says how many invoices there are in all, on every page."""
-    count = len(bench.read("listInvoices", query={"page_size": 100}))
+    count = len(context.read("listInvoices", query={"page_size": 100}))
     for query in ({"page_size": 100}, {"page_size": 1}):
-        exchange = bench.ok("listInvoices", query=query)
+        exchange = context.ok("listInvoices", query=query)
         if count < 100 and exchange.header("x-total-count") != str(count):
             yield broken("listInvoices", f"x-total-count {count}", str(exchange.header("x-total-count")), exchange)
 
 
-def invoice_amount(bench: Bench) -> Said:
+def invoice_amount(context: LawContext) -> LawResults:
     """An invoice is the usage cost of its period plus the plan's fee, rounded to two places."""
-    fee = Decimal(str(bench.read("getPlan")["monthly_fee_rmb"]))
+    fee = Decimal(str(context.read("getPlan")["monthly_fee_rmb"]))
     checked = 0
-    for row in bench.read("listInvoices")[:3]:
-        if (today(bench) - date.fromisoformat(row["period_start"])).days > 89:
+    for row in context.read("listInvoices")[:3]:
+        if (today(context) - date.fromisoformat(row["period_start"])).days > 89:
             continue
         query = {"start_date": row["period_start"], "end_date": row["period_end"]}
-        cost = Sum.of(bench.read("queryUsage", query=query)).cost
+        cost = UsageTotals.of(context.read("queryUsage", query=query)).cost
         wanted = (cost + fee).quantize(Decimal("0.01"), rounding=ROUND_HALF_UP)
         checked += 1
         if Decimal(str(row["amount_rmb"])) != wanted:
             expected = f"{wanted} RMB for {row['period_start'][:7]}: {cost} of use and a fee of {fee}"
-            yield broken("listInvoices", expected, f"{row['amount_rmb']} RMB", bench.client.last, evidence="assumed")
+            yield broken("listInvoices", expected, f"{row['amount_rmb']} RMB", context.client.last, evidence="assumed")
     if not checked:
         raise NotChecked("no invoice is recent enough for its usage to be asked")
 
 
-def month_to_date(bench: Bench) -> Said:
+def month_to_date(context: LawContext) -> LawResults:
     """`month_to_date_cost_rmb` is the cost of this month's usage rows."""
-    last = today(bench)
+    last = today(context)
     query = {"start_date": last.replace(day=1).isoformat(), "end_date": last.isoformat()}
-    before = Sum.of(bench.read("queryUsage", query=query)).cost
-    exchange = bench.ok("getBillingAccount")
-    after = Sum.of(bench.read("queryUsage", query=query)).cost
+    before = UsageTotals.of(context.read("queryUsage", query=query)).cost
+    exchange = context.ok("getBillingAccount")
+    after = UsageTotals.of(context.read("queryUsage", query=query)).cost
     cost = Decimal(str(exchange.json["month_to_date_cost_rmb"]))
     if not between(before, cost, after):
         yield broken("getBillingAccount", f"month_to_date_cost_rmb {after}", str(cost), exchange, evidence="assumed")
 
 
-def balance_falls(bench: Bench) -> Said:
+def balance_falls(context: LawContext) -> LawResults:
     """A paid call lowers the balance and raises the month's cost by what it cost, at once."""
-    bench.rows()
-    key, secret = _own(bench)
-    protocol, model = bench.protocols()[0], bench.model("openai")
-    before = bench.read("getBillingAccount")
-    rows = _cost(bench, key)
-    exchange = bench.ask(
-        protocol, Question("Tell me a short story about the sea.", max_tokens=200), model, bench.bearer(secret)
+    context.rows()
+    key, secret = _own(context)
+    protocol, model = context.protocols()[0], context.model("openai")
+    before = context.read("getBillingAccount")
+    rows = _cost(context, key)
+    exchange = context.ask(
+        protocol, ChatQuestion("Tell me a short story about the sea.", max_tokens=200), model, context.bearer(secret)
     )
-    bench.good(exchange)
-    cost = _cost(bench, key) - rows
-    after = bench.read("getBillingAccount")
+    context.good(exchange)
+    cost = _cost(context, key) - rows
+    after = context.read("getBillingAccount")
     fallen = Decimal(str(before["balance_rmb"])) - Decimal(str(after["balance_rmb"]))
     risen = Decimal(str(after["month_to_date_cost_rmb"])) - Decimal(str(before["month_to_date_cost_rmb"]))
     # others may call at the same time, so more is no contradiction; rounding may hide the last digit
@@ -126,27 +126,27 @@ def balance_falls(bench: Bench) -> Said:
         )
 
 
-def _cost(bench: Bench, key: str) -> Decimal:
-    last = today(bench)
+def _cost(context: LawContext, key: str) -> Decimal:
+    last = today(context)
     query = {"start_date": (last - timedelta(days=1)).isoformat(), "end_date": last.isoformat(), "key_id": key}
-    return Sum.of(bench.read("queryUsage", query=query)).cost
+    return UsageTotals.of(context.read("queryUsage", query=query)).cost
 
 
-def plan_models(bench: Bench) -> Said:
+def plan_models(context: LawContext) -> LawResults:
     """The plan names the models that the console lists."""
-    named = set(bench.read("getPlan")["models"])
-    listed = {row["id"] for row in bench.read("listGatewayModels")["items"]}
+    named = set(context.read("getPlan")["models"])
+    listed = {row["id"] for row in context.read("listGatewayModels")["items"]}
     if named != listed:
         seen = ", ".join(sorted(named ^ listed)[:6])
-        yield broken("getPlan", "the models of listGatewayModels", f"differs in {seen}", bench.client.last)
+        yield broken("getPlan", "the models of listGatewayModels", f"differs in {seen}", context.client.last)
 
 
-def budget_progress(bench: Bench) -> Said:
+def budget_progress(context: LawContext) -> LawResults:
     """`budget_progress_pct` is the month's cost as a share of the month's budget."""
     from aione_mock.checker.laws.usage import view
 
-    exchange, business = view(bench, "business")
-    account = bench.read("getBillingAccount")
+    exchange, business = view(context, "business")
+    account = context.read("getBillingAccount")
     if account["monthly_budget_rmb"] is None or Decimal(str(account["monthly_budget_rmb"])) == 0:
         raise NotChecked("there is no budget")
     share = 100 * Decimal(str(account["month_to_date_cost_rmb"])) / Decimal(str(account["monthly_budget_rmb"]))

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from aione_mock.checker.context import Bench, broken
-from aione_mock.checker.finding import NotChecked, Skipped
-from aione_mock.checker.law import Law, Said
+from aione_mock.checker.context import LawContext, broken
+from aione_mock.checker.finding import NotChecked, SkippedOperation
+from aione_mock.checker.law import Law, LawResults
 from aione_mock.checker.laws.areas import CHAT, COUNTS, PLAIN
 from aione_mock.checker.laws.streams import QUESTION, folded, plain, streamed
-from aione_mock.checker.protocols import TOOL, Protocol, Question, ToolUse
-from aione_mock.checker.traffic import Exchange
+from aione_mock.checker.protocols import TOOL, ChatProtocol, ChatQuestion, ReportedToolCall
+from aione_mock.checker.traffic import HttpExchange
 
 LONG = "Count from one to two hundred in words, one number after the other."
 _WEATHER = "What is the weather like in Hangzhou? Use the tool."
 
 
-def usage_sums(bench: Bench) -> Said:
+def usage_sums(context: LawContext) -> LawResults:
     """`total_tokens` is prompt plus completion, and a prompt and an answer that are there have at least one token
     each.
     """
-    for protocol in bench.protocols():
-        exchange = plain(bench, protocol)
+    for protocol in context.protocols():
+        exchange = plain(context, protocol)
         used = protocol.usage(exchange.json)
         if used.total is not None and used.total != used.prompt + used.completion:
             seen = f"{used.prompt} + {used.completion} given as {used.total}"
@@ -30,10 +30,10 @@ def usage_sums(bench: Bench) -> Said:
             )
 
 
-def usage_details(bench: Bench) -> Said:
+def usage_details(context: LawContext) -> LawResults:
     """The details of a usage are parts of it: cached tokens of the prompt, reasoning tokens of the answer."""
-    protocol = bench.protocols()[0]
-    exchange = plain(bench, protocol)
+    protocol = context.protocols()[0]
+    exchange = plain(context, protocol)
     used = exchange.json["usage"]
     for whole, part, member in (
         ("prompt_tokens", "prompt_tokens_details", "cached_tokens"),
@@ -44,70 +44,72 @@ def usage_details(bench: Bench) -> Said:
             yield broken(protocol.plain, f"{member} within {whole}", f"{count} of {used[whole]}", exchange)
 
 
-def counted(bench: Bench) -> Said:
+def counted(context: LawContext) -> LawResults:
     """Counting the tokens of a prompt gives the number that answering it reports."""
     for name, operation, member in (
         ("anthropic", "countMessageTokens", "input_tokens"),
         ("gemini", "countTokens", "totalTokens"),
     ):
-        protocol = next((p for p in bench.protocols() if p.name == name), None)
-        if protocol is None or operation not in bench.contract.operations:
+        protocol = next((p for p in context.protocols() if p.name == name), None)
+        if protocol is None or operation not in context.contract.operations:
             continue
-        model, question = bench.model(name), Question(QUESTION)
+        model, question = context.model(name), ChatQuestion(QUESTION)
         body = protocol.body(question, model)
         for member_of_answer in ("max_tokens", "generationConfig"):
             body.pop(member_of_answer, None)
-        exchange = bench.call(operation, protocol.params(model), body=body)
+        exchange = context.call(operation, protocol.params(model), body=body)
         if exchange.status != 200:
-            yield Skipped(operation, f"it answered {exchange.outcome}")
+            yield SkippedOperation(operation, f"it answered {exchange.outcome}")
             continue
-        asked = protocol.usage(plain(bench, protocol).json).prompt
+        asked = protocol.usage(plain(context, protocol).json).prompt
         if exchange.json[member] != asked:
             yield broken(
                 operation, f"{asked} tokens, as {protocol.plain} reports", str(exchange.json[member]), exchange
             )
 
 
-def longer_counts_more(bench: Bench) -> Said:
+def longer_counts_more(context: LawContext) -> LawResults:
     """A longer prompt has more prompt tokens."""
-    for protocol in bench.protocols():
-        long = Question(f"{QUESTION} {'Take your time and think of the sea. ' * 8}", max_tokens=8)
-        exchange = bench.good(bench.ask(protocol, long, bench.model(protocol.name)))
-        more, less = protocol.usage(exchange.json).prompt, protocol.usage(plain(bench, protocol).json).prompt
+    for protocol in context.protocols():
+        long = ChatQuestion(f"{QUESTION} {'Take your time and think of the sea. ' * 8}", max_tokens=8)
+        exchange = context.good(context.ask(protocol, long, context.model(protocol.name)))
+        more, less = protocol.usage(exchange.json).prompt, protocol.usage(plain(context, protocol).json).prompt
         if more <= less:
             yield broken(protocol.plain, f"more than {less} prompt tokens", str(more), exchange)
 
 
-def max_tokens(bench: Bench) -> Said:
+def max_tokens(context: LawContext) -> LawResults:
     """An answer has at most as many tokens as were allowed, and one that was cut says so in its finish reason."""
-    for protocol in bench.protocols():
+    for protocol in context.protocols():
         for stream in (False, True):
-            exchange, answer = _answer(bench, protocol, Question(LONG, max_tokens=6, stream=stream))
+            exchange, answer = _answer(context, protocol, ChatQuestion(LONG, max_tokens=6, stream=stream))
             used, finish = protocol.usage(answer), protocol.finish(answer)
-            operation = protocol.operation(Question("", stream=stream))
+            operation = protocol.operation(ChatQuestion("", stream=stream))
             if used.completion > 6:
                 yield broken(operation, "at most 6 tokens", f"{used.completion} tokens", exchange)
             elif finish != protocol.length and used.completion == 6:
                 yield broken(operation, f"finish '{protocol.length}'", f"'{finish}'", exchange)
 
 
-def _answer(bench: Bench, protocol: Protocol, question: Question) -> tuple[Exchange, dict[str, object]]:
+def _answer(
+    context: LawContext, protocol: ChatProtocol, question: ChatQuestion
+) -> tuple[HttpExchange, dict[str, object]]:
     if question.stream:
-        exchange = streamed(bench, protocol, question)
-        return exchange, folded(bench, protocol, exchange)
-    exchange = plain(bench, protocol, question)
+        exchange = streamed(context, protocol, question)
+        return exchange, folded(context, protocol, exchange)
+    exchange = plain(context, protocol, question)
     return exchange, exchange.json
 
 
-def stop(bench: Bench) -> Said:
+def stop(context: LawContext) -> LawResults:
     """An answer ends before a stop sequence, which is not part of it."""
-    for protocol in bench.protocols():
-        whole = protocol.text(plain(bench, protocol, Question(LONG, max_tokens=40)).json)
+    for protocol in context.protocols():
+        whole = protocol.text(plain(context, protocol, ChatQuestion(LONG, max_tokens=40)).json)
         word = _later_word(whole)
         if not word:
-            yield Skipped(protocol.plain, "the answer has too few words to stop at one")
+            yield SkippedOperation(protocol.plain, "the answer has too few words to stop at one")
             continue
-        exchange, answer = _answer(bench, protocol, Question(LONG, max_tokens=40, stop=(word,)))
+        exchange, answer = _answer(context, protocol, ChatQuestion(LONG, max_tokens=40, stop=(word,)))
         text, finish = protocol.text(answer), protocol.finish(answer)
         if word in text:
             yield broken(protocol.plain, f"no '{word}' in the answer", f"'{text[:120]}'", exchange)
@@ -121,13 +123,13 @@ def _later_word(text: str) -> str:
     return next((word for word in words[2:] if text.index(word) > 0), "")
 
 
-def several(bench: Bench) -> Said:
+def several(context: LawContext) -> LawResults:
     """`n` choices are given, numbered from 0, and all of them are counted."""
-    protocol = bench.protocols()[0]
-    exchange = bench.ask(protocol, Question(QUESTION, n=2), bench.model(protocol.name))
+    protocol = context.protocols()[0]
+    exchange = context.ask(protocol, ChatQuestion(QUESTION, n=2), context.model(protocol.name))
     if exchange.status == 400:
         raise NotChecked("the model takes no `n`")
-    answer = bench.good(exchange).json
+    answer = context.good(exchange).json
     numbers = [choice["index"] for choice in answer["choices"]]
     if numbers != [0, 1]:
         yield broken(protocol.plain, "choices 0 and 1", f"choices {numbers}", exchange)
@@ -135,12 +137,12 @@ def several(bench: Bench) -> Said:
         yield broken(protocol.plain, "both choices counted", f"{protocol.usage(answer).completion} tokens", exchange)
 
 
-def ids(bench: Bench) -> Said:
+def ids(context: LawContext) -> LawResults:
     """Every call has an id of its own, in the answer and in `x-request-id`."""
-    for protocol in bench.protocols():
-        question = Question("Say yes.", max_tokens=4)
-        model = bench.model(protocol.name)
-        one, two = (bench.good(bench.ask(protocol, question, model)) for _ in range(2))
+    for protocol in context.protocols():
+        question = ChatQuestion("Say yes.", max_tokens=4)
+        model = context.model(protocol.name)
+        one, two = (context.good(context.ask(protocol, question, model)) for _ in range(2))
         member = "responseId" if protocol.name == "gemini" else "id"
         if one.json.get(member) is not None and one.json[member] == two.json.get(member):
             yield broken(protocol.plain, "an id of its own for each answer", f"twice {one.json[member]}", two)
@@ -148,24 +150,24 @@ def ids(bench: Bench) -> Said:
             yield broken(protocol.plain, "x-request-id of its own", f"twice {one.header('x-request-id')}", two)
 
 
-def model_named(bench: Bench) -> Said:
+def model_named(context: LawContext) -> LawResults:
     """An answer names the model that was asked, by its id."""
-    for protocol in bench.protocols():
-        model, exchange = bench.model(protocol.name), plain(bench, protocol)
+    for protocol in context.protocols():
+        model, exchange = context.model(protocol.name), plain(context, protocol)
         named = exchange.json.get("modelVersion" if protocol.name == "gemini" else "model")
         if not isinstance(named, str) or not named.startswith(model):
             yield broken(protocol.plain, f"model '{model}'", f"model '{named}'" if named else "no model", exchange)
 
 
-def tools(bench: Bench) -> Said:
+def tools(context: LawContext) -> LawResults:
     """A model that must call a tool calls one that was offered, with arguments that fit its schema."""
-    for protocol in bench.protocols():
+    for protocol in context.protocols():
         for stream in (False, True):
-            question = Question(_WEATHER, max_tokens=300, tool=True, stream=stream)
-            exchange = bench.ask(protocol, question, bench.model(protocol.name, "tools"))
+            question = ChatQuestion(_WEATHER, max_tokens=300, tool=True, stream=stream)
+            exchange = context.ask(protocol, question, context.model(protocol.name, "tools"))
             operation = protocol.operation(question)
-            if bench.good(exchange).media_type.endswith("event-stream"):
-                answer = folded(bench, protocol, exchange)
+            if context.good(exchange).media_type.endswith("event-stream"):
+                answer = folded(context, protocol, exchange)
             else:
                 answer = exchange.json
             calls = protocol.tools(answer)
@@ -182,7 +184,7 @@ def tools(bench: Bench) -> Said:
                 yield broken(operation, f"finish '{wanted}'", f"'{protocol.finish(answer)}'", exchange)
 
 
-def _unfit(call: ToolUse) -> str:
+def _unfit(call: ReportedToolCall) -> str:
     if call.name != TOOL:
         return f"a call of {call.name!r}"
     if not isinstance(call.arguments, dict):
@@ -192,29 +194,29 @@ def _unfit(call: ToolUse) -> str:
     return ""
 
 
-def unknown_members(bench: Bench) -> Said:
+def unknown_members(context: LawContext) -> LawResults:
     """A member of a request that is not known is passed on or ignored, never refused."""
-    for protocol in bench.protocols():
-        model = bench.model(protocol.name)
-        body = {**protocol.body(Question("Say yes.", max_tokens=4), model), "x_never_heard_of": {"a": [1]}}
-        exchange = bench.call(protocol.plain, protocol.params(model), body=body)
+    for protocol in context.protocols():
+        model = context.model(protocol.name)
+        body = {**protocol.body(ChatQuestion("Say yes.", max_tokens=4), model), "x_never_heard_of": {"a": [1]}}
+        exchange = context.call(protocol.plain, protocol.params(model), body=body)
         if exchange.status == 400:
             yield broken(protocol.plain, "a member that is not known to be ignored", exchange.outcome, exchange)
 
 
-def json_answers(bench: Bench) -> Said:
+def json_answers(context: LawContext) -> LawResults:
     """Asked for a JSON schema, the model's text is JSON of that schema."""
-    protocol = bench.protocols()[0]
-    model = bench.model(protocol.name)
+    protocol = context.protocols()[0]
+    model = context.model(protocol.name)
     shape = {
         "type": "object",
         "properties": {"city": {"type": "string"}, "people": {"type": "integer"}},
         "required": ["city", "people"],
         "additionalProperties": False,
     }
-    body = protocol.body(Question("Name a city and how many people live there.", max_tokens=120), model)
+    body = protocol.body(ChatQuestion("Name a city and how many people live there.", max_tokens=120), model)
     body["response_format"] = {"type": "json_schema", "json_schema": {"name": "place", "strict": True, "schema": shape}}
-    exchange = bench.ok(protocol.plain, body=body)
+    exchange = context.ok(protocol.plain, body=body)
     from aione_mock.checker.client import read
 
     value = read(protocol.text(exchange.json).encode())

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from aione_mock.checker.context import Bench, broken
-from aione_mock.checker.finding import Broken, NotChecked, Skipped
-from aione_mock.checker.law import Law, Said
+from aione_mock.checker.context import LawContext, broken
+from aione_mock.checker.finding import BrokenLaw, NotChecked, SkippedOperation
+from aione_mock.checker.law import Law, LawResults
 from aione_mock.checker.laws.areas import COUNTS, FIGURES, ONE_KEY, PLAIN, ROUTER
-from aione_mock.checker.protocols import Protocol, Question
-from aione_mock.checker.traffic import Exchange, Unreadable, shown
+from aione_mock.checker.protocols import ChatProtocol, ChatQuestion
+from aione_mock.checker.traffic import HttpExchange, Unreadable, shown
 from aione_mock.contract import ErrorSpec, Operation
 from aione_mock.structs import replace
 from aione_mock.types import Json
@@ -27,7 +27,7 @@ _SAYS: dict[str, tuple[tuple[str, ...], ...]] = {
 """Dialect → members of an error body that programs read, as the contract's example has them."""
 
 
-def refusal(operation: Operation, name: str, exchange: Exchange, *, expected: str = "") -> Iterator[Broken]:
+def refusal(operation: Operation, name: str, exchange: HttpExchange, *, expected: str = "") -> Iterator[BrokenLaw]:
     """What an answer has against being the refusal `name` of an operation."""
     spec = operation.errors.get(name)
     if spec is None:
@@ -42,7 +42,7 @@ def refusal(operation: Operation, name: str, exchange: Exchange, *, expected: st
     yield from _envelope(operation, spec, exchange, evidence)
 
 
-def _envelope(operation: Operation, spec: ErrorSpec, exchange: Exchange, evidence: str) -> Iterator[Broken]:
+def _envelope(operation: Operation, spec: ErrorSpec, exchange: HttpExchange, evidence: str) -> Iterator[BrokenLaw]:
     try:
         body = exchange.json
     except Unreadable as error:
@@ -74,23 +74,23 @@ def _at(value: Json, way: tuple[str, ...]) -> Json:
     return value
 
 
-def _refused(bench: Bench, protocol: Protocol, name: str, body: Json, model: str) -> Said:
-    operation = bench.contract.operations[protocol.plain]
+def _refused(context: LawContext, protocol: ChatProtocol, name: str, body: Json, model: str) -> LawResults:
+    operation = context.contract.operations[protocol.plain]
     if name in operation.errors:
-        yield from refusal(operation, name, bench.call(protocol.plain, protocol.params(model), body=body))
+        yield from refusal(operation, name, context.call(protocol.plain, protocol.params(model), body=body))
 
 
-def unknown_model(bench: Bench) -> Said:
+def unknown_model(context: LawContext) -> LawResults:
     """A model that does not exist is refused with 404, in the envelope of the protocol."""
-    for protocol in bench.protocols():
-        body = protocol.body(Question("Hello"), "no-such-model-7")
-        yield from _refused(bench, protocol, "model_not_found", body, "no-such-model-7")
+    for protocol in context.protocols():
+        body = protocol.body(ChatQuestion("Hello"), "no-such-model-7")
+        yield from _refused(context, protocol, "model_not_found", body, "no-such-model-7")
     for operation in ("retrieveModel", "getGeminiModel", "countMessageTokens", "countTokens"):
-        spec = bench.contract.operations.get(operation)
+        spec = context.contract.operations.get(operation)
         if spec is None:
             continue
         body = _counting(spec, "no-such-model-7") if spec.method == "POST" else None
-        yield from refusal(spec, "model_not_found", bench.call(operation, {"model": "no-such-model-7"}, body=body))
+        yield from refusal(spec, "model_not_found", context.call(operation, {"model": "no-such-model-7"}, body=body))
 
 
 def _counting(operation: Operation, model: str) -> Json:
@@ -99,12 +99,12 @@ def _counting(operation: Operation, model: str) -> Json:
     return {"model": model, "messages": [{"role": "user", "content": "Hello"}]}
 
 
-def malformed(bench: Bench) -> Said:
+def malformed(context: LawContext) -> LawResults:
     """A body that is not JSON, lacks what is required or has a member of the wrong type is refused with 400."""
-    for protocol in bench.protocols():
-        operation = bench.contract.operations[protocol.plain]
-        model = bench.model(protocol.name)
-        good = protocol.body(Question("Hello", max_tokens=8), model)
+    for protocol in context.protocols():
+        operation = context.contract.operations[protocol.plain]
+        model = context.model(protocol.name)
+        good = protocol.body(ChatQuestion("Hello", max_tokens=8), model)
         member = "contents" if protocol.name == "gemini" else "messages"
         wrong: tuple[Json, ...] = (
             {key: value for key, value in good.items() if key != member},
@@ -113,21 +113,21 @@ def malformed(bench: Bench) -> Said:
             [good],
         )
         for body in wrong:
-            exchange = bench.call(protocol.plain, protocol.params(model), body=body)
+            exchange = context.call(protocol.plain, protocol.params(model), body=body)
             yield from refusal(operation, "invalid_request", exchange)
         for raw in (b"{", b'{"model": "x", }', b"", b"hello"):
-            exchange = bench.call(protocol.plain, protocol.params(model), raw=raw)
+            exchange = context.call(protocol.plain, protocol.params(model), raw=raw)
             yield from refusal(operation, "invalid_request", exchange)
 
 
-def parameter_named(bench: Bench) -> Said:
+def parameter_named(context: LawContext) -> LawResults:
     """OpenAI's envelope names the parameter that is wrong, in `error.param`."""
-    protocol = bench.protocols()[0]
+    protocol = context.protocols()[0]
     if protocol.name != "openai":
         raise NotChecked("the contract has no chat completions")
-    model = bench.model("openai")
-    body = {**protocol.body(Question("Hello", max_tokens=8), model), "temperature": "warm"}
-    exchange = bench.call(protocol.plain, body=body)
+    model = context.model("openai")
+    body = {**protocol.body(ChatQuestion("Hello", max_tokens=8), model), "temperature": "warm"}
+    exchange = context.call(protocol.plain, body=body)
     if exchange.status == 400 and _at(exchange.json, ("error", "param")) != "temperature":
         seen = repr(_at(exchange.json, ("error", "param")))
         yield broken(protocol.plain, "error.param 'temperature'", seen, exchange, evidence="assumed")
@@ -135,24 +135,24 @@ def parameter_named(bench: Bench) -> Said:
         yield broken(protocol.plain, "400 for a temperature that is text", exchange.outcome, exchange)
 
 
-def too_long(bench: Bench) -> Said:
+def too_long(context: LawContext) -> LawResults:
     """A prompt and an answer that together exceed the model's context are refused with 400."""
-    for protocol in bench.protocols():
-        model = bench.model(protocol.name)
-        body = protocol.body(Question("Hello", max_tokens=1_500_000_000), model)
-        yield from _refused(bench, protocol, "context_length_exceeded", body, model)
+    for protocol in context.protocols():
+        model = context.model(protocol.name)
+        body = protocol.body(ChatQuestion("Hello", max_tokens=1_500_000_000), model)
+        yield from _refused(context, protocol, "context_length_exceeded", body, model)
 
 
-def unsupported(bench: Bench) -> Said:
+def unsupported(context: LawContext) -> LawResults:
     """A model that makes pictures refuses to stream over chat completions, and to answer over messages, with 400."""
-    model = bench.model("openai", "image_output", without=())
-    for protocol in bench.protocols()[:2]:
+    model = context.model("openai", "image_output", without=())
+    for protocol in context.protocols()[:2]:
         stream = protocol.name == "openai"
-        body = protocol.body(Question("A red lighthouse.", max_tokens=16, stream=stream), model)
-        yield from _refused(bench, protocol, "unsupported_operation", body, model)
+        body = protocol.body(ChatQuestion("A red lighthouse.", max_tokens=16, stream=stream), model)
+        yield from _refused(context, protocol, "unsupported_operation", body, model)
 
 
-def console_validation(bench: Bench) -> Said:
+def console_validation(context: LawContext) -> LawResults:
     """The console refuses what it cannot use with 422, and lists everything that is wrong, each with its place."""
     cases: tuple[tuple[str, dict[str, str], dict[str, Json], set[tuple[str, str]]], ...] = (
         ("getKey", {"key_id": "not-a-uuid"}, {}, {("path", "key_id")}),
@@ -168,17 +168,17 @@ def console_validation(bench: Bench) -> Said:
         ),
     )
     for name, params, query, places in cases:
-        operation = bench.contract.operations.get(name)
+        operation = context.contract.operations.get(name)
         if operation is None:
             continue
-        exchange = bench.call(name, params, query=query)
+        exchange = context.call(name, params, query=query)
         problems = list(refusal(operation, "validation_error", exchange))
         yield from problems
         if not problems:
             yield from _places(name, exchange, places)
 
 
-def console_body_validation(bench: Bench) -> Said:
+def console_body_validation(context: LawContext) -> LawResults:
     """A key cannot be made or changed with members that are missing, of the wrong type or out of bounds: 422,
     with all of them.
     """
@@ -192,40 +192,40 @@ def console_body_validation(bench: Bench) -> Said:
         ({"name": "x", "team_id": "not-a-uuid"}, {("body", "team_id")}),
     )
     for body, places in cases:
-        exchange = bench.call("createKey", body=body)
+        exchange = context.call("createKey", body=body)
         if exchange.status == 201 and isinstance(exchange.json, dict):
             # made against expectation: deleted like all others
-            from aione_mock.checker.context import Key
+            from aione_mock.checker.context import TemporaryKey
 
-            bench.adopt(Key(str(exchange.json.get("id")), str(exchange.json.get("key")), exchange.json))
-        problems = list(refusal(bench.contract.operations["createKey"], "validation_error", exchange))
+            context.adopt(TemporaryKey(str(exchange.json.get("id")), str(exchange.json.get("key")), exchange.json))
+        problems = list(refusal(context.contract.operations["createKey"], "validation_error", exchange))
         yield from problems
         if not problems:
             yield from _places("createKey", exchange, places)
 
 
-def _places(operation: str, exchange: Exchange, places: set[tuple[str, str]]) -> Said:
+def _places(operation: str, exchange: HttpExchange, places: set[tuple[str, str]]) -> LawResults:
     found = {tuple(str(step) for step in item["loc"][:2]) for item in exchange.json["detail"]}
     if lost := sorted(".".join(place) for place in places - found):
         seen = ", ".join(sorted(".".join(place) for place in found))
         yield broken(operation, f"findings for {', '.join(lost)}", seen, exchange)
 
 
-def console_not_found(bench: Bench) -> Said:
+def console_not_found(context: LawContext) -> LawResults:
     """A key that does not exist is a 404, whatever is asked of it."""
     for name in ("getKey", "updateKey", "deleteKey", "rotateKey", "disableKey", "enableKey"):
-        operation = bench.contract.operations.get(name)
+        operation = context.contract.operations.get(name)
         if operation is None:
             continue
         try:
-            exchange = bench.call(name, {"key_id": NOBODY}, body={} if name == "updateKey" else None)
+            exchange = context.call(name, {"key_id": NOBODY}, body={} if name == "updateKey" else None)
         except NotChecked as error:
-            yield Skipped(name, str(error))
+            yield SkippedOperation(name, str(error))
             continue
         yield from refusal(operation, "not_found", exchange)
 
 
-def unknown_path(bench: Bench) -> Said:
+def unknown_path(context: LawContext) -> LawResults:
     """A path that does not exist is a 404 in the envelope of the protocol that it looks like."""
     for name, path in (
         ("createChatCompletion", "/v1/chat/completion"),
@@ -233,14 +233,14 @@ def unknown_path(bench: Bench) -> Said:
         ("listGeminiModels", "/v1beta/modls"),
         ("listKeys", "/api/v1/gateway/kees"),
     ):
-        if name in bench.contract.operations:
+        if name in context.contract.operations:
             try:
-                yield from _off_road(bench, name, path, "GET", 404, "not_found")
+                yield from _off_road(context, name, path, "GET", 404, "not_found")
             except NotChecked as error:
-                yield Skipped(name, str(error))
+                yield SkippedOperation(name, str(error))
 
 
-def wrong_method(bench: Bench) -> Said:
+def wrong_method(context: LawContext) -> LawResults:
     """A method that a path does not take is a 405, and `allow` lists those that it takes."""
     for name, method in (
         ("createChatCompletion", "GET"),
@@ -248,32 +248,32 @@ def wrong_method(bench: Bench) -> Said:
         ("listGeminiModels", "DELETE"),
         ("getDashboard", "DELETE"),
     ):
-        if name not in bench.contract.operations:
+        if name not in context.contract.operations:
             continue
-        if method != "GET" and not bench.client.writes:
-            yield Skipped(name, "it sends a method that changes things (--allow-writes)")
+        if method != "GET" and not context.client.writes:
+            yield SkippedOperation(name, "it sends a method that changes things (--allow-writes)")
             continue
         try:
-            exchange = yield from _off_road(bench, name, None, method, 405, "method_not_allowed")
+            exchange = yield from _off_road(context, name, None, method, 405, "method_not_allowed")
         except NotChecked as error:
-            yield Skipped(name, str(error))
+            yield SkippedOperation(name, str(error))
             continue
-        allowed = bench.contract.operations[name].method
+        allowed = context.contract.operations[name].method
         listed = {word.strip() for word in (exchange.header("allow") or "").split(",")}
         if exchange.status == 405 and allowed not in listed:
             yield broken(name, f"allow with {allowed}", f"allow: {exchange.header('allow')}", exchange)
 
 
-def _off_road(bench: Bench, name: str, path: str | None, method: str, status: int, error: str) -> Any:
-    operation = bench.contract.operations[name]
-    request = bench.client.request(name, {"model": "x"})
+def _off_road(context: LawContext, name: str, path: str | None, method: str, status: int, error: str) -> Any:
+    operation = context.contract.operations[name]
+    request = context.client.request(name, {"model": "x"})
     base = request.path.removesuffix(operation.path)
     # a method of another name keeps the exchange out of what the operation itself promises
     request = replace(request, method=method, path=base + path if path else request.path, body=None)
     if request.method == operation.method:
         request = replace(request, method="HEAD" if path is None else "OPTIONS")
-    exchange = bench.client.send(request)
-    spec = bench.contract.error(operation.protocol, error)
+    exchange = context.client.send(request)
+    spec = context.contract.error(operation.protocol, error)
     if exchange.status != status:
         yield broken(
             name,
@@ -287,17 +287,17 @@ def _off_road(bench: Bench, name: str, path: str | None, method: str, status: in
     return exchange
 
 
-def modelrouter_invalid(bench: Bench) -> Said:
+def modelrouter_invalid(context: LawContext) -> LawResults:
     """ModelRouter refuses a bad parameter with 400 and names it in the code, in both spellings of the envelope."""
     for name in (
         "ModelRouterQueryObservationCharts",
         "ModelRouterQueryObservationMetrics",
         "ModelRouterQueryObservationLogs",
     ):
-        operation = bench.contract.operations.get(name)
+        operation = context.contract.operations.get(name)
         if operation is None:
             continue
-        exchange = bench.call(name, query={"timeRange": "2h"})
+        exchange = context.call(name, query={"timeRange": "2h"})
         problems = list(refusal(operation, "invalid_parameter", exchange))
         yield from problems
         if problems:
@@ -309,34 +309,34 @@ def modelrouter_invalid(bench: Bench) -> Said:
             yield broken(name, "the same code and text in both spellings", shown(exchange.body), exchange)
 
 
-def request_id(bench: Bench) -> Said:
+def request_id(context: LawContext) -> LawResults:
     """A refusal that names its request in the body names it as the header does."""
     for name, header, member in (
         ("createMessage", "x-request-id", "request_id"),
         ("ModelRouterQueryObservationMetrics", "x-request-id", "requestId"),
     ):
-        if name not in bench.contract.operations:
+        if name not in context.contract.operations:
             continue
         try:
             body = {"model": "no-such-model-7"} if name == "createMessage" else None
-            exchange = bench.call(name, body=body, query={} if body else {"timeRange": "2h"})
+            exchange = context.call(name, body=body, query={} if body else {"timeRange": "2h"})
         except NotChecked as error:
-            yield Skipped(name, str(error))
+            yield SkippedOperation(name, str(error))
             continue
         if exchange.status >= 400 and exchange.header(header) and exchange.json.get(member) != exchange.header(header):
             seen = f"{exchange.json.get(member)} and {exchange.header(header)}"
             yield broken(name, f"{member} equal to {header}", seen, exchange, evidence="assumed")
 
 
-def too_large(bench: Bench) -> Said:
+def too_large(context: LawContext) -> LawResults:
     """A body over the limit (32 MiB by default) is refused with 413."""
-    protocol = bench.protocols()[0]
-    model = bench.model(protocol.name).encode()
+    protocol = context.protocols()[0]
+    model = context.model(protocol.name).encode()
     body = (
         b'{"model":"' + model + b'","max_tokens":4,"messages":[{"role":"user","content":"' + b"a" * (33 << 20) + b'"}]}'
     )
-    operation = bench.contract.operations[protocol.plain]
-    yield from refusal(operation, "request_too_large", bench.call(protocol.plain, raw=body, timeout=30.0))
+    operation = context.contract.operations[protocol.plain]
+    yield from refusal(operation, "request_too_large", context.call(protocol.plain, raw=body, timeout=30.0))
 
 
 LAWS = (

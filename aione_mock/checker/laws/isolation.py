@@ -3,56 +3,56 @@
 from __future__ import annotations
 
 from aione_mock.checker.client import Auth
-from aione_mock.checker.context import Bench, broken
-from aione_mock.checker.finding import NotChecked, Skipped
-from aione_mock.checker.law import Law, Said
+from aione_mock.checker.context import LawContext, broken
+from aione_mock.checker.finding import NotChecked, SkippedOperation
+from aione_mock.checker.law import Law, LawResults
 from aione_mock.checker.laws.areas import ONE_KEY
 from aione_mock.checker.laws.errors import refusal
 from aione_mock.types import Json
 
 
-def _other(bench: Bench) -> Auth:
-    return bench.console(bench.target.other_token or "")
+def _other(context: LawContext) -> Auth:
+    return context.console(context.target.other_token or "")
 
 
-def by_id(bench: Bench) -> Said:
+def by_id(context: LawContext) -> LawResults:
     """What belongs to another organisation is a 404 on every operation that takes an id, and stays as it is."""
-    key = bench.new_key("not yours")
-    before = bench.read("getKey", {"key_id": key.id})
+    key = context.new_key("not yours")
+    before = context.read("getKey", {"key_id": key.id})
     for name in ("getKey", "updateKey", "rotateKey", "disableKey", "enableKey", "deleteKey"):
         body = {"name": "mine now"} if name == "updateKey" else None
-        exchange = bench.call(name, {"key_id": key.id}, body=body, auth=_other(bench))
+        exchange = context.call(name, {"key_id": key.id}, body=body, auth=_other(context))
         what = "404 for the key of another organisation"
-        yield from refusal(bench.contract.operations[name], "not_found", exchange, expected=what)
-        after = bench.call("getKey", {"key_id": key.id})
+        yield from refusal(context.contract.operations[name], "not_found", exchange, expected=what)
+        after = context.call("getKey", {"key_id": key.id})
         if after.status != 200 or after.json != before:
             yield broken(name, "the key as it was", f"changed by another organisation ({after.outcome})", after)
             return
 
 
-def listed_key(bench: Bench) -> Said:
+def listed_key(context: LawContext) -> LawResults:
     """A key that one organisation lists is a 404 for the other."""
-    rows = bench.read("listKeys")["items"]
+    rows = context.read("listKeys")["items"]
     if not rows:
         raise NotChecked("there is no key")
-    exchange = bench.call("getKey", {"key_id": rows[0]["id"]}, auth=_other(bench))
+    exchange = context.call("getKey", {"key_id": rows[0]["id"]}, auth=_other(context))
     what = "404 for the key of another organisation"
-    yield from refusal(bench.contract.operations["getKey"], "not_found", exchange, expected=what)
+    yield from refusal(context.contract.operations["getKey"], "not_found", exchange, expected=what)
 
 
-def lists(bench: Bench) -> Said:
+def lists(context: LawContext) -> LawResults:
     """No list of one organisation holds anything of the other."""
     for name in ("listKeys", "listInvoices"):
         try:
-            mine, theirs = (_rows(body) for body in (bench.read(name), bench.read(name, auth=_other(bench))))
+            mine, theirs = (_rows(body) for body in (context.read(name), context.read(name, auth=_other(context))))
         except NotChecked as error:
-            yield Skipped(name, str(error))
+            yield SkippedOperation(name, str(error))
             continue
         if both := {row["id"] for row in mine} & {row["id"] for row in theirs}:
-            yield broken(name, "nothing in common", f"{len(both)} ids in both lists", bench.client.last)
+            yield broken(name, "nothing in common", f"{len(both)} ids in both lists", context.client.last)
         own = {row["org_id"] for row in theirs if "org_id" in row}
         if len(own) > 1 or own & {row["org_id"] for row in mine if "org_id" in row}:
-            yield broken(name, "one organisation", f"{len(own)} organisations", bench.client.last)
+            yield broken(name, "one organisation", f"{len(own)} organisations", context.client.last)
 
 
 def _rows(body: Json) -> list[Json]:
@@ -60,36 +60,36 @@ def _rows(body: Json) -> list[Json]:
     return found
 
 
-def account(bench: Bench) -> Said:
+def account(context: LawContext) -> LawResults:
     """Each organisation has an account of its own."""
-    mine, theirs = bench.read("getBillingAccount"), bench.read("getBillingAccount", auth=_other(bench))
+    mine, theirs = context.read("getBillingAccount"), context.read("getBillingAccount", auth=_other(context))
     for member in ("id", "org_id"):
         if mine[member] == theirs[member]:
-            yield broken("getBillingAccount", f"an account with another {member}", "the same", bench.client.last)
+            yield broken("getBillingAccount", f"an account with another {member}", "the same", context.client.last)
 
 
-def usage(bench: Bench) -> Said:
+def usage(context: LawContext) -> LawResults:
     """Asking for the usage of another organisation's key or team selects nothing."""
     window = {"start_date": None}
     for member, group in (("key_id", "key"), ("team_id", "team")):
-        rows = bench.read("queryUsage", query={"group_by": group, **window})
+        rows = context.read("queryUsage", query={"group_by": group, **window})
         found = next((row[member] for row in rows if row[member]), None)
         if found is None:
             continue
-        exchange = bench.ok("queryUsage", query={member: found}, auth=_other(bench))
+        exchange = context.ok("queryUsage", query={member: found}, auth=_other(context))
         if exchange.json:
             yield broken(
                 "queryUsage", f"no row for another organisation's {member}", f"{len(exchange.json)} rows", exchange
             )
 
 
-def dashboard(bench: Bench) -> Said:
+def dashboard(context: LawContext) -> LawResults:
     """The usage that one organisation sees is not that of both."""
-    mine = bench.read("queryUsage", query={"group_by": "team"})
-    theirs = bench.read("queryUsage", query={"group_by": "team"}, auth=_other(bench))
+    mine = context.read("queryUsage", query={"group_by": "team"})
+    theirs = context.read("queryUsage", query={"group_by": "team"}, auth=_other(context))
     both = {row["team_id"] for row in mine if row["team_id"]} & {row["team_id"] for row in theirs if row["team_id"]}
     if both:
-        yield broken("queryUsage", "no team in both organisations", f"{len(both)} in both", bench.client.last)
+        yield broken("queryUsage", "no team in both organisations", f"{len(both)} in both", context.client.last)
 
 
 LAWS = (

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from aione_mock.checker.client import Stop
-from aione_mock.checker.context import Bench, Key, broken
-from aione_mock.checker.finding import Broken, NotChecked
-from aione_mock.checker.law import Law, Said
+from aione_mock.checker.context import LawContext, TemporaryKey, broken
+from aione_mock.checker.finding import BrokenLaw, NotChecked
+from aione_mock.checker.law import Law, LawResults
 from aione_mock.checker.laws.areas import KEYS
 from aione_mock.types import Json
 
@@ -17,12 +17,12 @@ _EXAMPLES, _STEPS = 6, 10
 class Departed(Exception):
     """The server went another way than the model."""
 
-    def __init__(self, said: Broken) -> None:
+    def __init__(self, said: BrokenLaw) -> None:
         super().__init__(said.seen)
         self.said = said
 
 
-def life(bench: Bench) -> Said:
+def life(context: LawContext) -> LawResults:
     """In whatever order a key is made, changed, switched, rotated and deleted, it is read as what was done to it,
     its present
     secret works exactly while it is active, and the shortest departure from that is shown.
@@ -43,12 +43,12 @@ def life(bench: Bench) -> Said:
         print_blob=False,
         verbosity=Verbosity.quiet,
     )
-    machine = _machine(bench)
+    machine = _machine(context)
     try:
         run_state_machine_as_test(machine, settings=chosen)
     except Departed as departed:
         said = departed.said
-        yield Broken(said.operation, said.expected, said.seen, said.exchange, said.evidence)
+        yield BrokenLaw(said.operation, said.expected, said.seen, said.exchange, said.evidence)
     except Flaky:
         raise NotChecked("the server did not answer the same events twice alike") from None
     except BaseExceptionGroup as group:
@@ -59,7 +59,7 @@ def life(bench: Bench) -> Said:
                 raise error from None
 
 
-def _machine(bench: Bench) -> Any:
+def _machine(context: LawContext) -> Any:
     from hypothesis import seed
     from hypothesis import strategies as st
     from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -67,7 +67,7 @@ def _machine(bench: Bench) -> Any:
     class Life(RuleBasedStateMachine):
         """One key from its making to its end."""
 
-        key: Key | None = None
+        key: TemporaryKey | None = None
         gone = False
 
         def __init__(self) -> None:
@@ -77,7 +77,7 @@ def _machine(bench: Bench) -> Any:
 
         @initialize()
         def make(self) -> None:
-            self.key = bench.new_key("life")
+            self.key = context.new_key("life")
             self.expected = {
                 "name": self.key.record["name"],
                 "status": "active",
@@ -109,22 +109,22 @@ def _machine(bench: Bench) -> Any:
             exchange = self._do("rotateKey", "rotate", refused=refused)
             if exchange is not None and self.key is not None:
                 secret = exchange.json["key"]
-                bench.client.mask.learn(secret, "AIONE_NEW_KEY")
-                self.key = Key(self.key.id, secret, self.key.record)
+                context.client.mask.learn(secret, "AIONE_NEW_KEY")
+                self.key = TemporaryKey(self.key.id, secret, self.key.record)
 
         @rule(sure=st.integers(0, 3))
         def delete(self, sure: int) -> None:
             # seldom, or nothing else would happen
             if sure == 3 and not self.gone and self.key is not None:
                 self._do("deleteKey", "delete")
-                bench.forget(self.key)
+                context.forget(self.key)
                 self.gone = True
 
         @invariant()
         def is_read_as_it_is(self) -> None:
             if self.key is None:
                 return
-            exchange = bench.call("getKey", {"key_id": self.key.id})
+            exchange = context.call("getKey", {"key_id": self.key.id})
             if self.gone:
                 self._say("getKey", 404, exchange.status, exchange)
                 return
@@ -136,7 +136,7 @@ def _machine(bench: Bench) -> Any:
         def works_while_it_is_active(self) -> None:
             if self.key is None:
                 return
-            exchange = bench.call("listModels", auth=bench.bearer(self.key.secret))
+            exchange = context.call("listModels", auth=context.bearer(self.key.secret))
             active = not self.gone and self.expected["status"] == "active"
             self._say("getKey" if active else "listKeys", 200 if active else 401, exchange.status, exchange)
 
@@ -144,8 +144,8 @@ def _machine(bench: Bench) -> Any:
             if self.key is None:
                 return None
             self.steps.append(what)
-            exchange = bench.call(operation, {"key_id": self.key.id}, **given)
-            wanted = 404 if self.gone else (refused or bench.contract.operations[operation].success)
+            exchange = context.call(operation, {"key_id": self.key.id}, **given)
+            wanted = 404 if self.gone else (refused or context.contract.operations[operation].success)
             self._say(operation, wanted, exchange.status, exchange)
             return exchange if wanted < 300 else None
 
@@ -153,7 +153,7 @@ def _machine(bench: Bench) -> Any:
             if wanted != seen:
                 raise Departed(broken(operation, f"{wanted} after {', '.join(self.steps)}", f"{seen}", exchange))
 
-    return seed(bench.seed.number("life"))(Life)
+    return seed(context.seed.number("life"))(Life)
 
 
 LAWS = (Law("key-life", "The life of a key, in any order of events", life, KEYS, ("token", "writes"), area="keys"),)

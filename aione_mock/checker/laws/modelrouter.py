@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
-from aione_mock.checker.context import Bench, broken, instant
+from aione_mock.checker.context import LawContext, broken, instant
 from aione_mock.checker.finding import NotChecked
-from aione_mock.checker.law import Law, Said
+from aione_mock.checker.law import Law, LawResults
 from aione_mock.checker.laws.areas import CHARTS, LOGS, METRICS, ROUTER
 from aione_mock.checker.laws.errors import refusal
-from aione_mock.checker.traffic import Exchange, Request
+from aione_mock.checker.traffic import HttpExchange, HttpRequest
 from aione_mock.clock import WALL, iso
 from aione_mock.contract import Operation
 from aione_mock.structs import replace
@@ -29,91 +29,91 @@ _FEW = 120
 # Signature
 
 
-def _requests(bench: Bench) -> Iterator[tuple[Operation, Request]]:
+def _requests(context: LawContext) -> Iterator[tuple[Operation, HttpRequest]]:
     for name in ROUTER:
-        if name in bench.contract.operations:
-            yield bench.contract.operations[name], bench.client.request(name, query={"timeRange": "1h"}, auth=None)
+        if name in context.contract.operations:
+            yield context.contract.operations[name], context.client.request(name, query={"timeRange": "1h"}, auth=None)
 
 
-def _denied(bench: Bench, operation: Operation, request: Request, what: str) -> Said:
-    yield from refusal(operation, "permission_denied", bench.client.send(request), expected=f"403 for {what}")
+def _denied(context: LawContext, operation: Operation, request: HttpRequest, what: str) -> LawResults:
+    yield from refusal(operation, "permission_denied", context.client.send(request), expected=f"403 for {what}")
 
 
-def signature_right(bench: Bench) -> Said:
+def signature_right(context: LawContext) -> LawResults:
     """A request that is signed as described is answered, whatever its parameters hold."""
-    for operation, plain in _requests(bench):
+    for operation, plain in _requests(context):
         for query in ("timeRange=1h", "orderBy=a%20b%2Bc~d%2A&timeRange=6h", "memberUserIds=&timeRange=1h"):
-            key, secret = bench.target.access_key or "", bench.target.access_secret or ""
-            exchange = bench.client.send(bench.client.signed(replace(plain, query=query), key, secret))
+            key, secret = context.target.access_key or "", context.target.access_secret or ""
+            exchange = context.client.send(context.client.signed(replace(plain, query=query), key, secret))
             if exchange.status == 403:
                 yield broken(operation, f"200 for a signed request with {query}", exchange.outcome, exchange)
 
 
-def signature_missing(bench: Bench) -> Said:
+def signature_missing(context: LawContext) -> LawResults:
     """A request without a signature is refused with 403."""
-    for operation, plain in _requests(bench):
-        yield from _denied(bench, operation, plain, "a request without a signature")
+    for operation, plain in _requests(context):
+        yield from _denied(context, operation, plain, "a request without a signature")
         bearer = replace(plain, headers=(("authorization", "Bearer something"),))
-        yield from _denied(bench, operation, bearer, "a bearer token in place of a signature")
+        yield from _denied(context, operation, bearer, "a bearer token in place of a signature")
 
 
-def signature_wrong(bench: Bench) -> Said:
+def signature_wrong(context: LawContext) -> LawResults:
     """A request that is signed with another secret, or by nobody, is refused with 403."""
-    key = bench.target.access_key or ""
-    for operation, plain in _requests(bench):
-        yield from _denied(bench, operation, bench.client.signed(plain, key, "not-the-secret"), "another secret")
-        nobody = bench.client.signed(plain, "no-such-access-key", "not-the-secret")
-        yield from _denied(bench, operation, nobody, "an access key that does not exist")
+    key = context.target.access_key or ""
+    for operation, plain in _requests(context):
+        yield from _denied(context, operation, context.client.signed(plain, key, "not-the-secret"), "another secret")
+        nobody = context.client.signed(plain, "no-such-access-key", "not-the-secret")
+        yield from _denied(context, operation, nobody, "an access key that does not exist")
 
 
-def _signed(bench: Bench, plain: Request, **given: Any) -> Request:
-    return bench.client.signed(plain, bench.target.access_key or "", bench.target.access_secret or "", **given)
+def _signed(context: LawContext, plain: HttpRequest, **given: Any) -> HttpRequest:
+    return context.client.signed(plain, context.target.access_key or "", context.target.access_secret or "", **given)
 
 
-def signature_stale(bench: Bench) -> Said:
+def signature_stale(context: LawContext) -> LawResults:
     """A signature is good for 15 minutes, before as after: an older or a later one is refused with 403."""
     now = WALL.timestamp()
-    for operation, plain in _requests(bench):
+    for operation, plain in _requests(context):
         for seconds, what in ((-1020, "a signature 17 minutes old"), (1020, "a signature 17 minutes ahead")):
-            yield from _denied(bench, operation, _signed(bench, plain, at=now + seconds), what)
-        exchange = bench.client.send(_signed(bench, plain, at=now - 600))
+            yield from _denied(context, operation, _signed(context, plain, at=now + seconds), what)
+        exchange = context.client.send(_signed(context, plain, at=now - 600))
         if exchange.status == 403:
             yield broken(
                 operation, "200 for a signature 10 minutes old", exchange.outcome, exchange, evidence="assumed"
             )
 
 
-def signature_replayed(bench: Bench) -> Said:
+def signature_replayed(context: LawContext) -> LawResults:
     """A signed request is good once: the same nonce again is refused with 403."""
-    for operation, plain in _requests(bench):
-        request = _signed(bench, plain)
-        first = bench.client.send(request)
+    for operation, plain in _requests(context):
+        request = _signed(context, plain)
+        first = context.client.send(request)
         if first.status != 403:
-            yield from _denied(bench, operation, request, "a request that is sent again")
+            yield from _denied(context, operation, request, "a request that is sent again")
 
 
-def signature_tampered(bench: Bench) -> Said:
+def signature_tampered(context: LawContext) -> LawResults:
     """A request whose query, headers or body is not what was signed is refused with 403."""
-    for operation, plain in _requests(bench):
-        request = _signed(bench, plain)
-        yield from _denied(bench, operation, replace(request, query="timeRange=30d"), "a query that was changed")
-        request = _signed(bench, plain)
+    for operation, plain in _requests(context):
+        request = _signed(context, plain)
+        yield from _denied(context, operation, replace(request, query="timeRange=30d"), "a query that was changed")
+        request = _signed(context, plain)
         yield from _denied(
-            bench, operation, replace(request, query="timeRange=1h&clientId=1"), "a parameter that was added"
+            context, operation, replace(request, query="timeRange=1h&clientId=1"), "a parameter that was added"
         )
-        request = _signed(bench, plain)
+        request = _signed(context, plain)
         body = replace(request, body=b'{"a":1}', headers=(*request.headers, ("content-type", "application/json")))
-        yield from _denied(bench, operation, body, "a body that was not signed")
-        request = _signed(bench, plain)
+        yield from _denied(context, operation, body, "a body that was not signed")
+        request = _signed(context, plain)
         moved = tuple((n, "2020-01-01T00:00:00Z" if n == "x-acs-date" else v) for n, v in request.headers)
-        yield from _denied(bench, operation, replace(request, headers=moved), "a date that was changed")
+        yield from _denied(context, operation, replace(request, headers=moved), "a date that was changed")
 
 
 # Windows
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class TimeWindow:
     """A window of one's own."""
 
     start: datetime
@@ -125,43 +125,43 @@ class Window:
         return {"startTime": iso(self.start), "endTime": iso(self.end)}
 
 
-def _data(bench: Bench, name: str, **query: Json) -> Json:
-    return bench.read(name, query=query)["data"]
+def _data(context: LawContext, name: str, **query: Json) -> Json:
+    return context.read(name, query=query)["data"]
 
 
-def server_now(bench: Bench) -> datetime:
+def server_now(context: LawContext) -> datetime:
     """The server's time, to a bucket: the last point of the shortest time range with calls. Raises NotChecked."""
     for time_range in BUCKETS:
-        data = _data(bench, CHARTS, timeRange=time_range)
+        data = _data(context, CHARTS, timeRange=time_range)
         if points := [point for name in _CURVES for point in data.get(name, [])]:
             return max(instant(point["timestamp"]) for point in points)
     raise NotChecked("there was no call in the last 30 days, so the server's time is not known")
 
 
-def _past(bench: Bench) -> Window:
+def _past(context: LawContext) -> TimeWindow:
     """A window in the past with few calls in it, so that nothing moves and the whole log can be read."""
 
-    def find() -> Window:
-        end = server_now(bench).replace(minute=0, second=0) - timedelta(hours=1)
+    def find() -> TimeWindow:
+        end = server_now(context).replace(minute=0, second=0) - timedelta(hours=1)
         for minutes in (180, 60, 20, 10, 5, 2, 1):
-            window = Window(end - timedelta(minutes=minutes), end)
-            if 0 < _data(bench, METRICS, **window.query)["totalCalls"] <= _FEW:
+            window = TimeWindow(end - timedelta(minutes=minutes), end)
+            if 0 < _data(context, METRICS, **window.query)["totalCalls"] <= _FEW:
                 return window
         for hours in range(1, 40):
-            window = Window(end - timedelta(hours=hours, minutes=20), end - timedelta(hours=hours))
-            if 0 < _data(bench, METRICS, **window.query)["totalCalls"] <= _FEW:
+            window = TimeWindow(end - timedelta(hours=hours, minutes=20), end - timedelta(hours=hours))
+            if 0 < _data(context, METRICS, **window.query)["totalCalls"] <= _FEW:
                 return window
         raise NotChecked("no window with a few calls was found")
 
-    return bench.memo("modelrouter/past", find)
+    return context.memo("modelrouter/past", find)
 
 
-def buckets(bench: Bench) -> Said:
+def buckets(context: LawContext) -> LawResults:
     """Each time range has buckets of its own width, all of them present, in ascending order, one point each in
     every line.
     """
     for time_range, (minutes, count) in BUCKETS.items():
-        exchange = bench.ok(CHARTS, query={"timeRange": time_range})
+        exchange = context.ok(CHARTS, query={"timeRange": time_range})
         data = exchange.json["data"]
         for curve in _CURVES:
             for label, times in _lines(data[curve]).items():
@@ -189,35 +189,38 @@ def _lines(points: list[Json]) -> dict[str, list[datetime]]:
     return lines
 
 
-def half_open(bench: Bench) -> Said:
+def half_open(context: LawContext) -> LawResults:
     """A window includes its start and excludes its end: two that meet hold what one over both holds."""
-    window = _past(bench)
+    window = _past(context)
     middle = window.start + (window.end - window.start) / 2
     middle = middle.replace(second=0)
     if not window.start < middle < window.end:
         raise NotChecked("the window is too short to be cut")
-    whole = _data(bench, METRICS, **window.query)
-    parts = [_data(bench, METRICS, **half.query) for half in (Window(window.start, middle), Window(middle, window.end))]
+    whole = _data(context, METRICS, **window.query)
+    parts = [
+        _data(context, METRICS, **half.query)
+        for half in (TimeWindow(window.start, middle), TimeWindow(middle, window.end))
+    ]
     for member in ("totalCalls", "inputTokens", "outputTokens"):
         if sum(part[member] for part in parts) != whole[member]:
             seen = " + ".join(str(part[member]) for part in parts)
-            yield broken(METRICS, f"{member} {whole[member]} in both halves together", seen, bench.client.last)
+            yield broken(METRICS, f"{member} {whole[member]} in both halves together", seen, context.client.last)
 
 
-def default_window(bench: Bench) -> Said:
+def default_window(context: LawContext) -> LawResults:
     """No window given means `24h`."""
     spans = []
     for query in ({}, {"timeRange": "24h"}):
-        exchange = bench.ok(CHARTS, query=query)
+        exchange = context.ok(CHARTS, query=query)
         times = [instant(point["timestamp"]) for point in exchange.json["data"]["callVolume"]]
         spans.append((len(set(times)), (max(times) - min(times)) if times else timedelta(0)))
     if spans[0] != spans[1]:
         yield broken(
-            CHARTS, f"{spans[1][0]} buckets, as for 24h", f"{spans[0][0]}", bench.client.last, evidence="assumed"
+            CHARTS, f"{spans[1][0]} buckets, as for 24h", f"{spans[0][0]}", context.client.last, evidence="assumed"
         )
 
 
-def exclusions(bench: Bench) -> Said:
+def exclusions(context: LawContext) -> LawResults:
     """What may not stand together, alone or the wrong way round is refused with 400, and the code names the
     parameter.
     """
@@ -237,10 +240,10 @@ def exclusions(bench: Bench) -> Said:
         ({"memberUserIds": "1;2"}, ("memberUserIds",)),
         ({"timeRange": "1H"}, ("timeRange",)),
     )
-    for name in [name for name in ROUTER if name in bench.contract.operations]:
-        operation = bench.contract.operations[name]
+    for name in [name for name in ROUTER if name in context.contract.operations]:
+        operation = context.contract.operations[name]
         for query, parameters in cases:
-            exchange = bench.call(name, query=query)
+            exchange = context.call(name, query=query)
             told = " with ".join(f"{key}={value}" for key, value in query.items() if not value.startswith("20"))
             what = f"400 for {told or ' with '.join(query)}"
             problems = list(refusal(operation, "invalid_parameter", exchange, expected=what))
@@ -252,35 +255,35 @@ def exclusions(bench: Bench) -> Said:
                 )
 
 
-def paging_bounds(bench: Bench) -> Said:
+def paging_bounds(context: LawContext) -> LawResults:
     """A page of no rows, of more than 50, or one before the first, and an unknown direction are refused with 400."""
-    operation = bench.contract.operations[LOGS]
+    operation = context.contract.operations[LOGS]
     for query in ({"pageSize": 0}, {"pageSize": 51}, {"pageIndex": 0}, {"orderDirection": "UP"}, {"maxResults": 51}):
         name = next(iter(query))
-        exchange = bench.call(LOGS, query=query)
+        exchange = context.call(LOGS, query=query)
         yield from refusal(operation, "invalid_parameter", exchange, expected=f"400 for {name}={query[name]}")
 
 
 # Three views
 
 
-def _log(bench: Bench, window: Window, **query: Json) -> list[Json]:
+def _log(context: LawContext, window: TimeWindow, **query: Json) -> list[Json]:
     rows: list[Json] = []
     for page in range(1, 20):
-        data = _data(bench, LOGS, **window.query, pageIndex=page, pageSize=50, **query)
+        data = _data(context, LOGS, **window.query, pageIndex=page, pageSize=50, **query)
         rows += data["list"]
         if len(rows) >= data["total"] or not data["list"]:
             break
     return rows
 
 
-def views_agree(bench: Bench) -> Said:
+def views_agree(context: LawContext) -> LawResults:
     """Charts, metrics and logs of one window show the same calls and the same tokens."""
-    window = _past(bench)
-    charts, exchange = _data(bench, CHARTS, **window.query), bench.client.last
-    metrics = _data(bench, METRICS, **window.query)
-    last = bench.client.last
-    rows, logs = _log(bench, window), bench.client.last
+    window = _past(context)
+    charts, exchange = _data(context, CHARTS, **window.query), context.client.last
+    metrics = _data(context, METRICS, **window.query)
+    last = context.client.last
+    rows, logs = _log(context, window), context.client.last
     yield from _equal(CHARTS, "the sum of callVolume", metrics["totalCalls"], _sum(charts["callVolume"]), exchange)
     yield from _equal(LOGS, "as many rows as totalCalls", metrics["totalCalls"], len(rows), logs)
     for member, column in (("inputTokens", "promptTokens"), ("outputTokens", "completionTokens")):
@@ -301,15 +304,15 @@ def _sum(points: list[Json]) -> float:
     return round(total, 6)
 
 
-def _equal(name: str, what: str, wanted: float, seen: float, exchange: Exchange | None) -> Said:
+def _equal(name: str, what: str, wanted: float, seen: float, exchange: HttpExchange | None) -> LawResults:
     if wanted != seen:
         yield broken(name, f"{what}: {wanted}", str(seen), exchange)
 
 
-def curves_agree(bench: Bench) -> Said:
+def curves_agree(context: LawContext) -> LawResults:
     """Calls per minute times the minutes of a bucket are its calls, and tokens per minute its tokens."""
-    window = _past(bench)
-    exchange = bench.ok(CHARTS, query=window.query)
+    window = _past(context)
+    exchange = context.ok(CHARTS, query=window.query)
     data = exchange.json["data"]
     times = sorted({instant(point["timestamp"]) for point in data["callVolume"]})
     minutes = (
@@ -320,72 +323,72 @@ def curves_agree(bench: Bench) -> Said:
     calls, rate = _sum(data["callVolume"]), _sum(data["qpm"]) * minutes
     if abs(calls - rate) > max(0.5, calls / 50):
         yield broken(CHARTS, f"qpm that make {calls} calls", f"{rate:.2f}", exchange, evidence="assumed")
-    rows = _log(bench, window)
+    rows = _log(context, window)
     tokens, flow = sum(row["totalTokens"] for row in rows), _sum(data["tpm"]) * minutes
     if abs(tokens - flow) > max(5, tokens / 50):
         yield broken(CHARTS, f"tpm that make {tokens} tokens", f"{flow:.2f}", exchange, evidence="assumed")
 
 
-def log_rows(bench: Bench) -> Said:
+def log_rows(context: LawContext) -> LawResults:
     """A row's total is its prompt and completion tokens, its nested usage says the same, and it lies in the window."""
-    window = _past(bench)
-    for row in _log(bench, window):
+    window = _past(context)
+    for row in _log(context, window):
         if row["totalTokens"] != row["promptTokens"] + row["completionTokens"]:
             seen = f"{row['promptTokens']} + {row['completionTokens']} given as {row['totalTokens']}"
-            yield broken(LOGS, "totalTokens = promptTokens + completionTokens", seen, bench.client.last)
+            yield broken(LOGS, "totalTokens = promptTokens + completionTokens", seen, context.client.last)
         nested = [row["usage"][member] for member in ("promptTokens", "completionTokens", "totalTokens")]
         if nested != [row["promptTokens"], row["completionTokens"], row["totalTokens"]]:
-            yield broken(LOGS, "the same tokens in `usage`", f"{nested}", bench.client.last)
+            yield broken(LOGS, "the same tokens in `usage`", f"{nested}", context.client.last)
         if not window.start <= instant(row["requestTime"]) < window.end:
             yield broken(
-                LOGS, f"calls from {iso(window.start)} to {iso(window.end)}", row["requestTime"], bench.client.last
+                LOGS, f"calls from {iso(window.start)} to {iso(window.end)}", row["requestTime"], context.client.last
             )
 
 
-def log_order(bench: Bench) -> Said:
+def log_order(context: LawContext) -> LawResults:
     """The newest call comes first, unless `orderBy` and `orderDirection` say otherwise."""
-    window = _past(bench)
+    window = _past(context)
     for query, column, descending in (
         ({}, "requestTime", True),
         ({"orderBy": "requestTime", "orderDirection": "ASC"}, "requestTime", False),
         ({"orderBy": "totalTokens", "orderDirection": "DESC"}, "totalTokens", True),
     ):
-        found = [row[column] for row in _log(bench, window, **query)]
+        found = [row[column] for row in _log(context, window, **query)]
         found = [instant(value) for value in found] if column == "requestTime" else found
         if found != sorted(found, reverse=descending):
             what = f"{column} {'descending' if descending else 'ascending'}"
-            yield broken(LOGS, f"{what} for {query or 'no order'}", "another order", bench.client.last)
+            yield broken(LOGS, f"{what} for {query or 'no order'}", "another order", context.client.last)
 
 
-def log_pages(bench: Bench) -> Said:
+def log_pages(context: LawContext) -> LawResults:
     """Both ways of turning pages, by number and by token, show every call once; a page beyond the last is empty."""
-    window = _past(bench)
-    whole = [row["id"] for row in _log(bench, window)]
+    window = _past(context)
+    whole = [row["id"] for row in _log(context, window)]
     for way, found in (
-        ("pageIndex", _by_number(bench, window, len(whole))),
-        ("nextToken", _by_token(bench, window, len(whole))),
+        ("pageIndex", _by_number(context, window, len(whole))),
+        ("nextToken", _by_token(context, window, len(whole))),
     ):
         if found != whole:
             seen = f"{len(found)} rows, {len(set(found))} different, of {len(whole)}"
-            yield broken(LOGS, f"every call once by {way}", seen, bench.client.last)
-    beyond = bench.ok(LOGS, query={**window.query, "pageIndex": 1000, "pageSize": 50})
+            yield broken(LOGS, f"every call once by {way}", seen, context.client.last)
+    beyond = context.ok(LOGS, query={**window.query, "pageIndex": 1000, "pageSize": 50})
     if beyond.json["data"]["list"]:
         yield broken(LOGS, "an empty page beyond the last", f"{len(beyond.json['data']['list'])} rows", beyond)
 
 
-def _by_number(bench: Bench, window: Window, count: int) -> list[Json]:
+def _by_number(context: LawContext, window: TimeWindow, count: int) -> list[Json]:
     found: list[Json] = []
     for page in range(1, count // 7 + 2):
-        rows = _data(bench, LOGS, **window.query, pageIndex=page, pageSize=7)["list"]
+        rows = _data(context, LOGS, **window.query, pageIndex=page, pageSize=7)["list"]
         found += [row["id"] for row in rows]
     return found
 
 
-def _by_token(bench: Bench, window: Window, count: int) -> list[Json]:
+def _by_token(context: LawContext, window: TimeWindow, count: int) -> list[Json]:
     found: list[Json] = []
     token = ""
     for _ in range(count // 7 + 2):
-        page = bench.read(LOGS, query={**window.query, "maxResults": 7, "nextToken": token or None})
+        page = context.read(LOGS, query={**window.query, "maxResults": 7, "nextToken": token or None})
         found += [row["id"] for row in page["data"]["list"]]
         token = page["nextToken"]
         if not token:
@@ -393,10 +396,10 @@ def _by_token(bench: Bench, window: Window, count: int) -> list[Json]:
     return found
 
 
-def filters(bench: Bench) -> Said:
+def filters(context: LawContext) -> LawResults:
     """A filter selects the calls that have its value; an id that does not exist selects nothing."""
-    window = _past(bench)
-    rows = _log(bench, window)
+    window = _past(context)
+    rows = _log(context, window)
     for parameter, column in (
         ("clientId", "clientId"),
         ("apiKeyId", "apiKeyId"),
@@ -407,14 +410,14 @@ def filters(bench: Bench) -> Said:
         value = next((row[column] for row in rows if row[column]), rows[0][column])
         wanted = sum(row[column] == value for row in rows)
         for name, seen in (
-            (LOGS, _data(bench, LOGS, **window.query, **{parameter: value})["total"]),
-            (METRICS, _data(bench, METRICS, **window.query, **{parameter: value})["totalCalls"]),
-            (CHARTS, _sum(_data(bench, CHARTS, **window.query, **{parameter: value})["callVolume"])),
+            (LOGS, _data(context, LOGS, **window.query, **{parameter: value})["total"]),
+            (METRICS, _data(context, METRICS, **window.query, **{parameter: value})["totalCalls"]),
+            (CHARTS, _sum(_data(context, CHARTS, **window.query, **{parameter: value})["callVolume"])),
         ):
-            yield from _equal(name, f"calls with {parameter}={value}", wanted, seen, bench.client.last)
-    nothing = _data(bench, METRICS, **window.query, apiKeyId=2**40)
+            yield from _equal(name, f"calls with {parameter}={value}", wanted, seen, context.client.last)
+    nothing = _data(context, METRICS, **window.query, apiKeyId=2**40)
     if nothing["totalCalls"]:
-        yield broken(METRICS, "no call of a key that does not exist", f"{nothing['totalCalls']}", bench.client.last)
+        yield broken(METRICS, "no call of a key that does not exist", f"{nothing['totalCalls']}", context.client.last)
 
 
 LAWS = (

@@ -5,28 +5,28 @@ from __future__ import annotations
 from decimal import Decimal
 
 from aione_mock.checker.budget import BudgetSpent
-from aione_mock.checker.context import Bench, broken
-from aione_mock.checker.finding import NotChecked, Skipped
-from aione_mock.checker.law import Law, Said
+from aione_mock.checker.context import LawContext, broken
+from aione_mock.checker.finding import NotChecked, SkippedOperation
+from aione_mock.checker.law import Law, LawResults
 from aione_mock.checker.laws.areas import PLAIN
-from aione_mock.checker.protocols import PROTOCOLS, Question
+from aione_mock.checker.protocols import PROTOCOLS, ChatQuestion
 from aione_mock.types import Json
 
 ALIASES = ("opus-4-6", "sonnet-4-6", "haiku-4-5")
 """Short names that the documentation gives to editors."""
 
 
-def openai_ids(bench: Bench) -> list[str]:
+def openai_ids(context: LawContext) -> list[str]:
     """Ids of the data plane's list. Raises NotChecked."""
-    return [row["id"] for row in bench.read("listModels")["data"]]
+    return [row["id"] for row in context.read("listModels")["data"]]
 
 
-def gemini_ids(bench: Bench) -> list[str]:
+def gemini_ids(context: LawContext) -> list[str]:
     """Ids of Gemini's list, all pages. Raises NotChecked."""
     found: list[str] = []
     token = None
     for _ in range(100):
-        page = bench.read("listGeminiModels", query={"pageSize": 50, "pageToken": token})
+        page = context.read("listGeminiModels", query={"pageSize": 50, "pageToken": token})
         found += [row["name"].removeprefix("models/") for row in page["models"]]
         token = page.get("nextPageToken")
         if not token:
@@ -34,62 +34,62 @@ def gemini_ids(bench: Bench) -> list[str]:
     return found
 
 
-def agree(bench: Bench) -> Said:
+def agree(context: LawContext) -> LawResults:
     """The console lists the models that the data plane lists, and Gemini's list is a part of them."""
-    ids = set(openai_ids(bench))
+    ids = set(openai_ids(context))
     try:
-        console = {row["id"] for row in bench.read("listGatewayModels")["items"]}
+        console = {row["id"] for row in context.read("listGatewayModels")["items"]}
         # a key may be restricted to some of the plan's models, so the data plane's list may be the shorter one
         if extra := sorted(ids - console):
             yield broken("listGatewayModels", "every model that /v1/models lists", f"not there: {', '.join(extra[:6])}")
     except NotChecked as error:
-        yield Skipped("listGatewayModels", str(error))
+        yield SkippedOperation("listGatewayModels", str(error))
     try:
-        if extra := sorted(set(gemini_ids(bench)) - ids):
+        if extra := sorted(set(gemini_ids(context)) - ids):
             yield broken("listGeminiModels", "only models of /v1/models", f"also {', '.join(extra[:6])}")
     except NotChecked as error:
-        yield Skipped("listGeminiModels", str(error))
+        yield SkippedOperation("listGeminiModels", str(error))
 
 
-def unique(bench: Bench) -> Said:
+def unique(context: LawContext) -> LawResults:
     """No model is listed twice."""
     for operation, ids in (("listModels", openai_ids), ("listGeminiModels", gemini_ids)):
         try:
-            found = ids(bench)
+            found = ids(context)
         except NotChecked as error:
-            yield Skipped(operation, str(error))
+            yield SkippedOperation(operation, str(error))
             continue
         if twice := sorted({name for name in found if found.count(name) > 1}):
-            yield broken(operation, "each model once", f"twice: {', '.join(twice[:6])}", bench.client.last)
+            yield broken(operation, "each model once", f"twice: {', '.join(twice[:6])}", context.client.last)
 
 
-def retrievable(bench: Bench) -> Said:
+def retrievable(context: LawContext) -> LawResults:
     """Every listed model can be read on its own, and the answer is the row of the list."""
-    rows = {row["id"]: row for row in bench.read("listModels")["data"]}
+    rows = {row["id"]: row for row in context.read("listModels")["data"]}
     for name, row in rows.items():
-        exchange = bench.call("retrieveModel", {"model": name})
+        exchange = context.call("retrieveModel", {"model": name})
         if exchange.status != 200:
             yield broken("retrieveModel", f"model '{name}', which is listed", exchange.outcome, exchange)
         elif exchange.json.get("id") != name or {**row, **exchange.json} != exchange.json:
             yield broken("retrieveModel", f"the row of '{name}' in the list", "another one", exchange)
-    for name in gemini_ids(bench):
-        exchange = bench.call("getGeminiModel", {"model": name})
+    for name in gemini_ids(context):
+        exchange = context.call("getGeminiModel", {"model": name})
         if exchange.status != 200:
             yield broken("getGeminiModel", f"model '{name}', which is listed", exchange.outcome, exchange)
 
 
-def callable_(bench: Bench) -> Said:
+def callable_(context: LawContext) -> LawResults:
     """Every listed model can be called, in exactly the spelling of the list."""
-    bench.rows()
-    gemini = set(gemini_ids(bench)) if "listGeminiModels" in bench.contract.operations else set()
-    by_id = {row["id"]: row for row in bench.rows()}
-    for name in openai_ids(bench):
+    context.rows()
+    gemini = set(gemini_ids(context)) if "listGeminiModels" in context.contract.operations else set()
+    by_id = {row["id"]: row for row in context.rows()}
+    for name in openai_ids(context):
         picture = _paints(by_id.get(name, {}))
-        if picture and not bench.target.local:
+        if picture and not context.target.local:
             continue  # a picture is dear, and takes minutes
         protocol = PROTOCOLS["openai"]
         try:
-            exchange = bench.ask(protocol, Question("Say yes.", max_tokens=_PICTURE if picture else 4), name)
+            exchange = context.ask(protocol, ChatQuestion("Say yes.", max_tokens=_PICTURE if picture else 4), name)
         except BudgetSpent:
             if picture:
                 continue
@@ -97,7 +97,7 @@ def callable_(bench: Bench) -> Said:
         if exchange.status != 200:
             yield broken(protocol.plain, f"an answer of '{name}', which is listed", exchange.outcome, exchange)
     for name in sorted(gemini)[:1]:
-        exchange = bench.ask(PROTOCOLS["gemini"], Question("Say yes.", max_tokens=4), name)
+        exchange = context.ask(PROTOCOLS["gemini"], ChatQuestion("Say yes.", max_tokens=4), name)
         if exchange.status != 200:
             yield broken("generateContent", f"an answer of '{name}', which is listed", exchange.outcome, exchange)
 
@@ -110,54 +110,54 @@ def _paints(row: dict[str, Json]) -> bool:
     return "image_output" in (row.get("capabilities") or ())
 
 
-def dear(bench: Bench) -> Decimal:
+def dear(context: LawContext) -> Decimal:
     """RMB that `callable_` may cost: each model at its own price, pictures first of all."""
-    budget = bench.client.budget
+    budget = context.client.budget
     try:
-        rows = [row for row in bench.rows() if bench.target.local or not _paints(row)]
+        rows = [row for row in context.rows() if context.target.local or not _paints(row)]
     except NotChecked:
         return Decimal(0)
     return sum((budget.price(row["id"]).cost(20, _PICTURE if _paints(row) else 4) for row in rows), Decimal(0))
 
 
-def aliases(bench: Bench) -> Said:
+def aliases(context: LawContext) -> LawResults:
     """Short names work where their models are listed, though they are not listed themselves."""
-    ids = openai_ids(bench)
+    ids = openai_ids(context)
     if listed := [name for name in ALIASES if name in ids]:
-        yield broken("listModels", "standard ids only", f"also {', '.join(listed)}", bench.client.last)
+        yield broken("listModels", "standard ids only", f"also {', '.join(listed)}", context.client.last)
     for alias in ALIASES:
         if f"claude-{alias}" not in ids:
             continue
-        exchange = bench.call("retrieveModel", {"model": alias})
+        exchange = context.call("retrieveModel", {"model": alias})
         if exchange.status != 200:
             yield broken("retrieveModel", f"'{alias}' to be known", exchange.outcome, exchange)
         elif exchange.json.get("id") != f"claude-{alias}":
             yield broken("retrieveModel", f"the id 'claude-{alias}'", f"'{exchange.json.get('id')}'", exchange)
     if f"claude-{ALIASES[-1]}" in ids:
-        exchange = bench.ask(PROTOCOLS["openai"], Question("Say yes.", max_tokens=4), ALIASES[-1])
+        exchange = context.ask(PROTOCOLS["openai"], ChatQuestion("Say yes.", max_tokens=4), ALIASES[-1])
         if exchange.status != 200:
             yield broken("createChatCompletion", f"'{ALIASES[-1]}' to be known", exchange.outcome, exchange)
 
 
-def case(bench: Bench) -> Said:
+def case(context: LawContext) -> LawResults:
     """Model ids are case-sensitive: one in capitals is not found."""
-    name = bench.model("openai").upper()
-    if name in openai_ids(bench):
+    name = context.model("openai").upper()
+    if name in openai_ids(context):
         raise NotChecked("the model's id is in capitals")
-    exchange = bench.ask(PROTOCOLS["openai"], Question("Say yes.", max_tokens=4), name)
+    exchange = context.ask(PROTOCOLS["openai"], ChatQuestion("Say yes.", max_tokens=4), name)
     if exchange.status != 404:
         yield broken("createChatCompletion", "404 for an id in capitals", exchange.outcome, exchange)
 
 
-def pages(bench: Bench) -> Said:
+def pages(context: LawContext) -> LawResults:
     """Gemini's list comes in pages of at most `pageSize`, which together are the whole list, always in the same
     order.
     """
-    whole = gemini_ids(bench)
+    whole = gemini_ids(context)
     found: list[str] = []
     token = None
     for _ in range(len(whole) + 2):
-        exchange = bench.ok("listGeminiModels", query={"pageSize": 2, "pageToken": token})
+        exchange = context.ok("listGeminiModels", query={"pageSize": 2, "pageToken": token})
         rows = [row["name"].removeprefix("models/") for row in exchange.json["models"]]
         if len(rows) > 2:
             yield broken("listGeminiModels", "at most 2 models to a page", f"{len(rows)}", exchange)

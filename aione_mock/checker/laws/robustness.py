@@ -6,40 +6,40 @@ from typing import Any
 
 import orjson
 
-from aione_mock.checker.context import Bench, broken
-from aione_mock.checker.finding import NotChecked, Skipped
-from aione_mock.checker.law import Law, Said
+from aione_mock.checker.context import LawContext, broken
+from aione_mock.checker.finding import NotChecked, SkippedOperation
+from aione_mock.checker.law import Law, LawResults
 from aione_mock.checker.laws.areas import PLAIN
-from aione_mock.checker.protocols import Protocol, Question
-from aione_mock.checker.traffic import Exchange
+from aione_mock.checker.protocols import ChatProtocol, ChatQuestion
+from aione_mock.checker.traffic import HttpExchange
 from aione_mock.types import Json
 
 _DEPTH = 3000
 _ZWJ = "👩‍👩‍👧‍👦"
 
 
-def _hurt(exchange: Exchange) -> str:
+def _hurt(exchange: HttpExchange) -> str:
     """What is wrong with an answer to something strange; empty when nothing is."""
     if not exchange.status:
         return exchange.failure
     return exchange.outcome if exchange.status >= 500 else ""
 
 
-def _withstands(bench: Bench, protocol: Protocol, what: str, raw: bytes, **given: Any) -> Said:
-    exchange = bench.call(protocol.plain, protocol.params(bench.model(protocol.name)), raw=raw, **given)
+def _withstands(context: LawContext, protocol: ChatProtocol, what: str, raw: bytes, **given: Any) -> LawResults:
+    exchange = context.call(protocol.plain, protocol.params(context.model(protocol.name)), raw=raw, **given)
     if problem := _hurt(exchange):
         yield broken(protocol.plain, f"no server error for {what}", problem, exchange, evidence="documented")
 
 
-def _body(bench: Bench, protocol: Protocol, text: str = "Hello") -> dict[str, Json]:
-    body: dict[str, Json] = protocol.body(Question(text, max_tokens=4), bench.model(protocol.name))
+def _body(context: LawContext, protocol: ChatProtocol, text: str = "Hello") -> dict[str, Json]:
+    body: dict[str, Json] = protocol.body(ChatQuestion(text, max_tokens=4), context.model(protocol.name))
     return body
 
 
-def strange_bodies(bench: Bench) -> Said:
+def strange_bodies(context: LawContext) -> LawResults:
     """A body that is no UTF-8, nested too deeply, or holds numbers beyond all bounds does not make the server fail."""
-    for protocol in bench.protocols():
-        good = orjson.dumps(_body(bench, protocol))
+    for protocol in context.protocols():
+        good = orjson.dumps(_body(context, protocol))
         member = b'"contents"' if protocol.name == "gemini" else b'"messages"'
         for what, raw in (
             ("bytes that are not UTF-8", good.replace(b"Hello", b"\xff\xfe\xc3(")),
@@ -54,12 +54,12 @@ def strange_bodies(bench: Bench) -> Said:
             ("half a body", good[: len(good) // 2]),
             ("a byte order mark", b"\xef\xbb\xbf" + good),
         ):
-            yield from _withstands(bench, protocol, what, raw)
+            yield from _withstands(context, protocol, what, raw)
 
 
-def any_language(bench: Bench) -> Said:
+def any_language(context: LawContext) -> LawResults:
     """Text in any script is answered: Chinese, emoji, right to left, combining marks, very long words."""
-    for protocol in bench.protocols():
+    for protocol in context.protocols():
         for what, text in (
             ("Chinese and emoji", f"请回答：好 🙂 {_ZWJ}"),
             ("right to left", "שלום مرحبا"),
@@ -67,28 +67,28 @@ def any_language(bench: Bench) -> Said:
             ("a long word", "a" * 5000),
             ("line breaks", "a\r\n\tb\u2028c"),
         ):
-            exchange = bench.call(
-                protocol.plain, protocol.params(bench.model(protocol.name)), body=_body(bench, protocol, text)
+            exchange = context.call(
+                protocol.plain, protocol.params(context.model(protocol.name)), body=_body(context, protocol, text)
             )
             if exchange.status != 200:
                 yield broken(protocol.plain, f"an answer to {what}", exchange.outcome, exchange)
 
 
-def empty_text(bench: Bench) -> Said:
+def empty_text(context: LawContext) -> LawResults:
     """A message without words is answered or refused, without a failure of the server."""
-    for protocol in bench.protocols():
-        yield from _withstands(bench, protocol, "an empty message", orjson.dumps(_body(bench, protocol, "")))
+    for protocol in context.protocols():
+        yield from _withstands(context, protocol, "an empty message", orjson.dumps(_body(context, protocol, "")))
 
 
-def strange_parameters(bench: Bench) -> Said:
+def strange_parameters(context: LawContext) -> LawResults:
     """A parameter of any value does not make the server fail."""
     for name, params, query in _PARAMETERS:
-        if name not in bench.contract.operations:
+        if name not in context.contract.operations:
             continue
         try:
-            exchange = bench.call(name, params, query=query)
+            exchange = context.call(name, params, query=query)
         except NotChecked as error:
-            yield Skipped(name, str(error))
+            yield SkippedOperation(name, str(error))
             continue
         if problem := _hurt(exchange):
             yield broken(name, "no server error for strange parameters", problem, exchange, evidence="documented")
@@ -121,10 +121,10 @@ _PARAMETERS: tuple[tuple[str, dict[str, str], dict[str, Json]], ...] = (
 )
 
 
-def strange_headers(bench: Bench) -> Said:
+def strange_headers(context: LawContext) -> LawResults:
     """A content type that is not JSON, or a header of any value, does not make the server fail."""
-    for protocol in bench.protocols():
-        body = _body(bench, protocol)
+    for protocol in context.protocols():
+        body = _body(context, protocol)
         for headers in (
             {"content-type": "text/plain"},
             {"content-type": "application/json; charset=latin-1"},
@@ -134,8 +134,8 @@ def strange_headers(bench: Bench) -> Said:
             {"content-encoding": "gzip"},
             {"x-request-id": "x" * 2000},
         ):
-            exchange = bench.call(
-                protocol.plain, protocol.params(bench.model(protocol.name)), body=body, headers=headers
+            exchange = context.call(
+                protocol.plain, protocol.params(context.model(protocol.name)), body=body, headers=headers
             )
             if problem := _hurt(exchange):
                 name, value = next(iter(headers.items()))
@@ -148,7 +148,7 @@ def strange_headers(bench: Bench) -> Said:
                 )
 
 
-def console_bodies(bench: Bench) -> Said:
+def console_bodies(context: LawContext) -> LawResults:
     """A strange body does not make the console fail."""
     for raw in (
         b"",
@@ -161,27 +161,27 @@ def console_bodies(bench: Bench) -> Said:
         b"[" * 3000,
         b'{"name":' + b"9" * 500 + b"}",
     ):
-        exchange = bench.call("createKey", raw=raw)
+        exchange = context.call("createKey", raw=raw)
         if exchange.status == 201:
-            from aione_mock.checker.context import Key
+            from aione_mock.checker.context import TemporaryKey
 
-            bench.adopt(Key(str(exchange.json.get("id")), str(exchange.json.get("key")), exchange.json))
+            context.adopt(TemporaryKey(str(exchange.json.get("id")), str(exchange.json.get("key")), exchange.json))
         if problem := _hurt(exchange):
             yield broken("createKey", "no server error for a strange body", problem, exchange, evidence="documented")
 
 
-def big_body(bench: Bench) -> Said:
+def big_body(context: LawContext) -> LawResults:
     """A body of a megabyte is read and answered or refused, in reasonable time."""
-    for protocol in bench.protocols()[:1]:
-        raw = orjson.dumps({**_body(bench, protocol), "metadata": {"x": "a" * (1 << 20)}})
-        yield from _withstands(bench, protocol, "a body of a megabyte", raw)
+    for protocol in context.protocols()[:1]:
+        raw = orjson.dumps({**_body(context, protocol), "metadata": {"x": "a" * (1 << 20)}})
+        yield from _withstands(context, protocol, "a body of a megabyte", raw)
 
 
-def slow_body(bench: Bench) -> Said:
+def slow_body(context: LawContext) -> LawResults:
     """A body that arrives slowly is waited for."""
-    protocol = bench.protocols()[0]
-    request = bench.client.request(protocol.plain, body=_body(bench, protocol))
-    exchange = bench.client.send(request, pause=0.1)
+    protocol = context.protocols()[0]
+    request = context.client.request(protocol.plain, body=_body(context, protocol))
+    exchange = context.client.send(request, pause=0.1)
     if problem := _hurt(exchange):
         yield broken(protocol.plain, "an answer to a slow body", problem, exchange, evidence="documented")
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from aione_mock.checker.context import Bench, broken
-from aione_mock.checker.finding import NotChecked, Skipped
-from aione_mock.checker.law import Law, Said
+from aione_mock.checker.context import LawContext, broken
+from aione_mock.checker.finding import NotChecked, SkippedOperation
+from aione_mock.checker.law import Law, LawResults
 from aione_mock.checker.laws.areas import STREAMED
-from aione_mock.checker.protocols import Protocol, Question, Tokens
-from aione_mock.checker.traffic import Exchange, shown
+from aione_mock.checker.protocols import ChatProtocol, ChatQuestion, ReportedUsage
+from aione_mock.checker.traffic import HttpExchange, shown
 from aione_mock.contract.stream_grammar import read
 from aione_mock.types import Json
 
@@ -18,53 +18,57 @@ _OWN = ("id", "created", "system_fingerprint", "responseId", "createTime", "usag
 """Members in which two answers to one question may differ, and the usage, which has laws of its own."""
 
 
-def streamed(bench: Bench, protocol: Protocol, question: Question | None = None) -> Exchange:
+def streamed(context: LawContext, protocol: ChatProtocol, question: ChatQuestion | None = None) -> HttpExchange:
     """A stream that came through. Raises NotChecked."""
-    question = question or Question(QUESTION, stream=True)
-    model = bench.model(protocol.name)
-    exchange = bench.memo(
-        f"stream/{protocol.name}/{question}", lambda: bench.good(bench.ask(protocol, question, model))
+    question = question or ChatQuestion(QUESTION, stream=True)
+    model = context.model(protocol.name)
+    exchange = context.memo(
+        f"stream/{protocol.name}/{question}", lambda: context.good(context.ask(protocol, question, model))
     )
     if not exchange.media_type.endswith("event-stream"):
         raise NotChecked(f"{protocol.streamed} answered {exchange.outcome}, not an event stream")
     return exchange
 
 
-def plain(bench: Bench, protocol: Protocol, question: Question | None = None) -> Exchange:
+def plain(context: LawContext, protocol: ChatProtocol, question: ChatQuestion | None = None) -> HttpExchange:
     """A plain answer that came through. Raises NotChecked."""
-    question = question or Question(QUESTION)
-    model = bench.model(protocol.name)
-    return bench.memo(f"plain/{protocol.name}/{question}", lambda: bench.good(bench.ask(protocol, question, model)))
+    question = question or ChatQuestion(QUESTION)
+    model = context.model(protocol.name)
+    return context.memo(
+        f"plain/{protocol.name}/{question}", lambda: context.good(context.ask(protocol, question, model))
+    )
 
 
-def folded(bench: Bench, protocol: Protocol, exchange: Exchange) -> Json:
+def folded(context: LawContext, protocol: ChatProtocol, exchange: HttpExchange) -> Json:
     """The plain answer that a stream adds up to. Raises NotChecked."""
-    grammar = bench.contract.operations[protocol.streamed].stream
+    grammar = context.contract.operations[protocol.streamed].stream
     if grammar is None:
         raise NotChecked(f"the contract has no grammar for the stream of {protocol.streamed}")
     return grammar.fold(exchange.events)
 
 
-def is_stream(bench: Bench) -> Said:
+def is_stream(context: LawContext) -> LawResults:
     """Asked for a stream, the gateway answers with server-sent events."""
-    for protocol in bench.protocols():
-        exchange = bench.good(bench.ask(protocol, Question(QUESTION, stream=True), bench.model(protocol.name)))
+    for protocol in context.protocols():
+        exchange = context.good(
+            context.ask(protocol, ChatQuestion(QUESTION, stream=True), context.model(protocol.name))
+        )
         if not exchange.media_type.endswith("event-stream"):
             yield broken(protocol.streamed, "content type text/event-stream", exchange.outcome, exchange)
         elif not exchange.events:
             yield broken(protocol.streamed, "at least one event", shown(exchange.body), exchange)
 
 
-def adds_up(bench: Bench) -> Said:
+def adds_up(context: LawContext) -> LawResults:
     """The events of a stream, put together, are an answer of the same shape as the plain one."""
-    for protocol in bench.protocols():
-        exchange = streamed(bench, protocol)
+    for protocol in context.protocols():
+        exchange = streamed(context, protocol)
         try:
-            answer = folded(bench, protocol, exchange)
+            answer = folded(context, protocol, exchange)
         except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
             yield broken(protocol.streamed, "events that add up", f"they do not: {error}"[:200], exchange)
             continue
-        validator = bench.contract.operations[protocol.plain].response_validator(200, "application/json")
+        validator = context.contract.operations[protocol.plain].response_validator(200, "application/json")
         for problem in list(validator.iter_errors(answer))[:1] if validator else ():
             place = "/".join(map(str, problem.instance_path))
             # the usage of a stream is optional, since it must be asked for
@@ -73,14 +77,14 @@ def adds_up(bench: Bench) -> Said:
             )
 
 
-def same_as_plain(bench: Bench) -> Said:
+def same_as_plain(context: LawContext) -> LawResults:
     """A stream has the members that the plain answer has, and where both say the same words they are equal in
     everything
     but their ids and times.
     """
-    for protocol in bench.protocols():
-        exchange, other = streamed(bench, protocol), plain(bench, protocol)
-        left, right = folded(bench, protocol, exchange), other.json
+    for protocol in context.protocols():
+        exchange, other = streamed(context, protocol), plain(context, protocol)
+        left, right = folded(context, protocol, exchange), other.json
         if lost := sorted(set(_members(right)) ^ set(_members(left))):
             yield broken(
                 protocol.streamed, "the members of the plain answer", f"differs in {', '.join(lost)}", exchange
@@ -100,69 +104,71 @@ def _rest(answer: Json) -> dict[str, Json]:
     return {name: value for name, value in answer.items() if name not in _OWN}
 
 
-def usage(bench: Bench) -> Said:
+def usage(context: LawContext) -> LawResults:
     """A stream says at its end what the call used, and a prompt has as many tokens streamed as plain."""
-    for protocol in bench.protocols():
-        exchange = streamed(bench, protocol)
+    for protocol in context.protocols():
+        exchange = streamed(context, protocol)
         try:
-            used = protocol.usage(folded(bench, protocol, exchange))
+            used = protocol.usage(folded(context, protocol, exchange))
         except (KeyError, TypeError):
             yield broken(protocol.streamed, "usage in the stream", "none, although it was asked for", exchange)
             continue
-        asked: Tokens = protocol.usage(plain(bench, protocol).json)
+        asked: ReportedUsage = protocol.usage(plain(context, protocol).json)
         if used.prompt != asked.prompt:
             seen = f"{used.prompt} streamed, {asked.prompt} plain"
             yield broken(protocol.streamed, "the same number of prompt tokens", seen, exchange)
-        same = protocol.text(folded(bench, protocol, exchange)) == protocol.text(plain(bench, protocol).json)
+        same = protocol.text(folded(context, protocol, exchange)) == protocol.text(plain(context, protocol).json)
         if same and used.completion != asked.completion:
             seen = f"{used.completion} streamed, {asked.completion} plain, for the same words"
             yield broken(protocol.streamed, "the same number of completion tokens", seen, exchange)
 
 
-def usage_when_asked(bench: Bench) -> Said:
+def usage_when_asked(context: LawContext) -> LawResults:
     """The usage event comes only when `stream_options.include_usage` asks for it."""
-    protocol = bench.protocols()[0]
-    model = bench.model(protocol.name)
-    body = {**protocol.body(Question(QUESTION, max_tokens=16, stream=True), model)}
+    protocol = context.protocols()[0]
+    model = context.model(protocol.name)
+    body = {**protocol.body(ChatQuestion(QUESTION, max_tokens=16, stream=True), model)}
     body.pop("stream_options", None)
-    exchange = bench.ok(protocol.streamed, body=body)
+    exchange = context.ok(protocol.streamed, body=body)
     if any('"usage":{' in event.data.replace(" ", "") for event in exchange.events):
         yield broken(protocol.streamed, "no usage event without include_usage", "one", exchange)
 
 
-def characters(bench: Bench) -> Said:
+def characters(context: LawContext) -> LawResults:
     """Text arrives whole: no character of several bytes is broken by the cutting into events."""
-    question = Question(WIDE, max_tokens=64, stream=True)
-    for protocol in bench.protocols():
-        exchange = streamed(bench, protocol, question)
+    question = ChatQuestion(WIDE, max_tokens=64, stream=True)
+    for protocol in context.protocols():
+        exchange = streamed(context, protocol, question)
         if "\ufffd" in "".join(event.data for event in exchange.events):
             yield broken(protocol.streamed, "whole characters", "a replacement character (U+FFFD)", exchange)
 
 
-def complete(bench: Bench) -> Said:
+def complete(context: LawContext) -> LawResults:
     """No part of a stream is lost or sent twice: words that a model must repeat arrive streamed as they do plain."""
-    for protocol in bench.protocols():
-        model = bench.model(protocol.name)
-        wholes = [protocol.text(bench.good(bench.ask(protocol, Question(EXACT), model)).json) for _ in range(2)]
+    for protocol in context.protocols():
+        model = context.model(protocol.name)
+        wholes = [protocol.text(context.good(context.ask(protocol, ChatQuestion(EXACT), model)).json) for _ in range(2)]
         if wholes[0] != wholes[1]:
-            yield Skipped(protocol.streamed, "the model says the same words differently each time")
+            yield SkippedOperation(protocol.streamed, "the model says the same words differently each time")
             continue
         for attempt in range(2):
-            exchange = bench.good(bench.ask(protocol, Question(EXACT, stream=True), model))
-            text = protocol.text(folded(bench, protocol, exchange))
+            exchange = context.good(context.ask(protocol, ChatQuestion(EXACT, stream=True), model))
+            text = protocol.text(folded(context, protocol, exchange))
             if text == wholes[0]:
                 break
             if attempt:
                 yield broken(protocol.streamed, f"the words {wholes[0]!r}", f"{text!r}", exchange)
 
 
-def fragments(bench: Bench) -> Said:
+def fragments(context: LawContext) -> LawResults:
     """The fragments of tool calls are numbered from 0, and the first of each has the call's id and the function's
     name.
     """
-    protocol = next(p for p in bench.protocols() if p.name == "openai")
-    question = Question("What is the weather like in Hangzhou? Use the tool.", max_tokens=300, tool=True, stream=True)
-    exchange = bench.good(bench.ask(protocol, question, bench.model("openai", "tools")))
+    protocol = next(p for p in context.protocols() if p.name == "openai")
+    question = ChatQuestion(
+        "What is the weather like in Hangzhou? Use the tool.", max_tokens=300, tool=True, stream=True
+    )
+    exchange = context.good(context.ask(protocol, question, context.model("openai", "tools")))
     seen: list[int] = []
     for piece in [p for event in exchange.events for p in _tool_pieces(read(event))]:
         number = piece.get("index")
@@ -183,15 +189,15 @@ def _tool_pieces(data: Json) -> list[Json]:
     return [piece for choice in choices for piece in (choice.get("delta") or {}).get("tool_calls") or []]
 
 
-def array(bench: Bench) -> Said:
+def array(context: LawContext) -> LawResults:
     """Without `alt=sse`, streamGenerateContent answers with one JSON array of the same pieces."""
-    model = bench.model("gemini")
-    gemini = next(p for p in bench.protocols() if p.name == "gemini")
-    exchange = bench.ok("streamGenerateContent", {"model": model}, body=gemini.body(Question(QUESTION), model))
+    model = context.model("gemini")
+    gemini = next(p for p in context.protocols() if p.name == "gemini")
+    exchange = context.ok("streamGenerateContent", {"model": model}, body=gemini.body(ChatQuestion(QUESTION), model))
     if exchange.media_type != "application/json" or not isinstance(exchange.json, list):
         yield broken("streamGenerateContent", "a JSON array", f"{exchange.outcome}: {shown(exchange.body)}", exchange)
     elif not exchange.json:
-        yield Skipped("streamGenerateContent", "the array is empty")
+        yield SkippedOperation("streamGenerateContent", "the array is empty")
 
 
 LAWS = (

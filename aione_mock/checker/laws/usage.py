@@ -6,14 +6,14 @@ from datetime import timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
 from aione_mock.checker.client import Auth
-from aione_mock.checker.context import Bench, Key, broken
+from aione_mock.checker.context import LawContext, TemporaryKey, broken
 from aione_mock.checker.finding import NotChecked
-from aione_mock.checker.law import Law, Said
-from aione_mock.checker.laws.amounts import Sum, between, days, today
+from aione_mock.checker.law import Law, LawResults
+from aione_mock.checker.laws.amounts import UsageTotals, between, days, today
 from aione_mock.checker.laws.areas import BILLING, CHAT, FIGURES
 from aione_mock.checker.laws.errors import refusal
-from aione_mock.checker.protocols import Question
-from aione_mock.checker.traffic import Exchange
+from aione_mock.checker.protocols import ChatQuestion
+from aione_mock.checker.traffic import HttpExchange
 from aione_mock.types import Json
 
 GROUPS = ("day", "model", "team", "key")
@@ -22,10 +22,10 @@ _PATIENCE = (0.0, 0.3, 0.7, 1.0, 2.0)
 """Seconds that figures are given to show a call, again and again."""
 
 
-def rows_add_up(bench: Bench) -> Said:
+def rows_add_up(context: LawContext) -> LawResults:
     """In each usage row `total_tokens` is prompt plus completion, and the dimensions that were not grouped are null."""
     for group in GROUPS:
-        exchange = bench.ok("queryUsage", query={"group_by": group})
+        exchange = context.ok("queryUsage", query={"group_by": group})
         for row in exchange.json:
             if row["total_tokens"] != row["prompt_tokens"] + row["completion_tokens"]:
                 seen = f"{row['prompt_tokens']} + {row['completion_tokens']} given as {row['total_tokens']}"
@@ -34,14 +34,14 @@ def rows_add_up(bench: Bench) -> Said:
                 yield broken("queryUsage", f"null beside {_DIMENSION[group]}", f"{', '.join(filled)} filled", exchange)
 
 
-def groupings_agree(bench: Bench) -> Said:
+def groupings_agree(context: LawContext) -> LawResults:
     """Every grouping of the same days adds up to the same totals."""
-    window = _window(bench, 7)
-    before = Sum.of(bench.read("queryUsage", query={**window, "group_by": "day"}))
+    window = _window(context, 7)
+    before = UsageTotals.of(context.read("queryUsage", query={**window, "group_by": "day"}))
     for group in GROUPS[1:]:
-        exchange = bench.ok("queryUsage", query={**window, "group_by": group})
-        found = Sum.of(exchange.json)
-        after = Sum.of(bench.read("queryUsage", query={**window, "group_by": "day"}))
+        exchange = context.ok("queryUsage", query={**window, "group_by": group})
+        found = UsageTotals.of(exchange.json)
+        after = UsageTotals.of(context.read("queryUsage", query={**window, "group_by": "day"}))
         for name in ("requests", "total", "cost"):
             if not between(getattr(before, name), getattr(found, name), getattr(after, name)):
                 expected = f"by {group} the same {name} as by day"
@@ -49,14 +49,14 @@ def groupings_agree(bench: Bench) -> Said:
         before = after
 
 
-def _window(bench: Bench, count: int) -> dict[str, str]:
-    last = today(bench)
+def _window(context: LawContext, count: int) -> dict[str, str]:
+    last = today(context)
     return {"start_date": (last - timedelta(days=count - 1)).isoformat(), "end_date": last.isoformat()}
 
 
-def usage_window(bench: Bench) -> Said:
+def usage_window(context: LawContext) -> LawResults:
     """A window includes its first and its last day and nothing else; without dates it is the last seven days."""
-    last = today(bench)
+    last = today(context)
     for query, first, end in (
         ({}, last - timedelta(days=6), last),
         (
@@ -66,7 +66,7 @@ def usage_window(bench: Bench) -> Said:
         ),
         ({"end_date": (last - timedelta(days=2)).isoformat()}, last - timedelta(days=8), last - timedelta(days=2)),
     ):
-        exchange = bench.ok("queryUsage", query={**query, "group_by": "day"})
+        exchange = context.ok("queryUsage", query={**query, "group_by": "day"})
         found = [row["date"] for row in exchange.json]
         if outside := sorted(set(found) - set(days(first, end))):
             yield broken("queryUsage", f"days from {first} to {end}", f"also {', '.join(outside[:5])}", exchange)
@@ -74,40 +74,42 @@ def usage_window(bench: Bench) -> Said:
             yield broken("queryUsage", "each day once, in ascending order", ", ".join(found[:8]), exchange)
         # a day with use in a window of its own must not be missing from a wider one
         for day in (first, end):
-            alone = bench.read("queryUsage", query={"start_date": day.isoformat(), "end_date": day.isoformat()})
+            alone = context.read("queryUsage", query={"start_date": day.isoformat(), "end_date": day.isoformat()})
             if alone and day.isoformat() not in found:
                 yield broken("queryUsage", f"{day}, which the window includes", "no such day", exchange)
 
 
-def usage_order(bench: Bench) -> Said:
+def usage_order(context: LawContext) -> LawResults:
     """Groupings other than by day begin with the most expensive row."""
     for group in GROUPS[1:]:
-        exchange = bench.ok("queryUsage", query={"group_by": group})
+        exchange = context.ok("queryUsage", query={"group_by": group})
         costs = [Decimal(str(row["cost_rmb"])) for row in exchange.json]
         if costs != sorted(costs, reverse=True):
             yield broken("queryUsage", f"by {group}, the most expensive first", "another order", exchange)
 
 
-def usage_filters(bench: Bench) -> Said:
+def usage_filters(context: LawContext) -> LawResults:
     """A filter selects what the grouping by the same thing shows in one row; something unknown selects nothing."""
-    last = today(bench) - timedelta(days=1)
+    last = today(context) - timedelta(days=1)
     window = {"start_date": (last - timedelta(days=6)).isoformat(), "end_date": last.isoformat()}
     for group in GROUPS[1:]:
         member = _DIMENSION[group]
-        for row in [row for row in bench.read("queryUsage", query={**window, "group_by": group}) if row[member]][:2]:
-            exchange = bench.ok("queryUsage", query={**window, member: row[member]})
-            if Sum.of(exchange.json) != Sum.of([row]):
-                yield broken("queryUsage", f"{member}: {Sum.of([row])}", str(Sum.of(exchange.json)), exchange)
-    exchange = bench.ok("queryUsage", query={"model": "no-such-model-7"})
+        for row in [row for row in context.read("queryUsage", query={**window, "group_by": group}) if row[member]][:2]:
+            exchange = context.ok("queryUsage", query={**window, member: row[member]})
+            if UsageTotals.of(exchange.json) != UsageTotals.of([row]):
+                yield broken(
+                    "queryUsage", f"{member}: {UsageTotals.of([row])}", str(UsageTotals.of(exchange.json)), exchange
+                )
+    exchange = context.ok("queryUsage", query={"model": "no-such-model-7"})
     if exchange.json:
         yield broken("queryUsage", "no row for a model that does not exist", f"{len(exchange.json)} rows", exchange)
 
 
-def usage_limits(bench: Bench) -> Said:
+def usage_limits(context: LawContext) -> LawResults:
     """A window of more than 90 days, and one that ends before it starts, are refused with 422."""
-    operation, last = bench.contract.operations["queryUsage"], today(bench)
+    operation, last = context.contract.operations["queryUsage"], today(context)
     whole = {"start_date": (last - timedelta(days=89)).isoformat(), "end_date": last.isoformat()}
-    exchange = bench.call("queryUsage", query=whole)
+    exchange = context.call("queryUsage", query=whole)
     if exchange.status != 200:
         yield broken(operation, "90 days to be taken", exchange.outcome, exchange)
     for first, end, what in ((90, 0, "91 days"), (0, 3, "a start after the end")):
@@ -115,42 +117,42 @@ def usage_limits(bench: Bench) -> Said:
             "start_date": (last - timedelta(days=first)).isoformat(),
             "end_date": (last - timedelta(days=end)).isoformat(),
         }
-        refused = bench.call("queryUsage", query=query)
+        refused = context.call("queryUsage", query=query)
         yield from refusal(operation, "validation_error", refused, expected=f"422 for {what}")
 
 
 # Dashboard
 
 
-def view(bench: Bench, mode: str) -> tuple[Exchange, Json]:
+def view(context: LawContext, mode: str) -> tuple[HttpExchange, Json]:
     """The dashboard in one view. Raises NotChecked when no credential of that view was given."""
-    for token in (bench.target.token, bench.target.business_token):
+    for token in (context.target.token, context.target.business_token):
         if token:
-            exchange = bench.ok("getDashboard", query={"range_days": 7}, auth=Auth("consoleToken", token))
+            exchange = context.ok("getDashboard", query={"range_days": 7}, auth=Auth("consoleToken", token))
             if exchange.json["view_mode"] == mode:
                 return exchange, exchange.json[mode]
     raise NotChecked(f"no token with the {mode} view was given")
 
 
-def dashboard_window(bench: Bench) -> Said:
+def dashboard_window(context: LawContext) -> LawResults:
     """`daily_trend` has one entry for each day of the range, today included, oldest first; the range is 7 days by
     default.
     """
     for asked, count in ((None, 7), (1, 1), (30, 30), (90, 90)):
-        exchange = bench.ok("getDashboard", query={"range_days": asked})
+        exchange = context.ok("getDashboard", query={"range_days": asked})
         body = exchange.json
         trend = [entry["date"] for entry in body[body["view_mode"]]["daily_trend"]]
-        last = today(bench)
+        last = today(context)
         if trend != days(last - timedelta(days=count - 1), last):
             seen = f"{len(trend)} entries from {trend[0]} to {trend[-1]}" if trend else "none"
             yield broken("getDashboard", f"{count} days up to {last}", seen, exchange)
 
 
-def dashboard_sums(bench: Bench) -> Said:
+def dashboard_sums(context: LawContext) -> LawResults:
     """Trend and distribution of the engineers' view add up to its totals, and total tokens are prompt plus
     completion.
     """
-    exchange, tech = view(bench, "tech")
+    exchange, tech = view(context, "tech")
     trend, models = tech["daily_trend"], tech["model_distribution"]
     sums = (
         ("total_tokens", tech["prompt_tokens"] + tech["completion_tokens"], "prompt plus completion"),
@@ -167,9 +169,9 @@ def dashboard_sums(bench: Bench) -> Said:
         yield broken("getDashboard", "model_distribution with most tokens first", "another order", exchange)
 
 
-def dashboard_business(bench: Bench) -> Said:
+def dashboard_business(context: LawContext) -> LawResults:
     """Trend and team ranking of the payers' view add up to its totals, the ranking with the highest cost first."""
-    exchange, business = view(bench, "business")
+    exchange, business = view(context, "business")
     costs = [Decimal(str(team["cost_rmb"])) for team in business["team_cost_ranking"]]
     trend = sum((Decimal(str(day["cost_rmb"])) for day in business["daily_trend"]), Decimal(0))
     total = Decimal(str(business["total_cost_rmb"]))
@@ -184,23 +186,23 @@ def dashboard_business(bench: Bench) -> Said:
         yield broken("getDashboard", f"{business['total_conversations']} conversations", f"{talks} by team", exchange)
 
 
-def views_agree(bench: Bench) -> Said:
+def views_agree(context: LawContext) -> LawResults:
     """Both views of the dashboard show the same cost."""
-    _, tech = view(bench, "tech")
-    exchange, business = view(bench, "business")
-    _, later = view(bench, "tech")
+    _, tech = view(context, "tech")
+    exchange, business = view(context, "business")
+    _, later = view(context, "tech")
     low, high = Decimal(str(tech["total_cost_rmb"])), Decimal(str(later["total_cost_rmb"]))
     if not between(low, Decimal(str(business["total_cost_rmb"])), high):
         yield broken("getDashboard", f"total_cost_rmb {low}", str(business["total_cost_rmb"]), exchange)
 
 
-def dashboard_is_usage(bench: Bench) -> Said:
+def dashboard_is_usage(context: LawContext) -> LawResults:
     """The dashboard's totals are those of the usage rows of the same days."""
     for count in (1, 7):
-        window = _window(bench, count)
-        before = Sum.of(bench.read("queryUsage", query=window))
-        exchange = bench.ok("getDashboard", query={"range_days": count})
-        after = Sum.of(bench.read("queryUsage", query=window))
+        window = _window(context, count)
+        before = UsageTotals.of(context.read("queryUsage", query=window))
+        exchange = context.ok("getDashboard", query={"range_days": count})
+        after = UsageTotals.of(context.read("queryUsage", query=window))
         shown = exchange.json[exchange.json["view_mode"]]
         cost = Decimal(str(shown["total_cost_rmb"]))
         if not between(before.cost, cost, after.cost):
@@ -211,12 +213,12 @@ def dashboard_is_usage(bench: Bench) -> Said:
             )
 
 
-def money_is_text(bench: Bench) -> Said:
+def money_is_text(context: LawContext) -> LawResults:
     """Money is a decimal string with four places, two on invoices; a percentage is one with two."""
     for name in ("getDashboard", "queryUsage", "getPlan", "getBillingAccount", "listInvoices", "listGatewayModels"):
-        if name not in bench.contract.operations:
+        if name not in context.contract.operations:
             continue
-        exchange = bench.ok(name)
+        exchange = context.ok(name)
         for member, value in _leaves(exchange.json):
             places = 2 if member == "amount_rmb" or member.endswith("_pct") else 4
             if member.endswith(("_rmb", "_pct")) and value is not None and not _decimal(value, places):
@@ -241,30 +243,30 @@ def _decimal(value: Json, places: int) -> bool:
 # Conservation
 
 
-def conserved(bench: Bench) -> Said:
+def conserved(context: LawContext) -> LawResults:
     """A completion's usage raises the usage rows by exactly itself, and its cost is its tokens times the model's
     prices.
     """
-    key, secret = _own(bench)
-    bench.rows()
-    for protocol in bench.protocols():
+    key, secret = _own(context)
+    context.rows()
+    for protocol in context.protocols():
         for stream in (False, True):
-            model = bench.model(protocol.name)
-            question = Question(
+            model = context.model(protocol.name)
+            question = ChatQuestion(
                 f"Say yes to {protocol.name} ({'streamed' if stream else 'plain'}).", max_tokens=12, stream=stream
             )
-            before = _used(bench, key)
-            exchange = bench.good(bench.ask(protocol, question, model, bench.bearer(secret)))
-            yield from _moved(bench, protocol.operation(question), exchange, key, before, model)
+            before = _used(context, key)
+            exchange = context.good(context.ask(protocol, question, model, context.bearer(secret)))
+            yield from _moved(context, protocol.operation(question), exchange, key, before, model)
 
 
-def _own(bench: Bench) -> tuple[str, str]:
+def _own(context: LawContext) -> tuple[str, str]:
     """Id and secret of a key that nobody else uses, or else of the target's own. Raises NotChecked."""
-    if bench.client.writes:
-        key: Key = bench.memo("usage/key", lambda: bench.new_key("usage"))
+    if context.client.writes:
+        key: TemporaryKey = context.memo("usage/key", lambda: context.new_key("usage"))
         return key.id, key.secret
-    secret = bench.target.key or ""
-    rows = [r for r in bench.read("listKeys")["items"] if r.get("key_prefix") and secret.startswith(r["key_prefix"])]
+    secret = context.target.key or ""
+    rows = [r for r in context.read("listKeys")["items"] if r.get("key_prefix") and secret.startswith(r["key_prefix"])]
     active = [row for row in rows if row.get("status") == "active"]
     if len(active) != 1:
         raise NotChecked(
@@ -273,41 +275,45 @@ def _own(bench: Bench) -> tuple[str, str]:
     return active[0]["id"], secret
 
 
-def _used(bench: Bench, key: str) -> Sum:
-    last = today(bench)
+def _used(context: LawContext, key: str) -> UsageTotals:
+    last = today(context)
     # a call around midnight may fall on either day
     window = {"start_date": (last - timedelta(days=1)).isoformat(), "end_date": (last + timedelta(days=1)).isoformat()}
-    exchange = bench.call("queryUsage", query={**window, "key_id": key})
+    exchange = context.call("queryUsage", query={**window, "key_id": key})
     if exchange.status == 422:
-        exchange = bench.ok("queryUsage", query={**window, "end_date": last.isoformat(), "key_id": key})
-    return Sum.of(bench.good(exchange).json)
+        exchange = context.ok("queryUsage", query={**window, "end_date": last.isoformat(), "key_id": key})
+    return UsageTotals.of(context.good(exchange).json)
 
 
-def _moved(bench: Bench, operation: str, exchange: Exchange, key: str, before: Sum, model: str) -> Said:
+def _moved(
+    context: LawContext, operation: str, exchange: HttpExchange, key: str, before: UsageTotals, model: str
+) -> LawResults:
     from aione_mock.checker.laws.streams import folded
 
-    protocol = next(p for p in bench.protocols() if operation in (p.plain, p.streamed))
-    answer = folded(bench, protocol, exchange) if exchange.media_type.endswith("event-stream") else exchange.json
+    protocol = next(p for p in context.protocols() if operation in (p.plain, p.streamed))
+    answer = folded(context, protocol, exchange) if exchange.media_type.endswith("event-stream") else exchange.json
     used = protocol.usage(answer)
-    moved = Sum()
-    for pause in _PATIENCE if bench.hopeful else _PATIENCE[:1]:
-        bench.client.sleep(pause)
-        moved = _used(bench, key).minus(before)
+    moved = UsageTotals()
+    for pause in _PATIENCE if context.hopeful else _PATIENCE[:1]:
+        context.client.sleep(pause)
+        moved = _used(context, key).minus(before)
         if moved.requests > 0:
             break
     else:
-        bench.hopeful = False
+        context.hopeful = False
     expected = f"the rows of the key to grow by {used.prompt} + {used.completion} tokens in 1 request"
-    if moved.requests > 1 and not bench.client.writes:
+    if moved.requests > 1 and not context.client.writes:
         raise NotChecked("somebody else uses the key; --allow-writes makes one of the run's own")
     if (moved.requests, moved.prompt, moved.completion) != (1, used.prompt, used.completion):
         yield broken(operation, expected, f"they grew by {moved}", exchange, evidence="assumed")
         return
-    yield from _priced(bench, operation, exchange, answer, moved, model)
+    yield from _priced(context, operation, exchange, answer, moved, model)
 
 
-def _priced(bench: Bench, operation: str, exchange: Exchange, answer: Json, moved: Sum, model: str) -> Said:
-    price = bench.client.budget.prices.get(model)
+def _priced(
+    context: LawContext, operation: str, exchange: HttpExchange, answer: Json, moved: UsageTotals, model: str
+) -> LawResults:
+    price = context.client.budget.prices.get(model)
     if price is None:
         return
     cached = _cached(answer)
@@ -328,13 +334,13 @@ def _cached(answer: Json) -> int:
     return found if isinstance(found, int) else 0
 
 
-def refused_is_free(bench: Bench) -> Said:
+def refused_is_free(context: LawContext) -> LawResults:
     """A call that is refused uses nothing."""
-    key, secret = _own(bench)
-    before = _used(bench, key)
-    protocol = bench.protocols()[0]
-    exchange = bench.ask(protocol, Question("Hello"), "no-such-model-7", bench.bearer(secret))
-    moved = _used(bench, key).minus(before)
+    key, secret = _own(context)
+    before = _used(context, key)
+    protocol = context.protocols()[0]
+    exchange = context.ask(protocol, ChatQuestion("Hello"), "no-such-model-7", context.bearer(secret))
+    moved = _used(context, key).minus(before)
     if exchange.status >= 400 and moved.total:
         yield broken("queryUsage", "no tokens for a refused call", str(moved), exchange)
 

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import orjson
 
-from aione_mock.checker.finding import Finding
-from aione_mock.checker.report import Report
+from aione_mock.checker.finding import LawFinding
+from aione_mock.checker.report import CheckReport
 from aione_mock.types import Json
 
 FORMAT = 1
 """Raised when a member changes its meaning."""
 
 
-def write(report: Report) -> bytes:
+def write(report: CheckReport) -> bytes:
     """JSON text, two blanks deep."""
     return orjson.dumps(
         as_dict(report), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS
     )
 
 
-def as_dict(report: Report) -> dict[str, Json]:
+def as_dict(report: CheckReport) -> dict[str, Json]:
     """The report as JSON values."""
     counts = report.counts
     return {
@@ -61,7 +61,7 @@ def as_dict(report: Report) -> dict[str, Json]:
     }
 
 
-def _finding(finding: Finding) -> dict[str, Json]:
+def _finding(finding: LawFinding) -> dict[str, Json]:
     return {
         "fingerprint": finding.fingerprint,
         "law": finding.law,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from html import escape
 
-from aione_mock.checker.finding import Cell, Finding
-from aione_mock.checker.report import LawInfo, Report
+from aione_mock.checker.finding import LawFinding, MatrixCell
+from aione_mock.checker.report import CheckReport, LawInfo
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1d2430; --soft: #5d6878; --page: #ffffff; --card: #f5f7fa; --line: #d9dfe7;
@@ -42,12 +42,12 @@ _LEGEND = (
 _MARKS = {"kept": ("kept", "✓"), "broken": ("broken", "✗"), "not checked": ("none", "·")}
 
 
-def write(report: Report) -> bytes:
+def write(report: CheckReport) -> bytes:
     """HTML text."""
     return "\n".join(_page(report)).encode("utf-8", "replace")
 
 
-def _page(report: Report) -> Iterator[str]:
+def _page(report: CheckReport) -> Iterator[str]:
     yield '<!doctype html><html lang="en"><head><meta charset="utf-8">'
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
     yield f"<title>Contract check of {escape(report.url)}</title><style>{_STYLE}</style></head><body>"
@@ -61,7 +61,7 @@ def _page(report: Report) -> Iterator[str]:
     yield "</body></html>"
 
 
-def _numbers(report: Report) -> Iterator[str]:
+def _numbers(report: CheckReport) -> Iterator[str]:
     counts = report.counts
     yield '<div class="numbers">'
     for value, label in (
@@ -83,7 +83,7 @@ def _numbers(report: Report) -> Iterator[str]:
         yield f'<p class="soft">Keys that were made and could not be deleted: {left}</p>'
 
 
-def _findings(report: Report) -> Iterator[str]:
+def _findings(report: CheckReport) -> Iterator[str]:
     if not report.findings and not report.known:
         return
     yield f"<h2>Findings ({len(report.findings)})</h2>"
@@ -95,7 +95,7 @@ def _findings(report: Report) -> Iterator[str]:
         yield f'<p class="soft">Known by the baseline: {escape(known)}</p>'
 
 
-def _finding(finding: Finding) -> Iterator[str]:
+def _finding(finding: LawFinding) -> Iterator[str]:
     often = f" · {finding.count} times" if finding.count > 1 else ""
     word = "violation" if finding.severity == "violation" else "assumption mismatch"
     yield f'<details class="{finding.severity}"><summary><b>{escape(finding.operation)}</b> — {escape(finding.title)}'
@@ -112,7 +112,7 @@ def _finding(finding: Finding) -> Iterator[str]:
     yield "</details>"
 
 
-def _matrix(report: Report) -> Iterator[str]:
+def _matrix(report: CheckReport) -> Iterator[str]:
     yield "<h2>Every law at every operation</h2>"
     yield '<p class="soft">✓ kept, ✗ broken, · not checked (point at it to see why), empty: does not concern it.</p>'
     yield '<div class="scroll"><table><thead><tr><th></th>'
@@ -135,14 +135,14 @@ def _by_area(laws: Iterable[LawInfo]) -> list[tuple[str, list[LawInfo]]]:
     return list(found.items())
 
 
-def _cell(cell: Cell | None, soft: bool) -> str:
+def _cell(cell: MatrixCell | None, soft: bool) -> str:
     if cell is None:
         return "<td></td>"
     kind, mark = _MARKS[cell.state]
     return f'<td class="{"warn" if soft and kind == "broken" else kind}" title="{escape(cell.reason)}">{mark}</td>'
 
 
-def _unchecked(report: Report) -> Iterator[str]:
+def _unchecked(report: CheckReport) -> Iterator[str]:
     if not report.unchecked:
         return
     yield "<h2>Not checked, and why</h2><ul>"

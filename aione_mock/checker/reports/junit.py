@@ -6,13 +6,13 @@ import re
 from collections.abc import Mapping
 from xml.etree import ElementTree as xml
 
-from aione_mock.checker.finding import Cell, Finding
-from aione_mock.checker.report import Report
+from aione_mock.checker.finding import LawFinding, MatrixCell
+from aione_mock.checker.report import CheckReport
 
 _FORBIDDEN = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def write(report: Report) -> bytes:
+def write(report: CheckReport) -> bytes:
     """XML text."""
     root = xml.Element("testsuites", name="aione-mock check", time=str(report.counts.seconds))
     if report.could_not:
@@ -26,8 +26,8 @@ def write(report: Report) -> bytes:
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'.encode()
 
 
-def _suite(root: xml.Element, report: Report, law: str, title: str, cells: Mapping[str, Cell]) -> None:
-    by_operation: dict[str, list[Finding]] = {}
+def _suite(root: xml.Element, report: CheckReport, law: str, title: str, cells: Mapping[str, MatrixCell]) -> None:
+    by_operation: dict[str, list[LawFinding]] = {}
     for finding in report.findings:
         if finding.law == law:
             by_operation.setdefault(finding.operation, []).append(finding)

@@ -6,14 +6,14 @@ import hashlib
 
 import orjson
 
-from aione_mock.checker.finding import Finding
-from aione_mock.checker.report import Report
+from aione_mock.checker.finding import LawFinding
+from aione_mock.checker.report import CheckReport
 from aione_mock.types import Json
 
 _LEVELS = {"violation": "error", "assumption": "warning"}
 
 
-def write(report: Report) -> bytes:
+def write(report: CheckReport) -> bytes:
     """JSON text."""
     rules = [
         {
@@ -44,7 +44,7 @@ def write(report: Report) -> bytes:
     return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
-def _result(finding: Finding) -> Json:
+def _result(finding: LawFinding) -> Json:
     text = f"{finding.operation}: expected {finding.expected}; saw {finding.seen}"
     return {
         "ruleId": finding.law,
