@@ -16,6 +16,7 @@ import pytest
 from aione_mock import protocols
 from aione_mock.model import images
 from aione_mock.protocols import anthropic, gemini, openai
+from aione_mock.protocols.errors import protocol_name
 from aione_mock.server.app import Mock
 from aione_mock.server.handlers import HANDLERS
 from aione_mock.types import Json
@@ -129,7 +130,7 @@ def test_every_error_raised_has_a_name_in_the_contract(app: Mock) -> None:
 @pytest.mark.parametrize("protocol", sorted(protocols.ERROR))
 def test_every_protocol_knows_the_errors_that_any_call_can_meet(app: Mock, protocol: str) -> None:
     for name in ("invalid_request", "internal_error", "not_found", "method_not_allowed"):
-        own = protocols.SYNONYMS.get(protocol, {}).get(name, name)
+        own = protocol_name(protocol, name)
         assert app.contract.error(protocol, own) is not None, own
 
 

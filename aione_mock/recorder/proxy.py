@@ -10,10 +10,11 @@ from typing import Any, Literal, TypeVar
 import httpx2
 import orjson
 
-from aione_mock import asgi, protocols
+from aione_mock import asgi
 from aione_mock.asgi import CONNECTION, Disconnected, Receive, Scope, Send
 from aione_mock.contract import STREAM, Contract, Operation
 from aione_mock.errors import APIError
+from aione_mock.protocols.errors import ErrorRenderer
 from aione_mock.recorder import contract_check
 from aione_mock.recorder.cassette import Answered, Asked, Interaction, Recording, grouped, header
 from aione_mock.recorder.json_style import Splitter
@@ -28,7 +29,6 @@ _log = logging.getLogger("aione_mock")
 _REQUESTS = Seed.of("recorded request")
 _LARGEST = 256 << 20
 """Bytes of a request body."""
-_FAILURES = ("upstream_failed", "internal_error", "unknown_error")
 _SESSION_PATH = "/_session/"
 
 
@@ -50,6 +50,7 @@ class Recorder:
         self.contract, self.recording, self.tell, self.slow = contract, recording, tell, slow
         self.upstream = Upstream(upstream, patience)
         self.redactor = Redactor(contract, contents=redact)
+        self._errors = ErrorRenderer(contract)
         self.count = 0
         self.wrong = 0
         self._under_way: set[asyncio.Task[Any]] = set()
@@ -123,15 +124,17 @@ class Recorder:
             except OSError as error:
                 self.tell(f"  cannot mask a credential in '{self.recording.path}': {error.strerror or error}")
 
-    def refusal(self, operation: Operation | None, protocol: str, failure: APIError) -> tuple[int, Headers, bytes]:
-        """Status, headers and body of what the proxy itself has to say."""
-        status = {"upstream_timeout": 504, "request_too_large": 413}.get(failure.name, 502)
-        specs = [self.contract.error(protocol, name) for name in (failure.name, *_FAILURES)]
-        spec = next(spec for spec in specs if spec is not None)
-        request_id = "req_" + _REQUESTS.digest(self.count, failure.message, size=12).hex()
-        body = orjson.dumps(protocols.ERROR[protocol](spec, failure, request_id))
+    def render_error(self, operation: Operation | None, protocol: str, error: APIError) -> tuple[int, Headers, bytes]:
+        """Return status, headers and body of an error of the proxy itself."""
+        request_id = "req_" + _REQUESTS.digest(self.count, error.message, size=12).hex()
+        # not every protocol declares failures of an upstream; the status is the one that others declare
+        status = next(spec.status for (_, name), spec in self.contract.errors.items() if name == error.name)
+        if self._errors.find(protocol, operation, error.name) is None:
+            error = APIError("internal_error", error.message, headers=error.headers)
+        reply = self._errors.render(protocol, operation, error, request_id)
+        body = orjson.dumps(reply.body)
         head = (("content-type", "application/json"), ("content-length", str(len(body))), ("x-request-id", request_id))
-        return status, (*head, *failure.headers.items()), body
+        return status, (*head, *reply.headers), body
 
 
 def _parts(interaction: Interaction) -> tuple[Asked, Answered, float, float]:
@@ -190,7 +193,7 @@ class _Passage:
             raise
         except APIError as failure:
             self.notes.append(failure.message)
-            self.status, self.headers, answer = self.recorder.refusal(self.operation, self.protocol, failure)
+            self.status, self.headers, answer = self.recorder.render_error(self.operation, self.protocol, failure)
             self.end = "finish"
             await self._start()
             await self._forward(answer)

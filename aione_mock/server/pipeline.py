@@ -20,10 +20,10 @@ from aione_mock.asgi import CONNECTION, Connection, Disconnected, Receive, Scope
 from aione_mock.clock import WALL
 from aione_mock.contract import Contract, Operation, validation
 from aione_mock.errors import APIError
+from aione_mock.protocols.errors import ErrorRenderer
 from aione_mock.seed import letters
 from aione_mock.server import auth, metering, streaming
 from aione_mock.server.auth import Access
-from aione_mock.server.error_responses import Refusals
 from aione_mock.server.handlers import CHECKS, from_schema
 from aione_mock.server.journal import (
     MASK,
@@ -82,7 +82,7 @@ class Pipeline:
         self, contract: Contract, sessions: Sessions, handlers: Mapping[str, Handler], config: Settings
     ) -> None:
         self.contract, self.sessions, self.handlers, self.config = contract, sessions, handlers, config
-        self.reader, self.refusals = Reader(contract, known=not config.overlays), Refusals(contract)
+        self.reader, self.errors = Reader(contract, known=not config.overlays), ErrorRenderer(contract)
         self.player = Player(contract, config)
         self.tally = Tally()
         self.wheel = streaming.Wheel()
@@ -219,7 +219,7 @@ class Exchange:
 
     def _refusal(self, failure: APIError) -> Reply:
         protocol = self.protocol or "openai"
-        return self.pipeline.refusals.reply(protocol, self.operation, failure, self.entry.request_id)
+        return self.pipeline.errors.render(protocol, self.operation, failure, self.entry.request_id)
 
     def _scripted(self, call: Call) -> Call:
         """The call with what a scenario wants said. Raises the APIError that a scenario wants."""
@@ -325,7 +325,7 @@ class Exchange:
         return player.settled(damaged, playing, stream=stream)
 
     def _error_event(self, name: str) -> bytes:
-        return self.pipeline.refusals.event(self.protocol, name, self.entry.request_id)
+        return self.pipeline.errors.render_event(self.protocol, name, self.entry.request_id)
 
     def _spelled(self, reply: Reply | StreamReply, *, whole: bool) -> Response:
         """The answer at once; the events of a stream apart unless `whole`."""

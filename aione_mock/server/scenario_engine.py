@@ -13,6 +13,7 @@ from aione_mock import protocols
 from aione_mock.clock import WALL
 from aione_mock.contract import Contract, Operation
 from aione_mock.errors import APIError, ConfigError, ScenarioError
+from aione_mock.protocols.errors import protocol_name
 from aione_mock.scenarios import faults, outcomes, rules
 from aione_mock.scenarios.catalogue import Catalogue
 from aione_mock.scenarios.conditions import Facts
@@ -200,8 +201,8 @@ def _refused(problem: str) -> APIError:
 
 def _declared(name: str, operation: Operation) -> str | None:
     """The operation's own name of an error, None when it declares none such."""
-    own = protocols.SYNONYMS.get(operation.protocol, {}).get(name, name)
-    return next((candidate for candidate in (name, own) if candidate in operation.errors), None)
+    names = name, protocol_name(operation.protocol, name)
+    return next((candidate for candidate in names if candidate in operation.errors), None)
 
 
 def _can(rule: Rule, operation: Operation, stream: bool) -> bool:
