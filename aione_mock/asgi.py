@@ -11,6 +11,8 @@ from aione_mock.types import Headers, RawHeaders, header
 Scope = Any
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
+SESSION_PREFIX = "/_session/"
+"""Path under which each session has the whole API: `/_session/NAME/v1/…`."""
 CONNECTION = "aione_mock.connection"
 """Scope extension under which our server hands over a `Connection`; without it nothing below HTTP can be played."""
 
@@ -85,6 +87,20 @@ def _too_large(limit: int) -> APIError:
         f"The request body is larger than the limit of {limit} bytes.",
         headers={"connection": "close"},
     )
+
+
+def read_raw_path(scope: Scope) -> str:
+    """Return the path of a request as it arrived, percent-encoded."""
+    raw: bytes = scope.get("raw_path") or scope["path"].encode()
+    return raw.decode("latin-1")
+
+
+def split_session(path: str) -> tuple[str, str]:
+    """Split a path into the session it names, empty without one, and the path within it."""
+    if not path.startswith(SESSION_PREFIX):
+        return "", path
+    name, _, rest = path[len(SESSION_PREFIX) :].partition("/")
+    return name, "/" + rest
 
 
 def raw_headers(headers: Headers) -> list[tuple[bytes, bytes]]:

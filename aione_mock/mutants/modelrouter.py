@@ -6,6 +6,7 @@ from hashlib import sha256
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
+from aione_mock.asgi import split_session
 from aione_mock.clock import WALL, iso
 from aione_mock.mutants.changes import body, member, refusal
 from aione_mock.mutants.mutation import Ask, Mutant
@@ -32,7 +33,7 @@ def _signed(ask: Ask) -> Ask:
         ("x-acs-signature-nonce", f"mutant-{number}-{WALL.timestamp()}"),
         ("x-acs-content-sha256", sha256(b"").hexdigest()),
     ]
-    path = "/" + ask.path.split("/", 3)[-1] if ask.path.startswith("/_session/") else ask.path
+    _, path = split_session(ask.path)
     value = acs3_signature.sign(ask.method, path, ask.query.decode("latin-1"), headers, b"", _KEY, _SECRET)
     raw = tuple((name.encode(), text.encode()) for name, text in [*headers, ("authorization", value)])
     return replace(ask, headers=raw)

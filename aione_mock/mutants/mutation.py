@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from aione_mock.asgi import read_raw_path, split_session
 from aione_mock.contract import Contract, Operation
 from aione_mock.structs import replace
 from aione_mock.types import Json
@@ -137,9 +138,7 @@ class Mutation:
         await send({"type": "http.response.body", "body": answer.body})
 
     def _operation(self, scope: Any) -> Operation | None:
-        path = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
-        if path.startswith("/_session/"):
-            path = "/" + path.split("/", 3)[-1]
+        _, path = split_session(read_raw_path(scope))
         return self._contract.match(path).operations.get(scope["method"])
 
     async def _read(self, scope: Any, receive: Any, operation: Operation) -> Ask:
@@ -148,7 +147,7 @@ class Mutation:
             message = await receive()
             parts.append(message.get("body", b""))
             more = message.get("more_body", False)
-        raw_path = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
+        raw_path = read_raw_path(scope)
         headers = tuple((name, value) for name, value in scope["headers"])
         return Ask(operation, scope["method"], raw_path, scope["query_string"], headers, b"".join(parts), self._memory)
 

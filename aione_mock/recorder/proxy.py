@@ -29,7 +29,6 @@ _log = logging.getLogger("aione_mock")
 _REQUESTS = Seed.of("recorded request")
 _LARGEST = 256 << 20
 """Bytes of a request body."""
-_SESSION_PATH = "/_session/"
 
 
 class Recorder:
@@ -158,7 +157,7 @@ class _Passage:
         self.loop = asyncio.get_running_loop()
         self.began = self.loop.time()
         self.left: asyncio.Future[None] = asyncio.ensure_future(_leaving(receive))
-        self.raw_path = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
+        self.raw_path = asgi.read_raw_path(scope)
         self.asked = self._asked(body)
         self.operation, _ = contract_check.locate(recorder.contract, self.asked.method, self.asked.path)
         self.protocol = self.operation.protocol if self.operation else recorder.contract.find_protocol(self.asked.path)
@@ -170,9 +169,7 @@ class _Passage:
         recorder.learn(self.asked)
 
     def _asked(self, body: bytes) -> Asked:
-        path = self.raw_path
-        if path.startswith(_SESSION_PATH):
-            path = "/" + path[len(_SESSION_PATH) :].partition("/")[2]
+        _, path = asgi.split_session(self.raw_path)
         headers = tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in self.scope["headers"]])
         gone = {*hops(headers), "host"}
         kept = grouped(tuple([(name, value) for name, value in headers if name not in gone]))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 import orjson
 
 from aione_mock import protocols
-from aione_mock.asgi import Connection, Scope, announced
+from aione_mock.asgi import Connection, Scope, announced, split_session
 from aione_mock.contract import Contract
 from aione_mock.errors import APIError
 from aione_mock.seed import Seed
@@ -21,7 +21,7 @@ from aione_mock.structs import frozen
 from aione_mock.types import Json, RawHeaders, header
 
 _REQUESTS = Seed.of("request")
-_SESSION_PATH, _CONTROL_PATH = "/_session/", "/_mock/"
+_CONTROL_PATH = "/_mock/"
 _REMEMBERED = 512
 """Requests and heads that are kept read."""
 _LONGEST = 4096
@@ -40,10 +40,7 @@ class Head:
 
     def __init__(self, contract: Contract, method: str, raw_path: bytes, query: bytes, headers: RawHeaders) -> None:
         """`raw_path`: percent-encoded, with the session that it may begin with."""
-        path, named = raw_path.decode("latin-1"), ""
-        if path.startswith(_SESSION_PATH):
-            named, _, rest = path[len(_SESSION_PATH) :].partition("/")
-            path = "/" + rest
+        named, path = split_session(raw_path.decode("latin-1"))
         match = contract.match(path)
         near = match.operations.get(method) or next(iter(match.operations.values()), None)
         self.method, self.path, self.query, self.headers = method, path, query.decode("latin-1"), headers

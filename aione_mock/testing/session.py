@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aione_mock.asgi import SESSION_PREFIX
 from aione_mock.clock import parse_duration
 from aione_mock.errors import ScenarioError
 from aione_mock.tenant.organisation import Credential
@@ -54,7 +55,7 @@ class MockSession:
     @property
     def base_url(self) -> str:
         """The session's root, without a slash at the end: what Anthropic's and Google's clients want."""
-        return f"{self._channel.url}/_session/{self.name}"
+        return f"{self._channel.url}{SESSION_PREFIX}{self.name}"
 
     @property
     def openai_base_url(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aione_mock.asgi import SESSION_PREFIX
 from aione_mock.errors import APIError, did_you_mean
 from aione_mock.server.control.clock import instant, read_instant
 from aione_mock.server.pipeline import Pipeline
@@ -99,7 +100,7 @@ class SessionControl:
             "rules": rules,
             "pace": self._pace(session),
             "snapshots": list(session.snapshots),
-            "base_url": f"http://{call.header('host') or '127.0.0.1'}/_session/{session.name}",
+            "base_url": f"http://{call.header('host') or '127.0.0.1'}{SESSION_PREFIX}{session.name}",
         }
 
     def _pace(self, session: Session) -> str:
