@@ -63,13 +63,13 @@ def _trace(operation: Operation, status: str, media_type: str, path: Path) -> It
 
 def _opened(operation: Operation, node: Json, steps: int) -> Iterator[tuple[str, Json, int]]:
     pointer = node.get("$ref", "") if isinstance(node, dict) else ""
-    schema = operation._contract.resolve(operation.document, node)
+    schema = operation.resolve(node)
     if isinstance(schema, dict):
         yield pointer, schema, steps
 
 
 def _children(operation: Operation, node: Json, token: str | int, depth: int = 0) -> Iterator[Json]:
-    schema = operation._contract.resolve(operation.document, node)
+    schema = operation.resolve(node)
     if not isinstance(schema, dict) or depth > 8:
         return
     if isinstance(token, int) and isinstance(schema.get("items"), dict):

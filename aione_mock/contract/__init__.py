@@ -129,6 +129,14 @@ class Operation:
             return None
         return self._contract.validator(self.document, media["schema"])
 
+    def resolve(self, node: Json) -> Json:
+        """Return a node of the operation's document, or what its `$ref` points to."""
+        return self._contract.resolve(self.document, node)
+
+    def validator(self, schema: Json) -> jsonschema_rs.Draft202012Validator:
+        """Return a compiled validator of a schema of the operation's document."""
+        return self._contract.validator(self.document, schema)
+
 
 def _errors(protocol: str, status: str, response: Json) -> Iterator[ErrorSpec]:
     for media in response.get("content", {}).values():

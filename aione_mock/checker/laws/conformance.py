@@ -117,14 +117,14 @@ def headers(operation: Operation, exchange: HttpExchange) -> Iterator[BrokenLaw]
     if response is None:
         return
     for name, header in response.get("headers", {}).items():
-        header = operation._contract.resolve(operation.document, header)
+        header = operation.resolve(header)
         value, evidence = exchange.header(name), header.get("x-evidence")
         if value is None:
             if header.get("required"):
                 seen = f"no such header with {exchange.status}"
                 yield BrokenLaw(operation.id, f"header {name}", seen, exchange, evidence)
             continue
-        validator = operation._contract.validator(operation.document, header.get("schema", {}))
+        validator = operation.validator(header.get("schema", {}))
         types = header.get("schema", {}).get("type", "string")
         if not validator.is_valid(_converted(value, types)):
             yield BrokenLaw(operation.id, f"header {name} of type {types}", f"{name}: {value[:80]}", exchange, evidence)
@@ -176,16 +176,15 @@ _END = ("[DONE]",)
 def _inner(operation: Operation, exchange: HttpExchange) -> list[Any]:
     """Validators of the JSON in an event's data."""
     content = operation.responses[str(exchange.status)]["content"][exchange.media_type]
-    contract = operation._contract
-    event = contract.resolve(operation.document, content["schema"])
-    schemas = [event, *(contract.resolve(operation.document, branch) for branch in event.get("oneOf", ()))]
+    event = operation.resolve(content["schema"])
+    schemas = [event, *(operation.resolve(branch) for branch in event.get("oneOf", ()))]
     found = []
     for one in schemas:
-        data = contract.resolve(operation.document, one.get("properties", {}).get("data", {}))
+        data = operation.resolve(one.get("properties", {}).get("data", {}))
         for branch in [data, *data.get("oneOf", ()), *data.get("anyOf", ())]:
-            branch = contract.resolve(operation.document, branch)
+            branch = operation.resolve(branch)
             if "contentSchema" in branch:
-                found.append(contract.validator(operation.document, branch["contentSchema"]))
+                found.append(operation.validator(branch["contentSchema"]))
     return found
 
 
