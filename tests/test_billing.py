@@ -13,12 +13,13 @@ from aione_mock.seed import Seed
 from aione_mock.store import MemoryStore
 from aione_mock.tenant.billing import Billing
 from aione_mock.tenant.calendar import SHANGHAI, date_of, day_of, month_of, start_of
-from aione_mock.tenant.catalogue import Catalogue, cost
+from aione_mock.tenant.catalogue import ModelCatalogue
 from aione_mock.tenant.world import World
 from aione_mock.types import Caller, Usage
+from tests.prices import compute_rmb
 
 EPOCH = datetime(2026, 11, 22, 4, 30, tzinfo=UTC).timestamp()
-CATALOGUE = Catalogue.load()
+CATALOGUE = ModelCatalogue.load()
 MODEL = CATALOGUE.models[0]
 
 
@@ -34,7 +35,7 @@ def main(seed: int = 0, epoch: float = EPOCH) -> Billing:
 async def pay(billing: Billing, store: MemoryStore, at: float, usage: Usage) -> Decimal:
     org = billing.organisation.id
     await billing.ledger.record(store, at, Caller(org, "k"), MODEL.id, usage, True, 5, "req-1")
-    return cost(usage, MODEL)
+    return compute_rmb(usage, MODEL)
 
 
 @settings(max_examples=30, deadline=None)

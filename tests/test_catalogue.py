@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aione_mock.errors import ConfigError
-from aione_mock.tenant.catalogue import ABILITIES, PROTOCOLS, Catalogue, Model, Pace, cost
+from aione_mock.tenant.catalogue import Model, ModelCatalogue, ModelPace
 from aione_mock.types import Usage
+from tests.prices import compute_rmb
 
-BUNDLED = Catalogue.load()
+BUNDLED = ModelCatalogue.load()
 DOCUMENTED = [
     "claude-sonnet-4-6",
     "claude-sonnet-4-20250514",
@@ -45,10 +46,10 @@ models:
 """
 
 
-def load(tmp_path: Path, text: str) -> Catalogue:
+def load(tmp_path: Path, text: str) -> ModelCatalogue:
     path = tmp_path / "models.yaml"
     path.write_text(text, encoding="utf-8")
-    return Catalogue.load(path)
+    return ModelCatalogue.load(path)
 
 
 def named(name: str) -> Model:
@@ -83,19 +84,17 @@ def test_names_are_exact(name: str) -> None:
 @pytest.mark.parametrize("model", BUNDLED.models, ids=lambda m: m.id)
 def test_figures_make_sense(model: Model) -> None:
     assert model.max_output_tokens <= model.context_length
-    assert 0 < model.cached_input_price <= model.input_price < model.output_price
-    assert set(model.protocols) <= set(PROTOCOLS)
-    assert set(model.abilities) <= set(ABILITIES)
-    assert model.created % 86400 == 0
-    assert model.can("image_output") == ("image" in model.id)
-    assert model.streaming is not model.can("image_output")
-    assert model.speaks("openai")
-    assert model.speaks("anthropic") is not model.can("image_output")
-    assert model.speaks("gemini") == model.id.startswith("gemini-")
+    assert 0 < model.prices.cached_input <= model.prices.input < model.prices.output
+    assert model.created_at % 86400 == 0
+    assert model.has_ability("image_output") == ("image" in model.id)
+    assert model.streaming is not model.has_ability("image_output")
+    assert model.supports_protocol("openai")
+    assert model.supports_protocol("anthropic") is not model.has_ability("image_output")
+    assert model.supports_protocol("gemini") == model.id.startswith("gemini-")
 
 
 def test_image_size_follows_the_name() -> None:
-    sizes = {m.id: m.image_size for m in BUNDLED.models if m.can("image_output")}
+    sizes = {m.id: m.image_size for m in BUNDLED.models if m.has_ability("image_output")}
     assert {name for name, size in sizes.items() if size == "2K"} == {"gemini-3-pro-image-preview-2k"}
     assert {name for name, size in sizes.items() if size == "4K"} == {"gemini-3-pro-image-preview-4k"}
 
@@ -103,13 +102,13 @@ def test_image_size_follows_the_name() -> None:
 def test_cost_of_a_call_worked_out_by_hand() -> None:
     usage = Usage(prompt=1000, completion=500, cached=100, cache_write=300, reasoning=50)
     # 900 x 21.6 + 100 x 2.16 + 500 x 108 = 73656 millionths
-    assert cost(usage, named("claude-sonnet-4-6")) == Decimal("0.0737")
+    assert compute_rmb(usage, named("claude-sonnet-4-6")) == Decimal("0.0737")
 
 
 @pytest.mark.parametrize(("tokens", "rmb"), [(50, "0.0000"), (150, "0.0002"), (250, "0.0002"), (251, "0.0003")])
 def test_cost_rounds_half_to_even(tmp_path: Path, tokens: int, rmb: str) -> None:
     model = load(tmp_path, GOOD).models[0]
-    assert str(cost(Usage(prompt=tokens), model)) == rmb
+    assert str(compute_rmb(Usage(prompt=tokens), model)) == rmb
 
 
 counts = st.integers(0, 10**12)
@@ -117,45 +116,61 @@ counts = st.integers(0, 10**12)
 
 @given(st.sampled_from(BUNDLED.models), counts, counts, st.fractions(0, 1))
 def test_cost_has_four_places_and_caching_only_saves(model: Model, prompt: int, completion: int, share: float) -> None:
-    plain = cost(Usage(prompt=prompt, completion=completion), model)
-    cached = cost(Usage(prompt=prompt, completion=completion, cached=int(prompt * share)), model)
+    plain = compute_rmb(Usage(prompt=prompt, completion=completion), model)
+    cached = compute_rmb(Usage(prompt=prompt, completion=completion, cached=int(prompt * share)), model)
     assert plain.as_tuple().exponent == cached.as_tuple().exponent == -4
     assert 0 <= cached <= plain
 
 
 def test_defaults_of_a_short_entry(tmp_path: Path) -> None:
     model = load(tmp_path, GOOD).models[0]
-    assert (model.aliases, model.pace, model.image_size, model.streaming) == ((), Pace(), "1K", True)
-    assert model.created == 1769817600
+    assert (model.aliases, model.pace, model.image_size, model.streaming) == ((), ModelPace(), "1K", True)
+    assert model.created_at == 1769817600
 
 
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
-        ("    owner: nobody\n", "", r"models\[0\] lacks 'owner'"),
-        ("owner: nobody", "owner: nobody\n    colour: red", "unknown member 'colour'"),
-        ('input: "1"', "input: 1.5", r"models\[0\]\.prices\.input must be a quoted decimal"),
-        ('input: "1"', 'input: "1.23456"', "at most 4 places"),
-        ('input: "1"', 'input: "-1"', "quoted decimal"),
-        ("[openai]", "[openia]", "'openia' is none of openai, anthropic, gemini"),
-        ("[tools]", "tools", "list of strings"),
-        ("id: tiny", "id: 7", "non-empty string"),
-        ("created: 2026-01-31", "created: 2026", "must be a date"),
-        ("created: 2026-01-31", "created: 2026-02-31", "not YAML"),
-        ("context_length: 100", "context_length: true", "whole number above 0"),
-        ("owner: nobody", "owner: nobody\n    image_size: 8K", "image_size must be one of"),
-        ("owner: nobody", "owner: nobody\n    streaming: maybe", "streaming must be true or false"),
-        ("owner: nobody", "owner: nobody\n    pace: {ttft: 0}", r"pace\.ttft must be a number above 0"),
-        ('output: "2.0001"}', 'output: "2.0001"}\n  - 5', r"models\[1\] must be a mapping"),
+        ("    owner: nobody\n", "", r"models.yaml:3: models\[0\].owner: Field required; add it"),
+        (
+            "owner: nobody",
+            "owner: nobody\n    alias: [a]",
+            r":6: models\[0\].alias: Extra .*; did you mean 'aliases'\?",
+        ),
+        ('input: "1"', "input: 1.5", r":11: models\[0\].prices.input: quote amounts of money"),
+        ('input: "1"', 'input: "1.23456"', "no more than 4 decimal places, not '1.23456'"),
+        ('input: "1"', 'input: "-1"', "greater than or equal to 0, not '-1'"),
+        ("[openai]", "[openia]", r"protocols\[0\]: Input should be 'openai', 'anthropic' or 'gemini', not 'openia'"),
+        ("[tools]", "tools", "abilities: Input should be a list, not 'tools'"),
+        ("id: tiny", "id: 7", "id: Input should be a valid string, not 7"),
+        ("created: 2026-01-31", "created: 2026", "created: Input should be a valid date, not 2026"),
+        ("created: 2026-01-31", "created: 2026-02-31", "not valid YAML: day is out of range"),
+        ("context_length: 100", "context_length: true", "context_length: Input should be a valid integer, not True"),
+        (
+            "owner: nobody",
+            "owner: nobody\n    image_size: 8K",
+            "image_size: Input should be '1K', '2K' or '4K', not '8K'",
+        ),
+        ("owner: nobody", "owner: nobody\n    streaming: maybe", "streaming: Input should be a valid boolean"),
+        ("owner: nobody", "owner: nobody\n    pace: {ttft: 0}", "pace.ttft: Input should be greater than 0, not 0"),
+        ('output: "2.0001"}', 'output: "2.0001"}\n  - 5', r":12: models\[1\]: Input should be a mapping, not 5"),
     ],
 )
 def test_bad_entries_are_named(tmp_path: Path, old: str, new: str, complaint: str) -> None:
     assert old in GOOD
-    with pytest.raises(ConfigError, match=complaint):
+    with pytest.raises(ConfigError, match=complaint) as failed:
         load(tmp_path, GOOD.replace(old, new))
+    assert len(str(failed.value).splitlines()) == 1
 
 
-@pytest.mark.parametrize("text", ["", "models: []", "- a", "models: {a: b}", "models: [", "\x00"])
+def test_every_error_of_a_file_has_a_line_of_its_own(tmp_path: Path) -> None:
+    text = GOOD.replace("id: tiny", "id: 7").replace("[openai]", "[openia, x]")
+    with pytest.raises(ConfigError) as failed:
+        load(tmp_path, text)
+    assert [line.partition("models.yaml:")[2][:2] for line in str(failed.value).splitlines()] == ["3:", "9:", "9:"]
+
+
+@pytest.mark.parametrize("text", ["", "models: []", "- a", "models: {a: b}", "models: [", "\x00", "models: [[]]"])
 def test_files_without_models_are_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigError):
         load(tmp_path, text)
@@ -163,10 +178,10 @@ def test_files_without_models_are_refused(tmp_path: Path, text: str) -> None:
 
 def test_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere\.yaml"):
-        Catalogue.load(tmp_path / "nowhere.yaml")
+        ModelCatalogue.load(tmp_path / "nowhere.yaml")
 
 
 def test_one_name_stands_for_one_model(tmp_path: Path) -> None:
     second = GOOD.replace("models:\n", "").replace("id: tiny", "id: other\n    aliases: [tiny]")
-    with pytest.raises(ConfigError, match="'tiny' stands for both tiny and other"):
+    with pytest.raises(ConfigError, match="'tiny' belongs to both tiny and other"):
         load(tmp_path, GOOD + second)

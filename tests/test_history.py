@@ -13,16 +13,15 @@ from hypothesis import strategies as st
 
 from aione_mock.errors import ConfigError
 from aione_mock.seed import Seed
-from aione_mock.structs import replace
 from aione_mock.tenant.calendar import HOUR, day_of, start_of
-from aione_mock.tenant.catalogue import Catalogue, cost
-from aione_mock.tenant.ledger import money
+from aione_mock.tenant.catalogue import ModelCatalogue, ModelPrices, compute_cost, ticks_to_rmb
 from aione_mock.tenant.organisation import organisations
-from aione_mock.tenant.usage_history import MINUTES, Cell, Figures, History, latency_tail, prices, ticks
+from aione_mock.tenant.usage_history import MINUTES, Cell, Figures, History, latency_tail
 from aione_mock.types import Usage
+from tests.prices import compute_rmb
 
 EPOCH = 1_795_000_000.0
-CATALOGUE = Catalogue.load()
+CATALOGUE = ModelCatalogue.load()
 
 
 @cache
@@ -79,7 +78,7 @@ def test_a_days_cost_is_price_times_tokens(cell: Cell) -> None:
     total, model = cell.total(), CATALOGUE.find(cell.habit.model)
     assert model is not None
     usage = Usage(prompt=total.prompt, completion=total.completion, cached=total.cached)
-    assert money(total.ticks) == cost(usage, model)
+    assert ticks_to_rmb(total.ticks) == compute_rmb(usage, model)
 
 
 @given(*[st.integers(0, 10**6)] * 6)
@@ -89,10 +88,12 @@ def test_whole_numbers_cost_what_decimals_do(
     fresh: int, hit: int, out: int, prompt: int, cached: int, answer: int
 ) -> None:
     cached = min(prompt, cached)
-    rates = [Decimal(rate) / 10_000 for rate in (fresh, hit, out)]
-    model = replace(CATALOGUE.models[0], input_price=rates[0], cached_input_price=rates[1], output_price=rates[2])
-    assert prices(model) == (fresh, hit, out)
-    assert money(ticks((fresh, hit, out), prompt, cached, answer)) == cost(Usage(prompt, answer, cached=cached), model)
+    rates = [f"{Decimal(rate) / 10_000:.4f}" for rate in (fresh, hit, out)]
+    prices = ModelPrices.model_validate(dict(zip(("input", "cached_input", "output"), rates, strict=True)))
+    model = CATALOGUE.models[0].model_copy(update={"prices": prices})
+    assert prices.to_ticks() == (fresh, hit, out)
+    price = compute_rmb(Usage(prompt, answer, cached=cached), model)
+    assert ticks_to_rmb(compute_cost((fresh, hit, out), prompt, cached, answer)) == price
 
 
 def test_it_is_a_function_of_seed_and_epoch() -> None:
@@ -189,6 +190,6 @@ def test_the_tail_of_latencies_is_that_of_the_calls(label: str) -> None:
 
 
 def test_a_catalogue_without_a_model_of_the_past_is_refused_by_name() -> None:
-    few = Catalogue.of(CATALOGUE.models[:1])
+    few = ModelCatalogue(models=CATALOGUE.models[:1])
     with pytest.raises(ConfigError, match=r"has no model 'gemini-2\.5-flash'"):
         History.of(organisations(Seed.of(0), EPOCH)[0], Seed.of(0), EPOCH, few)

@@ -16,16 +16,17 @@ from aione_mock.seed import Seed
 from aione_mock.store import MemoryStore
 from aione_mock.tenant import request_log
 from aione_mock.tenant.calendar import date_of, day_of, start_of
-from aione_mock.tenant.catalogue import Catalogue, cost
+from aione_mock.tenant.catalogue import ModelCatalogue
 from aione_mock.tenant.ledger import ALL, DIMENSIONS, Bucket, Filter, Ledger, Row, window
 from aione_mock.tenant.live_usage import spent
 from aione_mock.tenant.usage_history import Figures
 from aione_mock.tenant.world import World
 from aione_mock.types import Caller, Usage
+from tests.prices import compute_rmb
 
 EPOCH = 1_795_000_000.0
 TODAY = date_of(day_of(EPOCH))
-CATALOGUE = Catalogue.load()
+CATALOGUE = ModelCatalogue.load()
 MODELS = [model.id for model in CATALOGUE.models]
 GROUPINGS = [by for size in range(len(DIMENSIONS) + 1) for by in combinations(DIMENSIONS, size)]
 
@@ -162,7 +163,7 @@ async def test_a_call_moves_every_figure_by_exactly_its_usage(
     (after,) = await ledger.rows(store, TODAY, TODAY)
     found = CATALOGUE.find(model)
     assert found is not None
-    price = cost(usage, found) if ok else Decimal(0)
+    price = compute_rmb(usage, found) if ok else Decimal(0)
     assert after.cost - before.cost == price
     assert Decimal(await spent(store, ledger.org_id)) / 10_000 == price
     moved = [b - a for a, b in zip(figures([before]), figures([after]), strict=True)]

@@ -11,7 +11,7 @@ from aione_mock.seed import Seed
 from aione_mock.store import MemoryStore
 from aione_mock.tenant import api_keys
 from aione_mock.tenant.calendar import date_of, day_of
-from aione_mock.tenant.catalogue import Catalogue
+from aione_mock.tenant.catalogue import ModelCatalogue
 from aione_mock.tenant.organisation import first_day, organisations
 from aione_mock.tenant.world import World
 
@@ -28,7 +28,7 @@ ENV = {
 
 @pytest.fixture
 def world() -> World:
-    return World.of(Seed.of(0), NOW, Catalogue.load())
+    return World.of(Seed.of(0), NOW, ModelCatalogue.load())
 
 
 def test_names_vary_with_the_seed_and_nothing_else_does() -> None:

@@ -112,7 +112,7 @@ def _run(config: Settings, host: str, port: int, log_level: str) -> None:
 
 def _welcome(app: Mock, config: Settings, host: str, port: int) -> banner.Welcome:
     session = app.sessions.get()
-    speakers = [model.id for model in session.catalogue.models if model.speaks("openai") and model.streaming]
+    speakers = [model.id for model in session.catalogue.models if model.supports_protocol("openai") and model.streaming]
     return banner.Welcome(
         url=banner.base_url(host, port),
         seed=config.seed,

@@ -29,11 +29,11 @@ def world(
     from aione_mock.clock import Clock, parse_instant
     from aione_mock.seed import Seed
     from aione_mock.server.sessions import check_seed
-    from aione_mock.tenant.catalogue import Catalogue
+    from aione_mock.tenant.catalogue import ModelCatalogue
     from aione_mock.tenant.world import World
 
     epoch = Clock(parse_instant(now) if now else None).timestamp()
-    made = World.of(Seed.of(check_seed(seed)), epoch, Catalogue.load())
+    made = World.of(Seed.of(check_seed(seed)), epoch, ModelCatalogue.load())
     if json:
         _print_json(made, seed)
     else:
@@ -73,9 +73,9 @@ def _models(made: World) -> list[tuple[str, ...]]:
     return [
         (
             model.id,
-            str(model.input_price),
-            str(model.cached_input_price),
-            str(model.output_price),
+            str(model.prices.input),
+            str(model.prices.cached_input),
+            str(model.prices.output),
             str(model.context_length),
             ", ".join(model.abilities),
         )
@@ -117,9 +117,9 @@ def _print_json(made: World, seed: str) -> None:
                 "protocols": model.protocols,
                 "abilities": model.abilities,
                 "context_length": model.context_length,
-                "input_price_rmb": str(model.input_price),
-                "cached_input_price_rmb": str(model.cached_input_price),
-                "output_price_rmb": str(model.output_price),
+                "input_price_rmb": str(model.prices.input),
+                "cached_input_price_rmb": str(model.prices.cached_input),
+                "output_price_rmb": str(model.prices.output),
             }
             for model in made.catalogue.models
         ],

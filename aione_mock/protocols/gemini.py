@@ -207,7 +207,7 @@ def token_count(tokens: int) -> Json:
 
 def model(found: Model) -> Json:
     """One model, as Google lists it."""
-    drawing = found.can("image_output")
+    drawing = found.has_ability("image_output")
     streaming = [] if drawing else ["streamGenerateContent"]
     described = {
         "name": f"models/{found.id}",
@@ -222,7 +222,7 @@ def model(found: Model) -> Json:
     if drawing:
         return described
     settings = {"temperature": 1, "maxTemperature": 2, "topP": 0.95, "topK": 64}
-    return {**described, **settings, "thinking": found.can("reasoning")}
+    return {**described, **settings, "thinking": found.has_ability("reasoning")}
 
 
 def model_page(models: Sequence[Model], params: Mapping[str, Json]) -> Json:

@@ -16,7 +16,7 @@ from aione_mock.server.handlers import HANDLERS
 from aione_mock.server.pipeline import Handler, Pipeline
 from aione_mock.server.sessions import Sessions, check_seed
 from aione_mock.settings import Settings, document
-from aione_mock.tenant.catalogue import Catalogue
+from aione_mock.tenant.catalogue import ModelCatalogue
 
 
 class Mock(Starlette):
@@ -75,7 +75,7 @@ def create_app(settings: Settings | None = None, /, **options: Any) -> Mock:
         mutants.find(config.mutant)
     contract = load_contract([document(name) for name in config.documents], config.overlays)
     contract = contract if config.control else contract.without("control")
-    sessions = Sessions(config, Catalogue.load())
+    sessions = Sessions(config, ModelCatalogue.load())
     pipeline = Pipeline(contract, sessions, checked(HANDLERS, contract), config)
     if config.control:
         pipeline.handlers = {**pipeline.handlers, **checked(control.handlers(pipeline), contract)}

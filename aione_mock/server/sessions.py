@@ -15,7 +15,7 @@ from aione_mock.errors import APIError, ConfigError
 from aione_mock.seed import Seed
 from aione_mock.settings import Settings
 from aione_mock.store import Journal, Memo, MemoryStore, forget
-from aione_mock.tenant.catalogue import Catalogue
+from aione_mock.tenant.catalogue import ModelCatalogue
 from aione_mock.tenant.world import World
 from aione_mock.types import Json
 
@@ -30,7 +30,7 @@ _REMEMBERED = 10_000
 class Worlds:
     """Worlds already made. One is a pure value, so sessions of one seed and start share it."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: ModelCatalogue) -> None:
         self.catalogue = catalogue
         self._made: dict[tuple[Seed, float], World] = {}
 
@@ -79,7 +79,7 @@ class Session:
     """Recordings of its own that answer before the mock does (`replay.Replay`); None leaves it to the server's."""
 
     @property
-    def catalogue(self) -> Catalogue:
+    def catalogue(self) -> ModelCatalogue:
         """The models on offer."""
         return self.worlds.catalogue
 
@@ -128,7 +128,7 @@ class Session:
 class Sessions:
     """All sessions of a server, by name; bounded, the least recently used give way."""
 
-    def __init__(self, config: Settings, catalogue: Catalogue) -> None:
+    def __init__(self, config: Settings, catalogue: ModelCatalogue) -> None:
         self._config, self._worlds = config, Worlds(catalogue)
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._numbers = count(1)

@@ -15,8 +15,8 @@ from aione_mock.store import Store
 from aione_mock.structs import frozen
 from aione_mock.tenant import live_usage
 from aione_mock.tenant.calendar import DAY, HOUR, date_of, day_of, month_of, month_start, start_of
-from aione_mock.tenant.catalogue import Catalogue
-from aione_mock.tenant.ledger import Ledger, money
+from aione_mock.tenant.catalogue import ModelCatalogue, ticks_to_rmb
+from aione_mock.tenant.ledger import Ledger
 from aione_mock.tenant.organisation import Organisation
 
 PAID_AFTER = 5 * DAY + 10 * HOUR
@@ -53,7 +53,7 @@ class Billing:
 
     organisation: Organisation
     ledger: Ledger
-    catalogue: Catalogue
+    catalogue: ModelCatalogue
     epoch: float
     """When the session started: the account's balance is the one of that moment."""
     _room: dict[int, int] = field(default_factory=dict, compare=False, repr=False)
@@ -67,7 +67,7 @@ class Billing:
     async def balance(self, store: Store, now: float) -> Decimal:
         """What is left, 4 places; negative when credit is in use. O(1)."""
         credit = self.organisation.account.credit_limit
-        return money(self.room(day_of(now)) - await live_usage.spent(store, self.organisation.id)) - credit
+        return ticks_to_rmb(self.room(day_of(now)) - await live_usage.spent(store, self.organisation.id)) - credit
 
     async def used_up(self, store: Store, now: float) -> bool:
         """Whether balance and credit are gone, so that a call is refused with 402. O(1)."""

@@ -1,216 +1,136 @@
-"""The models on offer: what they can do and what they cost."""
+"""Read the catalogue of models: what each can do and what it costs."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal
 
-import yaml
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
-from aione_mock.errors import ConfigError
-from aione_mock.settings import fixture_path, read_text
-from aione_mock.structs import frozen
-from aione_mock.types import Usage
+from aione_mock.settings import fixture_path
+from aione_mock.yaml_model import YamlModel, load_yaml_model
 
-PROTOCOLS = ("openai", "anthropic", "gemini")
-ABILITIES = ("tools", "vision", "image_output", "reasoning")
-IMAGE_SIZES = ("1K", "2K", "4K")
-
-_MILLION = 1_000_000
-_TICK = Decimal("0.0001")
-_PRICE = re.compile(r"\d{1,9}(\.\d{1,4})?")
-_PRICES = ("input", "cached_input", "output")
-_REQUIRED = (
-    "id",
-    "display_name",
-    "owner",
-    "created",
-    "context_length",
-    "max_output_tokens",
-    "protocols",
-    "abilities",
-    "prices",
-)
-_OPTIONAL = ("aliases", "pace", "image_size", "streaming")
+_TOKENS_PER_PRICE = 1_000_000
+_TICKS_PER_RMB = 10_000
 
 
-@frozen
-class Pace:
+def require_quoted_decimal(value: object) -> object:
+    """Return a price or an amount of money as written. Raises ValueError unless it is text, so that no float is."""
+    if not isinstance(value, str):
+        raise ValueError('quote amounts of money, such as "21.6000"')
+    return value
+
+
+Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+PositiveInt = Annotated[int, Field(strict=True, ge=1)]
+PositiveFloat = Annotated[float, Field(strict=True, gt=0, lt=1e6)]
+Price = Annotated[Decimal, BeforeValidator(require_quoted_decimal), Field(ge=0, max_digits=13, decimal_places=4)]
+"""RMB per million tokens, with at most 4 decimal places."""
+TickPrices = tuple[int, int, int]
+"""Input, cached input and output: ticks (0.0001 RMB) per million tokens."""
+
+
+class ModelPrices(YamlModel):
+    """The prices of a model. Tokens written to a prompt cache cost what other input does."""
+
+    input: Price
+    cached_input: Price
+    output: Price
+
+    def to_ticks(self) -> TickPrices:
+        """Return the prices as whole numbers of ticks."""
+        input_ticks, cached_ticks, output_ticks = (
+            int(price * _TICKS_PER_RMB) for price in (self.input, self.cached_input, self.output)
+        )
+        return input_ticks, cached_ticks, output_ticks
+
+
+class ModelPace(YamlModel):
     """How fast a model streams under the profile `realistic`."""
 
-    ttft: float = 1.0
+    ttft: PositiveFloat = 1.0
     """Seconds until the first token."""
-    tokens_per_second: float = 60.0
+    tokens_per_second: PositiveFloat = 60.0
 
 
-@frozen
-class Model:
-    """One model. Prices are RMB per million tokens."""
+class Model(YamlModel):
+    """One model of the catalogue."""
 
-    id: str
-    display_name: str
-    owner: str
-    created: int
-    """Unix seconds, midnight UTC of the day it came out."""
-    context_length: int
+    id: Text
+    display_name: Text
+    owner: Text
+    created: Annotated[date, Field(strict=True)]
+    """The day of its release."""
+    context_length: PositiveInt
     """Tokens that prompt and answer may have together."""
-    max_output_tokens: int
-    protocols: tuple[str, ...]
-    """Of `PROTOCOLS`: where it may be called."""
-    abilities: tuple[str, ...]
-    """Of `ABILITIES`, as model lists spell them."""
-    input_price: Decimal
-    cached_input_price: Decimal
-    output_price: Decimal
-    aliases: tuple[str, ...] = ()
-    pace: Pace = Pace()
-    image_size: str = "1K"
-    """Size of its pictures when a request names none."""
-    streaming: bool = True
+    max_output_tokens: PositiveInt
+    protocols: tuple[Literal["openai", "anthropic", "gemini"], ...]
+    """Protocols by which it may be called."""
+    abilities: tuple[Literal["tools", "vision", "image_output", "reasoning"], ...]
+    """Its abilities, as model lists name them."""
+    prices: ModelPrices
+    aliases: tuple[Text, ...] = ()
+    """Other names by which it may be called."""
+    pace: ModelPace = ModelPace.model_construct()
+    image_size: Literal["1K", "2K", "4K"] = "1K"
+    """Size of its images when a request names none."""
+    streaming: Annotated[bool, Field(strict=True)] = True
 
-    def can(self, ability: str) -> bool:
-        """Whether it has one of `ABILITIES`."""
+    @property
+    def created_at(self) -> int:
+        """Unix seconds at midnight UTC of the day of its release."""
+        return int(datetime(self.created.year, self.created.month, self.created.day, tzinfo=UTC).timestamp())
+
+    def has_ability(self, ability: str) -> bool:
+        """Return whether the model has an ability such as `tools`."""
         return ability in self.abilities
 
-    def speaks(self, protocol: str) -> bool:
-        """Whether it may be called over one of `PROTOCOLS`."""
+    def supports_protocol(self, protocol: str) -> bool:
+        """Return whether the model may be called by a protocol such as `gemini`."""
         return protocol in self.protocols
 
 
-@frozen
-class Catalogue:
-    """All models in the order of the file."""
+class ModelCatalogue(YamlModel):
+    """All models, in the order in which lists show them."""
 
-    models: tuple[Model, ...]
-    names: Mapping[str, Model]
-    """Every id and alias, to its model."""
+    models: Annotated[tuple[Model, ...], Field(min_length=1)]
 
     @classmethod
-    def of(cls, models: tuple[Model, ...]) -> Catalogue:
-        """A catalogue of models. Raises ConfigError when a name stands for two."""
-        names: dict[str, Model] = {}
-        for model in models:
+    def load(cls, path: Path | None = None) -> ModelCatalogue:
+        """Read a catalogue file, by default the bundled one. Raises ConfigError."""
+        return load_yaml_model(path or fixture_path("models.yaml"), cls, "catalogue")
+
+    @cached_property
+    def names(self) -> Mapping[str, Model]:
+        """Every id and alias, to its model."""
+        return {name: model for model in self.models for name in (model.id, *model.aliases)}
+
+    @model_validator(mode="after")
+    def _check_names(self) -> ModelCatalogue:
+        owners: dict[str, Model] = {}
+        for model in self.models:
             for name in (model.id, *model.aliases):
-                if names.setdefault(name, model) is not model:
-                    raise ConfigError(f"the model name '{name}' stands for both {names[name].id} and {model.id}")
-        return cls(models, names)
-
-    @classmethod
-    def load(cls, path: Path | None = None) -> Catalogue:
-        """The catalogue of a YAML file, by default the bundled one. Raises ConfigError, naming model and field."""
-        path = path or fixture_path("models.yaml")
-        try:
-            data = yaml.load(read_text(path, "catalogue"), Loader=yaml.CSafeLoader)
-        except (yaml.YAMLError, ValueError) as error:
-            raise ConfigError(f"the catalogue '{path}' is not YAML: {' '.join(str(error).split())}") from None
-        rows = data.get("models") if isinstance(data, dict) else None
-        if not isinstance(rows, list) or not rows:
-            raise ConfigError(f"the catalogue '{path}' needs a list 'models' with at least one model")
-        return cls.of(tuple([_model(row, f"models[{at}]") for at, row in enumerate(rows)]))
+                if owners.setdefault(name, model) is not model:
+                    raise ValueError(f"the name '{name}' belongs to both {owners[name].id} and {model.id}; rename one")
+        return self
 
     def find(self, name: str) -> Model | None:
-        """The model with this id or alias; names are case-sensitive."""
+        """Return the model with this id or alias; names are case-sensitive."""
         return self.names.get(name)
 
 
-def cost(usage: Usage, model: Model) -> Decimal:
-    """What a call costs: RMB with 4 places, rounded half to even.
-
-    Cached prompt tokens cost the cached price; tokens written to the cache cost what other input does.
-    """
-    price = (
-        (usage.prompt - usage.cached) * model.input_price
-        + usage.cached * model.cached_input_price
-        + usage.completion * model.output_price
-    )
-    return (price / _MILLION).quantize(_TICK, ROUND_HALF_EVEN)
+def compute_cost(prices: TickPrices, prompt: int, cached: int, completion: int) -> int:
+    """Return price times tokens in ticks, rounded half to even. `cached` tokens are part of `prompt`."""
+    input_price, cached_price, output_price = prices
+    total = (prompt - cached) * input_price + cached * cached_price + completion * output_price
+    ticks, rest = divmod(total, _TOKENS_PER_PRICE)
+    return ticks + (2 * rest > _TOKENS_PER_PRICE or (2 * rest == _TOKENS_PER_PRICE and ticks % 2))
 
 
-def _model(row: Any, where: str) -> Model:
-    row = _mapping(row, where, _REQUIRED, _OPTIONAL)
-    prices = _mapping(row["prices"], f"{where}.prices", _PRICES)
-    image_size = row.get("image_size", "1K")
-    if image_size not in IMAGE_SIZES:
-        raise ConfigError(f"{where}.image_size must be one of {', '.join(IMAGE_SIZES)}")
-    return Model(
-        id=_word(row["id"], f"{where}.id"),
-        display_name=_word(row["display_name"], f"{where}.display_name"),
-        owner=_word(row["owner"], f"{where}.owner"),
-        created=_day(row["created"], f"{where}.created"),
-        context_length=_count(row["context_length"], f"{where}.context_length"),
-        max_output_tokens=_count(row["max_output_tokens"], f"{where}.max_output_tokens"),
-        protocols=_words(row["protocols"], f"{where}.protocols", PROTOCOLS),
-        abilities=_words(row["abilities"], f"{where}.abilities", ABILITIES),
-        input_price=_price(prices["input"], f"{where}.prices.input"),
-        cached_input_price=_price(prices["cached_input"], f"{where}.prices.cached_input"),
-        output_price=_price(prices["output"], f"{where}.prices.output"),
-        aliases=_words(row.get("aliases", []), f"{where}.aliases"),
-        pace=_pace(row.get("pace", {}), f"{where}.pace"),
-        image_size=image_size,
-        streaming=_flag(row.get("streaming", True), f"{where}.streaming"),
-    )
-
-
-def _mapping(value: Any, where: str, required: tuple[str, ...], optional: tuple[str, ...] = ()) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ConfigError(f"{where} must be a mapping")
-    for name in required:
-        if name not in value:
-            raise ConfigError(f"{where} lacks '{name}'")
-    for name in value:
-        if name not in required and name not in optional:
-            raise ConfigError(f"{where} has an unknown member '{name}'")
-    return value
-
-
-def _word(value: Any, where: str) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise ConfigError(f"{where} must be a non-empty string")
-    return value
-
-
-def _words(value: Any, where: str, known: tuple[str, ...] = ()) -> tuple[str, ...]:
-    if not isinstance(value, list):
-        raise ConfigError(f"{where} must be a list of strings")
-    words = tuple([_word(item, where) for item in value])
-    for word in words:
-        if known and word not in known:
-            raise ConfigError(f"{where}: '{word}' is none of {', '.join(known)}")
-    return words
-
-
-def _day(value: Any, where: str) -> int:
-    if type(value) is not date:
-        raise ConfigError(f"{where} must be a date such as 2026-01-31")
-    return int(datetime(value.year, value.month, value.day, tzinfo=UTC).timestamp())
-
-
-def _count(value: Any, where: str) -> int:
-    if type(value) is not int or value < 1:
-        raise ConfigError(f"{where} must be a whole number above 0")
-    return value
-
-
-def _flag(value: Any, where: str) -> bool:
-    if not isinstance(value, bool):
-        raise ConfigError(f"{where} must be true or false")
-    return value
-
-
-def _price(value: Any, where: str) -> Decimal:
-    if not isinstance(value, str) or not _PRICE.fullmatch(value):
-        raise ConfigError(f'{where} must be a quoted decimal with at most 4 places, such as "21.6000"')
-    return Decimal(value)
-
-
-def _pace(value: Any, where: str) -> Pace:
-    pace = {"ttft": Pace().ttft, "tokens_per_second": Pace().tokens_per_second}
-    pace |= _mapping(value, where, (), tuple(pace))
-    for name, figure in pace.items():
-        if type(figure) not in (int, float) or not 0 < figure < 1e6:
-            raise ConfigError(f"{where}.{name} must be a number above 0")
-    return Pace(**pace)
+def ticks_to_rmb(ticks: int) -> Decimal:
+    """Return an amount in RMB with 4 decimal places."""
+    return Decimal(ticks).scaleb(-4)

@@ -24,7 +24,7 @@ from aione_mock.store import Memo, Store
 from aione_mock.structs import frozen
 from aione_mock.tenant import live_usage
 from aione_mock.tenant.calendar import date_of, day_of, day_on, start_of
-from aione_mock.tenant.catalogue import Catalogue
+from aione_mock.tenant.catalogue import ModelCatalogue, TickPrices, compute_cost, ticks_to_rmb
 from aione_mock.tenant.live_usage import MinuteCell, Served, Traffic
 from aione_mock.tenant.organisation import Organisation
 from aione_mock.tenant.usage_history import (
@@ -33,10 +33,7 @@ from aione_mock.tenant.usage_history import (
     DayCell,
     Figures,
     History,
-    Prices,
     latency_tail,
-    prices,
-    ticks,
 )
 from aione_mock.types import Caller, Usage
 
@@ -101,7 +98,7 @@ class Row:
     @property
     def cost(self) -> Decimal:
         """RMB with 4 places."""
-        return money(self.ticks)
+        return ticks_to_rmb(self.ticks)
 
 
 @frozen
@@ -127,11 +124,6 @@ class Bucket:
     def concurrency(self) -> float:
         """Calls that were under way at a time, on average (Little's law)."""
         return self.figures.latency_ms / (1000 * self.seconds)
-
-
-def money(amount: int) -> Decimal:
-    """Ticks as RMB with 4 places."""
-    return Decimal(amount).scaleb(-4)
 
 
 def group(cells: Iterable[DayCell], by: Collection[str] = ()) -> list[Row]:
@@ -172,15 +164,15 @@ class Ledger:
 
     org_id: str
     history: History
-    rates: Mapping[str, tuple[str, Prices]]
+    rates: Mapping[str, tuple[str, TickPrices]]
     """Id and prices of the model behind each name that the catalogue knows."""
     _sums: Memo = field(default_factory=lambda: Memo(_SESSIONS), compare=False, repr=False)
     """Results of `_live`; each holds the list it was made of, so that its id is nobody else's."""
 
     @classmethod
-    def of(cls, organisation: Organisation, seed: Seed, epoch: float, catalogue: Catalogue) -> Ledger:
+    def of(cls, organisation: Organisation, seed: Seed, epoch: float, catalogue: ModelCatalogue) -> Ledger:
         """The book of a session that starts at `epoch`. Raises ConfigError; see `History.of`."""
-        rates = {name: (model.id, prices(model)) for name, model in catalogue.names.items()}
+        rates = {name: (model.id, model.prices.to_ticks()) for name, model in catalogue.names.items()}
         return cls(organisation.id, History.of(organisation, seed, epoch, catalogue), rates)
 
     def record(
@@ -202,7 +194,7 @@ class Ledger:
         # a model that the catalogue lacks (from a recording, say) has no price
         name, rates = self.rates.get(model) or (model, (0, 0, 0))
         tokens = (usage.prompt, usage.cached, usage.completion) if ok else (0, 0, 0)
-        cost, status = ticks(rates, *tokens), status or (200 if ok else 502)
+        cost, status = compute_cost(rates, *tokens), status or (200 if ok else 502)
         who = caller.key_id, caller.team_id, name
         call = [at, *who, 0 if ok else 1, *tokens, round(latency_ms), cost, request_id, status]
         return live_usage.record(store, self.org_id, call)

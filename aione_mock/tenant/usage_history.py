@@ -15,7 +15,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
+from functools import cache
 from itertools import accumulate
 from operator import mul, sub
 from struct import unpack
@@ -25,12 +25,11 @@ from aione_mock.errors import ConfigError
 from aione_mock.seed import Seed
 from aione_mock.structs import frozen
 from aione_mock.tenant.calendar import HOUR, day_of, start_of
-from aione_mock.tenant.catalogue import Catalogue, Model
+from aione_mock.tenant.catalogue import ModelCatalogue, TickPrices, compute_cost
 from aione_mock.tenant.organisation import Organisation, Past, specification
 
 MINUTES = 1440
 _MILLION = 1_000_000
-_TICKS = 10_000
 _NOISE = Seed.of("history")
 _VARIANTS = 4
 _SIZES = 1024
@@ -40,24 +39,6 @@ _SURGE = 340_000
 """Calls in a million that fail in the hours of the incident, beyond the usual ones."""
 _SLOW_MS = 7000
 """Extra latency of a call in the hours of the incident."""
-
-
-Prices = tuple[int, int, int]
-"""Input, cached input, output: ticks (0.0001 RMB) per million tokens."""
-
-
-def prices(model: Model) -> Prices:
-    """A model's prices as whole numbers; the catalogue has at most 4 places."""
-    fresh, cached, output = model.input_price, model.cached_input_price, model.output_price
-    return int(fresh * _TICKS), int(cached * _TICKS), int(output * _TICKS)
-
-
-@lru_cache(maxsize=4096)
-def ticks(rates: Prices, prompt: int, cached: int, completion: int) -> int:
-    """Price times tokens, in ticks, rounded half to even: `catalogue.cost` in whole numbers."""
-    fresh, hit, output = rates
-    whole, rest = divmod((prompt - cached) * fresh + cached * hit + completion * output, _MILLION)
-    return whole + (2 * rest > _MILLION or (2 * rest == _MILLION and whole % 2))
 
 
 class Figures(NamedTuple):
@@ -106,7 +87,7 @@ class Habit:
     cached: int
     first_ms: int
     token_us: int
-    prices: Prices
+    prices: TickPrices
 
     @property
     def pace(self) -> tuple[int, int]:
@@ -158,7 +139,7 @@ class Cell(NamedTuple):
     def total(self) -> DayCell:
         """The whole day, or what is known of it, with its cost."""
         habit, figures = self.habit, self.until(MINUTES)
-        cost = ticks(habit.prices, figures.prompt, figures.cached, figures.completion)
+        cost = compute_cost(habit.prices, figures.prompt, figures.cached, figures.completion)
         return DayCell(self.day, habit.key_id, habit.team_id, habit.model, *figures, cost)
 
     def struck(self) -> Figures:
@@ -188,7 +169,7 @@ class History:
     """Day cells already computed: a memory of a pure function, nothing else."""
 
     @classmethod
-    def of(cls, organisation: Organisation, seed: Seed, epoch: float, catalogue: Catalogue) -> History:
+    def of(cls, organisation: Organisation, seed: Seed, epoch: float, catalogue: ModelCatalogue) -> History:
         """The past before `epoch`. Raises ConfigError when the catalogue lacks a model that was used."""
         keys = {key.id: key for key in organisation.keys}
         habits = []
@@ -249,7 +230,7 @@ class History:
             yield Cell(habit, day, calls, start, horizon, weekend, incident)
 
 
-def _habit(key_id: str, team_id: str | None, past: Past, at: int, catalogue: Catalogue) -> Habit:
+def _habit(key_id: str, team_id: str | None, past: Past, at: int, catalogue: ModelCatalogue) -> Habit:
     name, share = past.models[at]
     model = catalogue.find(name)
     if model is None:
@@ -265,7 +246,7 @@ def _habit(key_id: str, team_id: str | None, past: Past, at: int, catalogue: Cat
         cached=past.cached,
         first_ms=int(model.pace.ttft * 1000),
         token_us=int(_MILLION / model.pace.tokens_per_second),
-        prices=prices(model),
+        prices=model.prices.to_ticks(),
     )
 
 

@@ -9,7 +9,7 @@ from aione_mock.structs import frozen
 from aione_mock.tenant.api_keys import KeyBook, hash_secret
 from aione_mock.tenant.billing import Billing
 from aione_mock.tenant.calendar import HOUR
-from aione_mock.tenant.catalogue import Catalogue
+from aione_mock.tenant.catalogue import ModelCatalogue
 from aione_mock.tenant.ledger import Ledger
 from aione_mock.tenant.organisation import AccessKey, Credential, Organisation, organisations
 from aione_mock.types import Caller
@@ -22,7 +22,7 @@ class World:
     seed: Seed
     epoch: float
     """Unix seconds at the session's start, a full hour."""
-    catalogue: Catalogue
+    catalogue: ModelCatalogue
     organisations: Mapping[str, Organisation]
     """By id; the first one is the main one."""
     keys: KeyBook
@@ -36,7 +36,7 @@ class World:
     """By organisation id."""
 
     @classmethod
-    def of(cls, seed: Seed, epoch: float, catalogue: Catalogue) -> World:
+    def of(cls, seed: Seed, epoch: float, catalogue: ModelCatalogue) -> World:
         """The world of a session that starts at `epoch`, which counts by the full hour.
 
         So sessions with the same seed that start in the same hour can share one. Raises ConfigError when the

@@ -17,12 +17,13 @@ from aione_mock.server.app import Mock
 from aione_mock.server.http import Server
 from aione_mock.sse import decode
 from aione_mock.tenant.calendar import date_of, day_of, day_on, start_of
-from aione_mock.tenant.catalogue import Catalogue, cost
+from aione_mock.tenant.catalogue import ModelCatalogue
 from aione_mock.types import Usage
+from tests.prices import compute_rmb
 
 from .client import BUSINESS, DASHBOARD, KEY, KEYS, USAGE, Console, bearer, spent
 
-CATALOGUE = Catalogue.load()
+CATALOGUE = ModelCatalogue.load()
 GROUPS = ("day", "model", "team", "key")
 ACCOUNT, INVOICES, PLAN = "/api/v1/billing/account", "/api/v1/billing/invoices", "/api/v1/billing/plan"
 FIGURES = ("requests", "prompt_tokens", "completion_tokens", "total_tokens")
@@ -48,7 +49,7 @@ NOT_AT_ALL, FAILED = Moved(), Moved(requests=1, errors=1)
 def moved_by(model: str, prompt: int, completion: int, cached: int) -> Moved:
     found = CATALOGUE.find(model)
     assert found is not None
-    return Moved(1, 0, prompt, completion, cost(Usage(prompt, completion, cached=cached), found))
+    return Moved(1, 0, prompt, completion, compute_rmb(Usage(prompt, completion, cached=cached), found))
 
 
 def openai_usage(body: dict[str, Any]) -> Moved:

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from aione_mock.errors import APIError
 from aione_mock.protocols import gemini
-from aione_mock.structs import replace
-from aione_mock.tenant.catalogue import Catalogue
+from aione_mock.tenant.catalogue import ModelCatalogue
 from aione_mock.types import NO_TEXT, Choice, Completion, EventStream, Prompt, Tool, ToolCall, ToolResult, Turn, Usage
 
 from .completions import PIXEL, body_problems, call, completions, contract, decoded, event_problems, look, make_text
@@ -240,7 +239,7 @@ def test_a_broken_picture_is_refused_by_its_place():
     assert refused.value.fields["param"] == "contents[0].parts[0].inlineData.data"
 
 
-MODELS = [model for model in Catalogue.load().models if model.speaks("gemini")]
+MODELS = [model for model in ModelCatalogue.load().models if model.supports_protocol("gemini")]
 
 
 @given(st.integers(1, 2000))
@@ -259,7 +258,7 @@ def test_pages_give_every_model_once(size):
 
 
 def test_a_page_is_fifty_models_unless_asked_and_a_thousand_at_most():
-    many = [replace(MODELS[0], id=f"gemini-{number}") for number in range(1100)]
+    many = [MODELS[0].model_copy(update={"id": f"gemini-{number}"}) for number in range(1100)]
     assert len(gemini.model_page(many, {})["models"]) == 50
     assert len(gemini.model_page(many, {"pageSize": 5000})["models"]) == 1000
 
@@ -271,7 +270,7 @@ def test_a_page_token_of_someone_elses_is_refused():
 
 
 def test_image_models_do_not_stream():
-    drawing = [gemini.model(model) for model in MODELS if model.can("image_output")]
+    drawing = [gemini.model(model) for model in MODELS if model.has_ability("image_output")]
     assert drawing
     assert all("streamGenerateContent" not in model["supportedGenerationMethods"] for model in drawing)
 

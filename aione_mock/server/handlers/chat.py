@@ -176,7 +176,7 @@ async def _made(call: Call, session: Session, protocol: ModuleType, stream: bool
     seed = Seed(session.seed.hashed(b"words", answers.material(prompt)))
     if call.script is not None:
         choices = answers.scripted(call.script, prompt, seed, today)
-    elif model.can("image_output"):
+    elif model.has_ability("image_output"):
         choices = await asyncio.to_thread(answers.illustrate, prompt, model, seed)
     else:
         choices = answers.compose(prompt, seed, today)
@@ -203,7 +203,7 @@ def _included(model: Model, call: Call, session: Session) -> bool:
 
 def _supported(prompt: Prompt, model: Model, call: Call, stream: bool) -> None:
     """Raises APIError for what the model, or the mock, does not do."""
-    if model.can("image_output") and (stream or call.operation.protocol == "anthropic"):
+    if model.has_ability("image_output") and (stream or call.operation.protocol == "anthropic"):
         name = "unsupported_operation" if "unsupported_operation" in call.operation.errors else "invalid_request"
         how = "be streamed" if stream else "be called on this path"
         raise APIError(

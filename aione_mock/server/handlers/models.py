@@ -49,7 +49,7 @@ def _openai(model: Model) -> Json:
     return {
         "id": model.id,
         "object": "model",
-        "created": model.created,
+        "created": model.created_at,
         "owned_by": model.owner,
         "display_name": model.display_name,
         "context_length": model.context_length,
@@ -61,7 +61,7 @@ def _openai(model: Model) -> Json:
 
 async def list_gemini_models(call: Call, session: Session) -> Reply:
     """`GET /v1beta/models`, in pages."""
-    models = [model for model in visible(call, session) if model.speaks("gemini")]
+    models = [model for model in visible(call, session) if model.supports_protocol("gemini")]
     return Reply(gemini.model_page(models, call.params))
 
 
@@ -85,8 +85,8 @@ def _priced(model: Model) -> Json:
         "protocols": [*model.protocols],
         "context_length": model.context_length,
         "max_output_tokens": model.max_output_tokens,
-        "input_price_rmb": f"{model.input_price:.4f}",
-        "cached_input_price_rmb": f"{model.cached_input_price:.4f}",
-        "output_price_rmb": f"{model.output_price:.4f}",
+        "input_price_rmb": f"{model.prices.input:.4f}",
+        "cached_input_price_rmb": f"{model.prices.cached_input:.4f}",
+        "output_price_rmb": f"{model.prices.output:.4f}",
         "capabilities": [*model.abilities],
     }

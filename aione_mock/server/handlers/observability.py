@@ -133,7 +133,7 @@ class _Book:
 
 def _model_type(entry: Entry, known: Directory) -> str:
     found = known.models.get(entry.model)
-    return "ImageGeneration" if found and found[1].can("image_output") else "Chat"
+    return "ImageGeneration" if found and found[1].has_ability("image_output") else "Chat"
 
 
 def _usage(entry: Entry, known: Directory) -> Json:

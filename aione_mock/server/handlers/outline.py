@@ -85,4 +85,4 @@ def saying(prompt: Prompt, words: str) -> Prompt:
 def fits(prompt: Prompt, model: Model, words: str) -> bool:
     """Whether the answer to a prompt is prose about a user's last words, and nothing else."""
     plain = prompt.n == 1 and prompt.format == "text" and not (prompt.tools or prompt.reasoning or prompt.stops)
-    return plain and prompt.turns[-1] == Turn("user", words) and not model.can("image_output")
+    return plain and prompt.turns[-1] == Turn("user", words) and not model.has_ability("image_output")
