@@ -19,20 +19,12 @@ import orjson
 from aione_mock import sse
 from aione_mock.contract import Contract
 from aione_mock.recorder.cassette import Answered, Asked, Interaction
+from aione_mock.recorder.credentials import ANY_CREDENTIAL, MASK, SECRET_PARAMETERS, is_secret_header, mask_parameters
 from aione_mock.recorder.json_style import STYLES, read_event, read_json
 from aione_mock.recorder.placeholder import FIGURE, filled, filled_line, vocabulary
 from aione_mock.structs import replace
 from aione_mock.types import Headers, Json
 
-MASK = "***"
-_SHAPES = re.compile(
-    r"(sk-nex-)[A-Za-z0-9_-]{5,}|(nex-console-)[A-Za-z0-9_-]+|((?:aione-mock-)(?:other-)?)access-secret[A-Za-z0-9_-]*"
-    r"|(?<![A-Za-z0-9_-])(sk-)[A-Za-z0-9_-]{16,}|(?<![A-Za-z0-9_-])(AIza)[A-Za-z0-9_-]{30,}"
-    r"|(?<![A-Za-z0-9_-])(eyJ)[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_.-]{10,}"
-)
-"""What credentials look like, wherever they stand. `sk-nex-` and four characters is a key's public prefix."""
-_HEADERS = re.compile(r"authorization|cookie|(?:^|-)(?:api-?key|key|secret|credential|password|signature|token)$")
-_QUERY = frozenset(("key", "api_key", "apikey", "access_token", "token", "signature"))
 _MEMBERS = frozenset(("secret", "api_key", "apikey", "access_token", "refresh_token", "client_secret", "password"))
 """Members of JSON that hold nothing else, whatever it looks like."""
 _KEY_LENGTH = 16
@@ -72,7 +64,7 @@ class Redactor:
     def learn(self, headers: Headers, query: str) -> list[str]:
         """Remember the credentials that a request presents; those that are new."""
         found = [secret for name, value in headers if _secret(name) for secret in _credentials(value)]
-        found += [value for name, value in parse_qsl(query) if name.lower() in _QUERY]
+        found += [value for name, value in parse_qsl(query) if name.lower() in SECRET_PARAMETERS]
         new = [secret for secret in dict.fromkeys(found) if len(secret) >= _TELLING and secret not in self._known]
         self._known = tuple(sorted((*self._known, *new), key=len, reverse=True))
         return new
@@ -100,7 +92,7 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """Text with every credential replaced by its prefix and as many `x` as it had letters."""
-        masked = _SHAPES.sub(_crossed, text) if "-" in text or "AIza" in text or "eyJ" in text else text
+        masked = ANY_CREDENTIAL.sub(_crossed, text) if "-" in text or "AIza" in text or "eyJ" in text else text
         for secret in self._known:
             if secret in masked:
                 masked = masked.replace(secret, "x" * len(secret))
@@ -108,8 +100,7 @@ class Redactor:
 
     def query(self, query: str) -> str:
         """A query string without the values of credentials."""
-        parts = [part.partition("=") for part in query.split("&")] if query else []
-        return "&".join([f"{n}={MASK}" if n.lower() in _QUERY else self.text(n + e + v) for n, e, v in parts])
+        return mask_parameters(query, self.text)
 
     def _headers(self, headers: Headers) -> Headers:
         return tuple([(name, _hidden(value) if _secret(name) else self.text(value)) for name, value in headers])
@@ -204,7 +195,7 @@ class Redactor:
 
 
 def _secret(name: str) -> bool:
-    return "idempotency" not in name and _HEADERS.search(name) is not None
+    return is_secret_header(name.encode("latin-1"))
 
 
 def _hidden(value: str) -> str:

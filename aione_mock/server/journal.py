@@ -13,17 +13,12 @@ from typing import Any
 import orjson
 
 from aione_mock.contract import Operation
+from aione_mock.recorder.credentials import GATEWAY_CREDENTIAL, MASK, is_secret_header, mask_parameters
 from aione_mock.structs import frozen
 from aione_mock.types import Call, Caller, EventStream, HeaderBlock, Headers, RawHeaders, Usage
 
-_SECRET_HEADERS = frozenset(
-    (b"authorization", b"x-api-key", b"x-goog-api-key", b"cookie", b"proxy-authorization", b"x-acs-security-token",
-     b"x-acs-bearer-token")
-)  # fmt: skip
-_SECRET = re.compile(rb"(sk-nex-|nex-console-|aione-mock-(?=(?:other-)?access-secret))[A-Za-z0-9_\-]+")
 _TEXT_PIECE = re.compile(rb'"(?:content|reasoning_content|text|thinking|partial_json|arguments)":"((?:[^"\\]|\\.)*+)"')
 """A piece of text in an event of a stream, of any protocol."""
-_SECRET_QUERY = re.compile(r"(^|&)(key|access_token|token)=[^&]*")
 _OVERHEAD, _HEADER_OVERHEAD = 1200, 210
 """Bytes that an entry and a header of a request hold beside their text, roughly; of a header, its name too."""
 _KEPT, _KEPT_EVENTS = 64 << 10, 256 << 10
@@ -32,7 +27,6 @@ _WORD = 8
 """Bytes of a word that may be a secret."""
 _LONG, _DEEP = 4096, 64
 """Characters of a string, and levels of nesting, that are kept of a long JSON body."""
-MASK = "***"
 _MASK, _ESCAPED = MASK.encode(), b"\\u00"
 
 
@@ -43,7 +37,7 @@ def mask_body(raw: bytes, secrets: Iterable[bytes] = ()) -> bytes:
     # `in` takes three times as long for bytes
     if raw.find(b"nex-") < 0 and raw.find(b"access-secret") < 0:
         return raw
-    return _SECRET.sub(rb"\1" + _MASK, raw)
+    return GATEWAY_CREDENTIAL.sub(rb"\1" + _MASK, raw)
 
 
 def clean(said: bytes | EventStream) -> bool:
@@ -66,13 +60,13 @@ def mask_text(text: str) -> str:
 
 def mask_query(query: str) -> str:
     """A query string with the values of credentials masked."""
-    return mask_text(_SECRET_QUERY.sub(rf"\1\2={MASK}", query)) if query else query
+    return mask_parameters(query, mask_text) if query else query
 
 
 def safe_headers(headers: RawHeaders) -> tuple[tuple[bytes, bytes], ...]:
     """Request headers as they are kept: raw, credentials masked."""
     mask = MASK.encode()
-    return tuple([(name, mask if name in _SECRET_HEADERS else mask_body(value)) for name, value in headers])
+    return tuple([(name, mask if is_secret_header(name) else mask_body(value)) for name, value in headers])
 
 
 def credentials(headers: RawHeaders) -> tuple[bytes, ...]:
@@ -80,8 +74,8 @@ def credentials(headers: RawHeaders) -> tuple[bytes, ...]:
 
     Those that look like a credential of this API are masked anyway.
     """
-    found = [word for name, value in headers if name in _SECRET_HEADERS for word in value.split()]
-    return tuple([word for word in found if len(word) >= _WORD and not _SECRET.fullmatch(word)])
+    found = [word for name, value in headers if is_secret_header(name) for word in value.split()]
+    return tuple([word for word in found if len(word) >= _WORD and not GATEWAY_CREDENTIAL.fullmatch(word)])
 
 
 def kept_headers(headers: Headers, secrets: Iterable[bytes]) -> HeaderBlock:
@@ -149,7 +143,7 @@ def _gathered(raw: bytes, secrets: Iterable[bytes]) -> bytes:
     """Events with stars for the letters of every credential in the text that they bring piece by piece."""
     spans = [found.span(1) for found in _TEXT_PIECE.finditer(raw)]
     text = b"".join([raw[start:end] for start, end in spans])
-    hidden = [(found.end(1), found.end()) for found in _SECRET.finditer(text)]
+    hidden = [(found.end(1), found.end()) for found in GATEWAY_CREDENTIAL.finditer(text)]
     hidden += [found.span() for secret in secrets for found in re.finditer(re.escape(secret), text)]
     masked, at = bytearray(raw), 0
     for start, end in spans if hidden else ():
@@ -167,7 +161,7 @@ def kept_params(params: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _masked_parameter(name: str, value: Any) -> Any:
-    if name.lower().encode() in _SECRET_HEADERS:
+    if is_secret_header(name.encode()):
         return MASK
     return mask_text(value) if isinstance(value, str) else value
 

@@ -21,12 +21,12 @@ from aione_mock.clock import WALL
 from aione_mock.contract import Contract, Operation, validation
 from aione_mock.errors import APIError
 from aione_mock.protocols.errors import ErrorRenderer
+from aione_mock.recorder.credentials import MASK
 from aione_mock.seed import letters
 from aione_mock.server import auth, metering, streaming
 from aione_mock.server.auth import Access
 from aione_mock.server.handlers import CHECKS, from_schema
 from aione_mock.server.journal import (
-    MASK,
     Entry,
     Tally,
     kept_body,

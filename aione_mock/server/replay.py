@@ -19,7 +19,8 @@ from aione_mock.errors import APIError
 from aione_mock.recorder import cassette
 from aione_mock.recorder.cassette import Asked, Cassette, Interaction
 from aione_mock.recorder.contract_check import locate
-from aione_mock.recorder.redaction import MASK, Redactor, fold
+from aione_mock.recorder.credentials import MASK
+from aione_mock.recorder.redaction import Redactor, fold
 from aione_mock.store import MemoryStore
 from aione_mock.structs import frozen
 from aione_mock.types import Call, EventStream, Json, Replayed, ReplayedStream, Response

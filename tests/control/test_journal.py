@@ -11,10 +11,11 @@ import orjson
 import pytest
 
 from aione_mock.clock import parse_instant
+from aione_mock.recorder.credentials import MASK
 from aione_mock.seed import Seed
 from aione_mock.server.app import Mock, create_app
 from aione_mock.server.http import Server
-from aione_mock.server.journal import MASK, kept_body, kept_events, kept_params, mask_body
+from aione_mock.server.journal import kept_body, kept_events, kept_params, mask_body
 from aione_mock.settings import Settings
 from aione_mock.tenant.organisation import organisations
 from aione_mock.types import EventStream
