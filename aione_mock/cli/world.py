@@ -86,9 +86,9 @@ def _models(made: World) -> list[tuple[str, ...]]:
 def _costs(made: World, org: Organisation) -> list[Row]:
     """One row a day for the last days before the epoch, today included."""
     from aione_mock.store import MemoryStore
-    from aione_mock.tenant.calendar import date_of, day_of
+    from aione_mock.tenant.calendar import day_to_date, timestamp_to_day
 
-    today = date_of(day_of(made.epoch))
+    today = day_to_date(timestamp_to_day(made.epoch))
     return asyncio.run(made.ledgers[org.id].daily(MemoryStore(), today - timedelta(days=_DAYS - 1), today))
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from aione_mock.seed import Seed
 from aione_mock.store import Store
 from aione_mock.structs import frozen, members, replace
-from aione_mock.tenant.calendar import spell
+from aione_mock.tenant.calendar import format_timestamp
 from aione_mock.types import Caller, Json
 
 GRACE = 24 * 3600
@@ -165,7 +165,7 @@ def to_response(record: KeyRecord, now: float, secret: str | None = None) -> dic
         "expires_at": _spelled(record.expires_at),
         "rotate_grace_until": _spelled(record.rotate_grace_until),
         "status": status(record, now),
-        "created_at": spell(record.created_at),
+        "created_at": format_timestamp(record.created_at),
     }
 
 
@@ -255,4 +255,4 @@ def _listed(values: tuple[str, ...] | None) -> list[str] | None:
 
 
 def _spelled(at: float | None) -> str | None:
-    return None if at is None else spell(at)
+    return None if at is None else format_timestamp(at)

@@ -14,7 +14,15 @@ from aione_mock.seed import Seed
 from aione_mock.store import Store
 from aione_mock.structs import frozen
 from aione_mock.tenant import live_usage
-from aione_mock.tenant.calendar import DAY, HOUR, date_of, day_of, month_of, month_start, start_of
+from aione_mock.tenant.calendar import (
+    DAY,
+    HOUR,
+    day_to_date,
+    day_to_month,
+    day_to_timestamp,
+    month_to_day,
+    timestamp_to_day,
+)
 from aione_mock.tenant.catalogue import ModelCatalogue, ticks_to_rmb
 from aione_mock.tenant.ledger import Ledger
 from aione_mock.tenant.organisation import Organisation
@@ -67,50 +75,56 @@ class Billing:
     async def balance(self, store: Store, now: float) -> Decimal:
         """What is left, 4 places; negative when credit is in use. O(1)."""
         credit = self.organisation.account.credit_limit
-        return ticks_to_rmb(self.room(day_of(now)) - await live_usage.spent(store, self.organisation.id)) - credit
+        return (
+            ticks_to_rmb(self.room(timestamp_to_day(now)) - await live_usage.spent(store, self.organisation.id))
+            - credit
+        )
 
     async def used_up(self, store: Store, now: float) -> bool:
         """Whether balance and credit are gone, so that a call is refused with 402. O(1)."""
         spent = await store.get(live_usage.SPENT + self.organisation.id) or 0
-        return bool(spent >= self.room(day_of(now)))
+        return bool(spent >= self.room(timestamp_to_day(now)))
 
     def room(self, day: int) -> int:
         """What may be spent from the session's start to the end of a day, credit included, in ticks of 0.0001 RMB."""
         if (known := self._room.get(day)) is not None:
             return known
-        account, months = self.organisation.account, max(0, month_of(day) - month_of(day_of(self.epoch)))
+        account, months = (
+            self.organisation.account,
+            max(0, day_to_month(day) - day_to_month(timestamp_to_day(self.epoch))),
+        )
         room = account.balance + account.credit_limit - months * self.organisation.plan.monthly_fee
         self._room[day] = ticks = int(room.scaleb(4))
         return ticks
 
     async def month_to_date(self, store: Store, now: float) -> Decimal:
         """Cost of this month's calls so far, without the fee."""
-        today = day_of(now)
-        rows = await self.ledger.rows(store, date_of(month_start(month_of(today))), date_of(today))
+        today = timestamp_to_day(now)
+        rows = await self.ledger.rows(store, day_to_date(month_to_day(day_to_month(today))), day_to_date(today))
         return rows[0].cost
 
     async def invoices(self, store: Store, now: float) -> list[Invoice]:
         """One for each whole month from the organisation's first to the last one that is over, newest first."""
-        first, current = month_of(self.organisation.since), month_of(day_of(now))
+        first, current = day_to_month(self.organisation.since), day_to_month(timestamp_to_day(now))
         if current <= first:
             return []
-        end = date_of(month_start(current) - 1)
+        end = day_to_date(month_to_day(current) - 1)
         costs = dict.fromkeys(range(first, current), Decimal(0))
-        for row in await self.ledger.rows(store, date_of(self.organisation.since), end, ("day",)):
+        for row in await self.ledger.rows(store, day_to_date(self.organisation.since), end, ("day",)):
             if row.date:
                 costs[row.date.year * 12 + row.date.month - 1] += row.cost
         return [self._invoice(month, cost, now) for month, cost in reversed(costs.items())]
 
     def _invoice(self, month: int, usage: Decimal, now: float) -> Invoice:
-        after = month_start(month + 1)
-        issued, fee = start_of(after), self.organisation.plan.monthly_fee
+        after = month_to_day(month + 1)
+        issued, fee = day_to_timestamp(after), self.organisation.plan.monthly_fee
         year, index = divmod(month, 12)
         code = _IDS.number(self.organisation.id) % 10_000
         return Invoice(
             id=_IDS.uuid("invoice", self.organisation.id, month),
             number=f"INV-{year:04d}{index + 1:02d}-{code:04d}",
-            period_start=date_of(month_start(month)),
-            period_end=date_of(after - 1),
+            period_start=day_to_date(month_to_day(month)),
+            period_end=day_to_date(after - 1),
             usage=usage,
             fee=fee,
             amount=(usage + fee).quantize(_CENT, ROUND_HALF_UP),

@@ -1,7 +1,7 @@
-"""Days and months of Asia/Shanghai, in which everything is counted and billed.
+"""Convert between timestamps, days and months of Asia/Shanghai, in which usage is counted and billed.
 
-A day is a whole number: days since 1970-01-01. A month is `year * 12 + month - 1`. The offset is always
-UTC+8: China has had no summer time since 1991.
+A timestamp is in Unix seconds. A day is the number of days since 1970-01-01. A month is `year * 12 + month - 1`.
+The offset is always UTC+8: China has had no summer time since 1991.
 """
 
 from __future__ import annotations
@@ -13,52 +13,59 @@ from aione_mock.errors import ConfigError
 
 SHANGHAI = timezone(timedelta(hours=8), "Asia/Shanghai")
 DAY = 86400
+"""Seconds."""
 HOUR = 3600
+"""Seconds."""
 _OFFSET = 8 * HOUR
 _EPOCH = date(1970, 1, 1).toordinal()
 _LAST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp()
 
 
-def day_of(at: float) -> int:
-    """The day that an instant (Unix seconds) lies in."""
+def timestamp_to_day(at: float) -> int:
+    """Return the day in which a timestamp lies."""
     return int((at + _OFFSET) // DAY)
 
 
-def start_of(day: int) -> int:
-    """Unix seconds at which a day begins."""
+def day_to_timestamp(day: int) -> int:
+    """Return the timestamp at which a day begins."""
     return day * DAY - _OFFSET
 
 
-def date_of(day: int) -> date:
-    """The day as a date."""
+def day_to_date(day: int) -> date:
+    """Return a day as a date."""
     return date.fromordinal(_EPOCH + day)
 
 
-def day_on(at: date) -> int:
-    """The day of a date."""
+def date_to_day(at: date) -> int:
+    """Return a date as a day."""
     return at.toordinal() - _EPOCH
 
 
-def month_of(day: int) -> int:
-    """The month that a day lies in."""
-    at = date_of(day)
+def day_to_month(day: int) -> int:
+    """Return the month in which a day lies."""
+    at = day_to_date(day)
     return at.year * 12 + at.month - 1
 
 
-def month_start(month: int) -> int:
-    """The first day of a month."""
-    return day_on(date(month // 12, month % 12 + 1, 1))
+def month_to_day(month: int) -> int:
+    """Return the first day of a month."""
+    return date_to_day(date(month // 12, month % 12 + 1, 1))
 
 
-def spell(at: float) -> str:
-    """`2026-01-31T09:00:00Z`; milliseconds are shown where there are any."""
+def is_weekend(day: int) -> bool:
+    """Return whether a day is a Saturday or a Sunday."""
+    return (day + 3) % 7 >= 5
+
+
+def format_timestamp(at: float) -> str:
+    """Return a timestamp as `2026-01-31T09:00:00Z`, with milliseconds if there are any."""
     moment = datetime.fromtimestamp(round(at, 3), UTC)
-    spelling = moment.isoformat(timespec="milliseconds" if moment.microsecond else "seconds")
-    return spelling.replace("+00:00", "Z")
+    text = moment.isoformat(timespec="milliseconds" if moment.microsecond else "seconds")
+    return text.replace("+00:00", "Z")
 
 
-def read(text: str) -> float | None:
-    """Unix seconds of an RFC 3339 date-time; None for one that no calendar has, such as in the year 0."""
+def parse_timestamp(text: str) -> float | None:
+    """Parse an RFC 3339 date-time. Return None for one that does not exist, such as in the year 0."""
     try:
         at = parse_instant(text.upper()).timestamp()
     except ConfigError:

@@ -23,7 +23,7 @@ from aione_mock.seed import Seed
 from aione_mock.store import Memo, Store
 from aione_mock.structs import frozen
 from aione_mock.tenant import live_usage
-from aione_mock.tenant.calendar import date_of, day_of, day_on, start_of
+from aione_mock.tenant.calendar import date_to_day, day_to_date, day_to_timestamp, timestamp_to_day
 from aione_mock.tenant.catalogue import ModelCatalogue, TickPrices, compute_cost, ticks_to_rmb
 from aione_mock.tenant.live_usage import MinuteCell, Served, Traffic
 from aione_mock.tenant.organisation import Organisation
@@ -146,7 +146,7 @@ def _row(cells: list[DayCell], by: Collection[str]) -> Row:
     """The sum of cells that agree in the dimensions `by`."""
     one = cells[0]
     return Row(
-        date_of(one.day) if "day" in by else None,
+        day_to_date(one.day) if "day" in by else None,
         one.model if "model" in by else None,
         one.team_id if "team" in by else None,
         one.key_id if "key" in by else None,
@@ -210,11 +210,11 @@ class Ledger:
 
     async def cells(self, store: Store, start: date, end: date, wanted: Filter = ALL) -> list[DayCell]:
         """All there is on days `start` to `end` (both included), by day, key and model; `group` sums it up."""
-        first, last = day_on(start), day_on(end)
+        first, last = date_to_day(start), date_to_day(end)
         past = range(max(first, self.history.first_day), min(last, self.history.last_day) + 1)
         found = [cell for day in past for cell in self.history.day(day) if wanted.passes(cell)]
         for cell in (await self._live(store)).cells:
-            if first <= (day := day_of(cell.minute * 60)) <= last and wanted.passes(cell):
+            if first <= (day := timestamp_to_day(cell.minute * 60)) <= last and wanted.passes(cell):
                 found.append(DayCell(day, *cell[1:]))
         return found
 
@@ -227,7 +227,7 @@ class Ledger:
     async def daily(self, store: Store, start: date, end: date, wanted: Filter = ALL) -> list[Row]:
         """One row for every day, also for days without a call."""
         known = {row.date: row for row in await self.rows(store, start, end, ("day",), wanted)}
-        days = [date_of(day) for day in range(day_on(start), day_on(end) + 1)]
+        days = [day_to_date(day) for day in range(date_to_day(start), date_to_day(end) + 1)]
         return [known.get(day) or Row(day, None, None, None) for day in days]
 
     async def latency(self, store: Store, start: date, end: date) -> tuple[float, int]:
@@ -238,15 +238,15 @@ class Ledger:
         total = (await self.rows(store, start, end))[0]
         if not total.requests:
             return 0.0, 0
-        first, last = day_on(start), day_on(end)
+        first, last = date_to_day(start), date_to_day(end)
         spread = self.history.latencies(first, last)
         known = await self._live(store)
         live = [
             (cell.latency_ms // cell.requests, cell.requests)
             for cell in known.older
-            if first <= day_of(cell.minute * 60) <= last
+            if first <= timestamp_to_day(cell.minute * 60) <= last
         ]
-        live += Counter(call.latency_ms for call in known.calls if first <= day_of(call.at) <= last).items()
+        live += Counter(call.latency_ms for call in known.calls if first <= timestamp_to_day(call.at) <= last).items()
         return total.latency_ms / total.requests, _percentile(spread, live, total.requests)
 
     async def summary(self, store: Store, start: float, end: float, wanted: Filter = ALL) -> Figures:
@@ -287,16 +287,16 @@ class Ledger:
 
     def _days(self, edges: list[int]) -> Iterator[tuple[int, list[int]]]:
         """Each day of the past that the edges touch, with the edges in minutes of the day, cut at midnight."""
-        first = max(day_of(edges[0] * 60), self.history.first_day)
-        last = min(day_of(edges[-1] * 60), self.history.last_day)
+        first = max(timestamp_to_day(edges[0] * 60), self.history.first_day)
+        last = min(timestamp_to_day(edges[-1] * 60), self.history.last_day)
         for day in range(first, last + 1):
-            start = start_of(day) // 60
+            start = day_to_timestamp(day) // 60
             inside = edges[bisect_right(edges, start) : bisect_left(edges, start + MINUTES)]
             low, high = max(edges[0], start), min(edges[-1], start + MINUTES)
             yield day, [at - start for at in dict.fromkeys((low, *inside, high))]
 
     def _past(self, day: int, cuts: list[int], wanted: Filter) -> Iterator[tuple[str, int, Sequence[int]]]:
-        start = start_of(day) // 60
+        start = day_to_timestamp(day) // 60
         if cuts == [0, MINUTES]:
             yield from [(cell.model, start, cell[4:10]) for cell in self.history.day(day) if wanted.passes(cell)]
             return

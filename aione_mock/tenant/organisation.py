@@ -18,7 +18,15 @@ from aione_mock.seed import Seed
 from aione_mock.settings import fixture
 from aione_mock.structs import frozen
 from aione_mock.tenant.api_keys import KeyRecord, hash_secret, prefix
-from aione_mock.tenant.calendar import DAY, HOUR, date_of, day_of, month_of, month_start, start_of
+from aione_mock.tenant.calendar import (
+    DAY,
+    HOUR,
+    day_to_date,
+    day_to_month,
+    day_to_timestamp,
+    month_to_day,
+    timestamp_to_day,
+)
 from aione_mock.types import Caller
 
 HISTORY_DAYS = 90
@@ -160,7 +168,7 @@ def specification() -> Spec:
 
 def first_day(epoch: float) -> int:
     """The day on which the past begins: the first of a month, at least `HISTORY_DAYS` before the epoch."""
-    return month_start(month_of(day_of(epoch) - HISTORY_DAYS))
+    return month_to_day(day_to_month(timestamp_to_day(epoch) - HISTORY_DAYS))
 
 
 def organisations(seed: Seed, epoch: float) -> tuple[Organisation, ...]:
@@ -226,7 +234,7 @@ def _plan(row: Spec, label: str, seed: Seed, since: int) -> Plan:
         tpm_limit=row["tpm_limit"],
         concurrency_limit=row["concurrency_limit"],
         models=None if models is None else tuple(models),
-        effective_from=date_of(since),
+        effective_from=day_to_date(since),
     )
 
 
@@ -264,7 +272,7 @@ def _key(row: Spec, org_id: str, teams: Mapping[str | None, str | None], since: 
         key_prefix=prefix(secret),
         secret_hash=hash_secret(secret),
         number=row["number"],
-        created_at=start_of(since + row.get("day", 0)) + 9 * HOUR,
+        created_at=day_to_timestamp(since + row.get("day", 0)) + 9 * HOUR,
         models_allowed=tuple(row["models_allowed"]) if "models_allowed" in row else None,
         rpm_limit=row.get("rpm_limit"),
         tpm_limit=row.get("tpm_limit"),
@@ -289,7 +297,7 @@ def _past(row: Spec, since: int, epoch: float) -> Past:
         models=tuple(past["models"].items()),
         # a key has no past before it was made, at nine in the morning
         first_day=since + row["day"] + 1 if "day" in row else since,
-        last_day=day_of(epoch) - past.get("until_ago", 0),
+        last_day=timestamp_to_day(epoch) - past.get("until_ago", 0),
     )
 
 

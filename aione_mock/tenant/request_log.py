@@ -13,7 +13,7 @@ from aione_mock.seed import Seed
 from aione_mock.store import Store
 from aione_mock.structs import frozen
 from aione_mock.tenant import live_usage
-from aione_mock.tenant.calendar import day_of, start_of
+from aione_mock.tenant.calendar import day_to_timestamp, timestamp_to_day
 from aione_mock.tenant.ledger import ALL, Filter, Ledger, window
 from aione_mock.tenant.live_usage import MinuteCell, Served, Traffic
 from aione_mock.tenant.usage_history import MINUTES, Cell
@@ -105,18 +105,19 @@ def _days(ledger: Ledger, known: Traffic, first: int, last: int, wanted: Filter)
     older: dict[int, dict[int, list[MinuteCell]]] = {}
     for call in known.calls:
         if first <= call.minute < last and wanted.passes(call):
-            day = day_of(call.at)
-            calls.setdefault(day, {}).setdefault(call.minute - start_of(day) // 60, []).append(call)
+            day = timestamp_to_day(call.at)
+            calls.setdefault(day, {}).setdefault(call.minute - day_to_timestamp(day) // 60, []).append(call)
     for cell in known.older:
         if first <= cell.minute < last and wanted.passes(cell):
-            day = day_of(cell.minute * 60)
-            older.setdefault(day, {}).setdefault(cell.minute - start_of(day) // 60, []).append(cell)
+            day = timestamp_to_day(cell.minute * 60)
+            older.setdefault(day, {}).setdefault(cell.minute - day_to_timestamp(day) // 60, []).append(cell)
     past = range(
-        max(day_of(first * 60), ledger.history.first_day), min(day_of(last * 60 - 1), ledger.history.last_day) + 1
+        max(timestamp_to_day(first * 60), ledger.history.first_day),
+        min(timestamp_to_day(last * 60 - 1), ledger.history.last_day) + 1,
     )
     for day in sorted({*past, *calls, *older}, reverse=True):
         cells = [cell for cell in ledger.history.cells(day) if wanted.takes(cell)]
-        yield day, _Day(start_of(day) // 60, cells, calls.get(day, {}), older.get(day, {}))
+        yield day, _Day(day_to_timestamp(day) // 60, cells, calls.get(day, {}), older.get(day, {}))
 
 
 def _newest(day: _Day, low: int, high: int, skip: int) -> Iterator[Entry]:

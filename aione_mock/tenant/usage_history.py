@@ -24,7 +24,7 @@ from typing import NamedTuple
 from aione_mock.errors import ConfigError
 from aione_mock.seed import Seed
 from aione_mock.structs import frozen
-from aione_mock.tenant.calendar import HOUR, day_of, start_of
+from aione_mock.tenant.calendar import HOUR, day_to_timestamp, timestamp_to_day
 from aione_mock.tenant.catalogue import ModelCatalogue, TickPrices, compute_cost
 from aione_mock.tenant.organisation import Organisation, Past, specification
 
@@ -176,8 +176,8 @@ class History:
         for key_id, past in organisation.pasts.items():
             models = [_habit(key_id, keys[key_id].team_id, past, at, catalogue) for at in range(len(past.models))]
             habits.append((past, seed.child("history", key_id), tuple(models)))
-        day = day_of(epoch)
-        horizon = int(epoch - start_of(day)) // HOUR * 60
+        day = timestamp_to_day(epoch)
+        horizon = int(epoch - day_to_timestamp(day)) // HOUR * 60
         return cls(tuple(habits), organisation.since, day, horizon, _incident(seed, day))
 
     def cells(self, day: int) -> list[Cell]:

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from aione_mock.server.app import Mock
 from aione_mock.server.http import Server
 from aione_mock.sse import decode
-from aione_mock.tenant.calendar import date_of, day_of, day_on, start_of
+from aione_mock.tenant.calendar import date_to_day, day_to_date, day_to_timestamp, timestamp_to_day
 from aione_mock.tenant.catalogue import ModelCatalogue
 from aione_mock.types import Usage
-from tests.prices import compute_rmb
+from tests.tenant.prices import compute_rmb
 
 from .client import BUSINESS, DASHBOARD, KEY, KEYS, USAGE, Console, bearer, spent
 
@@ -146,7 +146,7 @@ CALLS: dict[str, Any] = {
 
 def the_day(console: Console, app: Mock) -> date:
     session = app.sessions.get(console.http.headers["x-mock-session"])
-    return date_of(day_of(session.clock.timestamp()))
+    return day_to_date(timestamp_to_day(session.clock.timestamp()))
 
 
 def laws(console: Console, today: date, range_days: int) -> dict[str, Any]:
@@ -197,7 +197,7 @@ def bills(console: Console, today: date) -> dict[str, Any]:
 
 def observed(console: Console, today: date) -> dict[str, Any]:
     """Check charts, metrics and logs of today against each other and against usage; the sums."""
-    begin = start_of(day_on(today))
+    begin = day_to_timestamp(date_to_day(today))
     window = {
         name: datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         for name, at in (("startTime", begin), ("endTime", begin + 86400))

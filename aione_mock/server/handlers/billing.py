@@ -68,6 +68,6 @@ def _invoice(invoice: billing.Invoice) -> Json:
         "period_end": str(invoice.period_end),
         "amount_rmb": f"{invoice.amount:.2f}",
         "status": invoice.status,
-        "issued_at": calendar.spell(invoice.issued_at),
-        "paid_at": None if invoice.paid_at is None else calendar.spell(invoice.paid_at),
+        "issued_at": calendar.format_timestamp(invoice.issued_at),
+        "paid_at": None if invoice.paid_at is None else calendar.format_timestamp(invoice.paid_at),
     }

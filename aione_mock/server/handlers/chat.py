@@ -131,13 +131,13 @@ def _spelled(completion: Completion, call: Call, protocol: ModuleType, stream: b
 async def _draft(call: Call, session: Session, protocol: ModuleType, stream: bool) -> Draft:
     who = call.caller and (call.caller.org_id, call.caller.models_allowed)
     # everything but the request that a protocol or a check reads
-    today = calendar.day_of(call.at)
+    today = calendar.timestamp_to_day(call.at)
     beta = call.header("anthropic-beta") if protocol is anthropic else None
     memo_key = (call.key, who, beta, today)
     known: Draft | None = session.memo.get(memo_key) if call.script is None else None
     if known is not None:
         return known
-    draft = await _drafted(call, session, protocol, stream, calendar.date_of(today))
+    draft = await _drafted(call, session, protocol, stream, calendar.day_to_date(today))
     if call.script is not None or draft.choices[0].pictures or len(call.body) > _MEMO_BODY:
         return draft
     # most requests never come again, so only the second time is worth a stencil and the room

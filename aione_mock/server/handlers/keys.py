@@ -38,7 +38,7 @@ async def create_key(call: Call, session: Session) -> Reply:
         if org.team(fields["team_id"]) is None:
             raise APIError("not_found", "Team not found")
     if expires_at := fields.get("expires_at"):
-        fields["expires_at"] = calendar.read(expires_at)
+        fields["expires_at"] = calendar.parse_timestamp(expires_at)
     number = await session.store.increment(_MADE)
     key_id, secret = api_keys.mint(session.seed, number)
     record = api_keys.new_key(
@@ -91,7 +91,7 @@ def check_create(call: Call, session: Session) -> Iterator[Finding]:
     text = call.data.get("expires_at") if isinstance(call.data, dict) else None
     if not isinstance(text, str):
         return
-    at, place = calendar.read(text), ("body", "expires_at")
+    at, place = calendar.parse_timestamp(text), ("body", "expires_at")
     if at is None:
         yield Finding(place, "Input should be a valid date-time in the form YYYY-MM-DDThh:mm:ssZ", "datetime_parsing")
     elif at <= session.clock.timestamp():

@@ -17,7 +17,7 @@ from aione_mock.server.handlers.quota_windows import Directory
 from aione_mock.server.sessions import Session
 from aione_mock.structs import frozen
 from aione_mock.tenant import request_log
-from aione_mock.tenant.calendar import spell
+from aione_mock.tenant.calendar import format_timestamp
 from aione_mock.tenant.ledger import Bucket, Filter, Ledger
 from aione_mock.tenant.request_log import Entry
 from aione_mock.tenant.usage_history import Figures
@@ -42,7 +42,7 @@ async def query_charts(call: Call, session: Session) -> Reply:
     start, end, width = quota_windows.window(call, session)
     wanted = quota_windows.wanted(call, await quota_windows.directory(call, session))
     lines = await _ledger(call, session).series(session.store, start, end, width, wanted)
-    points = [(spell(bucket.at), bucket, model) for model, line in lines.items() for bucket in line]
+    points = [(format_timestamp(bucket.at), bucket, model) for model, line in lines.items() for bucket in line]
     data = {
         name: [{"timestamp": at, "value": value(bucket), "label": model} for at, bucket, model in points]
         for name, value in _CURVES.items()
@@ -150,7 +150,7 @@ def _usage(entry: Entry, known: Directory) -> Json:
 _FIELDS: dict[str, Callable[[Entry, Directory], Any]] = {
     "id": lambda entry, known: entry.id,
     "requestId": lambda entry, known: entry.request_id,
-    "requestTime": lambda entry, known: spell(entry.at),
+    "requestTime": lambda entry, known: format_timestamp(entry.at),
     "clientId": lambda entry, known: known.teams[entry.team_id].number if entry.team_id in known.teams else 0,
     "clientUuid": lambda entry, known: known.teams[entry.team_id].code if entry.team_id in known.teams else "",
     "apiKeyId": lambda entry, known: known.keys[entry.key_id].number if entry.key_id in known.keys else 0,
@@ -169,8 +169,8 @@ _FIELDS: dict[str, Callable[[Entry, Directory], Any]] = {
     "requestBody": lambda entry, known: "{}",
     "responseBody": lambda entry, known: "{}",
     "deleteTag": lambda entry, known: 0,
-    "gmtCreate": lambda entry, known: spell(entry.at),
-    "gmtModified": lambda entry, known: spell(entry.at),
+    "gmtCreate": lambda entry, known: format_timestamp(entry.at),
+    "gmtModified": lambda entry, known: format_timestamp(entry.at),
 }
 """The members of RequestLogDTO in the documented order. What was said is not kept, so both bodies are empty objects."""
 _TIMES = {"requestTime", "gmtCreate", "gmtModified"}

@@ -56,7 +56,10 @@ def window(call: Call, session: Session) -> tuple[float, float, int]:
     """
     asked = call.params
     if "startTime" in asked:
-        start, end = calendar.read(asked["startTime"]) or 0.0, calendar.read(asked["endTime"]) or 0.0
+        start, end = (
+            calendar.parse_timestamp(asked["startTime"]) or 0.0,
+            calendar.parse_timestamp(asked["endTime"]) or 0.0,
+        )
         return start, end, next(width for width in _WIDTHS.values() if width * _POINTS >= end - start)
     name = asked.get("timeRange", _USUAL)
     end = (session.clock.timestamp() // 60 + 1) * 60
@@ -107,7 +110,7 @@ def check(call: Call, session: Session) -> Iterator[Finding]:
 
 
 def _check_times(first: str, last: str) -> Iterator[Finding]:
-    start, end = calendar.read(first), calendar.read(last)
+    start, end = calendar.parse_timestamp(first), calendar.parse_timestamp(last)
     if start is None or end is None:
         yield _finding("startTime" if start is None else "endTime", "is not a time such as 2026-01-31T09:00:00Z")
     elif start >= end:

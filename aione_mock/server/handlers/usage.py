@@ -12,7 +12,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from aione_mock.contract.validation import Finding
 from aione_mock.server.handlers.owner import organisation
 from aione_mock.server.sessions import Session
-from aione_mock.tenant.calendar import HOUR, date_of, day_of, spell
+from aione_mock.tenant.calendar import HOUR, day_to_date, format_timestamp, timestamp_to_day
 from aione_mock.tenant.ledger import Filter, Row, group
 from aione_mock.tenant.organisation import Organisation
 from aione_mock.tenant.usage_history import DayCell, Figures
@@ -80,7 +80,7 @@ def _date(text: str) -> date | None:
 
 
 def _today(session: Session) -> date:
-    return date_of(day_of(session.clock.timestamp()))
+    return day_to_date(timestamp_to_day(session.clock.timestamp()))
 
 
 def _model(name: str, session: Session) -> set[str]:
@@ -118,7 +118,7 @@ async def get_dashboard(call: Call, session: Session) -> Reply:
             "tech": None,
             "business": None,
             view: {**data, "daily_trend": trend},
-            "data_freshness": spell(session.clock.timestamp()),
+            "data_freshness": format_timestamp(session.clock.timestamp()),
         }
     )
 

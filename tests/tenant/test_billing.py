@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from aione_mock.seed import Seed
 from aione_mock.store import MemoryStore
 from aione_mock.tenant.billing import Billing
-from aione_mock.tenant.calendar import SHANGHAI, date_of, day_of, month_of, start_of
+from aione_mock.tenant.calendar import SHANGHAI, day_to_date, day_to_month, day_to_timestamp, timestamp_to_day
 from aione_mock.tenant.catalogue import ModelCatalogue
 from aione_mock.tenant.world import World
 from aione_mock.types import Caller, Usage
-from tests.prices import compute_rmb
+from tests.tenant.prices import compute_rmb
 
 EPOCH = datetime(2026, 11, 22, 4, 30, tzinfo=UTC).timestamp()
 CATALOGUE = ModelCatalogue.load()
@@ -53,7 +53,7 @@ async def test_an_invoice_is_the_usage_of_its_month_plus_the_fee(
         await pay(billing, store, EPOCH + day * 86400, Usage(prompt, 10))
     now = EPOCH + later * 86400
     invoices = await billing.invoices(store, now)
-    months = month_of(day_of(now)) - month_of(billing.organisation.since)
+    months = day_to_month(timestamp_to_day(now)) - day_to_month(billing.organisation.since)
     assert len(invoices) == months >= 3
     for invoice in invoices:
         (row,) = await billing.ledger.rows(store, invoice.period_start, invoice.period_end)
@@ -66,7 +66,7 @@ async def test_an_invoice_is_the_usage_of_its_month_plus_the_fee(
         assert (invoice.status == "paid") == (invoice.paid_at is not None)
     starts = [invoice.period_start for invoice in invoices]
     assert starts == sorted(starts, reverse=True)
-    assert starts[-1] == date_of(billing.organisation.since)
+    assert starts[-1] == day_to_date(billing.organisation.since)
     assert len({invoice.number for invoice in invoices}) == len({invoice.id for invoice in invoices}) == months
 
 
@@ -83,7 +83,7 @@ async def test_a_month_later_there_is_one_invoice_more() -> None:
 
 async def test_no_invoice_before_the_first_month_is_over() -> None:
     billing = main()
-    assert await billing.invoices(MemoryStore(), start_of(billing.organisation.since)) == []
+    assert await billing.invoices(MemoryStore(), day_to_timestamp(billing.organisation.since)) == []
     assert await billing.invoices(MemoryStore(), 0) == []
 
 

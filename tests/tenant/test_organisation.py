@@ -10,7 +10,7 @@ import pytest
 from aione_mock.seed import Seed
 from aione_mock.store import MemoryStore
 from aione_mock.tenant import api_keys
-from aione_mock.tenant.calendar import date_of, day_of
+from aione_mock.tenant.calendar import day_to_date, timestamp_to_day
 from aione_mock.tenant.catalogue import ModelCatalogue
 from aione_mock.tenant.organisation import first_day, organisations
 from aione_mock.tenant.world import World
@@ -111,7 +111,7 @@ def test_what_refers_exists(world: World) -> None:
         assert all(world.catalogue.find(model) for key in org.keys for model in key.models_allowed or ())
         for key_id, past in org.pasts.items():
             key = next(key for key in org.keys if key.id == key_id)
-            assert past.first_day >= day_of(key.created_at)
+            assert past.first_day >= timestamp_to_day(key.created_at)
             assert all(getattr(world.catalogue.find(model), "id", None) == model for model, _ in past.models)
 
 
@@ -120,6 +120,6 @@ def test_the_past_begins_with_a_month_at_least_ninety_days_ago(at: str) -> None:
     from aione_mock.clock import parse_instant
 
     epoch = parse_instant(at).timestamp()
-    assert date_of(first_day(epoch)).day == 1
-    assert 90 <= day_of(epoch) - first_day(epoch) <= 120
+    assert day_to_date(first_day(epoch)).day == 1
+    assert 90 <= timestamp_to_day(epoch) - first_day(epoch) <= 120
     assert organisations(Seed.of(0), epoch)[0].since == first_day(epoch)

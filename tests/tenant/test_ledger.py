@@ -15,17 +15,17 @@ from hypothesis import strategies as st
 from aione_mock.seed import Seed
 from aione_mock.store import MemoryStore
 from aione_mock.tenant import request_log
-from aione_mock.tenant.calendar import date_of, day_of, start_of
+from aione_mock.tenant.calendar import day_to_date, day_to_timestamp, timestamp_to_day
 from aione_mock.tenant.catalogue import ModelCatalogue
 from aione_mock.tenant.ledger import ALL, DIMENSIONS, Bucket, Filter, Ledger, Row, window
 from aione_mock.tenant.live_usage import spent
 from aione_mock.tenant.usage_history import Figures
 from aione_mock.tenant.world import World
 from aione_mock.types import Caller, Usage
-from tests.prices import compute_rmb
+from tests.tenant.prices import compute_rmb
 
 EPOCH = 1_795_000_000.0
-TODAY = date_of(day_of(EPOCH))
+TODAY = day_to_date(timestamp_to_day(EPOCH))
 CATALOGUE = ModelCatalogue.load()
 MODELS = [model.id for model in CATALOGUE.models]
 GROUPINGS = [by for size in range(len(DIMENSIONS) + 1) for by in combinations(DIMENSIONS, size)]
@@ -130,10 +130,14 @@ async def test_whole_days_are_the_same_by_the_minute_and_by_the_day(
 ) -> None:
     ledger, store = main(seed), MemoryStore()
     await play(ledger, store, calls)
-    first = day_of(EPOCH) - back
+    first = timestamp_to_day(EPOCH) - back
     wanted = Filter(keys={"key-a", *ledger_keys(ledger)[:3]})
-    (by_day,) = await ledger.rows(store, date_of(first), date_of(first + span - 1), (), wanted)
-    noons = [start_of(first), *[start_of(first + day) + 43200 for day in range(span)], start_of(first + span)]
+    (by_day,) = await ledger.rows(store, day_to_date(first), day_to_date(first + span - 1), (), wanted)
+    noons = [
+        day_to_timestamp(first),
+        *[day_to_timestamp(first + day) + 43200 for day in range(span)],
+        day_to_timestamp(first + span),
+    ]
     halves = [await ledger.summary(store, start, end, wanted) for start, end in pairwise(noons)]
     assert await ledger.summary(store, noons[0], noons[-1], wanted) == total(halves) == figures([by_day])
 
@@ -221,11 +225,11 @@ async def test_latency_of_the_sessions_calls_is_exact() -> None:
 @pytest.mark.parametrize("incident", [False, True])
 async def test_latency_of_the_past_is_that_of_its_calls(incident: bool) -> None:
     ledger, store = main(), MemoryStore()
-    last = ledger.history.incident[0] if incident else day_of(EPOCH) - 1
+    last = ledger.history.incident[0] if incident else timestamp_to_day(EPOCH) - 1
     back = 0 if incident else 1
-    mean, slowest = await ledger.latency(store, date_of(last - back), date_of(last))
+    mean, slowest = await ledger.latency(store, day_to_date(last - back), day_to_date(last))
     entries, count = await request_log.page(
-        ledger, store, start_of(last - back), start_of(last + 1), Filter(), 0, 10**7
+        ledger, store, day_to_timestamp(last - back), day_to_timestamp(last + 1), Filter(), 0, 10**7
     )
     took = sorted(entry.latency_ms for entry in entries)
     assert mean == pytest.approx(sum(took) / count)

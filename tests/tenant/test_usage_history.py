@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from aione_mock.errors import ConfigError
 from aione_mock.seed import Seed
-from aione_mock.tenant.calendar import HOUR, day_of, start_of
+from aione_mock.tenant.calendar import HOUR, day_to_timestamp, timestamp_to_day
 from aione_mock.tenant.catalogue import ModelCatalogue, ModelPrices, compute_cost, ticks_to_rmb
 from aione_mock.tenant.organisation import organisations
 from aione_mock.tenant.usage_history import MINUTES, Cell, Figures, History, latency_tail
 from aione_mock.types import Usage
-from tests.prices import compute_rmb
+from tests.tenant.prices import compute_rmb
 
 EPOCH = 1_795_000_000.0
 CATALOGUE = ModelCatalogue.load()
@@ -39,7 +39,9 @@ def calls_of(cell: Cell, first: int = 0, last: int | None = None) -> list[Figure
 
 
 CELLS = st.builds(
-    lambda seed, epoch, back, pick: (cells := past(seed, epoch).cells(day_of(epoch) - back))[pick % len(cells)],
+    lambda seed, epoch, back, pick: (cells := past(seed, epoch).cells(timestamp_to_day(epoch) - back))[
+        pick % len(cells)
+    ],
     st.integers(0, 3),
     st.sampled_from([EPOCH, EPOCH + 7 * HOUR, 1_700_000_000.5]),
     st.integers(0, 90),
@@ -98,22 +100,22 @@ def test_whole_numbers_cost_what_decimals_do(
 
 def test_it_is_a_function_of_seed_and_epoch() -> None:
     again = History.of(organisations(Seed.of(0), EPOCH)[0], Seed.of(0), EPOCH, CATALOGUE)
-    day = day_of(EPOCH) - 5
+    day = timestamp_to_day(EPOCH) - 5
     # another order of asking, the same answer
     assert [again.day(day + 1), again.day(day)] == [past().day(day + 1), past().day(day)]
     assert past(1).day(day) != past().day(day)
 
 
 def test_it_ends_with_the_last_full_hour_and_begins_with_a_month() -> None:
-    history, today = past(), day_of(EPOCH)
-    full_hours = int(EPOCH - start_of(today)) // HOUR
+    history, today = past(), timestamp_to_day(EPOCH)
+    full_hours = int(EPOCH - day_to_timestamp(today)) // HOUR
     assert history.horizon == full_hours * 60
     for cell in history.cells(today):
         assert cell.until(history.horizon) == cell.until(MINUTES)
     assert history.day(today + 1) == ()
     assert history.day(history.first_day - 1) == ()
     assert history.day(history.first_day) != ()
-    at_midnight = past(0, float(start_of(today)))
+    at_midnight = past(0, float(day_to_timestamp(today)))
     assert at_midnight.day(today) == ()
     assert at_midnight.day(today - 1) != ()
 
@@ -125,7 +127,7 @@ def requests(history: History, day: int, first: int = 0, last: int = MINUTES) ->
 @pytest.mark.parametrize("seed", range(4))
 def test_the_rhythm_is_that_of_an_organisation(seed: int) -> None:
     history = past(seed)
-    week = range(day_of(EPOCH) - 7, day_of(EPOCH))
+    week = range(timestamp_to_day(EPOCH) - 7, timestamp_to_day(EPOCH))
     working = [requests(history, day) for day in week if (day + 3) % 7 < 5]
     weekend = [requests(history, day) for day in week if (day + 3) % 7 >= 5]
     assert max(weekend) < min(working)
