@@ -68,7 +68,7 @@ class Call:
     """The JSON body, None without one."""
     caller: Caller | None = None
     script: Any = None
-    """What a scenario wants said instead of the model's own words (`scenarios.outcomes.Script`)."""
+    """The scripted reply of a scenario (`Script`), said in place of the model's own words."""
     at: float = 0.0
     """When it was read, by its session's clock, in Unix seconds."""
     key: bytes = b""
@@ -240,6 +240,23 @@ class Choice:
     finish: Finish = "stop"
     stop_sequence: str | None = None
     """The client's stop sequence that ended the text."""
+
+
+@frozen
+class Script:
+    """Represent a scripted reply whose templates are filled in. The model supplies whatever is None or empty."""
+
+    text: str | None = None
+    chunks: tuple[str, ...] = ()
+    """The text as a stream delivers it; joined, it is the text."""
+    tool_calls: tuple[ToolCall, ...] = ()
+    """A call whose id is empty gets one from the seed."""
+    reasoning: str | None = None
+    finish: Finish | None = None
+    usage: Mapping[str, int] = field(default_factory=dict)
+    body: Json = None
+    """The whole body, for operations that call no model; only if `whole`."""
+    whole: bool = False
 
 
 @frozen

@@ -376,14 +376,14 @@ def test_other_prompts_and_references_give_other_pictures(client: Client) -> Non
 def test_a_4k_picture_blocks_nobody(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """The picture is not begun before somebody who asked later has an answer."""
     begun, answered, waited = threading.Event(), threading.Event(), list[bool]()
-    illustrate = answers.illustrate
+    compose_images = answers.compose_images
 
     def patient(*given: Any) -> Any:
         begun.set()
         waited.append(answered.wait(60))
-        return illustrate(*given)
+        return compose_images(*given)
 
-    monkeypatch.setattr(answers, "illustrate", patient)
+    monkeypatch.setattr(answers, "compose_images", patient)
     painter = threading.Thread(
         target=lambda: Client(client.url).chat("An ocean of clouds at dawn", "gemini-3-pro-image-preview-4k")
     )

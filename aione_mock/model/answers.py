@@ -12,11 +12,10 @@ from datetime import date
 import orjson
 
 from aione_mock.model import images, input_images, prose, structured, tokens, tools, topic
-from aione_mock.scenarios.outcomes import Script
 from aione_mock.seed import Seed
 from aione_mock.structs import replace
 from aione_mock.tenant.catalogue import Model
-from aione_mock.types import Choice, Json, Prompt, TokenText, ToolCall, Turn, Usage
+from aione_mock.types import Choice, Json, Prompt, Script, TokenText, ToolCall, Turn, Usage
 
 MESSAGE_OVERHEAD = tokens.MESSAGE_OVERHEAD
 _LEAD = {"en": "Here is the generated image:", "zh": "这是生成的图片："}
@@ -24,7 +23,7 @@ TOOL_OVERHEAD = 8
 """Tokens that offering or calling a tool costs beyond its words (assumed)."""
 
 
-def material(prompt: Prompt) -> bytes:
+def conversation_key(prompt: Prompt) -> bytes:
     """What the words depend on: the conversation, not its protocol, presentation, cuts or number of choices."""
     conversation = (
         prompt.model,
@@ -53,7 +52,7 @@ def _canonical(text: str) -> Json:
         return text
 
 
-def compose(prompt: Prompt, seed: Seed, today: date) -> tuple[Choice, ...]:
+def compose_answer(prompt: Prompt, seed: Seed, today: date) -> tuple[Choice, ...]:
     """All choices of the answer, whole; relative days count from `today`, `seed` is one of the conversation's own."""
     first = _choice(prompt, seed, today)
     if prompt.n == 1:
@@ -61,9 +60,9 @@ def compose(prompt: Prompt, seed: Seed, today: date) -> tuple[Choice, ...]:
     return (first, *[_choice(prompt, seed.child("choice", index), today) for index in range(1, prompt.n)])
 
 
-def scripted(script: Script, prompt: Prompt, seed: Seed, today: date) -> tuple[Choice, ...]:
+def compose_scripted(script: Script, prompt: Prompt, seed: Seed, today: date) -> tuple[Choice, ...]:
     """The answer that a scenario wants; what its script leaves open is the model's, and the prompt's cuts apply."""
-    own = compose(prompt, seed, today)[0]
+    own = compose_answer(prompt, seed, today)[0]
     silent = script.text is None and not script.tool_calls
     text = TokenText.of(script.chunks) if script.chunks else tokens.tokenize(script.text or "")
     choice = replace(
@@ -77,12 +76,12 @@ def scripted(script: Script, prompt: Prompt, seed: Seed, today: date) -> tuple[C
     return (replace(choice, finish=script.finish or choice.finish),) * prompt.n
 
 
-def illustrate(prompt: Prompt, model: Model, seed: Seed) -> tuple[Choice, ...]:
+def compose_images(prompt: Prompt, model: Model, seed: Seed) -> tuple[Choice, ...]:
     """The answer of an image model: a sentence and a picture for each choice. Slow, so run it in a thread."""
-    return tuple([_illustrated(prompt, model, seed.child("choice", index)) for index in range(prompt.n)])
+    return tuple([_compose_image(prompt, model, seed.child("choice", index)) for index in range(prompt.n)])
 
 
-def _illustrated(prompt: Prompt, model: Model, seed: Seed) -> Choice:
+def _compose_image(prompt: Prompt, model: Model, seed: Seed) -> Choice:
     text = next((turn.text for turn in reversed(prompt.turns) if turn.role == "user"), "")
     references = tuple(image for turn in prompt.turns for image in turn.images)
     picture = images.draw_image(text, seed, prompt.aspect_ratio, prompt.image_size or model.image_size, references)
@@ -111,7 +110,7 @@ def _cut(choice: Choice, prompt: Prompt) -> Choice:
     """End at a stop sequence, then at the number of tokens allowed."""
     if prompt.stops and choice.text:
         choice = _stopped(choice, prompt.stops)
-    if prompt.max_tokens is None or spent(choice) <= prompt.max_tokens:
+    if prompt.max_tokens is None or count_completion_tokens(choice) <= prompt.max_tokens:
         return choice
     room = prompt.max_tokens
     reasoning = TokenText(choice.reasoning.encoded[:room])
@@ -139,7 +138,7 @@ def _call_tokens(call: ToolCall) -> int:
     return TOOL_OVERHEAD + tokens.count(call.name) + tokens.count(call.arguments)
 
 
-def spent(choice: Choice) -> int:
+def count_completion_tokens(choice: Choice) -> int:
     """Completion tokens of a choice, thinking and pictures included."""
     total = len(choice.reasoning) + len(choice.text)
     if choice.tool_calls:
@@ -147,17 +146,17 @@ def spent(choice: Choice) -> int:
     return total + sum(map(images.count_image_tokens, choice.pictures)) if choice.pictures else total
 
 
-def usage(prompt_tokens: int, choices: Sequence[Choice], scripted: Mapping[str, int]) -> Usage:
+def count_usage(prompt_tokens: int, choices: Sequence[Choice], scripted: Mapping[str, int]) -> Usage:
     """The tokens of an answer; a script may claim other figures."""
     counted = Usage(
         prompt_tokens,
-        sum(map(spent, choices)),
+        sum(map(count_completion_tokens, choices)),
         reasoning=sum([len(choice.reasoning) for choice in choices]),
     )
     return replace(counted, **scripted) if scripted else counted
 
 
-def turn_tokens(turn: Turn) -> int:
+def count_turn_tokens(turn: Turn) -> int:
     """Prompt tokens of one turn."""
     total = MESSAGE_OVERHEAD + tokens.count(turn.text)
     for image in turn.images:
@@ -169,9 +168,9 @@ def turn_tokens(turn: Turn) -> int:
     return total
 
 
-def prompt_tokens(prompt: Prompt) -> int:
+def count_prompt_tokens(prompt: Prompt) -> int:
     """Prompt tokens: turns, tools and schema, the same in every protocol."""
-    total = tokens.REPLY_PRIMING + sum(map(turn_tokens, prompt.turns))
+    total = tokens.REPLY_PRIMING + sum(map(count_turn_tokens, prompt.turns))
     for tool in prompt.tools:
         total += TOOL_OVERHEAD + tokens.count(tool.name) + tokens.count(tool.description)
         total += tokens.count(orjson.dumps(tool.schema).decode())

@@ -48,7 +48,7 @@ def _prefixes(prompt: Prompt) -> Iterator[tuple[int, str]]:
     digest = orjson.dumps((prompt.model, [(t.name, t.description, t.schema) for t in prompt.tools]))
     length = 0
     for turn in prompt.turns:
-        length += answers.turn_tokens(turn)
+        length += answers.count_turn_tokens(turn)
         digest = _HASH.digest(digest, orjson.dumps(answers.turn_key(turn)))
         if length >= MINIMUM and (turn.cache or not marked):
             yield length, f"seen/{digest.hex()}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import field
 
 import orjson
 
@@ -11,24 +10,7 @@ from aione_mock.clock import parse_duration
 from aione_mock.scenarios import templates
 from aione_mock.scenarios.conditions import Facts
 from aione_mock.structs import frozen
-from aione_mock.types import Fault, Finish, Headers, Json, ToolCall, header_value
-
-
-@frozen
-class Script:
-    """A scripted reply, its templates filled in. What is None or empty is left to the model."""
-
-    text: str | None = None
-    chunks: tuple[str, ...] = ()
-    """The text as a stream delivers it; joined, it is the text."""
-    tool_calls: tuple[ToolCall, ...] = ()
-    """A call whose id is empty gets one from the seed."""
-    reasoning: str | None = None
-    finish: Finish | None = None
-    usage: Mapping[str, int] = field(default_factory=dict)
-    body: Json = None
-    """The whole body, for operations that call no model; only if `whole`."""
-    whole: bool = False
+from aione_mock.types import Fault, Headers, Json, Script, ToolCall, header_value
 
 
 @frozen

@@ -197,8 +197,8 @@ def talks(draw: st.DrawFn) -> Talk:
 @given(talks())
 def test_the_same_conversation_is_the_same_prompt_over_all_protocols(talk):
     prompts = [spell(talk) for spell in SPELLINGS]
-    assert len({answers.material(prompt) for prompt in prompts}) == 1
-    assert len({answers.prompt_tokens(prompt) for prompt in prompts}) == 1
+    assert len({answers.conversation_key(prompt) for prompt in prompts}) == 1
+    assert len({answers.count_prompt_tokens(prompt) for prompt in prompts}) == 1
     shapes = [[(turn.role, turn.text, len(turn.images)) for turn in prompt.turns] for prompt in prompts]
     assert shapes[0] == shapes[1] == shapes[2]
 
@@ -216,7 +216,7 @@ OTHER = [
 
 @pytest.mark.parametrize("spell", SPELLINGS)
 def test_another_conversation_is_another_prompt(spell):
-    keys = {answers.material(spell(talk)) for talk in [Talk(None, (Message("user", ("hi",)),)), *OTHER]}
+    keys = {answers.conversation_key(spell(talk)) for talk in [Talk(None, (Message("user", ("hi",)),)), *OTHER]}
     assert len(keys) == 1 + len(OTHER)
 
 

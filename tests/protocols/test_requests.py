@@ -104,8 +104,8 @@ def test_whatever_the_contract_takes_is_read(operation):
         asked = call(operation, data, model="gemini-2.5-flash")
         with suppress(APIError):
             prompt = protocol.prompt(asked, look)
-            assert answers.material(prompt)
-            assert answers.prompt_tokens(prompt) > 0
+            assert answers.conversation_key(prompt)
+            assert answers.count_prompt_tokens(prompt) > 0
             assert range(prompt.n)
             assert prompt.max_tokens is None or range(prompt.max_tokens)
         if "ount" not in operation:

@@ -78,7 +78,7 @@ def _count(call: Call, session: Session, protocol: ModuleType) -> int:
     with _deep():
         prompt = protocol.prompt(call, input_images.read_image_uri)
         prompt, _ = _addressed(prompt, call, session)
-        return answers.prompt_tokens(prompt)
+        return answers.count_prompt_tokens(prompt)
 
 
 async def _answer(call: Call, session: Session, protocol: ModuleType, *, stream: bool) -> Reply | StreamReply:
@@ -171,16 +171,16 @@ def _deep() -> Iterator[None]:
 async def _made(call: Call, session: Session, protocol: ModuleType, stream: bool, today: date) -> Draft:
     prompt, model = _addressed(protocol.prompt(call, input_images.read_image_uri), call, session)
     _supported(prompt, model, call, stream)
-    prompt_tokens = answers.prompt_tokens(prompt)
+    prompt_tokens = answers.count_prompt_tokens(prompt)
     _fits(prompt, model, prompt_tokens)
-    seed = Seed(session.seed.hashed(b"words", answers.material(prompt)))
+    seed = Seed(session.seed.hashed(b"words", answers.conversation_key(prompt)))
     if call.script is not None:
-        choices = answers.scripted(call.script, prompt, seed, today)
+        choices = answers.compose_scripted(call.script, prompt, seed, today)
     elif model.has_ability("image_output"):
-        choices = await asyncio.to_thread(answers.illustrate, prompt, model, seed)
+        choices = await asyncio.to_thread(answers.compose_images, prompt, model, seed)
     else:
-        choices = answers.compose(prompt, seed, today)
-    usage = answers.usage(prompt_tokens, choices, call.script.usage if call.script else {})
+        choices = answers.compose_answer(prompt, seed, today)
+    usage = answers.count_usage(prompt_tokens, choices, call.script.usage if call.script else {})
     return Draft(prompt, model, choices, usage)
 
 

@@ -32,8 +32,8 @@ class Outline:
     def __init__(self, prompt: Prompt, model: Model, spell: Callable[[Completion], Spelled]) -> None:
         """Raises ValueError for a prompt whose last words cannot be told from the rest."""
         opened = saying(prompt, _HOLE)
-        self._before, self._after = answers.material(opened).split(_ENCODED_HOLE)
-        self._tokens = answers.prompt_tokens(opened) - tokens.count(_HOLE)
+        self._before, self._after = answers.conversation_key(opened).split(_ENCODED_HOLE)
+        self._tokens = answers.count_prompt_tokens(opened) - tokens.count(_HOLE)
         self._model, self._most = model.id, prompt.max_tokens
         # long prompts are cached, which depends on what was asked before
         self._room = min(prompt_cache.MINIMUM - 1, model.context_length - (prompt.max_tokens or 0))
