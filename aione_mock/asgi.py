@@ -18,28 +18,24 @@ CONNECTION = "aione_mock.connection"
 
 
 class Connection(Protocol):
-    """What our own server lets the mock do beyond ASGI."""
+    """What our own server offers beyond ASGI."""
 
     @property
     def transport(self) -> Any:
-        """The connection itself."""
+        """The connection to the client."""
 
     @property
     def arrived(self) -> float:
-        """The loop's time at which the request was read, from which all due times count."""
+        """The loop's time at which the request was read; delays count from here."""
 
     @property
     def body(self) -> bytes | None:
-        """The request's body; None where it has to be received."""
+        """The body of the request; None where it has to be received."""
 
-    @property
-    def known(self) -> dict[Any, Any]:
-        """What the application keeps for requests with the same head; empty at first."""
+    def write_response(self, send: Send, status: int, rest: bytes) -> bool:
+        """Write a whole answer, `rest` being all that follows its status line, and return whether that was possible.
 
-    def answer(self, send: Send, status: int, rest: bytes) -> bool:
-        """Write a whole answer, all behind its status line; False, and nothing done, where it takes more than that.
-
-        `send` is what ASGI would be told with.
+        It is not possible where `send` is not the server's own, or where the request asks for more than an answer.
         """
 
 
@@ -47,8 +43,8 @@ class Disconnected(Exception):
     """The client left before its request was whole."""
 
 
-def announced(headers: RawHeaders) -> int:
-    """Bytes that a request's body is said to have, 0 where nothing is said."""
+def announced_length(headers: RawHeaders) -> int:
+    """Return the `content-length` of a request, 0 where it has none."""
     length = header(headers, b"content-length") or ""
     return int(length) if length.isdigit() else 0
 
@@ -59,14 +55,14 @@ async def read_body(announced: int, receive: Receive, limit: int) -> bytes:
     Raises APIError `request_too_large` before more than `limit` bytes are held.
     """
     if announced > limit:
-        raise _too_large(limit)
+        raise body_too_large(limit)
     message = await receive()
     if message["type"] == "http.disconnect":
         raise Disconnected
     body: bytes = message.get("body", b"")
     if not message.get("more_body"):
         if len(body) > limit:
-            raise _too_large(limit)
+            raise body_too_large(limit)
         return body
     parts, size = [body], len(body)
     while message.get("more_body"):
@@ -76,11 +72,12 @@ async def read_body(announced: int, receive: Receive, limit: int) -> bytes:
         parts.append(message.get("body", b""))
         size += len(parts[-1])
         if size > limit:
-            raise _too_large(limit)
+            raise body_too_large(limit)
     return b"".join(parts)
 
 
-def _too_large(limit: int) -> APIError:
+def body_too_large(limit: int) -> APIError:
+    """Return the error for a body of more than `limit` bytes."""
     # the rest of the body is not read, so the connection cannot be used again
     return APIError(
         "request_too_large",

@@ -54,13 +54,13 @@ class Seed:
 
     def token(self, length: int, *labels: str | int | bytes) -> str:
         """`length` (at most 64) letters and digits, as in an id."""
-        return letters(self.digest(*labels, size=length))
+        return base62(self.digest(*labels, size=length))
 
     def uuid(self, *labels: str | int | bytes) -> str:
         """A version 4 UUID (RFC 9562) drawn from the seed."""
         return str(uuid.UUID(bytes=self.digest(*labels), version=4))
 
 
-def letters(raw: bytes) -> str:
+def base62(raw: bytes) -> str:
     """Bytes of chance as letters and digits, one each."""
     return raw.translate(_LETTERS).decode("ascii")

@@ -37,6 +37,8 @@ class Settings:
     """Whether events of a stream that are due at once share a write, or have one each."""
     time_scale: float = 1.0
     """Divides every delay: 10 makes a stream ten times as fast."""
+    cache: bool = True
+    """Whether results of pure functions of a request are cached; no answer differs."""
     control: bool = True
     """Whether `/_mock/…` is served."""
     control_token: str | None = None

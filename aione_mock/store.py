@@ -16,7 +16,6 @@ _BLINK = 0.02
 """Seconds."""
 _ANY: Amounts = (1 << 62, 1 << 62)
 """No limit."""
-_DERIVED = 1024
 _SWEEP = 4096
 """Windows held before empty ones are looked for."""
 
@@ -45,6 +44,13 @@ class Window:
     taken: bool
     """Whether what was to be added found room."""
 
+    def add(self, amounts: Amounts) -> Window:
+        """Return the window with more inside, added at its instant."""
+        (often, much), (oftener, more), (often_at, much_at) = self.totals, amounts, self.lasts
+        lasts = self.now if oftener else often_at, self.now if more else much_at
+        totals = often + oftener, much + more
+        return Window(self.entries, totals, lasts, self.most, self.span, self.now, self.taken)
+
     def left(self, part: int) -> int:
         """What is left of a part's limit."""
         return max(0, self.most[part] - self.totals[part])
@@ -67,8 +73,8 @@ class Window:
 class Store(Protocol):
     """Keys are paths such as `keys/ID`; values are JSON. Every method is atomic."""
 
-    derived: Memo
-    """What was made of values that were `put`, for speed alone; forgotten whenever one is put or deleted."""
+    version: int
+    """Grows whenever a value is put or deleted; results made of values are cached under it."""
 
     async def get(self, key: str) -> Json: ...
     async def put(self, key: str, value: Json) -> None: ...
@@ -88,7 +94,7 @@ class MemoryStore:
     """
 
     def __init__(self) -> None:
-        self.derived = Memo(_DERIVED)
+        self.version = 0
         self._values: dict[str, Json] = {}
         self._windows: dict[str, _Sliding] = {}
         self._sweep_at = _SWEEP
@@ -100,11 +106,11 @@ class MemoryStore:
     async def put(self, key: str, value: Json) -> None:
         """Set the value; the place in `list` of a known key stays."""
         self._values[key] = value
-        self.derived.clear()
+        self.version += 1
 
     async def delete(self, key: str) -> bool:
         """Forget the key; tells whether it was there."""
-        self.derived.clear()
+        self.version += 1
         return self._values.pop(key, None) is not None
 
     async def list(self, prefix: str) -> list[tuple[str, Json]]:
@@ -126,7 +132,13 @@ class MemoryStore:
     async def window(
         self, key: str, now: float, span: float, amounts: Amounts = _NOTHING, most: Amounts = _ANY
     ) -> Window:
-        """What the last `span` seconds hold, after adding `amounts` if less than `most` of either is inside."""
+        """Return what `count_window` returns."""
+        return self.count_window(key, now, span, amounts, most)
+
+    def count_window(
+        self, key: str, now: float, span: float, amounts: Amounts = _NOTHING, most: Amounts = _ANY
+    ) -> Window:
+        """Return what the last `span` seconds hold, after adding `amounts` if less than `most` of either is inside."""
         found = self._windows.get(key)
         if found is None:
             self._sweep(now)
@@ -166,7 +178,7 @@ class MemoryStore:
 
     def load(self, dump: Json) -> None:
         """Replace everything by what `dump` gave."""
-        self.derived.clear()
+        self.version += 1
         self._values = copy.deepcopy(dump["values"])
         self._windows = {key: _Sliding(span, entries) for key, (span, entries) in dump["windows"].items()}
 

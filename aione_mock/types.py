@@ -75,10 +75,6 @@ class Call:
     """A digest of method, path, query and body: equal for requests that are the same."""
     token: str = ""
     """Letters and digits of this very call, which ids in its answer are made of."""
-    form: Any = None
-    """What it has in common with calls that differ from it in one text alone (`reading.Form`); None if not known."""
-    words: str = ""
-    """That text."""
 
     def header(self, name: str) -> str | None:
         """The first value of a header, by its lower-case name."""
@@ -300,8 +296,6 @@ class Reply:
     """What to book on the ledger; None books nothing."""
     model: str | None = None
     """The model that was called, for the ledger."""
-    clean: bool = False
-    """Whether it is known to be fit for the journal as it is (`journal.clean`)."""
 
 
 class HeaderBlock(Sequence[tuple[str, str]]):
@@ -384,7 +378,6 @@ class StreamReply:
     media_type: str = "text/event-stream; charset=utf-8"
     usage: Usage | None = None
     model: str | None = None
-    clean: bool = False
 
 
 @frozen
@@ -410,7 +403,7 @@ class Response:
     apart: float | None = None
     """Seconds between writes that must not share a packet; 0 is a write each, None joins what is due at once."""
     ordinary: bool = False
-    """Whether it is the mock's own, whole and at once, its headers a `HeaderBlock`: nothing needs a second look."""
+    """Whether it is due whole and at once, with a `HeaderBlock` of the mock's own that needs no check."""
 
 
 _NOTHING_SENT = Response(200, (), ())

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from aione_mock.errors import ConfigError, did_you_mean
 from aione_mock.mutants import access, chat, console, modelrouter, streams
-from aione_mock.mutants.mutation import Mutant, Mutation
+from aione_mock.mutants.mutation import Mutant
 
 MUTANTS: dict[str, Mutant] = {
     mutant.name: mutant

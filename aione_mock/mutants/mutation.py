@@ -5,18 +5,16 @@ A mutant is data. It knows nothing of the pipeline, so the mock it distorts is t
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
-from aione_mock.asgi import read_raw_path, split_session
-from aione_mock.contract import Contract, Operation
+from aione_mock.contract import Operation
 from aione_mock.structs import replace
 from aione_mock.types import Json
 
-App = Callable[[Any, Any, Any], Awaitable[None]]
 RawHeaders = tuple[tuple[bytes, bytes], ...]
 
 
@@ -117,63 +115,3 @@ class Mutant:
     """Operation ids that it distorts; empty means all."""
     ask: Callable[[Ask], Ask] = lambda ask: ask
     answer: Change = lambda answer, ask: answer
-
-
-class Mutation:
-    """The mock distorted by one mutant, as an ASGI application."""
-
-    def __init__(self, app: App, contract: Contract, mutant: Mutant) -> None:
-        self._app, self._contract, self._mutant = app, contract, mutant
-        self._memory: dict[Any, Any] = {}
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        operation = self._operation(scope)
-        wanted = self._mutant.operations
-        if operation is None or operation.protocol == "control" or (wanted and operation.id not in wanted):
-            await self._app(scope, receive, send)
-            return
-        ask = self._mutant.ask(await self._read(scope, receive, operation))
-        answer = self._mutant.answer(await self._ask(scope, ask, receive), ask)
-        await send({"type": "http.response.start", "status": answer.status, "headers": [*answer.headers]})
-        await send({"type": "http.response.body", "body": answer.body})
-
-    def _operation(self, scope: Any) -> Operation | None:
-        _, path = split_session(read_raw_path(scope))
-        return self._contract.match(path).operations.get(scope["method"])
-
-    async def _read(self, scope: Any, receive: Any, operation: Operation) -> Ask:
-        parts, more = [], True
-        while more:
-            message = await receive()
-            parts.append(message.get("body", b""))
-            more = message.get("more_body", False)
-        raw_path = read_raw_path(scope)
-        headers = tuple((name, value) for name, value in scope["headers"])
-        return Ask(operation, scope["method"], raw_path, scope["query_string"], headers, b"".join(parts), self._memory)
-
-    async def _ask(self, scope: Any, ask: Ask, receive: Any) -> Answer:
-        """What the mock itself answers, whole."""
-        start: Mapping[str, Any] = {}
-        body: list[bytes] = []
-        waiting = True
-
-        async def once() -> Any:
-            nonlocal waiting
-            if waiting:
-                waiting = False
-                return {"type": "http.request", "body": ask.body, "more_body": False}
-            return await receive()
-
-        async def keep(message: Any) -> None:
-            nonlocal start
-            if message["type"] == "http.response.start":
-                start = message
-            else:
-                body.append(message.get("body", b""))
-
-        path = ask.path.encode("latin-1")
-        inner = {**scope, "headers": [*ask.headers], "query_string": ask.query, "raw_path": path, "path": ask.path}
-        # buffered here, so the wire below must not write to the socket itself
-        inner["extensions"] = {}
-        await self._app(inner, once, keep)
-        return Answer(start.get("status", 500), tuple(start.get("headers", ())), b"".join(body))

@@ -74,7 +74,7 @@ class Recorder:
     async def _passed(self, scope: Scope, receive: Receive, send: Send) -> None:
         body, early = b"", None  # type: tuple[bytes, APIError | None]
         try:
-            body = await asgi.read_body(asgi.announced(scope["headers"]), receive, _LARGEST)
+            body = await asgi.read_body(asgi.announced_length(scope["headers"]), receive, _LARGEST)
         except Disconnected:
             return
         except APIError as failure:

@@ -2,41 +2,94 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
+from aione_mock.asgi import CONNECTION, Connection, Disconnected
+from aione_mock.clock import WALL
 from aione_mock.contract import Contract
 from aione_mock.contract.loading import load_contract
 from aione_mock.errors import ContractError, did_you_mean
-from aione_mock.server import control
+from aione_mock.server import control, streaming
 from aione_mock.server.handlers import HANDLERS
+from aione_mock.server.journal import Exchange
 from aione_mock.server.pipeline import Handler, Pipeline
+from aione_mock.server.request import Request
 from aione_mock.server.sessions import Sessions, check_seed
 from aione_mock.settings import Settings, document
 from aione_mock.tenant.catalogue import ModelCatalogue
+from aione_mock.types import Response
+
+if TYPE_CHECKING:
+    from aione_mock.server.replay import Replay
+
+_NO_EXTENSIONS: Mapping[str, Any] = {}
+
+
+class Gateway:
+    """The gateway as an ASGI application. It finds its operations by the contract."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.pipeline = pipeline
+        self.respond: Callable[[Exchange], Awaitable[Response]] = _choose_mutant(pipeline) or pipeline.respond
+        self._wheel = streaming.Wheel()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request whose body is received by ASGI."""
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close"})
+        elif scope["type"] == "http":
+            await self.answer(scope, receive, send, None)
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send, body: bytes | None) -> None:
+        """Answer a request; without `body` it is received."""
+        connection: Connection | None = scope.get("extensions", _NO_EXTENSIONS).get(CONNECTION)
+        started, path = WALL.timestamp(), scope.get("raw_path") or scope["path"].encode()
+        if root := scope.get("root_path"):
+            path = path.removeprefix(root.encode())
+        client = (scope.get("client") or ("127.0.0.1",))[0]
+        headers = tuple(map(tuple, scope["headers"]))
+        request = Request(scope["method"], path, scope["query_string"], headers, body, client, receive)
+        exchange = Exchange(request, self.pipeline.sessions.default)
+        try:
+            response = await self.respond(exchange)
+            if not streaming.write_response(response, connection, send):
+                await streaming.play(response, connection, receive, send, self._wheel)
+        except Disconnected:
+            return
+        finally:
+            self.pipeline.state.release(exchange)
+            exchange.duration_ms = max(0.0, (WALL.timestamp() - started) * 1000)
+
+
+def _choose_mutant(pipeline: Pipeline) -> Callable[[Exchange], Awaitable[Response]] | None:
+    """Return what answers in place of the pipeline, if a mutant was asked for."""
+    if pipeline.settings.mutant is None:
+        return None
+    from aione_mock import mutants
+    from aione_mock.server.mutation import MutatedPipeline
+
+    return MutatedPipeline(pipeline, mutants.find(pipeline.settings.mutant)).respond
 
 
 class Mock(Starlette):
-    """A Starlette application whose requests all go to the pipeline.
+    """The mock as a Starlette application: requests that no added route takes go to the gateway.
 
-    Routing is the contract's own (a dictionary and a few patterns): Starlette's list of routes, tried
-    one after the other, would cost half of the throughput.
+    Where nothing was added, requests go to the gateway at once: Starlette's middleware and list of routes would cost a
+    third of the throughput.
     """
 
-    eager = True
-    """Our server need not make a task for an answer that waits for nothing."""
-
-    def __init__(self, pipeline: Pipeline, lifespan: Any = None) -> None:
-        super().__init__(lifespan=lifespan)
-        self.pipeline = pipeline
-        self._answer = _distorted(pipeline)
+    def __init__(self, pipeline: Pipeline) -> None:
+        super().__init__()
+        self.pipeline, self.gateway = pipeline, Gateway(pipeline)
+        self.router.default = self.gateway
 
     @property
     def contract(self) -> Contract:
-        """What is served."""
+        """The contract that is served."""
         return self.pipeline.contract
 
     @property
@@ -44,18 +97,18 @@ class Mock(Starlette):
         """The state of every session."""
         return self.pipeline.sessions
 
+    @property
+    def eager(self) -> bool:
+        """Whether our server may run the application without a task: most answers wait for nothing."""
+        return not (self.user_middleware or self.router.routes or self.exception_handlers)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """No middleware: the pipeline answers every request, errors included."""
-        await (self._answer if scope["type"] == "http" else super().__call__)(scope, receive, send)
-
-
-def _distorted(pipeline: Pipeline) -> ASGIApp:
-    """The pipeline as the mutant asked for has it, if one is."""
-    if pipeline.config.mutant is None:
-        return pipeline
-    from aione_mock import mutants
-
-    return mutants.Mutation(pipeline, pipeline.contract, mutants.find(pipeline.config.mutant))
+        """Answer a request, or run the lifespan."""
+        if scope["type"] == "http" and not (self.user_middleware or self.router.routes or self.exception_handlers):
+            connection = scope.get("extensions", _NO_EXTENSIONS).get(CONNECTION)
+            await self.gateway.answer(scope, receive, send, connection.body if connection else None)
+        else:
+            await super().__call__(scope, receive, send)
 
 
 def create_app(settings: Settings | None = None, /, **options: Any) -> Mock:
@@ -76,10 +129,27 @@ def create_app(settings: Settings | None = None, /, **options: Any) -> Mock:
     contract = load_contract([document(name) for name in config.documents], config.overlays)
     contract = contract if config.control else contract.without("control")
     sessions = Sessions(config, ModelCatalogue.load())
-    pipeline = Pipeline(contract, sessions, checked(HANDLERS, contract), config)
+    pipeline = Pipeline(contract, sessions, checked(HANDLERS, contract), config, _load_replay(config, contract))
     if config.control:
         pipeline.handlers = {**pipeline.handlers, **checked(control.handlers(pipeline), contract)}
     return Mock(pipeline)
+
+
+def _load_replay(settings: Settings, contract: Contract) -> Replay | None:
+    """Return the cassette that the server replays. Raises ConfigError."""
+    if settings.replay is None:
+        return None
+    # most servers replay nothing, and need not load what reads and redacts cassettes
+    from aione_mock.server.replay import Replay
+
+    return Replay.load(
+        settings.replay,
+        contract,
+        only=settings.replay_only,
+        timing=settings.replay_timing,
+        cycle=settings.replay_cycle,
+        scale=settings.time_scale,
+    )
 
 
 def checked(handlers: Mapping[str, Handler], contract: Contract) -> dict[str, Handler]:

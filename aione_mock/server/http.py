@@ -9,7 +9,6 @@ import gc
 import socket
 import threading
 from collections.abc import Callable, Coroutine, Generator, Iterator
-from functools import partial
 from types import coroutine
 from typing import Any
 
@@ -18,228 +17,97 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from aione_mock.asgi import CONNECTION
 from aione_mock.errors import ConfigError
-from aione_mock.store import Memo
 
 _PORT_ERRORS = (errno.EADDRINUSE, errno.EACCES)
-_END_OF_HEAD = b"\r\n\r\n"
-_FRAMING = (b"transfer-encoding", b"upgrade")
-"""Headers with which a request ends elsewhere than its length says."""
-_HEADS, _LONGEST = 512, 4096
-"""How many heads are remembered, and the bytes of the longest of them."""
-_NO_SCOPE: dict[str, Any] = {}
 
 
 class Connection:
-    """One request's hold on its connection (`wire.Connection`).
+    """One request's hold on its connection (`asgi.Connection`).
 
-    It does not know uvicorn's cycle, which holds it: a ring of references would wait for a collector that seldom comes.
+    It does not refer to uvicorn's cycle, which refers to it: the garbage collector rarely looks for reference cycles.
     """
 
-    __slots__ = ("arrived", "body", "known", "transport")
+    __slots__ = ("arrived", "body", "transport")
 
-    def __init__(
-        self,
-        transport: asyncio.Transport,
-        arrived: float,
-        body: bytes | None = None,
-        known: dict[Any, Any] | None = None,
-    ) -> None:
-        self.transport, self.arrived, self.body = transport, arrived, body
-        self.known = {} if known is None else known
+    def __init__(self, transport: asyncio.Transport, arrived: float) -> None:
+        self.transport, self.arrived = transport, arrived
+        self.body: bytes | None = None
 
-    def answer(self, send: Any, status: int, rest: bytes) -> bool:
-        """Write a whole answer; `rest` is its head behind the status line, and its body.
+    def write_response(self, send: Any, status: int, rest: bytes) -> bool:
+        """Write a whole answer at once, as uvicorn's own `send` does, but without a look at each header.
 
-        What uvicorn's own `send` does for an answer in one piece, without a look at each header. False, and nothing
-        done, where more is to be done than that, or where an application around the mock listens to what is sent.
+        Returns False, with nothing written, where the request asks for more than an answer, or where an application
+        around the mock listens to what is sent.
         """
         cycle = getattr(send, "__self__", None)
         if not isinstance(cycle, RequestResponseCycle) or cycle.response_started or cycle.disconnected:
             return False
-        if cycle.flow.write_paused or not (type(cycle) is _Again or _plain(cycle)):
+        if not cycle.keep_alive or cycle.waiting_for_100_continue or cycle.flow.write_paused:
             return False
-        # nobody waits for the client to leave: the request was read, and the answer is out
+        if cycle.access_log or cycle.default_headers or cycle.scope["method"] == "HEAD":
+            return False
         cycle.response_started = cycle.response_complete = True
         cycle.transport.write(STATUS_LINE[status] + rest)
         cycle.on_response()
         return True
 
 
-def _plain(cycle: RequestResponseCycle) -> bool:
-    """Whether nothing in a request asks for more than an answer."""
-    if not cycle.keep_alive or cycle.waiting_for_100_continue or cycle.scope["method"] == "HEAD":
-        return False
-    return not (cycle.access_log or cycle.default_headers)
-
-
-class _Again(RequestResponseCycle):
-    """Uvicorn's cycle for a `_plain` request whose head came before: most of what it holds is always the same."""
-
-    access_log = disconnected = waiting_for_100_continue = more_body = response_started = response_complete = False
-    keep_alive = True
-    default_headers: list[tuple[bytes, bytes]] = []  # noqa: RUF012 (never changed)
-    chunked_encoding = None
-    expected_content_length = 0
-    _event: asyncio.Event | None = None
-
-    def __init__(self, protocol: Protocol, scope: Any, body: bytes) -> None:
-        self.scope, self.body = scope, body  # type: ignore[assignment]
-        self.transport, self.flow, self.logger = protocol.transport, protocol.flow, protocol.logger
-        self.on_response = protocol.on_response_complete
-
-    @property
-    def message_event(self) -> asyncio.Event:  # type: ignore[override]
-        """Made for those who wait: the whole request is here."""
-        if self._event is None:
-            self._event = asyncio.Event()
-            self._event.set()
-        return self._event
-
-
 class Protocol(HttpToolsProtocol):
-    """Uvicorn's HTTP protocol, which also hands over the connection, so that faults below HTTP can be played.
+    """Uvicorn's HTTP protocol, which hands over the connection so that faults below HTTP can be played.
 
-    An application that says `eager` is run as soon as its request has been read, and gets a task only when it first
-    waits for something. Most answers of the mock wait for nothing, and a task costs as much as a tenth of one. For the
-    same application a head that came before, byte for byte, is not parsed again: what was read then holds now.
+    An application that is `eager` runs as soon as its request has been read, and gets a task only when it first waits
+    for something. Most answers of the mock wait for nothing, and a task costs a tenth of one.
     """
 
     _feeding = False
-    _between = True
-    """Whether the parser has seen whole requests only."""
-    _quick = False
-    """Whether heads may be remembered: nothing is set that wants a look at each request."""
-    _ready: tuple[RequestResponseCycle, Any] | None = None
-    _under_way: RequestResponseCycle | None = None
-    """The request that is answered, if any is; others may have been read behind it."""
-    _answered = 0.0
-    """The loop's time of the last answer."""
-
-    def __init__(self, *arguments: Any, heads: Memo, **options: Any) -> None:
-        """`heads`: for each that came before, an ASGI scope without its connection, and the body's length."""
-        super().__init__(*arguments, **options)
-        self._heads, self._last, self._template = heads, b"", (_NO_SCOPE, 0)
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Note whether heads may be remembered."""
-        super().connection_made(transport)
-        usual = self.limit_concurrency is None and not (self.access_log or self.root_path)
-        self._quick = usual and getattr(self.app, "eager", False) and not self.server_state.default_headers
+    _ready: RequestResponseCycle | None = None
+    """The request that was read and can be answered at once."""
+    _current: RequestResponseCycle | None = None
+    """The request that is being answered; others may have been read behind it."""
 
     def data_received(self, data: bytes) -> None:
-        """Read, and start what has come."""
-        if not (self._quick and self._between):
-            self._parse(data)
-            return
-        head, _, body = data.partition(_END_OF_HEAD)
-        if head != self._last and not self._recalls(head):
-            self._parse(data, head, len(body))
-            return
-        template, length = self._template
-        if length != len(body) or not (self.cycle is None or self.cycle.response_complete):
-            self._parse(data)
-            return
-        scope = template.copy()
-        known = scope["extensions"]
-        scope["extensions"] = {CONNECTION: Connection(self.transport, self.loop.time(), body, known)}
-        scope["state"] = self.app_state.copy()
-        self.cycle = self._under_way = cycle = _Again(self, scope, body)
-        self._run(cycle, self.app)
-
-    def _recalls(self, head: bytes) -> bool:
-        """Whether a head came before, if on another connection."""
-        known = self._heads.get(head)
-        if known is None:
-            return False
-        read, length = known
-        whence = {"server": self.server, "client": self.client, "scheme": self.scheme}
-        self._last, self._template = head, ({**read, **whence}, length)
-        return True
-
-    def _parse(self, data: bytes, head: bytes | None = None, length: int = 0) -> None:
-        """Let uvicorn read; `head` and `length` of the body if the data may be a whole request."""
+        """Parse what has arrived, and answer the request that it completes."""
         self._feeding = True
         super().data_received(data)
         self._feeding = False
-        if self._ready is None:
+        cycle, self._ready = self._ready, None
+        if cycle is None:
             return
-        (cycle, app), self._ready = self._ready, None
         if not cycle.more_body:
-            cycle.body = body = bytes(cycle.body)  # type: ignore[assignment]
             extensions: Any = cycle.scope["extensions"]
-            extensions[CONNECTION].body = body
-            if head is not None and self._between and cycle is self.cycle and len(body) == length:
-                self._remember(head, cycle, length)
-        self._run(cycle, app)
-
-    def _remember(self, head: bytes, cycle: RequestResponseCycle, length: int) -> None:
-        """Keep what was read from a head, if it says all that there is to know about where its request ends."""
-        scope: Any = cycle.scope
-        unframed = scope["http_version"] == "1.1" and not any(name in _FRAMING for name, _ in scope["headers"])
-        if unframed and len(head) <= _LONGEST and _plain(cycle):
-            known = scope["extensions"][CONNECTION].known
-            self._heads.put(head, ({**scope, "headers": tuple(scope["headers"]), "extensions": known}, length))
-
-    def on_message_begin(self) -> None:
-        """A request has begun."""
-        self._between = False
-        super().on_message_begin()
-
-    def on_message_complete(self) -> None:
-        """A request has been read."""
-        self._between = True
-        super().on_message_complete()
+            extensions[CONNECTION].body = bytes(cycle.body)
+        self._run(cycle)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the request under way too: uvicorn tells the one that was read last."""
+        """Tell the request that is being answered: uvicorn tells the one that was read last."""
         self.pipeline.clear()
-        if (cycle := self._under_way) is not None and not cycle.response_complete:
+        if (cycle := self._current) is not None and not cycle.response_complete:
             cycle.disconnected = True
             cycle.message_event.set()
         super().connection_lost(exc)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        self._under_way = cycle
-        cycle.scope["extensions"] = {CONNECTION: Connection(cycle.transport, self.loop.time(), None, {})}  # type: ignore[dict-item]
-        # one that waited for the answer before it is started by that answer, which is no place to run it in
+        self._current = cycle
+        cycle.scope["extensions"] = {CONNECTION: Connection(cycle.transport, self.loop.time())}  # type: ignore[dict-item]
+        # a request that waited for the previous answer is started by that answer, which is no place to run it in
         if self._feeding and getattr(app, "eager", False):
-            self._ready = cycle, app
+            self._ready = cycle
         else:
             super()._start_asgi_task(cycle, app)
 
-    def _run(self, cycle: RequestResponseCycle, app: Any) -> None:
-        running = cycle.run_asgi(app)
+    def _run(self, cycle: RequestResponseCycle) -> None:
+        running = cycle.run_asgi(self.app)
         try:
             awaited = running.send(None)
         except StopIteration:
             return
-        task = self.loop.create_task(_resumed(running, awaited))
+        task = self.loop.create_task(_resume(running, awaited))
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)
 
-    def on_response_complete(self) -> None:
-        """Go on with the next request, or wait for it; one timer a connection sees to it that this has an end."""
-        self._answered = self.loop.time()
-        if self.timeout_keep_alive_task is None or self.pipeline:
-            super().on_response_complete()
-        else:
-            self.server_state.total_requests += 1
-            self.flow.resume_reading()
-
-    def timeout_keep_alive_handler(self) -> None:
-        """Close a connection on which nothing has come for long."""
-        self.timeout_keep_alive_task = None
-        if self.cycle is not None and not self.cycle.response_complete:
-            return  # its end will set the timer again
-        left = self._answered + self.timeout_keep_alive - self.loop.time()
-        if left > 0:
-            self.timeout_keep_alive_task = self.loop.call_later(left, self.timeout_keep_alive_handler)
-        else:
-            super().timeout_keep_alive_handler()
-
 
 @coroutine
-def _resumed(running: Coroutine[Any, Any, None], awaited: Any) -> Generator[Any, Any, None]:
+def _resume(running: Coroutine[Any, Any, None], awaited: Any) -> Generator[Any, Any, None]:
     """Go on with a coroutine that has run up to the first future that it awaits."""
     with contextlib.suppress(StopIteration):
         while True:
@@ -254,7 +122,7 @@ def _resumed(running: Coroutine[Any, Any, None], awaited: Any) -> Generator[Any,
 def configure(app: Any, **options: Any) -> uvicorn.Config:
     """Uvicorn as the mock wants it: no header that depends on the day, no log line a request."""
     settings: dict[str, Any] = {
-        "http": partial(Protocol, heads=Memo(_HEADS)),
+        "http": Protocol,
         "ws": "none",
         "lifespan": "on",
         "access_log": False,

@@ -1,4 +1,4 @@
-"""What was asked and answered, without any credential."""
+"""Exchanges: requests and their answers, shown without credentials."""
 
 from __future__ import annotations
 
@@ -8,14 +8,31 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from itertools import accumulate
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from aione_mock.contract import Operation
 from aione_mock.recorder.credentials import GATEWAY_CREDENTIAL, MASK, is_secret_header, mask_parameters
-from aione_mock.structs import frozen
-from aione_mock.types import Call, Caller, EventStream, HeaderBlock, Headers, RawHeaders, Usage
+from aione_mock.server.scenario_engine import NOTHING
+from aione_mock.store import Window
+from aione_mock.structs import frozen, replace
+from aione_mock.types import (
+    Call,
+    Caller,
+    EventStream,
+    HeaderBlock,
+    Headers,
+    RawHeaders,
+    Reply,
+    Response,
+    StreamReply,
+    Usage,
+)
+
+if TYPE_CHECKING:
+    from aione_mock.server.request import Request
+    from aione_mock.server.sessions import Session
 
 _TEXT_PIECE = re.compile(rb'"(?:content|reasoning_content|text|thinking|partial_json|arguments)":"((?:[^"\\]|\\.)*+)"')
 """A piece of text in an event of a stream, of any protocol."""
@@ -38,19 +55,6 @@ def mask_body(raw: bytes, secrets: Iterable[bytes] = ()) -> bytes:
     if raw.find(b"nex-") < 0 and raw.find(b"access-secret") < 0:
         return raw
     return GATEWAY_CREDENTIAL.sub(rb"\1" + _MASK, raw)
-
-
-def clean(said: bytes | EventStream) -> bool:
-    """Whether a body or a stream can be kept as it is: short, and without any credential of this API."""
-    raw = said if isinstance(said, bytes) else said.raw
-    if not short(raw) or mask_body(raw) is not raw:
-        return False
-    return isinstance(said, bytes) or _gathered(raw, ()) is raw
-
-
-def short(raw: bytes) -> bool:
-    """Whether a body is kept whole."""
-    return len(raw) <= _KEPT
 
 
 def mask_text(text: str) -> str:
@@ -166,8 +170,8 @@ def _masked_parameter(name: str, value: Any) -> Any:
     return mask_text(value) if isinstance(value, str) else value
 
 
-class Tally:
-    """Counts of a server since its start, over all sessions; what is counted is bounded by the contract."""
+class Statistics:
+    """Counts of a server since its start, over all sessions. The contract bounds how many there are."""
 
     def __init__(self) -> None:
         self.streams_open = 0
@@ -175,13 +179,14 @@ class Tally:
         self._answers: Counter[tuple[str | None, int]] = Counter()
         """By operation and status."""
 
-    def add(self, entry: Entry) -> None:
-        """Count an exchange, what was played in it, and a stream as open."""
-        operation = entry.asked.operation
-        self._answers[operation.id if operation else None, entry.status] += 1
-        self.streams_open += entry.stream
-        if entry.scenario:
-            self.scenarios.update(entry.scenario.split("+"))
+    def add(self, exchange: Exchange) -> None:
+        """Count an exchange, the scenario that was applied to it, and a stream as open."""
+        operation, place = exchange.operation, exchange.response.status
+        where = operation.id if operation else None, place
+        self._answers[where] = self._answers.get(where, 0) + 1
+        self.streams_open += exchange.stream
+        if exchange.scenario is not NOTHING and (label := exchange.scenario.label):
+            self.scenarios.update(label.split("+"))
 
     @property
     def requests(self) -> int:
@@ -204,11 +209,11 @@ class Tally:
 
 
 @frozen
-class Asked:
-    """A request as it is kept: masked, and bounded."""
+class LoggedRequest:
+    """A request as the journal shows it: masked and bounded."""
 
     operation: Operation | None
-    """The operation that was meant, None for an unknown path."""
+    """The operation that was called, None for an unknown path."""
     method: str
     path: str
     query: str
@@ -216,75 +221,187 @@ class Asked:
     body: bytes
     truncated: bool
     """Whether the body was too long to be kept whole."""
-    size: int
-    """Bytes held, roughly."""
 
 
-def head_size(path: str, query: str, headers: RawHeaders) -> int:
-    """Bytes that the head of a request holds, roughly."""
-    return len(path) + len(query) + _HEADER_OVERHEAD * len(headers) + sum([len(value) for _, value in headers])
+class Exchange:
+    """One request and its answer: filled in while it is answered, then kept by the journal.
 
+    It holds what was received and sent as it was. Credentials are masked by the properties through which it is read.
+    """
 
-class Entry:
-    """One exchange, without any credential; filled in as it becomes known."""
-
-    asked: Asked
-    number = 0
-    at = 0.0
-    request_id = ""
+    operation: Operation | None = None
+    """The operation that is called, None for an unknown path or method."""
+    protocol = ""
+    """The protocol whose envelope an error has, known even where there is no operation."""
+    path_params: Mapping[str, str] = MappingProxyType({})
     occurrence = 0
+    """How often the same request has come to its session, this time included; 0 until it is counted."""
+    at = 0.0
+    """When it was counted, by the session's clock, in Unix seconds."""
+    key = b""
+    """A digest of method, path, query and body."""
+    token = ""
+    """Letters and digits that the ids in the answer are made of."""
+    request_id = ""
     caller: Caller | None = None
-    params: Mapping[str, Any] = MappingProxyType({})
+    limits: Window | None = None
+    """The caller's rate limits as they stand."""
+    admitted: str | None = None
+    """The key among whose concurrent calls it counts, until it is released."""
+    call: Call | None = None
     valid = False
-    """Whether the request passed validation."""
-    status = 0
-    """0 means that a fault sent none."""
-    response_headers = HeaderBlock("")
-    response_body = b""
-    events = EventStream(b"", ())
-    response_truncated = False
-    end = "finish"
+    """Whether the request satisfies its schemas."""
+    scenario: Any = NOTHING
+    """What a rule or a header makes of the answer (`scenario_engine.ActiveScenario`)."""
+    damaged = False
+    """Whether the answer may violate the contract: damaged on purpose, or recorded."""
+    params: Mapping[str, Any] = MappingProxyType({})
+    number = 0
+    response: Response
     stream = False
     model: str | None = None
     usage: Usage | None = None
     limit: str | None = None
-    """The limit that refused it, in words."""
-    rule: str | None = None
-    scenario: str | None = None
-    nearest: Any = None
+    """The limit that refused the request, in words."""
     duration_ms = 0.0
+    size = 0
+    """Bytes held, roughly."""
+    _request_truncated = _response_truncated = False
+
+    def __init__(self, request: Request, session: Session) -> None:
+        self.request, self.session = request, session
+
+    def close(self, reply: Reply | StreamReply, response: Response) -> None:
+        """Take the answer, and drop what showing the exchange does not need."""
+        request, call = self.request, self.call
+        self.response, self.stream = response, isinstance(reply, StreamReply)
+        self.model, self.usage = reply.model, reply.usage
+        if call is not None:
+            self.params = call.params
+            self.call = None
+        request.receive, body = None, request.body or b""
+        if len(body) > _KEPT:
+            request.body, self._request_truncated = kept_body(body, self.secrets)
+        sent = sum([len(data) for _, data in response.sends])
+        if sent > (_KEPT_EVENTS if self.stream else _KEPT):
+            self._shorten(response)
+            sent = sum([len(data) for _, data in self.response.sends])
+        headers = sum([len(value) for _, value in request.headers]) + _HEADER_OVERHEAD * len(request.headers)
+        self.size = _OVERHEAD + len(request.path) + len(request.query) + headers + len(request.body or b"") + sent
+
+    def _shorten(self, response: Response) -> None:
+        if self.stream:
+            events, self._response_truncated = kept_events(self._events(), self.secrets)
+            sends = tuple([(0.0, event) for event in events])
+        else:
+            raw = b"".join([data for _, data in response.sends])
+            body, self._response_truncated = kept_body(raw, self.secrets)
+            sends = ((0.0, body),)
+        self.response = Response(response.status, response.headers, sends, response.end)
 
     @property
-    def size(self) -> int:
-        """Bytes held, roughly."""
-        said = len(self.response_headers.text) + len(self.response_body) + len(self.events.raw)
-        return _OVERHEAD + self.asked.size + said
+    def secrets(self) -> tuple[bytes, ...]:
+        """Words of the request's headers that may be credentials."""
+        return credentials(self.request.headers)
 
     @property
-    def operation(self) -> str | None:
-        """The id of the operation that was meant, None for an unknown path."""
-        return self.asked.operation.id if self.asked.operation else None
+    def logged_request(self) -> LoggedRequest:
+        """The request, masked."""
+        request = self.request
+        body, truncated = kept_body(request.body or b"", self.secrets)
+        return LoggedRequest(
+            self.operation,
+            request.method,
+            mask_text(request.path),
+            mask_query(request.query),
+            safe_headers(request.headers),
+            body,
+            truncated or self._request_truncated,
+        )
 
     @property
-    def key(self) -> str | None:
+    def status(self) -> int:
+        """The status that was sent; 0 means that a fault sent none."""
+        return self.response.status
+
+    @property
+    def end(self) -> str:
+        """How the answer ended: `finish`, `cut` or `hang`."""
+        return self.response.end
+
+    @property
+    def response_headers(self) -> HeaderBlock:
+        """The headers that were sent, masked."""
+        return kept_headers(self.response.headers, self.secrets)
+
+    @property
+    def response_body(self) -> bytes:
+        """The body of a plain answer, masked."""
+        if self.stream:
+            return b""
+        return kept_body(b"".join([data for _, data in self.response.sends]), self.secrets)[0]
+
+    @property
+    def events(self) -> EventStream:
+        """The events of a streamed answer, masked."""
+        return kept_events(self._events(), self.secrets)[0] if self.stream else EventStream(b"", ())
+
+    def _events(self) -> EventStream:
+        sends = self.response.sends
+        if self.response.ordinary:
+            return EventStream(sends[0][1])
+        return EventStream.of([data for _, data in sends if data])
+
+    @property
+    def response_truncated(self) -> bool:
+        """Whether the answer was too long to be kept whole."""
+        return self._response_truncated
+
+    @property
+    def operation_id(self) -> str | None:
+        """The id of the operation that was called, None for an unknown path."""
+        return self.operation.id if self.operation else None
+
+    @property
+    def key_label(self) -> str | None:
         """The name of the caller's credential."""
         return self.caller.label if self.caller else None
 
     @property
-    def call(self) -> Call | None:
-        """The call without its body, for verification; None where no operation was meant. Holds no credential."""
-        asked = self.asked
-        if asked.operation is None:
+    def rule(self) -> str | None:
+        """The id of the rule that was applied."""
+        rule: str | None = self.scenario.rule
+        return rule
+
+    @property
+    def scenario_label(self) -> str | None:
+        """What a scenario did, None for an ordinary answer."""
+        label: str | None = self.scenario.label
+        return label
+
+    @property
+    def nearest(self) -> Any:
+        """The rule that came nearest to being applied, its reasons masked."""
+        nearest = self.scenario.nearest
+        if nearest is None:
             return None
+        return replace(nearest, reasons=tuple([kept_text(reason, self.secrets) for reason in nearest.reasons]))
+
+    @property
+    def logged_call(self) -> Call | None:
+        """The call without its body, masked, for verification; None for an unknown path."""
+        if self.operation is None:
+            return None
+        logged = self.logged_request
         return Call(
-            asked.operation,
-            asked.method,
-            asked.path,
-            asked.query,
-            asked.headers,
+            self.operation,
+            logged.method,
+            logged.path,
+            logged.query,
+            logged.headers,
             b"",
             "",
             self.request_id,
-            self.params,
+            kept_params(self.params),
             caller=self.caller,
         )

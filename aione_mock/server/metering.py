@@ -13,8 +13,8 @@ from aione_mock.types import Call, Reply, Response, StreamReply, Usage
 _NOTHING = Usage()
 
 
-async def book(call: Call, session: Session, reply: Reply | StreamReply, sent: Response) -> None:
-    """Book a validated call; a no-op for operations that call no model. Takes a few microseconds."""
+async def record_usage(call: Call, session: Session, reply: Reply | StreamReply, sent: Response) -> None:
+    """Book a validated call of an operation that calls a model."""
     caller, failed = call.caller, reply.status >= 500
     if caller is None or not call.operation.paid or 400 <= reply.status < 500:
         return

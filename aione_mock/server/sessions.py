@@ -13,18 +13,15 @@ from typing import Any
 from aione_mock.clock import Clock
 from aione_mock.errors import APIError, ConfigError
 from aione_mock.seed import Seed
+from aione_mock.server.cache import Cache
 from aione_mock.settings import Settings
-from aione_mock.store import Journal, Memo, MemoryStore, forget
+from aione_mock.store import Journal, MemoryStore
 from aione_mock.tenant.catalogue import ModelCatalogue
 from aione_mock.tenant.world import World
 from aione_mock.types import Json
 
 DEFAULT = "default"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_ANSWERS = 512
-"""Answers kept for repeated requests."""
-_REMEMBERED = 10_000
-"""Different requests whose repetitions are counted, at the most; the oldest are forgotten first."""
 
 
 class Worlds:
@@ -69,8 +66,7 @@ class Session:
     in_flight: dict[str, int] = field(default_factory=dict)
     """Calls under way, by key id."""
     snapshots: dict[str, Json] = field(default_factory=dict)
-    memo: Memo = field(default_factory=lambda: Memo(_ANSWERS))
-    """Results of pure functions, kept for speed alone."""
+    cache: Cache = field(default_factory=Cache)
     origin: Mapping[str, Any] = field(default_factory=dict)
     """What it was made with, as arguments of `Sessions.create`."""
     number: int = 0
@@ -83,16 +79,8 @@ class Session:
         """The models on offer."""
         return self.worlds.catalogue
 
-    def occurrence(self, key: bytes) -> int:
-        """How often this key has come, this time included."""
-        count = self.occurrences.get(key, 0) + 1
-        if count == 1 and len(self.occurrences) >= _REMEMBERED:
-            forget(self.occurrences)
-        self.occurrences[key] = count
-        return count
-
-    def came_before(self, key: bytes) -> bool:
-        """Whether a request that is under way came before."""
+    def is_repeated(self, key: bytes) -> bool:
+        """Return whether a request that is being answered came before."""
         return self.occurrences.get(key, 0) > 1
 
     def dump(self) -> Json:
@@ -122,7 +110,6 @@ class Session:
         self.occurrences = dict(dump["occurrences"])
         self.scenarios, self.rules, self.pace = dump["scenarios"], dump["rules"], dump["pace"]
         self.calls = dump["calls"]
-        self.memo.clear()
 
 
 class Sessions:
@@ -185,6 +172,7 @@ class Sessions:
         key = Seed.of(seed_text)
         session = Session(name, seed_text, key, clock, epoch, self._worlds, self._worlds.get(key, epoch), journal)
         session.pace, session.rules, session.number = pace, rules, next(self._numbers)
+        session.cache = Cache(enabled=self._config.cache)
         session.origin = {"seed": seed, "now": now, "frozen": frozen, "pace": pace, "rules": rules, "state": state}
         if state is not None:
             session.load(state)

@@ -46,8 +46,8 @@ async def play(
         performance.close()
 
 
-def written(transmission: Response, connection: Connection | None, send: Send) -> bool:
-    """Write an ordinary answer in one go; False, and nothing done, where it takes more care: that is for `play`."""
+def write_response(transmission: Response, connection: Connection | None, send: Send) -> bool:
+    """Write an ordinary answer at once and return True; return False where that takes the care of `play`."""
     if not transmission.ordinary or connection is None:
         return False
     body, text = transmission.sends[0][1], transmission.headers.text  # type: ignore[attr-defined]
@@ -56,7 +56,7 @@ def written(transmission: Response, connection: Connection | None, send: Send) -
         rest = b"%b\r\n\r\n%b" % (head, body)
     else:
         rest = b"%b\r\ntransfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (head, len(body), body)
-    return connection.answer(send, transmission.status, rest)
+    return connection.write_response(send, transmission.status, rest)
 
 
 def _at_once(sends: tuple[tuple[float, bytes], ...]) -> bool:

@@ -13,7 +13,7 @@ from aione_mock.clock import parse_instant
 from aione_mock.errors import APIError
 from aione_mock.scenarios.rules import Match
 from aione_mock.server.control.clock import instant
-from aione_mock.server.journal import Entry, mask_body, mask_text
+from aione_mock.server.journal import Exchange, mask_body, mask_text
 from aione_mock.server.sessions import Session
 from aione_mock.types import Call, Json, Reply, Usage
 
@@ -55,14 +55,14 @@ def masked(answer: Json) -> Reply:
     return Reply(mask_body(orjson.dumps(answer)))
 
 
-def summary(entry: Entry) -> dict[str, Json]:
+def summary(entry: Exchange) -> dict[str, Json]:
     """An exchange in a line."""
     return {
         "number": entry.number,
         "at": instant(entry.at),
-        "operation": entry.operation,
-        "method": entry.asked.method,
-        "path": entry.asked.path,
+        "operation": entry.operation_id,
+        "method": entry.logged_request.method,
+        "path": entry.logged_request.path,
         "status": entry.status,
         "key": _names(entry)[0],
         "model": entry.model,
@@ -93,13 +93,15 @@ def _shown(raw: bytes) -> Json:
     return value
 
 
-def _whole(entry: Entry, session: Session) -> dict[str, Json]:
+def _whole(entry: Exchange, session: Session) -> dict[str, Json]:
     return {
         "request": {
-            "query": entry.asked.query,
-            "headers": [[name.decode("latin-1"), value.decode("latin-1")] for name, value in entry.asked.headers],
-            "body": _shown(entry.asked.body),
-            "truncated": entry.asked.truncated,
+            "query": entry.logged_request.query,
+            "headers": [
+                [name.decode("latin-1"), value.decode("latin-1")] for name, value in entry.logged_request.headers
+            ],
+            "body": _shown(entry.logged_request.body),
+            "truncated": entry.logged_request.truncated,
         },
         "response": {
             "headers": [[name, value] for name, value in entry.response_headers],
@@ -112,7 +114,7 @@ def _whole(entry: Entry, session: Session) -> dict[str, Json]:
         "explain": {
             "seed": session.seed_text,
             "occurrence": entry.occurrence,
-            "scenario": entry.scenario,
+            "scenario": entry.scenario_label,
             "limit": entry.limit,
             "nearest": _nearest(entry.nearest),
         },
@@ -133,32 +135,33 @@ def _held(session: Session) -> str:
     return f"it holds {numbers[0]} to {numbers[-1]}" if numbers else "it is empty"
 
 
-def _names(entry: Entry) -> tuple[str | None, ...]:
+def _names(entry: Exchange) -> tuple[str | None, ...]:
     """What a key may be called: its label, id and shown prefix."""
     key_id = entry.caller.key_id if entry.caller else None
-    found = _LABEL.fullmatch(entry.key or "")
+    found = _LABEL.fullmatch(entry.key_label or "")
     if found is None:
-        return entry.key, key_id
-    return found["name"], key_id, found["prefix"], entry.key
+        return entry.key_label, key_id
+    return found["name"], key_id, found["prefix"], entry.key_label
 
 
-def _has_status(entry: Entry, wanted: str) -> bool:
+def _has_status(entry: Exchange, wanted: str) -> bool:
     return str(entry.status) == wanted or (wanted.endswith("xx") and entry.status // 100 == int(wanted[0]))
 
 
-def _has_text(entry: Entry, wanted: str) -> bool:
+def _has_text(entry: Exchange, wanted: str) -> bool:
     """Whether the words stand in what was asked or answered, as sent, unescaped, or put together from a stream."""
     folded = mask_text(wanted).casefold()
-    raw = b"\n".join([entry.asked.query.encode(), entry.asked.body, entry.response_body, *entry.events])
+    request, response = entry.logged_request, entry.response_body
+    raw = b"\n".join([request.query.encode(), request.body, response, *entry.events])
     if folded in raw.decode("utf-8", "replace").casefold():
         return True
-    values = [json_of(entry.asked.body), json_of(entry.response_body), _told(entry)]
+    values = [json_of(request.body), json_of(response), _told(entry)]
     return any(folded in text.casefold() for value in values for text in _texts(value))
 
 
-def _told(entry: Entry) -> Json:
+def _told(entry: Exchange) -> Json:
     """What the events of a stream add up to; None where they do not add up."""
-    grammar = entry.call.operation.stream if entry.call and entry.events else None
+    grammar = entry.logged_call.operation.stream if entry.logged_call and entry.events else None
     try:
         return grammar and grammar.fold(sse.decode(entry.events))
     except (ValueError, TypeError, LookupError, AttributeError):
@@ -180,8 +183,8 @@ def _texts(value: Json) -> list[str]:
     return found
 
 
-_FILTERS: dict[str, Callable[[Entry, Any], bool]] = {
-    "operation": lambda entry, wanted: entry.operation == wanted,
+_FILTERS: dict[str, Callable[[Exchange, Any], bool]] = {
+    "operation": lambda entry, wanted: entry.operation_id == wanted,
     "status": _has_status,
     "key": lambda entry, wanted: wanted in _names(entry),
     "since": lambda entry, wanted: entry.at >= parse_instant(wanted).timestamp(),

@@ -29,7 +29,7 @@ class ServerControl:
             {
                 "status": "ok",
                 "version": VERSION,
-                "seed": self._pipeline.config.seed,
+                "seed": self._pipeline.settings.seed,
                 "uptime_seconds": self._uptime,
                 "sessions": len(self._pipeline.sessions),
                 "contracts": self._contracts,
@@ -45,8 +45,8 @@ class ServerControl:
             self._pipeline.contract,
             session.world.credentials(),
             base=f"http://{call.header('host') or '127.0.0.1:8000'}",
-            limit=self._pipeline.config.max_body,
-            token=self._pipeline.config.control_token is not None,
+            limit=self._pipeline.settings.max_body,
+            token=self._pipeline.settings.control_token is not None,
         )
         wanted = {name: call.params[name] for name in ("dialect", "status") if name in call.params}
         items = [
@@ -58,7 +58,7 @@ class ServerControl:
 
     async def stats(self, call: Call, session: Session) -> Reply:
         """`GET /_mock/stats`."""
-        sessions, tally = self._pipeline.sessions, self._pipeline.tally
+        sessions, tally = self._pipeline.sessions, self._pipeline.state.statistics
         return Reply(
             {
                 "uptime_seconds": self._uptime,

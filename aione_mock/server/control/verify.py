@@ -12,7 +12,7 @@ from aione_mock.contract import Contract
 from aione_mock.scenarios.conditions import Condition, Facts, conditions
 from aione_mock.scenarios.rules import weigh
 from aione_mock.server.control.journal import masked
-from aione_mock.server.journal import Entry
+from aione_mock.server.journal import Exchange
 from aione_mock.server.pipeline import Pipeline
 from aione_mock.server.scenario_engine import facts_of
 from aione_mock.server.sessions import Session
@@ -69,32 +69,34 @@ def _bounds(wanted: Mapping[str, Json]) -> tuple[int, float]:
     return low, min(wanted.get("exactly", math.inf), wanted.get("at_most", math.inf))
 
 
-def _look(entry: Entry, tests: tuple[Condition, ...], status: int | None, session: Session, contract: Contract) -> Look:
+def _look(
+    entry: Exchange, tests: tuple[Condition, ...], status: int | None, session: Session, contract: Contract
+) -> Look:
     match = weigh("verify", tests, _facts(entry, session, contract))
     satisfied, reasons = match.satisfied, match.reasons
     if status is not None and status == entry.status:
         satisfied += 1
     elif status is not None:
         reasons += (f"status is {entry.status}, not {status}",)
-    if reasons and entry.asked.truncated:
+    if reasons and entry.logged_request.truncated:
         reasons += ("its body was too long to be kept whole",)
     return Look(entry.number, satisfied, reasons)
 
 
-def _facts(entry: Entry, session: Session, contract: Contract) -> Facts:
+def _facts(entry: Exchange, session: Session, contract: Contract) -> Facts:
     """What rules were told about the call, as far as the journal has it."""
-    if entry.call is None:
+    if entry.logged_call is None:
         return Facts("", session.seed, "")
-    operation = entry.call.operation
+    operation = entry.logged_call.operation
     try:
-        data = orjson.loads(entry.asked.body) if operation.body and entry.asked.body else None
+        data = orjson.loads(entry.logged_request.body) if operation.body and entry.logged_request.body else None
     except orjson.JSONDecodeError:
         data = None
     respell = protocols.READ.get(operation.protocol)
     valid = entry.valid and data is not None
     if respell and valid:
         data = respell(data, operation, contract)
-    return facts_of(replace(entry.call, data=data), session, "", valid=valid)
+    return facts_of(replace(entry.logged_call, data=data), session, "", valid=valid)
 
 
 def _nearest(looks: list[Look]) -> list[Json]:

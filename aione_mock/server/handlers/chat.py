@@ -6,30 +6,23 @@ import asyncio
 import contextlib
 from collections.abc import Coroutine, Iterator
 from datetime import date
-from functools import partial
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any
 
 import orjson
 
 from aione_mock.errors import APIError
 from aione_mock.model import answers, input_images, prompt_cache, structured
-from aione_mock.protocols import anthropic, gemini, openai, stencil
-from aione_mock.protocols.stencil import Spelled, Stencil
+from aione_mock.protocols import anthropic, gemini, openai
 from aione_mock.seed import Seed
 from aione_mock.server import auth
-from aione_mock.server.handlers.outline import Outline, fits, saying
-from aione_mock.server.journal import clean
-from aione_mock.server.request import PROBE
 from aione_mock.server.sessions import Session
 from aione_mock.structs import frozen, replace
 from aione_mock.tenant import calendar
 from aione_mock.tenant.catalogue import Model
-from aione_mock.types import Call, Choice, Completion, EventStream, Prompt, Reply, StreamReply, Usage
+from aione_mock.types import Call, Choice, Completion, Prompt, Reply, StreamReply, Usage
 
 Answer = Coroutine[Any, Any, Reply | StreamReply]
-_MEMO_BODY, _MEMO_ANSWER = 4096, 64 << 10
-"""Bytes of a body that is worth keeping an answer for, and of the answer."""
 
 
 @frozen
@@ -40,8 +33,6 @@ class Draft:
     model: Model
     choices: tuple[Choice, ...]
     usage: Usage
-    stencil: Stencil | None = None
-    """The answer spelled out, once it was asked for again."""
 
 
 def create_chat_completion(call: Call, session: Session) -> Answer:
@@ -75,91 +66,70 @@ async def count_tokens(call: Call, session: Session) -> Reply:
 
 
 def _count(call: Call, session: Session, protocol: ModuleType) -> int:
-    with _deep():
+    with _nesting_refused():
         prompt = protocol.prompt(call, input_images.read_image_uri)
         prompt, _ = _addressed(prompt, call, session)
         return answers.count_prompt_tokens(prompt)
 
 
 async def _answer(call: Call, session: Session, protocol: ModuleType, *, stream: bool) -> Reply | StreamReply:
-    """The draft under an id of its own: repeating a request gives the same words under a new id."""
-    outlined = call.form is not None and call.script is None and not session.came_before(call.key)
-    if outlined:
-        known: Outline | Literal[False] | None = session.memo.get((call.form, call.caller))
-        if known and (reply := known.reply(call, session)) is not None:
-            return reply
-        outlined = known is None
-    draft = await _draft(call, session, protocol, stream)
-    usage, cut, model, created = draft.usage, draft.stencil, draft.model.id, int(call.at)
+    """Render a draft under ids of its own: a repeated request gets the same words under a new id."""
+    draft = await _find_draft(call, session, protocol, stream)
+    usage, model, choices = draft.usage, draft.model.id, draft.choices
     if usage.prompt >= prompt_cache.MINIMUM:
         usage = await prompt_cache.measure(draft.prompt, usage, session.store, call.at)
-    if cut is not None and usage is draft.usage and created in stencil.TIMES:
-        said, safe = cut.filled(call.token, created, session.seed), cut.clean
-    else:
-        choices = stencil.named(draft.choices, partial(stencil.call_id, session.seed, call.token))
-        said, safe = _spelled(Completion(call.token, created, model, choices, usage), call, protocol, stream), False
-    if outlined:
-        session.memo.put((call.form, call.caller), _outline(draft, said, call, session, protocol) or False)
-    if isinstance(said, bytes):
-        return Reply(said, usage=usage, model=model, clean=safe)
-    return StreamReply(said, usage=usage, model=model, clean=safe)
-
-
-def _outline(draft: Draft, said: Spelled, call: Call, session: Session, protocol: ModuleType) -> Outline | None:
-    """What other calls of the same form will have in common with this one; nothing if that is not sure."""
-    other = replace(call, data=call.form.other)
-    asked = replace(protocol.prompt(other, input_images.read_image_uri), model=draft.model.id)
-    if not (fits(draft.prompt, draft.model, call.words) and asked == saying(draft.prompt, PROBE)):
-        return None
-    spell = partial(_spelled, call=other, protocol=protocol, stream=isinstance(said, EventStream))
-    try:
-        found = Outline(draft.prompt, draft.model, spell)
-    except ValueError:
-        return None
-    reply = found.reply(call, session)
-    told = reply.events.raw if isinstance(reply, StreamReply) else reply and reply.body
-    return found if told == (said.raw if isinstance(said, EventStream) else said) else None
-
-
-def _spelled(completion: Completion, call: Call, protocol: ModuleType, stream: bool) -> Spelled:
+    if choices[0].tool_calls:
+        choices = _name_tool_calls(choices, session.seed, call.token)
+    completion = Completion(call.token, int(call.at), model, choices, usage)
     if not stream:
-        return orjson.dumps(protocol.body(completion, call))
-    spelled: Spelled = protocol.stream(completion, call)
-    return spelled
+        return Reply(protocol.body(completion, call), usage=usage, model=model)
+    events = protocol.stream(completion, call)
+    if isinstance(events, bytes):
+        return Reply(events, usage=usage, model=model)
+    return StreamReply(events, usage=usage, model=model)
 
 
-async def _draft(call: Call, session: Session, protocol: ModuleType, stream: bool) -> Draft:
-    who = call.caller and (call.caller.org_id, call.caller.models_allowed)
-    # everything but the request that a protocol or a check reads
+def _name_tool_calls(choices: tuple[Choice, ...], seed: Seed, token: str) -> tuple[Choice, ...]:
+    """Return the choices with ids for their tool calls."""
+    return tuple(
+        [
+            replace(
+                choice,
+                tool_calls=tuple(
+                    [
+                        replace(tool, id=seed.token(24, "tool call", token, index, place))
+                        for place, tool in enumerate(choice.tool_calls)
+                    ]
+                ),
+            )
+            for index, choice in enumerate(choices)
+        ]
+    )
+
+
+async def _find_draft(call: Call, session: Session, protocol: ModuleType, stream: bool) -> Draft:
+    """Return the draft of an answer, from the cache if the request came before."""
     today = calendar.timestamp_to_day(call.at)
-    beta = call.header("anthropic-beta") if protocol is anthropic else None
-    memo_key = (call.key, who, beta, today)
-    known: Draft | None = session.memo.get(memo_key) if call.script is None else None
-    if known is not None:
-        return known
-    draft = await _drafted(call, session, protocol, stream, calendar.day_to_date(today))
-    if call.script is not None or draft.choices[0].pictures or len(call.body) > _MEMO_BODY:
-        return draft
-    # most requests never come again, so only the second time is worth a stencil and the room
-    if session.came_before(call.key):
-        spell = partial(_spelled, call=call, protocol=protocol, stream=stream)
-        cut = None
-        with contextlib.suppress(ValueError):
-            cut = Stencil(spell, draft.model.id, draft.choices, draft.usage, clean)
-        if cut is None or cut.size <= _MEMO_ANSWER:
-            draft = Draft(draft.prompt, draft.model, draft.choices, draft.usage, cut)
-            session.memo.put(memo_key, draft)
+    if call.script is not None or not session.is_repeated(call.key):
+        return await _draft(call, session, protocol, stream, calendar.day_to_date(today))
+    scope = call.caller and (call.caller.org_id, call.caller.models_allowed)
+    key = (call.key, call.headers, session.seed, scope, today)
+    draft: Draft | None = session.cache.get(key)
+    if draft is None:
+        draft = await _draft(call, session, protocol, stream, calendar.day_to_date(today))
+        if not draft.choices[0].pictures:
+            session.cache.put(key, draft, size=max(len(call.body), 4 * draft.usage.completion))
     return draft
 
 
-async def _drafted(call: Call, session: Session, protocol: ModuleType, stream: bool, today: date) -> Draft:
-    with _deep():
-        return await _made(call, session, protocol, stream, today)
+async def _draft(call: Call, session: Session, protocol: ModuleType, stream: bool, today: date) -> Draft:
+    with _nesting_refused():
+        return await _compose(call, session, protocol, stream, today)
 
 
 @contextlib.contextmanager
-def _deep() -> Iterator[None]:
-    """Refuse what can be read, but not be spelled again: orjson reads 1,024 levels and writes 254."""
+def _nesting_refused() -> Iterator[None]:
+    """Refuse a body that can be read but not serialized again: orjson reads 1,024 levels and writes 254."""
     try:
         yield
     except orjson.JSONEncodeError as error:
@@ -168,7 +138,7 @@ def _deep() -> Iterator[None]:
         raise APIError("invalid_request", "The body is nested too deeply.") from None
 
 
-async def _made(call: Call, session: Session, protocol: ModuleType, stream: bool, today: date) -> Draft:
+async def _compose(call: Call, session: Session, protocol: ModuleType, stream: bool, today: date) -> Draft:
     prompt, model = _addressed(protocol.prompt(call, input_images.read_image_uri), call, session)
     _supported(prompt, model, call, stream)
     prompt_tokens = answers.count_prompt_tokens(prompt)
@@ -190,7 +160,7 @@ def _addressed(prompt: Prompt, call: Call, session: Session) -> tuple[Prompt, Mo
     if model is None or not _included(model, call, session):
         raise APIError("model_not_found", f"Model '{prompt.model}' not found", fields={"param": "model"})
     if call.caller is not None:
-        auth.permit_model(call.caller, prompt.model, model)
+        auth.check_model_allowed(call.caller, prompt.model, model)
     return prompt if prompt.model == model.id else replace(prompt, model=model.id), model
 
 

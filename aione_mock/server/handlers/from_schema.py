@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from aione_mock.contract import Contract
+from aione_mock.contract import Contract, validation
+from aione_mock.errors import APIError
 from aione_mock.generator import generate
 from aione_mock.server.sessions import Session
 from aione_mock.types import Call, Reply
@@ -23,3 +24,18 @@ def answer(contract: Contract, call: Call, session: Session) -> Reply:
     seed = session.seed.child("generic", operation.id, call.path, call.query, call.body)
     resolve = partial(contract.locate, operation.document)
     return Reply(generate(media["schema"], seed, resolve=resolve), operation.success)
+
+
+def answer_with_body(call: Call) -> Reply:
+    """Answer with the body that a scenario scripted for an operation that calls no model.
+
+    Raises APIError `invalid_request` with what the contract does not allow in it.
+    """
+    operation, body = call.operation, call.script.body
+    validator = operation.response_validator(operation.success, "application/json")
+    if validator is None:
+        raise APIError("invalid_request", f"{operation.id} answers without a body, so none can be scripted.")
+    if findings := validation.schema_findings(validator, body):
+        message = f"The scripted body does not fit {operation.id}: {validation.sentence(findings[0])}"
+        raise APIError("invalid_request", message, findings=tuple(found.as_dict() for found in findings))
+    return Reply(body, operation.success)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aione_mock.errors import APIError
 from aione_mock.protocols import gemini
-from aione_mock.server.auth import permit_model
+from aione_mock.server.auth import check_model_allowed
 from aione_mock.server.handlers.owner import organisation
 from aione_mock.server.sessions import Session
 from aione_mock.tenant.catalogue import Model
@@ -31,7 +31,7 @@ def _find(call: Call, session: Session, name: str) -> Model:
     if model is None:
         raise APIError("model_not_found", f"Model '{name}' not found", fields={"param": "model"})
     if call.caller is not None:
-        permit_model(call.caller, name, model)
+        check_model_allowed(call.caller, name, model)
     return model
 
 

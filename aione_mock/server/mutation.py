@@ -1,0 +1,46 @@
+"""Run the pipeline as a mutant has it: with what goes in and comes out of some operations changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aione_mock.asgi import raw_headers
+from aione_mock.errors import APIError
+from aione_mock.mutants.mutation import Answer, Ask, Mutant
+from aione_mock.server.journal import Exchange
+from aione_mock.server.pipeline import Pipeline
+from aione_mock.server.request import Request
+from aione_mock.types import Response
+
+
+class MutatedPipeline:
+    """Answers requests as the pipeline does, changed by one mutant."""
+
+    def __init__(self, pipeline: Pipeline, mutant: Mutant) -> None:
+        self._pipeline, self._mutant = pipeline, mutant
+        self._memory: dict[Any, Any] = {}
+
+    async def respond(self, exchange: Exchange) -> Response:
+        """Answer a request; only the operations of the mutant are changed, and never the control API."""
+        request, wanted = exchange.request, self._mutant.operations
+        operation = self._pipeline.contract.match(request.path).operations.get(request.method)
+        if operation is None or operation.protocol == "control" or (wanted and operation.id not in wanted):
+            return await self._pipeline.respond(exchange)
+        try:
+            await request.read_body(self._pipeline.settings.max_body)
+        except APIError:
+            return await self._pipeline.respond(exchange)
+        query, body = request.query.encode("latin-1"), request.body or b""
+        ask = Ask(operation, request.method, request.path, query, request.headers, body, self._memory)
+        ask = self._mutant.ask(ask)
+        exchange.request = Request(
+            ask.method, ask.path.encode("latin-1"), ask.query, ask.headers, ask.body, request.client
+        )
+        exchange.request.session_name = request.session_name
+        response = await self._pipeline.respond(exchange)
+        if response.raw or not response.status:
+            return response
+        whole = b"".join([data for _, data in response.sends])
+        answer = self._mutant.answer(Answer(response.status, tuple(raw_headers(response.headers)), whole), ask)
+        headers = tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.headers])
+        return Response(answer.status, headers, ((0.0, answer.body),), response.end)

@@ -1,0 +1,129 @@
+"""Rate limits: requests and tokens per minute, concurrent calls, and the headers that report them.
+
+Source: AIone documentation pages 02 and 03; Anthropic API reference, "Rate limits"; OpenAI guide, "Rate limits".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import lru_cache
+
+from aione_mock.clock import iso
+from aione_mock.contract import Operation
+from aione_mock.errors import APIError
+from aione_mock.server.sessions import Session
+from aione_mock.store import Amounts, Window
+from aione_mock.types import Caller
+
+REQUESTS, TOKENS = 0, 1
+"""Parts of a key's window."""
+SPAN_SECONDS = 60.0
+"""The window in which requests and tokens are counted (assumed)."""
+_KINDS = ("requests", "tokens")
+_ONE_REQUEST, _NOTHING = (1, 0), (0, 0)
+FormatReset = Callable[[Window, int], str]
+
+
+def read_limits(caller: Caller, session: Session) -> Amounts:
+    """Return the requests and tokens per minute that a caller may use: the key's own limits, or its plan's."""
+    plan = session.world.organisations[caller.org_id].plan
+    return caller.rpm_limit or plan.rpm_limit, caller.tpm_limit or plan.tpm_limit
+
+
+def read_window(caller: Caller | None, now: float, session: Session) -> Window | None:
+    """Return what a key has used of its limits; None for callers without a key."""
+    if caller is None or caller.key_id is None:
+        return None
+    limits = read_limits(caller, session)
+    return session.store.count_window(f"limits/{caller.key_id}", now, SPAN_SECONDS, _NOTHING, limits)
+
+
+def take_request(key: str, caller: Caller, now: float, session: Session) -> Window:
+    """Count a request against the limits of a key and return them; `release_call` ends its concurrent call.
+
+    Raises APIError `rate_limit_exceeded` with the `retry-after` at which there is room again.
+    """
+    limits, calls = read_limits(caller, session), session.in_flight.get(key, 0)
+    most = session.world.organisations[caller.org_id].plan.concurrency_limit
+    amounts = _ONE_REQUEST if calls < most else _NOTHING
+    window = session.store.count_window(f"limits/{key}", now, SPAN_SECONDS, amounts, limits)
+    if not window.taken:
+        wait = max(window.wait(part, limit - 1) for part, limit in enumerate(limits))
+        part = REQUESTS if not window.left(REQUESTS) else TOKENS
+        raise _exceeded(f"{limits[part]} {_KINDS[part]} per minute", wait)
+    if calls >= most:
+        raise _exceeded(f"{most} calls at a time", 1)
+    session.in_flight[key] = calls + 1
+    return window
+
+
+def take_tokens(key: str, tokens: int, session: Session, limits: Window) -> None:
+    """Count tokens against the limits of a key."""
+    now = session.clock.timestamp()
+    session.store.count_window(f"limits/{key}", now, SPAN_SECONDS, (0, tokens), limits.most)
+
+
+def release_call(key: str, session: Session) -> None:
+    """End a concurrent call of a key: it was answered to the last event, or its client has left."""
+    left = session.in_flight.get(key, 0) - 1
+    if left > 0:
+        session.in_flight[key] = left
+    else:
+        session.in_flight.pop(key, None)
+
+
+def _exceeded(limit: str, wait: float) -> APIError:
+    seconds = max(1, math.ceil(wait))
+    message = f"Rate limit exceeded: {limit}. Try again in {seconds} s."
+    return APIError("rate_limit_exceeded", message, headers={"retry-after": str(seconds)})
+
+
+def format_headers(limits: Window, operation: Operation, status: int) -> str:
+    """Return the rate-limit headers that the operation declares for a status, each with `\r\n` before it."""
+    template, format_reset = _header_template(operation, status)
+    if not template:
+        return ""
+    (requests, tokens), (rpm, tpm), (last_request, last_tokens) = limits.totals, limits.most, limits.lasts
+    reset = format_reset(limits, REQUESTS)
+    return template % (
+        rpm,
+        rpm - requests if requests < rpm else 0,
+        reset,
+        tpm,
+        tpm - tokens if tokens < tpm else 0,
+        reset if last_request == last_tokens else format_reset(limits, TOKENS),
+    )
+
+
+@lru_cache(maxsize=256)
+def _header_template(operation: Operation, status: int) -> tuple[str, FormatReset]:
+    """Return the lines for six values, undeclared headers left out, and the function that formats a reset."""
+    pattern, format_reset = _HEADERS.get(operation.protocol, ("", _format_duration))
+    declared = operation.response_headers.get(status, ())
+    names = [pattern.format(kind=kind, part=part) for kind in _KINDS for part in ("limit", "remaining", "reset")]
+    if declared and not {*names}.isdisjoint(declared):
+        return "".join([f"\r\n{name}: %s" if name in declared else "%.0s" for name in names]), format_reset
+    return "", format_reset
+
+
+def _format_duration(limits: Window, part: int) -> str:
+    """Return when all of a part is free again, as OpenAI writes it: `350ms`, `12s` or `1m0s`."""
+    seconds = max(0.0, limits.lasts[part] + limits.span - limits.now)
+    if seconds < 1:
+        return f"{math.ceil(seconds * 1000)}ms"
+    whole = math.ceil(seconds)
+    return f"{whole // 60}m{whole % 60}s" if whole >= 60 else f"{whole}s"
+
+
+def _format_instant(limits: Window, part: int) -> str:
+    """Return the same as Anthropic writes it: an instant."""
+    return iso(datetime.fromtimestamp(math.ceil(limits.now + limits.empty_in(part)), UTC))
+
+
+_HEADERS = {
+    "openai": ("x-ratelimit-{part}-{kind}", _format_duration),
+    "anthropic": ("anthropic-ratelimit-{kind}-{part}", _format_instant),
+}
+"""Protocol to the names of its headers, and how it writes when a limit is free again."""

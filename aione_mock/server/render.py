@@ -1,0 +1,111 @@
+"""Render replies: status, headers and bytes, paced and damaged where a scenario says so."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import orjson
+
+from aione_mock import protocols
+from aione_mock.protocols.errors import ErrorRenderer
+from aione_mock.seed import Seed
+from aione_mock.server import rate_limits
+from aione_mock.server.scenario_engine import NOTHING, Player
+from aione_mock.types import (
+    HeaderBlock,
+    Headers,
+    Replayed,
+    ReplayedStream,
+    Reply,
+    Response,
+    StreamReply,
+    header_value,
+)
+
+if TYPE_CHECKING:
+    from aione_mock.server.journal import Exchange
+
+_ID_LINES = {
+    name: "".join([f"\r\n{header}: %s" for header in headers]) for name, headers in protocols.REQUEST_ID.items()
+}
+"""Protocol to the header lines that carry the id of the request."""
+_USUAL_ID_LINE = "\r\nx-request-id: %s"
+_EXPLANATION_CHARS = 1000
+"""Characters of one header that explains the answer."""
+
+
+class Renderer:
+    """Renders the replies of one server."""
+
+    def __init__(self, errors: ErrorRenderer, player: Player, *, flush_interval: float | None) -> None:
+        """`flush_interval`: seconds between writes of events, 0 for a write each, None for one write."""
+        self._errors, self._player, self._flush_interval = errors, player, flush_interval
+
+    def render(self, exchange: Exchange, reply: Reply | StreamReply) -> Response:
+        """Return the answer as it goes over the wire."""
+        if isinstance(reply, (Replayed, ReplayedStream)):
+            # it may have violated the contract, or have been cut, even when it was recorded
+            exchange.damaged = True
+            return reply.transmission
+        if exchange.scenario is NOTHING and self._player.instant and not exchange.session.pace:
+            whole = self._flush_interval is None or not isinstance(reply, StreamReply)
+            return self._serialize(exchange, reply, whole=whole)
+        response = self._serialize(exchange, reply, whole=False)
+        if exchange.call is None or exchange.protocol == "control":
+            return response
+        return self._apply_scenario(exchange, reply, response)
+
+    def _apply_scenario(self, exchange: Exchange, reply: Reply | StreamReply, response: Response) -> Response:
+        player, scenario, call, session = self._player, exchange.scenario, exchange.call, exchange.session
+        assert call is not None
+        seed: Seed = session.seed.child("call", exchange.key, exchange.occurrence)
+        stream = isinstance(reply, StreamReply)
+        weights = reply.weights if isinstance(reply, StreamReply) else (reply.usage.completion if reply.usage else 1,)
+        pace = player.pace(scenario, session, call, usual=reply.status < 400)
+        paced = player.paced(response, weights, scenario, pace, seed)
+
+        def error_event(name: str) -> bytes:
+            return self._errors.render_event(exchange.protocol, name, exchange.request_id)
+
+        damaged = player.damaged(paced, scenario, stream=stream, seed=seed, error_event=error_event)
+        exchange.damaged = damaged is not paced
+        return player.settled(damaged, scenario, stream=stream)
+
+    def _serialize(self, exchange: Exchange, reply: Reply | StreamReply, *, whole: bool) -> Response:
+        """Return the answer as it is due at once; the events of a stream apart unless `whole`."""
+        status, head = reply.status, _ID_LINES.get(exchange.protocol, _USUAL_ID_LINE).replace("%s", exchange.request_id)
+        if reply.headers:
+            head += "\r\n" + HeaderBlock.of(reply.headers).text
+        if exchange.limits is not None and exchange.operation is not None and status in (200, 429):
+            head += rate_limits.format_headers(exchange.limits, exchange.operation, status)
+        if b"x-mock-explain" in exchange.request.fields:
+            head += "\r\n" + HeaderBlock.of(_explain(exchange)).text
+        if isinstance(reply, StreamReply):
+            headers = HeaderBlock(f"content-type: {reply.media_type}\r\ncache-control: no-cache{head}")
+            if whole:
+                return Response(status, headers, ((0.0, reply.events.raw),), ordinary=True)
+            events = tuple([(0.0, event) for event in reply.events])
+            return Response(status, headers, events, apart=self._flush_interval)
+        if status == 204:
+            return Response(204, HeaderBlock(head[2:]), ())
+        body = reply.body if isinstance(reply.body, bytes) else orjson.dumps(reply.body)
+        headers = HeaderBlock(f"content-type: {reply.media_type}\r\ncontent-length: {len(body)}{head}")
+        # an error may set headers of the connection itself
+        return Response(status, headers, ((0.0, body),), ordinary=whole and status < 400)
+
+
+def _explain(exchange: Exchange) -> Headers:
+    """Return the rule, seed, occurrence and limit that made the answer, and the rule that came nearest."""
+    session, scenario, limits = exchange.session, exchange.scenario, exchange.limits
+    values = {
+        "x-mock-session": session.name,
+        "x-mock-seed": session.seed_text,
+        "x-mock-occurrence": str(exchange.occurrence),
+        "x-mock-rule": scenario.rule,
+        "x-mock-played": scenario.label,
+        "x-mock-limits": limits
+        and "rpm {}/{}, tpm {}/{}".format(*chain(*zip(limits.totals, limits.most, strict=True))),
+        "x-mock-nearest": scenario.nearest and f"{scenario.nearest.rule_id}: {'; '.join(scenario.nearest.reasons)}",
+    }
+    return tuple((name, header_value(value)[:_EXPLANATION_CHARS]) for name, value in values.items() if value)

@@ -1,0 +1,86 @@
+"""What requests change: occurrence numbers, limits, the ledger and the journal.
+
+The pipeline consults it twice a request: `admit` before the handler, `commit` after it. Neither suspends here, where
+all state is in this process; over a network each could be one round trip.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from itertools import islice
+
+from aione_mock.contract import Operation
+from aione_mock.errors import APIError
+from aione_mock.seed import base62
+from aione_mock.server import metering, rate_limits
+from aione_mock.server.journal import Exchange, Statistics
+from aione_mock.types import Reply, Response, StreamReply
+
+_REQUEST_ID_BYTES, _TOKEN_BYTES = 12, 29
+_REMEMBERED_REQUESTS = 10_000
+"""Different requests of a session whose occurrences are counted; the oldest are forgotten first."""
+
+
+class MemoryState:
+    """State of one process."""
+
+    def __init__(self) -> None:
+        self.statistics = Statistics()
+
+    async def admit(self, operation: Operation, exchange: Exchange) -> None:
+        """Count a request and take it from its caller's limits.
+
+        Raises APIError `insufficient_balance` or `rate_limit_exceeded`.
+        """
+        self.count(exchange)
+        caller, session = exchange.caller, exchange.session
+        if caller is None or caller.key_id is None or not operation.paid:
+            return
+        if await session.world.billing[caller.org_id].used_up(session.store, exchange.at):
+            exchange.limit = "Balance and credit are used up; top up the account to go on."
+            raise APIError("insufficient_balance", exchange.limit)
+        try:
+            exchange.limits = rate_limits.take_request(caller.key_id, caller, exchange.at, session)
+        except APIError as error:
+            exchange.limit = error.message
+            raise
+        exchange.admitted = caller.key_id
+
+    def count(self, exchange: Exchange) -> None:
+        """Give a request its occurrence number, its time, and the ids that follow from them."""
+        request, session = exchange.request, exchange.session
+        head = f"{request.method} {request.path}?{request.query}\n".encode("latin-1")
+        key = exchange.key = blake2b(head + (request.body or b""), digest_size=16, person=b"request").digest()
+        occurrences = session.occurrences
+        number = exchange.occurrence = occurrences.get(key, 0) + 1
+        if number == 1 and len(occurrences) >= _REMEMBERED_REQUESTS:
+            for oldest in list(islice(occurrences, 1 + _REMEMBERED_REQUESTS // 8)):
+                del occurrences[oldest]
+        occurrences[key] = number
+        exchange.at = session.clock.timestamp()
+        size = _REQUEST_ID_BYTES + _TOKEN_BYTES
+        chance = blake2b(b"%b%d" % (key, number), key=session.seed.key, digest_size=size, person=b"call").digest()
+        exchange.request_id = "req_" + chance[:_REQUEST_ID_BYTES].hex()
+        exchange.token = base62(chance[_REQUEST_ID_BYTES:])
+
+    async def commit(self, exchange: Exchange, reply: Reply | StreamReply, response: Response) -> None:
+        """Book an answer on the ledger and write it to the journal."""
+        session, limits = exchange.session, exchange.limits
+        if limits is not None and exchange.admitted is not None and reply.usage is not None:
+            rate_limits.take_tokens(exchange.admitted, reply.usage.total, session, limits)
+        if exchange.valid and exchange.call is not None and exchange.call.operation.paid:
+            await metering.record_usage(exchange.call, session, reply, response)
+        if exchange.protocol == "control":
+            return
+        session.calls += 1
+        exchange.number = session.journal.total + 1
+        exchange.close(reply, response)
+        session.journal.add(exchange)
+        self.statistics.add(exchange)
+
+    def release(self, exchange: Exchange) -> None:
+        """End an exchange whose answer is out, or whose client has left."""
+        if exchange.admitted is not None:
+            rate_limits.release_call(exchange.admitted, exchange.session)
+        if exchange.stream:
+            self.statistics.streams_open -= 1
