@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
-from typing import Any
 
 import orjson
 import pytest
 from hypothesis import HealthCheck, settings
 
 from aione_mock.clock import parse_instant
-from aione_mock.server import pipeline
+from aione_mock.contract import Contract
 from aione_mock.server.app import Mock, create_app
 from aione_mock.server.http import Server
+from aione_mock.server.journal import Exchange
+from aione_mock.server.pipeline import Pipeline
 from aione_mock.settings import Settings
 from aione_mock.sse import decode
 from aione_mock.types import Response
@@ -31,10 +32,10 @@ KEY = "sk-nex-demo-every-model"
 VIOLATIONS: list[str] = []
 
 
-def violations(exchange: Any, sent: Response) -> Iterator[str]:
-    """What an answer has against the contract; answers to unknown paths and damaged ones are passed over."""
+def violations(contract: Contract, exchange: Exchange, sent: Response) -> Iterator[str]:
+    """Return how an answer violates the contract. Answers to unknown paths and damaged ones are passed over."""
     operation = exchange.operation
-    if operation is None or sent.raw or sent.end != "finish" or getattr(exchange, "damaged", False):
+    if operation is None or sent.raw or sent.end != "finish" or exchange.damaged:
         return
     response = operation.responses.get(str(sent.status))
     if response is None:
@@ -43,7 +44,7 @@ def violations(exchange: Any, sent: Response) -> Iterator[str]:
         return
     headers = dict(sent.headers)
     for name, header in response.get("headers", {}).items():
-        header = exchange.pipeline.contract.resolve(operation.document, header)
+        header = contract.resolve(operation.document, header)
         if header.get("required") and name.lower() not in headers:
             yield f"{operation.id} {sent.status}: header {name} is missing"
     body = b"".join(data for _, data in sent.sends)
@@ -67,16 +68,16 @@ def violations(exchange: Any, sent: Response) -> Iterator[str]:
 @pytest.fixture(scope="session", autouse=True)
 def _every_answer_keeps_the_contract() -> Iterator[None]:
     """All answers of the test run are checked against their schema, streamed events too."""
-    original = pipeline.Exchange.answer
+    original = Pipeline.respond
 
-    async def answer(self: pipeline.Exchange, receive: Any) -> Response:
-        sent = await original(self, receive)
-        VIOLATIONS.extend(violations(self, sent))
+    async def respond(self: Pipeline, exchange: Exchange) -> Response:
+        sent = await original(self, exchange)
+        VIOLATIONS.extend(violations(self.contract, exchange, sent))
         return sent
 
-    pipeline.Exchange.answer = answer  # type: ignore[method-assign]
+    Pipeline.respond = respond  # type: ignore[method-assign]
     yield
-    pipeline.Exchange.answer = original  # type: ignore[method-assign]
+    Pipeline.respond = original  # type: ignore[method-assign]
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,6 @@ from typing import Any
 import httpx2
 import pytest
 
-from aione_mock.protocols import stencil
 from aione_mock.server.app import create_app
 from aione_mock.server.http import Server
 from aione_mock.settings import Settings
@@ -102,13 +101,3 @@ def test_what_is_nested_too_deeply_to_be_spelled_again_is_refused(session_url: s
     answer = httpx2.post(session_url + path, content=raw.encode(), headers=headers)
     assert answer.status_code == 400, answer.text
     assert "nested too deeply" in answer.text
-
-
-@pytest.mark.parametrize("told", [1_000_000_007, "1000000007", stencil._blank(0, 0)])
-def test_what_looks_like_a_blank_is_said_again_as_it_was(session_url: str, told: object) -> None:
-    schema = {"type": "object", "properties": {"created": {"const": told}}, "required": ["created"]}
-    tools = {"tools": [{"name": "f", "input_schema": schema}], "tool_choice": {"type": "any"}}
-    for _ in range(3):
-        answer = httpx2.post(session_url + ANTHROPIC[0], json=ANTHROPIC[3] | tools, headers={"x-api-key": KEY})
-        (call,) = [block for block in answer.json()["content"] if block["type"] == "tool_use"]
-        assert call["input"] == {"created": told}

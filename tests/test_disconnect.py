@@ -40,7 +40,7 @@ class Watched:
     def left(self) -> int:
         """Tasks that have not ended, and streams that are still open."""
         assert self.loop is not None
-        return len(asyncio.all_tasks(self.loop)) + self.mock.pipeline.tally.streams_open
+        return len(asyncio.all_tasks(self.loop)) + self.mock.pipeline.state.statistics.streams_open
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def test_a_thousand_leave(watched: tuple[Watched, Server], scenario: str, read: 
     # each call is a row of the usage log; beyond that, less than one object for every second client
     assert until(lambda: objects() - before - made < 500, 30), objects() - before - made
     assert made >= (1000 if read else 500)  # who leaves at once may not be heard at all
-    assert app.mock.pipeline.tally.streams_open == 0
+    assert app.mock.pipeline.state.statistics.streams_open == 0
 
 
 @pytest.mark.parametrize("known", [False, True])
@@ -133,6 +133,6 @@ def test_a_client_may_leave_while_any_of_its_pipelined_requests_runs(
         time.sleep(wait / 2 if known else wait)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         connection.close()
-        assert until(lambda: mock.pipeline.tally.streams_open == 0)
-        assert mock.pipeline.tally.requests < 4 + known
+        assert until(lambda: mock.pipeline.state.statistics.streams_open == 0)
+        assert mock.pipeline.state.statistics.requests < 4 + known
     assert capfd.readouterr().err == ""

@@ -20,10 +20,11 @@ from hypothesis import strategies as st
 
 from aione_mock.clock import parse_instant
 from aione_mock.errors import APIError
-from aione_mock.server import auth
+from aione_mock.server import rate_limits
 from aione_mock.server.app import Mock, create_app
 from aione_mock.server.http import Server
-from aione_mock.server.request import Head
+from aione_mock.server.journal import Exchange
+from aione_mock.server.request import Request
 from aione_mock.server.sessions import Session
 from aione_mock.settings import Settings
 from aione_mock.store import Store
@@ -293,13 +294,13 @@ def test_after_retry_after_the_call_succeeds(
         """None, or the seconds to wait."""
         now = replace(call, at=session.clock.timestamp())
         try:
-            limits = await auth.admit(now.caller.key_id, now.caller, now.at, session)
+            limits = rate_limits.take_request(now.caller.key_id, now.caller, now.at, session)
         except APIError as refusal:
             return int(refusal.headers["retry-after"])
         assert limits is not None
-        auth.release(call.caller.key_id, session)
+        rate_limits.release_call(call.caller.key_id, session)
         if tokens:
-            await auth.spend(call.caller.key_id, session, tokens, limits)
+            rate_limits.take_tokens(call.caller.key_id, tokens, session)
         return None
 
     async def story() -> None:
@@ -332,9 +333,8 @@ CALL = Call(
 
 
 async def identify(session: Session) -> Any:
-    head = Head(WORLD.contract, CALL.method, CALL.path.encode(), b"", CALL.headers)
-    at = session.clock.timestamp()
-    return await WORLD.pipeline.access.identify(CALL.operation, head, CALL.body, CALL.client, at, session)
+    request = Request(CALL.method, CALL.path.encode(), b"", CALL.headers, CALL.body, CALL.client)
+    return await WORLD.pipeline.auth.identify(CALL.operation, Exchange(request, session))
 
 
 # Official clients, in real time
@@ -353,7 +353,7 @@ def nearly_open(server: Server, name: str) -> Client:
     client = Client(server, name)
     record = next(k for org in client.session.world.organisations.values() for k in org.keys if k.rpm_limit == 2)
     past = client.session.clock.timestamp() - 58.05
-    asyncio.run(client.session.store.window(f"limits/{record.id}", past, auth.SPAN, (2, 0)))
+    asyncio.run(client.session.store.window(f"limits/{record.id}", past, rate_limits.SPAN_SECONDS, (2, 0)))
     assert client.chat(RPM).headers["retry-after"] == "2"
     return client
 

@@ -72,8 +72,11 @@ class Pipeline:
     async def _answer(self, exchange: Exchange) -> Reply | StreamReply:
         """The line. The order of its side effects is pinned by tests/test_side_effects.py."""
         request = exchange.request
-        operation = self._match(exchange)  # 404, 405
+        operation, exchange.path_params, exchange.protocol = find_operation(self.contract, request)
         session = self._find_session(exchange, operation)
+        if operation is None:
+            raise explain_no_operation(self.contract, request)  # 404, 405
+        exchange.operation = operation
         await request.read_body(self._max_body)  # 413
         if replay := session.replay or self.replay:
             reply = await self._replay(replay, exchange, operation)  # 404
@@ -93,16 +96,9 @@ class Pipeline:
             exchange.limits = exchange.limits.add((0, reply.usage.total))
         return reply
 
-    def _match(self, exchange: Exchange) -> Operation:
-        operation, exchange.path_params, exchange.protocol = find_operation(self.contract, exchange.request)
-        if operation is None:
-            raise explain_no_operation(self.contract, exchange.request)
-        exchange.operation = operation
-        return operation
-
-    def _find_session(self, exchange: Exchange, operation: Operation) -> Session:
+    def _find_session(self, exchange: Exchange, operation: Operation | None) -> Session:
         name = exchange.request.session_name
-        if name and not self._concerns_server(operation):
+        if name and not (operation and self._concerns_server(operation)):
             exchange.session = self.sessions.get(name)
         return exchange.session
 

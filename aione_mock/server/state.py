@@ -65,9 +65,9 @@ class MemoryState:
 
     async def commit(self, exchange: Exchange, reply: Reply | StreamReply, response: Response) -> None:
         """Book an answer on the ledger and write it to the journal."""
-        session, limits = exchange.session, exchange.limits
-        if limits is not None and exchange.admitted is not None and reply.usage is not None:
-            rate_limits.take_tokens(exchange.admitted, reply.usage.total, session, limits)
+        session = exchange.session
+        if exchange.admitted is not None and reply.usage is not None:
+            rate_limits.take_tokens(exchange.admitted, reply.usage.total, session)
         if exchange.valid and exchange.call is not None and exchange.call.operation.paid:
             await metering.record_usage(exchange.call, session, reply, response)
         if exchange.protocol == "control":

@@ -31,7 +31,7 @@ def test_a_made_key_shows_its_secret_once(console: Console, session: Session) ->
     rest = [console.ask("PUT", f"{path}/disable"), console.ask("PUT", f"{path}/enable"), console.ask("GET", KEYS)]
     assert all(secret not in answer.text for answer in [renamed, *rest])
     assert secret not in str(session.store.dump())
-    journal = "".join(str(entry.asked.body) + str(entry.response_body) for entry in session.journal)
+    journal = "".join(str(entry.logged_request.body) + str(entry.response_body) for entry in session.journal)
     assert secret not in journal
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from aione_mock.server.app import Mock
-from aione_mock.server.metering import book
+from aione_mock.server.metering import record_usage
 from aione_mock.server.sessions import Session
 from aione_mock.tenant.live_usage import Served, load
 from aione_mock.types import Call, Caller, Reply, Response, StreamReply, Usage
@@ -36,7 +36,7 @@ def sent(status: int, *dues: float) -> Response:
 
 
 async def booked(session: Session, call: Call, reply: Reply | StreamReply, *dues: float) -> list[Served]:
-    await book(call, session, reply, sent(reply.status, *dues))
+    await record_usage(call, session, reply, sent(reply.status, *dues))
     return list((await load(session.store, next(iter(session.world.organisations)))).calls)
 
 
@@ -91,7 +91,7 @@ def test_booking_is_cheap(app: Mock, session: Session) -> None:
 
     async def books() -> None:
         for _ in range(1000):
-            await book(call, session, reply, transmission)
+            await record_usage(call, session, reply, transmission)
 
     first = cost(lambda: asyncio.run(books()))
     for _ in range(10):
