@@ -1,0 +1,494 @@
+"""Measure how many small faults in the code the tests notice. Mutates a sample of lines, one at a time.
+
+python scripts/mutation_sample.py RESULTS.jsonl [--count 200] [--seed 1] [--seconds 60] [--again]
+
+Works in a copy of the checkout and never changes the checkout itself. For each mutant it runs only tests that
+execute the mutated line. Which tests these are is found out by one run of the suite with coverage, which takes
+longer than anything else; its result lies beside RESULTS.jsonl and is used again. Results are appended as they come,
+so an interrupted run goes on where it stopped. `--again` runs the survivors once more, best with more `--seconds`.
+
+The mutations are those of cosmic-ray, and the removal of a statement. Mutations of annotations, of decorators that
+only cache, and of a comparison into `is` are left out, as nothing could notice them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import difflib
+import hashlib
+import json
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from fnmatch import fnmatch
+from functools import cache
+from itertools import chain, zip_longest
+from pathlib import Path
+
+from cosmic_ray.ast import ast_nodes, get_ast
+from cosmic_ray.mutating import mutate_code
+from cosmic_ray.plugins import get_operator, operator_names
+from coverage import CoverageData
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = "aione_mock"
+AREAS = {
+    "request path": (
+        "server/pipeline.py",
+        "server/request.py",
+        "server/streaming.py",
+        "server/http.py",
+        "protocols/errors.py",
+        "server/journal.py",
+    ),
+    "access and limits": ("server/auth.py", "server/sessions.py", "store.py"),
+    "ledger": (
+        "server/metering.py",
+        "tenant/ledger.py",
+        "tenant/billing.py",
+        "tenant/api_keys.py",
+        "tenant/catalogue.py",
+    ),
+    "protocols": ("protocols/*.py",),
+    "scenarios": ("scenarios/*.py", "server/scenario_engine.py"),
+}
+"""Globs of the files that are sampled, relative to the package. Each area gives the same number of mutants."""
+SKIPPED_FILES = ("protocols/stencil.py",)
+SKIPPED_NAMES = (
+    "server/request.py:Form*",
+    "server/request.py:Reader._form",
+    "server/request.py:Reader.learn",
+    "server/request.py:_span",
+    "server/http.py:Protocol._recalls",
+    "server/http.py:Protocol._remember",
+)
+"""Functions and classes that only make things faster."""
+SKIPPED_TESTS = ("tests/checker/*", "tests/test_packaging.py", "tests/test_benchmarks.py")
+"""Tests that are not run: they take minutes, or build the package."""
+SKIPPED_OPERATORS = ("*/NoOp*", "*/Variable*", "*Operator_[!I]*_Is", "*Operator_[!I]*_IsNot")
+TIMING = ("cost(", "duration(", "at_best")
+"""A test that mentions one of these measures time, and a busy machine may fail it."""
+UNUSED_PLUGINS = ("schemathesis", "faker", "langsmith_plugin", "xdist")
+"""Plugins of pytest that take as long to load as many tests take."""
+CACHING = {"lru_cache", "cache", "overload", "wraps", "contextmanager"}
+PLUGIN = """
+import json, os
+import coverage, pytest
+
+SECONDS = {}
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol(item, nextitem):
+    coverage.Coverage.current().switch_context(item.nodeid)
+    yield
+    coverage.Coverage.current().switch_context("")
+
+def pytest_runtest_logreport(report):
+    SECONDS[report.nodeid] = SECONDS.get(report.nodeid, 0.0) + report.duration
+    if report.failed:
+        SECONDS[report.nodeid] = float("inf")
+
+def pytest_sessionfinish(session):
+    with open(os.environ["SECONDS_FILE"], "w") as file:
+        json.dump(SECONDS, file)
+"""
+"""A pytest plugin that tells coverage which test runs, and writes down how long each took; failed ones forever."""
+Span = tuple[tuple[int, int], tuple[int, int]]
+"""First and last (line, column), lines from 1."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One small fault."""
+
+    area: str
+    path: str
+    operator: str
+    occurrence: int
+    span: Span
+
+    @property
+    def id(self) -> str:
+        """Return a name that stays the same in every run."""
+        return hashlib.sha256(repr(self).encode()).hexdigest()[:12]
+
+    def apply(self, source: str) -> str:
+        """Return the source with the fault."""
+        if self.operator == "RemoveStatement":
+            return _replace(source, self.span, "pass")
+        mutated: str = mutate_code(source, get_operator(self.operator)(), self.occurrence)
+        return mutated
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a mutant."""
+
+    id: str
+    area: str
+    path: str
+    line: int
+    operator: str
+    outcome: str
+    """`killed`, `timeout`, `survived`, or `unused` where no test executes the line."""
+    killer: str
+    tests: int
+    seconds: float
+    diff: str
+
+
+def main() -> int:
+    """Run the sample and print the kill rate and the survivors."""
+    options = _options()
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+        tree = Path(folder, "tree")
+        ignored = shutil.ignore_patterns(".venv", ".git", ".*_cache", "dist", ".coverage*")
+        shutil.copytree(ROOT, tree, symlinks=True, ignore=ignored)
+        tests = Tests.collect(tree, options.results)
+        sample = _sample(tree / PACKAGE, options.count, options.seed)
+        earlier = _read_results(options.results)
+        for number, mutant in enumerate(sample, start=1):
+            known = earlier.get(mutant.id)
+            if known and not (options.again and known.outcome == "survived"):
+                continue
+            result = _try(tree, mutant, tests, options.seconds)
+            earlier[mutant.id] = result
+            with options.results.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(asdict(result), ensure_ascii=False) + "\n")
+            place = f"{result.path}:{result.line} {result.operator}"
+            print(f"{number} of {len(sample)}  {result.outcome:8}  {place}  {result.seconds:.0f} s", flush=True)
+    results = [earlier[mutant.id] for mutant in sample]
+    _print_report(results)
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("results", type=Path, help="file of JSON lines, appended to")
+    parser.add_argument("--count", type=int, default=200, help="mutants to sample")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=60.0, help="of tests for each mutant, the fastest first")
+    parser.add_argument("--again", action="store_true", help="run the survivors of an earlier run once more")
+    return parser.parse_args()
+
+
+def _read_results(path: Path) -> dict[str, Result]:
+    if not path.exists():
+        return {}
+    results = [Result(**json.loads(line)) for line in path.read_text("utf-8").splitlines()]
+    return {result.id: result for result in results}
+
+
+def _print_report(results: list[Result]) -> None:
+    for area in dict.fromkeys(result.area for result in results):
+        print(f"{area:18} {_rate([result for result in results if result.area == area])}")
+    print(f"{'all':18} {_rate(results)}")
+    for result in results:
+        if result.outcome in ("survived", "unused"):
+            print(f"\n{result.path}:{result.line}  {result.operator}  {result.outcome}, {result.tests} tests")
+            print(result.diff)
+
+
+def _rate(results: list[Result]) -> str:
+    killed = sum(result.outcome in ("killed", "timeout") for result in results)
+    return f"{killed} of {len(results)} killed, {100 * killed / len(results):.0f} %"
+
+
+# Mutants
+
+
+def _sample(package: Path, count: int, seed: int) -> list[Mutant]:
+    """Draw mutants: the same for the same seed and sources, each of another place in the code."""
+    chance, drawn = random.Random(seed), list[Mutant]()
+    for area, names in _sampled_files(package).items():
+        places: dict[object, list[Mutant]] = defaultdict(list)
+        for name in names:
+            for mutant in _mutants(package / name, name, area):
+                # `a + b` can be mutated in many ways, of which only one is tried
+                family = mutant.operator.rpartition("/")[2].partition("_")[0]
+                places[name, mutant.span, family].append(mutant)
+        chosen = chance.sample(list(places.values()), min(count // len(AREAS), len(places)))
+        drawn += [chance.choice(mutants) for mutants in chosen]
+    return drawn
+
+
+def _sampled_files(package: Path) -> dict[str, list[str]]:
+    """Return the names of the files of each area; a file that fits two areas belongs to the first."""
+    taken, areas = {*SKIPPED_FILES}, dict[str, list[str]]()
+    for area, globs in AREAS.items():
+        areas[area] = []
+        for glob in globs:
+            names = sorted(path.relative_to(package).as_posix() for path in package.glob(glob))
+            if not names:
+                raise SystemExit(f"{PACKAGE}/{glob} fits no file: update AREAS in {Path(__file__).name}")
+            areas[area] += [name for name in names if name not in taken]
+            taken.update(names)
+    return areas
+
+
+def _mutants(file: Path, name: str, area: str) -> Iterator[Mutant]:
+    source = file.read_text("utf-8")
+    skipped = [*_skipped_spans(ast.parse(source), name)]
+    for operator, occurrence, span in chain(_cosmic_ray_spans(source), _statement_spans(source)):
+        is_marker = source.splitlines()[span[0][0] - 1][span[0][1] :].startswith(("*, ", "/, "))
+        if not is_marker and not any(first <= span[0] and span[1] <= last for first, last in skipped):
+            yield Mutant(area, name, operator, occurrence, span)
+
+
+def _cosmic_ray_spans(source: str) -> Iterator[tuple[str, int, Span]]:
+    nodes = [*ast_nodes(get_ast(source))]
+    for name in operator_names():
+        if any(fnmatch(name, pattern) for pattern in SKIPPED_OPERATORS):
+            continue
+        positions: Callable[..., Iterable[Span]] = get_operator(name)().mutation_positions
+        spans = chain.from_iterable(positions(node) for node in nodes)
+        yield from ((name, occurrence, span) for occurrence, span in enumerate(spans))
+
+
+def _statement_spans(source: str) -> Iterator[tuple[str, int, Span]]:
+    """Yield the statements that do something to something else: calls, and assignments to members and items."""
+    for function in _nodes(ast.parse(source), ast.FunctionDef, ast.AsyncFunctionDef):
+        for node in _nodes(function, ast.Expr, ast.Assign, ast.AugAssign, ast.Delete):
+            targets = getattr(node, "targets", [getattr(node, "target", None)])
+            is_call = isinstance(node, ast.Expr) and isinstance(node.value, (ast.Call, ast.Await))
+            if is_call or any(isinstance(target, (ast.Attribute, ast.Subscript)) for target in targets):
+                yield "RemoveStatement", 0, _span(node)
+
+
+def _skipped_spans(tree: ast.AST, name: str) -> Iterator[Span]:
+    for node, qualified in _definitions(tree):
+        if any(fnmatch(f"{name}:{qualified}", pattern) for pattern in SKIPPED_NAMES):
+            yield _span(node)
+        if "Protocol" in [ast.unparse(base) for base in getattr(node, "bases", ())]:
+            yield _span(node)
+        for decorator in node.decorator_list:
+            if CACHING & {found.id for found in _nodes(decorator, ast.Name)}:
+                yield _span(decorator)
+    for node in ast.walk(tree):
+        for member in ("annotation", "returns"):
+            if getattr(node, member, None) is not None:
+                yield _span(getattr(node, member))
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            yield _span(node)
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Assign) and re.fullmatch("[A-Z][a-z][A-Za-z]+", _assigned_name(node)):
+            yield _span(node)  # a name for a type
+
+
+def _definitions(tree: ast.AST, prefix: str = "") -> Iterator[tuple[ast.FunctionDef | ast.ClassDef, str]]:
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            yield node, prefix + node.name  # type: ignore[misc]
+            yield from _definitions(node, f"{prefix}{node.name}.")
+
+
+def _nodes(tree: ast.AST, *kinds: type[ast.AST]) -> list[ast.AST]:
+    return [node for node in ast.walk(tree) if isinstance(node, kinds)]
+
+
+def _span(node: ast.AST) -> Span:
+    return (node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset)  # type: ignore[attr-defined]
+
+
+def _replace(source: str, span: Span, text: str) -> str:
+    lines = source.encode().splitlines(keepends=True)
+    (first, start), (last, end) = span
+    before, after = lines[first - 1][:start], lines[last - 1][end:]
+    return b"".join([*lines[: first - 1], before, text.encode(), after, *lines[last:]]).decode()
+
+
+# Tests
+
+
+class Tests:
+    """Knows which tests execute a line, and how long each takes."""
+
+    def __init__(self, tree: Path, contexts: Path, seconds: dict[str, float]) -> None:
+        self._tree = tree
+        collected = _collected(tree)
+        self._seconds = {
+            test: took for test, took in seconds.items() if test in collected and _is_wanted(tree, test, took)
+        }
+        self._data = CoverageData(str(contexts))
+        self._data.read()
+        self._files = {path[path.rindex(f"{PACKAGE}/") :]: path for path in self._data.measured_files()}
+
+    @classmethod
+    def collect(cls, tree: Path, results: Path) -> Tests:
+        """Return the tests of a tree, after one run of them all unless that has been done before."""
+        contexts, seconds = results.with_suffix(".contexts").absolute(), results.with_suffix(".tests.json").absolute()
+        if not seconds.exists():
+            print("running the suite once, to learn which tests execute which lines", flush=True)
+            config = tree / "contexts.ini"
+            lines = f"source_pkgs = {PACKAGE}", "concurrency = thread", "core = ctrace", f"data_file = {contexts}"
+            config.write_text("\n".join(["[run]", *lines]), "utf-8")
+            (tree / "contexts_plugin.py").write_text(PLUGIN, "utf-8")
+            ignored = [f"--ignore-glob={pattern}" for pattern in SKIPPED_TESTS]
+            command = [sys.executable, "-m", "coverage", "run", f"--rcfile={config}", "-m", "pytest", "-q"]
+            command += ["-p", "contexts_plugin", "-p", "no:cacheprovider", *ignored]
+            subprocess.run(command, cwd=tree, env=_environment(tree, SECONDS_FILE=str(seconds)), check=False)
+        return cls(tree, contexts, json.loads(seconds.read_text("utf-8")))
+
+    def executing(self, mutant: Mutant, seconds: float) -> list[str]:
+        """Return tests that execute a mutant, as many as take so long, the fastest of every file first."""
+        by_file: dict[str, list[str]] = defaultdict(list)
+        for test in sorted(self._all(mutant), key=lambda test: (self._seconds[test], test)):
+            by_file[test.partition("::")[0]].append(test)
+        rounds = chain.from_iterable(zip_longest(*by_file.values()))
+        chosen, total = list[str](), 0.0
+        for test in filter(None, rounds):
+            total += self._seconds[test]
+            if total > seconds and chosen:
+                break
+            chosen.append(test)
+        return sorted(chosen, key=self._seconds.__getitem__)
+
+    def estimate(self, tests: Iterable[str]) -> float:
+        """Return the seconds that tests took when they were traced."""
+        return sum(self._seconds[test] for test in tests)
+
+    def _all(self, mutant: Mutant) -> set[str]:
+        tree = _parse(self._tree / PACKAGE / mutant.path)
+        around = [node for node in ast.walk(tree) if hasattr(node, "lineno") and _contains(node, mutant.span)]
+        functions = [node for node in around if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
+        statements = [node for node in around if isinstance(node, ast.stmt)]
+        if not functions:
+            return self._using(_assigned_name(statements[-1])) if statements else set()
+        innermost, whole = statements[-1], functions[-1]
+        if whole.body[0].lineno > mutant.span[0][0]:  # a default value
+            return self._tests(mutant.path, range(whole.body[0].lineno, whole.end_lineno + 1))
+        lines = range(mutant.span[0][0], mutant.span[1][0] + 1)
+        if not hasattr(innermost, "body"):
+            lines = range(innermost.lineno, innermost.end_lineno + 1)
+        return self._tests(mutant.path, lines)
+
+    def _using(self, name: str) -> set[str]:
+        """Return the tests that execute a line with a name that is assigned at the top of a module or class."""
+        found = set[str]()
+        for file in (self._tree / PACKAGE).rglob("*.py"):
+            nodes = _nodes(_parse(file), ast.Name, ast.Attribute)
+            lines = {node.lineno for node in nodes if name in (getattr(node, "id", ""), getattr(node, "attr", ""))}
+            found |= self._tests(file.relative_to(self._tree / PACKAGE).as_posix(), lines)
+        return found
+
+    def _tests(self, path: str, lines: Iterable[int]) -> set[str]:
+        contexts = self._data.contexts_by_lineno(self._files.get(f"{PACKAGE}/{path}", ""))
+        return {test for line in lines for test in contexts.get(line, ()) if test in self._seconds}
+
+
+def _collected(tree: Path) -> set[str]:
+    """Return the tests that can be named: names that differ from run to run cannot."""
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
+    found = subprocess.run(command, cwd=tree, env=_environment(tree), capture_output=True, text=True, check=False)
+    return set(found.stdout.splitlines())
+
+
+def _is_wanted(tree: Path, test: str, took: float) -> bool:
+    """Return whether a test passed before anything was mutated, and does not measure time."""
+    path, _, name = test.partition("::")
+    if took == float("inf") or any(fnmatch(path, pattern) for pattern in SKIPPED_TESTS):
+        return False
+    return name.partition("[")[0].rpartition("::")[2] not in _timing_tests(tree / path)
+
+
+@cache
+def _timing_tests(file: Path) -> set[str]:
+    source = file.read_text("utf-8")
+    functions = _nodes(ast.parse(source), ast.FunctionDef, ast.AsyncFunctionDef)
+    return {node.name for node in functions if any(word in ast.unparse(node) for word in TIMING)}  # type: ignore[attr-defined]
+
+
+@cache
+def _parse(file: Path) -> ast.Module:
+    return ast.parse(file.read_text("utf-8"))
+
+
+def _contains(node: ast.AST, span: Span) -> bool:
+    first, last = _span(node)
+    return first <= span[0] and span[1] <= last
+
+
+def _assigned_name(statement: ast.stmt) -> str:
+    targets = getattr(statement, "targets", [getattr(statement, "target", None)])
+    return str(getattr(targets[0], "id", getattr(statement, "name", "")))
+
+
+# Runs
+
+
+def _try(tree: Path, mutant: Mutant, tests: Tests, seconds: float) -> Result:
+    """Run the tests of a mutant."""
+    file, began = tree / PACKAGE / mutant.path, time.monotonic()
+    source = file.read_text("utf-8")
+    mutated, chosen = mutant.apply(source), tests.executing(mutant, seconds)
+    outcome, killer = "unused", ""
+    if chosen:
+        try:
+            _write(file, mutated)
+            outcome, killer = _run_until_killed(tree, chosen, 60 + 5 * tests.estimate(chosen))
+        finally:
+            _write(file, source)
+    diff = "\n".join([*difflib.unified_diff(source.splitlines(), mutated.splitlines(), lineterm="", n=1)][3:])
+    took = round(time.monotonic() - began, 1)
+    place = mutant.area, mutant.path, mutant.span[0][0], mutant.operator
+    return Result(mutant.id, *place, outcome, killer, len(chosen), took, diff)
+
+
+def _write(file: Path, source: str) -> None:
+    file.write_text(source, "utf-8")
+    for compiled in file.parent.glob(f"__pycache__/{file.stem}.*.pyc"):
+        compiled.unlink()
+
+
+def _run_until_killed(tree: Path, tests: list[str], limit: float) -> tuple[str, str]:
+    """Run tests until one fails; twice where it waits for something, as a busy machine may fail it once."""
+    end = time.monotonic() + limit
+    while tests:
+        failed = _run(tree, tests, end)
+        if failed in ("", "timeout"):
+            return ("timeout", "") if failed else ("survived", "")
+        waits = failed in tests and "tests.timing" in (tree / failed.partition("::")[0]).read_text("utf-8")
+        if not waits or _run(tree, [failed], end):
+            return "killed", failed
+        tests = tests[tests.index(failed) + 1 :]
+    return "survived", ""
+
+
+def _run(tree: Path, tests: list[str], end: float) -> str:
+    """Run tests; return the first that fails, `timeout`, `start` if none could run, or nothing."""
+    chosen = tree / "chosen-tests"
+    chosen.write_text("\n".join(tests), "utf-8")
+    without = [word for name in ("cacheprovider", *UNUSED_PLUGINS) for word in ("-p", f"no:{name}")]
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-rfE", "--tb=no", *without, f"@{chosen}"]
+    # a session of its own, so that whatever a test started can be ended with it
+    process = subprocess.Popen(
+        command, cwd=tree, env=_environment(tree), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        start_new_session=True, text=True, errors="replace",
+    )  # fmt: skip
+    try:
+        output, _ = process.communicate(timeout=max(10.0, end - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, 9)
+        process.communicate()
+        return "timeout"
+    if process.returncode == 0:
+        return ""
+    lines = [line.partition(" ")[2] for line in output.splitlines() if line.startswith(("FAILED ", "ERROR "))]
+    return next((test for line in lines for test in tests if line == test or line.startswith(f"{test} - ")), "start")
+
+
+def _environment(tree: Path, **more: str) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0", **more}
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
