@@ -59,7 +59,7 @@ def violations(contract: Contract, exchange: Exchange, sent: Response) -> Iterat
         for event in events:
             value = {"data": event.data, **({"event": event.name} if event.name else {})}
             yield from (f"{operation.id} event: {e.message[:200]}" for e in validator.iter_errors(value))
-        yield from (f"{operation.id} stream: {problem}" for problem in operation.stream.findings(events))
+        yield from (f"{operation.id} stream: {problem}" for problem in operation.stream.find_violations(events))
         return
     for error in validator.iter_errors(orjson.loads(body)):
         yield f"{operation.id} {sent.status}: {'/'.join(map(str, error.instance_path))}: {error.message[:300]}"

@@ -12,7 +12,9 @@ import pytest
 import yaml
 from openapi_spec_validator import validate
 
-from aione_mock.contract import bundle, lint
+from aione_mock.contract import loading
+from aione_mock.contract.documents import bundle_document
+from aione_mock.contract.lint import find_problems
 from aione_mock.contract.loading import load_contract
 from aione_mock.errors import ConfigError, ContractError
 from aione_mock.server.app import Mock, checked
@@ -86,7 +88,7 @@ def answer(content: dict[str, Any]) -> dict[str, Any]:
         (lambda c: thing(c)["properties"].update(x={"$ref": "#/components/schemas/No"}),
          "'#/components/schemas/No' points to nothing"),
         (lambda c: answer(c)["examples"].update(two={"value": {}}), "examples/two: : \"id\" is a required property"),
-        (lambda c: operation(c).pop("x-evidence"), "x-evidence: one of documented, deduced, assumed is needed"),
+        (lambda c: operation(c).pop("x-evidence"), "x-evidence: must be one of documented, deduced, assumed"),
         (lambda c: operation(c).update(security=[{"nope": []}]), "unknown scheme 'nope'"),
     ],
 )  # fmt: skip
@@ -102,15 +104,19 @@ def test_the_tiny_contract_itself_is_fine(tmp_path: Path) -> None:
     assert contract.match("/things/a/b").operations == {}
 
 
-def test_a_checked_document_is_remembered_and_a_change_is_noticed(tmp_path: Path) -> None:
+def test_a_checked_contract_is_cached_and_a_change_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checked: list[object] = []
+    monkeypatch.setattr(loading, "check_contract", checked.append)
     path = write(tmp_path, TINY)
     load_contract([path])
-    assert bundle.load((path,), ())[1] is False
+    load_contract([path])
+    assert len(checked) == 1
     write(tmp_path, broken(lambda c: operation(c).update(summary="new")))
-    assert bundle.load((path,), ())[1] is True
+    load_contract([path])
+    assert len(checked) == 2
 
 
-def test_load_works_where_nothing_can_be_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_load_works_where_nothing_can_be_cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path, TINY)
 
     def refuse(*_: Any, **__: Any) -> None:
@@ -122,18 +128,18 @@ def test_load_works_where_nothing_can_be_remembered(tmp_path: Path, monkeypatch:
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_every_document_passes_the_specification(name: str) -> None:
-    validate(bundle.bundle(document(name)))
+    validate(bundle_document(document(name)))
 
 
 def test_the_contract_has_no_findings(app: Mock) -> None:
-    assert list(lint.findings(app.contract)) == []
+    assert list(find_problems(app.contract)) == []
 
 
 @pytest.mark.skipif(shutil.which("npx") is None, reason="needs Node, which is not installed")
 def test_redocly_recommended_rules_have_no_errors(tmp_path: Path) -> None:
     for name in DOCUMENTS:
         (tmp_path / name).write_text(
-            yaml.safe_dump(bundle.bundle(document(name)), allow_unicode=True), encoding="utf-8"
+            yaml.safe_dump(bundle_document(document(name)), allow_unicode=True), encoding="utf-8"
         )
     (tmp_path / "redocly.yaml").write_text("extends: [recommended]\n", encoding="utf-8")
     command = ["npx", "--yes", "@redocly/cli@2", "lint", "--format=summary", *DOCUMENTS]
@@ -248,10 +254,10 @@ def test_an_overlay_can_name_the_document_it_extends(tmp_path: Path) -> None:
         ("overlay: 1.0.0\nactions: [{update: {}}]", "action 1 has no `target`"),
         ("overlay: 1.0.0\nactions: [{target: '$.nope', update: {}}]", "'$.nope' matches nothing"),
         ("overlay: 1.0.0\nactions: [{target: '$[', update: {}}]", "is not a JSONPath"),
-        ("overlay: 1.0.0\nactions: [{target: '$.info.title', update: x}]", "`update` is a mapping"),
+        ("overlay: 1.0.0\nactions: [{target: '$.info.title', update: x}]", "`update` needs a list"),
         ("overlay: 1.0.0\nactions: [{target: '$', remove: true}]", "whole document"),
         (": :\n  - [", "not YAML"),
-        ("- 1", "is a mapping, not list"),
+        ("- 1", "must be a mapping, not list"),
     ],
 )
 def test_a_bad_overlay_is_told_in_one_line(tmp_path: Path, text: str, told: str) -> None:

@@ -19,8 +19,8 @@ import yaml
 
 from aione_mock.cli import program
 from aione_mock.contract import Contract
-from aione_mock.contract.bundle import apply_overlay
 from aione_mock.contract.loading import load_contract
+from aione_mock.contract.overlay import apply_overlay
 from aione_mock.model import prompt_cache, structured, tokens
 from aione_mock.seed import Seed
 from aione_mock.server.http import Server

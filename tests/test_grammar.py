@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aione_mock.contract.stream_grammar import Grammar, pointer_get
+from aione_mock.contract.json_pointer import resolve_pointer
+from aione_mock.contract.stream_grammar import StreamGrammar
 from aione_mock.errors import ContractError
 from aione_mock.sse import Event
 
@@ -67,7 +68,7 @@ GOOD = [chunk({"index": 0, "text": "x"}), chunk({"index": 0, "finish": "stop"}),
 
 
 def test_a_right_stream_has_no_findings():
-    assert Grammar.of(CHAT).findings(events(*GOOD)) == []
+    assert StreamGrammar.parse(CHAT).find_violations(events(*GOOD)) == []
 
 
 @pytest.mark.parametrize(
@@ -83,28 +84,30 @@ def test_a_right_stream_has_no_findings():
     ],
 )
 def test_what_is_wrong_is_said(stream, finding):
-    found = Grammar.of(CHAT).findings(events(*stream))
+    found = StreamGrammar.parse(CHAT).find_violations(events(*stream))
     assert any(finding in problem for problem in found), found
 
 
 def test_a_constant_may_be_missing_in_some_events_but_null_is_a_value():
     without = {"choices": [{"index": 0, "text": "x"}]}
-    assert Grammar.of(CHAT).findings(events(without, *GOOD)) == []
-    assert Grammar.of(CHAT).findings(events({**without, "id": None}, *GOOD)) == ["/id changes from None to 'a'"]
+    assert StreamGrammar.parse(CHAT).find_violations(events(without, *GOOD)) == []
+    assert StreamGrammar.parse(CHAT).find_violations(events({**without, "id": None}, *GOOD)) == [
+        "/id changes from None to 'a'"
+    ]
 
 
 def test_a_long_stream_is_shown_in_short():
-    (finding, *_) = Grammar.of(CHAT).findings(events(*[GOOD[0]] * 50))
+    (finding, *_) = StreamGrammar.parse(CHAT).find_violations(events(*[GOOD[0]] * 50))
     assert len(finding) < 120
 
 
 def test_kinds_that_stand_anywhere_are_passed_over():
     good = [{"type": "start", "message": {}}, {"type": "ping"}, {"type": "stop"}, {"type": "ping"}]
-    assert Grammar.of(BLOCKS).findings(events(*good)) == []
+    assert StreamGrammar.parse(BLOCKS).find_violations(events(*good)) == []
 
 
 def test_events_without_a_kind_or_without_an_object_are_unknown():
-    grammar = Grammar.of(BLOCKS)
+    grammar = StreamGrammar.parse(BLOCKS)
     assert [grammar.kind_of(data) for data in ({"a": 1}, [], "text", 7, None)] == ["unknown"] * 5
 
 
@@ -116,12 +119,14 @@ def test_the_law_of_each_item_reads_events_that_have_its_key():
         {"type": "close", "index": 0},
         {"type": "stop"},
     ]
-    assert Grammar.of(BLOCKS).findings(events(*stream)) == ["item 1: events come as 'rest', not as 'open rest*'"]
+    assert StreamGrammar.parse(BLOCKS).find_violations(events(*stream)) == [
+        "item 1: events come as 'rest', not as 'open rest*'"
+    ]
 
 
 def test_text_is_appended_and_null_skipped():
     stream = [chunk({"index": 0, "text": None}), chunk({"index": 0, "text": "a"}), chunk({"index": 0, "text": "b"})]
-    assert Grammar.of(CHAT).fold(events(*stream, "[DONE]")) == {
+    assert StreamGrammar.parse(CHAT).fold(events(*stream, "[DONE]")) == {
         "id": "a",
         "object": "answer",
         "choices": [{"text": "ab"}],
@@ -130,24 +135,24 @@ def test_text_is_appended_and_null_skipped():
 
 def test_a_default_fills_every_place_that_nothing_filled():
     stream = [chunk({"index": 1, "finish": "stop"}, {"index": 0, "finish": "stop"})]
-    assert Grammar.of(CHAT).fold(events(*stream))["choices"] == [{"finish": "stop", "text": None}] * 2
+    assert StreamGrammar.parse(CHAT).fold(events(*stream))["choices"] == [{"finish": "stop", "text": None}] * 2
 
 
 def test_null_does_not_overwrite():
     stream = [chunk({"index": 0, "finish": "stop"}), chunk({"index": 0, "finish": None})]
-    assert Grammar.of(CHAT).fold(events(*stream))["choices"][0]["finish"] == "stop"
+    assert StreamGrammar.parse(CHAT).fold(events(*stream))["choices"][0]["finish"] == "stop"
 
 
 def test_json_is_parsed_when_it_is_whole():
     pieces = [{"index": 0, "calls": [{"index": 1, "args": text}]} for text in ('{"a"', ": 1}")]
     first = {"index": 0, "calls": [{"index": 0, "name": "f", "args": ""}]}
-    folded = Grammar.of(CHAT).fold(events(chunk(first), *map(chunk, pieces)))
+    folded = StreamGrammar.parse(CHAT).fold(events(chunk(first), *map(chunk, pieces)))
     assert folded["choices"][0]["calls"] == [{"name": "f", "args": {}}, {"args": {"a": 1}}]
 
 
 def test_neighbouring_texts_of_one_sort_join():
     parts = [[{"text": "a"}], [{"text": "b"}, {"text": "c", "thought": True}], [{"other": 1}], [], [{"text": "d"}]]
-    folded = Grammar.of(CHAT).fold(events(*[chunk({"index": 0, "parts": some}) for some in parts]))
+    folded = StreamGrammar.parse(CHAT).fold(events(*[chunk({"index": 0, "parts": some}) for some in parts]))
     assert folded["choices"][0]["parts"] == [
         {"text": "ab"},
         {"text": "c", "thought": True},
@@ -165,22 +170,22 @@ def test_blocks_are_placed_by_the_events_own_index_and_rules_keep_to_their_kind(
         {"type": "open", "index": 1, "block": {"text": ""}},
         {"type": "stop", "reason": "end"},
     ]
-    folded = Grammar.of(BLOCKS).fold(events(*stream))
+    folded = StreamGrammar.parse(BLOCKS).fold(events(*stream))
     assert folded == {"id": "m", "content": [{"text": "ab"}, {"text": ""}], "reason": "end"}
 
 
 def test_a_rule_for_one_kind_leaves_the_others_alone():
-    assert Grammar.of(BLOCKS).fold(events({"type": "start", "message": {}, "reason": "x"})) == {}
+    assert StreamGrammar.parse(BLOCKS).fold(events({"type": "start", "message": {}, "reason": "x"})) == {}
 
 
 def test_an_index_out_of_all_reason_costs_no_memory():
     stream = [{"type": "start", "message": {"content": [{}]}}, {"type": "open", "index": 10**9, "block": {}}]
-    with pytest.raises(ValueError, match="no place in a list"):
-        Grammar.of(BLOCKS).fold(events(*stream))
+    with pytest.raises(ValueError, match="not a list index"):
+        StreamGrammar.parse(BLOCKS).fold(events(*stream))
 
 
 def test_folding_leaves_the_next_folding_alone():
-    grammar = Grammar.of(BLOCKS)
+    grammar = StreamGrammar.parse(BLOCKS)
     stream = events({"type": "start", "message": {"content": []}}, {"type": "open", "index": 0, "block": {"text": "x"}})
     assert grammar.fold(stream) == grammar.fold(stream) == {"content": [{"text": "x"}]}
 
@@ -200,7 +205,7 @@ def test_folding_leaves_the_next_folding_alone():
 )
 def test_events_that_cannot_add_up_are_a_value_error(stream):
     with pytest.raises(ValueError, match=r"\S"):
-        Grammar.of(CHAT).fold(events(*stream))
+        StreamGrammar.parse(CHAT).fold(events(*stream))
 
 
 anything = st.recursive(
@@ -222,8 +227,8 @@ chunks = st.fixed_dictionaries({"choices": st.lists(anything, max_size=2)}) | an
 
 @given(st.lists(chunks, max_size=5), st.sampled_from([CHAT, BLOCKS]))
 def test_whatever_comes_there_is_a_finding_or_an_answer_and_no_other_failure(stream, spec):
-    grammar = Grammar.of(spec)
-    assert all(isinstance(finding, str) for finding in grammar.findings(events(*stream)))
+    grammar = StreamGrammar.parse(spec)
+    assert all(isinstance(finding, str) for finding in grammar.find_violations(events(*stream)))
     with suppress(ValueError):
         orjson.dumps(grammar.fold(events(*stream)))
 
@@ -240,14 +245,14 @@ def test_whatever_comes_there_is_a_finding_or_an_answer_and_no_other_failure(str
 )
 def test_a_bad_grammar_is_refused_by_its_place(change, words):
     with pytest.raises(ContractError, match=f"here.*{words}"):
-        Grammar.of({**CHAT, **change}, "here")
+        StreamGrammar.parse({**CHAT, **change}, "here")
 
 
 def test_pointers():
     value = {"a/b": [{"~": 1}], "n": None}
-    assert pointer_get(value, "") is value
-    assert pointer_get(value, "/a~1b/0/~0") == 1
-    assert pointer_get(value, "/n", "default") is None
-    assert pointer_get(value, "/a~1b/9", "default") == "default"
+    assert resolve_pointer(value, "") is value
+    assert resolve_pointer(value, "/a~1b/0/~0") == 1
+    assert resolve_pointer(value, "/n", "default") is None
+    assert resolve_pointer(value, "/a~1b/9", "default") == "default"
     with pytest.raises(KeyError):
-        pointer_get(value, "/missing")
+        resolve_pointer(value, "/missing")

@@ -313,7 +313,7 @@ def contents(draw: st.DrawFn) -> Json:
 
 def _folded(operation: Operation, text: str) -> Json:
     events = list(decode([text.encode()]))
-    assert not list(operation.stream.findings(events))
+    assert not list(operation.stream.find_violations(events))
     return operation.stream.fold(events)
 
 

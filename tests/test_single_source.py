@@ -131,7 +131,7 @@ def test_every_error_raised_has_a_name_in_the_contract(app: Mock) -> None:
 def test_every_protocol_knows_the_errors_that_any_call_can_meet(app: Mock, protocol: str) -> None:
     for name in ("invalid_request", "internal_error", "not_found", "method_not_allowed"):
         own = protocol_name(protocol, name)
-        assert app.contract.error(protocol, own) is not None, own
+        assert app.contract.find_error(protocol, own) is not None, own
 
 
 def _enumerated(app: Mock, *place: str) -> set[Json]:

@@ -9,6 +9,7 @@ from aione_mock.checker.context import LawContext
 from aione_mock.checker.finding import NotChecked
 from aione_mock.clock import WALL, iso
 from aione_mock.contract import METHODS, Contract, Operation
+from aione_mock.contract.json_pointer import resolve_pointer
 from aione_mock.types import Json
 
 _EXACT = (1 << 53) - 1
@@ -35,10 +36,8 @@ def document(raw: Json, contract: Contract) -> Json:
 
 
 def _name(contract: Contract, raw: Json, parameter: Json) -> str:
-    reference = parameter.get("$ref", "")
-    for token in reference.lstrip("#/").split("/") if reference else ():
-        raw = raw[token.replace("~1", "/").replace("~0", "~")]
-    return str((raw if reference else parameter)["name"])
+    reference = parameter.get("$ref")
+    return str((resolve_pointer(raw, reference) if reference else parameter)["name"])
 
 
 class Adapter:

@@ -43,21 +43,19 @@ def bundled(
 @app.command()
 def lint(overlay: Overlays = None) -> None:
     """Everything that keeps the contract from being served, a line each. Exit code 1 if there is anything."""
-    from aione_mock.contract import Contract, bundle
-    from aione_mock.contract.lint import findings
+    from aione_mock.contract.lint import find_problems
+    from aione_mock.contract.loading import read_contract
     from aione_mock.settings import DOCUMENTS
     from aione_mock.settings import document as locate
 
-    paths = tuple([locate(name) for name in DOCUMENTS])
-    documents, _ = bundle.load(paths, tuple(overlay or ()), cache=False)
-    contract = Contract(documents)
-    found = list(findings(contract))
+    contract = read_contract([locate(name) for name in DOCUMENTS], overlay or ())
+    found = list(find_problems(contract))
     for finding in found:
         typer.echo(finding)
     if found:
         typer.echo(f"{len(found)} finding{'s' if len(found) > 1 else ''}", err=True)
         raise typer.Exit(1)
-    typer.echo(f"{len(documents)} documents, {len(contract.operations)} operations, no findings")
+    typer.echo(f"{len(contract.documents)} documents, {len(contract.operations)} operations, no findings")
 
 
 @app.command()

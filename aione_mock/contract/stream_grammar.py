@@ -1,6 +1,6 @@
-"""The order in which a stream's events come and how they add up: `x-stream` in the contract.
+"""The grammar of an event stream: which events may follow each other, and how they fold into the plain answer.
 
-`Grammar` is read by the mock's own tests, the checker, the fault alphabet and the recording proxy.
+The contract declares it as `x-stream` beside the schema of the events.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 import jsonschema_rs
 import orjson
 
+from aione_mock.contract.json_pointer import resolve_pointer
 from aione_mock.errors import ContractError
 from aione_mock.sse import Event
 from aione_mock.structs import frozen
@@ -19,32 +20,18 @@ from aione_mock.types import Json
 
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _TOKEN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|\S")
-_MISSING: Any = object()
+_PLACEHOLDER = re.compile(r"\{(.*?)\}")
 _ABSENT: Any = object()
-"""As a default of `pointer_get`: tells a value that is not there from one that is null."""
-_LARGEST = 100_000
-"""The highest index believed: a wrong one must not cost memory."""
-_OPS = ("set", "append", "json", "join")
-
-
-def pointer_get(value: Json, pointer: str, default: Json = _MISSING) -> Json:
-    """The value at a JSON pointer (RFC 6901); `default`, or KeyError, where there is none."""
-    for token in pointer.split("/")[1:]:
-        token = token.replace("~1", "/").replace("~0", "~")
-        if isinstance(value, dict) and token in value:
-            value = value[token]
-        elif isinstance(value, list) and token.isdecimal() and int(token) < len(value):
-            value = value[int(token)]
-        elif default is _MISSING:
-            raise KeyError(pointer)
-        else:
-            return default
-    return value
+"""Distinguishes a missing value from null."""
+_MAX_INDEX = 100_000
+"""Higher list indices are rejected, so that a wrong one cannot exhaust the memory."""
+_MAX_SHOWN_KINDS = 13
+_OPERATIONS = ("set", "append", "json", "join")
 
 
 @frozen
-class Order:
-    """Names the kind of each item and says which sequences of kinds are right."""
+class EventOrder:
+    """Names the kind of each event and says which sequences of kinds are allowed."""
 
     text: str
     pattern: re.Pattern[str]
@@ -52,8 +39,8 @@ class Order:
     kinds: tuple[tuple[str, jsonschema_rs.Draft202012Validator], ...]
 
     @classmethod
-    def of(cls, spec: Mapping[str, Json], where: str) -> Order:
-        """Read `kind` or `kinds`, and `order`. Raises ContractError."""
+    def parse(cls, spec: Mapping[str, Json], where: str) -> EventOrder:
+        """Read `kind` or `kinds`, and `order`. Raise ContractError if they cannot be used."""
         text = str(spec.get("order", ""))
         kinds = tuple(
             (name, jsonschema_rs.Draft202012Validator(schema)) for name, schema in spec.get("kinds", {}).items()
@@ -70,61 +57,66 @@ class Order:
             raise ContractError(f"{where}: `order` is not a regular expression: {error}") from None
         return cls(text, pattern, pointer, kinds)
 
-    def kind(self, item: Json) -> str:
-        """The kind of one item; `unknown` when no schema takes it."""
+    def kind_of(self, data: Json) -> str:
+        """Return the kind of an event's data; `unknown` if no schema accepts it."""
         if self.pointer is not None:
-            return str(pointer_get(item, self.pointer, "unknown")) if isinstance(item, dict | list) else "unknown"
-        return next((name for name, schema in self.kinds if schema.is_valid(item)), "unknown")
+            return str(resolve_pointer(data, self.pointer, "unknown")) if isinstance(data, dict | list) else "unknown"
+        return next((name for name, schema in self.kinds if schema.is_valid(data)), "unknown")
 
-    def finding(self, kinds: Sequence[str]) -> str | None:
-        """What is wrong with a sequence of kinds, or None."""
+    def find_violation(self, kinds: Sequence[str]) -> str | None:
+        """Describe how a sequence of kinds violates the order; None if it does not."""
         if self.pattern.fullmatch("".join(kind + " " for kind in kinds)):
             return None
-        shown = " ".join(kinds) if len(kinds) < 14 else f"{' '.join(kinds[:8])} … {' '.join(kinds[-4:])}"
+        long = len(kinds) > _MAX_SHOWN_KINDS
+        shown = f"{' '.join(kinds[:8])} … {' '.join(kinds[-4:])}" if long else " ".join(kinds)
         return f"events come as '{shown}', not as '{self.text}'"
 
 
 @frozen
-class Each:
-    """The law for the sub-sequences of one choice or one block."""
+class ItemOrder:
+    """The order of the events that belong to one item, such as one choice or one content block."""
 
     items: str | None
+    """Pointer to the items of an event; None if the event itself is one."""
     key: str
-    order: Order
+    """Pointer to what identifies an item."""
+    order: EventOrder
 
-    def sequences(self, data: Iterable[Json]) -> dict[Json, list[str]]:
-        """The kinds of all items, by what they belong to."""
+    def group_kinds(self, data: Iterable[Json]) -> dict[Json, list[str]]:
+        """Return the kinds of all events of each item."""
         found: dict[Json, list[str]] = {}
         for value in data:
-            items = [value] if self.items is None else pointer_get(value, self.items, [])
+            items = [value] if self.items is None else resolve_pointer(value, self.items, [])
             for item in items if isinstance(items, list) else []:
-                key = pointer_get(item, self.key, None)
+                key = resolve_pointer(item, self.key, None)
                 if key is not None and not isinstance(key, list | dict):
-                    found.setdefault(key, []).append(self.order.kind(item))
+                    found.setdefault(key, []).append(self.order.kind_of(item))
         return found
 
 
 @frozen
-class Grammar:
-    """One operation's `x-stream`."""
+class StreamGrammar:
+    """The `x-stream` of one operation."""
 
-    order: Order
-    each: Each | None
+    order: EventOrder
+    each: ItemOrder | None
     anywhere: frozenset[str]
+    """Kinds that may come at any place."""
     constant: tuple[str, ...]
+    """Pointers to values that are the same in all events."""
     fold_rules: tuple[Mapping[str, Json], ...]
     spec: Mapping[str, Json]
 
     @classmethod
-    def of(cls, spec: Mapping[str, Json], where: str = "x-stream") -> Grammar:
-        """Read the extension. Raises ContractError that names the place."""
+    def parse(cls, spec: Mapping[str, Json], where: str = "x-stream") -> StreamGrammar:
+        """Read the extension. Raise ContractError, which names the place, if it cannot be used."""
         for rule in spec.get("fold", ()):
-            if rule.get("op", "set") not in _OPS:
-                raise ContractError(f"{where}/fold: unknown op '{rule.get('op')}'; known: {', '.join(_OPS)}")
+            if rule.get("op", "set") not in _OPERATIONS:
+                raise ContractError(f"{where}/fold: unknown op '{rule.get('op')}'; known: {', '.join(_OPERATIONS)}")
         each = spec.get("each")
         return cls(
-            Order.of(spec, where),
-            Each(each.get("items"), each["key"], Order.of(each, f"{where}/each")) if each else None,
+            EventOrder.parse(spec, where),
+            ItemOrder(each.get("items"), each["key"], EventOrder.parse(each, f"{where}/each")) if each else None,
             frozenset(spec.get("anywhere", ())),
             tuple(spec.get("constant", ())),
             tuple(spec.get("fold", ())),
@@ -132,106 +124,108 @@ class Grammar:
         )
 
     def kind_of(self, data: Json) -> str:
-        """The kind of one event's decoded data."""
-        return self.order.kind(data)
+        """Return the kind of an event's data."""
+        return self.order.kind_of(data)
 
-    def findings(self, events: Iterable[Event]) -> list[str]:
-        """Everything that is wrong with a whole stream, in words."""
-        data = [read(event) for event in events]
+    def find_violations(self, events: Iterable[Event]) -> list[str]:
+        """Describe everything by which a complete stream violates the grammar."""
+        data = [decode_data(event) for event in events]
         kinds = [kind for kind in map(self.kind_of, data) if kind not in self.anywhere]
-        found = [self.order.finding(kinds)]
+        found = [self.order.find_violation(kinds)]
         if self.each:
-            for key, sequence in self.each.sequences(data).items():
-                problem = self.each.order.finding(sequence)
+            for key, sequence in self.each.group_kinds(data).items():
+                problem = self.each.order.find_violation(sequence)
                 found.append(problem and f"item {key}: {problem}")
-        found += [self._constant(pointer, data) for pointer in self.constant]
+        found += [_find_change(pointer, data) for pointer in self.constant]
         return [problem for problem in found if problem]
 
-    def _constant(self, pointer: str, data: list[Json]) -> str | None:
-        seen = [value for item in data if (value := pointer_get(item, pointer, _ABSENT)) is not _ABSENT]
-        other = next((value for value in seen if value != seen[0]), _ABSENT)
-        return None if other is _ABSENT else f"{pointer} changes from {seen[0]!r} to {other!r}"
-
     def fold(self, events: Iterable[Event]) -> Json:
-        """The plain answer that the events add up to. Raises ValueError for events that cannot add up."""
+        """Return the plain answer that the events add up to. Raise ValueError if they cannot be added up."""
         answer: dict[str, Json] = {"": {}}
-        parse: dict[tuple[str, ...], None] = {}
-        for data in map(read, events):
+        json_texts: dict[tuple[str, ...], None] = {}
+        for data in map(decode_data, events):
             kind = self.kind_of(data)
             for rule in self.fold_rules:
                 if "from" in rule and rule.get("on", kind) == kind:
-                    for value, found in _select(data, rule["from"].split("/")[1:], ()):
-                        path = _target(rule["to"], found, data)
+                    for value, indices in _select(data, rule["from"].split("/")[1:], ()):
+                        path = _fill_target(rule["to"], indices, data)
                         _apply(answer, path, value, rule.get("op", "set"))
                         if rule.get("op") == "json":
-                            parse[path] = None
-        for path in parse:
-            holder, token = _holder(answer, path)
-            text = holder[token]
-            holder[token] = orjson.loads(text or "{}") if isinstance(text, str) else text
-        self._defaults(answer[""])
+                            json_texts[path] = None
+        for path in json_texts:
+            holder, key = _open_holder(answer, path)
+            if isinstance(holder[key], str):
+                holder[key] = orjson.loads(holder[key] or "{}")
+        self._set_defaults(answer[""])
         return answer[""]
 
-    def _defaults(self, answer: Json) -> None:
+    def _set_defaults(self, answer: Json) -> None:
         for rule in self.fold_rules:
             if "default" in rule:
                 tokens = rule["to"].split("/")[1:]
-                for holder, _ in _select(answer, tokens[:-1], ()):  # in every place that the answer has
+                for holder, _ in _select(answer, tokens[:-1], ()):
                     if isinstance(holder, dict):
                         holder.setdefault(tokens[-1], rule["default"])
 
 
-def read(event: Event) -> Json:
-    """An event's data as JSON, or the text itself where it is none."""
+def decode_data(event: Event) -> Json:
+    """Decode an event's data from JSON; return the text itself if it is not JSON."""
     try:
         return orjson.loads(event.data)
     except orjson.JSONDecodeError:
         return event.data
 
 
+def _find_change(pointer: str, data: list[Json]) -> str | None:
+    seen = [value for item in data if (value := resolve_pointer(item, pointer, _ABSENT)) is not _ABSENT]
+    other = next((value for value in seen if value != seen[0]), _ABSENT)
+    return None if other is _ABSENT else f"{pointer} changes from {seen[0]!r} to {other!r}"
+
+
 def _select(value: Json, tokens: list[str], indices: tuple[str, ...]) -> Iterator[tuple[Json, tuple[str, ...]]]:
-    """(value, index of each `*`) of all places that the tokens reach."""
+    """Yield the values that the tokens lead to, each with the index that every `*` stands for."""
     if not tokens:
         yield value, indices
     elif tokens[0] == "*" and isinstance(value, list):
         for position, item in enumerate(value):
-            yield from _select(item, tokens[1:], (*indices, _index(item, position)))
+            yield from _select(item, tokens[1:], (*indices, _read_index(item, position)))
     elif isinstance(value, dict) and tokens[0] in value:
         yield from _select(value[tokens[0]], tokens[1:], indices)
     elif isinstance(value, list) and tokens[0].isdecimal() and int(tokens[0]) < len(value):
         yield from _select(value[int(tokens[0])], tokens[1:], indices)
 
 
-def _index(item: Json, position: int) -> str:
+def _read_index(item: Json, position: int) -> str:
     index = item.get("index", position) if isinstance(item, dict) else position
-    if type(index) is not int or not 0 <= index <= _LARGEST:
-        raise ValueError(f"{index!r} is no index")
+    if type(index) is not int or not 0 <= index <= _MAX_INDEX:
+        raise ValueError(f"{index!r} is not an index")
     return str(index)
 
 
-def _target(pointer: str, indices: tuple[str, ...], data: Json) -> tuple[str, ...]:
+def _fill_target(pointer: str, indices: tuple[str, ...], data: Json) -> tuple[str, ...]:
+    """Return the path of a rule's target: `*` becomes an index, `{pointer}` a value of the event."""
     rest = iter(indices)
-    text = re.sub(r"\{(.*?)\}", lambda m: str(pointer_get(data, m.group(1), "0")), pointer)
+    text = _PLACEHOLDER.sub(lambda match: str(resolve_pointer(data, match[1], "0")), pointer)
     return ("", *(next(rest, "0") if token == "*" else token for token in text.split("/")[1:]))
 
 
-def _holder(answer: Json, path: tuple[str, ...]) -> tuple[Json, Any]:
-    """The container of a path's last step, made on the way, and the step as its key."""
-    here, key = answer, _key(answer, path[0])
+def _open_holder(answer: Json, path: tuple[str, ...]) -> tuple[Json, Any]:
+    """Return the container that a path's last step refers to and that step's key. Create what is missing."""
+    here, key = answer, _open_key(answer, path[0])
     for token in path[1:]:
         child = here[key]
         if not isinstance(child, dict | list):
             child = here[key] = [] if token.isdecimal() else {}
         elif not child and isinstance(child, dict) and token.isdecimal():
             child = here[key] = []
-        here, key = child, _key(child, token)
+        here, key = child, _open_key(child, token)
     return here, key
 
 
-def _key(container: Json, token: str) -> Any:
+def _open_key(container: Json, token: str) -> Any:
     if isinstance(container, list):
-        if not token.isdecimal() or int(token) > _LARGEST:
-            raise ValueError(f"{token!r} is no place in a list")
+        if not token.isdecimal() or int(token) > _MAX_INDEX:
+            raise ValueError(f"{token!r} is not a list index")
         while len(container) <= int(token):
             container.append(None)
         return int(token)
@@ -239,34 +233,35 @@ def _key(container: Json, token: str) -> Any:
     return token
 
 
-def _apply(answer: Json, path: tuple[str, ...], value: Json, op: str) -> None:
-    if value is None and op != "set":
+def _apply(answer: Json, path: tuple[str, ...], value: Json, operation: str) -> None:
+    if value is None and operation != "set":
         return
-    holder, key = _holder(answer, path)
+    holder, key = _open_holder(answer, path)
     old = holder[key]
-    if op == "set":
-        holder[key] = old if value is None and old not in (None, {}) else _fresh(value)
-    elif op == "join":
-        holder[key] = _joined(old or [], value)
+    if operation == "set":
+        # null never replaces a value
+        holder[key] = old if value is None and old not in (None, {}) else _copy(value)
+    elif operation == "join":
+        holder[key] = _join_parts(old or [], value)
     elif isinstance(value, str):
         holder[key] = (old if isinstance(old, str) else "") + value
     else:
-        raise ValueError(f"{'/'.join(path)}: {value!r} is no text to append")
+        raise ValueError(f"{'/'.join(path)}: {value!r} is not text to append")
 
 
-def _fresh(value: Json) -> Json:
+def _copy(value: Json) -> Json:
     return orjson.loads(orjson.dumps(value)) if isinstance(value, dict | list) else value
 
 
-def _joined(parts: Json, more: Json) -> list[Json]:
-    """Parts after parts; adjacent text of one sort runs together."""
+def _join_parts(parts: Json, more: Json) -> list[Json]:
+    """Append parts to parts; merge the texts of neighbours that differ in nothing else."""
     if not isinstance(more, list) or not isinstance(parts, list) or not all(isinstance(part, dict) for part in more):
-        raise ValueError(f"{more!r} is no list of parts")
+        raise ValueError(f"{more!r} is not a list of parts")
     for part in more:
         last = parts[-1] if parts else {}
         texts = isinstance(last.get("text"), str) and isinstance(part.get("text"), str)
         if texts and {**last, "text": ""} == {**part, "text": ""}:
             parts[-1] = {**last, "text": last["text"] + part["text"]}
         else:
-            parts.append(_fresh(part))
+            parts.append(_copy(part))
     return parts

@@ -90,7 +90,7 @@ def _convert(parameter: Parameter, text: str) -> Json:
 
 def body(operation: Operation, media_type: str | None, raw: bytes) -> tuple[Json, list[Finding]]:
     """The JSON body, and what is wrong with it."""
-    if operation.body is None:
+    if operation.body_validator is None:
         return None, []
     if not raw:
         return None, [Finding(("body",), "Field required", "missing")] if operation.body_required else []
@@ -103,7 +103,7 @@ def body(operation: Operation, media_type: str | None, raw: bytes) -> tuple[Json
         data = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         return None, [Finding(("body", error.pos), f"JSON decode error: {error.msg}", "json_invalid")]
-    return data, schema_findings(operation.body, data)
+    return data, schema_findings(operation.body_validator, data)
 
 
 def schema_findings(validator: jsonschema_rs.Draft202012Validator, data: Json) -> list[Finding]:

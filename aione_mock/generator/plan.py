@@ -6,35 +6,37 @@ Everything a `Plan` finds out is kept, so that the second instance of a schema c
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any
 
 import jsonschema_rs
 
+from aione_mock.contract.json_pointer import resolve_pointer
+from aione_mock.contract.json_schema import (
+    SCHEMA_KEYWORDS,
+    SCHEMA_LIST_KEYWORDS,
+    SCHEMA_MAP_KEYWORDS,
+    iter_subschemas,
+)
 from aione_mock.errors import ContractError
 from aione_mock.types import Json
 
 Node = Mapping[str, Any] | bool
 Resolve = Callable[[str], Any]
 
-_REST = frozenset(["unevaluatedItems", "unevaluatedProperties"])
-ONE = _REST | {
-    "additionalProperties",
-    "items",
-    "contains",
-    "propertyNames",
-    "if",
-    "then",
-    "else",
-    "not",
-    "contentSchema",
-}
-MANY = frozenset(["allOf", "anyOf", "oneOf", "prefixItems"])
-NAMED = frozenset(["properties", "patternProperties", "$defs", "definitions", "dependentSchemas"])
 # Bundling makes identifiers meaningless, and a validator would follow them to elsewhere.
 _DROPPED = frozenset(["$schema", "$id", "$anchor", "$dynamicAnchor", "$comment"])
-_HARD = _REST | {"not", "contains", "minContains", "maxContains", "dependentSchemas", "if"}
+_HARD = {
+    "unevaluatedItems",
+    "unevaluatedProperties",
+    "not",
+    "contains",
+    "minContains",
+    "maxContains",
+    "dependentSchemas",
+    "if",
+}
 _DEEPEST = 100
 _DETOUR = 1 / 1024
 """What following a reference adds to a height, so that an alternative which leads back is never the least one."""
@@ -48,29 +50,14 @@ class NoInstance(ContractError):
     """A schema can be read, but nothing was found that satisfies it."""
 
 
-def children(schema: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """The direct subschemas of a schema, each with its path of keys."""
-    for key, value in schema.items():
-        if key in ONE:
-            yield (key,), value
-        elif key in MANY and isinstance(value, list):
-            yield from (((key, str(at)), child) for at, child in enumerate(value))
-        elif key in NAMED and isinstance(value, dict):
-            yield from (((key, name), child) for name, child in value.items())
-
-
-def pointed(root: Json, reference: str) -> Json:
-    """What a local reference (`#/a/b`) points to in a document. Raises ContractError."""
-    node = root
+def resolve_reference(root: Json, reference: str) -> Json:
+    """Return what a local reference (`#/a/b`) points to. Raise ContractError if there is nothing."""
     if not reference.startswith("#") or (len(reference) > 1 and reference[1] != "/"):
         raise ContractError(f"the reference '{reference}' is not local; only '#/…' is supported")
-    for token in reference[1:].split("/")[1:]:
-        token = token.replace("~1", "/").replace("~0", "~")
-        try:
-            node = node[int(token)] if isinstance(node, list) else node[token]
-        except (KeyError, IndexError, ValueError, TypeError):
-            raise ContractError(f"the reference '{reference}' points to nothing") from None
-    return node
+    try:
+        return resolve_pointer(root, reference[1:])
+    except KeyError:
+        raise ContractError(f"the reference '{reference}' points to nothing") from None
 
 
 class _Bundle:
@@ -94,13 +81,13 @@ class _Bundle:
     def _member(self, key: str, value: Json, depth: int) -> Json:
         if key == "$ref":
             return "#/$defs/" + self._name(str(value), depth)
-        if key in ONE:
+        if key in SCHEMA_KEYWORDS:
             return self.copy(value, depth)
-        if key in MANY and isinstance(value, list):
+        if key in SCHEMA_LIST_KEYWORDS and isinstance(value, list):
             return [self.copy(child, depth) for child in value]
         if key in ("$defs", "definitions"):
             return {}
-        if key in NAMED and isinstance(value, Mapping):
+        if key in SCHEMA_MAP_KEYWORDS and isinstance(value, Mapping):
             return {name: self.copy(child, depth) for name, child in value.items()}
         return value
 
@@ -127,7 +114,7 @@ class Plan:
 
     def __init__(self, schema: Json, resolve: Resolve | None = None) -> None:
         """Raises ContractError for a schema that cannot be read."""
-        bundle = _Bundle(resolve or (lambda reference: pointed(schema, reference)))
+        bundle = _Bundle(resolve or (lambda reference: resolve_reference(schema, reference)))
         self.root = bundle.copy(schema)
         self.defs = bundle.defs
         self.root_refs = frozenset(name for reference, name in bundle.names.items() if reference == "#")
@@ -166,7 +153,7 @@ class Plan:
             if name and name not in found:
                 found[name] = self.defs[name]
                 todo.append(self.defs[name])
-            todo.extend(child for _, child in children(schema))
+            todo.extend(child for _, child in iter_subschemas(schema))
         return found
 
     def flat(self, node: Node) -> Flat | None:

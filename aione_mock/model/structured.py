@@ -12,9 +12,11 @@ from typing import Any
 import jsonschema_rs
 import orjson
 
+from aione_mock.contract.json_pointer import format_pointer
+from aione_mock.contract.json_schema import SCHEMA_KEYWORDS, SCHEMA_LIST_KEYWORDS, SCHEMA_MAP_KEYWORDS, iter_subschemas
 from aione_mock.errors import APIError, ContractError
 from aione_mock.generator import generate, planned
-from aione_mock.generator.plan import MANY, NAMED, ONE, children, pointed
+from aione_mock.generator.plan import resolve_reference
 from aione_mock.generator.words import language, pick, some, usual_range
 from aione_mock.model import argument_values, entities
 from aione_mock.model.keywords import terms
@@ -137,14 +139,18 @@ def contradiction(schema: Json) -> str | None:
         node, path = inner[1], (*path, *inner[0])
     words = sorted(node.keys() - _REMARKS) if isinstance(node, Mapping) else []
     named = ", ".join(f"'{word}'" for word in words)
-    return f"no value satisfies {named} at '{_pointer(path)}'" if named else f"nothing is allowed at '{_pointer(path)}'"
+    return (
+        f"no value satisfies {named} at '{format_pointer(path)}'"
+        if named
+        else f"nothing is allowed at '{format_pointer(path)}'"
+    )
 
 
 def _has_instance(node: Json, root: Json) -> bool:
     """Whether one is found from either of two seeds."""
     for number in range(2):
         with suppress(ContractError):
-            generate(node, Seed.of(number), resolve=lambda reference: pointed(root, reference))
+            generate(node, Seed.of(number), resolve=lambda reference: resolve_reference(root, reference))
             return True
     return False
 
@@ -153,7 +159,7 @@ def _subschemas(node: Json) -> Iterator[tuple[tuple[str, ...], Json]]:
     """The parts of a schema that an instance has to satisfy."""
     if isinstance(node, Mapping):
         needed = _NEEDED if node.get("minItems") else _NEEDED - {"items"}
-        yield from (child for child in children(node) if child[0][0] in needed)
+        yield from (child for child in iter_subschemas(node) if child[0][0] in needed)
 
 
 def _unsupported(schema: Mapping[str, Any]) -> Iterator[str]:
@@ -164,22 +170,18 @@ def _unsupported(schema: Mapping[str, Any]) -> Iterator[str]:
         if isinstance(node, bool):
             continue
         if not isinstance(node, dict):
-            yield f"a schema must be an object or a boolean at '{_pointer(path)}'."
+            yield f"a schema must be an object or a boolean at '{format_pointer(path)}'."
             continue
         if depth > _DEEPEST:
             yield f"it is nested deeper than {_DEEPEST} levels."
         for key in node:
             if key not in SUPPORTED and not key.startswith("x-"):
-                yield f"the keyword '{key}' at '{_pointer((*path, key))}' is not supported."
+                yield f"the keyword '{key}' at '{format_pointer((*path, key))}' is not supported."
         try:
-            pointed(schema, str(node.get("$ref", "#")))
+            resolve_reference(schema, str(node.get("$ref", "#")))
         except ContractError as error:
-            yield f"{error}, at '{_pointer((*path, '$ref'))}'."
-        todo += [(child, (*path, *tokens), depth + 1) for tokens, child in children(node)]
-
-
-def _pointer(path: tuple[str, ...]) -> str:
-    return "".join("/" + token.replace("~", "~0").replace("/", "~1") for token in path)
+            yield f"{error}, at '{format_pointer((*path, '$ref'))}'."
+        todo += [(child, (*path, *tokens), depth + 1) for tokens, child in iter_subschemas(node)]
 
 
 def normalise_google(schema: Json, depth: int = 0) -> Json:
@@ -209,10 +211,10 @@ def _normalised(key: str, value: Json, depth: int) -> Json:
         if isinstance(value, list):
             return [kind.lower() if isinstance(kind, str) else kind for kind in value]
         return value.lower() if isinstance(value, str) else value
-    if key in ONE:
+    if key in SCHEMA_KEYWORDS:
         return normalise_google(value, depth)
-    if key in MANY and isinstance(value, list):
+    if key in SCHEMA_LIST_KEYWORDS and isinstance(value, list):
         return [normalise_google(child, depth) for child in value]
-    if key in NAMED and isinstance(value, Mapping):
+    if key in SCHEMA_MAP_KEYWORDS and isinstance(value, Mapping):
         return {name: normalise_google(child, depth) for name, child in value.items()}
     return int(value) if key in _COUNTS and isinstance(value, str) and value.isdecimal() else value

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from aione_mock.contract import Contract, ErrorSpec, Operation
+from aione_mock.contract import ErrorSpec, Operation
 from aione_mock.errors import APIError
 from aione_mock.protocols import anthropic, console, control, gemini, gemini_aliases, modelrouter, openai
 from aione_mock.protocols.content_blocks import Look
@@ -30,17 +30,17 @@ PROMPT: dict[str, Callable[[Call, Look], Prompt]] = {
 }
 """Dialect to the function that reads what a model is asked."""
 
-READ: dict[str, Callable[[Any, Operation, Contract], Any]] = {"gemini": gemini_aliases.google}
+READ: dict[str, Callable[[Any, Operation], Any]] = {"gemini": gemini_aliases.google}
 """Dialect to the function that brings a request's JSON to the contract's spelling before it is validated."""
 
 WORDS: dict[str, bytes] = {"openai": b'"content":', "anthropic": b'"content":', "gemini": b'"text":'}
 """Dialect to the member of a request's JSON whose last occurrence is, in most requests, what the user says last."""
 
 
-def reader(operation: Operation, contract: Contract) -> Callable[[bytes], Any]:
+def reader(operation: Operation) -> Callable[[bytes], Any]:
     """What makes a body JSON in the contract's spelling. It raises JSONDecodeError."""
     respell = READ.get(operation.protocol)
-    return (lambda body: respell(orjson.loads(body), operation, contract)) if respell else orjson.loads
+    return (lambda body: respell(orjson.loads(body), operation)) if respell else orjson.loads
 
 
 REQUEST_ID: dict[str, tuple[str, ...]] = {"openai": ("x-request-id",), "anthropic": ("x-request-id", "request-id")}

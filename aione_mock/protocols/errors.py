@@ -35,7 +35,7 @@ class ErrorRenderer:
 
     def render_event(self, protocol: str, name: str, request_id: str) -> bytes:
         """Return an error as an event of a stream that has already begun."""
-        spec = self._contract.error(protocol, name)
+        spec = self._contract.find_error(protocol, name)
         assert spec is not None
         body = orjson.dumps(_render_body(spec, APIError(name, ""), request_id))
         return sse.encode(body, b"error" if protocol == "anthropic" else None)
@@ -44,7 +44,7 @@ class ErrorRenderer:
         """Return an error as the operation, or else its protocol, declares it."""
         name = protocol_name(protocol, name)
         declared = operation.errors.get(name) if operation else None
-        return declared or self._contract.error(protocol, name)
+        return declared or self._contract.find_error(protocol, name)
 
 
 def protocol_name(protocol: str, name: str) -> str:

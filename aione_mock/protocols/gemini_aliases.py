@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import partial
 
-from aione_mock.contract import Contract, Operation
+from aione_mock.contract import Operation
 from aione_mock.types import Json
 
 _SNAKE = re.compile(r"_([a-z0-9])")
@@ -19,10 +18,10 @@ _SYSTEM = "systemInstruction"
 _NESTED = (dict, list)
 
 
-def google(data: Json, operation: Operation, contract: Contract) -> Json:
+def google(data: Json, operation: Operation) -> Json:
     """A request's JSON in the contract's spelling."""
     media = operation.request_body.get("content", {}).get("application/json", {})
-    return _respelt(data, media.get("schema", {}), partial(contract.resolve, operation.document))
+    return _respelt(data, media.get("schema", {}), operation.resolve)
 
 
 def _respelt(data: Json, schema: Json, resolve: Callable[[Json], Json]) -> Json:

@@ -52,8 +52,8 @@ def _request(contract: Contract, operation: Operation, path: Mapping[str, str], 
     yield from map(_sentence, found)
     data, found = validation.body(operation, header(request.headers, "content-type"), request.body)
     respell = protocols.READ.get(operation.protocol)
-    if respell and operation.body and data is not None:
-        found = validation.schema_findings(operation.body, respell(data, operation, contract))
+    if respell and operation.body_validator and data is not None:
+        found = validation.schema_findings(operation.body_validator, respell(data, operation))
     yield from map(_sentence, found)
 
 
@@ -106,7 +106,7 @@ def _stream(operation: Operation, response: Answered) -> Iterator[str]:
     if response.body and not response.body.endswith((b"\n\n", b"\r\n\r\n", b"\r\r")):
         yield "the stream ends within an event"
     if operation.stream is not None:
-        yield from operation.stream.findings(events)
+        yield from operation.stream.find_violations(events)
 
 
 def _sentence(finding: Finding) -> str:

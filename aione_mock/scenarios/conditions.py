@@ -8,7 +8,7 @@ from dataclasses import field
 from fnmatch import translate
 from typing import Any
 
-from aione_mock.contract.stream_grammar import pointer_get
+from aione_mock.contract.json_pointer import resolve_pointer
 from aione_mock.seed import Seed
 from aione_mock.structs import frozen
 from aione_mock.types import Json
@@ -126,13 +126,13 @@ def _member(pointer: str, wanted: Json) -> Condition:
     glob = _glob([wanted]) if isinstance(wanted, str) else None
 
     def test(facts: Facts) -> bool:
-        found = pointer_get(facts.body, pointer, _ABSENT)
+        found = resolve_pointer(facts.body, pointer, _ABSENT)
         if glob is not None and isinstance(found, str):
             return glob.match(found) is not None
         return found is not _ABSENT and same(found, wanted)
 
     def why(facts: Facts) -> str:
-        found = pointer_get(facts.body, pointer, _ABSENT)
+        found = resolve_pointer(facts.body, pointer, _ABSENT)
         return f"body {pointer} is {'missing' if found is _ABSENT else repr(found)}, not {wanted!r}"
 
     return Condition("body", test, why)

@@ -11,6 +11,7 @@ import jsonschema_rs
 import orjson
 
 from aione_mock.clock import parse_duration
+from aione_mock.contract.json_pointer import format_pointer
 from aione_mock.errors import ConfigError, ScenarioError, did_you_mean
 from aione_mock.scenarios import templates
 from aione_mock.scenarios.catalogue import Catalogue
@@ -34,7 +35,7 @@ class Finding:
     @property
     def pointer(self) -> str:
         """The place as a JSON pointer."""
-        return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in self.path)
+        return format_pointer(self.path)
 
 
 class Rulebook:

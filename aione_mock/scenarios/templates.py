@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import orjson
 
-from aione_mock.contract.stream_grammar import pointer_get
+from aione_mock.contract.json_pointer import resolve_pointer
 from aione_mock.errors import did_you_mean
 from aione_mock.scenarios.conditions import Facts
 from aione_mock.types import Json
@@ -74,7 +74,7 @@ def _value(name: str, facts: Facts, call: int) -> Json:
     elif name.startswith("header."):
         found = facts.headers.get(name.removeprefix("header.").lower())
     else:
-        found = pointer_get(facts.body, name.removeprefix("json."), None)
+        found = resolve_pointer(facts.body, name.removeprefix("json."), None)
     return "" if found is None else found
 
 

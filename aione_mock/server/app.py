@@ -127,7 +127,7 @@ def create_app(settings: Settings | None = None, /, **options: Any) -> Mock:
 
         mutants.find(config.mutant)
     contract = load_contract([document(name) for name in config.documents], config.overlays)
-    contract = contract if config.control else contract.without("control")
+    contract = contract if config.control else contract.exclude_protocol("control")
     sessions = Sessions(config, ModelCatalogue.load())
     pipeline = Pipeline(contract, sessions, checked(HANDLERS, contract), config, _load_replay(config, contract))
     if config.control:

@@ -149,7 +149,7 @@ class Replay:
         body = _json(raw)
         respell = protocols.READ.get(operation.protocol)
         if respell and body is not None:
-            body = respell(body, operation, self._contract)
+            body = respell(body, operation)
         if isinstance(body, dict):
             # absent, null and false mean the same here, and releases of SDKs differ in which they send
             body = {n: v for n, v in body.items() if v is not None and (n, v) != ("stream", False)}

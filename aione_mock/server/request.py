@@ -106,7 +106,7 @@ def parse_request(
     findings: list[Finding] = []
     if operation.parameters:
         params, findings = validation.parameters(operation, path_params, request.query, request.header)
-    schema, body = operation.body, request.body or b""
+    schema, body = operation.body_validator, request.body or b""
     if schema is None:
         return params, None, findings
     respell = protocols.READ.get(operation.protocol)
@@ -120,7 +120,7 @@ def parse_request(
     media_type = None if operation.protocol == "control" else request.header("content-type")
     data, more = validation.body(operation, media_type, body)
     if respell and data is not None:
-        data = respell(data, operation, contract)
+        data = respell(data, operation)
         more = validation.schema_findings(schema, data)
     return params, data, findings + more
 

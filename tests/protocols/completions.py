@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from aione_mock.contract import STREAM, Contract, Operation
 from aione_mock.contract.loading import load_contract
-from aione_mock.contract.stream_grammar import read
+from aione_mock.contract.stream_grammar import decode_data
 from aione_mock.model import input_images
 from aione_mock.settings import DOCUMENTS, document
 from aione_mock.sse import Event, decode
@@ -103,11 +103,11 @@ def event_problems(operation: Operation, events: Iterable[Event]) -> list[str]:
     assert envelope is not None
     data = operation.responses["200"]["content"][STREAM]["schema"]["properties"]["data"]
     schema = next(option["contentSchema"] for option in data.get("oneOf", [data]) if "contentSchema" in option)
-    inside = contract().validator(operation.document, schema)
+    inside = contract().schema_validator(operation.document, schema)
     found = []
     for event in events:
         value = {"data": event.data} | ({"event": event.name} if event.name else {})
         found += [error.message for error in envelope.iter_errors(value)]
         if event.data != "[DONE]":
-            found += [error.message for error in inside.iter_errors(read(event))]
+            found += [error.message for error in inside.iter_errors(decode_data(event))]
     return found

@@ -25,7 +25,7 @@ def test_a_stream_adds_up_to_the_plain_answer(completion, details):
     asked = call("createMessage", ASKED | details)
     plain = anthropic.body(completion, asked)
     events = decoded(anthropic.stream(completion, asked))
-    assert OPERATION.stream.findings(events) == []
+    assert OPERATION.stream.find_violations(events) == []
     assert event_problems(OPERATION, events) == []
     assert body_problems(OPERATION, plain) == []
     assert OPERATION.stream.fold(events) == plain
@@ -220,13 +220,13 @@ def test_a_thinking_budget_leaves_room_for_the_answer():
 def test_threads_are_refused_so_that_the_sdk_sends_whole_conversations():
     with pytest.raises(APIError) as refused:
         anthropic.prompt(call("createMessage", ASKED | {"thread": {"type": "create"}}), look)
-    body = anthropic.error(contract().error("anthropic", "invalid_request"), refused.value, "req_1")
+    body = anthropic.error(contract().find_error("anthropic", "invalid_request"), refused.value, "req_1")
     assert body["error"]["details"] == {"error_code": "thread_unsupported_request"}
     assert OPERATION.response_validator(400, "application/json").is_valid(body)
 
 
 def test_a_refusal_carries_the_request_id():
-    spec = contract().error("anthropic", "model_not_found")
+    spec = contract().find_error("anthropic", "model_not_found")
     assert anthropic.error(spec, APIError("model_not_found", "No."), "req_1") == {
         "type": "error",
         "error": {"type": "not_found_error", "message": "No."},

@@ -36,7 +36,7 @@ def asking(config: dict | None = None, **params: object):
 def test_a_stream_adds_up_to_the_plain_answer(completion, config):
     plain = gemini.body(completion, asking(config))
     events = decoded(gemini.stream(completion, asking(config, alt="sse")))
-    assert OPERATION.stream.findings(events) == []
+    assert OPERATION.stream.find_violations(events) == []
     assert event_problems(OPERATION, events) == []
     assert body_problems(PLAIN, plain) == []
     assert OPERATION.stream.fold(events) == plain
@@ -276,7 +276,7 @@ def test_image_models_do_not_stream():
 
 
 def test_a_refusal_lists_what_was_found():
-    spec = contract().error("gemini", "invalid_request")
+    spec = contract().find_error("gemini", "invalid_request")
     finding = {"loc": ["body", "contents", 0, "parts"], "msg": "Field required", "type": "missing"}
     error = gemini.error(spec, APIError("invalid_request", "No.", findings=(finding,)), "req_1")["error"]
     assert (error["code"], error["status"], error["message"]) == (400, "INVALID_ARGUMENT", "No.")

@@ -41,7 +41,7 @@ def test_a_stream_adds_up_to_the_plain_answer(completion, details):
     asked = call("createChatCompletion", ASKED | details)
     plain = openai.body(completion, asked)
     events = decoded(openai.stream(completion, asked))
-    assert OPERATION.stream.findings(events) == []
+    assert OPERATION.stream.find_violations(events) == []
     assert event_problems(OPERATION, events) == []
     if "stream_options" not in details:
         del plain["usage"]
@@ -170,7 +170,7 @@ def test_arguments_that_are_no_json_are_taken_as_they_are():
 
 
 def test_a_refusal_names_its_parameter_only_where_there_is_one():
-    spec = contract().error("openai", "invalid_request")
+    spec = contract().find_error("openai", "invalid_request")
     body = openai.error(spec, APIError("invalid_request", "No.", fields={"param": "n"}), "req_1")
     assert (body["error"]["message"], body["error"]["param"]) == ("No.", "n")
     assert "param" not in openai.error(spec, APIError("invalid_request", "No."), "req_1")["error"]

@@ -22,7 +22,7 @@ OWN = ("args", "response", "parametersJsonSchema", "responseJsonSchema", "labels
 
 
 def read(data, operation="generateContent"):
-    return READ["gemini"](data, contract().operations[operation], contract())
+    return READ["gemini"](data, contract().operations[operation])
 
 
 def snaked(value, draw):

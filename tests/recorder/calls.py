@@ -67,7 +67,7 @@ def _variants(operation: Operation, body: Any) -> Iterator[tuple[str, bytes]]:
 
 
 def _headers(operation: Operation, path: str) -> dict[str, str]:
-    headers = {"content-type": "application/json"} if operation.body else {}
+    headers = {"content-type": "application/json"} if operation.body_validator else {}
     if operation.protocol == "modelrouter":
         return headers | signed(operation, path)
     return (

@@ -13,7 +13,7 @@ from aione_mock.checker.overlay_suggestions import adopt_field, adopt_status
 from aione_mock.checker.schema_lookup import evidence_at
 from aione_mock.checker.traffic import HttpExchange, Unreadable, shown
 from aione_mock.contract import Operation
-from aione_mock.contract.stream_grammar import read
+from aione_mock.contract.stream_grammar import decode_data
 from aione_mock.types import Json
 
 _MOST = 5
@@ -124,7 +124,7 @@ def headers(operation: Operation, exchange: HttpExchange) -> Iterator[BrokenLaw]
                 seen = f"no such header with {exchange.status}"
                 yield BrokenLaw(operation.id, f"header {name}", seen, exchange, evidence)
             continue
-        validator = operation.validator(header.get("schema", {}))
+        validator = operation.schema_validator(header.get("schema", {}))
         types = header.get("schema", {}).get("type", "string")
         if not validator.is_valid(_converted(value, types)):
             yield BrokenLaw(operation.id, f"header {name} of type {types}", f"{name}: {value[:80]}", exchange, evidence)
@@ -153,7 +153,7 @@ def stream_events(operation: Operation, exchange: HttpExchange) -> Iterator[Brok
         value = {"data": event.data, **({"event": event.name} if event.name else {})}
         problem = next(iter(validator.iter_errors(value)), None)
         # validators take what stands in a string for a remark, so it is read and held against its schema here
-        decoded = read(event)
+        decoded = decode_data(event)
         if (
             problem is None
             and inner
@@ -184,7 +184,7 @@ def _inner(operation: Operation, exchange: HttpExchange) -> list[Any]:
         for branch in [data, *data.get("oneOf", ()), *data.get("anyOf", ())]:
             branch = operation.resolve(branch)
             if "contentSchema" in branch:
-                found.append(operation.validator(branch["contentSchema"]))
+                found.append(operation.schema_validator(branch["contentSchema"]))
     return found
 
 
@@ -197,7 +197,7 @@ def stream_order(operation: Operation, exchange: HttpExchange) -> Iterator[Broke
     if not exchange.events and exchange.body:
         yield BrokenLaw(operation.id, "server-sent events", shown(exchange.body), exchange)
         return
-    for problem in operation.stream.findings(exchange.events):
+    for problem in operation.stream.find_violations(exchange.events):
         yield BrokenLaw(operation.id, f"events ordered as '{operation.stream.order.text}'", problem[:300], exchange)
 
 

@@ -273,7 +273,7 @@ def _off_road(context: LawContext, name: str, path: str | None, method: str, sta
     if request.method == operation.method:
         request = replace(request, method="HEAD" if path is None else "OPTIONS")
     exchange = context.client.send(request)
-    spec = context.contract.error(operation.protocol, error)
+    spec = context.contract.find_error(operation.protocol, error)
     if exchange.status != status:
         yield broken(
             name,

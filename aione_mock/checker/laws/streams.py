@@ -8,7 +8,7 @@ from aione_mock.checker.law import Law, LawResults
 from aione_mock.checker.laws.areas import STREAMED
 from aione_mock.checker.protocols import ChatProtocol, ChatQuestion, ReportedUsage
 from aione_mock.checker.traffic import HttpExchange, shown
-from aione_mock.contract.stream_grammar import read
+from aione_mock.contract.stream_grammar import decode_data
 from aione_mock.types import Json
 
 QUESTION = "Name three calm colours, in one short sentence."
@@ -170,7 +170,7 @@ def fragments(context: LawContext) -> LawResults:
     )
     exchange = context.good(context.ask(protocol, question, context.model("openai", "tools")))
     seen: list[int] = []
-    for piece in [p for event in exchange.events for p in _tool_pieces(read(event))]:
+    for piece in [p for event in exchange.events for p in _tool_pieces(decode_data(event))]:
         number = piece.get("index")
         if number in seen:
             continue

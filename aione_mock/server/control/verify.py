@@ -89,13 +89,15 @@ def _facts(entry: Exchange, session: Session, contract: Contract) -> Facts:
         return Facts("", session.seed, "")
     operation = entry.logged_call.operation
     try:
-        data = orjson.loads(entry.logged_request.body) if operation.body and entry.logged_request.body else None
+        data = (
+            orjson.loads(entry.logged_request.body) if operation.body_validator and entry.logged_request.body else None
+        )
     except orjson.JSONDecodeError:
         data = None
     respell = protocols.READ.get(operation.protocol)
     valid = entry.valid and data is not None
     if respell and valid:
-        data = respell(data, operation, contract)
+        data = respell(data, operation)
     return facts_of(replace(entry.logged_call, data=data), session, "", valid=valid)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from aione_mock.contract import Contract, validation
 from aione_mock.errors import APIError
 from aione_mock.generator import generate
@@ -22,8 +20,7 @@ def answer(contract: Contract, call: Call, session: Session) -> Reply:
     if example is not None:
         return Reply(example, operation.success)
     seed = session.seed.child("generic", operation.id, call.path, call.query, call.body)
-    resolve = partial(contract.locate, operation.document)
-    return Reply(generate(media["schema"], seed, resolve=resolve), operation.success)
+    return Reply(generate(media["schema"], seed, resolve=operation.locate), operation.success)
 
 
 def answer_with_body(call: Call) -> Reply:
