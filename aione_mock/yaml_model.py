@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic_core import ErrorDetails
 
 from aione_mock.errors import ConfigError, did_you_mean
@@ -17,6 +18,19 @@ _MAX_ERRORS = 10
 _MAX_VALUE_CHARS = 60
 _MESSAGES = {"model_type": "Input should be a mapping", "tuple_type": "Input should be a list"}
 """Messages by pydantic's error types, where its own speak of Python."""
+
+
+def _require_quotes(value: object) -> object:
+    if not isinstance(value, str):
+        raise ValueError('quote amounts of money, such as "21.6000"')
+    return value
+
+
+Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+Count = Annotated[int, Field(strict=True, ge=0)]
+PositiveInt = Annotated[int, Field(strict=True, ge=1)]
+Money = Annotated[Decimal, BeforeValidator(_require_quotes), Field(max_digits=13, decimal_places=4)]
+"""RMB with at most 4 decimal places, quoted so that no float is ever in between."""
 
 
 class YamlModel(BaseModel):
@@ -48,7 +62,11 @@ def _list_causes(error: ValidationError) -> list[ErrorDetails]:
     """List the errors without those that only follow from another one inside the same value."""
     found = error.errors(include_url=False)
     containers = {details["loc"][:length] for details in found for length in range(len(details["loc"]))}
-    return [details for details in found if details["loc"] not in containers]
+    return [
+        details
+        for details in found
+        if details["loc"] not in containers and details["type"] != "default_factory_not_called"
+    ]
 
 
 def _format_mark(error: Exception) -> str:

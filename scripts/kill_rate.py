@@ -14,12 +14,12 @@ from aione_mock.mutants import MUTANTS, find
 from aione_mock.server.app import create_app
 from aione_mock.server.http import Server
 from aione_mock.settings import Settings
+from aione_mock.tenant.organisation_file import list_credentials
 
 
 def found(name: str) -> list[str]:
     """The laws that a mutant breaks."""
-    session = create_app().sessions.get()
-    given = {variable: value for c in session.world.credentials() for variable, value in c.env}
+    given = {variable: value for c in list_credentials() for variable, value in c.env}
     with Server(create_app(Settings(mutant=name))) as server:
         target = Target(
             server.url,

@@ -25,9 +25,8 @@ from aione_mock.cli import main, terminal
 from aione_mock.cli.banner import CLIENTS, Welcome, base_url
 from aione_mock.contract import Contract
 from aione_mock.contract.loading import load_contract
-from aione_mock.seed import Seed
 from aione_mock.settings import DOCUMENTS, document
-from aione_mock.tenant.organisation import organisations
+from aione_mock.tenant.organisation_file import list_credentials
 from tests.timing import PATIENCE, Share, at_best, slowness, until, untraced
 from tests.wire_reader import ask, request
 
@@ -64,7 +63,7 @@ EXTRA = {
 
 
 def credentials() -> list[Any]:
-    return [credential for org in organisations(Seed.of(0), 0.0) for credential in org.credentials]
+    return list_credentials()
 
 
 def contract() -> Contract:

@@ -180,7 +180,7 @@ def test_the_balance(client: Client) -> None:
 
 
 def test_the_balance_runs_out_by_what_is_used(client: Client) -> None:
-    billing = client.session.world.billing[next(iter(client.session.world.organisations))]
+    billing = client.session.tenants.billing[next(iter(client.session.tenants.organisations))]
     room = billing.room(int(client.session.clock.timestamp() + 8 * 3600) // 86400)
     asyncio.run(client.session.store.increment(f"usage/spent/{billing.organisation.id}", room - 1))
     assert client.chat(DEMO, **{"x-mock-scenario": "reply; text=Dear"}).status_code == 200
@@ -202,8 +202,8 @@ class Watched:
 def test_the_check_of_the_balance_is_cheap(app: Mock) -> None:
     """It comes with every call to a model: one look into the store, however many calls there have been."""
     session = app.sessions.create("balance")
-    billing, now = next(iter(session.world.billing.values())), session.clock.timestamp()
-    ledger, org = session.world.ledgers[billing.organisation.id], billing.organisation
+    billing, now = next(iter(session.tenants.billing.values())), session.clock.timestamp()
+    ledger, org = session.tenants.ledgers[billing.organisation.id], billing.organisation
     caller = Caller(org.id, "key-1", "team-1")
 
     async def checks() -> None:
@@ -231,10 +231,10 @@ def narrow(app: Mock) -> Iterator[tuple[str, Session]]:
     """A session whose plan allows three calls of a key at a time."""
     app.sessions.delete("narrow")
     session = app.sessions.get("narrow")
-    world = session.world
-    org = next(iter(world.organisations.values()))
-    tight = replace(org, plan=replace(org.plan, concurrency_limit=3))
-    session.world = replace(world, organisations={**world.organisations, org.id: tight})
+    tenants = session.tenants
+    org = next(iter(tenants.organisations.values()))
+    tight = replace(org, plan=org.plan.model_copy(update={"concurrency_limit": 3}))
+    session.tenants = replace(tenants, organisations={**tenants.organisations, org.id: tight})
     yield "narrow", session
     app.sessions.delete("narrow")
 
@@ -351,7 +351,7 @@ def real() -> Iterator[Server]:
 def nearly_open(server: Server, name: str) -> Client:
     """A session in which the two calls a minute were made 58.05 seconds ago: 1.95 are left, and some to get ready."""
     client = Client(server, name)
-    record = next(k for org in client.session.world.organisations.values() for k in org.keys if k.rpm_limit == 2)
+    record = next(k for org in client.session.tenants.organisations.values() for k in org.keys if k.rpm_limit == 2)
     past = client.session.clock.timestamp() - 58.05
     asyncio.run(client.session.store.window(f"limits/{record.id}", past, rate_limits.SPAN_SECONDS, (2, 0)))
     assert client.chat(RPM).headers["retry-after"] == "2"

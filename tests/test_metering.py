@@ -23,7 +23,7 @@ def session(app: Mock) -> Session:
 
 
 def a_call(app: Mock, session: Session, operation: str = "createChatCompletion", **more: Any) -> Call:
-    org = next(iter(session.world.organisations))
+    org = next(iter(session.tenants.organisations))
     caller = more.pop("caller", Caller(org, "key-1", "team-1"))
     data = more.pop("data", {"model": "gpt-5.4"})
     found = app.contract.operations[operation]
@@ -37,7 +37,7 @@ def sent(status: int, *dues: float) -> Response:
 
 async def booked(session: Session, call: Call, reply: Reply | StreamReply, *dues: float) -> list[Served]:
     await record_usage(call, session, reply, sent(reply.status, *dues))
-    return list((await load(session.store, next(iter(session.world.organisations)))).calls)
+    return list((await load(session.store, next(iter(session.tenants.organisations)))).calls)
 
 
 async def test_an_answer_counts_with_its_usage_and_its_request_id(app: Mock, session: Session) -> None:

@@ -25,17 +25,16 @@ def errors(
     overlay: Overlays = None,
 ) -> None:
     """Every error of the contract: status, headers, body, and the ways to get it."""
-    from aione_mock.seed import Seed
     from aione_mock.server.control.error_catalogue import catalogue
     from aione_mock.settings import DOCUMENTS, Settings, document
-    from aione_mock.tenant.organisation import organisations
+    from aione_mock.tenant.organisation_file import list_credentials
 
     contract = load_contract([document(name) for name in DOCUMENTS], overlay or ())
     if operation is not None and operation not in contract.operations:
         near = did_you_mean(operation, contract.operations)
         raise ConfigError(f"unknown operation '{operation}'{near}; `aione-mock spec routes` lists them")
     # secrets are the same for every seed and at every time
-    credentials = [credential for org in organisations(Seed.of(0), 0.0) for credential in org.credentials]
+    credentials = list_credentials()
     found = catalogue(contract, credentials, base="http://127.0.0.1:8000", limit=Settings().max_body)
     items = [entry for entry in found if operation in (None, *entry["operations"])]
     if json:

@@ -9,7 +9,7 @@ import typer
 from aione_mock.cli import terminal
 
 if TYPE_CHECKING:
-    from aione_mock.tenant.organisation import Credential
+    from aione_mock.tenant.organisation_file import SeededCredential
 
 _HEAD = ("kind", "organisation", "secret", "purpose")
 
@@ -21,10 +21,9 @@ def keys(
     ] = "table",
 ) -> None:
     """The seeded credentials and what each is for. They are the same for every seed."""
-    from aione_mock.seed import Seed
-    from aione_mock.tenant.organisation import organisations
+    from aione_mock.tenant.organisation_file import list_credentials
 
-    found = [credential for org in organisations(Seed.of(0), 0.0) for credential in org.credentials]
+    found = list_credentials()
     if form == "env":
         for name, value in [pair for credential in found for pair in credential.env]:
             typer.echo(f"{name}={value}")
@@ -34,13 +33,13 @@ def keys(
         terminal.table(_HEAD, [_row(credential) for credential in found])
 
 
-def _row(credential: Credential) -> tuple[str, ...]:
+def _row(credential: SeededCredential) -> tuple[str, ...]:
     # an access key is a pair; of the others the id is of no use to a person
     pair = f" (id {credential.id})" if credential.kind == "access_key" else ""
     return credential.kind, credential.organisation, credential.secret, credential.purpose + pair
 
 
-def _json(found: list[Credential]) -> None:
+def _json(found: tuple[SeededCredential, ...]) -> None:
     import orjson
 
     rows = [

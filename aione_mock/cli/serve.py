@@ -9,6 +9,7 @@ import typer
 
 from aione_mock.cli import banner
 from aione_mock.errors import ConfigError
+from aione_mock.tenant.organisation_file import list_credentials
 
 if TYPE_CHECKING:
     from aione_mock.server.app import Mock
@@ -116,7 +117,7 @@ def _welcome(app: Mock, config: Settings, host: str, port: int) -> banner.Welcom
     return banner.Welcome(
         url=banner.base_url(host, port),
         seed=config.seed,
-        key=next(credential.secret for credential in session.world.credentials() if credential.kind == "key"),
+        key=next(credential.secret for credential in list_credentials() if credential.kind == "key"),
         model=speakers[0],
         chat=app.contract.operations["createChatCompletion"].path,
         control=config.control,

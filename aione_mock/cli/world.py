@@ -13,7 +13,7 @@ from aione_mock.cli import terminal
 if TYPE_CHECKING:
     from aione_mock.tenant.ledger import Row
     from aione_mock.tenant.organisation import Organisation
-    from aione_mock.tenant.world import World
+    from aione_mock.tenant.tenants import Tenants
 
 _DAYS = 30
 _BAR = 40
@@ -30,23 +30,23 @@ def world(
     from aione_mock.seed import Seed
     from aione_mock.server.sessions import check_seed
     from aione_mock.tenant.catalogue import ModelCatalogue
-    from aione_mock.tenant.world import World
+    from aione_mock.tenant.tenants import Tenants
 
     epoch = Clock(parse_instant(now) if now else None).timestamp()
-    made = World.of(Seed.of(check_seed(seed)), epoch, ModelCatalogue.load())
+    made = Tenants.create(Seed.of(check_seed(seed)), epoch, ModelCatalogue.load())
     if json:
         _print_json(made, seed)
     else:
         _print(made)
 
 
-def _print(made: World) -> None:
+def _print(made: Tenants) -> None:
     main, *others = made.organisations.values()
     plan, account = main.plan, main.account
     terminal.heading(f"{main.name} ({main.id})")
-    budget = f"{account.monthly_budget} RMB" if account.monthly_budget is not None else "none"
-    typer.echo(f"plan {plan.name}: {plan.monthly_fee} RMB a month, {plan.rpm_limit} RPM, {plan.tpm_limit} TPM")
-    typer.echo(f"balance {account.balance} RMB, credit {account.credit_limit} RMB, monthly budget {budget}")
+    budget = f"{account.monthly_budget_rmb} RMB" if account.monthly_budget_rmb is not None else "none"
+    typer.echo(f"plan {main.plan_name}: {plan.monthly_fee_rmb} RMB a month, {plan.rpm_limit} RPM, {plan.tpm_limit} TPM")
+    typer.echo(f"balance {account.balance_rmb} RMB, credit {account.credit_limit_rmb} RMB, monthly budget {budget}")
     typer.echo(f"other organisations: {', '.join([org.name for org in others])}\n")
     terminal.table(("team", "id", "people"), _teams(main))
     typer.echo()
@@ -65,11 +65,13 @@ def _teams(org: Organisation) -> list[tuple[str, ...]]:
 
 
 def _keys(org: Organisation) -> list[tuple[str, ...]]:
+    from aione_mock.tenant.organisation_file import list_credentials
+
     names = {key.id: key.name for key in org.keys}
-    return [(names[c.id or ""], c.id or "", c.secret, c.purpose) for c in org.credentials if c.kind == "key"]
+    return [(names[c.id], c.id, c.secret, c.purpose) for c in list_credentials() if c.id in names]
 
 
-def _models(made: World) -> list[tuple[str, ...]]:
+def _models(made: Tenants) -> list[tuple[str, ...]]:
     return [
         (
             model.id,
@@ -83,7 +85,7 @@ def _models(made: World) -> list[tuple[str, ...]]:
     ]
 
 
-def _costs(made: World, org: Organisation) -> list[Row]:
+def _costs(made: Tenants, org: Organisation) -> list[Row]:
     """One row a day for the last days before the epoch, today included."""
     from aione_mock.store import MemoryStore
     from aione_mock.tenant.calendar import day_to_date, timestamp_to_day
@@ -101,7 +103,7 @@ def _chart(rows: list[Row]) -> None:
         typer.echo(line)
 
 
-def _print_json(made: World, seed: str) -> None:
+def _print_json(made: Tenants, seed: str) -> None:
     import orjson
 
     from aione_mock.clock import iso
@@ -127,17 +129,17 @@ def _print_json(made: World, seed: str) -> None:
     typer.echo(orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE), nl=False)
 
 
-def _organisation(made: World, org: Organisation) -> dict[str, Any]:
+def _organisation(made: Tenants, org: Organisation) -> dict[str, Any]:
     return {
         "id": org.id,
         "name": org.name,
         "plan": {
-            "name": org.plan.name,
-            "monthly_fee_rmb": str(org.plan.monthly_fee),
+            "name": org.plan_name,
+            "monthly_fee_rmb": str(org.plan.monthly_fee_rmb),
             "rpm_limit": org.plan.rpm_limit,
             "tpm_limit": org.plan.tpm_limit,
         },
-        "balance_rmb": str(org.account.balance),
+        "balance_rmb": str(org.account.balance_rmb),
         "teams": [{"id": team.id, "number": team.number, "name": team.name} for team in org.teams],
         "people": [{"number": p.number, "name": p.name, "team_id": p.team_id} for p in org.people],
         "keys": [

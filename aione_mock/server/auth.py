@@ -71,7 +71,7 @@ class Authenticator:
         first: Caller | None = None
         # two different credentials must both be good: a wrong one is never overlooked
         for secret, scheme in _find_credentials(request, schemes).items():
-            caller = session.world.token(secret) if scheme == "consoleToken" else None
+            caller = session.tenants.find_token(secret) if scheme == "consoleToken" else None
             if caller is None:
                 caller = await self._identify_key(secret, operation, request.client, session)
             first = first or caller
@@ -85,9 +85,9 @@ class Authenticator:
         known = session.cache.get((secret, session.store.version))
         if known is None:
             known = await self._find_key(secret, operation, now, session)
-        if known is None or api_keys.status(known[0], now) != "active":
+        if known is None or api_keys.get_status(known[0], now) != "active":
             what = "API key" if operation.protocol != "console" else "token"
-            raise _unauthenticated(f"Invalid {what} provided: {api_keys.mask(secret)}.", operation)
+            raise _unauthenticated(f"Invalid {what} provided: {api_keys.mask_secret(secret)}.", operation)
         record, caller = known
         if record.allowed_ips and not _is_inside(client, record.allowed_ips):
             raise APIError("ip_not_allowed", f"This key may not be used from {client}.")
@@ -96,13 +96,13 @@ class Authenticator:
     async def _find_key(
         self, secret: str, operation: Operation, now: float, session: Session
     ) -> tuple[KeyRecord, Caller] | None:
-        store, keys = session.store, session.world.keys
+        store, keys = session.store, session.tenants.keys
         record = await keys.find(store, secret, now)
         if record is None and self._any_key and operation.protocol != "console":
             record = await keys.find(store, self._demo_key, now)
         if record is None:
             return None
-        known = record, api_keys.caller(record)
+        known = record, api_keys.to_caller(record)
         # a secret that works for a limited time, or in place of another, is looked up each time
         if record.secret_hash == api_keys.hash_secret(secret):
             session.cache.put((secret, store.version), known, size=len(secret))
@@ -172,7 +172,7 @@ def _unauthenticated(message: str, operation: Operation) -> APIError:
 async def _verify_signature(request: Request, session: Session) -> Caller:
     """Return the caller of a ModelRouter operation. Signature dates are judged by real time, not the session's."""
     now = WALL.timestamp()
-    access_keys = session.world.access_keys
+    access_keys = session.tenants.access_keys
 
     def find(access_key_id: str) -> acs3_signature.AccessKey | None:
         known = access_keys.get(access_key_id)

@@ -19,7 +19,7 @@ async def record_usage(call: Call, session: Session, reply: Reply | StreamReply,
     if caller is None or not call.operation.paid or 400 <= reply.status < 500:
         return
     name = reply.model or _asked(call)
-    model = session.worlds.catalogue.names.get(name)
+    model = session.catalogue.names.get(name)
     if model is None and failed:
         return
     usage, took = reply.usage or _NOTHING, sent.sends[-1][0] if sent.sends else 0.0
@@ -28,7 +28,7 @@ async def record_usage(call: Call, session: Session, reply: Reply | StreamReply,
         # figures must be the same in every run
         pace = model.pace
         took = max(took, pace.ttft + usage.completion / pace.tokens_per_second)
-    ledger = session.world.ledgers[caller.org_id]
+    ledger = session.tenants.ledgers[caller.org_id]
     await ledger.record(
         session.store, call.at, caller, name, usage, not failed, 1000 * took, call.request_id, reply.status
     )

@@ -26,6 +26,7 @@ from aione_mock.server.scenario_engine import Player
 from aione_mock.server.sessions import Session, Sessions
 from aione_mock.server.state import MemoryState
 from aione_mock.settings import Settings
+from aione_mock.tenant.organisation_file import list_credentials
 from aione_mock.types import Call, Reply, Response, StreamReply
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Pipeline:
         self.replay, self.state, self.errors = replay, MemoryState(), ErrorRenderer(contract)
         self.player = Player(contract, settings)
         self.renderer = Renderer(self.errors, self.player, flush_interval=0.0 if settings.flush == "each" else None)
-        demo = next(c.secret for c in sessions.get().world.credentials() if c.kind == "key")
+        demo = next(c.secret for c in list_credentials() if c.kind == "key")
         self.auth = Authenticator(
             contract, any_key=settings.auth == "any", demo_key=demo, control_token=settings.control_token
         )

@@ -28,7 +28,7 @@ FormatReset = Callable[[Window, int], str]
 
 def read_limits(caller: Caller, session: Session) -> Amounts:
     """Return the requests and tokens per minute that a caller may use: the key's own limits, or its plan's."""
-    plan = session.world.organisations[caller.org_id].plan
+    plan = session.tenants.organisations[caller.org_id].plan
     return caller.rpm_limit or plan.rpm_limit, caller.tpm_limit or plan.tpm_limit
 
 
@@ -46,7 +46,7 @@ def take_request(key: str, caller: Caller, now: float, session: Session) -> Wind
     Raises APIError `rate_limit_exceeded` with the `retry-after` at which there is room again.
     """
     limits, calls = read_limits(caller, session), session.in_flight.get(key, 0)
-    most = session.world.organisations[caller.org_id].plan.concurrency_limit
+    most = session.tenants.organisations[caller.org_id].plan.concurrency_limit
     amounts = _ONE_REQUEST if calls < most else _NOTHING
     window = session.store.count_window(f"limits/{key}", now, SPAN_SECONDS, amounts, limits)
     if not window.taken:

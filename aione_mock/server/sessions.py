@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache, partial
 from itertools import count
 from typing import Any
 
@@ -17,32 +18,18 @@ from aione_mock.server.cache import Cache
 from aione_mock.settings import Settings
 from aione_mock.store import Journal, MemoryStore
 from aione_mock.tenant.catalogue import ModelCatalogue
-from aione_mock.tenant.world import World
+from aione_mock.tenant.tenants import Tenants
 from aione_mock.types import Json
 
 DEFAULT = "default"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-
-
-class Worlds:
-    """Worlds already made. One is a pure value, so sessions of one seed and start share it."""
-
-    def __init__(self, catalogue: ModelCatalogue) -> None:
-        self.catalogue = catalogue
-        self._made: dict[tuple[Seed, float], World] = {}
-
-    def get(self, seed: Seed, epoch: float) -> World:
-        """The world of a seed and a start."""
-        if (seed, epoch) not in self._made:
-            if len(self._made) >= 64:
-                del self._made[next(iter(self._made))]
-            self._made[seed, epoch] = World.of(seed, epoch, self.catalogue)
-        return self._made[seed, epoch]
+_TENANTS = 64
+"""Pairs of seed and start whose organisations are kept."""
 
 
 @dataclass(slots=True)
 class Session:
-    """One world with its state. Created on first use, reset for free."""
+    """Organisations with their state. Created on first use, reset for free."""
 
     name: str
     seed_text: str
@@ -50,8 +37,8 @@ class Session:
     clock: Clock
     epoch: float
     """Unix seconds on its clock when it began; history ends here."""
-    worlds: Worlds
-    world: World
+    create_tenants: Callable[[Seed, float], Tenants]
+    tenants: Tenants
     """The organisations behind the API."""
     journal: Journal
     store: MemoryStore = field(default_factory=MemoryStore)
@@ -77,7 +64,7 @@ class Session:
     @property
     def catalogue(self) -> ModelCatalogue:
         """The models on offer."""
-        return self.worlds.catalogue
+        return self.tenants.catalogue
 
     def is_repeated(self, key: bytes) -> bool:
         """Return whether a request that is being answered came before."""
@@ -105,7 +92,7 @@ class Session:
         if not self.clock.frozen:
             self.clock.set(datetime.fromtimestamp(dump["now"], UTC))
         self.epoch = dump["epoch"]
-        self.world = self.worlds.get(self.seed, self.epoch)
+        self.tenants = self.create_tenants(self.seed, self.epoch)
         self.store.load(dump["store"])
         self.occurrences = dict(dump["occurrences"])
         self.scenarios, self.rules, self.pace = dump["scenarios"], dump["rules"], dump["pace"]
@@ -116,7 +103,9 @@ class Sessions:
     """All sessions of a server, by name; bounded, the least recently used give way."""
 
     def __init__(self, config: Settings, catalogue: ModelCatalogue) -> None:
-        self._config, self._worlds = config, Worlds(catalogue)
+        self._config = config
+        # tenants are a pure value, so sessions of one seed and start share it
+        self._create_tenants = lru_cache(_TENANTS)(partial(Tenants.create, catalogue=catalogue))
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._numbers = count(1)
         self._epoch = config.now.timestamp() if config.now else Clock().timestamp()
@@ -170,7 +159,8 @@ class Sessions:
         epoch = _hour(start.timestamp() if start else self._epoch)
         journal = Journal(self._config.journal_entries, self._config.journal_bytes)
         key = Seed.of(seed_text)
-        session = Session(name, seed_text, key, clock, epoch, self._worlds, self._worlds.get(key, epoch), journal)
+        tenants = self._create_tenants(key, epoch)
+        session = Session(name, seed_text, key, clock, epoch, self._create_tenants, tenants, journal)
         session.pace, session.rules, session.number = pace, rules, next(self._numbers)
         session.cache = Cache(enabled=self._config.cache)
         session.origin = {"seed": seed, "now": now, "frozen": frozen, "pace": pace, "rules": rules, "state": state}
@@ -200,7 +190,7 @@ class Sessions:
 
 
 def _hour(timestamp: float) -> float:
-    """The hour that an instant lies in: history comes in hours, and sessions of one hour share a world."""
+    """The hour that an instant lies in: history comes in hours, and sessions of one hour share their organisations."""
     return timestamp - timestamp % 3600
 
 

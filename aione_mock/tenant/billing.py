@@ -74,7 +74,7 @@ class Billing:
 
     async def balance(self, store: Store, now: float) -> Decimal:
         """What is left, 4 places; negative when credit is in use. O(1)."""
-        credit = self.organisation.account.credit_limit
+        credit = self.organisation.account.credit_limit_rmb
         return (
             ticks_to_rmb(self.room(timestamp_to_day(now)) - await live_usage.spent(store, self.organisation.id))
             - credit
@@ -93,7 +93,7 @@ class Billing:
             self.organisation.account,
             max(0, day_to_month(day) - day_to_month(timestamp_to_day(self.epoch))),
         )
-        room = account.balance + account.credit_limit - months * self.organisation.plan.monthly_fee
+        room = account.balance_rmb + account.credit_limit_rmb - months * self.organisation.plan.monthly_fee_rmb
         self._room[day] = ticks = int(room.scaleb(4))
         return ticks
 
@@ -105,19 +105,19 @@ class Billing:
 
     async def invoices(self, store: Store, now: float) -> list[Invoice]:
         """One for each whole month from the organisation's first to the last one that is over, newest first."""
-        first, current = day_to_month(self.organisation.since), day_to_month(timestamp_to_day(now))
+        first, current = day_to_month(self.organisation.first_day), day_to_month(timestamp_to_day(now))
         if current <= first:
             return []
         end = day_to_date(month_to_day(current) - 1)
         costs = dict.fromkeys(range(first, current), Decimal(0))
-        for row in await self.ledger.rows(store, day_to_date(self.organisation.since), end, ("day",)):
+        for row in await self.ledger.rows(store, day_to_date(self.organisation.first_day), end, ("day",)):
             if row.date:
                 costs[row.date.year * 12 + row.date.month - 1] += row.cost
         return [self._invoice(month, cost, now) for month, cost in reversed(costs.items())]
 
     def _invoice(self, month: int, usage: Decimal, now: float) -> Invoice:
         after = month_to_day(month + 1)
-        issued, fee = day_to_timestamp(after), self.organisation.plan.monthly_fee
+        issued, fee = day_to_timestamp(after), self.organisation.plan.monthly_fee_rmb
         year, index = divmod(month, 12)
         code = _IDS.number(self.organisation.id) % 10_000
         return Invoice(

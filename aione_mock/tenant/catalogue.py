@@ -9,27 +9,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
 from aione_mock.settings import fixture_path
-from aione_mock.yaml_model import YamlModel, load_yaml_model
+from aione_mock.yaml_model import Money, PositiveInt, Text, YamlModel, load_yaml_model
 
 _TOKENS_PER_PRICE = 1_000_000
 _TICKS_PER_RMB = 10_000
 
 
-def require_quoted_decimal(value: object) -> object:
-    """Return a price or an amount of money as written. Raises ValueError unless it is text, so that no float is."""
-    if not isinstance(value, str):
-        raise ValueError('quote amounts of money, such as "21.6000"')
-    return value
-
-
-Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
-PositiveInt = Annotated[int, Field(strict=True, ge=1)]
 PositiveFloat = Annotated[float, Field(strict=True, gt=0, lt=1e6)]
-Price = Annotated[Decimal, BeforeValidator(require_quoted_decimal), Field(ge=0, max_digits=13, decimal_places=4)]
-"""RMB per million tokens, with at most 4 decimal places."""
+Price = Annotated[Money, Field(ge=0)]
+"""RMB per million tokens."""
 TickPrices = tuple[int, int, int]
 """Input, cached input and output: ticks (0.0001 RMB) per million tokens."""
 

@@ -26,7 +26,8 @@ from aione_mock.seed import Seed
 from aione_mock.structs import frozen
 from aione_mock.tenant.calendar import HOUR, day_to_timestamp, timestamp_to_day
 from aione_mock.tenant.catalogue import ModelCatalogue, TickPrices, compute_cost
-from aione_mock.tenant.organisation import Organisation, Past, specification
+from aione_mock.tenant.organisation import Organisation, PastUsage
+from aione_mock.tenant.organisation_file import load_organisation_file
 
 MINUTES = 1440
 _MILLION = 1_000_000
@@ -158,7 +159,7 @@ class Cell(NamedTuple):
 class History:
     """The past of one organisation, up to the last full hour before the epoch."""
 
-    habits: tuple[tuple[Past, Seed, tuple[Habit, ...]], ...]
+    habits: tuple[tuple[PastUsage, Seed, tuple[Habit, ...]], ...]
     first_day: int
     last_day: int
     horizon: int
@@ -173,12 +174,14 @@ class History:
         """The past before `epoch`. Raises ConfigError when the catalogue lacks a model that was used."""
         keys = {key.id: key for key in organisation.keys}
         habits = []
-        for key_id, past in organisation.pasts.items():
-            models = [_habit(key_id, keys[key_id].team_id, past, at, catalogue) for at in range(len(past.models))]
+        for key_id, past in organisation.past_usage.items():
+            models = [
+                _habit(key_id, keys[key_id].team_id, past, at, catalogue) for at in range(len(past.profile.models))
+            ]
             habits.append((past, seed.child("history", key_id), tuple(models)))
         day = timestamp_to_day(epoch)
         horizon = int(epoch - day_to_timestamp(day)) // HOUR * 60
-        return cls(tuple(habits), organisation.since, day, horizon, _incident(seed, day))
+        return cls(tuple(habits), organisation.first_day, day, horizon, _incident(seed, day))
 
     def cells(self, day: int) -> list[Cell]:
         """All cells of a day; none outside the past."""
@@ -217,12 +220,12 @@ class History:
                     counts[kind] = counts.get(kind, 0) + moved
         return [(*kind, count) for kind, count in counts.items()]
 
-    def _cells(self, day: int, past: Past, seed: Seed, habits: tuple[Habit, ...]) -> Iterator[Cell]:
+    def _cells(self, day: int, past: PastUsage, seed: Seed, habits: tuple[Habit, ...]) -> Iterator[Cell]:
         if not past.first_day <= day <= past.last_day:
             return
         words = unpack("<16I", seed.digest(day, size=64))
         weekend = (day + 3) % 7 >= 5
-        load = _load(past.rhythm, weekend) * (1000 + _GROWTH * (day - self.first_day)) * (850 + words[15] % 301)
+        load = _load(past.profile.rhythm, weekend) * (1000 + _GROWTH * (day - self.first_day)) * (850 + words[15] % 301)
         horizon = self.horizon if day == self.last_day else MINUTES
         incident = self.incident[1:] if day == self.incident[0] else None
         for habit, mood, start in zip(habits, words[::2], words[1::2], strict=False):
@@ -230,8 +233,9 @@ class History:
             yield Cell(habit, day, calls, start, horizon, weekend, incident)
 
 
-def _habit(key_id: str, team_id: str | None, past: Past, at: int, catalogue: ModelCatalogue) -> Habit:
-    name, share = past.models[at]
+def _habit(key_id: str, team_id: str | None, past: PastUsage, at: int, catalogue: ModelCatalogue) -> Habit:
+    profile = past.profile
+    name, share = [*profile.models.items()][at]
     model = catalogue.find(name)
     if model is None:
         raise ConfigError(f"organisation.yaml: the catalogue has no model '{name}'")
@@ -239,11 +243,11 @@ def _habit(key_id: str, team_id: str | None, past: Past, at: int, catalogue: Mod
         key_id=key_id,
         team_id=team_id,
         model=model.id,
-        rhythm=past.rhythm,
-        calls=past.calls * share,
-        prompt=past.prompt,
-        completion=past.completion,
-        cached=past.cached,
+        rhythm=profile.rhythm,
+        calls=profile.calls * share,
+        prompt=profile.prompt,
+        completion=profile.completion,
+        cached=profile.cached,
         first_ms=int(model.pace.ttft * 1000),
         token_us=int(_MILLION / model.pace.tokens_per_second),
         prices=model.prices.to_ticks(),
@@ -292,7 +296,8 @@ def _ranked_sizes() -> tuple[int, ...]:
 @cache
 def _shape(rhythm: str, weekend: bool, variant: int) -> tuple[int, ...]:
     """Running totals of the load of each minute of a day: the rhythm's hours with noise on every minute."""
-    hours: list[int] = specification()["rhythms"][rhythm]["weekend" if weekend else "working"]
+    found = load_organisation_file().rhythms[rhythm]
+    hours = found.weekend if weekend else found.working
     rng = _NOISE.rng("minutes", rhythm, int(weekend), variant)
     noise = map(mul, rng.randbytes(MINUTES), rng.randbytes(MINUTES))
     return (0, *accumulate([(12_000 + drawn) * hours[at // 60] for at, drawn in enumerate(noise)]))
@@ -301,5 +306,5 @@ def _shape(rhythm: str, weekend: bool, variant: int) -> tuple[int, ...]:
 @cache
 def _load(rhythm: str, weekend: bool) -> int:
     """A day's load in per mille of a working day's."""
-    hours: dict[str, list[int]] = specification()["rhythms"][rhythm]
-    return 1000 * sum(hours["weekend" if weekend else "working"]) // sum(hours["working"])
+    found = load_organisation_file().rhythms[rhythm]
+    return 1000 * sum(found.weekend if weekend else found.working) // sum(found.working)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from aione_mock.tenant.organisation import Credential
+from aione_mock.tenant.organisation_file import SeededCredential
 
 STRAY = (
     "OPENAI_ORG_ID",
@@ -19,7 +19,9 @@ STRAY = (
 """Variables of a developer's own machine that would lead elsewhere, or send a second credential."""
 
 
-def variables(base_url: str, api_key: str, credentials: Iterable[Credential], *, no_proxy: str = "") -> dict[str, str]:
+def variables(
+    base_url: str, api_key: str, credentials: Iterable[SeededCredential], *, no_proxy: str = ""
+) -> dict[str, str]:
     """Name to value. `base_url` carries the session; `no_proxy` is the present value, which is added to.
 
     Source: the SDKs' own readers of the environment; LangChain's OpenAI class for `OPENAI_API_BASE`.

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from aione_mock.clock import parse_instant
-from aione_mock.seed import Seed
 from aione_mock.server.app import create_app
 from aione_mock.server.http import Server
 from aione_mock.settings import Settings
-from aione_mock.tenant.organisation import organisations
+from aione_mock.tenant.organisation_file import list_credentials
 from aione_mock.testing.control_client import Channel, Direct
 from aione_mock.testing.options import NOW, Options
 from aione_mock.testing.session import MockSession
@@ -26,7 +25,7 @@ class MockServer:
     def __init__(self, channel: Channel, server: Server | None = None, *, seed: int | str | None, label: str) -> None:
         self._channel, self._server, self._seed, self._label = channel, server, seed, label
         self._numbers = count(1)
-        self._credentials = [c for org in organisations(Seed.of(0), 0.0) for c in org.credentials]
+        self._credentials = list_credentials()
 
     @property
     def url(self) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from aione_mock.asgi import SESSION_PREFIX
 from aione_mock.clock import parse_duration
 from aione_mock.errors import ScenarioError
-from aione_mock.tenant.organisation import Credential
+from aione_mock.tenant.organisation_file import SeededCredential
 from aione_mock.testing import messages
 from aione_mock.testing.calls import RecordedCall
 from aione_mock.testing.control_client import Channel
@@ -36,7 +36,7 @@ class MockSession:
         channel: Channel,
         name: str,
         options: Options,
-        credentials: Iterable[Credential],
+        credentials: Iterable[SeededCredential],
         folder: Path = Path(),
         api_key: str | None = None,
     ) -> None:

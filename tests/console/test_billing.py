@@ -102,8 +102,8 @@ def test_who_has_no_money_left_gets_402(console: Console) -> None:
 
 
 def test_the_last_call_may_end_the_money(console: Console, session: Session) -> None:
-    org = next(iter(session.world.organisations.values()))
-    left = org.account.balance + org.account.credit_limit
+    org = next(iter(session.tenants.organisations.values()))
+    left = org.account.balance_rmb + org.account.credit_limit_rmb
 
     async def leave(amount: Decimal) -> None:
         await session.store.put(f"usage/spent/{org.id}", int((left - amount) * 10_000))
@@ -113,7 +113,7 @@ def test_the_last_call_may_end_the_money(console: Console, session: Session) -> 
     assert console.chat().status_code == 200
     account = console.get(ACCOUNT)
     assert account["status"] == "suspended"
-    assert Decimal(account["balance_rmb"]) < -org.account.credit_limit
+    assert Decimal(account["balance_rmb"]) < -org.account.credit_limit_rmb
     assert console.chat().json()["error"]["code"] == "insufficient_balance"
 
 

@@ -163,8 +163,8 @@ def test_status_follows_what_happens(console: Console, session: Session) -> None
 
 
 async def test_capacity_gets_tight(console: Console, session: Session) -> None:
-    org = next(iter(session.world.organisations.values()))
-    caller, ledger = org.tokens[next(iter(org.tokens))], session.world.ledgers[org.id]
+    org = next(iter(session.tenants.organisations.values()))
+    caller, ledger = org.tokens[next(iter(org.tokens))], session.tenants.ledgers[org.id]
     seen = []
     for number in range(org.plan.rpm_limit):
         share = 100 * number // org.plan.rpm_limit
@@ -196,8 +196,8 @@ def test_a_dashboard_of_ninety_days_is_quick(console: Console, app: Mock, secret
 def test_and_stays_quick_when_thousands_of_calls_are_the_sessions_own(
     console: Console, app: Mock, session: Session
 ) -> None:
-    org = next(iter(session.world.organisations.values()))
-    caller, ledger, now = session.world.token(TECH), session.world.ledgers[org.id], session.clock.timestamp()
+    org = next(iter(session.tenants.organisations.values()))
+    caller, ledger, now = session.tenants.find_token(TECH), session.tenants.ledgers[org.id], session.clock.timestamp()
     assert caller is not None
 
     async def calls() -> None:

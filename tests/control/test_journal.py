@@ -12,19 +12,18 @@ import pytest
 
 from aione_mock.clock import parse_instant
 from aione_mock.recorder.credentials import MASK
-from aione_mock.seed import Seed
 from aione_mock.server.app import Mock, create_app
 from aione_mock.server.http import Server
 from aione_mock.server.journal import kept_body, kept_events, kept_params, mask_body
 from aione_mock.settings import Settings
-from aione_mock.tenant.organisation import organisations
+from aione_mock.tenant.organisation_file import list_credentials
 from aione_mock.types import EventStream
 
 from .conftest import KEY, Client
 
 GEMINI_STREAM = "/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse"
 PIECES = re.compile(r'"(?:content|text)":"(.*?)"')
-SECRETS = tuple(credential.secret for org in organisations(Seed.of(0), 0.0) for credential in org.credentials)
+SECRETS = tuple(credential.secret for credential in list_credentials())
 
 
 def test_newest_first_and_as_many_as_wanted(api: Client) -> None:
@@ -72,7 +71,7 @@ def test_every_condition_must_hold(api: Client) -> None:
 
 
 def _key_id(label: str) -> str:
-    return next(c.id or "" for org in organisations(Seed.of(0), 0.0) for c in org.credentials if c.label == label)
+    return next(c.id or "" for c in list_credentials() if c.label == label)
 
 
 @pytest.mark.parametrize(

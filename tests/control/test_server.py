@@ -15,18 +15,17 @@ from aione_mock.clock import WALL, iso
 from aione_mock.contract import Operation
 from aione_mock.contract.loading import load_contract
 from aione_mock.protocols import acs3_signature
-from aione_mock.seed import Seed
 from aione_mock.server.control.error_catalogue import catalogue
 from aione_mock.server.http import Server
 from aione_mock.settings import DOCUMENTS, document
-from aione_mock.tenant.organisation import organisations
+from aione_mock.tenant.organisation_file import list_credentials
 from aione_mock.testing.session import MockSession
 from tests.timing import until
 
 from .conftest import KEY, Client
 
 CONTRACT = load_contract([document(name) for name in DOCUMENTS])
-CREDENTIALS = [credential for org in organisations(Seed.of(0), 0.0) for credential in org.credentials]
+CREDENTIALS = list_credentials()
 ERRORS = catalogue(CONTRACT, CREDENTIALS, base="", limit=32 << 20)
 
 

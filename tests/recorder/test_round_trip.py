@@ -13,13 +13,12 @@ import pytest
 from aione_mock import sse
 from aione_mock.contract import Contract
 from aione_mock.recorder import contract_check
-from aione_mock.seed import Seed
 from aione_mock.server.http import Server
-from aione_mock.tenant.organisation import organisations
+from aione_mock.tenant.organisation_file import list_credentials
 from tests.recorder.calls import CONSOLE, KEY, Exchange, ask, requests
 from tests.recorder.conftest import CHAT, Taping, replaying
 
-SECRETS = [credential.secret for org in organisations(Seed.of(0), 0.0) for credential in org.credentials]
+SECRETS = [credential.secret for credential in list_credentials()]
 FRESH = re.compile(rb"(sk-nex-)([A-Za-z0-9]{30,})")
 ODD = "Chouette,no-usual-look/42"
 

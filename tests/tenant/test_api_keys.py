@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import orjson
 import pytest
 from hypothesis import given
@@ -9,16 +10,18 @@ from hypothesis import strategies as st
 
 from aione_mock.seed import Seed
 from aione_mock.store import MemoryStore
-from aione_mock.structs import replace
+from aione_mock.structs import members, replace
 from aione_mock.tenant import api_keys
-from aione_mock.tenant.api_keys import GRACE, KeyBook, KeyRecord
+from aione_mock.tenant.api_keys import GRACE, KeyRecord, KeyStore
 
 NOW = 1_795_000_000.0
 SECRET = "sk-nex-first-secret-of-the-test"
 
 
 def made(**fields: object) -> KeyRecord:
-    return api_keys.new_key({"name": "Bot"} | fields, key_id="id-1", number=7, org_id="org", secret=SECRET, now=NOW)
+    return api_keys.create_record(
+        {"name": "Bot"} | fields, key_id="id-1", number=7, org_id="org", secret=SECRET, now=NOW
+    )
 
 
 def test_response_has_the_fifteen_members_in_order_and_hides_the_secret() -> None:
@@ -42,7 +45,7 @@ def test_response_has_the_fifteen_members_in_order_and_hides_the_secret() -> Non
     ]
     assert response["key"] is None
     assert SECRET not in str(response)
-    assert SECRET not in str(made().to_json())
+    assert SECRET not in str(members(made()))
     assert response["key_prefix"] == "sk-nex-firs"
     assert response["expires_at"] == "2026-11-18T11:06:40.123Z"
     assert response["created_at"] == "2026-11-18T11:06:40Z"
@@ -58,34 +61,42 @@ FIELDS = st.fixed_dictionaries(
 
 @given(FIELDS, FIELDS)
 def test_an_update_changes_what_it_names_and_nothing_else(first: dict[str, object], second: dict[str, object]) -> None:
-    before, after = made(**first), api_keys.update(made(**first), {**second, "status": "disabled", "team_id": "x"})
+    before, after = (
+        made(**first),
+        api_keys.update_record(made(**first), {**second, "status": "disabled", "team_id": "x"}),
+    )
     shown, was = api_keys.to_response(after, NOW), api_keys.to_response(before, NOW)
-    assert shown == was | second
-    assert KeyRecord.from_json(orjson.loads(orjson.dumps(after.to_json()))) == after
+    assert orjson.dumps(shown) == orjson.dumps(was | second)
+    assert msgspec.convert(orjson.loads(orjson.dumps(members(after))), KeyRecord) == after
 
 
 def test_status_over_time() -> None:
     record = made(expires_at=NOW + 10)
-    assert [api_keys.status(record, NOW + s) for s in (0, 9.9, 10, 11)] == ["active", "active", "expired", "expired"]
-    assert api_keys.status(replace(record, status="disabled"), NOW) == "disabled"
-    assert api_keys.status(replace(record, status="disabled"), NOW + 10) == "expired"
+    assert [api_keys.get_status(record, NOW + s) for s in (0, 9.9, 10, 11)] == [
+        "active",
+        "active",
+        "expired",
+        "expired",
+    ]
+    assert api_keys.get_status(replace(record, status="disabled"), NOW) == "disabled"
+    assert api_keys.get_status(replace(record, status="disabled"), NOW + 10) == "expired"
 
 
 async def test_rotation_lets_the_old_secret_live_for_a_day() -> None:
-    store, book = MemoryStore(), KeyBook.of([])
+    store, book = MemoryStore(), KeyStore.create([])
     await book.put(store, made())
-    await book.put(store, api_keys.rotate(made(), "sk-nex-second", NOW))
+    await book.put(store, api_keys.rotate_secret(made(), "sk-nex-second", NOW))
     for at, old in [(NOW, True), (NOW + GRACE - 1, True), (NOW + GRACE, False)]:
         assert (await book.find(store, SECRET, at) is not None) is old
         assert await book.find(store, "sk-nex-second", at) is not None
-    again = api_keys.rotate(api_keys.rotate(made(), "sk-nex-second", NOW), "sk-nex-third", NOW + 5)
+    again = api_keys.rotate_secret(api_keys.rotate_secret(made(), "sk-nex-second", NOW), "sk-nex-third", NOW + 5)
     await book.put(store, again)
     assert await book.find(store, SECRET, NOW + 6) is None
     assert await book.find(store, "sk-nex-second", NOW + 6) == again
 
 
 async def test_a_deleted_key_opens_nothing_but_is_remembered() -> None:
-    store, book = MemoryStore(), KeyBook.of([made()])
+    store, book = MemoryStore(), KeyStore.create([made()])
     assert await book.find(store, SECRET, NOW) == made()
     await book.put(store, replace(made(), deleted=True))
     assert await book.find(store, SECRET, NOW) is None
@@ -95,7 +106,7 @@ async def test_a_deleted_key_opens_nothing_but_is_remembered() -> None:
 async def test_lists_keep_the_order_and_the_organisations_apart() -> None:
     other = replace(made(), id="id-2", org_id="other", secret_hash="h2")
     late = replace(made(), id="id-3", secret_hash="h3")
-    store, book = MemoryStore(), KeyBook.of([made(), other])
+    store, book = MemoryStore(), KeyStore.create([made(), other])
     await book.put(store, late)
     await book.put(store, replace(made(), name="Renamed"))
     assert [(r.id, r.name) for r in await book.list(store, "org")] == [("id-1", "Renamed"), ("id-3", "Bot")]
@@ -105,15 +116,15 @@ async def test_lists_keep_the_order_and_the_organisations_apart() -> None:
 
 @given(st.text(min_size=1, max_size=60))
 def test_a_mask_never_shows_a_secret(secret: str) -> None:
-    masked = api_keys.mask(secret)
+    masked = api_keys.mask_secret(secret)
     assert masked == "..." if len(secret) <= 20 else len(masked) == 16 < len(secret)
 
 
 def test_mask_and_minted_secrets() -> None:
-    assert api_keys.mask("sk-nex-9TqAAAAAAAAAAAAAAAc4B") == "sk-nex-9Tq...c4B"
-    minted = {api_keys.mint(Seed.of(1), number) for number in range(500)}
+    assert api_keys.mask_secret("sk-nex-9TqAAAAAAAAAAAAAAAc4B") == "sk-nex-9Tq...c4B"
+    minted = {api_keys.generate_key(Seed.of(1), number) for number in range(500)}
     assert len({key_id for key_id, _ in minted}) == len({secret for _, secret in minted}) == 500
-    assert api_keys.mint(Seed.of(1), 3) == api_keys.mint(Seed.of(1), 3)
+    assert api_keys.generate_key(Seed.of(1), 3) == api_keys.generate_key(Seed.of(1), 3)
 
 
 @pytest.mark.parametrize(
@@ -133,4 +144,4 @@ def test_filters_of_modelrouter(filters: dict[str, object], expected: set[str]) 
         replace(made(), id="mia", team_id="a", owner=1),
         replace(made(), id="tom", team_id="b", owner=2),
     ]
-    assert api_keys.matching(records, **filters) == expected
+    assert api_keys.filter_keys(records, **filters) == expected

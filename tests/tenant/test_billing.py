@@ -14,7 +14,7 @@ from aione_mock.store import MemoryStore
 from aione_mock.tenant.billing import Billing
 from aione_mock.tenant.calendar import SHANGHAI, day_to_date, day_to_month, day_to_timestamp, timestamp_to_day
 from aione_mock.tenant.catalogue import ModelCatalogue
-from aione_mock.tenant.world import World
+from aione_mock.tenant.tenants import Tenants
 from aione_mock.types import Caller, Usage
 from tests.tenant.prices import compute_rmb
 
@@ -24,12 +24,12 @@ MODEL = CATALOGUE.models[0]
 
 
 @cache
-def world(seed: int = 0, epoch: float = EPOCH) -> World:
-    return World.of(Seed.of(seed), epoch, CATALOGUE)
+def tenants(seed: int = 0, epoch: float = EPOCH) -> Tenants:
+    return Tenants.create(Seed.of(seed), epoch, CATALOGUE)
 
 
 def main(seed: int = 0, epoch: float = EPOCH) -> Billing:
-    return next(iter(world(seed, epoch).billing.values()))
+    return next(iter(tenants(seed, epoch).billing.values()))
 
 
 async def pay(billing: Billing, store: MemoryStore, at: float, usage: Usage) -> Decimal:
@@ -48,16 +48,16 @@ async def pay(billing: Billing, store: MemoryStore, at: float, usage: Usage) -> 
 async def test_an_invoice_is_the_usage_of_its_month_plus_the_fee(
     org: int, seed: int, calls: list[tuple[int, int]], later: int
 ) -> None:
-    billing, store = list(world(seed).billing.values())[org], MemoryStore()
+    billing, store = list(tenants(seed).billing.values())[org], MemoryStore()
     for day, prompt in calls:
         await pay(billing, store, EPOCH + day * 86400, Usage(prompt, 10))
     now = EPOCH + later * 86400
     invoices = await billing.invoices(store, now)
-    months = day_to_month(timestamp_to_day(now)) - day_to_month(billing.organisation.since)
+    months = day_to_month(timestamp_to_day(now)) - day_to_month(billing.organisation.first_day)
     assert len(invoices) == months >= 3
     for invoice in invoices:
         (row,) = await billing.ledger.rows(store, invoice.period_start, invoice.period_end)
-        expected = row.cost + billing.organisation.plan.monthly_fee
+        expected = row.cost + billing.organisation.plan.monthly_fee_rmb
         assert invoice.amount == expected.quantize(Decimal("0.01"), ROUND_HALF_UP)
         assert (invoice.usage, invoice.period_start.day) == (row.cost, 1)
         assert (invoice.period_end + timedelta(1)).day == 1
@@ -66,7 +66,7 @@ async def test_an_invoice_is_the_usage_of_its_month_plus_the_fee(
         assert (invoice.status == "paid") == (invoice.paid_at is not None)
     starts = [invoice.period_start for invoice in invoices]
     assert starts == sorted(starts, reverse=True)
-    assert starts[-1] == day_to_date(billing.organisation.since)
+    assert starts[-1] == day_to_date(billing.organisation.first_day)
     assert len({invoice.number for invoice in invoices}) == len({invoice.id for invoice in invoices}) == months
 
 
@@ -83,7 +83,7 @@ async def test_a_month_later_there_is_one_invoice_more() -> None:
 
 async def test_no_invoice_before_the_first_month_is_over() -> None:
     billing = main()
-    assert await billing.invoices(MemoryStore(), day_to_timestamp(billing.organisation.since)) == []
+    assert await billing.invoices(MemoryStore(), day_to_timestamp(billing.organisation.first_day)) == []
     assert await billing.invoices(MemoryStore(), 0) == []
 
 
@@ -91,12 +91,12 @@ async def test_no_invoice_before_the_first_month_is_over() -> None:
 async def test_the_balance_falls_by_exactly_what_is_spent(calls: list[tuple[int, int]]) -> None:
     billing, store = main(), MemoryStore()
     opening = await billing.balance(store, EPOCH)
-    assert opening == billing.organisation.account.balance
+    assert opening == billing.organisation.account.balance_rmb
     before = await billing.month_to_date(store, EPOCH)
     paid = [await pay(billing, store, EPOCH, Usage(prompt, completion)) for prompt, completion in calls]
     assert opening - await billing.balance(store, EPOCH) == sum(paid)
     assert await billing.month_to_date(store, EPOCH) - before == sum(paid)
-    fee = billing.organisation.plan.monthly_fee
+    fee = billing.organisation.plan.monthly_fee_rmb
     assert await billing.balance(store, EPOCH + 10 * 86400) == opening - sum(paid) - fee
     assert await billing.balance(store, EPOCH + 41 * 86400) == opening - sum(paid) - 2 * fee
     assert await billing.balance(store, EPOCH - 90 * 86400) == opening - sum(paid)
@@ -111,9 +111,9 @@ async def test_a_new_month_starts_from_nothing() -> None:
 
 async def test_one_organisation_has_nothing_left_and_the_others_have() -> None:
     store = MemoryStore()
-    assert [await billing.used_up(store, EPOCH) for billing in world().billing.values()] == [False, False, True]
+    assert [await billing.used_up(store, EPOCH) for billing in tenants().billing.values()] == [False, False, True]
     rich = main()
-    credit = rich.organisation.account.credit_limit
+    credit = rich.organisation.account.credit_limit_rmb
     while not await rich.used_up(store, EPOCH):
         before = await rich.balance(store, EPOCH)
         await pay(rich, store, EPOCH, Usage(25_000_000, 0))

@@ -19,8 +19,8 @@ from aione_mock.tenant.calendar import day_to_date, day_to_timestamp, timestamp_
 from aione_mock.tenant.catalogue import ModelCatalogue
 from aione_mock.tenant.ledger import ALL, DIMENSIONS, Bucket, Filter, Ledger, Row, window
 from aione_mock.tenant.live_usage import spent
+from aione_mock.tenant.tenants import Tenants
 from aione_mock.tenant.usage_history import Figures
-from aione_mock.tenant.world import World
 from aione_mock.types import Caller, Usage
 from tests.tenant.prices import compute_rmb
 
@@ -32,12 +32,12 @@ GROUPINGS = [by for size in range(len(DIMENSIONS) + 1) for by in combinations(DI
 
 
 @cache
-def world(seed: int = 0) -> World:
-    return World.of(Seed.of(seed), EPOCH, CATALOGUE)
+def tenants(seed: int = 0) -> Tenants:
+    return Tenants.create(Seed.of(seed), EPOCH, CATALOGUE)
 
 
 def main(seed: int = 0) -> Ledger:
-    return next(iter(world(seed).ledgers.values()))
+    return next(iter(tenants(seed).ledgers.values()))
 
 
 def figures(rows: Iterable[Row]) -> tuple[int, ...]:
@@ -188,7 +188,7 @@ async def test_an_alias_counts_as_its_model_and_a_stranger_costs_nothing() -> No
 
 async def test_organisations_keep_their_figures_apart() -> None:
     store = MemoryStore()
-    first, other, third = world().ledgers.values()
+    first, other, third = tenants().ledgers.values()
     await other.record(store, EPOCH, Caller(other.org_id, "k"), "gpt-5.2", Usage(5, 5), True, 5, "req-1")
     assert (await first.rows(store, TODAY, TODAY, (), Filter(keys={"k"})))[0].requests == 0
     assert (await third.rows(store, TODAY, TODAY))[0].requests == 0
@@ -205,7 +205,7 @@ async def test_rows_come_by_day_and_then_the_most_expensive_first() -> None:
 
 async def test_filters_combine() -> None:
     ledger = main()
-    org = world().organisations[ledger.org_id]
+    org = tenants().organisations[ledger.org_id]
     team = org.teams[2].id
     rows = await ledger.rows(MemoryStore(), TODAY - timedelta(9), TODAY, DIMENSIONS, Filter({"gpt-5.4"}, {team}))
     assert {(row.model, row.team_id) for row in rows} == {("gpt-5.4", team)}

@@ -9,12 +9,12 @@ from aione_mock.store import MemoryStore
 from aione_mock.tenant import live_usage, request_log
 from aione_mock.tenant.catalogue import ModelCatalogue
 from aione_mock.tenant.live_usage import HELD
+from aione_mock.tenant.tenants import Tenants
 from aione_mock.tenant.usage_history import Figures
-from aione_mock.tenant.world import World
 from aione_mock.types import Caller, Usage
 
 EPOCH = 1_795_000_000.0
-LEDGER = next(iter(World.of(Seed.of(0), EPOCH, ModelCatalogue.load()).ledgers.values()))
+LEDGER = next(iter(Tenants.create(Seed.of(0), EPOCH, ModelCatalogue.load()).ledgers.values()))
 
 
 async def play(store: MemoryStore, count: int) -> None:

@@ -15,7 +15,8 @@ from aione_mock.errors import ConfigError
 from aione_mock.seed import Seed
 from aione_mock.tenant.calendar import HOUR, day_to_timestamp, timestamp_to_day
 from aione_mock.tenant.catalogue import ModelCatalogue, ModelPrices, compute_cost, ticks_to_rmb
-from aione_mock.tenant.organisation import organisations
+from aione_mock.tenant.organisation import create_organisations
+from aione_mock.tenant.organisation_file import list_credentials
 from aione_mock.tenant.usage_history import MINUTES, Cell, Figures, History, latency_tail
 from aione_mock.types import Usage
 from tests.tenant.prices import compute_rmb
@@ -26,7 +27,7 @@ CATALOGUE = ModelCatalogue.load()
 
 @cache
 def past(seed: int = 0, epoch: float = EPOCH) -> History:
-    return History.of(organisations(Seed.of(seed), epoch)[0], Seed.of(seed), epoch, CATALOGUE)
+    return History.of(create_organisations(Seed.of(seed), epoch)[0], Seed.of(seed), epoch, CATALOGUE)
 
 
 def add(parts: list[Figures]) -> Figures:
@@ -99,7 +100,7 @@ def test_whole_numbers_cost_what_decimals_do(
 
 
 def test_it_is_a_function_of_seed_and_epoch() -> None:
-    again = History.of(organisations(Seed.of(0), EPOCH)[0], Seed.of(0), EPOCH, CATALOGUE)
+    again = History.of(create_organisations(Seed.of(0), EPOCH)[0], Seed.of(0), EPOCH, CATALOGUE)
     day = timestamp_to_day(EPOCH) - 5
     # another order of asking, the same answer
     assert [again.day(day + 1), again.day(day)] == [past().day(day + 1), past().day(day)]
@@ -165,21 +166,21 @@ def test_one_day_about_three_weeks_ago_went_wrong(seed: int) -> None:
 
 
 def test_only_some_keys_have_a_past_and_it_ends_when_the_key_did() -> None:
-    history, org = past(), organisations(Seed.of(0), EPOCH)[0]
-    by_label = {credential.label: credential.id for credential in org.credentials if credential.kind == "key"}
+    history, org = past(), create_organisations(Seed.of(0), EPOCH)[0]
+    by_label = {credential.label: credential.id for credential in list_credentials() if credential.kind == "key"}
     days = {
         cell.key_id: cell.day for day in range(history.first_day, history.last_day + 1) for cell in history.day(day)
     }
     assert by_label["demo"] not in days
     assert days[by_label["pilot"]] == history.last_day - 30
-    assert set(days) == set(org.pasts)
+    assert set(days) == set(org.past_usage)
     assert None in {cell.team_id for cell in history.day(history.last_day - 3)}
 
 
 @pytest.mark.parametrize("label", ["studio", "coding"])
 def test_the_tail_of_latencies_is_that_of_the_calls(label: str) -> None:
-    history, org = past(), organisations(Seed.of(0), EPOCH)[0]
-    key_id = next(credential.id for credential in org.credentials if credential.label == label)
+    history = past()
+    key_id = next(credential.id for credential in list_credentials() if credential.label == label)
     cells = [
         c for d in range(history.last_day - 9, history.last_day) for c in history.cells(d) if c.habit.key_id == key_id
     ]
@@ -194,4 +195,4 @@ def test_the_tail_of_latencies_is_that_of_the_calls(label: str) -> None:
 def test_a_catalogue_without_a_model_of_the_past_is_refused_by_name() -> None:
     few = ModelCatalogue(models=CATALOGUE.models[:1])
     with pytest.raises(ConfigError, match=r"has no model 'gemini-2\.5-flash'"):
-        History.of(organisations(Seed.of(0), EPOCH)[0], Seed.of(0), EPOCH, few)
+        History.of(create_organisations(Seed.of(0), EPOCH)[0], Seed.of(0), EPOCH, few)

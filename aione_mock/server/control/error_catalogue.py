@@ -10,7 +10,7 @@ import orjson
 
 from aione_mock.contract import Contract, ErrorSpec, Operation
 from aione_mock.structs import frozen, replace
-from aione_mock.tenant.organisation import Credential
+from aione_mock.tenant.organisation_file import SeededCredential
 from aione_mock.types import Json
 
 _USUAL = ("x-request-id", "request-id")
@@ -40,7 +40,7 @@ class Request:
 
 
 def catalogue(
-    contract: Contract, credentials: Iterable[Credential], *, base: str, limit: int, token: bool = False
+    contract: Contract, credentials: Iterable[SeededCredential], *, base: str, limit: int, token: bool = False
 ) -> list[dict[str, Json]]:
     """One entry for each error name and protocol, by protocol, status and name; `triggers` are true of this server.
 
@@ -53,7 +53,7 @@ def catalogue(
 
 
 def _entry(
-    spec: ErrorSpec, contract: Contract, keys: Mapping[str, Credential], base: str, limit: int, token: bool
+    spec: ErrorSpec, contract: Contract, keys: Mapping[str, SeededCredential], base: str, limit: int, token: bool
 ) -> dict[str, Json]:
     operations = [
         operation.id
@@ -95,7 +95,7 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
 _KEYED = ("openai", "anthropic", "gemini", "console")
 
 
-def _by_key(spec: ErrorSpec, keys: Mapping[str, Credential]) -> list[dict[str, str]]:
+def _by_key(spec: ErrorSpec, keys: Mapping[str, SeededCredential]) -> list[dict[str, str]]:
     labels = _KEYS.get(spec.name, ()) if spec.protocol in _KEYED else ()
     found = [keys[label] for label in labels if label in keys]
     return [{"by": "key", "how": f"{credential.secret} ({credential.purpose})"} for credential in found]

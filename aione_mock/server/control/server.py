@@ -8,6 +8,7 @@ from aione_mock.server.control import error_catalogue
 from aione_mock.server.pipeline import Pipeline
 from aione_mock.server.sessions import Session
 from aione_mock.settings import VERSION
+from aione_mock.tenant.organisation_file import list_credentials
 from aione_mock.types import Call, Reply
 
 
@@ -43,7 +44,7 @@ class ServerControl:
             raise APIError("invalid_request", f"unknown operation '{operation}'{did_you_mean(operation, operations)}")
         found = error_catalogue.catalogue(
             self._pipeline.contract,
-            session.world.credentials(),
+            list_credentials(),
             base=f"http://{call.header('host') or '127.0.0.1:8000'}",
             limit=self._pipeline.settings.max_body,
             token=self._pipeline.settings.control_token is not None,

@@ -12,23 +12,24 @@ from aione_mock.types import Call, Json, Reply
 
 
 def _book(call: Call, session: Session) -> billing.Billing:
-    return session.world.billing[organisation(call, session).id]
+    return session.tenants.billing[organisation(call, session).id]
 
 
 async def get_plan(call: Call, session: Session) -> Reply:
     """`GET /api/v1/billing/plan`."""
-    plan = organisation(call, session).plan
+    org = organisation(call, session)
+    plan = org.plan
     return Reply(
         {
             "id": plan.id,
-            "name": plan.name,
+            "name": org.plan_name,
             "status": "active",
             "billing_mode": "prepaid",
-            "monthly_fee_rmb": f"{plan.monthly_fee:.4f}",
+            "monthly_fee_rmb": f"{plan.monthly_fee_rmb:.4f}",
             "rpm_limit": plan.rpm_limit,
             "tpm_limit": plan.tpm_limit,
             "models": [*_book(call, session).models()],
-            "effective_from": str(plan.effective_from),
+            "effective_from": str(calendar.day_to_date(org.first_day)),
             "effective_until": None,
         }
     )
@@ -43,8 +44,8 @@ async def get_billing_account(call: Call, session: Session) -> Reply:
             "id": account.id,
             "org_id": org.id,
             "balance_rmb": f"{await book.balance(store, now):.4f}",
-            "credit_limit_rmb": f"{account.credit_limit:.4f}",
-            "monthly_budget_rmb": None if account.monthly_budget is None else f"{account.monthly_budget:.4f}",
+            "credit_limit_rmb": f"{account.credit_limit_rmb:.4f}",
+            "monthly_budget_rmb": None if account.monthly_budget_rmb is None else f"{account.monthly_budget_rmb:.4f}",
             "month_to_date_cost_rmb": f"{await book.month_to_date(store, now):.4f}",
             "status": "suspended" if await book.used_up(store, now) else "active",
         }

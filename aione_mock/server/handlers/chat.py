@@ -167,7 +167,7 @@ def _addressed(prompt: Prompt, call: Call, session: Session) -> tuple[Prompt, Mo
 def _included(model: Model, call: Call, session: Session) -> bool:
     if call.caller is None:
         return True
-    models = session.world.organisations[call.caller.org_id].plan.models
+    models = session.tenants.organisations[call.caller.org_id].plan.models
     return models is None or model.id in models
 
 

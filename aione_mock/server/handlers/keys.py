@@ -24,7 +24,7 @@ _FIRST_NUMBER = 1000
 
 async def list_keys(call: Call, session: Session) -> Reply:
     """`GET /api/v1/gateway/keys`."""
-    found = await session.world.keys.list(session.store, organisation(call, session).id)
+    found = await session.tenants.keys.list(session.store, organisation(call, session).id)
     records = sorted([record for record in found if not record.deleted], key=lambda record: record.created_at)
     now = session.clock.timestamp()
     return Reply({"items": [api_keys.to_response(record, now) for record in records], "total": len(records)})
@@ -35,16 +35,16 @@ async def create_key(call: Call, session: Session) -> Reply:
     org, fields, now = organisation(call, session), dict(call.data), session.clock.timestamp()
     if team_id := fields.get("team_id"):
         fields["team_id"] = team_id.lower()
-        if org.team(fields["team_id"]) is None:
+        if org.find_team(fields["team_id"]) is None:
             raise APIError("not_found", "Team not found")
     if expires_at := fields.get("expires_at"):
         fields["expires_at"] = calendar.parse_timestamp(expires_at)
     number = await session.store.increment(_MADE)
-    key_id, secret = api_keys.mint(session.seed, number)
-    record = api_keys.new_key(
+    key_id, secret = api_keys.generate_key(session.seed, number)
+    record = api_keys.create_record(
         fields, key_id=key_id, number=_FIRST_NUMBER + number, org_id=org.id, secret=secret, now=now
     )
-    await session.world.keys.put(session.store, record)
+    await session.tenants.keys.put(session.store, record)
     return Reply(api_keys.to_response(record, now, secret), 201)
 
 
@@ -55,23 +55,23 @@ async def get_key(call: Call, session: Session) -> Reply:
 
 async def update_key(call: Call, session: Session) -> Reply:
     """`PUT /api/v1/gateway/keys/{key_id}`."""
-    return await _keep(api_keys.update(await _find(call, session), call.data), session)
+    return await _keep(api_keys.update_record(await _find(call, session), call.data), session)
 
 
 async def delete_key(call: Call, session: Session) -> Reply:
     """`DELETE /api/v1/gateway/keys/{key_id}`. The record is kept, so that its usage still has a number and a team."""
-    await session.world.keys.put(session.store, replace(await _find(call, session), deleted=True))
+    await session.tenants.keys.put(session.store, replace(await _find(call, session), deleted=True))
     return Reply(None, 204)
 
 
 async def rotate_key(call: Call, session: Session) -> Reply:
     """`PUT /api/v1/gateway/keys/{key_id}/rotate`. Raises APIError `conflict` unless the key is active."""
     record, now = await _find(call, session), session.clock.timestamp()
-    if (state := api_keys.status(record, now)) != "active":
+    if (state := api_keys.get_status(record, now)) != "active":
         raise APIError("conflict", f"{_ARTICLE[state]} {state} key cannot be rotated")
-    _, secret = api_keys.mint(session.seed, await session.store.increment(_MADE))
-    record = api_keys.rotate(record, secret, now)
-    await session.world.keys.put(session.store, record)
+    _, secret = api_keys.generate_key(session.seed, await session.store.increment(_MADE))
+    record = api_keys.rotate_secret(record, secret, now)
+    await session.tenants.keys.put(session.store, record)
     shown = api_keys.to_response(record, now, secret)
     return Reply({name: shown[name] for name in ("id", "key", "key_prefix", "rotate_grace_until")})
 
@@ -103,14 +103,14 @@ _ARTICLE = {"disabled": "A", "expired": "An"}
 
 async def _find(call: Call, session: Session) -> KeyRecord:
     """The key of the path. Raises APIError `not_found` for one that is deleted, unknown or another organisation's."""
-    record = await session.world.keys.get(session.store, call.params["key_id"].lower())
+    record = await session.tenants.keys.get(session.store, call.params["key_id"].lower())
     if record is None or record.deleted or record.org_id != organisation(call, session).id:
         raise APIError("not_found", "Key not found")
     return record
 
 
 async def _keep(record: KeyRecord, session: Session) -> Reply:
-    await session.world.keys.put(session.store, record)
+    await session.tenants.keys.put(session.store, record)
     return _shown(record, session)
 
 

@@ -17,7 +17,7 @@ def visible(call: Call, session: Session) -> list[Model]:
     models = [*session.catalogue.models]
     if caller is None:
         return models
-    plan = session.world.organisations[caller.org_id].plan.models
+    plan = session.tenants.organisations[caller.org_id].plan.models
     allowed = caller.models_allowed
     return [
         model
@@ -72,7 +72,7 @@ async def get_gemini_model(call: Call, session: Session) -> Reply:
 
 async def list_gateway_models(call: Call, session: Session) -> Reply:
     """`GET /api/v1/gateway/models`: the plan's models, with prices."""
-    included = session.world.billing[organisation(call, session).id].models()
+    included = session.tenants.billing[organisation(call, session).id].models()
     models = [model for model in session.catalogue.models if model.id in included]
     return Reply({"items": [_priced(model) for model in models], "total": len(models)})
 

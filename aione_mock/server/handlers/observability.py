@@ -178,7 +178,7 @@ _SORTED_BY = {*_FIELDS} - _TIMES - {"usage"}
 
 
 def _ledger(call: Call, session: Session) -> Ledger:
-    return session.world.ledgers[organisation(call, session).id]
+    return session.tenants.ledgers[organisation(call, session).id]
 
 
 def _success_rate(figures: Figures) -> float:

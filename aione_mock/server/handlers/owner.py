@@ -9,5 +9,5 @@ from aione_mock.types import Call
 
 def organisation(call: Call, session: Session) -> Organisation:
     """The caller's organisation; the main one where an overlay lets anybody in."""
-    organisations = session.world.organisations
+    organisations = session.tenants.organisations
     return organisations[call.caller.org_id] if call.caller else next(iter(organisations.values()))

@@ -44,7 +44,7 @@ async def directory(call: Call, session: Session) -> Directory:
     org = organisation(call, session)
     return Directory(
         {team.id: team for team in org.teams},
-        {record.id: record for record in await session.world.keys.list(session.store, org.id)},
+        {record.id: record for record in await session.tenants.keys.list(session.store, org.id)},
         {model.id: (number, model) for number, model in enumerate(session.catalogue.models, 1)},
     )
 
@@ -78,7 +78,7 @@ def wanted(call: Call, known: Directory) -> Filter:
     if clients is members is numbers is None:
         return Filter(models)
     teams = None if clients is None else _teams(clients, known)
-    return Filter(models, keys=api_keys.matching(known.keys.values(), teams=teams, members=members, numbers=numbers))
+    return Filter(models, keys=api_keys.filter_keys(known.keys.values(), teams=teams, members=members, numbers=numbers))
 
 
 def _teams(numbers: set[int], known: Directory) -> set[str | None]:

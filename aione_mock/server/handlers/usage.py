@@ -32,7 +32,7 @@ NO_TEAM = "No team"
 
 async def query_usage(call: Call, session: Session) -> Reply:
     """`GET /api/v1/obs/usage`."""
-    asked, ledger = call.params, session.world.ledgers[organisation(call, session).id]
+    asked, ledger = call.params, session.tenants.ledgers[organisation(call, session).id]
     start, end = _days(call, session)
     wanted = Filter(
         models=_model(asked["model"], session) if "model" in asked else None,
@@ -107,7 +107,7 @@ async def get_dashboard(call: Call, session: Session) -> Reply:
     """`GET /api/v1/obs/dashboard`, in the caller's view."""
     org, today = organisation(call, session), _today(session)
     start = today - timedelta(call.params["range_days"] - 1)
-    ledger = session.world.ledgers[org.id]
+    ledger = session.tenants.ledgers[org.id]
     cells = await ledger.cells(session.store, start, today)
     trend = [_trend(row) for row in await ledger.daily(session.store, start, today)]
     view = call.caller.view if call.caller else "tech"
@@ -129,7 +129,7 @@ def _trend(row: Row) -> Json:
 
 async def _tech(org: Organisation, session: Session, cells: list[DayCell], start: date, end: date) -> dict[str, Json]:
     (total,) = group(cells)
-    mean, slowest = await session.world.ledgers[org.id].latency(session.store, start, end)
+    mean, slowest = await session.tenants.ledgers[org.id].latency(session.store, start, end)
     models = sorted(group(cells, ("model",)), key=lambda row: -row.total)
     return {
         "total_tokens": total.total,
@@ -147,8 +147,8 @@ async def _tech(org: Organisation, session: Session, cells: list[DayCell], start
 
 async def _business(org: Organisation, session: Session, cells: list[DayCell]) -> dict[str, Json]:
     (total,) = group(cells)
-    now, book = session.clock.timestamp(), session.world.billing[org.id]
-    budget = org.account.monthly_budget or Decimal(0)
+    now, book = session.clock.timestamp(), session.tenants.billing[org.id]
+    budget = org.account.monthly_budget_rmb or Decimal(0)
     return {
         "total_chars_wan": float((total.total * _CHARACTERS / _TEN_THOUSAND).quantize(Decimal("0.01"), ROUND_HALF_UP)),
         "total_conversations": total.requests,
@@ -161,7 +161,7 @@ async def _business(org: Organisation, session: Session, cells: list[DayCell]) -
 
 
 def _team_cost(row: Row, org: Organisation) -> Json:
-    team = org.team(row.team_id)
+    team = org.find_team(row.team_id)
     return {
         "team_id": row.team_id,
         "team_name": team.name if team else NO_TEAM,
@@ -173,7 +173,7 @@ def _team_cost(row: Row, org: Organisation) -> Json:
 async def _recent(org: Organisation, session: Session, seconds: int) -> Figures:
     """The calls of the last minutes, the present one included."""
     end = (session.clock.timestamp() // 60 + 1) * 60
-    return await session.world.ledgers[org.id].summary(session.store, end - seconds, end)
+    return await session.tenants.ledgers[org.id].summary(session.store, end - seconds, end)
 
 
 async def _rate(org: Organisation, session: Session) -> Decimal:

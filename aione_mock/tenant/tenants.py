@@ -1,0 +1,60 @@
+"""All organisations of a session with what they own and owe: a pure function of seed, start and catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from aione_mock.seed import Seed
+from aione_mock.structs import frozen
+from aione_mock.tenant.api_keys import KeyStore, hash_secret
+from aione_mock.tenant.billing import Billing
+from aione_mock.tenant.calendar import HOUR
+from aione_mock.tenant.catalogue import ModelCatalogue
+from aione_mock.tenant.ledger import Ledger
+from aione_mock.tenant.organisation import AccessKeyRecord, Organisation, create_organisations
+from aione_mock.types import Caller
+
+
+@frozen
+class Tenants:
+    """The organisations of a session. What the session changes is in its store, never here."""
+
+    epoch: float
+    """Unix seconds at the session's start, a full hour."""
+    catalogue: ModelCatalogue
+    organisations: Mapping[str, Organisation]
+    """By id; the first one is the main one."""
+    keys: KeyStore
+    tokens: Mapping[str, Caller]
+    """Callers by the hash of their console token."""
+    access_keys: Mapping[str, AccessKeyRecord]
+    """ModelRouter's access keys by id."""
+    ledgers: Mapping[str, Ledger]
+    """By organisation id."""
+    billing: Mapping[str, Billing]
+    """By organisation id."""
+
+    @classmethod
+    def create(cls, seed: Seed, epoch: float, catalogue: ModelCatalogue) -> Tenants:
+        """Create the organisations of a session that starts at `epoch`, rounded down to the full hour.
+
+        Sessions with the same seed that start in the same hour can therefore share one value. Raises ConfigError when
+        the catalogue lacks a model that was used in the past.
+        """
+        epoch = epoch // HOUR * HOUR
+        created = create_organisations(seed, epoch)
+        ledgers = {org.id: Ledger.of(org, seed, epoch, catalogue) for org in created}
+        return cls(
+            epoch=epoch,
+            catalogue=catalogue,
+            organisations={org.id: org for org in created},
+            keys=KeyStore.create(record for org in created for record in org.keys),
+            tokens={digest: caller for org in created for digest, caller in org.tokens.items()},
+            access_keys={pair.id: pair for org in created for pair in org.access_keys},
+            ledgers=ledgers,
+            billing={org.id: Billing(org, ledgers[org.id], catalogue, epoch) for org in created},
+        )
+
+    def find_token(self, secret: str) -> Caller | None:
+        """Return the caller that a console token stands for."""
+        return self.tokens.get(hash_secret(secret))
