@@ -41,7 +41,7 @@ class Clock:
         """Stop at `at`, or at the present instant."""
         self._fixed = at.timestamp() if at else self.timestamp()
 
-    def run(self) -> None:
+    def unfreeze(self) -> None:
         """Let time pass again, from the instant it shows."""
         if self._fixed is not None:
             self._offset, self._fixed = self._fixed - time.time(), None
@@ -60,22 +60,22 @@ class Clock:
         else:
             self._fixed += seconds
 
-    def state(self) -> dict[str, float | None]:
+    def save_state(self) -> dict[str, float | None]:
         """What `restore` needs, as JSON."""
         return {"fixed": self._fixed, "offset": self._offset}
 
-    def restore(self, state: dict[str, float | None]) -> None:
+    def restore_state(self, state: dict[str, float | None]) -> None:
         """Take over a state made by `state`."""
         self._fixed, self._offset = state["fixed"], state["offset"] or 0.0
 
 
-class _Wall(Clock):
+class _SystemClock(Clock):
     """The real time; nothing moves it."""
 
     timestamp = staticmethod(time.time)
 
 
-WALL = _Wall()
+SYSTEM_CLOCK = _SystemClock()
 """Real time, for what no frozen clock may judge (signature dates) and for measuring."""
 
 
@@ -112,6 +112,6 @@ def parse_duration(text: str | float) -> float:
     return sign * seconds
 
 
-def iso(at: datetime) -> str:
+def format_instant(at: datetime) -> str:
     """`2026-01-31T09:00:00Z`, whole seconds, UTC."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

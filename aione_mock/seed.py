@@ -32,7 +32,7 @@ class Seed:
         # `ascii` writes a tuple of these types in one way, whatever the version's tables of characters
         return blake2b(ascii(labels).encode(), key=self.key, digest_size=size).digest()
 
-    def hashed(self, label: bytes, raw: bytes, size: int = 16) -> bytes:
+    def keyed_hash(self, label: bytes, raw: bytes, size: int = 16) -> bytes:
         """`size` (1–64) bytes that depend on seed, label (up to 16 bytes) and `raw` alone: a quicker `digest`."""
         return blake2b(raw, key=self.key, digest_size=size, person=label).digest()
 
@@ -40,23 +40,23 @@ class Seed:
         """An independent seed below this one."""
         return Seed(self.digest(*labels))
 
-    def rng(self, *labels: str | int | bytes) -> random.Random:
+    def create_random(self, *labels: str | int | bytes) -> random.Random:
         """A generator of its own for many draws under one label."""
         return random.Random(self.digest(*labels))
 
-    def number(self, *labels: str | int | bytes) -> int:
+    def draw_integer(self, *labels: str | int | bytes) -> int:
         """A whole number of 64 bits."""
         return int.from_bytes(self.digest(*labels, size=8), "big")
 
-    def fraction(self, *labels: str | int | bytes) -> float:
+    def draw_fraction(self, *labels: str | int | bytes) -> float:
         """A number from 0 up to, not including, 1."""
-        return (self.number(*labels) >> 11) / (1 << 53)
+        return (self.draw_integer(*labels) >> 11) / (1 << 53)
 
-    def token(self, length: int, *labels: str | int | bytes) -> str:
+    def draw_token(self, length: int, *labels: str | int | bytes) -> str:
         """`length` (at most 64) letters and digits, as in an id."""
         return base62(self.digest(*labels, size=length))
 
-    def uuid(self, *labels: str | int | bytes) -> str:
+    def draw_uuid(self, *labels: str | int | bytes) -> str:
         """A version 4 UUID (RFC 9562) drawn from the seed."""
         return str(uuid.UUID(bytes=self.digest(*labels), version=4))
 

@@ -60,12 +60,12 @@ class Settings:
     documents: tuple[str, ...] = field(default=DOCUMENTS)
 
 
-def document(name: str) -> Path:
+def document_path(name: str) -> Path:
     """Where a bundled contract document lies."""
     return _DATA / "openapi" / name
 
 
-def fixture(name: str) -> bytes:
+def read_fixture(name: str) -> bytes:
     """A bundled data file, such as `models.yaml`."""
     return (_DATA / "fixtures" / name).read_bytes()
 
@@ -85,12 +85,12 @@ def read_text(path: Path, what: str) -> str:
         raise ConfigError(f"the {what} '{path}' is not UTF-8 text") from None
 
 
-def environment(name: str) -> str | None:
+def read_variable(name: str) -> str | None:
     """A variable of the environment; an empty one counts as absent."""
     return os.environ.get(name) or None
 
 
-def surroundings(changes: Mapping[str, str], without: Iterable[str] = ()) -> dict[str, str]:
+def build_environment(changes: Mapping[str, str], without: Iterable[str] = ()) -> dict[str, str]:
     """The environment with changes, for a program to be started."""
     gone = set(without)
     return {**{name: value for name, value in os.environ.items() if name not in gone}, **changes}

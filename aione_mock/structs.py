@@ -38,6 +38,6 @@ def replace(value: T, /, **changes: Any) -> T:
     return cast(T, (msgspec.structs if isinstance(value, msgspec.Struct) else dataclasses).replace(known, **changes))
 
 
-def members(value: Any) -> dict[str, Any]:
+def to_dict(value: Any) -> dict[str, Any]:
     """The members of a frozen value by name."""
     return msgspec.structs.asdict(value)

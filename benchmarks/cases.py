@@ -34,9 +34,9 @@ def plain(url: str) -> None:
     from schemathesis.engine import from_schema
 
     from aione_mock.checker.plan import CHECKS
-    from aione_mock.settings import document
+    from aione_mock.settings import document_path
 
-    contract = load_contract([document("aione.yaml")])
+    contract = load_contract([document_path("aione.yaml")])
     secrets = {"consoleToken": TOKEN}
     config = {
         "seed": 1,

@@ -25,7 +25,7 @@ from aione_mock.cli import main, terminal
 from aione_mock.cli.banner import CLIENTS, Welcome, base_url
 from aione_mock.contract import Contract
 from aione_mock.contract.loading import load_contract
-from aione_mock.settings import DOCUMENTS, document
+from aione_mock.settings import DOCUMENTS, document_path
 from aione_mock.tenant.organisation_file import list_credentials
 from tests.timing import PATIENCE, Share, at_best, slowness, until, untraced
 from tests.wire_reader import ask, request
@@ -67,7 +67,7 @@ def credentials() -> list[Any]:
 
 
 def contract() -> Contract:
-    return load_contract([document(name) for name in DOCUMENTS])
+    return load_contract([document_path(name) for name in DOCUMENTS])
 
 
 class Running:

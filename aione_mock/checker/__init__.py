@@ -19,11 +19,11 @@ from aione_mock.checker.plan import PHASES, plan
 from aione_mock.checker.report import CheckReport, FailOn, report
 from aione_mock.checker.run import CheckRun, RunEvent
 from aione_mock.checker.target import Target
-from aione_mock.clock import WALL
+from aione_mock.clock import SYSTEM_CLOCK
 from aione_mock.contract import Contract
 from aione_mock.contract.loading import load_contract
 from aione_mock.errors import ConfigError
-from aione_mock.settings import DOCUMENTS, document
+from aione_mock.settings import DOCUMENTS, document_path
 
 __all__ = [
     "BrokenLaw",
@@ -87,7 +87,7 @@ def prepare(
 
     if isinstance(target, str):
         target = Target.from_environment(target)
-    contract = contract or load_contract([document(name) for name in SERVED], tuple(overlays))
+    contract = contract or load_contract([document_path(name) for name in SERVED], tuple(overlays))
     chosen = plan(contract, LAWS, RULES, only, skip, phases)
     if not (chosen.laws or chosen.phases):
         raise ConfigError("these options leave nothing to check")
@@ -100,7 +100,7 @@ def prepare(
         writes=allow_writes,
         rate=rate_limit,
         timeout=timeout,
-        deadline=None if max_time is None else WALL.timestamp() + max_time,
+        deadline=None if max_time is None else SYSTEM_CLOCK.timestamp() + max_time,
         seed=str(seed),
     )
     generated = None

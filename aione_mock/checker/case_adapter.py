@@ -7,7 +7,7 @@ from typing import Any
 
 from aione_mock.checker.context import LawContext
 from aione_mock.checker.finding import NotChecked
-from aione_mock.clock import WALL, iso
+from aione_mock.clock import SYSTEM_CLOCK, format_instant
 from aione_mock.contract import METHODS, Contract, Operation
 from aione_mock.contract.json_pointer import resolve_pointer
 from aione_mock.types import Json
@@ -165,7 +165,7 @@ def _huge(text: str) -> bool:
 
 def _usage_window(case: Any) -> None:
     query = case.query or {}
-    last = WALL.now().date()
+    last = SYSTEM_CLOCK.now().date()
     if query.get("end_date"):
         query["end_date"] = last.isoformat()
     if query.get("start_date"):
@@ -174,10 +174,13 @@ def _usage_window(case: Any) -> None:
 
 def _router_window(case: Any) -> None:
     query = case.query or {}
-    now = WALL.now()
+    now = SYSTEM_CLOCK.now()
     start, end = query.pop("startTime", None), query.pop("endTime", None)
     if (start or end) and "timeRange" not in query:
-        query["startTime"], query["endTime"] = iso(now - timedelta(hours=2)), iso(now - timedelta(hours=1))
+        query["startTime"], query["endTime"] = (
+            format_instant(now - timedelta(hours=2)),
+            format_instant(now - timedelta(hours=1)),
+        )
     if "clientId" in query:
         query.pop("clientIds", None)
     if "maxResults" in query or "nextToken" in query:

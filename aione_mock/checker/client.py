@@ -19,7 +19,7 @@ from aione_mock.checker.budget import Budget
 from aione_mock.checker.finding import NotChecked
 from aione_mock.checker.target import SecretMask, Target
 from aione_mock.checker.traffic import HttpExchange, HttpRequest, Pairs
-from aione_mock.clock import WALL, iso
+from aione_mock.clock import SYSTEM_CLOCK, format_instant
 from aione_mock.contract import Contract, Operation
 from aione_mock.protocols import acs3_signature
 from aione_mock.seed import Seed
@@ -87,7 +87,7 @@ class TargetClient:
         self._unanswered = 0
         self._lock = threading.Lock()
         # nonces must differ between runs, so the present moment takes part
-        self._nonces = Seed.of(seed).child("nonce", str(WALL.timestamp()))
+        self._nonces = Seed.of(seed).child("nonce", str(SYSTEM_CLOCK.timestamp()))
         self._http = httpx2.Client(
             verify=target.verify,
             follow_redirects=False,
@@ -165,13 +165,13 @@ class TargetClient:
         self, request: HttpRequest, key: str, secret: str, *, at: float | None = None, nonce: str | None = None
     ) -> HttpRequest:
         """The request signed as ModelRouter's clients do; `at` is the time of signing in seconds since 1970."""
-        moment = WALL.now() if at is None else WALL.now().fromtimestamp(at, WALL.now().tzinfo)
+        moment = SYSTEM_CLOCK.now() if at is None else SYSTEM_CLOCK.now().fromtimestamp(at, SYSTEM_CLOCK.now().tzinfo)
         headers: Pairs = (
             *((name, value) for name, value in request.headers if not name.startswith("x-acs-") and name != "host"),
             ("host", urlsplit(self.target.url).netloc),
             ("x-acs-action", request.operation),
             ("x-acs-version", str(self._version(request.operation))),
-            ("x-acs-date", iso(moment)),
+            ("x-acs-date", format_instant(moment)),
             ("x-acs-signature-nonce", nonce or self.nonce()),
             ("x-acs-content-sha256", hashlib.sha256(request.body or b"").hexdigest()),
         )
@@ -243,7 +243,7 @@ class TargetClient:
 
     def _turn(self) -> float:
         """Seconds until the rate lets the next request go."""
-        now = WALL.timestamp()
+        now = SYSTEM_CLOCK.timestamp()
         if self.deadline is not None and now >= self.deadline:
             raise TimeUp("the time is up (--max-time)")
         turn = max(now, self._next)
@@ -252,12 +252,12 @@ class TargetClient:
 
     def sleep(self, seconds: float) -> None:
         """Wait, but not beyond the deadline. Raises TimeUp."""
-        if self.deadline is not None and WALL.timestamp() + seconds >= self.deadline:
+        if self.deadline is not None and SYSTEM_CLOCK.timestamp() + seconds >= self.deadline:
             raise TimeUp("the time is up (--max-time)")
         time.sleep(seconds)
 
     def _exchange(self, request: HttpRequest, timeout: float, pause: float) -> HttpExchange:
-        started = WALL.timestamp()
+        started = SYSTEM_CLOCK.timestamp()
         end = started + timeout if self.deadline is None else min(started + timeout, self.deadline)
         left = max(0.05, end - started)
         parts = urlsplit(self.target.url)
@@ -282,7 +282,7 @@ class TargetClient:
             raise NotChecked(f"the request cannot be sent: {error}") from None
         except Exception as error:
             failure = reason(error)
-        return HttpExchange(request, status, headers, bytes(body), WALL.timestamp() - started, failure)
+        return HttpExchange(request, status, headers, bytes(body), SYSTEM_CLOCK.timestamp() - started, failure)
 
     def _note(self, exchange: HttpExchange) -> None:
         self.requests += 1
@@ -312,7 +312,7 @@ def _read(answer: httpx2.Response, body: bytearray, end: float) -> str:
     # pieces as they come: gathered into larger ones, a body that drips would never be looked at
     for chunk in answer.iter_raw():
         body += chunk
-        if WALL.timestamp() > end:
+        if SYSTEM_CLOCK.timestamp() > end:
             return f"not ended after {len(body)} bytes when the time for it was over"
         if len(body) > MAX_BYTES:
             return f"not ended after {len(body)} bytes"

@@ -22,7 +22,7 @@ from aione_mock.checker.finding import LawFinding, LawVerdict, MatrixCell, NotCh
 from aione_mock.checker.plan import CHECKS
 from aione_mock.checker.schemathesis_transport import SchemathesisGate
 from aione_mock.checker.traffic import curl, snippet
-from aione_mock.clock import WALL
+from aione_mock.clock import SYSTEM_CLOCK
 from aione_mock.contract import Operation
 from aione_mock.seed import Seed
 from aione_mock.structs import replace
@@ -143,7 +143,7 @@ class GeneratedCases:
         return loaded.include(operation_id=names)
 
     def _config(self, context: LawContext, run: CheckRun, document: str, paid: list[str]) -> dict[str, Json]:
-        number = Seed.of(self.seed).number("schemathesis") % (1 << 31)
+        number = Seed.of(self.seed).draw_integer("schemathesis") % (1 << 31)
         phases: dict[str, Json] = {name: {"enabled": name in run.plan.phases} for name in _PHASES}
         phases["stateful"] |= {"max-steps": 5}
         placeholders = {name: gate_auth(scheme) for name, scheme in context.contract.schemes.items() if name != "acs3"}
@@ -177,7 +177,7 @@ class GeneratedCases:
         operations = context.contract.operations.values()
         part = sum(o.document == document for o in operations) / len(operations)
         left = context.client.deadline
-        whole = self.seconds if left is None else min(self.seconds, left - WALL.timestamp())
+        whole = self.seconds if left is None else min(self.seconds, left - SYSTEM_CLOCK.timestamp())
         return max(1, int(whole * part + 0.5))
 
     def _judged(
@@ -314,4 +314,4 @@ _START = 4.0
 def _left(context: LawContext) -> float:
     """Seconds until the time is up."""
     deadline = context.client.deadline
-    return float("inf") if deadline is None else deadline - WALL.timestamp()
+    return float("inf") if deadline is None else deadline - SYSTEM_CLOCK.timestamp()

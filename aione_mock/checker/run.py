@@ -19,7 +19,7 @@ from aione_mock.checker.law import ExchangeRule, Law, missing
 from aione_mock.checker.plan import CheckPlan
 from aione_mock.checker.preflight import obstacle
 from aione_mock.checker.traffic import HttpExchange, Unreadable, curl, shown, snippet
-from aione_mock.clock import WALL
+from aione_mock.clock import SYSTEM_CLOCK
 from aione_mock.structs import replace
 
 
@@ -113,7 +113,7 @@ class CheckRun:
     def events(self) -> Generator[RunEvent, None, None]:
         """Run, and tell what happens. Cleans up at its end, whatever ended it."""
         client = self.context.client
-        self.started = WALL.timestamp()
+        self.started = SYSTEM_CLOCK.timestamp()
         original, client.send = client.send, self._observing(client.send)  # type: ignore[method-assign]
         try:
             yield RunStarted(client.target.url, len(self.plan.operations), len(self.plan.laws), self.plan.paid)
@@ -144,7 +144,7 @@ class CheckRun:
         self.verdicts += [self._rule_verdict(rule) for rule in self.plan.rules]
         self._missing()
         self.unclean = tuple(self.context.clean())
-        self.seconds = WALL.timestamp() - self.started
+        self.seconds = SYSTEM_CLOCK.timestamp() - self.started
 
     def _missing(self) -> None:
         found = [] if self.stopped or self.obstacle else list(self.answers.absent(self.context))
@@ -187,7 +187,7 @@ class CheckRun:
 
     def judge(self, law: Law) -> LawVerdict:
         """What one law says. Raises Stop, after having kept what it said so far."""
-        began = WALL.timestamp()
+        began = SYSTEM_CLOCK.timestamp()
         names = self.plan.of(law)
         cells = {name: MatrixCell("kept") for name in names}
         for name in names:
@@ -199,7 +199,7 @@ class CheckRun:
             cells = {name: MatrixCell("not checked", reason) for name in names}
         elif any(cell.state == "kept" for cell in cells.values()):
             stop = self._listen(law, cells, found)
-        verdict = LawVerdict(law.name, cells, tuple(found.values()), WALL.timestamp() - began)
+        verdict = LawVerdict(law.name, cells, tuple(found.values()), SYSTEM_CLOCK.timestamp() - began)
         self.verdicts.append(verdict)
         if stop is not None:
             raise stop

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from urllib.parse import quote, urlsplit
 
 from aione_mock.errors import ConfigError
-from aione_mock.settings import environment
+from aione_mock.settings import read_variable
 
 _LEAST = 4
 """Characters below which a secret is too short to be told from ordinary text."""
@@ -65,7 +65,7 @@ class Target:
         cannot be used.
         """
         found = {
-            name: (suffix and environment(variable + suffix)) or given.get(name) or environment(variable)
+            name: (suffix and read_variable(variable + suffix)) or given.get(name) or read_variable(variable)
             for name, variable in VARIABLES.items()
         }
         return cls(url, model=model, verify=verify, **found)

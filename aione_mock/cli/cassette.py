@@ -53,9 +53,9 @@ def show(file: File) -> None:
 
 def contract(overlays: list[Path] | None) -> Contract:
     """The bundled contract with a user's overlays. Raises ConfigError or ContractError."""
-    from aione_mock.settings import DOCUMENTS, document
+    from aione_mock.settings import DOCUMENTS, document_path
 
-    return load_contract([document(name) for name in DOCUMENTS], overlays or ())
+    return load_contract([document_path(name) for name in DOCUMENTS], overlays or ())
 
 
 def _load(file: Path) -> Cassette:

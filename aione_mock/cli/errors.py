@@ -26,10 +26,10 @@ def errors(
 ) -> None:
     """Every error of the contract: status, headers, body, and the ways to get it."""
     from aione_mock.server.control.error_catalogue import catalogue
-    from aione_mock.settings import DOCUMENTS, Settings, document
+    from aione_mock.settings import DOCUMENTS, Settings, document_path
     from aione_mock.tenant.organisation_file import list_credentials
 
-    contract = load_contract([document(name) for name in DOCUMENTS], overlay or ())
+    contract = load_contract([document_path(name) for name in DOCUMENTS], overlay or ())
     if operation is not None and operation not in contract.operations:
         near = did_you_mean(operation, contract.operations)
         raise ConfigError(f"unknown operation '{operation}'{near}; `aione-mock spec routes` lists them")

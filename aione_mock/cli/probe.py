@@ -60,9 +60,9 @@ def _ran(mock: MockSession, command: list[str], rules: Rules, limit: float) -> R
     """What the program does when these rules are in force; `limit` are the seconds that silence may take it."""
     import subprocess
 
-    from aione_mock.clock import WALL
+    from aione_mock.clock import SYSTEM_CLOCK
     from aione_mock.errors import ConfigError
-    from aione_mock.settings import surroundings
+    from aione_mock.settings import build_environment
     from aione_mock.testing.environment import STRAY
     from aione_mock.testing.resilience import Run
     from aione_mock.testing.resilience.assertion import waits
@@ -70,14 +70,14 @@ def _ran(mock: MockSession, command: list[str], rules: Rules, limit: float) -> R
     mock.reset()
     mock.run()
     mock.set_rules(rules)
-    began = WALL.timestamp()
+    began = SYSTEM_CLOCK.timestamp()
     try:
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=surroundings(mock.env(), without=STRAY),
+            env=build_environment(mock.env(), without=STRAY),
             text=True,
             errors="replace",
         )
@@ -95,7 +95,7 @@ def _ran(mock: MockSession, command: list[str], rules: Rules, limit: float) -> R
         output,
         None if process.returncode == 0 or late else _ending(process.returncode, complaints),
         late,
-        WALL.timestamp() - began,
+        SYSTEM_CLOCK.timestamp() - began,
         f"{output}\n{complaints}",
     )
 

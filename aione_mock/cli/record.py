@@ -31,7 +31,7 @@ def record(
 
     from aione_mock.cli.cassette import contract
     from aione_mock.cli.process import Foreground
-    from aione_mock.clock import WALL, iso
+    from aione_mock.clock import SYSTEM_CLOCK, format_instant
     from aione_mock.recorder.cassette import Recording
     from aione_mock.recorder.proxy import Recorder
     from aione_mock.recorder.upstream import checked
@@ -41,7 +41,7 @@ def record(
     base = checked(upstream)
     with bind(host, port) as listener:
         measure = contract(overlay)
-        recording = Recording.create(out, base, redacted=redact, started=iso(WALL.now()))
+        recording = Recording.create(out, base, redacted=redact, started=format_instant(SYSTEM_CLOCK.now()))
         recorder = Recorder(measure, base, recording, redact=redact, tell=typer.echo)
         url = banner.base_url(host, listener.getsockname()[1])
         settings = configure(recorder, log_level=log_level, log_config=None)

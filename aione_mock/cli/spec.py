@@ -46,7 +46,7 @@ def lint(overlay: Overlays = None) -> None:
     from aione_mock.contract.lint import find_problems
     from aione_mock.contract.loading import read_contract
     from aione_mock.settings import DOCUMENTS
-    from aione_mock.settings import document as locate
+    from aione_mock.settings import document_path as locate
 
     contract = read_contract([locate(name) for name in DOCUMENTS], overlay or ())
     found = list(find_problems(contract))
@@ -73,7 +73,7 @@ def routes(overlay: Overlays = None) -> None:
 
 def _load(overlays: list[Path] | None) -> Any:
     from aione_mock.settings import DOCUMENTS
-    from aione_mock.settings import document as locate
+    from aione_mock.settings import document_path as locate
 
     return load_contract([locate(name) for name in DOCUMENTS], overlays or ())
 

@@ -106,11 +106,11 @@ def _chart(rows: list[Row]) -> None:
 def _print_json(made: Tenants, seed: str) -> None:
     import orjson
 
-    from aione_mock.clock import iso
+    from aione_mock.clock import format_instant
 
     content = {
         "seed": seed,
-        "now": iso(datetime.fromtimestamp(made.epoch, UTC)),
+        "now": format_instant(datetime.fromtimestamp(made.epoch, UTC)),
         "organisations": [_organisation(made, org) for org in made.organisations.values()],
         "models": [
             {

@@ -79,7 +79,7 @@ def _on_grid(
         first += 1
     if "exclusiveMaximum" in schema and last * step >= _exact(schema["exclusiveMaximum"]):
         last -= 1
-    return (first + seed.number("number") % (last - first + 1)) * step if first <= last else None
+    return (first + seed.draw_integer("number") % (last - first + 1)) * step if first <= last else None
 
 
 def _edge(

@@ -74,7 +74,7 @@ def draw(pattern: str, seed: Seed, least: int = 0, most: int | None = None, *, g
         raise Unmatchable(f"what matches {pattern!r} is longer than {_LONGEST} characters")
     top = min(longest, most if most is not None else max(least, shortest) + _CAP)
     bottom = max(shortest, least)
-    target = bottom + seed.number("length") % (top - bottom + 1) if top > bottom else bottom
+    target = bottom + seed.draw_integer("length") % (top - bottom + 1) if top > bottom else bottom
     return _Draw(seed, target - shortest, greedy).sequence(parsed)
 
 
@@ -82,7 +82,7 @@ class _Draw:
     """One walk over a parsed expression; `slack` is how many characters it may exceed the shortest match by."""
 
     def __init__(self, seed: Seed, slack: int, greedy: bool) -> None:
-        self._rng = seed.rng("pattern")
+        self._rng = seed.create_random("pattern")
         self._slack = max(slack, 0)
         self._greedy = greedy
         self._groups: dict[int, str] = {}

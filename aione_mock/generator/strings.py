@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from aione_mock.clock import iso
+from aione_mock.clock import format_instant
 from aione_mock.generator import patterns, words
 from aione_mock.generator.plan import Impossible
 from aione_mock.generator.words import Language, pick, some
@@ -21,7 +21,7 @@ _ZONES = ("UTC", "Europe/Paris", "Asia/Tokyo")
 
 def moment(seed: Seed) -> datetime:
     """An instant of the year 2026, on a whole minute."""
-    return _EPOCH + timedelta(minutes=seed.number("moment") % (365 * 1440))
+    return _EPOCH + timedelta(minutes=seed.draw_integer("moment") % (365 * 1440))
 
 
 def _host(seed: Seed) -> str:
@@ -38,7 +38,7 @@ def _url(seed: Seed, _: Language = "en") -> str:
 
 
 def _ipv4(seed: Seed, _: Language = "en") -> str:
-    return f"203.0.113.{seed.number('ip') % 254 + 1}"
+    return f"203.0.113.{seed.draw_integer('ip') % 254 + 1}"
 
 
 def _coded(seed: Seed) -> str:
@@ -46,7 +46,7 @@ def _coded(seed: Seed) -> str:
 
 
 FORMATS: Mapping[str, Callable[[Seed], str]] = {
-    "date-time": lambda seed: iso(moment(seed)),
+    "date-time": lambda seed: format_instant(moment(seed)),
     "date": lambda seed: moment(seed).date().isoformat(),
     "time": lambda seed: f"{moment(seed):%H:%M:%S}Z",
     "duration": lambda seed: pick(("PT15M", "PT1H30M", "P1D", "P7D"), seed),
@@ -55,20 +55,20 @@ FORMATS: Mapping[str, Callable[[Seed], str]] = {
     "hostname": _host,
     "idn-hostname": _host,
     "ipv4": _ipv4,
-    "ipv6": lambda seed: f"2001:db8::{seed.number('ip') % 0xFFFF + 1:x}",
+    "ipv6": lambda seed: f"2001:db8::{seed.draw_integer('ip') % 0xFFFF + 1:x}",
     "uri": _url,
     "url": _url,
     "iri": _url,
     "uri-reference": lambda seed: f"/{some('word', 'en', seed)}",
     "iri-reference": lambda seed: f"/{some('word', 'en', seed)}",
     "uri-template": lambda seed: f"/{some('word', 'en', seed)}/{{id}}",
-    "uuid": lambda seed: seed.uuid(),
+    "uuid": lambda seed: seed.draw_uuid(),
     "json-pointer": lambda seed: f"/{some('word', 'en', seed)}",
-    "relative-json-pointer": lambda seed: f"{seed.number() % 3}/{some('word', 'en', seed)}",
+    "relative-json-pointer": lambda seed: f"{seed.draw_integer() % 3}/{some('word', 'en', seed)}",
     "regex": lambda seed: f"^{some('word', 'en', seed)}$",
     "byte": _coded,
     "binary": lambda seed: some("sentence", "en", seed),
-    "password": lambda seed: seed.token(16, "password"),
+    "password": lambda seed: seed.draw_token(16, "password"),
 }
 """Format names to what draws them; a format not listed here restricts nothing."""
 
@@ -95,7 +95,7 @@ def _full_name(seed: Seed, lang: Language) -> str:
 
 
 def _phone(seed: Seed, lang: Language) -> str:
-    number = seed.number("phone")
+    number = seed.draw_integer("phone")
     return f"1380000{number % 10000:04d}" if lang == "zh" else f"+1-202-555-{100 + number % 100:04d}"
 
 
@@ -104,24 +104,24 @@ _KINDS: Mapping[str, Callable[[Seed, Language], str]] = {
     "username": lambda seed, _: f"{some('word', 'en', seed)}_{some('word', 'en', seed.child(2))}",
     "email": _email,
     "phone": _phone,
-    "postcode": lambda seed, lang: f"{100000 + seed.number() % 700000}"[: 6 if lang == "zh" else 5],
+    "postcode": lambda seed, lang: f"{100000 + seed.draw_integer() % 700000}"[: 6 if lang == "zh" else 5],
     "street": lambda seed, lang: (
-        f"{some('street', lang, seed)}{seed.number() % 200 + 1}号"
+        f"{some('street', lang, seed)}{seed.draw_integer() % 200 + 1}号"
         if lang == "zh"
-        else f"{seed.number() % 200 + 1} {some('street', lang, seed)}"
+        else f"{seed.draw_integer() % 200 + 1} {some('street', lang, seed)}"
     ),
     "date": lambda seed, _: FORMATS["date"](seed),
     "time": lambda seed, _: f"{moment(seed):%H:%M}",
     "datetime": lambda seed, _: FORMATS["date-time"](seed),
     "url": _url,
     "ip": _ipv4,
-    "id": lambda seed, _: f"{some('word', 'en', seed)[:3].upper()}-{1000 + seed.number() % 9000}",
+    "id": lambda seed, _: f"{some('word', 'en', seed)[:3].upper()}-{1000 + seed.draw_integer() % 9000}",
     "currency": lambda seed, lang: "CNY" if lang == "zh" else pick(("USD", "EUR", "GBP", "CNY"), seed),
     "timezone": lambda seed, lang: (
         "Asia/Shanghai" if lang == "zh" else pick(("UTC", "Europe/Paris", "Asia/Tokyo"), seed)
     ),
     "filename": lambda seed, _: f"{some('word', 'en', seed)}.txt",
-    "version": lambda seed, _: f"{seed.number(1) % 5}.{seed.number(2) % 10}.{seed.number(3) % 10}",
+    "version": lambda seed, _: f"{seed.draw_integer(1) % 5}.{seed.draw_integer(2) % 10}.{seed.draw_integer(3) % 10}",
     "symbol": lambda seed, _: some("word", "en", seed)[:4].upper(),
 }
 
@@ -159,7 +159,7 @@ def _candidates(schema: Mapping[str, Any], name: str, seed: Seed, least: int, mo
     yield _sized(plain, least, most)
     if pattern is not None:
         yield from _matching(pattern, seed, least, most)
-    yield from (_sized(seed.token(20, attempt), least, most) for attempt in range(4))
+    yield from (_sized(seed.draw_token(20, attempt), least, most) for attempt in range(4))
 
 
 def _matching(pattern: str, seed: Seed, least: int, most: int | None) -> Iterator[str]:

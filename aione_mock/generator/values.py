@@ -161,7 +161,7 @@ class Source:
             return string(words, spot.name, spot.seed, lambda text: self._plan.accepts(node, text))
         if kind in ("integer", "number"):
             return number(words, spot.name, spot.seed, whole=kind == "integer")
-        return spot.seed.number("boolean") % 2 == 0 if kind == "boolean" else None
+        return spot.seed.draw_integer("boolean") % 2 == 0 if kind == "boolean" else None
 
     def _object(self, words: Mapping[str, Any], spot: Spot) -> Json:
         required = dict.fromkeys(words.get("required", ()))
@@ -253,7 +253,7 @@ class Source:
         least, most = int(words.get("minItems", 0)), min(words.get("maxItems", _ITEMS), _ITEMS)
         needed = int(words.get("minContains", 1)) if "contains" in words else 0
         endless = rest is False or self._plan.height(rest) == inf
-        ideal = len(prefix) if prefix or endless else 1 + spot.seed.number("length") % 3
+        ideal = len(prefix) if prefix or endless else 1 + spot.seed.draw_integer("length") % 3
         least = max(least, len(prefix) + needed) if needed else least
         if least > most:
             raise Impossible(f"an array of {least} items")
@@ -302,7 +302,7 @@ def _turned(members: Any, seed: Seed) -> list[Json]:
     """The members of a list, starting at one that the seed picks."""
     if not isinstance(members, list) or not members:
         return []
-    start = seed.number("member") % len(members)
+    start = seed.draw_integer("member") % len(members)
     return members[start:] + members[:start]
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 import yaml
 
 from aione_mock.seed import Seed
-from aione_mock.settings import fixture
+from aione_mock.settings import read_fixture
 
 T = TypeVar("T")
 Language = Literal["en", "zh"]
@@ -24,7 +24,7 @@ _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[A-Z]|\d+|[\u3400-\u9fff]+")
 @cache
 def lists() -> Mapping[str, Any]:
     """The whole of fixtures/words.yaml, read once."""
-    loaded: Mapping[str, Any] = yaml.load(fixture("words.yaml"), Loader=yaml.CSafeLoader)
+    loaded: Mapping[str, Any] = yaml.load(read_fixture("words.yaml"), Loader=yaml.CSafeLoader)
     return loaded
 
 
@@ -69,7 +69,7 @@ def usual_range(name: str) -> tuple[int, int, int] | None:
 
 def pick(choices: Sequence[T], seed: Seed, *labels: str | int) -> T:
     """One of the choices, by the seed."""
-    return choices[seed.number(*labels) % len(choices)]
+    return choices[seed.draw_integer(*labels) % len(choices)]
 
 
 def some(list_name: str, lang: Language, seed: Seed) -> str:

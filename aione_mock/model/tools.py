@@ -81,7 +81,7 @@ def choose(prompt: Prompt, seed: Seed, today: date | None = None) -> tuple[ToolC
         first = next((tool for tool in tools if tool.name not in called), tools[0])
         remaining = _planned([_Named(first, 0, len(text))], entities.find(text, today), seed)
     chosen = remaining[:1] if one_by_one else remaining
-    return tuple([ToolCall(seed.token(24, "call", len(since), n), *call) for n, call in enumerate(chosen)])
+    return tuple([ToolCall(seed.draw_token(24, "call", len(since), n), *call) for n, call in enumerate(chosen)])
 
 
 def _offered(prompt: Prompt) -> Sequence[Tool]:

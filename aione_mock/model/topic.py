@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 import yaml
 
-from aione_mock.settings import fixture
+from aione_mock.settings import read_fixture
 from aione_mock.structs import frozen
 from aione_mock.types import Prompt
 
@@ -188,7 +188,7 @@ def language(text: str) -> Language:
 @cache
 def material() -> dict[str, Words]:
     """The word material, read once."""
-    data: dict[str, Words] = yaml.load(fixture("prose.yaml"), Loader=yaml.CSafeLoader)
+    data: dict[str, Words] = yaml.load(read_fixture("prose.yaml"), Loader=yaml.CSafeLoader)
     return data
 
 

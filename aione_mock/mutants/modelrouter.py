@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from aione_mock.asgi import split_session
-from aione_mock.clock import WALL, iso
+from aione_mock.clock import SYSTEM_CLOCK, format_instant
 from aione_mock.mutants.changes import body, member, refusal
 from aione_mock.mutants.mutation import Ask, Mutant
 from aione_mock.protocols import acs3_signature
@@ -29,8 +29,8 @@ def _signed(ask: Ask) -> Ask:
         ("host", host),
         ("x-acs-action", operation),
         ("x-acs-version", "20240611"),
-        ("x-acs-date", iso(WALL.now())),
-        ("x-acs-signature-nonce", f"mutant-{number}-{WALL.timestamp()}"),
+        ("x-acs-date", format_instant(SYSTEM_CLOCK.now())),
+        ("x-acs-signature-nonce", f"mutant-{number}-{SYSTEM_CLOCK.timestamp()}"),
         ("x-acs-content-sha256", sha256(b"").hexdigest()),
     ]
     _, path = split_session(ask.path)

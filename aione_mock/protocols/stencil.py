@@ -19,10 +19,10 @@ CALL_ID = 24
 TIMES = range(10**9, 10**10)
 """Times (Unix seconds) that are as long as the blank for them: those from 2001 to 2286."""
 _BLANKS = Seed.of("blank")
-_ID = _BLANKS.token(29, "id")
+_ID = _BLANKS.draw_token(29, "id")
 _CREATED = 1_000_000_007
 _ID_BYTES, _CREATED_BYTES = _ID.encode(), b'"created":%d' % _CREATED
-_TRIAL, _TRIAL_TOKEN, _TRIAL_TIME = Seed.of("trial"), Seed.of("trial").token(29), 1_234_567_899
+_TRIAL, _TRIAL_TOKEN, _TRIAL_TIME = Seed.of("trial"), Seed.of("trial").draw_token(29), 1_234_567_899
 _USAGE = Usage(711_111_117, 122_222_221)
 _HOLE = "\0"
 _ENCODED_HOLE = orjson.dumps(_HOLE)
@@ -43,7 +43,7 @@ encoded = lru_cache(maxsize=16384)(orjson.dumps)
 
 
 def _blank(index: int, place: int) -> str:
-    return _BLANKS.token(CALL_ID, "call", index, place)
+    return _BLANKS.draw_token(CALL_ID, "call", index, place)
 
 
 def named(choices: tuple[Choice, ...], name: Callable[[int, int], str]) -> tuple[Choice, ...]:
@@ -60,7 +60,7 @@ def _named(choice: Choice, index: int, name: Callable[[int, int], str]) -> Choic
 
 def call_id(seed: Seed, token: str, index: int, place: int) -> str:
     """The id of a tool call: that at a place of a choice, in the answer to the call that `token` belongs to."""
-    return seed.token(CALL_ID, "tool", token, index, place)
+    return seed.draw_token(CALL_ID, "tool", token, index, place)
 
 
 def _raw(said: Spelled) -> bytes:

@@ -192,7 +192,7 @@ def _stream(wanted: bool, label: str) -> Condition:
 def _probability(wanted: float, label: str) -> Condition:
     return Condition(
         "probability",
-        lambda facts: facts.seed.fraction("probability", label, facts.call) < wanted,
+        lambda facts: facts.seed.draw_fraction("probability", label, facts.call) < wanted,
         lambda facts: f"chance ({wanted:g}) decided against it",
     )
 

@@ -49,7 +49,7 @@ def schedule(weights: Sequence[int], pace: Pace, seed: Seed, scale: float = 1.0)
     """
     if pace == INSTANT:
         return (0.0,) * len(weights)
-    rng = seed.rng("pace")
+    rng = seed.create_random("pace")
     factor = _slowness(pace.tail, rng) / scale
     due, dues = pace.ttft * factor, []
     for position, weight in enumerate(weights):

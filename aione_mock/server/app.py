@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
 from aione_mock.asgi import CONNECTION, Connection, Disconnected
-from aione_mock.clock import WALL
+from aione_mock.clock import SYSTEM_CLOCK
 from aione_mock.contract import Contract
 from aione_mock.contract.loading import load_contract
 from aione_mock.errors import ContractError, did_you_mean
@@ -19,7 +19,7 @@ from aione_mock.server.journal import Exchange
 from aione_mock.server.pipeline import Handler, Pipeline
 from aione_mock.server.request import Request
 from aione_mock.server.sessions import Sessions, check_seed
-from aione_mock.settings import Settings, document
+from aione_mock.settings import Settings, document_path
 from aione_mock.tenant.catalogue import ModelCatalogue
 from aione_mock.types import Response
 
@@ -47,7 +47,7 @@ class Gateway:
     async def answer(self, scope: Scope, receive: Receive, send: Send, body: bytes | None) -> None:
         """Answer a request; without `body` it is received."""
         connection: Connection | None = scope.get("extensions", _NO_EXTENSIONS).get(CONNECTION)
-        started, path = WALL.timestamp(), scope.get("raw_path") or scope["path"].encode()
+        started, path = SYSTEM_CLOCK.timestamp(), scope.get("raw_path") or scope["path"].encode()
         if root := scope.get("root_path"):
             path = path.removeprefix(root.encode())
         client = (scope.get("client") or ("127.0.0.1",))[0]
@@ -62,7 +62,7 @@ class Gateway:
             return
         finally:
             self.pipeline.state.release(exchange)
-            exchange.duration_ms = max(0.0, (WALL.timestamp() - started) * 1000)
+            exchange.duration_ms = max(0.0, (SYSTEM_CLOCK.timestamp() - started) * 1000)
 
 
 def _choose_mutant(pipeline: Pipeline) -> Callable[[Exchange], Awaitable[Response]] | None:
@@ -126,7 +126,7 @@ def create_app(settings: Settings | None = None, /, **options: Any) -> Mock:
         from aione_mock import mutants
 
         mutants.find(config.mutant)
-    contract = load_contract([document(name) for name in config.documents], config.overlays)
+    contract = load_contract([document_path(name) for name in config.documents], config.overlays)
     contract = contract if config.control else contract.exclude_protocol("control")
     sessions = Sessions(config, ModelCatalogue.load())
     pipeline = Pipeline(contract, sessions, checked(HANDLERS, contract), config, _load_replay(config, contract))

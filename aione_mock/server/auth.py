@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import parse_qs
 
-from aione_mock.clock import WALL
+from aione_mock.clock import SYSTEM_CLOCK
 from aione_mock.contract import Contract, Operation
 from aione_mock.errors import APIError
 from aione_mock.protocols import acs3_signature
@@ -171,7 +171,7 @@ def _unauthenticated(message: str, operation: Operation) -> APIError:
 
 async def _verify_signature(request: Request, session: Session) -> Caller:
     """Return the caller of a ModelRouter operation. Signature dates are judged by real time, not the session's."""
-    now = WALL.timestamp()
+    now = SYSTEM_CLOCK.timestamp()
     access_keys = session.tenants.access_keys
 
     def find(access_key_id: str) -> acs3_signature.AccessKey | None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from aione_mock.clock import iso
+from aione_mock.clock import format_instant
 from aione_mock.contract import Operation
 from aione_mock.errors import APIError
 from aione_mock.server.sessions import Session
@@ -118,7 +118,7 @@ def _format_duration(limits: Window, part: int) -> str:
 
 def _format_instant(limits: Window, part: int) -> str:
     """Return the same as Anthropic writes it: an instant."""
-    return iso(datetime.fromtimestamp(math.ceil(limits.now + limits.empty_in(part)), UTC))
+    return format_instant(datetime.fromtimestamp(math.ceil(limits.now + limits.empty_in(part)), UTC))
 
 
 _HEADERS = {

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from aione_mock import protocols
-from aione_mock.clock import WALL
+from aione_mock.clock import SYSTEM_CLOCK
 from aione_mock.contract import Contract, Operation
 from aione_mock.errors import APIError, ConfigError, ScenarioError
 from aione_mock.protocols.errors import protocol_name
@@ -61,7 +61,7 @@ class Player:
         operations = [o.id for o in contract.operations.values() if o.protocol != "control"]
         self.book = Rulebook(contract.documents["control.yaml"], self.catalogue, operations)
         self._shelf = Shelf.open(config.scenarios, self.book)
-        self._looked = WALL.timestamp()
+        self._looked = SYSTEM_CLOCK.timestamp()
         self._scale = config.time_scale
         self.usual_pace = self.read_pace(config.pace)
         """The server's pace, as changes."""
@@ -83,8 +83,8 @@ class Player:
     @property
     def shelf(self) -> Shelf:
         """The scenario files, read again when they changed."""
-        if self._shelf.paths and WALL.timestamp() - self._looked > _LOOK_AGAIN:
-            self._looked = WALL.timestamp()
+        if self._shelf.paths and SYSTEM_CLOCK.timestamp() - self._looked > _LOOK_AGAIN:
+            self._looked = SYSTEM_CLOCK.timestamp()
             self._read_again()
         return self._shelf
 

@@ -74,7 +74,7 @@ class Session:
         """The state, sharing nothing with the session."""
         return {
             "seed": self.seed_text,
-            "clock": self.clock.state(),
+            "clock": self.clock.save_state(),
             "now": self.clock.timestamp(),
             "epoch": self.epoch,
             "store": self.store.dump(),
@@ -88,7 +88,7 @@ class Session:
     def load(self, dump: Json) -> None:
         """Go back to a state and its instant; the journal and snapshots stay."""
         self.seed_text, self.seed = dump["seed"], Seed.of(dump["seed"])
-        self.clock.restore(dump["clock"])
+        self.clock.restore_state(dump["clock"])
         if not self.clock.frozen:
             self.clock.set(datetime.fromtimestamp(dump["now"], UTC))
         self.epoch = dump["epoch"]
@@ -153,7 +153,7 @@ class Sessions:
         start = now or self._config.now
         clock = Clock(start)
         if start is not None and frozen is False:
-            clock.run()
+            clock.unfreeze()
         elif start is None and frozen:
             clock.freeze()
         epoch = _hour(start.timestamp() if start else self._epoch)

@@ -12,7 +12,7 @@ import msgspec
 
 from aione_mock.seed import Seed
 from aione_mock.store import Store
-from aione_mock.structs import frozen, members, replace
+from aione_mock.structs import frozen, replace, to_dict
 from aione_mock.tenant.calendar import format_timestamp
 from aione_mock.types import Caller, Json
 
@@ -69,7 +69,7 @@ def mask_secret(secret: str) -> str:
 
 def generate_key(seed: Seed, number: int) -> tuple[str, str]:
     """Generate id and secret of the session's key number `number`."""
-    return seed.uuid("key", number), _PREFIX + seed.token(40, "secret", number)
+    return seed.draw_uuid("key", number), _PREFIX + seed.draw_token(40, "secret", number)
 
 
 def create_record(
@@ -210,7 +210,7 @@ class KeyStore:
 
     async def put(self, store: Store, record: KeyRecord) -> None:
         """Store a new or changed record."""
-        await store.put(f"keys/{record.id}", members(record))
+        await store.put(f"keys/{record.id}", to_dict(record))
         await store.put(f"secrets/{record.secret_hash}", record.id)
 
     async def list(self, store: Store, org_id: str) -> list[KeyRecord]:

@@ -119,9 +119,9 @@ class Billing:
         after = month_to_day(month + 1)
         issued, fee = day_to_timestamp(after), self.organisation.plan.monthly_fee_rmb
         year, index = divmod(month, 12)
-        code = _IDS.number(self.organisation.id) % 10_000
+        code = _IDS.draw_integer(self.organisation.id) % 10_000
         return Invoice(
-            id=_IDS.uuid("invoice", self.organisation.id, month),
+            id=_IDS.draw_uuid("invoice", self.organisation.id, month),
             number=f"INV-{year:04d}{index + 1:02d}-{code:04d}",
             period_start=day_to_date(month_to_day(month)),
             period_end=day_to_date(after - 1),

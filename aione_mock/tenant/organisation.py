@@ -138,16 +138,16 @@ def _create_organisation(spec: OrganisationSpec, file: OrganisationFile, seed: S
 
 
 def _pick_name(names: tuple[str, ...], seed: Seed, *labels: str | int) -> str:
-    return names[seed.number(*labels) % len(names)]
+    return names[seed.draw_integer(*labels) % len(names)]
 
 
 def _create_team(spec: TeamSpec, seed: Seed) -> Team:
-    code = "mt_" + _IDS.token(10, "team code", spec.label)
+    code = "mt_" + _IDS.draw_token(10, "team code", spec.label)
     return Team(spec.id, spec.number, code, _pick_name(spec.names, seed, "team", spec.label))
 
 
 def _create_person(spec: PersonSpec, team_ids: Mapping[str, str], names: PersonNames, seed: Seed) -> Person:
-    chinese = seed.number("language", spec.number) % 2
+    chinese = seed.draw_integer("language", spec.number) % 2
     family = _pick_name(names.zh_family if chinese else names.en_family, seed, "family", spec.number)
     given = _pick_name(names.zh_given if chinese else names.en_given, seed, "given", spec.number)
     return Person(spec.number, family + given if chinese else f"{given} {family}", team_ids[spec.team])

@@ -25,7 +25,7 @@ Status = Literal["active", "disabled"]
 
 def _id_field(kind: str) -> Any:
     """Declare a field whose default is a UUID made from the kind and the label, the same for all seeds."""
-    return Field(default_factory=lambda fields: _IDS.uuid(kind, fields["label"]))
+    return Field(default_factory=lambda fields: _IDS.draw_uuid(kind, fields["label"]))
 
 
 class BillingPlan(YamlModel):

@@ -43,7 +43,7 @@ class Entry:
     @property
     def id(self) -> int:
         """A number of 53 bits, so that JavaScript can hold it too."""
-        return _IDS.number(self.request_id) >> 11
+        return _IDS.draw_integer(self.request_id) >> 11
 
 
 @frozen
@@ -143,7 +143,7 @@ def _past(cell: Cell, minute: int, start: int) -> Iterator[Entry]:
         one, known = after.minus(known), after
         # spread over the minute, in the order of the running totals
         ms = ((number - first) * 60_000 + (cell.start ^ number) % 60_000) // (last - first)
-        ref = "req-" + _IDS.token(20, habit.key_id, habit.model, cell.day, cell.start, number)
+        ref = "req-" + _IDS.draw_token(20, habit.key_id, habit.model, cell.day, cell.start, number)
         yield Entry(
             at=(start + minute) * 60 + ms / 1000,
             key_id=habit.key_id,
@@ -194,7 +194,7 @@ def _older(cell: MinuteCell) -> Iterator[Entry]:
             cached=cached,
             completion=_part(cell.completion, number, good) if ok else 0,
             latency_ms=_part(cell.latency_ms, number, cell.requests),
-            request_id="req-" + _IDS.token(20, *map(str, cell[:4]), number),
+            request_id="req-" + _IDS.draw_token(20, *map(str, cell[:4]), number),
             status=200 if ok else _FAILURES[0],
         )
 

@@ -256,10 +256,10 @@ def _habit(key_id: str, team_id: str | None, past: PastUsage, at: int, catalogue
 
 def _incident(seed: Seed, last_day: int) -> tuple[int, int, int]:
     """A working day about three weeks before the last one, and three hours of its working time."""
-    day = last_day - 21 - seed.number("incident day") % 3
+    day = last_day - 21 - seed.draw_integer("incident day") % 3
     while (day + 3) % 7 >= 5:
         day -= 1
-    hour = 10 + seed.number("incident hour") % 5
+    hour = 10 + seed.draw_integer("incident hour") % 5
     return day, hour * 60, (hour + 3) * 60
 
 
@@ -284,7 +284,7 @@ def latency_tail(first_ms: int, spread_ms: int, above: int) -> int:
 @cache
 def _sizes() -> tuple[int, ...]:
     """Running totals of 1024 lopsided sizes: many small ones, few up to three times the mean."""
-    one, two = _NOISE.rng("sizes", 1).randbytes(_SIZES), _NOISE.rng("sizes", 2).randbytes(_SIZES)
+    one, two = _NOISE.create_random("sizes", 1).randbytes(_SIZES), _NOISE.create_random("sizes", 2).randbytes(_SIZES)
     return (0, *accumulate([(a + 40) * (b + 40) for a, b in zip(one, two, strict=True)]))
 
 
@@ -298,7 +298,7 @@ def _shape(rhythm: str, weekend: bool, variant: int) -> tuple[int, ...]:
     """Running totals of the load of each minute of a day: the rhythm's hours with noise on every minute."""
     found = load_organisation_file().rhythms[rhythm]
     hours = found.weekend if weekend else found.working
-    rng = _NOISE.rng("minutes", rhythm, int(weekend), variant)
+    rng = _NOISE.create_random("minutes", rhythm, int(weekend), variant)
     noise = map(mul, rng.randbytes(MINUTES), rng.randbytes(MINUTES))
     return (0, *accumulate([(12_000 + drawn) * hours[at // 60] for at, drawn in enumerate(noise)]))
 

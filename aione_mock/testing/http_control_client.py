@@ -11,7 +11,7 @@ import orjson
 
 from aione_mock.contract.loading import load_contract
 from aione_mock.errors import ConfigError, ScenarioError
-from aione_mock.settings import document
+from aione_mock.settings import document_path
 from aione_mock.testing.control_client import Reasons
 from aione_mock.types import Json
 
@@ -21,7 +21,7 @@ class Remote:
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
-        self._operations = load_contract([document("control.yaml")]).operations
+        self._operations = load_contract([document_path("control.yaml")]).operations
         # a proxy of the machine has no business between a test and its mock
         self._http = httpx2.Client(base_url=self.url, trust_env=False, timeout=10)
         try:

@@ -137,10 +137,10 @@ def aione_api_key(aione_mock: MockSession) -> str:
 @pytest.fixture
 def aione_env(aione_mock: MockSession, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Aims clients that read the environment (OPENAI_BASE_URL, OPENAI_API_KEY, ANTHROPIC_…, …) at the session."""
-    from aione_mock.settings import environment
+    from aione_mock.settings import read_variable
     from aione_mock.testing.environment import STRAY
 
-    variables = aione_mock.env(no_proxy=environment("NO_PROXY") or "")
+    variables = aione_mock.env(no_proxy=read_variable("NO_PROXY") or "")
     for name in STRAY:
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():

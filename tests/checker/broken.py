@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import orjson
 
-from aione_mock.clock import WALL, iso
+from aione_mock.clock import SYSTEM_CLOCK, format_instant
 from aione_mock.protocols import acs3_signature
 from aione_mock.seed import Seed
 from aione_mock.structs import replace
@@ -238,8 +238,8 @@ def resigned(asked: Asked) -> Asked:
         **kept,
         "x-acs-action": f"ModelRouterQueryObservation{action}",
         "x-acs-version": "20240611",
-        "x-acs-date": iso(WALL.now()),
-        "x-acs-signature-nonce": _NONCES[0].token(32, "nonce"),
+        "x-acs-date": format_instant(SYSTEM_CLOCK.now()),
+        "x-acs-signature-nonce": _NONCES[0].draw_token(32, "nonce"),
         "x-acs-content-sha256": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
     }
     asked = replace(asked, body=b"")

@@ -14,7 +14,7 @@ from aione_mock.checker.deduplication import SERVED, cells, once
 from aione_mock.checker.finding import LawFinding, MatrixCell
 from aione_mock.checker.target import Target
 from aione_mock.contract.loading import load_contract
-from aione_mock.settings import document
+from aione_mock.settings import document_path
 from tests.checker.broken import Answered, Asked, Change
 from tests.checker.conftest import Checked
 
@@ -90,7 +90,7 @@ def closing() -> Iterator[str]:
 
 
 def test_a_connection_that_a_failing_server_closed_is_not_held_against_the_next_request(closing: str) -> None:
-    contract = load_contract([document(name) for name in SERVED_DOCUMENTS])
+    contract = load_contract([document_path(name) for name in SERVED_DOCUMENTS])
     client = TargetClient(Target(closing, key="sk-any-key"), contract, timeout=5.0)
     assert [client.call("listModels").status for _ in range(2)] == [500, 200]
     client.close()

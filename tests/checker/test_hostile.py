@@ -18,11 +18,11 @@ from aione_mock.checker import check
 from aione_mock.checker.client import TargetClient
 from aione_mock.checker.report import COULD_NOT, FOUND
 from aione_mock.checker.target import Target
-from aione_mock.clock import WALL
+from aione_mock.clock import SYSTEM_CLOCK
 from aione_mock.contract.loading import load_contract
 from aione_mock.server.app import create_app
 from aione_mock.server.http import Server
-from aione_mock.settings import DOCUMENTS, Settings, document
+from aione_mock.settings import DOCUMENTS, Settings, document_path
 from tests.checker.broken import Layer
 from tests.checker.conftest import target
 from tests.timing import PATIENCE, at_best
@@ -154,18 +154,18 @@ def test_a_stream_that_never_ends_is_left(layer: Layer) -> None:
             await asyncio.sleep(0.01)
 
     with Server(app(answer)) as server:
-        started = WALL.timestamp()
+        started = SYSTEM_CLOCK.timestamp()
         exchange = client(server.url, timeout=0.6).call("createChatCompletion", body={"model": "x"})
-        assert WALL.timestamp() - started < 20
+        assert SYSTEM_CLOCK.timestamp() - started < 20
         assert "not ended" in exchange.failure
         assert exchange.events
         report = check(target(server.url), only=("stream-asked", "answers"), phases=(), timeout=0.6, max_time=5.0)
-    assert WALL.timestamp() - started < 60
+    assert SYSTEM_CLOCK.timestamp() - started < 60
     assert "answers" in {finding.law for finding in report.findings}
 
 
 def client(url: str, **options: Any) -> TargetClient:
-    contract = load_contract([document(name) for name in DOCUMENTS])
+    contract = load_contract([document_path(name) for name in DOCUMENTS])
     return TargetClient(target(url), contract, **options)
 
 
@@ -190,9 +190,9 @@ def test_a_plain_answer_that_drips_for_ever_is_left_too() -> None:
             await asyncio.sleep(0.05)
 
     with Server(app(answer)) as server:
-        started = WALL.timestamp()
+        started = SYSTEM_CLOCK.timestamp()
         exchange = client(server.url, timeout=0.5).call("listModels")
-        assert WALL.timestamp() - started < 20
+        assert SYSTEM_CLOCK.timestamp() - started < 20
     assert "when the time for it was over" in exchange.failure
 
 
@@ -234,9 +234,9 @@ def test_one_that_dies_half_way(layer: Layer) -> None:
 
 @at_best
 def test_max_time_ends_a_run_with_a_partial_report(layer: Layer) -> None:
-    started = WALL.timestamp()
+    started = SYSTEM_CLOCK.timestamp()
     report = check(target(layer.url), max_time=1.0)  # type: ignore[attr-defined]
-    assert WALL.timestamp() - started < 5
+    assert SYSTEM_CLOCK.timestamp() - started < 5
     assert "the time is up" in report.stopped
     assert report.cells("kept") > 0
     assert report.cells("not checked") > 0

@@ -11,20 +11,20 @@ import httpx2
 import orjson
 import pytest
 
-from aione_mock.clock import WALL, iso
+from aione_mock.clock import SYSTEM_CLOCK, format_instant
 from aione_mock.contract import Operation
 from aione_mock.contract.loading import load_contract
 from aione_mock.protocols import acs3_signature
 from aione_mock.server.control.error_catalogue import catalogue
 from aione_mock.server.http import Server
-from aione_mock.settings import DOCUMENTS, document
+from aione_mock.settings import DOCUMENTS, document_path
 from aione_mock.tenant.organisation_file import list_credentials
 from aione_mock.testing.session import MockSession
 from tests.timing import until
 
 from .conftest import KEY, Client
 
-CONTRACT = load_contract([document(name) for name in DOCUMENTS])
+CONTRACT = load_contract([document_path(name) for name in DOCUMENTS])
 CREDENTIALS = list_credentials()
 ERRORS = catalogue(CONTRACT, CREDENTIALS, base="", limit=32 << 20)
 
@@ -194,8 +194,8 @@ def signed(operation: Operation, host: str) -> dict[str, str]:
         "host": host,
         "x-acs-action": operation.id,
         "x-acs-version": "20240611",
-        "x-acs-date": iso(WALL.now()),
-        "x-acs-signature-nonce": f"{WALL.timestamp()}",
+        "x-acs-date": format_instant(SYSTEM_CLOCK.now()),
+        "x-acs-signature-nonce": f"{SYSTEM_CLOCK.timestamp()}",
         "x-acs-content-sha256": sha256(b"").hexdigest(),
     }
     pair = next(credential for credential in CREDENTIALS if credential.kind == "access_key")

@@ -9,17 +9,17 @@ from urllib.parse import quote
 import orjson
 import pytest
 
-from aione_mock.clock import WALL, iso
+from aione_mock.clock import SYSTEM_CLOCK, format_instant
 from aione_mock.contract import Operation
 from aione_mock.contract.loading import load_contract
 from aione_mock.protocols import acs3_signature
 from aione_mock.server.app import Mock, create_app
 from aione_mock.server.http import Server
-from aione_mock.settings import DOCUMENTS, Settings, document
+from aione_mock.settings import DOCUMENTS, Settings, document_path
 from tests.wire_reader import Wire, ask, request
 
 KEY = "sk-nex-demo-every-model"
-CONTRACT = load_contract([document(name) for name in DOCUMENTS])
+CONTRACT = load_contract([document_path(name) for name in DOCUMENTS])
 OPERATIONS = [operation for operation in CONTRACT.operations.values() if operation.protocol != "control"]
 PROTOCOLS = ("openai", "anthropic", "gemini")
 _HEADERS = {
@@ -63,7 +63,7 @@ def _signed(operation: Operation, path: str) -> dict[str, str]:
         "host": "mock",
         "x-acs-action": operation.id,
         "x-acs-version": "20240611",
-        "x-acs-date": iso(WALL.now()),
+        "x-acs-date": format_instant(SYSTEM_CLOCK.now()),
         "x-acs-signature-nonce": f"nonce-{next(_COUNT)}",
         "x-acs-content-sha256": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
     }

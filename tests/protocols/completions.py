@@ -12,7 +12,7 @@ from aione_mock.contract import STREAM, Contract, Operation
 from aione_mock.contract.loading import load_contract
 from aione_mock.contract.stream_grammar import decode_data
 from aione_mock.model import input_images
-from aione_mock.settings import DOCUMENTS, document
+from aione_mock.settings import DOCUMENTS, document_path
 from aione_mock.sse import Event, decode
 from aione_mock.types import Call, Choice, Completion, ImageInput, Json, Picture, TokenText, ToolCall, Usage
 
@@ -22,7 +22,7 @@ FINISHES = ("stop", "stop_sequence", "length", "tool_calls", "content_filter")
 
 @cache
 def contract() -> Contract:
-    return load_contract([document(name) for name in DOCUMENTS])
+    return load_contract([document_path(name) for name in DOCUMENTS])
 
 
 def call(operation: str, data: Json, **params: Json) -> Call:

@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 import orjson
 
-from aione_mock.clock import WALL, iso
+from aione_mock.clock import SYSTEM_CLOCK, format_instant
 from aione_mock.contract import Contract, Operation
 from aione_mock.protocols import acs3_signature
 
@@ -87,8 +87,8 @@ def signed(operation: Operation, path: str, host: str = "gateway.example") -> di
         "host": host,
         "x-acs-action": operation.id,
         "x-acs-version": "20240611",
-        "x-acs-date": iso(WALL.now()),
-        "x-acs-signature-nonce": f"recording-{next(_NONCES)}-{WALL.timestamp()}",
+        "x-acs-date": format_instant(SYSTEM_CLOCK.now()),
+        "x-acs-signature-nonce": f"recording-{next(_NONCES)}-{SYSTEM_CLOCK.timestamp()}",
         "x-acs-content-sha256": sha256(b"").hexdigest(),
     }
     return {

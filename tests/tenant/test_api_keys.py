@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from aione_mock.seed import Seed
 from aione_mock.store import MemoryStore
-from aione_mock.structs import members, replace
+from aione_mock.structs import replace, to_dict
 from aione_mock.tenant import api_keys
 from aione_mock.tenant.api_keys import GRACE, KeyRecord, KeyStore
 
@@ -45,7 +45,7 @@ def test_response_has_the_fifteen_members_in_order_and_hides_the_secret() -> Non
     ]
     assert response["key"] is None
     assert SECRET not in str(response)
-    assert SECRET not in str(members(made()))
+    assert SECRET not in str(to_dict(made()))
     assert response["key_prefix"] == "sk-nex-firs"
     assert response["expires_at"] == "2026-11-18T11:06:40.123Z"
     assert response["created_at"] == "2026-11-18T11:06:40Z"
@@ -67,7 +67,7 @@ def test_an_update_changes_what_it_names_and_nothing_else(first: dict[str, objec
     )
     shown, was = api_keys.to_response(after, NOW), api_keys.to_response(before, NOW)
     assert orjson.dumps(shown) == orjson.dumps(was | second)
-    assert msgspec.convert(orjson.loads(orjson.dumps(members(after))), KeyRecord) == after
+    assert msgspec.convert(orjson.loads(orjson.dumps(to_dict(after))), KeyRecord) == after
 
 
 def test_status_over_time() -> None:

@@ -153,7 +153,7 @@ def _machine(context: LawContext) -> Any:
             if wanted != seen:
                 raise Departed(broken(operation, f"{wanted} after {', '.join(self.steps)}", f"{seen}", exchange))
 
-    return seed(context.seed.number("life"))(Life)
+    return seed(context.seed.draw_integer("life"))(Life)
 
 
 LAWS = (Law("key-life", "The life of a key, in any order of events", life, KEYS, ("token", "writes"), area="keys"),)

@@ -14,7 +14,7 @@ from aione_mock.checker.law import Law, LawResults
 from aione_mock.checker.laws.areas import CHARTS, LOGS, METRICS, ROUTER
 from aione_mock.checker.laws.errors import refusal
 from aione_mock.checker.traffic import HttpExchange, HttpRequest
-from aione_mock.clock import WALL, iso
+from aione_mock.clock import SYSTEM_CLOCK, format_instant
 from aione_mock.contract import Operation
 from aione_mock.structs import replace
 from aione_mock.types import Json
@@ -72,7 +72,7 @@ def _signed(context: LawContext, plain: HttpRequest, **given: Any) -> HttpReques
 
 def signature_stale(context: LawContext) -> LawResults:
     """A signature is good for 15 minutes, before as after: an older or a later one is refused with 403."""
-    now = WALL.timestamp()
+    now = SYSTEM_CLOCK.timestamp()
     for operation, plain in _requests(context):
         for seconds, what in ((-1020, "a signature 17 minutes old"), (1020, "a signature 17 minutes ahead")):
             yield from _denied(context, operation, _signed(context, plain, at=now + seconds), what)
@@ -122,7 +122,7 @@ class TimeWindow:
     @property
     def query(self) -> dict[str, str]:
         """As parameters."""
-        return {"startTime": iso(self.start), "endTime": iso(self.end)}
+        return {"startTime": format_instant(self.start), "endTime": format_instant(self.end)}
 
 
 def _data(context: LawContext, name: str, **query: Json) -> Json:
@@ -224,8 +224,8 @@ def exclusions(context: LawContext) -> LawResults:
     """What may not stand together, alone or the wrong way round is refused with 400, and the code names the
     parameter.
     """
-    now = WALL.now()
-    start, end = iso(now - timedelta(hours=2)), iso(now - timedelta(hours=1))
+    now = SYSTEM_CLOCK.now()
+    start, end = format_instant(now - timedelta(hours=2)), format_instant(now - timedelta(hours=1))
     cases: tuple[tuple[dict[str, str], tuple[str, ...]], ...] = (
         ({"timeRange": "1h", "startTime": start, "endTime": end}, ("timeRange", "startTime", "endTime")),
         ({"timeRange": "1h", "startTime": start}, ("timeRange", "startTime", "endTime")),
@@ -341,7 +341,10 @@ def log_rows(context: LawContext) -> LawResults:
             yield broken(LOGS, "the same tokens in `usage`", f"{nested}", context.client.last)
         if not window.start <= instant(row["requestTime"]) < window.end:
             yield broken(
-                LOGS, f"calls from {iso(window.start)} to {iso(window.end)}", row["requestTime"], context.client.last
+                LOGS,
+                f"calls from {format_instant(window.start)} to {format_instant(window.end)}",
+                row["requestTime"],
+                context.client.last,
             )
 
 

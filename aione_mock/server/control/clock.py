@@ -40,7 +40,7 @@ async def change_clock(call: Call, session: Session) -> Reply:
         seconds = parse_duration(change.get("advance", 0))
         session.clock.set(_within(start + seconds, str(change.get("advance", change.get("set")))))
     if "frozen" in change:
-        (session.clock.freeze if change["frozen"] else session.clock.run)()
+        (session.clock.freeze if change["frozen"] else session.clock.unfreeze)()
     return Reply(_state(session))
 
 

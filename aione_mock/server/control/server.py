@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aione_mock.clock import WALL
+from aione_mock.clock import SYSTEM_CLOCK
 from aione_mock.errors import APIError, did_you_mean
 from aione_mock.server.control import error_catalogue
 from aione_mock.server.pipeline import Pipeline
@@ -16,13 +16,13 @@ class ServerControl:
     """What concerns the whole server."""
 
     def __init__(self, pipeline: Pipeline) -> None:
-        self._pipeline, self._started = pipeline, WALL.timestamp()
+        self._pipeline, self._started = pipeline, SYSTEM_CLOCK.timestamp()
         documents = pipeline.contract.documents.values()
         self._contracts = [f"{each['info']['title']} {each['info']['version']}" for each in documents]
 
     @property
     def _uptime(self) -> float:
-        return round(max(0.0, WALL.timestamp() - self._started), 3)
+        return round(max(0.0, SYSTEM_CLOCK.timestamp() - self._started), 3)
 
     async def health(self, call: Call, session: Session) -> Reply:
         """`GET /_mock/health`."""

@@ -97,7 +97,7 @@ def _name_tool_calls(choices: tuple[Choice, ...], seed: Seed, token: str) -> tup
                 choice,
                 tool_calls=tuple(
                     [
-                        replace(tool, id=seed.token(24, "tool call", token, index, place))
+                        replace(tool, id=seed.draw_token(24, "tool call", token, index, place))
                         for place, tool in enumerate(choice.tool_calls)
                     ]
                 ),
@@ -143,7 +143,7 @@ async def _compose(call: Call, session: Session, protocol: ModuleType, stream: b
     _supported(prompt, model, call, stream)
     prompt_tokens = answers.count_prompt_tokens(prompt)
     _fits(prompt, model, prompt_tokens)
-    seed = Seed(session.seed.hashed(b"words", answers.conversation_key(prompt)))
+    seed = Seed(session.seed.keyed_hash(b"words", answers.conversation_key(prompt)))
     if call.script is not None:
         choices = answers.compose_scripted(call.script, prompt, seed, today)
     elif model.has_ability("image_output"):

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from aione_mock.clock import WALL
+from aione_mock.clock import SYSTEM_CLOCK
 from aione_mock.errors import ConfigError
 from aione_mock.seed import Seed
 from aione_mock.testing.messages import read_on
@@ -80,11 +80,11 @@ class _Bench:
         self._mock.set_rules(rules)
         ending = _Ending()
         thread = threading.Thread(target=self._live, args=(ending,), name="client under test", daemon=True)
-        began = WALL.timestamp()
+        began = SYSTEM_CLOCK.timestamp()
         with _logged() as log:
             thread.start()
             thread.join(self._limit(rules))
-        seconds = WALL.timestamp() - began
+        seconds = SYSTEM_CLOCK.timestamp() - began
         self._usual = seconds if self._usual is None else self._usual
         calls = tuple(self._mock.calls)
         return Run(calls, ending.result, ending.error, thread.is_alive(), seconds, "\n".join(log))
@@ -160,4 +160,4 @@ class _Lines(logging.Handler):
 
 def fresh_key(url: str) -> str:
     """A key of one examination alone, so that it is recognised wherever it turns up."""
-    return f"sk-nex-{Seed.of('verdicts').token(16, 'key', url)}"
+    return f"sk-nex-{Seed.of('verdicts').draw_token(16, 'key', url)}"
