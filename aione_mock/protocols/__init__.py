@@ -14,9 +14,9 @@ from aione_mock.protocols.content_blocks import Look
 from aione_mock.types import Call, Prompt
 
 ERROR: dict[str, Callable[[ErrorSpec, APIError, str], Any]] = {
-    "openai": openai.error,
-    "anthropic": anthropic.error,
-    "gemini": gemini.error,
+    "openai": openai.render_error,
+    "anthropic": anthropic.render_error,
+    "gemini": gemini.render_error,
     "console": console.error,
     "modelrouter": modelrouter.error,
     "control": control.error,
@@ -24,9 +24,9 @@ ERROR: dict[str, Callable[[ErrorSpec, APIError, str], Any]] = {
 """Dialect to the function that spells a refusal."""
 
 PROMPT: dict[str, Callable[[Call, Look], Prompt]] = {
-    "openai": openai.prompt,
-    "anthropic": anthropic.prompt,
-    "gemini": gemini.prompt,
+    "openai": openai.read_prompt,
+    "anthropic": anthropic.read_prompt,
+    "gemini": gemini.read_prompt,
 }
 """Dialect to the function that reads what a model is asked."""
 

@@ -1,4 +1,4 @@
-"""Anthropic's spelling: `POST /v1/messages` plain and streamed, `count_tokens`, errors.
+"""Anthropic's protocol: `POST /v1/messages` plain and streamed, `count_tokens`, errors.
 
 Source: Anthropic API reference, "Messages", "Streaming messages", "Extended thinking", "Prompt caching", "Errors".
 """
@@ -15,7 +15,6 @@ from aione_mock.contract import ErrorSpec
 from aione_mock.errors import APIError
 from aione_mock.protocols import content_blocks
 from aione_mock.protocols.content_blocks import Block, Look
-from aione_mock.protocols.stencil import alike
 from aione_mock.sse import encode
 from aione_mock.types import (
     NO_TEXT,
@@ -47,31 +46,31 @@ _INTERLEAVED = "interleaved-thinking"
 """The beta under which thinking may go on between tool calls, and so past `max_tokens`."""
 
 
-def error(spec: ErrorSpec, failure: APIError, request_id: str) -> Json:
-    """The error envelope; `details` are there when the failure has some."""
-    inner = {**spec.body["error"], "message": failure.message}
-    if details := failure.fields.get("details"):
+def render_error(spec: ErrorSpec, error: APIError, request_id: str) -> Json:
+    """Return the error envelope; `details` are there when the error has some."""
+    inner = {**spec.body["error"], "message": error.message}
+    if details := error.fields.get("details"):
         inner["details"] = details
     return {"type": "error", "error": inner, "request_id": request_id}
 
 
-def prompt(call: Call, look: Look) -> Prompt:
-    """What a message asks, in no protocol's spelling.
+def read_prompt(call: Call, look: Look) -> Prompt:
+    """Return what a message asks, whatever the protocol.
 
     Raises APIError for a budget that leaves no room to answer, and for a thread kept by the server.
     """
     data = call.data
     if data.get("thread"):
-        raise _threaded()
+        raise _thread_unsupported()
     choice = data.get("tool_choice") or {}
-    schema = _schema(data)
-    reasoning = _reasoning(call)
+    schema = _read_schema(data)
+    reasoning = _read_reasoning(call)
     # a request to count says nothing about the answer, so the contract leaves these unread there
     answering = call.operation.paid
     return Prompt(
         model=data["model"],
-        turns=_turns(data, look),
-        tools=tuple(_tools(data)),
+        turns=_read_turns(data, look),
+        tools=tuple(_read_tools(data)),
         tool_choice="=" + choice["name"] if choice.get("type") == "tool" else _TOOL_CHOICE[choice.get("type", "auto")],
         parallel=not choice.get("disable_parallel_tool_use"),
         format="text" if schema is None else "schema",
@@ -79,12 +78,12 @@ def prompt(call: Call, look: Look) -> Prompt:
         max_tokens=int(data["max_tokens"]) if answering else None,
         stops=tuple(data.get("stop_sequences") or ()) if answering else (),
         reasoning=reasoning,
-        show_reasoning=reasoning > 0 and _shown(call),
+        show_reasoning=reasoning > 0 and _shows_thinking(call),
         image_size="",
     )
 
 
-def _threaded() -> APIError:
+def _thread_unsupported() -> APIError:
     # Anthropic's own tool runner tries a thread first and, by this code, goes on with whole conversations
     return APIError(
         "invalid_request",
@@ -93,14 +92,14 @@ def _threaded() -> APIError:
     )
 
 
-def _schema(data: Mapping[str, Json]) -> Mapping[str, Json] | None:
+def _read_schema(data: Mapping[str, Json]) -> Mapping[str, Json] | None:
     # `output_format` is the name that the member had while it was in beta
     wanted = (data.get("output_config") or {}).get("format") or data.get("output_format") or {}
     schema = wanted.get("schema") if isinstance(wanted, dict) else None
     return schema if isinstance(schema, dict) else None
 
 
-def _reasoning(call: Call) -> int:
+def _read_reasoning(call: Call) -> int:
     thinking = call.data.get("thinking") or {}
     if thinking.get("type") == "adaptive":
         effort = (call.data.get("output_config") or {}).get("effort")
@@ -115,41 +114,43 @@ def _reasoning(call: Call) -> int:
     return budget
 
 
-def _shown(call: Call) -> bool:
+def _shows_thinking(call: Call) -> bool:
     return (call.data.get("thinking") or {}).get("display") != "omitted"
 
 
-def _tools(data: Mapping[str, Json]) -> Iterator[Tool]:
+def _read_tools(data: Mapping[str, Json]) -> Iterator[Tool]:
     for tool in data.get("tools") or ():
         if tool.get("type") in (None, "custom"):  # the others are Anthropic's own
             yield Tool(tool["name"], tool.get("description") or "", tool["input_schema"])
 
 
-def _turns(data: Mapping[str, Json], look: Look) -> tuple[Turn, ...]:
+def _read_turns(data: Mapping[str, Json], look: Look) -> tuple[Turn, ...]:
     found: list[Turn] = []
     names: dict[str, str] = {}
     if system := data.get("system"):
-        found += _said("system", system, "system", look, names, cache=_marked(system))
+        found += _read_message("system", system, "system", look, names, cache=_has_cache_breakpoint(system))
     last = len(data["messages"]) - 1
     for position, message in enumerate(data["messages"]):
         content = message["content"]
-        cache = _marked(content) or (position == last and bool(data.get("cache_control")))
-        found += _said(message["role"], content, f"messages[{position}].content", look, names, cache=cache)
+        cache = _has_cache_breakpoint(content) or (position == last and bool(data.get("cache_control")))
+        found += _read_message(message["role"], content, f"messages[{position}].content", look, names, cache=cache)
     return tuple(found)
 
 
-def _said(role: Role, content: Json, place: str, look: Look, names: dict[str, str], *, cache: bool) -> list[Turn]:
+def _read_message(
+    role: Role, content: Json, place: str, look: Look, names: dict[str, str], *, cache: bool
+) -> list[Turn]:
     if isinstance(content, str):
         return [Turn(role, content, cache=cache)]
-    return content_blocks.turns(role, _blocks(content, place, look, names), cache=cache)
+    return content_blocks.turns(role, _read_blocks(content, place, look, names), cache=cache)
 
 
-def _marked(content: Json) -> bool:
+def _has_cache_breakpoint(content: Json) -> bool:
     return isinstance(content, list) and any(block.get("cache_control") for block in content)
 
 
-def _blocks(content: Json, place: str, look: Look, names: dict[str, str]) -> Iterator[Block]:
-    """Blocks in no protocol's spelling; `names` learns which tool each call was for. Thinking is dropped."""
+def _read_blocks(content: Json, place: str, look: Look, names: dict[str, str]) -> Iterator[Block]:
+    """Return blocks, whatever the protocol; `names` learns the tool of each call. Thinking is dropped."""
     if isinstance(content, str):
         yield content
         return
@@ -159,58 +160,61 @@ def _blocks(content: Json, place: str, look: Look, names: dict[str, str]) -> Ite
             case "text":
                 yield block["text"]
             case "image":
-                yield look(_address(block["source"]), f"{where}.source")
+                yield look(_read_source(block["source"]), f"{where}.source")
             case "document" | "search_result":
-                yield from _document(block, where, look, names)
+                yield from _read_document(block, where, look, names)
             case "tool_use":
                 names[block["id"]] = block["name"]
                 yield ToolCall(block["id"], block["name"], content_blocks.text_of(block["input"]))
             case "tool_result":
-                yield _result(block, where, look, names)
+                yield _read_result(block, where, look, names)
 
 
-def _address(source: Mapping[str, Json]) -> str:
+def _read_source(source: Mapping[str, Json]) -> str:
     if source["type"] == "base64":
         return f"data:{source['media_type']};base64,{source['data']}"
     return str(source["url"]) if source["type"] == "url" else f"https://api.anthropic.com/v1/files/{source['file_id']}"
 
 
-def _document(block: Mapping[str, Json], where: str, look: Look, names: dict[str, str]) -> Iterator[Block]:
-    """What can be read of a document: its title and its text. PDF files and addresses stay unread."""
+def _read_document(block: Mapping[str, Json], where: str, look: Look, names: dict[str, str]) -> Iterator[Block]:
+    """Return what can be read of a document: its title and its text. PDF files and addresses stay unread."""
     if block.get("title"):
         yield block["title"]
     source = block["source"]
     if block["type"] == "search_result":
-        yield from _blocks(block["content"], f"{where}.content", look, names)
+        yield from _read_blocks(block["content"], f"{where}.content", look, names)
     elif source["type"] == "text":
         yield source["data"]
     elif source["type"] == "content":
-        yield from _blocks(source["content"], f"{where}.source.content", look, names)
+        yield from _read_blocks(source["content"], f"{where}.source.content", look, names)
 
 
-def _result(block: Mapping[str, Json], where: str, look: Look, names: dict[str, str]) -> Turn:
-    (held,) = content_blocks.turns("tool", _blocks(block.get("content") or "", f"{where}.content", look, names))
+def _read_result(block: Mapping[str, Json], where: str, look: Look, names: dict[str, str]) -> Turn:
+    (held,) = content_blocks.turns("tool", _read_blocks(block.get("content") or "", f"{where}.content", look, names))
     identity = block["tool_use_id"]
     result = ToolResult(identity, names.get(identity, ""), held.text, bool(block.get("is_error")))
     return Turn("tool", images=held.images, results=(result,))
 
 
-def body(completion: Completion, call: Call) -> Json:
-    """The plain answer. The protocol has one choice, the first."""
+def render_body(completion: Completion, call: Call) -> bytes:
+    """Return the plain answer. The protocol has one choice, the first."""
     choice = completion.choices[0]
-    return {
-        **_head(completion),
-        "content": [*_content(choice, call)],
-        **_ending(choice),
-        "usage": usage(completion.usage),
-    }
+    content = [*_render_content(choice, call)]
+    return orjson.dumps(
+        {
+            **_render_head(completion),
+            "content": content,
+            **_render_ending(choice),
+            "usage": render_usage(completion.usage),
+        }
+    )
 
 
-def _head(completion: Completion) -> dict[str, Json]:
+def _render_head(completion: Completion) -> dict[str, Json]:
     return {"id": f"msg_{completion.id}", "type": "message", "role": "assistant", "model": completion.model}
 
 
-def _ending(choice: Choice) -> dict[str, Json]:
+def _render_ending(choice: Choice) -> dict[str, Json]:
     stopped = choice.finish == "stop_sequence"
     return {
         "stop_reason": STOP_REASON[choice.finish],
@@ -218,37 +222,32 @@ def _ending(choice: Choice) -> dict[str, Json]:
     }
 
 
-def _content(choice: Choice, call: Call) -> Iterator[dict[str, Json]]:
-    """The blocks of everything said."""
+def _render_content(choice: Choice, call: Call) -> Iterator[dict[str, Json]]:
+    """Return the content blocks of an answer."""
     if choice.reasoning:
         thinking = choice.reasoning.text
-        yield {"type": "thinking", "thinking": thinking if _shown(call) else "", "signature": signature(thinking)}
+        shown = thinking if _shows_thinking(call) else ""
+        yield {"type": "thinking", "thinking": shown, "signature": sign_thinking(thinking)}
     if choice.text:
-        yield {"type": "text", "text": choice.text.text}
+        yield {"type": "text", "text": orjson.Fragment(choice.text.json)}
     for tool in choice.tool_calls:
         yield {"type": "tool_use", "id": f"toolu_{tool.id}", "name": tool.name, "input": orjson.loads(tool.arguments)}
 
 
-def signature(thinking: str) -> str:
-    """The mark under a thought: the same for the same thought."""
+def sign_thinking(thinking: str) -> str:
+    """Return the signature of a thought: the same for the same thought."""
     return base64.b64encode(blake2b(thinking.encode(), digest_size=48, person=b"thinking").digest()).decode()
 
 
-def usage(spent: Usage) -> dict[str, Json]:
-    """Token counts; the three input counters add up to the prompt, and thinking is part of the output."""
-    counted = {
-        "input_tokens": max(0, spent.prompt - spent.cached - spent.cache_write),
-        "cache_creation_input_tokens": spent.cache_write,
-        "cache_read_input_tokens": spent.cached,
-        "output_tokens": spent.completion,
+def render_usage(usage: Usage) -> dict[str, Json]:
+    """Return the token counts; the three input counters add up to the prompt, and thinking is part of the output."""
+    counts = {
+        "input_tokens": max(0, usage.prompt - usage.cached - usage.cache_write),
+        "cache_creation_input_tokens": usage.cache_write,
+        "cache_read_input_tokens": usage.cached,
+        "output_tokens": usage.completion,
     }
-    return {**counted, "output_tokens_details": {"thinking_tokens": spent.reasoning}} if spent.reasoning else counted
-
-
-def _begun(counted: Mapping[str, Json]) -> dict[str, Json]:
-    """The counts as a stream opens with them: what was asked is known, what is said has just begun."""
-    known = {name: value for name, value in counted.items() if name != "output_tokens_details"}
-    return {**known, "output_tokens": min(1, counted["output_tokens"])}
+    return {**counts, "output_tokens_details": {"thinking_tokens": usage.reasoning}} if usage.reasoning else counts
 
 
 _EMPTY: Mapping[str, Mapping[str, Json]] = {
@@ -256,47 +255,55 @@ _EMPTY: Mapping[str, Mapping[str, Json]] = {
     "text": {"text": ""},
     "tool_use": {"input": {}},
 }
-"""What a block of each type is like before its deltas."""
+"""The members of a block of each type before its deltas."""
 
 
-def stream(completion: Completion, call: Call) -> EventStream:
-    """The stream of the same answer."""
-    choice = completion.choices[0]
-    spent = usage(completion.usage)
-    opening = {
-        **_head(completion),
+def render_stream(completion: Completion, call: Call) -> EventStream:
+    """Return the stream of the same answer."""
+    choice, usage = completion.choices[0], render_usage(completion.usage)
+    # the prompt is known when a stream opens, and the answer has just begun
+    opening_usage = {name: count for name, count in usage.items() if name != "output_tokens_details"}
+    message = {
+        **_render_head(completion),
         "content": [],
         "stop_reason": None,
         "stop_sequence": None,
-        "usage": _begun(spent),
+        "usage": {**opening_usage, "output_tokens": min(1, completion.usage.completion)},
     }
-    runs = [_event({"type": "message_start", "message": opening}), _event({"type": "ping"})]
+    events = [_render_event({"type": "message_start", "message": message}), _render_event({"type": "ping"})]
     tools = iter(choice.tool_calls)
-    for index, block in enumerate(_content(choice, call)):
+    for index, block in enumerate(_render_content(choice, call)):
         empty = {**block, **_EMPTY[block["type"]]}
-        runs.append(_event({"type": "content_block_start", "index": index, "content_block": empty}))
+        events.append(_render_event({"type": "content_block_start", "index": index, "content_block": empty}))
         match block["type"]:
             case "thinking":
-                thoughts = choice.reasoning if _shown(call) else NO_TEXT
-                runs.append(_deltas(index, "thinking_delta", "thinking", thoughts))
-                runs.append(_deltas(index, "signature_delta", "signature", TokenText.of([block["signature"]])))
+                thoughts = choice.reasoning if _shows_thinking(call) else NO_TEXT
+                events.append(_render_deltas(index, b"thinking_delta", b"thinking", thoughts))
+                signature = TokenText.of([block["signature"]])
+                events.append(_render_deltas(index, b"signature_delta", b"signature", signature))
             case "text":
-                runs.append(_deltas(index, "text_delta", "text", choice.text))
+                events.append(_render_deltas(index, b"text_delta", b"text", choice.text))
             case "tool_use":
                 # the protocol opens with an empty fragment
-                parts = ["", *content_blocks.fragments(next(tools).arguments)]
-                runs.append(_deltas(index, "input_json_delta", "partial_json", TokenText.of(parts)))
-        runs.append(_event({"type": "content_block_stop", "index": index}))
-    runs.append(_event({"type": "message_delta", "delta": _ending(choice), "usage": spent}))
-    return EventStream(b"".join([*runs, _event({"type": "message_stop"})]))
+                parts = TokenText.of(["", *content_blocks.fragments(next(tools).arguments)])
+                events.append(_render_deltas(index, b"input_json_delta", b"partial_json", parts))
+        events.append(_render_event({"type": "content_block_stop", "index": index}))
+    events.append(_render_event({"type": "message_delta", "delta": _render_ending(choice), "usage": usage}))
+    events.append(_render_event({"type": "message_stop"}))
+    return EventStream(b"".join(events))
 
 
-def _deltas(index: int, kind: str, member: str, text: TokenText) -> bytes:
-    def spell(piece: str) -> bytes:
-        return _event({"type": "content_block_delta", "index": index, "delta": {"type": kind, member: piece}})
+def _render_deltas(index: int, kind: bytes, member: bytes, text: TokenText) -> bytes:
+    """Return an event for each token of a text."""
+    if not text:
+        return b""
+    before = (
+        b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,"delta":{"type":"%b","%b":"'
+        % (index, kind, member)
+    )
+    after = b'"}}\n\n'
+    return before + (after + before).join(text.encoded) + after
 
-    return alike(text, spell)
 
-
-def _event(data: Mapping[str, Json]) -> bytes:
+def _render_event(data: Mapping[str, Json]) -> bytes:
     return encode(orjson.dumps(data), data["type"].encode())

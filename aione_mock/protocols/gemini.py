@@ -1,4 +1,4 @@
-"""Google's spelling: `:generateContent`, `:streamGenerateContent`, `:countTokens`, models, errors.
+"""Google's protocol: `:generateContent`, `:streamGenerateContent`, `:countTokens`, models, errors.
 
 Source: Gemini API reference, "Generating content", "Models", "Function calling", "Thinking"; Google AIP-193 (errors).
 """
@@ -14,23 +14,22 @@ import orjson
 from aione_mock.contract import ErrorSpec
 from aione_mock.errors import APIError
 from aione_mock.protocols import log_probabilities
-from aione_mock.protocols.gemini_request import config, prompt, shown
-from aione_mock.protocols.stencil import around, quote
+from aione_mock.protocols.gemini_request import config, read_prompt, shows_thoughts
 from aione_mock.sse import encode
 from aione_mock.structs import replace
 from aione_mock.tenant.catalogue import Model
 from aione_mock.types import Call, Choice, Completion, EventStream, Json, Picture, TokenText, Usage
 
 __all__ = [
-    "body",
-    "error",
-    "model",
-    "model_page",
-    "prompt",
-    "signature",
-    "stream",
-    "token_count",
-    "usage",
+    "read_prompt",
+    "render_body",
+    "render_error",
+    "render_model",
+    "render_model_page",
+    "render_stream",
+    "render_token_count",
+    "render_usage",
+    "sign_thought",
 ]
 FINISH = {
     "stop": "STOP",
@@ -39,50 +38,48 @@ FINISH = {
     "tool_calls": "STOP",
     "content_filter": "SAFETY",
 }
-_SAID = 10**15
-"""Stands for the tokens said so far, where a number is to be put."""
-_PAGE = 50
-_MOST = 1000
+_PAGE_SIZE, _MAX_PAGE_SIZE = 50, 1000
 
 
-def error(spec: ErrorSpec, failure: APIError, request_id: str) -> Json:
-    """The error envelope, with each finding as a field violation."""
-    inner = {**spec.body["error"], "message": failure.message}
-    if failure.findings:
+def render_error(spec: ErrorSpec, error: APIError, request_id: str) -> Json:
+    """Return the error envelope, with each finding as a field violation."""
+    inner = {**spec.body["error"], "message": error.message}
+    if error.findings:
         violations = [
             {"field": ".".join(map(str, finding["loc"][1:])), "description": finding["msg"]}
-            for finding in failure.findings
+            for finding in error.findings
         ]
         inner["details"] = [{"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": violations}]
     return {"error": inner}
 
 
-def body(completion: Completion, call: Call) -> Json:
-    """The plain answer."""
-    candidates = [_candidate(choice, index, call) for index, choice in enumerate(completion.choices)]
-    return {"candidates": candidates, "usageMetadata": usage(completion.usage), **_tail(completion)}
+def render_body(completion: Completion, call: Call) -> bytes:
+    """Return the plain answer."""
+    candidates = [_render_candidate(choice, index, call) for index, choice in enumerate(completion.choices)]
+    usage = render_usage(completion.usage)
+    return orjson.dumps({"candidates": candidates, "usageMetadata": usage, **_render_tail(completion)})
 
 
-def _tail(completion: Completion) -> dict[str, Json]:
+def _render_tail(completion: Completion) -> dict[str, Json]:
     return {"modelVersion": completion.model, "responseId": completion.id}
 
 
-def _candidate(choice: Choice, index: int, call: Call) -> Json:
-    choice = _spoken(choice, call)
+def _render_candidate(choice: Choice, index: int, call: Call) -> Json:
+    choice = _strip_enum_quotes(choice, call)
     parts: list[Json] = []
-    if choice.reasoning and shown(call):
-        parts.append({"text": choice.reasoning.text, "thought": True})
+    if choice.reasoning and shows_thoughts(call):
+        parts.append({"text": orjson.Fragment(choice.reasoning.json), "thought": True})
     if choice.text:
-        parts.append({"text": choice.text.text})
-    candidate = {**_piece(index, [*parts, *_calls(choice), *map(_picture, choice.pictures)]), **_ending(choice, call)}
-    return {**candidate, **_logprobs(choice.text.pieces, call)}
+        parts.append({"text": orjson.Fragment(choice.text.json)})
+    parts += [*_render_calls(choice), *map(_render_picture, choice.pictures)]
+    return {**_render_parts(index, parts), **_render_ending(choice, call), **_render_logprobs(choice.text, call)}
 
 
-def _piece(index: int, parts: Sequence[Json]) -> dict[str, Json]:
+def _render_parts(index: int, parts: Sequence[Json]) -> dict[str, Json]:
     return {"content": {"parts": parts, "role": "model"}, "index": index}
 
 
-def _ending(choice: Choice, call: Call) -> dict[str, Json]:
+def _render_ending(choice: Choice, call: Call) -> dict[str, Json]:
     ending: dict[str, Json] = {"finishReason": FINISH[choice.finish]}
     if config(call).get("responseLogprobs") and choice.text:
         values = [log_probabilities.ranked(piece, 1)[0][1] for piece in choice.text.pieces]
@@ -90,8 +87,8 @@ def _ending(choice: Choice, call: Call) -> dict[str, Json]:
     return ending
 
 
-def _spoken(choice: Choice, call: Call) -> Choice:
-    """With `text/x.enum` the bare word, where JSON has it in quotes."""
+def _strip_enum_quotes(choice: Choice, call: Call) -> Choice:
+    """Return the bare word for `text/x.enum`, where JSON has it in quotation marks."""
     if config(call).get("responseMimeType") != "text/x.enum":
         return choice
     try:
@@ -101,112 +98,120 @@ def _spoken(choice: Choice, call: Call) -> Choice:
     return replace(choice, text=TokenText.of([word])) if isinstance(word, str) else choice
 
 
-def _calls(choice: Choice) -> Iterator[Json]:
+def _render_calls(choice: Choice) -> Iterator[Json]:
     for position, tool in enumerate(choice.tool_calls):
         call = {"id": f"fc_{tool.id}", "name": tool.name, "args": orjson.loads(tool.arguments)}
-        signed = {"thoughtSignature": signature(choice)} if choice.reasoning and not position else {}
+        signed = {"thoughtSignature": sign_thought(choice)} if choice.reasoning and not position else {}
         yield {"functionCall": call, **signed}
 
 
-def signature(choice: Choice) -> str:
-    """The mark under a thought, which goes with the first call: the same for the same thought."""
+def sign_thought(choice: Choice) -> str:
+    """Return the signature of a thought, which goes with the first call: the same for the same thought."""
     thought = choice.reasoning.text.encode()
     return base64.b64encode(blake2b(thought, digest_size=48, person=b"thought").digest()).decode()
 
 
-def _picture(picture: Picture) -> Json:
+def _render_picture(picture: Picture) -> Json:
     return {"inlineData": {"mimeType": picture.mime, "data": base64.b64encode(picture.data).decode()}}
 
 
-def _logprobs(pieces: Sequence[str], call: Call) -> dict[str, Json]:
+def _render_logprobs(text: TokenText, call: Call) -> dict[str, Json]:
     settings = config(call)
-    if not settings.get("responseLogprobs") or not pieces:
+    if not settings.get("responseLogprobs") or not text:
         return {}
-    top = int(settings.get("logprobs") or 0)
-    result: dict[str, Json] = {"chosenCandidates": [_likely(piece, 1)[0] for piece in pieces]}
+    top, pieces = int(settings.get("logprobs") or 0), text.pieces
+    result: dict[str, Json] = {"chosenCandidates": [_rank_tokens(piece, 1)[0] for piece in pieces]}
     if top:
-        result["topCandidates"] = [{"candidates": _likely(piece, top)} for piece in pieces]
+        result["topCandidates"] = [{"candidates": _rank_tokens(piece, top)} for piece in pieces]
     return {"logprobsResult": result}
 
 
-def _likely(piece: str, count: int) -> list[Json]:
+def _rank_tokens(piece: str, count: int) -> list[Json]:
     return [{"token": text, "logProbability": value} for text, value in log_probabilities.ranked(piece, count)]
 
 
-def usage(spent: Usage, candidates: int | None = None) -> dict[str, int]:
-    """Token counts, by default of the whole answer, else up to so many tokens of the candidates.
+def render_usage(usage: Usage, candidates: int | None = None) -> dict[str, int]:
+    """Return the token counts of the whole answer, or of one with so many candidates' tokens.
 
     Thoughts are not among the candidates' tokens; cached tokens are part of the prompt.
     """
-    said = spent.completion - spent.reasoning if candidates is None else candidates
-    found = {"promptTokenCount": spent.prompt, "candidatesTokenCount": said}
-    if spent.cached:
-        found["cachedContentTokenCount"] = spent.cached
-    if spent.reasoning:
-        found["thoughtsTokenCount"] = spent.reasoning
-    return {**found, "totalTokenCount": spent.prompt + said + spent.reasoning}
+    if candidates is None:
+        candidates = usage.completion - usage.reasoning
+    counts = {"promptTokenCount": usage.prompt, "candidatesTokenCount": candidates}
+    if usage.cached:
+        counts["cachedContentTokenCount"] = usage.cached
+    if usage.reasoning:
+        counts["thoughtsTokenCount"] = usage.reasoning
+    return {**counts, "totalTokenCount": usage.prompt + candidates + usage.reasoning}
 
 
-def _chunks(completion: Completion, call: Call) -> list[bytes]:
-    """The pieces of the same answer, JSON each.
+def _render_chunks(completion: Completion, call: Call) -> list[bytes]:
+    """Return the chunks of the same answer, JSON each.
 
-    A candidate's last piece has its finish reason: an extra one without parts would count as an invalid turn in
-    Google's own chat.
+    The last chunk of a candidate has its finish reason: an extra chunk without parts would count as an invalid turn
+    in Google's own chat.
     """
-    spent, tail = completion.usage, orjson.dumps(_tail(completion))
-    counts, before_it = orjson.dumps(usage(spent, _SAID)), spent.prompt + spent.reasoning
-    counts = counts.replace(b"%d" % _SAID, b"%d").replace(b"%d" % (before_it + _SAID), b"%d")
-    found: list[bytes] = []
-    said = 0
+    usage, tail = completion.usage, orjson.dumps(_render_tail(completion))[1:]
+    usage_template = _usage_template(usage)
+    known = usage.prompt + usage.reasoning
+    chunks: list[bytes] = []
+    tokens, piece = 0, b""
     for index, choice in enumerate(completion.choices):
-        for piece, tokens in _pieces(_spoken(choice, call), index, call):
-            said += tokens
-            counted = counts % (said, before_it + said)
-            found.append(b'{"candidates":[%b],"usageMetadata":%b,%b' % (piece, counted, tail[1:]))
-    found[-1] = b'{"candidates":[%b],"usageMetadata":%b,%b' % (piece, orjson.dumps(usage(spent)), tail[1:])
-    return found
+        for piece, added in _stream_pieces(_strip_enum_quotes(choice, call), index, call):
+            tokens += added
+            counts = usage_template % (tokens, known + tokens)
+            chunks.append(b'{"candidates":[%b],"usageMetadata":%b,%b' % (piece, counts, tail))
+    chunks[-1] = b'{"candidates":[%b],"usageMetadata":%b,%b' % (piece, orjson.dumps(render_usage(usage)), tail)
+    return chunks
 
 
-def _pieces(choice: Choice, index: int, call: Call) -> list[tuple[bytes, int]]:
-    """(piece as JSON, tokens of the answer in it), at least one."""
-    found: list[tuple[bytes, int]] = []
-    if choice.reasoning and shown(call):
-        before, after = around(lambda text: orjson.dumps(_piece(index, [{"text": text, "thought": True}])))
-        found += [(before + text + after, 0) for text in quote(choice.reasoning)]
-    before, after = around(lambda text: orjson.dumps(_piece(index, [{"text": text}])))
+def _usage_template(usage: Usage) -> bytes:
+    """Return the token counts as JSON, with `%d` for the candidates' tokens and the total."""
+    names = [*render_usage(usage, 0).items()]
+    members = [(name, "%d" if name in ("candidatesTokenCount", "totalTokenCount") else count) for name, count in names]
+    return ("{%s}" % ",".join([f'"{name}":{count}' for name, count in members])).encode()
+
+
+def _stream_pieces(choice: Choice, index: int, call: Call) -> list[tuple[bytes, int]]:
+    """Return at least one piece as JSON, each with the tokens of the answer in it."""
+    pieces: list[tuple[bytes, int]] = []
+    before, after = b'{"content":{"parts":[{"text":"', b'"}],"role":"model"},"index":%d}' % index
+    if choice.reasoning and shows_thoughts(call):
+        thought = b'","thought":true' + after[1:]
+        pieces += [(before + text + thought, 0) for text in choice.reasoning.encoded]
     if config(call).get("responseLogprobs"):
-        for text, piece in zip(quote(choice.text), choice.text.pieces, strict=True):
-            found.append((_both(before + text + after, _logprobs((piece,), call)), 1))
+        for text in choice.text.encoded:
+            pieces.append((_merge(before + text + after, _render_logprobs(TokenText((text,)), call)), 1))
     else:
-        found += [(before + text + after, 1) for text in quote(choice.text)]
-    if not found or choice.tool_calls or choice.pictures:
-        rest = [*_calls(choice), *map(_picture, choice.pictures)]
-        found.append((orjson.dumps(_piece(index, rest)), 0))
-    last, tokens = found[-1]
-    found[-1] = _both(last, _ending(choice, call)), tokens
-    return found
+        pieces += [(before + text + after, 1) for text in choice.text.encoded]
+    if not pieces or choice.tool_calls or choice.pictures:
+        rest = [*_render_calls(choice), *map(_render_picture, choice.pictures)]
+        pieces.append((orjson.dumps(_render_parts(index, rest)), 0))
+    last, tokens = pieces[-1]
+    pieces[-1] = _merge(last, _render_ending(choice, call)), tokens
+    return pieces
 
 
-def _both(spelled: bytes, more: Json) -> bytes:
-    """An object with more members."""
-    return spelled[:-1] + b"," + orjson.dumps(more)[1:]
+def _merge(serialized: bytes, members: Json) -> bytes:
+    """Return a serialized object with more members."""
+    return serialized[:-1] + b"," + orjson.dumps(members)[1:]
 
 
-def stream(completion: Completion, call: Call) -> bytes | EventStream:
-    """The stream as events with `alt=sse`, else its pieces as one JSON array."""
-    found = _chunks(completion, call)
-    return (
-        EventStream(b"".join(map(encode, found))) if call.params.get("alt") == "sse" else b"[" + b",".join(found) + b"]"
-    )
+def render_stream(completion: Completion, call: Call) -> bytes | EventStream:
+    """Return the stream as events with `alt=sse`, else its chunks as one JSON array."""
+    chunks = _render_chunks(completion, call)
+    if call.params.get("alt") == "sse":
+        return EventStream(b"".join(map(encode, chunks)))
+    return b"[" + b",".join(chunks) + b"]"
 
 
-def token_count(tokens: int) -> Json:
-    """The answer of `countTokens`."""
+def render_token_count(tokens: int) -> Json:
+    """Return the answer of `countTokens`."""
     return {"totalTokens": tokens}
 
 
-def model(found: Model) -> Json:
-    """One model, as Google lists it."""
+def render_model(found: Model) -> Json:
+    """Return a model as Google lists it."""
     drawing = found.has_ability("image_output")
     streaming = [] if drawing else ["streamGenerateContent"]
     described = {
@@ -225,25 +230,25 @@ def model(found: Model) -> Json:
     return {**described, **settings, "thinking": found.has_ability("reasoning")}
 
 
-def model_page(models: Sequence[Model], params: Mapping[str, Json]) -> Json:
-    """One page of models. Raises APIError for a page token that is not the last page's own."""
-    size = min(params.get("pageSize", _PAGE), _MOST)
-    start = _start(models, params.get("pageToken") or "")
-    page: dict[str, Json] = {"models": [model(found) for found in models[start : start + size]]}
+def render_model_page(models: Sequence[Model], params: Mapping[str, Json]) -> Json:
+    """Return one page of models. Raises APIError for a page token that is not the last page's own."""
+    size = min(params.get("pageSize", _PAGE_SIZE), _MAX_PAGE_SIZE)
+    start = _find_start(models, params.get("pageToken") or "")
+    page: dict[str, Json] = {"models": [render_model(found) for found in models[start : start + size]]}
     if start + size < len(models):
-        page["nextPageToken"] = _token(models[start + size - 1])
+        page["nextPageToken"] = _page_token(models[start + size - 1])
     return page
 
 
-def _token(last: Model) -> str:
-    """Names the last model of a page, so that a page follows it whatever is added before."""
+def _page_token(last: Model) -> str:
+    """Return the token of the next page. It names the last model, so that models may be added before it."""
     return base64.urlsafe_b64encode(f"models/{last.id}".encode()).decode().rstrip("=")
 
 
-def _start(models: Sequence[Model], token: str) -> int:
+def _find_start(models: Sequence[Model], token: str) -> int:
     if not token:
         return 0
     for position, found in enumerate(models):
-        if _token(found) == token:
+        if _page_token(found) == token:
             return position + 1
     raise APIError("invalid_request", "The page token is invalid.", fields={"param": "pageToken"})

@@ -1,4 +1,4 @@
-"""What a Gemini request asks, in no protocol's spelling.
+"""Read what a Gemini request asks.
 
 Source: Gemini API reference, "Generating content", "Function calling", "Thinking", "Structured output".
 """
@@ -22,49 +22,49 @@ _WRAPPERS = ({"result"}, {"output"}, {"content"})
 """Members that a function's result is wrapped in when it is no object itself."""
 
 
-def prompt(call: Call, look: Look) -> Prompt:
-    """What `contents` ask, in no protocol's spelling; that of `countTokens` may lie one level deeper."""
+def read_prompt(call: Call, look: Look) -> Prompt:
+    """Return what `contents` ask, whatever the protocol; for `countTokens` it may lie one level deeper."""
     data = call.data.get("generateContentRequest") or call.data
     settings = data.get("generationConfig") or {}
     image = settings.get("imageConfig") or {}
-    choice, allowed = _tool_choice(data)
-    format_, schema = _format(settings)
-    reasoning = _reasoning(settings)
+    choice, allowed = _read_tool_choice(data)
+    format_, schema = _read_format(settings)
+    reasoning = _read_reasoning(settings)
     return Prompt(
         model=call.params["model"],
-        turns=_turns(data, look),
-        tools=tuple(_tools(data)),
+        turns=_read_turns(data, look),
+        tools=tuple(_read_tools(data)),
         tool_choice=choice,
         allowed_tools=allowed,
         format=format_,
         schema=schema,
-        max_tokens=_whole(settings.get("maxOutputTokens")),
+        max_tokens=_read_integer(settings.get("maxOutputTokens")),
         stops=tuple(settings.get("stopSequences") or ()),
         n=int(settings.get("candidateCount", 1)),
-        seed=_whole(settings.get("seed")),
+        seed=_read_integer(settings.get("seed")),
         reasoning=reasoning,
-        show_reasoning=reasoning > 0 and shown(call),
+        show_reasoning=reasoning > 0 and shows_thoughts(call),
         aspect_ratio=image.get("aspectRatio") or "1:1",
         image_size=image.get("imageSize") or "",
     )
 
 
-def _whole(number: float | None) -> int | None:
-    """An integer, which JSON may write as `1.0`."""
+def _read_integer(number: float | None) -> int | None:
+    """Return an integer, which JSON may write as `1.0`."""
     return None if number is None else int(number)
 
 
 def config(call: Call) -> Mapping[str, Json]:
-    """The request's `generationConfig`."""
+    """Return the request's `generationConfig`."""
     return call.data.get("generationConfig") or {}
 
 
-def shown(call: Call) -> bool:
-    """Whether thoughts were asked for."""
+def shows_thoughts(call: Call) -> bool:
+    """Return whether the client asked for thoughts."""
     return bool((config(call).get("thinkingConfig") or {}).get("includeThoughts"))
 
 
-def _reasoning(settings: Mapping[str, Json]) -> int:
+def _read_reasoning(settings: Mapping[str, Json]) -> int:
     thinking = settings.get("thinkingConfig") or {}
     budget = thinking.get("thinkingBudget")
     if budget is not None:
@@ -73,29 +73,32 @@ def _reasoning(settings: Mapping[str, Json]) -> int:
     return _LEVELS.get(level, _DYNAMIC if level or thinking.get("includeThoughts") else 0)
 
 
-def _format(settings: Mapping[str, Json]) -> tuple[Any, Mapping[str, Json] | None]:
-    schema = _schema(settings, "responseSchema", "responseJsonSchema")
+def _read_format(settings: Mapping[str, Json]) -> tuple[Any, Mapping[str, Json] | None]:
+    schema = _read_schema(settings, "responseSchema", "responseJsonSchema")
     if schema:
         return "schema", schema
     return ("json" if settings.get("responseMimeType") == "application/json" else "text"), None
 
 
-def _schema(holder: Mapping[str, Json], google: str, plain: str) -> Mapping[str, Json] | None:
-    """The schema under either of two members: Google's own dialect, or JSON Schema."""
+def _read_schema(holder: Mapping[str, Json], google: str, plain: str) -> Mapping[str, Json] | None:
+    """Return the schema under either of two members: Google's own form, or JSON Schema."""
     if holder.get(google):
         found: Mapping[str, Json] = structured.normalise_google(holder[google])
         return found
     return holder[plain] if isinstance(holder.get(plain), dict) else None
 
 
-def _tools(data: Mapping[str, Json]) -> Iterator[Tool]:
+def _read_tools(data: Mapping[str, Json]) -> Iterator[Tool]:
     for tool in data.get("tools") or ():
         for function in tool.get("functionDeclarations") or ():
-            schema = _schema(function, "parameters", "parametersJsonSchema") or {"type": "object", "properties": {}}
+            schema = _read_schema(function, "parameters", "parametersJsonSchema") or {
+                "type": "object",
+                "properties": {},
+            }
             yield Tool(function["name"], function.get("description") or "", schema)
 
 
-def _tool_choice(data: Mapping[str, Json]) -> tuple[str, tuple[str, ...]]:
+def _read_tool_choice(data: Mapping[str, Json]) -> tuple[str, tuple[str, ...]]:
     calling = (data.get("toolConfig") or {}).get("functionCallingConfig") or {}
     choice = _MODES[calling.get("mode", "AUTO").upper()]
     allowed = tuple(calling.get("allowedFunctionNames") or ())
@@ -104,25 +107,25 @@ def _tool_choice(data: Mapping[str, Json]) -> tuple[str, tuple[str, ...]]:
     return choice, allowed
 
 
-def _turns(data: Mapping[str, Json], look: Look) -> tuple[Turn, ...]:
+def _read_turns(data: Mapping[str, Json], look: Look) -> tuple[Turn, ...]:
     found: list[Turn] = []
     if system := data.get("systemInstruction"):
-        found += content_blocks.turns("system", _blocks(system, "systemInstruction", look))
+        found += content_blocks.turns("system", _read_blocks(system, "systemInstruction", look))
     contents = [(f"contents[{position}]", content) for position, content in enumerate(data["contents"])]
     for model, run in groupby(contents, key=lambda item: item[1].get("role") == "model"):
         if model:
             # Google's chat sends back a streamed answer as it came, a turn for each of its pieces
-            pieces = [block for place, content in run for block in _blocks(content, place, look)]
+            pieces = [block for place, content in run for block in _read_blocks(content, place, look)]
             found += content_blocks.turns("assistant", pieces, glue="")
         else:
             role: Role = "user"
             for place, content in run:
-                found += content_blocks.turns(role, _blocks(content, place, look))
+                found += content_blocks.turns(role, _read_blocks(content, place, look))
     return tuple(found)
 
 
-def _blocks(content: Mapping[str, Json], place: str, look: Look) -> Iterator[Block]:
-    """Parts in no protocol's spelling. Thoughts are dropped; of data, only pictures are seen."""
+def _read_blocks(content: Mapping[str, Json], place: str, look: Look) -> Iterator[Block]:
+    """Return parts, whatever the protocol. Thoughts are dropped; of data, only pictures are read."""
     for position, part in enumerate(content["parts"]):
         where = f"{place}.parts[{position}]"
         if part.get("thought"):
@@ -138,10 +141,10 @@ def _blocks(content: Mapping[str, Json], place: str, look: Look) -> Iterator[Blo
         if call := part.get("functionCall"):
             yield ToolCall(call.get("id") or call["name"], call["name"], content_blocks.text_of(call.get("args") or {}))
         if answer := part.get("functionResponse"):
-            yield _result(answer)
+            yield _read_result(answer)
 
 
-def _result(answer: Mapping[str, Json]) -> Turn:
+def _read_result(answer: Mapping[str, Json]) -> Turn:
     response = answer["response"]
     failed = set(response) == {"error"}
     value = next(iter(response.values())) if failed or set(response) in _WRAPPERS else response

@@ -1,4 +1,4 @@
-"""OpenAI's spelling: `POST /v1/chat/completions` plain and streamed, models, errors.
+"""OpenAI's protocol: `POST /v1/chat/completions` plain and streamed, models, errors.
 
 Source: OpenAI API reference, "Chat completions" and "Streaming"; AIone documentation pages 03, 07 and 14.
 """
@@ -6,8 +6,7 @@ Source: OpenAI API reference, "Chat completions" and "Streaming"; AIone document
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -16,8 +15,8 @@ from aione_mock.contract import ErrorSpec
 from aione_mock.errors import APIError
 from aione_mock.protocols import log_probabilities
 from aione_mock.protocols.content_blocks import Look, fragments
-from aione_mock.protocols.stencil import alike
 from aione_mock.sse import encode
+from aione_mock.structs import frozen
 from aione_mock.types import (
     Call,
     Choice,
@@ -27,6 +26,7 @@ from aione_mock.types import (
     Json,
     Prompt,
     Role,
+    TokenText,
     Tool,
     ToolCall,
     ToolResult,
@@ -53,30 +53,30 @@ _EFFORT = {"none": 0, "minimal": 64, "low": 256, "medium": 1024, "high": 4096, "
 DONE = encode(b"[DONE]")
 
 
-def error(spec: ErrorSpec, failure: APIError, request_id: str) -> Json:
-    """The error envelope; `param` is there when the failure names one."""
+def render_error(spec: ErrorSpec, error: APIError, request_id: str) -> Json:
+    """Return the error envelope; `param` is there when the error names one."""
     inner = {k: v for k, v in spec.body["error"].items() if k != "param"}
-    param = failure.fields.get("param")
-    return {"error": {**inner, "message": failure.message, **({"param": param} if param is not None else {})}}
+    param = error.fields.get("param")
+    return {"error": {**inner, "message": error.message, **({"param": param} if param is not None else {})}}
 
 
-def prompt(call: Call, look: Look) -> Prompt:
-    """What a chat completion asks, in no protocol's spelling."""
+def read_prompt(call: Call, look: Look) -> Prompt:
+    """Return what a chat completion asks, whatever the protocol."""
     data = call.data
-    format_, schema = _format(data.get("response_format") or {})
+    format_, schema = _read_format(data.get("response_format") or {})
     effort = data.get("reasoning_effort")
-    choice, allowed = _tool_choice(data)
+    choice, allowed = _read_tool_choice(data)
     stops = data.get("stop") or ()
     return Prompt(
         model=data["model"],
-        turns=_turns(data["messages"], look),
-        tools=_tools(data) if "tools" in data or "functions" in data else (),
+        turns=_read_turns(data["messages"], look),
+        tools=_read_tools(data) if "tools" in data or "functions" in data else (),
         tool_choice=choice,
         allowed_tools=allowed,
         parallel=data.get("parallel_tool_calls") is not False,
         format=format_,
         schema=schema,
-        max_tokens=_most(data),
+        max_tokens=_max_tokens(data),
         stops=(stops,) if isinstance(stops, str) else tuple(stops),
         n=int(data.get("n") or 1),
         seed=data.get("seed"),
@@ -87,30 +87,30 @@ def prompt(call: Call, look: Look) -> Prompt:
     )
 
 
-def _most(data: Mapping[str, Json]) -> int | None:
+def _max_tokens(data: Mapping[str, Json]) -> int | None:
     value = data.get("max_completion_tokens")
     value = data.get("max_tokens") if value is None else value
     return None if value is None else int(value)
 
 
-def _format(wanted: Mapping[str, Json]) -> tuple[Any, Mapping[str, Json] | None]:
+def _read_format(wanted: Mapping[str, Json]) -> tuple[Any, Mapping[str, Json] | None]:
     kind = wanted.get("type", "text")
     if kind == "json_schema":
         return "schema", (wanted.get("json_schema") or {}).get("schema") or {}
     return ("json" if kind == "json_object" else "text"), None
 
 
-def _tools(data: Mapping[str, Json]) -> tuple[Tool, ...]:
+def _read_tools(data: Mapping[str, Json]) -> tuple[Tool, ...]:
     functions = [tool["function"] for tool in data.get("tools") or () if tool.get("type", "function") == "function"]
-    return tuple([_tool(function) for function in (*functions, *(data.get("functions") or ()))])
+    return tuple([_read_tool(function) for function in (*functions, *(data.get("functions") or ()))])
 
 
-def _tool(function: Mapping[str, Json]) -> Tool:
+def _read_tool(function: Mapping[str, Json]) -> Tool:
     schema = function.get("parameters") or {"type": "object", "properties": {}}
     return Tool(function["name"], function.get("description") or "", schema)
 
 
-def _tool_choice(data: Mapping[str, Json]) -> tuple[str, tuple[str, ...]]:
+def _read_tool_choice(data: Mapping[str, Json]) -> tuple[str, tuple[str, ...]]:
     choice = data.get("tool_choice", data.get("function_call"))
     if isinstance(choice, str):
         return choice, ()
@@ -123,18 +123,18 @@ def _tool_choice(data: Mapping[str, Json]) -> tuple[str, tuple[str, ...]]:
     return "=" + (choice.get("function") or choice)["name"], ()
 
 
-def _turns(messages: Sequence[Mapping[str, Json]], look: Look) -> tuple[Turn, ...]:
+def _read_turns(messages: Sequence[Mapping[str, Json]], look: Look) -> tuple[Turn, ...]:
     turns: list[Turn] = []
     names: dict[str, str] = {}
     for position, message in enumerate(messages):
         role, content = _ROLES[message["role"]], message.get("content")
-        text, images = (content, ()) if isinstance(content, str) else _parts(content, position, look)
+        text, images = (content, ()) if isinstance(content, str) else _read_parts(content, position, look)
         if role == "tool":
             identity = message.get("tool_call_id") or message.get("name") or ""
             result = ToolResult(identity, names.get(identity, message.get("name") or ""), text)
             turns.append(Turn("tool", images=images, results=(result,)))
         elif role == "assistant":
-            calls = _calls(message)
+            calls = _read_calls(message)
             names.update({call.id: call.name for call in calls})
             turns.append(Turn(role, text, images, calls))
         else:
@@ -142,7 +142,7 @@ def _turns(messages: Sequence[Mapping[str, Json]], look: Look) -> tuple[Turn, ..
     return tuple(turns)
 
 
-def _parts(content: Json, message: int, look: Look) -> tuple[str, tuple[ImageInput, ...]]:
+def _read_parts(content: Json, message: int, look: Look) -> tuple[str, tuple[ImageInput, ...]]:
     texts, images = [], []
     for position, part in enumerate(content or ()):
         if part["type"] == "text":
@@ -155,58 +155,56 @@ def _parts(content: Json, message: int, look: Look) -> tuple[str, tuple[ImageInp
     return "\n".join(texts), tuple(images)
 
 
-def _calls(message: Mapping[str, Json]) -> tuple[ToolCall, ...]:
+def _read_calls(message: Mapping[str, Json]) -> tuple[ToolCall, ...]:
     calls = [
-        ToolCall(call.get("id", ""), call["function"]["name"], _compact(call["function"].get("arguments")))
+        ToolCall(call.get("id", ""), call["function"]["name"], _compact_json(call["function"].get("arguments")))
         for call in message.get("tool_calls") or ()
         if "function" in call
     ]
     if legacy := message.get("function_call"):
-        calls.append(ToolCall(legacy["name"], legacy["name"], _compact(legacy.get("arguments"))))
+        calls.append(ToolCall(legacy["name"], legacy["name"], _compact_json(legacy.get("arguments"))))
     return tuple(calls)
 
 
-def _compact(arguments: str | None) -> str:
-    """Arguments without the blanks that a client's own JSON writer puts in, so that they count alike everywhere."""
+def _compact_json(arguments: str | None) -> str:
+    """Return arguments without white space, so that they have the same tokens whatever client wrote them."""
     try:
         return orjson.dumps(orjson.loads(arguments or "{}")).decode()
     except orjson.JSONDecodeError:
         return arguments or ""
 
 
-def body(completion: Completion, call: Call) -> Json:
-    """The plain answer."""
-    return {
-        "id": f"chatcmpl-{completion.id}",
-        "object": "chat.completion",
-        "created": completion.created,
-        "model": completion.model,
-        "choices": [_choice(choice, index, call) for index, choice in enumerate(completion.choices)],
-        "usage": usage(completion.usage),
-        "system_fingerprint": fingerprint(completion.model),
-    }
+def render_body(completion: Completion, call: Call) -> bytes:
+    """Return the plain answer."""
+    return orjson.dumps(
+        {
+            "id": f"chatcmpl-{completion.id}",
+            "object": "chat.completion",
+            "created": completion.created,
+            "model": completion.model,
+            "choices": [_render_choice(choice, index, call) for index, choice in enumerate(completion.choices)],
+            "usage": render_usage(completion.usage),
+            "system_fingerprint": fingerprint(completion.model),
+        }
+    )
 
 
-def _choice(choice: Choice, index: int, call: Call) -> Json:
-    message: dict[str, Json] = {"role": "assistant", "content": _said(choice), "refusal": None}
+def _render_choice(choice: Choice, index: int, call: Call) -> Json:
+    message: dict[str, Json] = {"role": "assistant", "content": _render_content(choice), "refusal": None}
     if choice.reasoning:
-        message["reasoning_content"] = choice.reasoning.text
+        message["reasoning_content"] = orjson.Fragment(choice.reasoning.json)
     if choice.tool_calls:
-        if _legacy(call):
-            message["function_call"] = _function(choice.tool_calls[0])
+        if _is_legacy(call):
+            message["function_call"] = _render_function(choice.tool_calls[0])
         else:
-            message["tool_calls"] = [_tool_call(tool) for tool in choice.tool_calls]
-    return {
-        "index": index,
-        "message": message,
-        "logprobs": logprobs(choice.text.pieces, call.data),
-        "finish_reason": finish(choice, call),
-    }
+            message["tool_calls"] = [_render_tool_call(tool) for tool in choice.tool_calls]
+    probabilities = _render_logprobs(choice.text.pieces, call) if call.data.get("logprobs") else None
+    return {"index": index, "message": message, "logprobs": probabilities, "finish_reason": _finish(choice, call)}
 
 
-def _said(choice: Choice) -> Json:
+def _render_content(choice: Choice) -> Json:
     if not choice.pictures:
-        return choice.text.text if choice.text or not choice.tool_calls else None
+        return orjson.Fragment(choice.text.json) if choice.text or not choice.tool_calls else None
     images = [
         {"type": "image_url", "image_url": {"url": f"data:{p.mime};base64,{base64.b64encode(p.data).decode()}"}}
         for p in choice.pictures
@@ -214,95 +212,115 @@ def _said(choice: Choice) -> Json:
     return [{"type": "text", "text": choice.text.text}, *images] if choice.text else images
 
 
-def finish(choice: Choice, call: Call) -> str:
-    """The finish reason; the old `functions` parameter has its own word for a call."""
-    reason = FINISH[choice.finish]
-    return "function_call" if reason == "tool_calls" and _legacy(call) else reason
+def _finish(choice: Choice, call: Call) -> str:
+    """Return the finish reason; the old `functions` parameter has its own word for a call."""
+    if choice.tool_calls and choice.finish == "tool_calls" and _is_legacy(call):
+        return "function_call"
+    return FINISH[choice.finish]
 
 
-def _legacy(call: Call) -> bool:
+def _is_legacy(call: Call) -> bool:
     return bool(call.data.get("functions")) and not call.data.get("tools")
 
 
-def _function(tool: ToolCall) -> Json:
+def _render_function(tool: ToolCall) -> Json:
     return {"name": tool.name, "arguments": tool.arguments}
 
 
-def _tool_call(tool: ToolCall) -> Json:
-    return {"id": f"call_{tool.id}", "type": "function", "function": _function(tool)}
+def _render_tool_call(tool: ToolCall) -> Json:
+    return {"id": f"call_{tool.id}", "type": "function", "function": _render_function(tool)}
 
 
-def usage(spent: Usage) -> Json:
-    """Token counts; `total_tokens` is the sum of the other two."""
+def render_usage(usage: Usage) -> Json:
+    """Return the token counts; `total_tokens` is the sum of the other two."""
     return {
-        "prompt_tokens": spent.prompt,
-        "completion_tokens": spent.completion,
-        "total_tokens": spent.total,
-        "prompt_tokens_details": {"cached_tokens": spent.cached},
-        "completion_tokens_details": {"reasoning_tokens": spent.reasoning},
+        "prompt_tokens": usage.prompt,
+        "completion_tokens": usage.completion,
+        "total_tokens": usage.prompt + usage.completion,
+        "prompt_tokens_details": {"cached_tokens": usage.cached},
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning},
     }
 
 
-@lru_cache
 def fingerprint(model: str) -> str:
-    """A stable stand-in for the serving configuration, one a model."""
-    return "fp_" + base64.b16encode(model.encode()[-6:]).decode().lower().rjust(12, "0")
+    """Return a stable stand-in for the serving configuration of a model."""
+    return "fp_" + model.encode()[-6:].hex().rjust(12, "0")
 
 
-def logprobs(pieces: Sequence[str], data: Mapping[str, Json]) -> Json:
-    """Log probabilities of each piece, when asked for: made up, but descending and below zero."""
-    if not data.get("logprobs"):
-        return None
-    top = int(data.get("top_logprobs") or 0)
-    return {"content": [_logprob(piece, top) for piece in pieces], "refusal": None}
+def _render_logprobs(pieces: Sequence[str], call: Call) -> Json:
+    """Return log probabilities of each piece: made up, but descending and below zero."""
+    top = int(call.data.get("top_logprobs") or 0)
+    return {"content": [_render_logprob(piece, top) for piece in pieces], "refusal": None}
 
 
-def _logprob(piece: str, top: int) -> Json:
-    (own, *_) = ranked = [_ranked(text, value) for text, value in log_probabilities.ranked(piece, max(1, top))]
-    return {**own, "top_logprobs": ranked[:top]}
+def _render_logprob(piece: str, top: int) -> Json:
+    ranked = [
+        {"token": text, "logprob": value, "bytes": list(text.encode())}
+        for text, value in log_probabilities.ranked(piece, max(1, top))
+    ]
+    return {**ranked[0], "top_logprobs": ranked[:top]}
 
 
-def _ranked(text: str, value: float) -> Json:
-    return {"token": text, "logprob": value, "bytes": list(text.encode())}
+def render_stream(completion: Completion, call: Call) -> EventStream:
+    """Return the stream of the same answer."""
+    with_usage = bool((call.data.get("stream_options") or {}).get("include_usage"))
+    head = orjson.dumps(
+        {
+            "id": f"chatcmpl-{completion.id}",
+            "object": "chat.completion.chunk",
+            "created": completion.created,
+            "model": completion.model,
+            "system_fingerprint": fingerprint(completion.model),
+        }
+    )[:-1]
+    chunks = Chunks(b'data: %b,"choices":[' % head, b'],"usage":null}\n\n' if with_usage else b"]}\n\n")
+    events = [_stream_choice(choice, index, call, chunks) for index, choice in enumerate(completion.choices)]
+    if with_usage:
+        events.append(b'data: %b,"choices":[],"usage":%b}\n\n' % (head, orjson.dumps(render_usage(completion.usage))))
+    return EventStream(b"".join([*events, DONE]))
 
 
-def stream(completion: Completion, call: Call) -> EventStream:
-    """The stream of the same answer."""
-    counted = bool((call.data.get("stream_options") or {}).get("include_usage"))
-    head: dict[str, Json] = {
-        "id": f"chatcmpl-{completion.id}",
-        "object": "chat.completion.chunk",
-        "created": completion.created,
-        "model": completion.model,
-        "system_fingerprint": fingerprint(completion.model),
-    }
-    tail: dict[str, Json] = {"usage": None} if counted else {}
+@frozen
+class Chunks:
+    """The chunks of one stream, which differ in their choice alone."""
 
-    def chunk(index: int, delta: Json, reason: str | None = None, probabilities: Json = None) -> bytes:
-        choice = {"index": index, "delta": delta, "logprobs": probabilities, "finish_reason": reason}
-        return encode(orjson.dumps({**head, "choices": [choice], **tail}))
+    head: bytes
+    tail: bytes
 
-    runs = [_choice_events(choice, index, call, chunk) for index, choice in enumerate(completion.choices)]
-    if counted:
-        runs.append(encode(orjson.dumps({**head, "choices": [], "usage": usage(completion.usage)})))
-    return EventStream(b"".join([*runs, DONE]))
+    def render(self, index: int, delta: Json, reason: str | None = None, logprobs: Json = None) -> bytes:
+        """Return one chunk as an event."""
+        choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": reason}
+        return self.head + orjson.dumps(choice) + self.tail
+
+    def render_text(self, index: int, member: bytes, text: TokenText) -> bytes:
+        """Return a chunk for each token of a text, which stands in a member of the delta."""
+        if not text:
+            return b""
+        before = b'%b{"index":%d,"delta":{"%b":"' % (self.head, index, member)
+        after = b'"},"logprobs":null,"finish_reason":null}' + self.tail
+        return before + (after + before).join(text.encoded) + after
 
 
-def _choice_events(choice: Choice, index: int, call: Call, chunk: Callable[..., bytes]) -> bytes:
+def _stream_choice(choice: Choice, index: int, call: Call, chunks: Chunks) -> bytes:
+    with_logprobs = bool(call.data.get("logprobs"))
     opening = None if choice.tool_calls and not choice.text else ""
-    found = [chunk(index, {"role": "assistant", "content": opening, "refusal": None})]
-    found.append(alike(choice.reasoning, lambda piece: chunk(index, {"reasoning_content": piece})))
-    if call.data.get("logprobs"):
-        found += [chunk(index, {"content": p}, None, logprobs((p,), call.data)) for p in choice.text.pieces]
+    events = [
+        chunks.render(index, {"role": "assistant", "content": opening, "refusal": None}),
+        chunks.render_text(index, b"reasoning_content", choice.reasoning),
+    ]
+    if with_logprobs:
+        for piece in choice.text.pieces:
+            events.append(chunks.render(index, {"content": piece}, None, _render_logprobs((piece,), call)))
     else:
-        found.append(alike(choice.text, lambda piece: chunk(index, {"content": piece})))
+        events.append(chunks.render_text(index, b"content", choice.text))
     if choice.tool_calls:
-        found += [chunk(index, delta) for delta in _call_deltas(choice, legacy=_legacy(call))]
-    empty: Json = {"content": [], "refusal": None} if call.data.get("logprobs") and not choice.text else None
-    return b"".join([*found, chunk(index, {}, finish(choice, call), empty)])
+        events += [chunks.render(index, delta) for delta in _tool_call_deltas(choice, legacy=_is_legacy(call))]
+    nothing: Json = {"content": [], "refusal": None} if with_logprobs and not choice.text else None
+    events.append(chunks.render(index, {}, _finish(choice, call), nothing))
+    return b"".join(events)
 
 
-def _call_deltas(choice: Choice, *, legacy: bool) -> Iterator[Json]:
+def _tool_call_deltas(choice: Choice, *, legacy: bool) -> Iterator[Json]:
     if legacy:
         for tool in choice.tool_calls[:1]:
             yield {"function_call": {"name": tool.name, "arguments": ""}}
@@ -310,6 +328,6 @@ def _call_deltas(choice: Choice, *, legacy: bool) -> Iterator[Json]:
                 yield {"function_call": {"arguments": fragment}}
         return
     for position, tool in enumerate(choice.tool_calls):
-        yield {"tool_calls": [{"index": position, **_tool_call(ToolCall(tool.id, tool.name, ""))}]}
+        yield {"tool_calls": [{"index": position, **_render_tool_call(ToolCall(tool.id, tool.name, ""))}]}
         for fragment in fragments(tool.arguments):
             yield {"tool_calls": [{"index": position, "function": {"arguments": fragment}}]}

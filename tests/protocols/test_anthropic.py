@@ -23,8 +23,8 @@ DETAILS = st.sampled_from([{}, {"thinking": THINKING}, {"thinking": {**THINKING,
 @given(completions(), DETAILS)
 def test_a_stream_adds_up_to_the_plain_answer(completion, details):
     asked = call("createMessage", ASKED | details)
-    plain = anthropic.body(completion, asked)
-    events = decoded(anthropic.stream(completion, asked))
+    plain = orjson.loads(anthropic.render_body(completion, asked))
+    events = decoded(anthropic.render_stream(completion, asked))
     assert OPERATION.stream.find_violations(events) == []
     assert event_problems(OPERATION, events) == []
     assert body_problems(OPERATION, plain) == []
@@ -33,14 +33,16 @@ def test_a_stream_adds_up_to_the_plain_answer(completion, details):
 
 @given(completions())
 def test_the_input_counters_add_up_to_the_prompt(completion):
-    usage = anthropic.usage(completion.usage)
+    usage = anthropic.render_usage(completion.usage)
     cached = usage["cache_creation_input_tokens"] + usage["cache_read_input_tokens"]
     assert usage["input_tokens"] + cached == completion.usage.prompt
     assert usage["output_tokens"] == completion.usage.completion
 
 
 def said(choice: Choice, **details: object) -> dict:
-    return anthropic.body(Completion("x1", 1, "m", (choice,), Usage(1, 1)), call("createMessage", ASKED | details))
+    return orjson.loads(
+        anthropic.render_body(Completion("x1", 1, "m", (choice,), Usage(1, 1)), call("createMessage", ASKED | details))
+    )
 
 
 @pytest.mark.parametrize(
@@ -63,19 +65,19 @@ def test_thinking_comes_before_text_and_calls():
     call_ = ToolCall("1", "f", '{"a":1}')
     body = said(Choice(make_text("so"), make_text("hm", "m"), (call_,), finish="tool_calls"), thinking=THINKING)
     thinking, text, tool = body["content"]
-    assert thinking == {"type": "thinking", "thinking": "hmm", "signature": anthropic.signature("hmm")}
+    assert thinking == {"type": "thinking", "thinking": "hmm", "signature": anthropic.sign_thinking("hmm")}
     assert text == {"type": "text", "text": "so"}
     assert tool == {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {"a": 1}}
 
 
 def test_omitted_thinking_keeps_its_signature():
     body = said(Choice(make_text("so"), make_text("hmm")), thinking={**THINKING, "display": "omitted"})
-    assert body["content"][0] == {"type": "thinking", "thinking": "", "signature": anthropic.signature("hmm")}
+    assert body["content"][0] == {"type": "thinking", "thinking": "", "signature": anthropic.sign_thinking("hmm")}
 
 
 def test_events_are_named_and_a_ping_follows_the_start():
     events = decoded(
-        anthropic.stream(
+        anthropic.render_stream(
             Completion("x", 1, "m", (Choice(make_text("a", "b")),), Usage(1, 2)), call("createMessage", ASKED)
         )
     )
@@ -140,7 +142,7 @@ CONVERSATION = {
 def test_a_request_read():
     calls = (ToolCall("toolu_1", "see", '{"a":1}'), ToolCall("toolu_2", "zoom", "{}"))
     picture = look(f"data:image/png;base64,{PIXEL}", "")
-    assert anthropic.prompt(call("createMessage", CONVERSATION), look) == Prompt(
+    assert anthropic.read_prompt(call("createMessage", CONVERSATION), look) == Prompt(
         model="claude-sonnet-4-6",
         turns=(
             Turn("system", "Be brief.\nBe kind."),
@@ -173,13 +175,13 @@ def test_a_request_read():
     ],
 )
 def test_tool_choices(choice, meaning):
-    prompt = anthropic.prompt(call("createMessage", ASKED | {"tool_choice": choice}), look)
+    prompt = anthropic.read_prompt(call("createMessage", ASKED | {"tool_choice": choice}), look)
     assert (prompt.tool_choice, prompt.parallel) == (meaning, True)
 
 
 def test_a_breakpoint_of_the_whole_request_is_on_its_last_turn():
     data = ASKED | {"system": "Be brief.", "cache_control": {"type": "ephemeral"}}
-    assert [turn.cache for turn in anthropic.prompt(call("createMessage", data), look).turns] == [False, True]
+    assert [turn.cache for turn in anthropic.read_prompt(call("createMessage", data), look).turns] == [False, True]
 
 
 def test_documents_are_read_as_far_as_they_are_text():
@@ -190,13 +192,17 @@ def test_documents_are_read_as_far_as_they_are_text():
         {"type": "search_result", "source": "s", "title": "Hit", "content": [{"type": "text", "text": "found"}]},
     ]
     data = ASKED | {"messages": [{"role": "user", "content": documents}]}
-    assert anthropic.prompt(call("createMessage", data), look).turns == (Turn("user", "T\nbody\ninner\nHit\nfound"),)
+    assert anthropic.read_prompt(call("createMessage", data), look).turns == (
+        Turn("user", "T\nbody\ninner\nHit\nfound"),
+    )
 
 
 def test_pictures_by_address_stay_unseen():
     sources = [{"type": "url", "url": "https://pictures.example/cat.png"}, {"type": "file", "file_id": "file_1"}]
     content = [{"type": "image", "source": source} for source in sources]
-    prompt = anthropic.prompt(call("createMessage", ASKED | {"messages": [{"role": "user", "content": content}]}), look)
+    prompt = anthropic.read_prompt(
+        call("createMessage", ASKED | {"messages": [{"role": "user", "content": content}]}), look
+    )
     assert [image.mime for image in prompt.turns[0].images] == ["image/*", "image/*"]
 
 
@@ -205,29 +211,29 @@ def test_pictures_by_address_stay_unseen():
 )
 def test_thinking_as_the_model_sees_fit(thinking, effort, tokens):
     data = ASKED | {"thinking": {"type": thinking}, "output_config": {"effort": effort}}
-    prompt = anthropic.prompt(call("createMessage", data), look)
+    prompt = anthropic.read_prompt(call("createMessage", data), look)
     assert (prompt.reasoning, prompt.show_reasoning) == (tokens, tokens > 0)
 
 
 def test_a_thinking_budget_leaves_room_for_the_answer():
     asked = call("createMessage", ASKED | {"thinking": {"type": "enabled", "budget_tokens": 4096}})
     with pytest.raises(APIError, match="must be greater"):
-        anthropic.prompt(asked, look)
+        anthropic.read_prompt(asked, look)
     interleaved = replace(asked, headers=((b"anthropic-beta", b"interleaved-thinking-2025-05-14"),))
-    assert anthropic.prompt(interleaved, look).reasoning == 4096
+    assert anthropic.read_prompt(interleaved, look).reasoning == 4096
 
 
 def test_threads_are_refused_so_that_the_sdk_sends_whole_conversations():
     with pytest.raises(APIError) as refused:
-        anthropic.prompt(call("createMessage", ASKED | {"thread": {"type": "create"}}), look)
-    body = anthropic.error(contract().find_error("anthropic", "invalid_request"), refused.value, "req_1")
+        anthropic.read_prompt(call("createMessage", ASKED | {"thread": {"type": "create"}}), look)
+    body = anthropic.render_error(contract().find_error("anthropic", "invalid_request"), refused.value, "req_1")
     assert body["error"]["details"] == {"error_code": "thread_unsupported_request"}
     assert OPERATION.response_validator(400, "application/json").is_valid(body)
 
 
 def test_a_refusal_carries_the_request_id():
     spec = contract().find_error("anthropic", "model_not_found")
-    assert anthropic.error(spec, APIError("model_not_found", "No."), "req_1") == {
+    assert anthropic.render_error(spec, APIError("model_not_found", "No."), "req_1") == {
         "type": "error",
         "error": {"type": "not_found_error", "message": "No."},
         "request_id": "req_1",

@@ -154,7 +154,7 @@ def _response(result: Json) -> Json:
 def _read(protocol: Any, operation: str, data: Json, **params: str) -> Prompt:
     problems = [error.message for error in contract().operations[operation].body.iter_errors(data)]
     assert problems == []
-    return protocol.prompt(call(operation, data, **params), look)
+    return protocol.read_prompt(call(operation, data, **params), look)
 
 
 SPELLINGS = (as_openai, as_anthropic, as_gemini)

@@ -34,8 +34,8 @@ def asking(config: dict | None = None, **params: object):
 
 @given(completions(pictured=True), CONFIGS)
 def test_a_stream_adds_up_to_the_plain_answer(completion, config):
-    plain = gemini.body(completion, asking(config))
-    events = decoded(gemini.stream(completion, asking(config, alt="sse")))
+    plain = orjson.loads(gemini.render_body(completion, asking(config)))
+    events = decoded(gemini.render_stream(completion, asking(config, alt="sse")))
     assert OPERATION.stream.find_violations(events) == []
     assert event_problems(OPERATION, events) == []
     assert body_problems(PLAIN, plain) == []
@@ -44,8 +44,8 @@ def test_a_stream_adds_up_to_the_plain_answer(completion, config):
 
 @given(completions(), CONFIGS)
 def test_without_sse_the_same_pieces_come_as_one_array(completion, config):
-    array = gemini.stream(completion, asking(config, alt="json"))
-    stream = gemini.stream(completion, asking(config, alt="sse"))
+    array = gemini.render_stream(completion, asking(config, alt="json"))
+    stream = gemini.render_stream(completion, asking(config, alt="sse"))
     assert isinstance(array, bytes)
     assert isinstance(stream, EventStream)
     assert body_problems(OPERATION, orjson.loads(array)) == []
@@ -54,7 +54,7 @@ def test_without_sse_the_same_pieces_come_as_one_array(completion, config):
 
 @given(completions())
 def test_counters_add_up_and_never_fall(completion):
-    counts = [chunk["usageMetadata"] for chunk in orjson.loads(gemini.stream(completion, asking()))]
+    counts = [chunk["usageMetadata"] for chunk in orjson.loads(gemini.render_stream(completion, asking()))]
     for count in counts:
         said = count["promptTokenCount"] + count["candidatesTokenCount"] + count.get("thoughtsTokenCount", 0)
         assert count["totalTokenCount"] == said
@@ -68,14 +68,16 @@ def test_counters_add_up_and_never_fall(completion):
 def test_no_turn_of_a_chat_is_without_parts_unless_nothing_was_said(completion):
     """Google's chat forgets a streamed answer one of whose pieces has no parts."""
     config = {"thinkingConfig": {"includeThoughts": True}}
-    for chunk in orjson.loads(gemini.stream(completion, asking(config))):
+    for chunk in orjson.loads(gemini.render_stream(completion, asking(config))):
         (candidate,) = chunk["candidates"]
         choice = completion.choices[candidate["index"]]
         assert candidate["content"]["parts"] or not (choice.text or choice.reasoning or choice.tool_calls)
 
 
 def said(choice: Choice, **config: object) -> dict:
-    return gemini.body(Completion("x1", 1, "m", (choice,), Usage(1, 1)), asking(config))["candidates"][0]
+    return orjson.loads(gemini.render_body(Completion("x1", 1, "m", (choice,), Usage(1, 1)), asking(config)))[
+        "candidates"
+    ][0]
 
 
 @pytest.mark.parametrize(
@@ -105,7 +107,7 @@ def test_the_first_call_after_a_thought_is_signed():
     )
     first, second = said(choice)["content"]["parts"]
     assert first["functionCall"] == {"id": "fc_1", "name": "f", "args": {"a": 1}}
-    assert first["thoughtSignature"] == gemini.signature(choice)
+    assert first["thoughtSignature"] == gemini.sign_thought(choice)
     assert set(second) == {"functionCall"}
 
 
@@ -155,7 +157,7 @@ def test_a_request_read():
     }
     assert PLAIN.body.is_valid(data)
     picture = look(f"data:image/png;base64,{PIXEL}", "")
-    assert gemini.prompt(call("generateContent", data, model="gemini-2.5-flash"), look) == Prompt(
+    assert gemini.read_prompt(call("generateContent", data, model="gemini-2.5-flash"), look) == Prompt(
         model="gemini-2.5-flash",
         turns=(
             Turn("system", "Be brief.\nBe kind."),
@@ -194,7 +196,7 @@ def test_a_request_read():
 )
 def test_tool_choices(config, meaning):
     data = ASKED | {"toolConfig": {"functionCallingConfig": config}}
-    prompt = gemini.prompt(call("generateContent", data, model="m"), look)
+    prompt = gemini.read_prompt(call("generateContent", data, model="m"), look)
     assert (prompt.tool_choice, prompt.allowed_tools) == meaning
 
 
@@ -211,14 +213,14 @@ def test_tool_choices(config, meaning):
     ],
 )
 def test_thinking_budgets(thinking, tokens):
-    prompt = gemini.prompt(asking({"thinkingConfig": thinking}), look)
+    prompt = gemini.read_prompt(asking({"thinkingConfig": thinking}), look)
     assert prompt.reasoning == tokens
     assert prompt.show_reasoning == (tokens > 0 and bool(thinking.get("includeThoughts")))
 
 
 def test_count_tokens_may_carry_the_whole_request():
     inner = {"generateContentRequest": ASKED | {"systemInstruction": {"parts": [{"text": "Be brief."}]}}}
-    prompt = gemini.prompt(call("countTokens", inner, model="m"), look)
+    prompt = gemini.read_prompt(call("countTokens", inner, model="m"), look)
     assert [turn.text for turn in prompt.turns] == ["Be brief.", "hi"]
 
 
@@ -228,14 +230,14 @@ def test_only_pictures_are_looked_at():
         {"fileData": {"fileUri": "https://files.example/film.mp4", "mimeType": "video/mp4"}},
         {"fileData": {"fileUri": "gs://bucket/cat.png", "mimeType": "image/png"}},
     ]
-    prompt = gemini.prompt(call("generateContent", {"contents": [{"parts": parts}]}, model="m"), look)
+    prompt = gemini.read_prompt(call("generateContent", {"contents": [{"parts": parts}]}, model="m"), look)
     assert [image.mime for image in prompt.turns[0].images] == ["image/*"]
 
 
 def test_a_broken_picture_is_refused_by_its_place():
     data = {"contents": [{"parts": [{"inlineData": {"mimeType": "image/png", "data": "AAAA"}}]}]}
     with pytest.raises(APIError) as refused:
-        gemini.prompt(call("generateContent", data, model="m"), look)
+        gemini.read_prompt(call("generateContent", data, model="m"), look)
     assert refused.value.fields["param"] == "contents[0].parts[0].inlineData.data"
 
 
@@ -247,7 +249,7 @@ def test_pages_give_every_model_once(size):
     validator = contract().operations["listGeminiModels"].response_validator(200, "application/json")
     names, token = [], ""
     while True:
-        page = gemini.model_page(MODELS, {"pageSize": size, "pageToken": token})
+        page = gemini.render_model_page(MODELS, {"pageSize": size, "pageToken": token})
         assert validator.is_valid(page)
         assert len(page["models"]) <= size
         names += [model["name"] for model in page["models"]]
@@ -259,18 +261,18 @@ def test_pages_give_every_model_once(size):
 
 def test_a_page_is_fifty_models_unless_asked_and_a_thousand_at_most():
     many = [MODELS[0].model_copy(update={"id": f"gemini-{number}"}) for number in range(1100)]
-    assert len(gemini.model_page(many, {})["models"]) == 50
-    assert len(gemini.model_page(many, {"pageSize": 5000})["models"]) == 1000
+    assert len(gemini.render_model_page(many, {})["models"]) == 50
+    assert len(gemini.render_model_page(many, {"pageSize": 5000})["models"]) == 1000
 
 
 def test_a_page_token_of_someone_elses_is_refused():
     with pytest.raises(APIError) as refused:
-        gemini.model_page(MODELS, {"pageToken": "bm90aGluZw"})
+        gemini.render_model_page(MODELS, {"pageToken": "bm90aGluZw"})
     assert refused.value.fields == {"param": "pageToken"}
 
 
 def test_image_models_do_not_stream():
-    drawing = [gemini.model(model) for model in MODELS if model.has_ability("image_output")]
+    drawing = [gemini.render_model(model) for model in MODELS if model.has_ability("image_output")]
     assert drawing
     assert all("streamGenerateContent" not in model["supportedGenerationMethods"] for model in drawing)
 
@@ -278,14 +280,14 @@ def test_image_models_do_not_stream():
 def test_a_refusal_lists_what_was_found():
     spec = contract().find_error("gemini", "invalid_request")
     finding = {"loc": ["body", "contents", 0, "parts"], "msg": "Field required", "type": "missing"}
-    error = gemini.error(spec, APIError("invalid_request", "No.", findings=(finding,)), "req_1")["error"]
+    error = gemini.render_error(spec, APIError("invalid_request", "No.", findings=(finding,)), "req_1")["error"]
     assert (error["code"], error["status"], error["message"]) == (400, "INVALID_ARGUMENT", "No.")
     (details,) = error["details"]
     assert details["fieldViolations"] == [{"field": "contents.0.parts", "description": "Field required"}]
-    assert gemini.error(spec, APIError("invalid_request", "No."), "req_1") == {
+    assert gemini.render_error(spec, APIError("invalid_request", "No."), "req_1") == {
         "error": {"code": 400, "status": "INVALID_ARGUMENT", "message": "No."}
     }
 
 
 def test_token_counts():
-    assert gemini.token_count(12) == {"totalTokens": 12}
+    assert gemini.render_token_count(12) == {"totalTokens": 12}

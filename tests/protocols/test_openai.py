@@ -39,8 +39,8 @@ DETAILS = st.fixed_dictionaries(
 @given(completions(), DETAILS)
 def test_a_stream_adds_up_to_the_plain_answer(completion, details):
     asked = call("createChatCompletion", ASKED | details)
-    plain = openai.body(completion, asked)
-    events = decoded(openai.stream(completion, asked))
+    plain = orjson.loads(openai.render_body(completion, asked))
+    events = decoded(openai.render_stream(completion, asked))
     assert OPERATION.stream.find_violations(events) == []
     assert event_problems(OPERATION, events) == []
     if "stream_options" not in details:
@@ -50,12 +50,17 @@ def test_a_stream_adds_up_to_the_plain_answer(completion, details):
 
 @given(completions(pictured=True), DETAILS)
 def test_plain_answers_keep_the_contract(completion, details):
-    assert body_problems(OPERATION, openai.body(completion, call("createChatCompletion", ASKED | details))) == []
+    assert (
+        body_problems(
+            OPERATION, orjson.loads(openai.render_body(completion, call("createChatCompletion", ASKED | details)))
+        )
+        == []
+    )
 
 
 def said(choice: Choice, **details: object) -> dict:
     completion = Completion("x1", 1, "gpt-5.2", (choice,), Usage(1, 1))
-    return openai.body(completion, call("createChatCompletion", ASKED | details))["choices"][0]
+    return orjson.loads(openai.render_body(completion, call("createChatCompletion", ASKED | details)))["choices"][0]
 
 
 @pytest.mark.parametrize(
@@ -131,7 +136,7 @@ def test_a_request_read():
         "aspect_ratio": "16:9",
     }
     picture = look(f"data:image/png;base64,{PIXEL}", "")
-    assert openai.prompt(call("createChatCompletion", data), look) == Prompt(
+    assert openai.read_prompt(call("createChatCompletion", data), look) == Prompt(
         model="gpt-5.2",
         turns=(
             Turn("system", "Be brief."),
@@ -158,22 +163,24 @@ def test_a_request_read():
 def test_a_broken_picture_is_refused_by_its_place():
     content = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]
     with pytest.raises(APIError) as refused:
-        openai.prompt(call("createChatCompletion", ASKED | {"messages": [{"role": "user", "content": content}]}), look)
+        openai.read_prompt(
+            call("createChatCompletion", ASKED | {"messages": [{"role": "user", "content": content}]}), look
+        )
     assert refused.value.fields["param"] == "messages[0].content[0].image_url.url"
 
 
 def test_arguments_that_are_no_json_are_taken_as_they_are():
     function = {"name": "f", "arguments": "{oops"}
     messages = [{"role": "assistant", "tool_calls": [{"id": "1", "type": "function", "function": function}]}]
-    prompt = openai.prompt(call("createChatCompletion", ASKED | {"messages": messages}), look)
+    prompt = openai.read_prompt(call("createChatCompletion", ASKED | {"messages": messages}), look)
     assert prompt.turns[0].tool_calls[0].arguments == "{oops"
 
 
 def test_a_refusal_names_its_parameter_only_where_there_is_one():
     spec = contract().find_error("openai", "invalid_request")
-    body = openai.error(spec, APIError("invalid_request", "No.", fields={"param": "n"}), "req_1")
+    body = openai.render_error(spec, APIError("invalid_request", "No.", fields={"param": "n"}), "req_1")
     assert (body["error"]["message"], body["error"]["param"]) == ("No.", "n")
-    assert "param" not in openai.error(spec, APIError("invalid_request", "No."), "req_1")["error"]
+    assert "param" not in openai.render_error(spec, APIError("invalid_request", "No."), "req_1")["error"]
     assert orjson.dumps(body)
 
 
@@ -181,4 +188,4 @@ def test_only_the_assistants_messages_are_read_for_calls():
     messages = [{"role": "user", "content": "hi", "function_call": True, "tool_calls": 7}]
     asked = call("createChatCompletion", ASKED | {"messages": messages})
     assert OPERATION.body.is_valid(asked.data)
-    assert openai.prompt(asked, look).turns == (Turn("user", "hi"),)
+    assert openai.read_prompt(asked, look).turns == (Turn("user", "hi"),)

@@ -103,14 +103,14 @@ def test_whatever_the_contract_takes_is_read(operation):
         assume(found.body_validator.is_valid(data))
         asked = call(operation, data, model="gemini-2.5-flash")
         with suppress(APIError):
-            prompt = protocol.prompt(asked, look)
+            prompt = protocol.read_prompt(asked, look)
             assert answers.conversation_key(prompt)
             assert answers.count_prompt_tokens(prompt) > 0
             assert range(prompt.n)
             assert prompt.max_tokens is None or range(prompt.max_tokens)
         if "ount" not in operation:
             answer = Completion("x1", 1, "m", (Choice(make_text("a", "b")),), Usage(1, 2))
-            assert protocol.body(answer, asked)
-            assert list(protocol.stream(answer, asked))
+            assert protocol.render_body(answer, asked)
+            assert list(protocol.render_stream(answer, asked))
 
     law()

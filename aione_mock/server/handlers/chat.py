@@ -62,12 +62,12 @@ async def count_message_tokens(call: Call, session: Session) -> Reply:
 
 async def count_tokens(call: Call, session: Session) -> Reply:
     """`POST /v1beta/models/{model}:countTokens`."""
-    return Reply(gemini.token_count(_count(call, session, gemini)))
+    return Reply(gemini.render_token_count(_count(call, session, gemini)))
 
 
 def _count(call: Call, session: Session, protocol: ModuleType) -> int:
     with _nesting_refused():
-        prompt = protocol.prompt(call, input_images.read_image_uri)
+        prompt = protocol.read_prompt(call, input_images.read_image_uri)
         prompt, _ = _addressed(prompt, call, session)
         return answers.count_prompt_tokens(prompt)
 
@@ -82,8 +82,8 @@ async def _answer(call: Call, session: Session, protocol: ModuleType, *, stream:
         choices = _name_tool_calls(choices, session.seed, call.token)
     completion = Completion(call.token, int(call.at), model, choices, usage)
     if not stream:
-        return Reply(protocol.body(completion, call), usage=usage, model=model)
-    events = protocol.stream(completion, call)
+        return Reply(protocol.render_body(completion, call), usage=usage, model=model)
+    events = protocol.render_stream(completion, call)
     if isinstance(events, bytes):
         return Reply(events, usage=usage, model=model)
     return StreamReply(events, usage=usage, model=model)
@@ -139,7 +139,7 @@ def _nesting_refused() -> Iterator[None]:
 
 
 async def _compose(call: Call, session: Session, protocol: ModuleType, stream: bool, today: date) -> Draft:
-    prompt, model = _addressed(protocol.prompt(call, input_images.read_image_uri), call, session)
+    prompt, model = _addressed(protocol.read_prompt(call, input_images.read_image_uri), call, session)
     _supported(prompt, model, call, stream)
     prompt_tokens = answers.count_prompt_tokens(prompt)
     _fits(prompt, model, prompt_tokens)

@@ -62,12 +62,12 @@ def _openai(model: Model) -> Json:
 async def list_gemini_models(call: Call, session: Session) -> Reply:
     """`GET /v1beta/models`, in pages."""
     models = [model for model in visible(call, session) if model.supports_protocol("gemini")]
-    return Reply(gemini.model_page(models, call.params))
+    return Reply(gemini.render_model_page(models, call.params))
 
 
 async def get_gemini_model(call: Call, session: Session) -> Reply:
     """`GET /v1beta/models/{model}`."""
-    return Reply(gemini.model(_find(call, session, call.params["model"])))
+    return Reply(gemini.render_model(_find(call, session, call.params["model"])))
 
 
 async def list_gateway_models(call: Call, session: Session) -> Reply:
