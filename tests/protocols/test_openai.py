@@ -187,5 +187,5 @@ def test_a_refusal_names_its_parameter_only_where_there_is_one():
 def test_only_the_assistants_messages_are_read_for_calls():
     messages = [{"role": "user", "content": "hi", "function_call": True, "tool_calls": 7}]
     asked = call("createChatCompletion", ASKED | {"messages": messages})
-    assert OPERATION.body.is_valid(asked.data)
+    assert OPERATION.body_validator.is_valid(asked.data)
     assert openai.read_prompt(asked, look).turns == (Turn("user", "hi"),)
