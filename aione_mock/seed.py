@@ -9,7 +9,8 @@ from hashlib import blake2b
 from aione_mock.structs import frozen
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-_LETTERS = bytes(ord(_ALPHABET[byte % 62]) for byte in range(256))
+BASE62 = bytes(ord(_ALPHABET[byte % 62]) for byte in range(256))
+"""Table for `bytes.translate` that turns each byte into a letter or a digit."""
 
 
 @frozen
@@ -63,4 +64,4 @@ class Seed:
 
 def base62(raw: bytes) -> str:
     """Bytes of chance as letters and digits, one each."""
-    return raw.translate(_LETTERS).decode("ascii")
+    return raw.translate(BASE62).decode("ascii")

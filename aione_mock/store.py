@@ -12,8 +12,7 @@ from typing import Any, Protocol
 from aione_mock.structs import frozen
 from aione_mock.types import Json
 
-_BLINK = 0.02
-"""Seconds."""
+_RESOLUTION_SECONDS = 0.02
 _ANY: Amounts = (1 << 62, 1 << 62)
 """No limit."""
 _SWEEP = 4096
@@ -139,29 +138,26 @@ class MemoryStore:
         self, key: str, now: float, span: float, amounts: Amounts = _NOTHING, most: Amounts = _ANY
     ) -> Window:
         """Return what the last `span` seconds hold, after adding `amounts` if less than `most` of either is inside."""
-        found = self._windows.get(key)
-        if found is None:
-            self._sweep(now)
-            found = self._windows[key] = _Sliding(span)
+        found = self._windows.get(key) or self._open_window(key, now, span)
         if found.first <= now - span or found.last > now:
             found.prune(now)
-        often, much = found.often, found.much
-        taken = often < most[0] and much < most[1]
+        taken = found.often < most[0] and found.much < most[1]
         if taken and amounts != _NOTHING:
-            # what comes within a blink shares an entry, so that heavy load cannot fill the memory
-            if now - found.last >= _BLINK:
-                found.open(now)
-            newest, (oftener, more) = found.entries[-1], amounts
-            if oftener:
-                newest[1] += oftener
-                found.often = often = often + oftener
-                found.often_at = newest[0]
-            if more:
-                newest[2] += more
-                found.much = much = much + more
-                found.much_at = newest[0]
+            found.add(now, amounts)
         lasts = found.often_at, found.much_at
-        return Window(found.entries, (often, much), lasts, most, span, now, taken)
+        return Window(found.entries, (found.often, found.much), lasts, most, span, now, taken)
+
+    def add_to_window(self, key: str, now: float, span: float, amounts: Amounts) -> None:
+        """Add `amounts` to what the last `span` seconds hold, whatever the limits."""
+        found = self._windows.get(key) or self._open_window(key, now, span)
+        if found.first <= now - span or found.last > now:
+            found.prune(now)
+        found.add(now, amounts)
+
+    def _open_window(self, key: str, now: float, span: float) -> _Sliding:
+        self._sweep(now)
+        found = self._windows[key] = _Sliding(span)
+        return found
 
     def _sweep(self, now: float) -> None:
         """Forget windows that have run empty, when there are many."""
@@ -202,10 +198,20 @@ class _Sliding:
         self.often_at: float = next((entry[0] for entry in reversed(entries) if entry[1]), _NEVER)
         self.much_at: float = next((entry[0] for entry in reversed(entries) if entry[2]), _NEVER)
 
-    def open(self, now: float) -> None:
-        """Begin an entry."""
-        self.entries.append([now, 0, 0])
-        self.first, self.last = min(self.first, now), now
+    def add(self, now: float, amounts: Amounts) -> None:
+        """Add amounts. Those that come within 20 ms share an entry, so that heavy load cannot fill the memory."""
+        if now - self.last >= _RESOLUTION_SECONDS:
+            self.entries.append([now, 0, 0])
+            self.first, self.last = min(self.first, now), now
+        newest, (often, much) = self.entries[-1], amounts
+        if often:
+            newest[1] += often
+            self.often += often
+            self.often_at = newest[0]
+        if much:
+            newest[2] += much
+            self.much += much
+            self.much_at = newest[0]
 
     def prune(self, now: float) -> None:
         """Drop what has slid out, and, where the clock was set back, what has not happened yet."""

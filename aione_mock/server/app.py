@@ -51,7 +51,9 @@ class Gateway:
         if root := scope.get("root_path"):
             path = path.removeprefix(root.encode())
         client = (scope.get("client") or ("127.0.0.1",))[0]
-        headers = tuple(map(tuple, scope["headers"]))
+        headers = tuple(scope["headers"])
+        if headers and type(headers[0]) is not tuple:
+            headers = tuple(map(tuple, headers))
         request = Request(scope["method"], path, scope["query_string"], headers, body, client, receive)
         exchange = Exchange(request, self.pipeline.sessions.default)
         try:

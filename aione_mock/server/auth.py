@@ -73,19 +73,20 @@ class Authenticator:
         for secret, scheme in _find_credentials(request, schemes).items():
             caller = session.tenants.find_token(secret) if scheme == "consoleToken" else None
             if caller is None:
-                caller = await self._identify_key(secret, operation, request.client, session)
+                caller = await self._identify_key(secret, operation, request.client, exchange.at, session)
             first = first or caller
         if first is None:
             how = " or ".join(dict.fromkeys([scheme.description for scheme in schemes]))
             raise _unauthenticated(f"No API key provided: send it as {how}.", operation)
         return first
 
-    async def _identify_key(self, secret: str, operation: Operation, client: str, session: Session) -> Caller:
-        now = session.clock.timestamp()
+    async def _identify_key(
+        self, secret: str, operation: Operation, client: str, now: float, session: Session
+    ) -> Caller:
         known = session.cache.get((secret, session.store.version))
         if known is None:
             known = await self._find_key(secret, operation, now, session)
-        if known is None or api_keys.get_status(known[0], now) != "active":
+        if known is None or known[0].status != "active" or (known[0].expires_at or math.inf) <= now:
             what = "API key" if operation.protocol != "console" else "token"
             raise _unauthenticated(f"Invalid {what} provided: {api_keys.mask_secret(secret)}.", operation)
         record, caller = known

@@ -279,15 +279,15 @@ class Exchange:
         if call is not None:
             self.params = call.params
             self.call = None
-        request.receive, body = None, request.body or b""
+        request.receive, body, sends = None, request.body or b"", response.sends
         if len(body) > _KEPT:
             request.body, self._request_truncated = kept_body(body, self.secrets)
-        sent = sum([len(data) for _, data in response.sends])
+        sent = len(sends[0][1]) if len(sends) == 1 else sum([len(data) for _, data in sends])
         if sent > (_KEPT_EVENTS if self.stream else _KEPT):
             self._shorten(response)
             sent = sum([len(data) for _, data in self.response.sends])
-        headers = sum([len(value) for _, value in request.headers]) + _HEADER_OVERHEAD * len(request.headers)
-        self.size = _OVERHEAD + len(request.path) + len(request.query) + headers + len(request.body or b"") + sent
+        head = len(request.path) + len(request.query) + sum([len(value) for _, value in request.headers])
+        self.size = _OVERHEAD + head + _HEADER_OVERHEAD * len(request.headers) + len(request.body or b"") + sent
 
     def _shorten(self, response: Response) -> None:
         if self.stream:

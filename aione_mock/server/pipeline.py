@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from aione_mock.asgi import Disconnected
 from aione_mock.contract import Contract, Operation
+from aione_mock.contract.openapi import RouteMatch
 from aione_mock.errors import APIError
 from aione_mock.protocols.errors import ErrorRenderer
 from aione_mock.server import rate_limits
@@ -21,7 +22,7 @@ from aione_mock.server.auth import Authenticator
 from aione_mock.server.handlers import CHECKS, from_schema
 from aione_mock.server.journal import Exchange, mask_text
 from aione_mock.server.render import Renderer
-from aione_mock.server.request import explain_no_operation, find_operation, make_call, parse_request, validate_call
+from aione_mock.server.request import Request, explain_no_operation, make_call, parse_request, validate_call
 from aione_mock.server.scenario_engine import Player
 from aione_mock.server.sessions import Session, Sessions
 from aione_mock.server.state import MemoryState
@@ -55,7 +56,8 @@ class Pipeline:
         self.auth = Authenticator(
             contract, any_key=settings.auth == "any", demo_key=demo, control_token=settings.control_token
         )
-        self._max_body = settings.max_body
+        # read for each request, and slower to read from a pydantic model
+        self._max_body, self._scenario_files = settings.max_body, bool(settings.scenarios)
 
     async def respond(self, exchange: Exchange) -> Response:
         """Answer a request. Every error, and every bug, becomes an answer in the protocol of its operation."""
@@ -73,12 +75,16 @@ class Pipeline:
     async def _answer(self, exchange: Exchange) -> Reply | StreamReply:
         """The line. The order of its side effects is pinned by tests/test_side_effects.py."""
         request = exchange.request
-        operation, exchange.path_params, exchange.protocol = find_operation(self.contract, request)
-        session = self._find_session(exchange, operation)
+        match = self.contract.match(request.path)
+        operation = exchange.operation = match.operations.get(request.method)
+        exchange.path_params = match.params
+        exchange.protocol = operation.protocol if operation else self._find_protocol(request, match)
+        session = self._find_session(exchange, operation) if request.session_name else exchange.session
         if operation is None:
-            raise explain_no_operation(self.contract, request)  # 404, 405
-        exchange.operation = operation
-        await request.read_body(self._max_body)  # 413
+            raise explain_no_operation(request, match.operations)  # 404, 405
+        if request.body is None or len(request.body) > self._max_body:
+            await request.read_body(self._max_body)  # 413
+        exchange.at = session.clock.timestamp()
         if replay := session.replay or self.replay:
             reply = await self._replay(replay, exchange, operation)  # 404
             if reply is not None:
@@ -86,7 +92,7 @@ class Pipeline:
         exchange.caller = await self.auth.identify(operation, exchange)  # 401, 403
         await self.state.admit(operation, exchange)  # 402, 429
         call = exchange.call = self._parse(operation, exchange)  # 400, 422
-        if not self.player.idle(request.fields, session):
+        if b"x-mock-scenario" in request.fields or session.rules or session.scenarios or self._scenario_files:
             scenario = exchange.scenario = await self.player.choose(call, session, exchange.occurrence)
             call = exchange.call = self.player.script(scenario, call)  # the error that a scenario asks for
         if call.script is not None and call.script.whole:
@@ -98,10 +104,14 @@ class Pipeline:
         return reply
 
     def _find_session(self, exchange: Exchange, operation: Operation | None) -> Session:
-        name = exchange.request.session_name
-        if name and not (operation and self._concerns_server(operation)):
-            exchange.session = self.sessions.get(name)
+        if operation is None or not self._concerns_server(operation):
+            exchange.session = self.sessions.get(exchange.request.session_name)
         return exchange.session
+
+    def _find_protocol(self, request: Request, match: RouteMatch) -> str:
+        """Return the protocol of a path that leads to no operation."""
+        near = next(iter(match.operations.values()), None)
+        return near.protocol if near else self.contract.find_protocol(request.path)
 
     def _concerns_server(self, operation: Operation) -> bool:
         """Return whether a control operation is about no single session, so that naming one must not create it."""

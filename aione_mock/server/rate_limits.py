@@ -61,7 +61,7 @@ def take_request(key: str, caller: Caller, now: float, session: Session) -> Wind
 
 def take_tokens(key: str, tokens: int, session: Session) -> None:
     """Count the tokens of an answer against the limits of a key, whether or not they are used up."""
-    session.store.count_window(f"limits/{key}", session.clock.timestamp(), SPAN_SECONDS, (0, tokens))
+    session.store.add_to_window(f"limits/{key}", session.clock.timestamp(), SPAN_SECONDS, (0, tokens))
 
 
 def release_call(key: str, session: Session) -> None:

@@ -44,13 +44,14 @@ class Request:
         body comes from `receive`.
         """
         self.method, self.headers, self.body, self.receive = method, headers, body, receive
-        named, self.path = asgi.split_session(path.decode("latin-1"))
-        self.query = query.decode("latin-1")
+        self.path, self.query, named = path.decode("latin-1"), query.decode("latin-1"), ""
+        if path.startswith(b"/_session/"):
+            named, self.path = asgi.split_session(self.path)
         # of a header that occurs twice the first value counts
-        self.fields: dict[bytes, bytes] = dict(headers[::-1])
-        header = self.fields.get(b"x-mock-session")
+        self.fields = fields = dict(headers[::-1])
+        header = fields.get(b"x-mock-session")
         self.session_name = header.decode("latin-1") if header else named
-        forwarded = self.fields.get(b"x-forwarded-for")
+        forwarded = fields.get(b"x-forwarded-for")
         # a proxy on this machine names the client that it speaks for
         if forwarded is not None and client in ("127.0.0.1", "::1"):
             client = forwarded.decode("latin-1").rpartition(",")[2].strip() or client
@@ -77,23 +78,12 @@ class Request:
         return head + len(self.body or b"")
 
 
-def find_operation(contract: Contract, request: Request) -> tuple[Operation | None, Mapping[str, str], str]:
-    """Return the operation that a request is for, its path parameters, and the protocol of its path."""
-    match = contract.match(request.path)
-    operation = match.operations.get(request.method)
-    if operation is not None:
-        return operation, match.params, operation.protocol
-    near = next(iter(match.operations.values()), None)
-    return None, match.params, near.protocol if near else contract.find_protocol(request.path)
-
-
-def explain_no_operation(contract: Contract, request: Request) -> APIError:
-    """Return why a request has no operation: `not_found` or `method_not_allowed`."""
-    methods = contract.match(request.path).operations
-    if not methods:
+def explain_no_operation(request: Request, operations: Mapping[str, Operation]) -> APIError:
+    """Return why none of the operations of its path takes a request: `not_found` or `method_not_allowed`."""
+    if not operations:
         path = mask_text(request.path[:200])
         return APIError("not_found", f"Unknown path {path}. See `aione-mock spec routes`.")
-    allowed = ", ".join(sorted(methods))
+    allowed = ", ".join(sorted(operations))
     message = f"{request.method} is not allowed here; use {allowed}."
     return APIError("method_not_allowed", message, headers={"allow": allowed})
 

@@ -95,12 +95,6 @@ class Player:
             if error not in known:
                 _log.warning("%s; the last good rules of the file stay in force", error)
 
-    def idle(self, fields: Mapping[bytes, bytes], session: Session) -> bool:
-        """Return whether no scenario can apply to a request with these headers."""
-        if b"x-mock-scenario" in fields or session.scenarios or session.rules:
-            return False
-        return not (self._shelf.paths and self.shelf.rules)
-
     def script(self, playing: Playing, call: Call) -> Call:
         """Return the call with the reply that a scenario scripted. Raises the APIError that a scenario asks for."""
         if playing.facts is None:

@@ -66,10 +66,6 @@ class Session:
         """The models on offer."""
         return self.tenants.catalogue
 
-    def is_repeated(self, key: bytes) -> bool:
-        """Return whether a request that is being answered came before."""
-        return self.occurrences.get(key, 0) > 1
-
     def dump(self) -> Json:
         """The state, sharing nothing with the session."""
         return {

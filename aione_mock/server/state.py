@@ -11,7 +11,7 @@ from itertools import islice
 
 from aione_mock.contract import Operation
 from aione_mock.errors import APIError
-from aione_mock.seed import base62
+from aione_mock.seed import BASE62
 from aione_mock.server import metering, rate_limits
 from aione_mock.server.journal import Exchange, Statistics
 from aione_mock.types import Reply, Response, StreamReply
@@ -49,19 +49,18 @@ class MemoryState:
     def count(self, exchange: Exchange) -> None:
         """Give a request its occurrence number, its time, and the ids that follow from them."""
         request, session = exchange.request, exchange.session
-        head = f"{request.method} {request.path}?{request.query}\n".encode("latin-1")
-        key = exchange.key = blake2b(head + (request.body or b""), digest_size=16, person=b"request").digest()
+        line = f"{request.method} {request.path}?{request.query}\n".encode("latin-1")
+        key = exchange.key = blake2b(line + (request.body or b""), digest_size=16).digest()
         occurrences = session.occurrences
         number = exchange.occurrence = occurrences.get(key, 0) + 1
         if number == 1 and len(occurrences) >= _REMEMBERED_REQUESTS:
             for oldest in list(islice(occurrences, 1 + _REMEMBERED_REQUESTS // 8)):
                 del occurrences[oldest]
         occurrences[key] = number
-        exchange.at = session.clock.timestamp()
         size = _REQUEST_ID_BYTES + _TOKEN_BYTES
-        chance = blake2b(b"%b%d" % (key, number), key=session.seed.key, digest_size=size, person=b"call").digest()
+        chance = blake2b(b"%b%d" % (key, number), key=session.seed.key, digest_size=size).digest()
         exchange.request_id = "req_" + chance[:_REQUEST_ID_BYTES].hex()
-        exchange.token = base62(chance[_REQUEST_ID_BYTES:])
+        exchange.token = chance[_REQUEST_ID_BYTES:].translate(BASE62).decode("ascii")
 
     async def commit(self, exchange: Exchange, reply: Reply | StreamReply, response: Response) -> None:
         """Book an answer on the ledger and write it to the journal."""

@@ -1,11 +1,9 @@
-"""A model is called: the one path behind all three protocols."""
+"""Answer calls of models, the same way for all three protocols."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Coroutine, Iterator
-from datetime import date
+from collections.abc import Coroutine
 from types import ModuleType
 from typing import Any
 
@@ -57,19 +55,20 @@ def stream_generate_content(call: Call, session: Session) -> Answer:
 
 async def count_message_tokens(call: Call, session: Session) -> Reply:
     """`POST /v1/messages/count_tokens`."""
-    return Reply({"input_tokens": _count(call, session, anthropic)})
+    return Reply({"input_tokens": _count_prompt(call, session, anthropic)})
 
 
 async def count_tokens(call: Call, session: Session) -> Reply:
     """`POST /v1beta/models/{model}:countTokens`."""
-    return Reply(gemini.render_token_count(_count(call, session, gemini)))
+    return Reply(gemini.render_token_count(_count_prompt(call, session, gemini)))
 
 
-def _count(call: Call, session: Session, protocol: ModuleType) -> int:
-    with _nesting_refused():
-        prompt = protocol.read_prompt(call, input_images.read_image_uri)
-        prompt, _ = _addressed(prompt, call, session)
+def _count_prompt(call: Call, session: Session, protocol: ModuleType) -> int:
+    try:
+        prompt, _ = _find_model(protocol.read_prompt(call, input_images.read_image_uri), call, session)
         return answers.count_prompt_tokens(prompt)
+    except orjson.JSONEncodeError as error:
+        raise _refuse_nesting(error) from None
 
 
 async def _answer(call: Call, session: Session, protocol: ModuleType, *, stream: bool) -> Reply | StreamReply:
@@ -110,70 +109,71 @@ def _name_tool_calls(choices: tuple[Choice, ...], seed: Seed, token: str) -> tup
 async def _find_draft(call: Call, session: Session, protocol: ModuleType, stream: bool) -> Draft:
     """Return the draft of an answer, from the cache if the request came before."""
     today = calendar.timestamp_to_day(call.at)
-    if call.script is not None or not session.is_repeated(call.key):
-        return await _draft(call, session, protocol, stream, calendar.day_to_date(today))
+    if call.script is not None or session.occurrences.get(call.key, 0) < 2:
+        return await _draft(call, session, protocol, stream, today)
     scope = call.caller and (call.caller.org_id, call.caller.models_allowed)
     key = (call.key, call.headers, session.seed, scope, today)
     draft: Draft | None = session.cache.get(key)
     if draft is None:
-        draft = await _draft(call, session, protocol, stream, calendar.day_to_date(today))
+        draft = await _draft(call, session, protocol, stream, today)
         if not draft.choices[0].pictures:
             session.cache.put(key, draft, size=max(len(call.body), 4 * draft.usage.completion))
     return draft
 
 
-async def _draft(call: Call, session: Session, protocol: ModuleType, stream: bool, today: date) -> Draft:
-    with _nesting_refused():
-        return await _compose(call, session, protocol, stream, today)
-
-
-@contextlib.contextmanager
-def _nesting_refused() -> Iterator[None]:
-    """Refuse a body that can be read but not serialized again: orjson reads 1,024 levels and writes 254."""
+async def _draft(call: Call, session: Session, protocol: ModuleType, stream: bool, today: int) -> Draft:
+    """Compose the answer to a call. Raises APIError for what the model, or the mock, does not do."""
     try:
-        yield
+        prompt, model = _find_model(protocol.read_prompt(call, input_images.read_image_uri), call, session)
+        draws = "image_output" in model.abilities
+        if draws or prompt.schema is not None:
+            _check_supported(prompt, model, call, stream)
+        prompt_tokens = answers.count_prompt_tokens(prompt)
+        _check_length(prompt, model, prompt_tokens)
+        seed = Seed(session.seed.keyed_hash(b"words", answers.conversation_key(prompt)))
+        if call.script is not None:
+            choices = answers.compose_scripted(call.script, prompt, seed, calendar.day_to_date(today))
+        elif draws:
+            choices = await asyncio.to_thread(answers.compose_images, prompt, model, seed)
+        else:
+            choices = answers.compose_answer(prompt, seed, calendar.day_to_date(today))
     except orjson.JSONEncodeError as error:
-        if "Recursion" not in str(error):
-            raise
-        raise APIError("invalid_request", "The body is nested too deeply.") from None
+        raise _refuse_nesting(error) from None
+    return Draft(
+        prompt, model, choices, answers.count_usage(prompt_tokens, choices, call.script.usage if call.script else {})
+    )
 
 
-async def _compose(call: Call, session: Session, protocol: ModuleType, stream: bool, today: date) -> Draft:
-    prompt, model = _addressed(protocol.read_prompt(call, input_images.read_image_uri), call, session)
-    _supported(prompt, model, call, stream)
-    prompt_tokens = answers.count_prompt_tokens(prompt)
-    _fits(prompt, model, prompt_tokens)
-    seed = Seed(session.seed.keyed_hash(b"words", answers.conversation_key(prompt)))
-    if call.script is not None:
-        choices = answers.compose_scripted(call.script, prompt, seed, today)
-    elif model.has_ability("image_output"):
-        choices = await asyncio.to_thread(answers.compose_images, prompt, model, seed)
-    else:
-        choices = answers.compose_answer(prompt, seed, today)
-    usage = answers.count_usage(prompt_tokens, choices, call.script.usage if call.script else {})
-    return Draft(prompt, model, choices, usage)
+def _refuse_nesting(error: orjson.JSONEncodeError) -> Exception:
+    """Return the refusal of a body that can be read but not serialized: orjson reads 1,024 levels and writes 254."""
+    if "Recursion" not in str(error):
+        return error
+    return APIError("invalid_request", "The body is nested too deeply.")
 
 
-def _addressed(prompt: Prompt, call: Call, session: Session) -> tuple[Prompt, Model]:
-    """The prompt under the model's own id, and the model. Raises APIError for one unknown or not allowed."""
-    model = session.catalogue.find(prompt.model)
-    if model is None or not _included(model, call, session):
-        raise APIError("model_not_found", f"Model '{prompt.model}' not found", fields={"param": "model"})
-    if call.caller is not None:
-        auth.check_model_allowed(call.caller, prompt.model, model)
+def _find_model(prompt: Prompt, call: Call, session: Session) -> tuple[Prompt, Model]:
+    """Return the prompt under the model's own id, and the model.
+
+    Raises APIError for a model that is unknown, that the plan does not include or that the key may not call.
+    """
+    caller, model = call.caller, session.catalogue.names.get(prompt.model)
+    if model is None:
+        raise _model_not_found(prompt.model)
+    if caller is not None:
+        models = session.tenants.organisations[caller.org_id].plan.models
+        if models is not None and model.id not in models:
+            raise _model_not_found(prompt.model)
+        if caller.models_allowed:
+            auth.check_model_allowed(caller, prompt.model, model)
     return prompt if prompt.model == model.id else replace(prompt, model=model.id), model
 
 
-def _included(model: Model, call: Call, session: Session) -> bool:
-    if call.caller is None:
-        return True
-    models = session.tenants.organisations[call.caller.org_id].plan.models
-    return models is None or model.id in models
+def _model_not_found(name: str) -> APIError:
+    return APIError("model_not_found", f"Model '{name}' not found", fields={"param": "model"})
 
 
-def _supported(prompt: Prompt, model: Model, call: Call, stream: bool) -> None:
-    """Raises APIError for what the model, or the mock, does not do."""
-    if model.has_ability("image_output") and (stream or call.operation.protocol == "anthropic"):
+def _check_supported(prompt: Prompt, model: Model, call: Call, stream: bool) -> None:
+    if "image_output" in model.abilities and (stream or call.operation.protocol == "anthropic"):
         name = "unsupported_operation" if "unsupported_operation" in call.operation.errors else "invalid_request"
         how = "be streamed" if stream else "be called on this path"
         raise APIError(
@@ -191,7 +191,7 @@ def _schema_param(call: Call) -> str:
     )
 
 
-def _fits(prompt: Prompt, model: Model, prompt_tokens: int) -> None:
+def _check_length(prompt: Prompt, model: Model, prompt_tokens: int) -> None:
     asked = prompt_tokens + min(prompt.max_tokens or 0, model.context_length)
     if asked > model.context_length:
         raise APIError(
