@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import math
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import parse_qs
