@@ -1,96 +1,178 @@
-"""Settings, read once at the edge. The only module that reads the environment or bundled files."""
+"""Settings and bundled files. The only module that reads the environment."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from aione_mock.errors import ConfigError
+from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from aione_mock.clock import parse_instant
+from aione_mock.errors import ConfigError, did_you_mean
 
 _PACKAGE = Path(__file__).parent
 # a wheel holds the contract and the data inside the package; a checkout holds them beside it
 _DATA = _PACKAGE if (_PACKAGE / "openapi").is_dir() else _PACKAGE.parent
 VERSION = "0.1.0"
-"""Of the package. Its metadata takes it from here, as to read them takes 10 ms."""
+"""Version of the package. Its metadata is built from this value, since reading the metadata takes 10 ms."""
 DOCUMENTS = ("aione.yaml", "modelrouter.yaml", "control.yaml")
 """The contract: two documents of the gateway, and the mock's own control API."""
+_ENV_PREFIX = "AIONE_MOCK_"
+_MESSAGES = {
+    "bool_parsing": "must be true or false",
+    "tuple_type": "must be a list of paths",
+    "path_type": "must be a path",
+}
+"""Messages for types of errors whose own message speaks of Python."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Everything a server is started with. Frozen; nothing reads settings from elsewhere."""
+def _parse_instant(value: object) -> object:
+    if isinstance(value, str):
+        try:
+            return parse_instant(value)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+    return value.replace(tzinfo=UTC) if isinstance(value, datetime) and value.tzinfo is None else value
 
-    seed: str = "0"
-    now: datetime | None = None
-    """The instant at which the clock stands still; None lets real time pass."""
-    auth: Literal["keys", "any"] = "keys"
-    """`any` takes every non-empty API key as the demo key."""
-    overlays: tuple[Path, ...] = ()
-    scenarios: tuple[Path, ...] = ()
-    """Scenario files or folders, watched for changes."""
-    pace: str = "instant"
-    flush: Literal["joined", "each"] = "joined"
-    """Whether events of a stream that are due at once share a write, or have one each."""
-    time_scale: float = 1.0
-    """Divides every delay: 10 makes a stream ten times as fast."""
-    cache: bool = True
-    """Whether results of pure functions of a request are cached; no answer differs."""
-    control: bool = True
-    """Whether `/_mock/…` is served."""
-    control_token: str | None = None
-    max_body: int = 32 << 20
-    """Bytes of a request body, above which the answer is 413."""
-    journal_entries: int = 1000
-    journal_bytes: int = 16 << 20
-    max_sessions: int = 1000
-    mutant: str | None = None
-    """A deliberately wrong variant of the mock, by name."""
-    replay: Path | None = None
-    """A cassette whose recordings answer before the mock does."""
-    replay_only: bool = False
-    """Whether a request that was never recorded is a 404 instead of the mock's."""
-    replay_timing: Literal["recorded", "none", "scale"] = "recorded"
-    """`scale` divides recorded times by `time_scale`."""
-    replay_cycle: bool = False
-    """Whether after the last recording of a request comes the first again, instead of the last."""
-    documents: tuple[str, ...] = field(default=DOCUMENTS)
+
+def _split_paths(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(path for path in value.split(os.pathsep) if path)
+    return (value,) if isinstance(value, Path) else value
+
+
+def _format_number(value: object) -> object:
+    return str(value) if type(value) is int else value
+
+
+Paths = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_split_paths)]
+"""Paths; in the environment they are separated as in PATH."""
+
+
+class Settings(BaseSettings):
+    """Everything a server is started with.
+
+    A value comes from a keyword argument, else from the environment variable `AIONE_MOCK_` + the field's name in
+    capitals, else from the default. Raises ConfigError for a bad value and TypeError for an unknown option.
+    """
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix=_ENV_PREFIX, env_ignore_empty=True, allow_inf_nan=False
+    )
+
+    seed: Annotated[str, BeforeValidator(_format_number)] = Field(
+        "0", description="A number or a word; another seed gives other names and words."
+    )
+    now: Annotated[datetime | None, BeforeValidator(_parse_instant)] = Field(
+        None, description="ISO 8601 time at which the clock stands still. Without it, time passes."
+    )
+    auth: Literal["keys", "any"] = Field(
+        "keys", description="Which API keys are accepted: those of the organization, or `any` key as the demo key."
+    )
+    overlays: Paths = Field((), description="OpenAPI Overlays that change the contract.")
+    scenarios: Paths = Field((), description="Scenario files, or folders of them. Changes take effect at once.")
+    pace: str = Field("instant", description="How fast answers come: instant, realistic, or 'pace; ttft=0.5; tps=20'.")
+    flush: Literal["joined", "each"] = Field(
+        "joined", description="Whether events of a stream that are due together share a write, or get one each."
+    )
+    time_scale: float = Field(1.0, gt=0, description="Divides every delay: 10 is ten times as fast.")
+    control: bool = Field(True, description="Whether the control API under /_mock/ is served.")
+    control_token: str | None = Field(None, repr=False, description="Bearer token that the control API requires.")
+    max_body: int = Field(32 << 20, ge=0, description="Size of the largest accepted request body, in bytes.")
+    journal_entries: int = Field(1000, ge=0, description="Number of exchanges that the journal of a session keeps.")
+    journal_bytes: int = Field(16 << 20, ge=0, description="Size of the journal of a session, in bytes.")
+    max_sessions: int = Field(1000, ge=1, description="Number of sessions. The oldest one is removed for a new one.")
+    cache: bool = Field(True, description="Whether results of pure functions of a request are cached.")
+    mutant: str | None = Field(None, description="Name of a deliberately wrong variant of the mock.")
+    replay: Path | None = Field(None, description="A cassette whose recordings answer before the mock does.")
+    replay_only: bool = Field(False, description="Whether a request that was never recorded is answered with 404.")
+    replay_timing: Literal["recorded", "none", "scale"] = Field(
+        "recorded", description="When recorded answers come: as recorded, at once, or divided by the time scale."
+    )
+    replay_cycle: bool = Field(
+        False, description="Whether the recordings of a request start over after the last, instead of repeating it."
+    )
+
+    def __init__(self, _name_option: Callable[[str], str] = str, **options: Any) -> None:
+        """Collect the settings. `_name_option` returns how error messages call an option."""
+        fields = type(self).model_fields
+        for name in options:
+            if name not in fields:
+                raise TypeError(f"there is no option '{name}'{did_you_mean(name, fields)}")
+        try:
+            super().__init__(**options)
+        except ValidationError as error:
+            details = error.errors(include_url=False)[0]
+            raise ConfigError(_describe_error(details, options, _name_option)) from None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return the sources of values, the strongest first."""
+        return init_settings, env_settings
+
+    @field_validator("replay_only")
+    @classmethod
+    def _require_cassette(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and info.data.get("replay") is None:
+            raise ValueError("needs a cassette; set `replay` too")
+        return value
+
+
+def _describe_error(details: ErrorDetails, options: Mapping[str, Any], name_option: Callable[[str], str]) -> str:
+    """Describe a bad value in one line that names its source."""
+    field = str(details["loc"][0])
+    source = name_option(field) if field in options else _ENV_PREFIX + field.upper()
+    message = details["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    message = _MESSAGES.get(details["type"]) or message.partition(", ")[0]
+    secret = not Settings.model_fields[field].repr
+    return f"{source}: {message}" + (
+        "" if secret or details["type"] == "value_error" else f", not {details['input']!r}"
+    )
 
 
 def document_path(name: str) -> Path:
-    """Where a bundled contract document lies."""
+    """Return the path of a bundled contract document."""
     return _DATA / "openapi" / name
 
 
-def read_fixture(name: str) -> bytes:
-    """A bundled data file, such as `models.yaml`."""
-    return (_DATA / "fixtures" / name).read_bytes()
-
-
 def fixture_path(name: str) -> Path:
-    """Where a bundled data file or folder lies."""
+    """Return the path of a bundled data file or folder."""
     return _DATA / "fixtures" / name
 
 
-def read_text(path: Path, what: str) -> str:
-    """A user's file as text. Raises ConfigError in one line."""
+def read_fixture(name: str) -> bytes:
+    """Read a bundled data file, such as `models.yaml`."""
+    return fixture_path(name).read_bytes()
+
+
+def read_text(path: Path, kind: str) -> str:
+    """Read a file that a user named; `kind` says what it is. Raise ConfigError if it cannot be read."""
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise ConfigError(f"cannot read the {what} '{path}': {error.strerror or error}") from None
+        raise ConfigError(f"cannot read the {kind} '{path}': {error.strerror or error}") from None
     except UnicodeDecodeError:
-        raise ConfigError(f"the {what} '{path}' is not UTF-8 text") from None
+        raise ConfigError(f"the {kind} '{path}' is not UTF-8 text") from None
 
 
 def read_variable(name: str) -> str | None:
-    """A variable of the environment; an empty one counts as absent."""
+    """Return an environment variable; an empty one counts as absent."""
     return os.environ.get(name) or None
 
 
 def build_environment(changes: Mapping[str, str], without: Iterable[str] = ()) -> dict[str, str]:
-    """The environment with changes, for a program to be started."""
-    gone = set(without)
-    return {**{name: value for name, value in os.environ.items() if name not in gone}, **changes}
+    """Return the environment for a program to start: that of this process with changes."""
+    removed = set(without)
+    return {**{name: value for name, value in os.environ.items() if name not in removed}, **changes}

@@ -243,7 +243,7 @@ def test_world_shows_what_json_says(capsys: pytest.CaptureFixture[str]) -> None:
         (["serve", "--host", "no.such.host.invalid"], ["no.such.host.invalid"]),
         (["serve", "--auth", "none"], ["--auth", "'keys'", "'any'"]),
         (["serve", "--pace", "sluggish"], ["--pace", "sluggish", "instant", "realistic"]),
-        (["serve", "--time-scale", "0"], ["--time-scale", "above 0"]),
+        (["serve", "--time-scale", "0"], ["--time-scale", "greater than 0"]),
         (["serve", "--port", "0", "--overlay", "/no/such/overlay.yaml"], ["/no/such/overlay.yaml", "No such file"]),
         (["serve", "--port", "0", "--overlay", "/"], ["overlay '/'", "directory"]),
         (["serve", "--prot", "1"], ["--prot", "--port"]),

@@ -3,93 +3,73 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from aione_mock.cli import banner
-from aione_mock.errors import ConfigError
+from aione_mock.settings import Settings
 from aione_mock.tenant.organisation_file import list_credentials
 
 if TYPE_CHECKING:
     from aione_mock.server.app import Mock
-    from aione_mock.settings import Settings
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
+def _option(field: str, name: str, metavar: str | None = None) -> Any:
+    """Return the option of a setting. Without the option, the environment decides, and then the default."""
+    info = Settings.model_fields[field]
+    default = ("yes" if info.default else "no") if isinstance(info.default, bool) else info.default
+    text = info.description if default in (None, ()) else f"{info.description} Default: {default}."
+    return typer.Option(name, help=text, metavar=metavar, show_default=False)
+
+
 def serve(
+    context: typer.Context,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on; 0 picks a free one.")] = 8000,
-    seed: Annotated[str, typer.Option(help="A number or a word; another seed gives other names and words.")] = "0",
-    now: Annotated[
-        str | None, typer.Option(metavar="TIME", help="ISO 8601 time at which the clock stands still.")
-    ] = None,
-    auth: Annotated[
-        Literal["keys", "any"], typer.Option(help="`any` takes every non-empty API key as the demo key.")
-    ] = "keys",
-    overlay: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="FILE", help="An OpenAPI Overlay that changes the contract; repeatable."),
-    ] = None,
-    scenarios: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="PATH", help="A scenario file or a folder of them, watched for changes; repeatable."),
-    ] = None,
-    pace: Annotated[
-        str, typer.Option(help="How fast answers come: instant, realistic, or 'pace; ttft=0.5; tps=20'.")
-    ] = "instant",
-    flush: Annotated[
-        Literal["joined", "each"],
-        typer.Option(help="Whether events that are due at once share a write, or have one each."),
-    ] = "joined",
-    time_scale: Annotated[float, typer.Option(help="Divides every delay; 10 is ten times as fast.")] = 1.0,
-    control: Annotated[bool, typer.Option("--control/--no-control", help="Whether /_mock/ is served.")] = True,
-    control_token: Annotated[
-        str | None, typer.Option(metavar="TOKEN", help="Bearer token that /_mock/ then asks for.")
-    ] = None,
-    mutant: Annotated[
-        str | None, typer.Option(metavar="NAME", help="A deliberately wrong variant; `aione-mock mutants` lists them.")
-    ] = None,
-    replay: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A cassette that answers before the mock does.")
-    ] = None,
-    replay_only: Annotated[
-        bool, typer.Option("--replay-only", help="404 for what was never recorded, naming the nearest recording.")
-    ] = False,
+    seed: Annotated[str | None, _option("seed", "--seed")] = None,
+    now: Annotated[str | None, _option("now", "--now", "TIME")] = None,
+    auth: Annotated[Literal["keys", "any"] | None, _option("auth", "--auth")] = None,
+    overlays: Annotated[list[Path] | None, _option("overlays", "--overlay", "FILE")] = None,
+    scenarios: Annotated[list[Path] | None, _option("scenarios", "--scenarios", "PATH")] = None,
+    pace: Annotated[str | None, _option("pace", "--pace")] = None,
+    flush: Annotated[Literal["joined", "each"] | None, _option("flush", "--flush")] = None,
+    time_scale: Annotated[float | None, _option("time_scale", "--time-scale")] = None,
+    control: Annotated[bool | None, _option("control", "--control/--no-control")] = None,
+    control_token: Annotated[str | None, _option("control_token", "--control-token", "TOKEN")] = None,
+    max_body: Annotated[int | None, _option("max_body", "--max-body", "BYTES")] = None,
+    journal_entries: Annotated[int | None, _option("journal_entries", "--journal-entries")] = None,
+    journal_bytes: Annotated[int | None, _option("journal_bytes", "--journal-bytes", "BYTES")] = None,
+    max_sessions: Annotated[int | None, _option("max_sessions", "--max-sessions")] = None,
+    cache: Annotated[bool | None, _option("cache", "--cache/--no-cache")] = None,
+    mutant: Annotated[str | None, _option("mutant", "--mutant", "NAME")] = None,
+    replay: Annotated[Path | None, _option("replay", "--replay", "FILE")] = None,
+    replay_only: Annotated[bool | None, _option("replay_only", "--replay-only/--no-replay-only")] = None,
     replay_timing: Annotated[
-        Literal["recorded", "none", "scale"],
-        typer.Option(help="When recorded answers come: as recorded, at once, or divided by --time-scale."),
-    ] = "recorded",
-    replay_cycle: Annotated[
-        bool, typer.Option("--replay-cycle", help="After the last recording of a request, the first again.")
-    ] = False,
+        Literal["recorded", "none", "scale"] | None, _option("replay_timing", "--replay-timing")
+    ] = None,
+    replay_cycle: Annotated[bool | None, _option("replay_cycle", "--replay-cycle/--no-replay-cycle")] = None,
     log_level: Annotated[
         Literal["debug", "info", "warning", "error", "critical"], typer.Option(help="What the log on stderr holds.")
     ] = "warning",
 ) -> None:
-    """Answer requests until Ctrl-C."""
-    from aione_mock.clock import parse_instant
-    from aione_mock.settings import Settings
+    """Answer requests until Ctrl-C.
 
-    config = Settings(
-        seed=seed,
-        now=parse_instant(now) if now else None,
-        auth=auth,
-        overlays=tuple(overlay or ()),
-        scenarios=tuple(scenarios or ()),
-        pace=pace,
-        flush=flush,
-        time_scale=_positive(time_scale, "--time-scale"),
-        control=control,
-        control_token=control_token,
-        mutant=mutant,
-        replay=replay,
-        replay_only=_with_replay(replay_only, replay),
-        replay_timing=replay_timing,
-        replay_cycle=replay_cycle,
-    )
-    _run(config, host, port, log_level)
+    Each option but the host, the port and the log level can also be set by an environment variable, such as
+    AIONE_MOCK_TIME_SCALE for --time-scale.
+    """
+    given = {
+        name: value
+        for name, value in context.params.items()
+        if name in Settings.model_fields and value is not None and value != []
+    }
+    _run(Settings(_name_option=_name_option, **given), host, port, log_level)
+
+
+def _name_option(field: str) -> str:
+    return "--overlay" if field == "overlays" else f"--{field.replace('_', '-')}"
 
 
 def _run(config: Settings, host: str, port: int, log_level: str) -> None:
@@ -123,15 +103,3 @@ def _welcome(app: Mock, config: Settings, host: str, port: int) -> banner.Welcom
         control=config.control,
         open=config.control and config.control_token is None and host not in _LOOPBACK,
     )
-
-
-def _with_replay(wanted: bool, replay: Path | None) -> bool:
-    if wanted and replay is None:
-        raise ConfigError("--replay-only needs a cassette; add --replay FILE")
-    return wanted
-
-
-def _positive(value: float, option: str) -> float:
-    if not 0 < value < float("inf"):
-        raise ConfigError(f"{option} is a number above 0, not {value}")
-    return value

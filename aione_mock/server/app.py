@@ -19,7 +19,7 @@ from aione_mock.server.journal import Exchange
 from aione_mock.server.pipeline import Handler, Pipeline
 from aione_mock.server.request import Request
 from aione_mock.server.sessions import Sessions, check_seed
-from aione_mock.settings import Settings, document_path
+from aione_mock.settings import DOCUMENTS, Settings, document_path
 from aione_mock.tenant.catalogue import ModelCatalogue
 from aione_mock.types import Response
 
@@ -128,7 +128,7 @@ def create_app(settings: Settings | None = None, /, **options: Any) -> Mock:
         from aione_mock import mutants
 
         mutants.find(config.mutant)
-    contract = load_contract([document_path(name) for name in config.documents], config.overlays)
+    contract = load_contract([document_path(name) for name in DOCUMENTS], config.overlays)
     contract = contract if config.control else contract.exclude_protocol("control")
     sessions = Sessions(config, ModelCatalogue.load())
     pipeline = Pipeline(contract, sessions, checked(HANDLERS, contract), config, _load_replay(config, contract))

@@ -1,0 +1,122 @@
+"""Settings: where values come from, and what is said about bad ones."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+import aione_mock
+from aione_mock.cli import main
+from aione_mock.errors import ConfigError
+from aione_mock.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("AIONE_MOCK_")]:
+        monkeypatch.delenv(name)
+
+
+def test_an_option_beats_the_environment_and_the_environment_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIONE_MOCK_SEED", "7")
+    monkeypatch.setenv("AIONE_MOCK_PACE", "realistic")
+    settings = Settings(pace="instant")
+    assert (settings.seed, settings.pace, settings.auth) == ("7", "instant", "keys")
+
+
+def test_every_kind_of_value_can_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {
+        "SEED": "7",
+        "NOW": "2026-01-31",
+        "OVERLAYS": os.pathsep.join(["a.yaml", "b.yaml"]),
+        "TIME_SCALE": "2.5",
+        "CONTROL": "no",
+        "MAX_BODY": "100",
+        "REPLAY": "tape.yaml",
+        "REPLAY_ONLY": "true",
+        "CONTROL_TOKEN": "",
+        "PORT": "tcp://10.0.0.1:80",  # Kubernetes sets this one for a service that is called aione-mock
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(f"AIONE_MOCK_{name}", value)
+    settings = Settings()
+    assert settings.now == datetime(2026, 1, 31, tzinfo=UTC)
+    assert settings.overlays == (Path("a.yaml"), Path("b.yaml"))
+    assert (settings.seed, settings.time_scale, settings.control, settings.max_body) == ("7", 2.5, False, 100)
+    assert (settings.replay, settings.replay_only, settings.control_token) == (Path("tape.yaml"), True, None)
+
+
+def test_values_are_converted() -> None:
+    settings = Settings(seed=7, now=datetime(2026, 1, 31), overlays=[Path("a.yaml")], scenarios=Path("rules"))
+    assert (settings.seed, settings.now) == ("7", datetime(2026, 1, 31, tzinfo=UTC))
+    assert (settings.overlays, settings.scenarios) == ((Path("a.yaml"),), (Path("rules"),))
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("time_scale", 0, "must be greater than 0, not 0"),
+        ("time_scale", float("inf"), "must be a finite number, not inf"),
+        ("auth", "all", "must be 'keys' or 'any', not 'all'"),
+        ("control", "maybe", "must be true or false, not 'maybe'"),
+        ("max_sessions", "many", "must be a valid integer, not 'many'"),
+        ("overlays", 3, "must be a list of paths, not 3"),
+        ("now", "soon", "'soon' is not an ISO 8601 time such as 2026-01-31T09:00:00Z"),
+        ("replay_only", True, "needs a cassette; set `replay` too"),
+    ],
+)
+def test_a_bad_value_is_named_with_its_source(
+    monkeypatch: pytest.MonkeyPatch, option: str, value: object, message: str
+) -> None:
+    with pytest.raises(ConfigError) as by_option:
+        aione_mock.create_app(**{option: value})
+    assert str(by_option.value) == f"{option}: {message}"
+    monkeypatch.setenv(f"AIONE_MOCK_{option.upper()}", str(value))
+    if option != "overlays":  # in the environment, any text is a list of paths
+        with pytest.raises(ConfigError, match=f"^AIONE_MOCK_{option.upper()}: "):
+            aione_mock.create_app()
+
+
+def test_an_unknown_option_is_refused_with_the_nearest_one() -> None:
+    with pytest.raises(TypeError, match="no option 'sed'; did you mean 'seed'"):
+        aione_mock.create_app(sed="7")
+
+
+def test_a_secret_is_never_shown() -> None:
+    assert "s3cret" not in repr(Settings(control_token="s3cret"))
+    with pytest.raises(ConfigError) as refused:
+        Settings(control_token=["s3cret"])
+    assert "s3cret" not in str(refused.value)
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        Settings().seed = "7"
+
+
+@pytest.mark.parametrize("option", ["--time-scale=0", "--max-body=-1", "--now=soon", "--replay-only"])
+def test_the_command_line_names_the_option_and_ends_with_code_2(
+    option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["serve", "--port", "0", option]) == 2
+    assert capsys.readouterr().err.startswith(f"aione-mock: {option.partition('=')[0]}: ")
+
+
+def test_the_command_line_names_the_variable(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AIONE_MOCK_FLUSH", "never")
+    assert main(["serve", "--port", "0"]) == 2
+    assert capsys.readouterr().err == "aione-mock: AIONE_MOCK_FLUSH: must be 'joined' or 'each', not 'never'\n"
+
+
+def test_every_setting_is_described_and_is_an_option_of_serve(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--help"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    for name, info in Settings.model_fields.items():
+        assert info.description
+        option = "overlay" if name == "overlays" else name.replace("_", "-")
+        assert f"--{option}" in shown
