@@ -10,7 +10,7 @@ from benchmarks import load
 from benchmarks.__main__ import main
 from benchmarks.workloads import Bench, smoke
 
-FLOORS = {"chat, repeated body": 0.33, "chat, all bodies different": 0.2, "streamed, 64 events, instant": 3.5}
+FLOORS = {"chat, repeated body": 0.25, "chat, other words each time": 0.17, "streamed, 64 events, other words": 2.5}
 """At most half of what is reached, see benchmarks/results.md; a slip in the request path costs more than that."""
 
 
