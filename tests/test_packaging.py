@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,13 +28,17 @@ def run(*command: str | Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the source distribution, and the wheel that was built from it."""
     folder = tmp_path_factory.mktemp("dist")
     run(UV, "build", "--quiet", "--out-dir", folder, ROOT)
-    assert len(list(folder.glob("*.tar.gz"))) == 1
-    # by way of the source distribution, so that one is whole too
-    (made,) = folder.glob("*.whl")
-    return made
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(dist: Path) -> Path:
+    (wheel,) = dist.glob("*.whl")
+    return wheel
 
 
 @pytest.fixture(scope="module", params=["wheel", "editable"])
@@ -96,6 +101,32 @@ def test_the_commands_find_their_files(commands: Path, tmp_path: Path) -> None:
     run(commands / "aione-mock", "spec", "bundle", "--output", target)
     assert "/v1/chat/completions" in yaml.load(target.read_bytes(), Loader=yaml.CSafeLoader)["paths"]
     assert "sk-nex-demo-every-model" in run(commands / "python", "-m", "aione_mock", "keys")
+
+
+def test_an_editable_install_uses_the_files_of_the_checkout(commands: Path) -> None:
+    code = "from aione_mock import settings; print(settings.document_path(''), settings.fixture_path('models.yaml'))"
+    # -P: not the checkout in the working directory
+    openapi, models = map(Path, run(commands / "python", "-P", "-c", code).split())
+    (site_packages,) = commands.parent.glob("lib/python*/site-packages")
+    editable = not (site_packages / "aione_mock").exists()
+    home = ROOT if editable else site_packages / "aione_mock"
+    assert editable == bool(list(site_packages.glob("*aione_mock*.pth")))
+    assert (openapi, models) == (home / "openapi", home / "fixtures" / "models.yaml")
+    assert models.is_file()
+
+
+def test_the_source_distribution_holds_the_data(dist: Path) -> None:
+    (archive,) = dist.glob("*.tar.gz")
+    with tarfile.open(archive) as opened:
+        held = {member.name.partition("/")[2] for member in opened.getmembers()}
+    for folder in ("openapi", "fixtures"):
+        assert {str(path.relative_to(ROOT)) for path in (ROOT / folder).rglob("*") if counts(path)} <= held
+
+
+def test_no_symbolic_link_is_tracked() -> None:
+    modes = run("git", "-C", ROOT, "ls-files", "--stage").splitlines()
+    assert modes
+    assert [line for line in modes if line.startswith("120000")] == []
 
 
 def test_the_wheel_holds_every_file(wheel: Path) -> None:

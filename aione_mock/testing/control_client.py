@@ -1,11 +1,12 @@
-"""How a test reaches the control API of a mock: by a call within the process, or over HTTP.
+"""Clients for the control API of a mock: by function call within the process, or over HTTP.
 
-Everything else of the vocabulary is the same for both.
+`InProcessControlClient` is here; `http_control_client` is imported only where a URL is given, because httpx2 is slow
+to import.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Mapping
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -18,80 +19,81 @@ from aione_mock.server.replay import Replay
 from aione_mock.types import Call, Json, Reply
 
 T = TypeVar("T")
-Reasons = dict[int, tuple[str, ...]]
-"""What is against each call, by its number; nothing for those that count."""
+MismatchReasons = dict[int, tuple[str, ...]]
+"""For each call, by its number, the reasons why it does not match; empty for a call that matches."""
 
 
-class Channel(Protocol):
+class ControlClient(Protocol):
     """The control API of one server."""
 
     @property
     def url(self) -> str:
-        """The server's root, without a slash at the end."""
+        """The server's root, without a trailing slash."""
         ...
 
-    def ask(self, session: str, operation: str, data: Json = None, **params: Json) -> Json:
-        """The answer of an operation of `openapi/control.yaml`. Raises ScenarioError with its refusal."""
+    def request(self, session: str, operation: str, data: Json = None, **params: Json) -> Json:
+        """Call an operation of `openapi/control.yaml` and return its answer. Raises ScenarioError if it is refused."""
         ...
 
-    def weigh(self, session: str, when: Json, status: int | None) -> Reasons:
-        """Every call of the session held against conditions. Raises ScenarioError for conditions that cannot be."""
+    def explain_matches(self, session: str, when: Json, status: int | None) -> MismatchReasons:
+        """Compare every call of the session with conditions. Raises ScenarioError for conditions that are not valid."""
         ...
 
-    def replay(self, path: Path, *, only: bool) -> Callable[[str], None]:
-        """What lets a cassette answer in the session of a name. Raises ConfigError for one that cannot be played."""
+    def play_cassette(self, session: str, path: Path, *, only: bool) -> None:
+        """Answer calls of the session from a cassette. Raises ConfigError if it cannot be played."""
         ...
 
     def close(self) -> None:
-        """Let go of what the channel holds."""
+        """Release the connections."""
         ...
 
 
-class Direct:
-    """Calls the handlers of an application in this process; no byte goes over a wire."""
+class InProcessControlClient:
+    """Control an application that runs in this process, without sending bytes."""
 
     def __init__(self, pipeline: Pipeline, url: str) -> None:
         self._pipeline, self.url = pipeline, url
         self._verifier = Verifier(pipeline)
 
-    def ask(self, session: str, operation: str, data: Json = None, **params: Json) -> Json:
-        """See `Channel`."""
+    def request(self, session: str, operation: str, data: Json = None, **params: Json) -> Json:
+        """See `ControlClient`."""
         __tracebackhide__ = True
-        meant = self._pipeline.contract.operations[operation]
-        # an operation about all sessions is asked in the one that always is
-        asked = self._pipeline.sessions.get("default" if "name" in params or operation == "createSession" else session)
-        call = Call(meant, meant.method, meant.path, "", (), b"", "127.0.0.1", params=params, data=data)
+        # an operation on sessions by name runs in the one that always exists
+        about_sessions = "name" in params or operation == "createSession"
+        return self._send("default" if about_sessions else session, operation, data, params)
+
+    def _send(self, session: str, operation_id: str, data: Json, params: Mapping[str, Json]) -> Json:
+        """Run one operation. This is the only place that knows how the application is called."""
+        __tracebackhide__ = True
+        operation = self._pipeline.contract.operations[operation_id]
+        call = Call(operation, operation.method, operation.path, "", (), b"", "127.0.0.1", params=params, data=data)
         try:
-            reply = _done(self._pipeline.handlers[operation](call, asked))
+            reply = _run_now(self._pipeline.handlers[operation_id](call, self._pipeline.sessions.get(session)))
         except APIError as error:
             raise ScenarioError(error.message) from None
         body = reply.body if isinstance(reply, Reply) else None
         return orjson.loads(body) if isinstance(body, bytes) else body
 
-    def weigh(self, session: str, when: Json, status: int | None) -> Reasons:
-        """See `Channel`."""
+    def explain_matches(self, session: str, when: Json, status: int | None) -> MismatchReasons:
+        """See `ControlClient`."""
         __tracebackhide__ = True
         looks = self._verifier.looks(when, status, self._pipeline.sessions.get(session))
         return {look.number: look.reasons for look in looks}
 
-    def replay(self, path: Path, *, only: bool) -> Callable[[str], None]:
-        """See `Channel`."""
-        played = Replay.load(path, self._pipeline.contract, only=only)
-
-        def begin(session: str) -> None:
-            self._pipeline.sessions.get(session).replay = played
-
-        return begin
+    def play_cassette(self, session: str, path: Path, *, only: bool) -> None:
+        """See `ControlClient`."""
+        replay = Replay.load(path, self._pipeline.contract, only=only)
+        self._pipeline.sessions.get(session).replay = replay
 
     def close(self) -> None:
-        """See `Channel`."""
+        """See `ControlClient`."""
 
 
-def _done(work: Awaitable[T]) -> T:
-    """The result of a coroutine that never waits, as those of the control API do not."""
+def _run_now(awaitable: Awaitable[T]) -> T:
+    """Run a coroutine that never suspends, as those of the control API do not, and return its result."""
     try:
-        next(work.__await__())
-    except StopIteration as done:
-        result: T = done.value
+        next(awaitable.__await__())
+    except StopIteration as stopped:
+        result: T = stopped.value
         return result
-    raise RuntimeError("the control API waited for something")
+    raise RuntimeError("a handler of the control API suspended")

@@ -1,12 +1,10 @@
-"""Environment variables that aim SDKs and applications at a session."""
+"""Environment variables that make SDKs and applications send their requests to a session."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from aione_mock.tenant.organisation_file import list_credentials
 
-from aione_mock.tenant.organisation_file import SeededCredential
-
-STRAY = (
+CONFLICTING_VARIABLES = (
     "OPENAI_ORG_ID",
     "OPENAI_PROJECT_ID",
     "OPENAI_ADMIN_KEY",
@@ -16,17 +14,15 @@ STRAY = (
     "GOOGLE_GENAI_USE_VERTEXAI",
     "GOOGLE_GENAI_USE_ENTERPRISE",
 )
-"""Variables of a developer's own machine that would lead elsewhere, or send a second credential."""
+"""Variables to remove: they would send requests to another server, or send a second credential."""
 
 
-def variables(
-    base_url: str, api_key: str, credentials: Iterable[SeededCredential], *, no_proxy: str = ""
-) -> dict[str, str]:
-    """Name to value. `base_url` carries the session; `no_proxy` is the present value, which is added to.
+def session_variables(base_url: str, api_key: str, *, no_proxy: str = "") -> dict[str, str]:
+    """Return names and values. `base_url` includes the session; hosts are added to `no_proxy`, the present value.
 
-    Source: the SDKs' own readers of the environment; LangChain's OpenAI class for `OPENAI_API_BASE`.
+    Source: the environment variables that the SDKs read; LangChain's OpenAI class for `OPENAI_API_BASE`.
     """
-    seeded = {name: value for credential in credentials for name, value in credential.env}
+    seeded = {name: value for credential in list_credentials() for name, value in credential.env}
     hosts = ",".join(filter(None, [no_proxy, "127.0.0.1,localhost"]))
     return {
         **seeded,
@@ -38,7 +34,7 @@ def variables(
         "ANTHROPIC_BASE_URL": base_url,
         "ANTHROPIC_API_KEY": api_key,
         "GOOGLE_GEMINI_BASE_URL": base_url,
-        "GOOGLE_GENAI_API_VERSION": "v1beta",  # from version 3 on the SDK asks for v1
+        "GOOGLE_GENAI_API_VERSION": "v1beta",  # version 3 of the SDK uses v1 by default
         "GOOGLE_API_KEY": api_key,
         "GEMINI_API_KEY": api_key,
         "NO_PROXY": hosts,

@@ -1,8 +1,7 @@
-"""The control API of a mock that runs elsewhere, over HTTP. Loaded when one is named: httpx2 takes its time."""
+"""A client for the control API of a mock that runs elsewhere, over HTTP."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -12,17 +11,19 @@ import orjson
 from aione_mock.contract.loading import load_contract
 from aione_mock.errors import ConfigError, ScenarioError
 from aione_mock.settings import document_path
-from aione_mock.testing.control_client import Reasons
+from aione_mock.testing.control_client import MismatchReasons
 from aione_mock.types import Json
 
+_MORE_CALLS_THAN_POSSIBLE = 1 << 40
 
-class Remote:
-    """Speaks HTTP to a mock that runs elsewhere. Raises ConfigError when none answers at `url`."""
+
+class HttpControlClient:
+    """Control a mock over HTTP. Raises ConfigError if no mock answers at `url`."""
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
         self._operations = load_contract([document_path("control.yaml")]).operations
-        # a proxy of the machine has no business between a test and its mock
+        # ignore proxy settings of the environment
         self._http = httpx2.Client(base_url=self.url, trust_env=False, timeout=10)
         try:
             self._http.get(self._operations["getHealth"].path).raise_for_status()
@@ -30,46 +31,48 @@ class Remote:
             self._http.close()
             raise ConfigError(f"no mock answers at {url}: {error}; start one with `aione-mock serve`") from None
 
-    def ask(self, session: str, operation: str, data: Json = None, **params: Json) -> Json:
-        """See `Channel`."""
+    def request(self, session: str, operation: str, data: Json = None, **params: Json) -> Json:
+        """See `ControlClient`."""
         __tracebackhide__ = True
-        meant = self._operations[operation]
-        inside = {name: quote(str(params.pop(name)), safe="") for name in list(params) if f"{{{name}}}" in meant.path}
-        general = "name" in inside or operation == "createSession"
-        answer = self._http.request(
-            meant.method,
-            meant.path.format(**inside),
+        target = self._operations[operation]
+        about_sessions = "name" in params or operation == "createSession"
+        in_path = {name: quote(str(params.pop(name)), safe="") for name in list(params) if f"{{{name}}}" in target.path}
+        response = self._http.request(
+            target.method,
+            target.path.format(**in_path),
             params=params,
             content=None if data is None else orjson.dumps(data),
-            headers={} if general else {"x-mock-session": session},
+            headers={} if about_sessions else {"x-mock-session": session},
         )
-        if answer.is_error:
-            raise ScenarioError(_message(answer))
-        return orjson.loads(answer.content) if answer.content else None
+        if response.is_error:
+            raise ScenarioError(_error_message(response))
+        return orjson.loads(response.content) if response.content else None
 
-    def weigh(self, session: str, when: Json, status: int | None) -> Reasons:
-        """See `Channel`; over HTTP only the nearest misses come with reasons."""
-        # more calls than there can be: so the nearest misses are told
-        wanted = {"when": when, "at_least": 1 << 40, **({} if status is None else {"status": status})}
-        verdict = self.ask(session, "verifyCalls", wanted)
-        found: Reasons = dict.fromkeys(verdict["matches"], ())
-        return found | {miss["number"]: tuple(miss["reasons"]) for miss in verdict["nearest"]}
+    def explain_matches(self, session: str, when: Json, status: int | None) -> MismatchReasons:
+        """See `ControlClient`; over HTTP only the nearest misses come with reasons."""
+        # the answer holds the nearest misses only if too few calls match
+        expected = {"when": when, "at_least": _MORE_CALLS_THAN_POSSIBLE} | (
+            {} if status is None else {"status": status}
+        )
+        verdict = self.request(session, "verifyCalls", expected)
+        reasons: MismatchReasons = dict.fromkeys(verdict["matches"], ())
+        return reasons | {miss["number"]: tuple(miss["reasons"]) for miss in verdict["nearest"]}
 
-    def replay(self, path: Path, *, only: bool) -> Callable[[str], None]:
-        """See `Channel`; a cassette is a matter of the process that plays it."""
+    def play_cassette(self, session: str, path: Path, *, only: bool) -> None:
+        """Raise ConfigError: a cassette can only be played by the process that reads it."""
         raise ConfigError(
             f"replay='{path.name}' needs a mock in the process of the test; leave out --aione-mock-url, "
             f"or start that mock with `aione-mock serve --replay {path.name}` and leave out replay"
         )
 
     def close(self) -> None:
-        """See `Channel`."""
+        """See `ControlClient`."""
         self._http.close()
 
 
-def _message(answer: httpx2.Response) -> str:
+def _error_message(response: httpx2.Response) -> str:
     try:
-        message = answer.json()["error"]["message"]
+        message = str(response.json()["error"]["message"])
     except (ValueError, KeyError, TypeError):
-        message = answer.text[:200]
-    return f"{message}" if answer.status_code < 500 else f"HTTP {answer.status_code} from the mock: {message}"
+        message = response.text[:200]
+    return message if response.status_code < 500 else f"HTTP {response.status_code} from the mock: {message}"

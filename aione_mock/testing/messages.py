@@ -1,91 +1,126 @@
-"""Failure messages: what was expected, what was sent, why each candidate does not count, where to read on."""
+"""Failure messages of assertions: what was expected, what was received, why each call does not match, where to read."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from aione_mock.testing.calls import RecordedCall
-from aione_mock.testing.prepared_replies import Prepared
+from aione_mock.testing.control_client import MismatchReasons
+from aione_mock.testing.prepared_replies import PreparedReply
+from aione_mock.types import Json
 
 SECTION = "In your tests"
-_MOST = 20
-"""Calls told one by one; of more, the last."""
+"""The heading in README.md that documents the test kit."""
+_MAX_CALLS_SHOWN = 20
+_NO_REASONS_KNOWN = ("differs more than the calls with reasons",)
+_REPLY_NOT_POSSIBLE = (
+    "its conditions are met, but this reply is not possible for it: an error must be one that the operation "
+    "declares, a stream fault needs a stream, and a refused call gets no reply"
+)
 
 
-def read_on(topic: str) -> str:
-    """Where the documentation is."""
-    return f"Read on: README.md, “{SECTION}”, “{topic}”."
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What `assert_called` expects."""
+
+    when: Mapping[str, Json]
+    times: int | None = None
+    at_least: int | None = None
+    at_most: int | None = None
+    status: int | None = None
+
+    def accepts(self, count: int) -> bool:
+        """Whether so many matching calls are right; without a number, at least one is expected."""
+        if self.times is not None:
+            return count == self.times
+        low = self.at_least if self.at_least is not None else 0 if self.at_most is not None else 1
+        return low <= count and (self.at_most is None or count <= self.at_most)
+
+    def __str__(self) -> str:
+        bounds = {"": self.times, "at least ": self.at_least, "at most ": self.at_most}
+        counts = " and ".join(f"{words}{count}" for words, count in bounds.items() if count is not None)
+        counts = counts or "at least 1"
+        calls = "call" if counts.split()[-1] == "1" else "calls"
+        to = f" to {self.when['operation']}" if "operation" in self.when else ""
+        conditions = [f"{name} {value!r}" for name, value in self.when.items() if name != "operation"]
+        conditions += [] if self.status is None else [f"status {self.status}"]
+        return f"{counts} {calls}{to}" + (f" with {', '.join(conditions)}" if conditions else "")
 
 
-def nothing_sent(session: str, url: str) -> str:
-    """There is no call to look at."""
+@dataclass(frozen=True, slots=True)
+class UnusedReply:
+    """A prepared reply that was used too few times."""
+
+    reply: PreparedReply
+    used: int
+    reasons: MismatchReasons
+
+
+def refer_to_readme(topic: str) -> str:
+    """Return the line that names the section of the documentation."""
+    return f"See README.md, “{SECTION}”, “{topic}”."
+
+
+def format_no_calls(session: str, url: str) -> str:
+    """Return the message for a session that has received no call."""
     return "\n".join(
         [
-            f"no call has reached the session '{session}'",
+            f"the session '{session}' has received no call",
             "",
-            f"  It listens at {url}. Does the code under test use that base URL?",
-            "  The fixture aione_env sets it in the environment, for clients that are made after it.",
+            f"  Its base URL is {url}. Does the code under test use it?",
+            "  The fixture aione_env sets it in the environment, for clients that are created after it.",
             "",
-            read_on("Looking at calls"),
+            refer_to_readme("Looking at calls"),
         ]
     )
 
 
-def not_as_expected(
-    expected: str, found: int, calls: Sequence[RecordedCall], reasons: Mapping[int, tuple[str, ...]], session: str
+def format_unexpected_calls(
+    expected: Expectation, calls: Sequence[RecordedCall], reasons: MismatchReasons, session: str
 ) -> str:
-    """Calls were expected that did not come, or more came."""
-    head = f"expected {expected}, found {found}"
+    """Return the message for too few or too many matching calls."""
+    head = f"expected {expected}, found {count_matches(reasons)}"
+    see = ["", refer_to_readme("Looking at calls")]
     if not calls:
-        return f"{head}; no call has reached the session '{session}'\n\n{read_on('Looking at calls')}"
-    lines = [head, "", f"Calls in session '{session}':"]
-    lines += _skipped(calls)
-    for call in calls[-_MOST:]:
+        return "\n".join([f"{head}; the session '{session}' has received no call", *see])
+    lines = [head, "", f"Calls in session '{session}':", *_format_skipped(calls)]
+    for call in calls[-_MAX_CALLS_SHOWN:]:
         lines.append(f"  {call.number}. {call}")
-        against = reasons.get(call.number, ("further from it than those with reasons",))
-        lines += [f"       {reason}" for reason in against] or ["       counts"]
-    return "\n".join([*lines, "", read_on("Looking at calls")])
+        lines += [f"       {reason}" for reason in reasons.get(call.number, _NO_REASONS_KNOWN)] or ["       matches"]
+    return "\n".join([*lines, *see])
 
 
-def unused(
-    left: Iterable[tuple[Prepared, int, Mapping[int, tuple[str, ...]]]],
-    calls: Sequence[RecordedCall],
-    prepared: int,
-    session: str,
+def count_matches(reasons: MismatchReasons) -> int:
+    """Return the number of calls that match."""
+    return sum(not against for against in reasons.values())
+
+
+def format_unused_replies(
+    unused: Sequence[UnusedReply], calls: Sequence[RecordedCall], prepared: int, session: str
 ) -> str:
-    """Answers were prepared for calls that did not come: each with its uses and what is against each call."""
-    rest = list(left)
-    few = f"{len(rest)} of {prepared} prepared answers {'was' if len(rest) == 1 else 'were'} not used up"
-    lines = [few]
-    for answer, used, reasons in rest:
-        lines += ["", f"  {answer.id}: {answer}", f"       used {used} of {answer.times} times"]
-        lines += _against(answer, calls, reasons)
+    """Return the message for replies that were used too few times, out of all that were `prepared`."""
+    lines = [f"{len(unused)} of {prepared} prepared replies {'was' if len(unused) == 1 else 'were'} not used up"]
+    for item in unused:
+        lines += ["", f"  {item.reply.id}: {item.reply}", f"       used {item.used} of {item.reply.times} times"]
+        lines += _format_skipped(calls)
+        for call in calls[-_MAX_CALLS_SHOWN:]:
+            lines.append(f"       call {call.number}, {call}")
+            lines += [f"         {reason}" for reason in _explain_unused(item, call)]
     if not calls:
-        lines += ["", f"No call has reached the session '{session}'."]
-    return "\n".join([*lines, "", read_on("Preparing answers")])
+        lines += ["", f"The session '{session}' has received no call."]
+    return "\n".join([*lines, "", refer_to_readme("Preparing answers")])
 
 
-def _against(answer: Prepared, calls: Sequence[RecordedCall], reasons: Mapping[int, tuple[str, ...]]) -> list[str]:
-    lines = _skipped(calls)
-    for call in calls[-_MOST:]:
-        why = reasons.get(call.number, ("further from it than those with reasons",))
-        if call.rule == answer.id:
-            why = ("answered by it",)
-        elif not why:
-            why = (_taken(call),)
-        lines.append(f"       call {call.number}, {call}")
-        lines += [f"         {reason}" for reason in why]
-    return lines
+def _explain_unused(item: UnusedReply, call: RecordedCall) -> Sequence[str]:
+    """Return the reasons why a call did not use the reply, or that it did."""
+    if call.rule == item.reply.id:
+        return ["answered by this reply"]
+    if reasons := item.reasons.get(call.number, _NO_REASONS_KNOWN):
+        return reasons
+    return [_REPLY_NOT_POSSIBLE if call.rule is None else f"answered by {call.rule}, which has priority"]
 
 
-def _taken(call: RecordedCall) -> str:
-    if call.rule is not None:
-        return f"answered by {call.rule}, which came before"
-    return (
-        "its conditions are met, but such a call cannot be answered so: an error must be one that the operation "
-        "declares, a stream fault needs a stream, and a refused call is not replied to"
-    )
-
-
-def _skipped(calls: Sequence[RecordedCall]) -> list[str]:
-    return [f"  … {len(calls) - _MOST} earlier calls"] if len(calls) > _MOST else []
+def _format_skipped(calls: Sequence[RecordedCall]) -> Iterator[str]:
+    if len(calls) > _MAX_CALLS_SHOWN:
+        yield f"  … {len(calls) - _MAX_CALLS_SHOWN} earlier calls"

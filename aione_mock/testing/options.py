@@ -1,4 +1,4 @@
-"""What a session of a test can be asked for: keyword by keyword, a misspelt one refused by name."""
+"""Options of a test's session, with an error for each misspelled keyword."""
 
 from __future__ import annotations
 
@@ -16,48 +16,50 @@ from aione_mock.scenarios.catalogue import Catalogue
 from aione_mock.settings import read_text
 from aione_mock.types import Json
 
-NOW = "2026-04-07T09:30:00Z"
-"""What the clock of a test shows unless told otherwise: a Tuesday morning."""
-Rules = str | Path | Iterable[Mapping[str, Json]]
+DEFAULT_NOW = "2026-04-07T09:30:00Z"
+"""The time that the clock of a test shows by default: a Tuesday morning."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """Options of the marker, of `session()` and of `aione_mock.server.http()`."""
+class SessionOptions:
+    """Options of the marker, of `session()` and of `aione_mock.mock_server()`."""
 
     seed: int | str | None = None
-    """Another seed gives other words and names; None leaves the server's."""
+    """Another seed changes words and names; None keeps the server's."""
     scenario: str | None = None
-    """What happens to every call, as in the header `X-Mock-Scenario`."""
-    rules: Rules = ()
-    """Rules, or the path of a scenario file with them."""
+    """Applied to every call, as in the header `X-Mock-Scenario`."""
+    rules: str | Path | Iterable[Mapping[str, Json]] = ()
+    """Rules, or the path of a scenario file."""
     pace: str | Mapping[str, Json] | None = None
-    """`instant`, `realistic`, or figures such as `{"ttft": 0.2, "tps": 50}`."""
-    now: datetime | str | None = NOW
-    """The instant at which the clock stands still."""
+    """`instant`, `realistic`, or numbers such as `{"ttft": 0.2, "tps": 50}`."""
+    now: datetime | str | None = DEFAULT_NOW
+    """The time at which the clock is frozen."""
     replay: str | Path | None = None
-    """A cassette that answers, at once, whatever the key."""
+    """A cassette that answers, without delay and with any key."""
     replay_only: bool = True
-    """Whether a request that was never recorded is a 404 that names the nearest recording; else the mock answers it."""
+    """Whether a request that is not in the cassette is a 404 that names the nearest one; else the mock answers it."""
 
     @classmethod
-    def of(cls, where: str, given: Mapping[str, Any]) -> Self:
-        """The options `given` to `where`. Raises TypeError for one that does not exist, naming the right one."""
-        refuse_unknown(where, given, [field.name for field in fields(cls)])
+    def parse(cls, where: str, given: Mapping[str, Any]) -> Self:
+        """Check the options `given` to `where`. Raises TypeError for one that does not exist, with a suggestion."""
+        reject_unknown(where, given, [field.name for field in fields(cls)])
         return cls(**given)
 
-    def start(self, name: str) -> dict[str, Json]:
-        """The body of `createSession`. Raises ConfigError or ScenarioError for a value that cannot be."""
+    def to_session(self, name: str) -> dict[str, Json]:
+        """Return the body of `createSession`. Raises ConfigError or ScenarioError for a value that is not valid."""
         return {
             "name": name,
-            "now": instant_of(NOW if self.now is None else self.now),
+            "now": format_instant(DEFAULT_NOW if self.now is None else self.now),
             "frozen": True,
             **({} if self.seed is None else {"seed": self.seed}),
-            **({} if self.pace is None else {"pace": pace_of(self.pace)}),
+            **({} if self.pace is None else {"pace": parse_pace(self.pace)}),
         }
 
-    def specs(self, folder: Path) -> list[Mapping[str, Json]]:
-        """The rules as they were written. A relative path starts at `folder`. Raises ConfigError."""
+    def load_rules(self, folder: Path) -> list[Mapping[str, Json]]:
+        """Return the rules, from their file where one is named; a relative path starts at `folder`.
+
+        Raises ConfigError for a file that cannot be used.
+        """
         if not isinstance(self.rules, str | Path):
             return list(self.rules)
         path = folder / self.rules
@@ -67,19 +69,19 @@ class Options:
             raise ConfigError(f"{path.name} is not YAML: {' '.join(str(error).split())}") from None
         rules = document.get("rules") if isinstance(document, dict) else None
         if not isinstance(rules, list):
-            raise ConfigError(f"{path.name} has no list `rules:`, as scenario files have")
+            raise ConfigError(f"{path.name} has no list `rules:`, which a scenario file needs")
         return rules
 
 
-def instant_of(given: datetime | str) -> str:
-    """An instant as the control API reads it. Raises ConfigError for a text that is none."""
+def format_instant(given: datetime | str) -> str:
+    """Return a time as the control API reads it. Raises ConfigError for a text that is not a time."""
     __tracebackhide__ = True
     text = given.isoformat() if isinstance(given, datetime) else given
     return parse_instant(text).isoformat().replace("+00:00", "Z")
 
 
-def pace_of(given: str | Mapping[str, Json]) -> Mapping[str, Json]:
-    """A pace as rules spell it. Raises ConfigError for a text that is none."""
+def parse_pace(given: str | Mapping[str, Json]) -> Mapping[str, Json]:
+    """Return a pace as rules hold it. Raises ConfigError for a text that is not a pace."""
     if not isinstance(given, str):
         return given
     __tracebackhide__ = True
@@ -87,7 +89,7 @@ def pace_of(given: str | Mapping[str, Json]) -> Mapping[str, Json]:
     try:
         found = Catalogue().read(given)
     except ScenarioError:
-        # what is wrong with figures has been said best
+        # of wrong numbers the catalogue's own message says more
         if given.partition(";")[0].strip() == "pace":
             raise
         raise refusal from None
@@ -97,8 +99,8 @@ def pace_of(given: str | Mapping[str, Json]) -> Mapping[str, Json]:
     return pace
 
 
-def refuse_unknown(where: str, given: Iterable[str], known: list[str]) -> None:
-    """Raises TypeError for the first of `given` that is not `known`."""
+def reject_unknown(where: str, given: Iterable[str], known: list[str]) -> None:
+    """Raise TypeError for the first of `given` that is not `known`."""
     __tracebackhide__ = True
     for name in given:
         if name not in known:

@@ -1,57 +1,60 @@
-"""A mock server for tests, in this process or elsewhere, and the sessions on it."""
+"""Mock servers for tests, in this process or elsewhere, and the sessions on them."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from aione_mock.clock import parse_instant
 from aione_mock.server.app import create_app
 from aione_mock.server.http import Server
 from aione_mock.settings import Settings
-from aione_mock.tenant.organisation_file import list_credentials
-from aione_mock.testing.control_client import Channel, Direct
-from aione_mock.testing.options import NOW, Options
+from aione_mock.testing.control_client import ControlClient, InProcessControlClient
+from aione_mock.testing.options import DEFAULT_NOW, SessionOptions
 from aione_mock.testing.session import MockSession
 
-_UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
+_MAX_NAME_CHARS = 63
 
 
 class MockServer:
-    """Hands out sessions. A context manager that ends the server, if it is its own."""
+    """Create sessions on a mock server. A context manager that stops the server if it runs in this process."""
 
-    def __init__(self, channel: Channel, server: Server | None = None, *, seed: int | str | None, label: str) -> None:
-        self._channel, self._server, self._seed, self._label = channel, server, seed, label
+    def __init__(
+        self, control: ControlClient, server: Server | None = None, *, seed: int | str | None, label: str
+    ) -> None:
+        self._control, self._server, self._seed, self._label = control, server, seed, label
         self._numbers = count(1)
-        self._credentials = list_credentials()
 
     @property
     def url(self) -> str:
-        """The server's root, without a slash at the end; calls to it belong to the session `default`."""
-        return self._channel.url
+        """The server's root, without a trailing slash; calls to it belong to the session `default`."""
+        return self._control.url
 
     def session(
         self, name: str = "test", *, folder: Path = Path(), api_key: str | None = None, **options: Any
     ) -> MockSession:
-        """A session of its own, open from `with` on: `with server.session(seed=7) as mock`.
+        """Return a new session, to be opened by `with`: `with server.session(seed=7) as mock`.
 
-        `name` helps to recognise it, `folder` is where relative paths of `rules` start, `api_key` is what clients are
-        given in place of the usual key. Raises TypeError for an option that does not exist.
+        `name` makes it recognizable, `folder` is where relative paths of `rules` start, `api_key` replaces the usual
+        key of its clients. Raises TypeError for an option that does not exist.
         """
-        wanted = Options.of("session()", {"seed": self._seed, **options})
-        return MockSession(self._channel, self._free(name), wanted, self._credentials, folder, api_key)
+        parsed = SessionOptions.parse("session()", {"seed": self._seed, **options})
+        return MockSession(self._control, self._unique_name(name), parsed, folder, api_key)
 
-    def _free(self, name: str) -> str:
-        """A name that no other session has, on a shared server too."""
+    def _unique_name(self, name: str) -> str:
+        """Return a name that no other session has, not even on a shared server."""
         tail = "-".join(filter(None, [self._label, str(next(self._numbers))]))
-        head = _UNFIT.sub("-", name)[: 63 - len(tail)].strip("-._") or "test"
+        head = _NOT_IN_NAMES.sub("-", name)[: _MAX_NAME_CHARS - len(tail)].strip("-._") or "test"
         return f"{head}-{tail}"
 
     def close(self) -> None:
-        """End the server, unless it runs elsewhere."""
-        self._channel.close()
+        """Stop the server, unless it runs elsewhere."""
+        self._control.close()
         if self._server is not None:
             self._server.stop()
 
@@ -62,21 +65,30 @@ class MockServer:
         self.close()
 
 
-def start(*, seed: int | str | None = None, auth: str = "keys") -> MockServer:
-    """A server in a thread of this process, on a free port, whose clock stands still."""
-    config = Settings(
-        seed="0" if seed is None else str(seed), auth="any" if auth == "any" else "keys", now=parse_instant(NOW)
-    )
-    app = create_app(config)
-    running = Server(app).start()
-    return MockServer(Direct(app.pipeline, running.url), running, seed=None, label="")
+def start_server(*, seed: int | str | None = None, auth: Literal["keys", "any"] = "keys") -> MockServer:
+    """Start a server in a thread of this process, on a free port, with a frozen clock."""
+    app = create_app(Settings(seed="0" if seed is None else str(seed), auth=auth, now=parse_instant(DEFAULT_NOW)))
+    server = Server(app).start()
+    return MockServer(InProcessControlClient(app.pipeline, server.url), server, seed=None, label="")
 
 
-def reach(url: str, *, seed: int | str | None = None, label: str) -> MockServer:
-    """A server that runs at `url`; `label` sets the sessions apart from those of others who use it.
+def connect_to_server(url: str, *, seed: int | str | None = None, label: str) -> MockServer:
+    """Use the server that runs at `url`; `label` keeps its sessions apart from those of its other users.
 
-    Raises ConfigError when no mock answers there.
+    Raises ConfigError if no mock answers there.
     """
-    from aione_mock.testing.http_control_client import Remote
+    from aione_mock.testing.http_control_client import HttpControlClient
 
-    return MockServer(Remote(url), seed=seed, label=label)
+    return MockServer(HttpControlClient(url), seed=seed, label=label)
+
+
+@contextmanager
+def mock_server(url: str | None = None, **options: Any) -> Iterator[MockSession]:
+    """Open a session on a new mock server, or on the one at `url`.
+
+    `options` are those of `SessionOptions`; `reset()` starts over between tests.
+    """
+    SessionOptions.parse("mock_server()", options)
+    server = connect_to_server(url, label="own") if url else start_server()
+    with server, server.session(**options) as session:
+        yield session

@@ -1,4 +1,4 @@
-"""What a test says to the mock: prepare answers, move time, look at calls."""
+"""What a test says to the mock: prepare replies, move the clock, look at calls."""
 
 from __future__ import annotations
 
@@ -10,68 +10,67 @@ from typing import TYPE_CHECKING, Any
 
 from aione_mock.asgi import SESSION_PREFIX
 from aione_mock.clock import parse_duration
-from aione_mock.errors import ScenarioError
-from aione_mock.tenant.organisation_file import SeededCredential
+from aione_mock.errors import MockError, ScenarioError
+from aione_mock.tenant.organisation_file import list_credentials
 from aione_mock.testing import messages
 from aione_mock.testing.calls import RecordedCall
-from aione_mock.testing.control_client import Channel
-from aione_mock.testing.environment import variables
-from aione_mock.testing.options import Options, instant_of, pace_of, refuse_unknown
-from aione_mock.testing.prepared_replies import Prepared, in_order, reply_of
+from aione_mock.testing.control_client import ControlClient, MismatchReasons
+from aione_mock.testing.environment import session_variables
+from aione_mock.testing.options import SessionOptions, format_instant, parse_pace, reject_unknown
+from aione_mock.testing.prepared_replies import PreparedReply, build_reply, sort_by_priority
 from aione_mock.types import Json
 
 if TYPE_CHECKING:
-    from aione_mock.testing.resilience import Report
+    from aione_mock.testing.resilience.report import ResilienceReport
 
 When = Mapping[str, Json]
 _CONDITIONS = ("model", "key", "team", "header", "text", "pattern", "tool_offered", "tool_result", "stream", "body")
-_PLACE = re.compile(r"^(rules(/\S*)?|when)(/\S*)?: ")
+_PLACE_IN_RULES = re.compile(r"^(rules(/\S*)?|when)(/\S*)?: ")
+"""Where the control API found a mistake. A test did not write those rules, so its errors leave the place out."""
 
 
 class MockSession:
-    """A world of one test: its answers, its clock, its calls. The same over HTTP and within the process."""
+    """The mock as one test sees it: its replies, its clock, its calls. The same over HTTP and within the process."""
 
     def __init__(
         self,
-        channel: Channel,
+        control: ControlClient,
         name: str,
-        options: Options,
-        credentials: Iterable[SeededCredential],
+        options: SessionOptions,
         folder: Path = Path(),
         api_key: str | None = None,
     ) -> None:
-        self._channel, self.name, self._options = channel, name, options
-        self._credentials = tuple(credentials)
+        self._control, self.name, self._options = control, name, options
         self._folder, self._api_key = folder, api_key
-        self._prepared: list[Prepared] = []
-        self._standing: list[Mapping[str, Json]] = []
+        self._prepared: list[PreparedReply] = []
+        self._rules: list[Mapping[str, Json]] = []
         self._pace: Mapping[str, Json] = {}
 
     def __repr__(self) -> str:
         return f"<MockSession {self.base_url}>"
 
-    # Where it is
+    # Address and credentials
 
     @property
     def base_url(self) -> str:
-        """The session's root, without a slash at the end: what Anthropic's and Google's clients want."""
-        return f"{self._channel.url}{SESSION_PREFIX}{self.name}"
+        """The session's root, without a trailing slash: the base URL for Anthropic's and Google's clients."""
+        return f"{self._control.url}{SESSION_PREFIX}{self.name}"
 
     @property
     def openai_base_url(self) -> str:
-        """The same with `/v1`: what OpenAI's clients want."""
+        """The same with `/v1`: the base URL for OpenAI's clients."""
         return f"{self.base_url}/v1"
 
     @property
     def api_key(self) -> str:
-        """A key for every model."""
-        return self._api_key or next(credential.secret for credential in self._credentials if credential.kind == "key")
+        """An API key for every model."""
+        return self._api_key or next(credential.secret for credential in list_credentials() if credential.kind == "key")
 
     def env(self, *, no_proxy: str = "") -> dict[str, str]:
-        """Environment variables that aim the official SDKs, and applications built on them, at the session."""
-        return variables(self.base_url, self.api_key, self._credentials, no_proxy=no_proxy)
+        """Return environment variables that point the official SDKs, and applications built on them, to the session."""
+        return session_variables(self.base_url, self.api_key, no_proxy=no_proxy)
 
-    # Preparing answers
+    # Preparing replies
 
     def reply(
         self,
@@ -87,13 +86,13 @@ class MockSession:
         times: int | None = 1,
         when: When | None = None,
     ) -> None:
-        """The model says this, to one call unless `times` says otherwise; `times=None` is for every call.
+        """Answer with this: one call, or as many as `times` says; `times=None` for every call.
 
-        `tool_calls` are `{"name": …, "arguments": {…}}`, or names and arguments as a mapping; `chunks` are the text as
-        a stream delivers it; `body` is the whole answer of an operation that calls no model.
+        `tool_calls` are `{"name": …, "arguments": {…}}`, or a mapping of names to arguments; `chunks` is the text as
+        a stream delivers it; `body` is the complete answer of an operation that calls no model.
         """
         __tracebackhide__ = True
-        spec, told = reply_of(
+        spec, description = build_reply(
             text=text,
             tool_calls=tool_calls,
             json=json,
@@ -105,7 +104,7 @@ class MockSession:
         )
         if not spec:
             raise TypeError("reply() needs a text, tool_calls, json, chunks or body")
-        self._prepare("reply", told, {"reply": spec}, when, times)
+        self._prepare("reply", description, {"reply": spec}, when, times)
 
     def fail(
         self,
@@ -117,20 +116,20 @@ class MockSession:
         delay: float | str | None = None,
         when: When | None = None,
     ) -> None:
-        """Refuse so many calls with an error of the contract, such as `rate_limit_exceeded`; `times=None` all."""
+        """Refuse calls with an error of the contract, such as `rate_limit_exceeded`; `times=None` for every call."""
         __tracebackhide__ = True
-        more = {"retry_after": retry_after, "message": message, "delay": delay}
-        then = {"error": error, **{name: value for name, value in more.items() if value is not None}}
+        details = {"retry_after": retry_after, "message": message, "delay": delay}
+        then = {"error": error, **{name: value for name, value in details.items() if value is not None}}
         self._prepare("fail", f"fail {error}", then, when, times)
 
     def stream_fault(self, name: str, times: int | None = 1, *, when: When | None = None, **options: Json) -> None:
-        """Damage so many streams, as in `stream_fault("cut", after=5)`; `times=None` all. Plain answers stay whole."""
+        """Damage streams, as in `stream_fault("cut", after=5)`; `times=None` for every stream."""
         __tracebackhide__ = True
         then = {"faults": [{"name": name, **options}]}
         self._prepare("stream_fault", f"stream_fault {name}", then, {"stream": True, **(when or {})}, times)
 
     def fault(self, name: str, times: int | None = 1, *, when: When | None = None, **options: Json) -> None:
-        """Damage so many answers, as in `fault("html_page", status=502)`; only those that the fault is made for."""
+        """Damage answers for which the fault is made, as in `fault("html_page", status=502)`."""
         __tracebackhide__ = True
         self._prepare("fault", f"fault {name}", {"faults": [{"name": name, **options}]}, when, times)
 
@@ -144,98 +143,103 @@ class MockSession:
         tail: float | None = None,
         when: When | None = None,
     ) -> None:
-        """From now on answers take their time: seconds to the first token, tokens a second after it.
+        """Set how fast answers come from now on: seconds to the first token, tokens per second after it.
 
-        It holds for every reply prepared after it and for calls that nothing is prepared for. With `when` it holds
-        for such calls alone that nothing else is prepared for.
+        It applies to every reply prepared after it and to calls without a prepared reply. With `when` it applies only
+        to calls that match and have no prepared reply.
         """
         __tracebackhide__ = True
-        figures = {"ttft": ttft, "tps": tps, "jitter": jitter, "tail": tail}
-        pace = {
-            **(pace_of(profile) if profile else {}),
-            **{name: value for name, value in figures.items() if value is not None},
-        }
+        numbers = {"ttft": ttft, "tps": tps, "jitter": jitter, "tail": tail}
+        pace = dict(parse_pace(profile)) if profile else {}
+        pace |= {name: value for name, value in numbers.items() if value is not None}
         if not pace:
             raise TypeError("pace() needs instant, realistic, ttft, tps, jitter or tail")
-        told = f"pace {', '.join(f'{name}={value}' for name, value in pace.items())}"
+        description = f"pace {', '.join(f'{name}={value}' for name, value in pace.items())}"
         if when:
-            self._prepare("pace", told, {"pace": pace}, when, None)
+            self._prepare("pace", description, {"pace": pace}, when, None)
             return
-        kept = [prepared for prepared in self._prepared if prepared.id != "pace"]
-        self._set([*kept, Prepared("pace", told, {"pace": pace}, {}, None)], told)
+        others = [reply for reply in self._prepared if reply.id != "pace"]
+        self._send_rules([*others, PreparedReply("pace", description, {"pace": pace}, {}, None)], description)
         self._pace = pace
 
     def set_rules(self, rules: Iterable[Mapping[str, Json]]) -> None:
-        """Put these rules in force behind what is prepared, in place of those of the marker."""
+        """Replace the rules of the marker. Prepared replies come before them."""
         __tracebackhide__ = True
-        before = self._standing
-        self._standing = list(rules)
+        before, self._rules = self._rules, list(rules)
         try:
-            self._set(self._prepared, "rules")
+            self._send_rules(self._prepared, "rules")
         except ScenarioError:
-            self._standing = before
+            self._rules = before
             raise
 
-    def _prepare(self, verb: str, told: str, then: Mapping[str, Json], when: When | None, times: int | None) -> None:
+    def _prepare(
+        self, method: str, description: str, then: Mapping[str, Json], when: When | None, times: int | None
+    ) -> None:
         __tracebackhide__ = True
-        place = 1 + sum(prepared.id.startswith(f"{verb}-") for prepared in self._prepared)
+        number = 1 + sum(reply.id.startswith(f"{method}-") for reply in self._prepared)
         pace = {"pace": self._pace} if self._pace and "pace" not in then and "error" not in then else {}
-        prepared = Prepared(f"{verb}-{place}", told, {**then, **pace}, when or {}, times)
-        self._set([*self._prepared, prepared], told)
+        reply = PreparedReply(f"{method}-{number}", description, {**then, **pace}, when or {}, times)
+        self._send_rules([*self._prepared, reply], description)
 
-    def _set(self, prepared: list[Prepared], told: str) -> None:
-        """Put the rules in force. Raises ScenarioError when one is wrong; then all stays as it was."""
+    def _send_rules(self, prepared: list[PreparedReply], description: str) -> None:
+        """Send all rules to the mock. Raises ScenarioError if one is not valid, and then changes nothing."""
         __tracebackhide__ = True
-        ordered = in_order(prepared)
-        own = [answer.rule for answer in ordered if answer.id != "pace"]
-        pace = [answer.rule for answer in ordered if answer.id == "pace"]
+        ordered = sort_by_priority(prepared)
+        replies = [reply.to_rule() for reply in ordered if reply.id != "pace"]
+        pace = [reply.to_rule() for reply in ordered if reply.id == "pace"]
         try:
-            self._channel.ask(self.name, "replaceRules", {"rules": [*own, *self._standing, *pace]})
+            self._control.request(self.name, "replaceRules", {"rules": [*replies, *self._rules, *pace]})
         except ScenarioError as error:
-            raise ScenarioError(f"{told}: {_PLACE.sub('', str(error))}") from None
+            raise ScenarioError(f"{description}: {_PLACE_IN_RULES.sub('', str(error))}") from None
         self._prepared = prepared
 
     # Time
 
     @property
     def now(self) -> datetime:
-        """What the session's clock shows, in UTC."""
-        return datetime.fromtimestamp(self._channel.ask(self.name, "getClock")["timestamp"], UTC)
+        """The time that the session's clock shows, in UTC."""
+        return datetime.fromtimestamp(self._control.request(self.name, "getClock")["timestamp"], UTC)
 
     def advance(self, by: float | str) -> None:
         """Move the clock by seconds, or by a duration such as `61s`, `1d12h` or `-2h`. Raises ConfigError."""
         __tracebackhide__ = True
         parse_duration(by)
-        self._channel.ask(self.name, "changeClock", {"advance": by})
+        self._change_clock(advance=by)
 
     def freeze(self, at: datetime | str | None = None) -> None:
-        """Stop the clock, at an instant (ISO 8601, UTC where it has no offset) or where it is. Raises ConfigError."""
+        """Stop the clock, at a time (ISO 8601, UTC if it has no offset) or where it is. Raises ConfigError."""
         __tracebackhide__ = True
-        instant = None if at is None else instant_of(at)
-        self._channel.ask(self.name, "changeClock", {"frozen": True})
+        instant = None if at is None else format_instant(at)
+        self._change_clock(frozen=True)
         if instant is not None:
-            self._channel.ask(self.name, "changeClock", {"set": instant})
+            self._change_clock(set=instant)
 
     def run(self) -> None:
-        """Let time pass, from what the clock shows."""
-        self._channel.ask(self.name, "changeClock", {"frozen": False})
+        """Let the clock run, from the time that it shows."""
+        self._change_clock(frozen=False)
+
+    def _change_clock(self, **change: Json) -> None:
+        self._control.request(self.name, "changeClock", change)
 
     # Looking at calls
 
     @property
     def calls(self) -> list[RecordedCall]:
-        """Every call that the session has seen, oldest first; of more than a thousand, the last."""
-        numbers = [item["number"] for item in self._channel.ask(self.name, "queryJournal", limit=1000)["items"]]
-        return [RecordedCall.of(self._channel.ask(self.name, "getExchange", number=n)) for n in reversed(numbers)]
+        """Every call that the session has received, oldest first; at most the last thousand."""
+        items = self._control.request(self.name, "queryJournal", limit=1000)["items"]
+        return [self._get_call(item["number"]) for item in reversed(items)]
 
     @property
     def last_call(self) -> RecordedCall:
-        """The newest of `calls`. Raises AssertionError when there is none."""
+        """The newest of `calls`. Raises AssertionError if there is none."""
         __tracebackhide__ = True
-        found = self._channel.ask(self.name, "queryJournal", limit=1)["items"]
-        if not found:
-            raise AssertionError(messages.nothing_sent(self.name, self.base_url))
-        return RecordedCall.of(self._channel.ask(self.name, "getExchange", number=found[0]["number"]))
+        items = self._control.request(self.name, "queryJournal", limit=1)["items"]
+        if not items:
+            raise AssertionError(messages.format_no_calls(self.name, self.base_url))
+        return self._get_call(items[0]["number"])
+
+    def _get_call(self, number: int) -> RecordedCall:
+        return RecordedCall.from_exchange(self._control.request(self.name, "getExchange", number=number))
 
     def assert_called(
         self,
@@ -248,71 +252,77 @@ class MockSession:
         when: When | None = None,
         **conditions: Json,
     ) -> None:
-        """Such calls were made: at least one, or as often as said.
+        """Assert that the session has received such calls: at least one, or as many as given.
 
         Conditions are those of rules: `model`, `key`, `header`, `text`, `pattern`, `tool_offered`, `tool_result`,
         `stream`, `body`. Raises TypeError for another, ScenarioError for an operation that does not exist.
         """
         __tracebackhide__ = True
-        refuse_unknown("assert_called()", conditions, [*_CONDITIONS, "times", "at_least", "at_most", "status", "when"])
-        wanted = {**({} if operation is None else {"operation": operation}), **(when or {}), **conditions}
-        reasons = self._weigh(wanted, status)
-        found = sum(not against for against in reasons.values())
-        low = times if times is not None else at_least if at_least is not None else 0 if at_most is not None else 1
-        high = times if times is not None else at_most
-        if found < low or (high is not None and found > high):
-            said = _expected(times, at_least, at_most, wanted, status)
-            raise AssertionError(messages.not_as_expected(said, found, self.calls, reasons, self.name))
+        reject_unknown("assert_called()", conditions, [*_CONDITIONS, "times", "at_least", "at_most", "status", "when"])
+        all_conditions = {**({} if operation is None else {"operation": operation}), **(when or {}), **conditions}
+        expected = messages.Expectation(all_conditions, times, at_least, at_most, status)
+        reasons = self._explain_matches(all_conditions, status)
+        if not expected.accepts(messages.count_matches(reasons)):
+            raise AssertionError(messages.format_unexpected_calls(expected, self.calls, reasons, self.name))
 
     def assert_no_unused_replies(self) -> None:
-        """Every answer prepared for so many calls has been given that often."""
+        """Assert that every reply for a limited number of calls has been used that often."""
         __tracebackhide__ = True
-        limited = [prepared for prepared in self._prepared if prepared.times is not None]
-        states = {item["id"]: item for item in self._channel.ask(self.name, "listRules")["items"]}
-        left = [(answer, states[answer.id]["seen"]) for answer in limited if not states[answer.id]["spent"]]
-        if left:
-            told = [(answer, seen, self._weigh(answer.when, None)) for answer, seen in left]
-            raise AssertionError(messages.unused(told, self.calls, len(limited), self.name))
+        limited = [reply for reply in self._prepared if reply.times is not None]
+        states = {item["id"]: item for item in self._control.request(self.name, "listRules")["items"]}
+        unused = [
+            messages.UnusedReply(reply, states[reply.id]["seen"], self._explain_matches(reply.when, None))
+            for reply in limited
+            if not states[reply.id]["spent"]
+        ]
+        if unused:
+            raise AssertionError(messages.format_unused_replies(unused, self.calls, len(limited), self.name))
 
-    def _weigh(self, when: When, status: int | None) -> dict[int, tuple[str, ...]]:
+    def _explain_matches(self, when: When, status: int | None) -> MismatchReasons:
         __tracebackhide__ = True
         try:
-            return self._channel.weigh(self.name, when, status)
+            return self._control.explain_matches(self.name, when, status)
         except ScenarioError as error:
-            raise ScenarioError(_PLACE.sub("", str(error))) from None
+            raise ScenarioError(_PLACE_IN_RULES.sub("", str(error))) from None
 
-    # Verdicts
+    # Resilience
 
-    def assert_resilient(self, call: Callable[..., object], **options: Any) -> Report:
-        """See `aione_mock.assert_resilient`; the faults are played in this session, which starts over after it."""
+    def assert_resilient(self, call: Callable[..., object], **options: Any) -> ResilienceReport:
+        """See `aione_mock.assert_resilient`; the faults are injected into this session, which starts over after it."""
         __tracebackhide__ = True
-        from aione_mock.testing.resilience.assertion import assert_resilient
+        from aione_mock.testing.resilience.in_process import assert_resilient
 
         return assert_resilient(call, mock=self, **options)
 
-    # Beginning and end
+    # Opening and closing
 
     def open(self) -> MockSession:
-        """Make the session. Raises ConfigError or ScenarioError for options that cannot be."""
+        """Create the session. Raises ConfigError or ScenarioError for options that are not valid."""
         self._prepared, self._pace = [], {}
-        self._standing = self._options.specs(self._folder)
-        tape = self._options.replay
-        play = None if tape is None else self._channel.replay(self._folder / tape, only=self._options.replay_only)
-        self._channel.ask(self.name, "createSession", self._options.start(self.name))
-        if play is not None:
-            play(self.name)
-        if self._options.scenario is not None:
-            self._channel.ask(self.name, "activateScenario", {"scenario": self._options.scenario})
-        if self._standing:
-            self._set([], "rules")
+        self._rules = self._options.load_rules(self._folder)
+        self._control.request(self.name, "createSession", self._options.to_session(self.name))
+        try:
+            self._apply_options()
+        except MockError:
+            self.close()
+            raise
         return self
 
+    def _apply_options(self) -> None:
+        options = self._options
+        if options.replay is not None:
+            self._control.play_cassette(self.name, self._folder / options.replay, only=options.replay_only)
+        if options.scenario is not None:
+            self._control.request(self.name, "activateScenario", {"scenario": options.scenario})
+        if self._rules:
+            self._send_rules([], "rules")
+
     def close(self) -> None:
-        """Forget the session."""
-        self._channel.ask(self.name, "deleteSession", name=self.name)
+        """Delete the session."""
+        self._control.request(self.name, "deleteSession", name=self.name)
 
     def reset(self) -> None:
-        """Start over: no calls, no answers, the clock where it began."""
+        """Start over: no calls, no prepared replies, the clock at its first time."""
         self.close()
         self.open()
 
@@ -321,16 +331,3 @@ class MockSession:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _expected(times: int | None, at_least: int | None, at_most: int | None, when: When, status: int | None) -> str:
-    bounds = [
-        f"{words} {n}" for words, n in (("", times), ("at least", at_least), ("at most", at_most)) if n is not None
-    ]
-    counts = " and ".join(bounds).strip() or "at least 1"
-    traits = [f"{name} {value!r}" for name, value in when.items() if name != "operation"]
-    traits += [] if status is None else [f"status {status}"]
-    to = f" to {when['operation']}" if "operation" in when else ""
-    return f"{counts} call{'' if counts.endswith(' 1') or counts == '1' else 's'}{to}" + (
-        f" with {', '.join(traits)}" if traits else ""
-    )

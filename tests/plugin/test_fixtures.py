@@ -356,7 +356,7 @@ def test_everything(aione_mock, aione_openai):
         with pytest.raises(openai.RateLimitError):
             ask(aione_openai)
     assert ask(aione_openai) == "rule"
-    with pytest.raises(AssertionError, match="1 of 2 prepared answers was not used up"):
+    with pytest.raises(AssertionError, match="1 of 2 prepared replies was not used up"):
         aione_mock.assert_no_unused_replies()
     assert ask(aione_openai, "Really?") == "Yes"
     aione_mock.assert_no_unused_replies()
@@ -399,7 +399,7 @@ def test_nobody_answers_at_the_url(suite: pytest.Pytester) -> None:
 
 def test_help_and_markers(suite: pytest.Pytester) -> None:
     suite.runpytest("--help").stdout.fnmatch_lines(
-        ["aione-mock, a stand-in*", "*--aione-mock-url=URL*", "*--aione-mock-seed=SEED*"]
+        ["aione-mock, a mock of*", "*--aione-mock-url=URL*", "*--aione-mock-seed=SEED*"]
     )
     suite.runpytest("--markers").stdout.fnmatch_lines(
         ["@pytest.mark.aione_mock(*seed, scenario, rules, pace, now, replay, replay_only)*"]
@@ -517,11 +517,11 @@ def test_what_a_test_costs(suite: pytest.Pytester) -> None:
 
 
 def test_the_server_is_up_soon() -> None:
-    from aione_mock.testing import MockServer, start
+    from aione_mock.testing import MockServer, start_server
 
     servers = list[MockServer]()
     try:
-        assert duration(lambda: servers.append(start())) < 0.3
+        assert duration(lambda: servers.append(start_server())) < 0.3
     finally:
         for server in servers:
             server.close()

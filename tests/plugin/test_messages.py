@@ -38,14 +38,14 @@ aione_mock.assert_called("createChatCompletion", times=2, text="order")
         "",
         "Calls in session 'test_it-1':",
         "1. POST /v1/chat/completions  → 200  gpt-5.4  “Where is my order?”",
-        "counts",
+        "matches",
         "2. POST /v1/chat/completions  → 429  “Where is it? I ask again.”",
         "the last user message 'Where is it? I ask again.' does not contain 'order'",
         "3. GET /v1/models  → 200",
         "operation is 'listModels', not 'createChatCompletion'",
         "the last user message '' does not contain 'order'",
         "",
-        "Read on: README.md, “In your tests”, “Looking at calls”.",
+        "See README.md, “In your tests”, “Looking at calls”.",
     ]
 
 
@@ -67,15 +67,15 @@ def test_what_was_expected(suite: pytest.Pytester, asked: str, expected: str) ->
 
 def test_no_call_at_all(suite: pytest.Pytester) -> None:
     assert shown(suite, "aione_mock.assert_called('listModels')") == [
-        "AssertionError: expected at least 1 call to listModels, found 0; no call has reached the session 'test_it-1'",
+        "AssertionError: expected at least 1 call to listModels, found 0; the session 'test_it-1' has received no call",
         "",
-        "Read on: README.md, “In your tests”, “Looking at calls”.",
+        "See README.md, “In your tests”, “Looking at calls”.",
     ]
     lines = shown(suite, "aione_mock.last_call")
-    assert lines[0] == "AssertionError: no call has reached the session 'test_it-1'"
-    assert lines[2].startswith("It listens at http://127.0.0.1:")
-    assert lines[2].endswith("/_session/test_it-1. Does the code under test use that base URL?")
-    assert lines[3] == "The fixture aione_env sets it in the environment, for clients that are made after it."
+    assert lines[0] == "AssertionError: the session 'test_it-1' has received no call"
+    assert lines[2].startswith("Its base URL is http://127.0.0.1:")
+    assert lines[2].endswith("/_session/test_it-1. Does the code under test use it?")
+    assert lines[3] == "The fixture aione_env sets it in the environment, for clients that are created after it."
 
 
 def test_answers_left_over(suite: pytest.Pytester) -> None:
@@ -93,14 +93,14 @@ aione_openai.models.list()
 aione_mock.assert_no_unused_replies()
 """,
     ) == [
-        "AssertionError: 3 of 4 prepared answers were not used up",
+        "AssertionError: 3 of 4 prepared replies were not used up",
         "",
         "reply-2: reply “Five days.” when {'text': 'refund'}",
         "used 1 of 3 times",
         "call 1, POST /v1/chat/completions  → 200  gpt-5.4  “refund?”",
-        "answered by reply-1, which came before",
+        "answered by reply-1, which has priority",
         "call 2, POST /v1/chat/completions  → 200  gpt-5.4  “a refund, please”",
-        "answered by it",
+        "answered by this reply",
         "call 3, GET /v1/models  → 200",
         "the last user message '' does not contain 'refund'",
         "",
@@ -122,7 +122,7 @@ aione_mock.assert_no_unused_replies()
         "call 3, GET /v1/models  → 200",
         "the last user message '' does not contain 'model list'",
         "",
-        "Read on: README.md, “In your tests”, “Preparing answers”.",
+        "See README.md, “In your tests”, “Preparing answers”.",
     ]
 
 
@@ -133,13 +133,13 @@ def test_an_answer_that_no_such_call_can_have(suite: pytest.Pytester) -> None:
         "aione_mock.assert_no_unused_replies()",
     )
     assert lines[:5] == [
-        "AssertionError: 1 of 1 prepared answers was not used up",
+        "AssertionError: 1 of 1 prepared replies was not used up",
         "",
         "fault-1: fault cut_body when {'stream': True}",
         "used 0 of 1 times",
         "call 1, POST /v1/chat/completions  → 200  gpt-5.4  streamed  “Hello”",
     ]
-    assert lines[5].startswith("its conditions are met, but such a call cannot be answered so: an error must be one")
+    assert lines[5].startswith("its conditions are met, but this reply is not possible for it: an error must be one")
 
 
 def test_of_many_calls_the_last_are_told(suite: pytest.Pytester) -> None:

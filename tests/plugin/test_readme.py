@@ -29,11 +29,11 @@ def test_there_are_samples() -> None:
 @pytest.mark.parametrize("topic", ["Preparing answers", "Looking at calls", "Is a client resilient?"])
 def test_failures_point_to_headings(topic: str) -> None:
     assert f"\n### {topic}\n" in SECTION
-    assert messages.read_on(topic) == f"Read on: README.md, “In your tests”, “{topic}”."
+    assert messages.refer_to_readme(topic) == f"See README.md, “In your tests”, “{topic}”."
 
 
 def test_every_fixture_option_and_verb_is_named() -> None:
-    plugin = (ROOT / "aione_mock" / "pytest_plugin.py").read_text()
+    plugin = (ROOT / "aione_mock" / "testing" / "pytest_plugin.py").read_text()
     fixtures = re.findall(r"@pytest\.fixture.*\ndef (\w+)", plugin)
     options = re.findall(r'"(--[\w-]+)"', plugin)
     assert len(fixtures) == 8

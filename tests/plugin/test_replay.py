@@ -11,8 +11,7 @@ import pytest
 from aione_mock.errors import ConfigError
 from aione_mock.recorder.cassette import Answered, Asked, Interaction, Recording
 from aione_mock.server.http import Server
-from aione_mock.testing import reach
-from aione_mock.testing import server as running
+from aione_mock.testing import connect_to_server, mock_server
 
 pytest_plugins = ["pytester"]
 JSON = (("content-type", "application/json"),)
@@ -94,7 +93,7 @@ def test_only_in_this_process(server: Server, tmp_path: Path) -> None:
     path = tape(tmp_path / "calls.yaml")
     before = len(server.app.sessions)
     with (
-        reach(server.url, label="t") as host,
+        connect_to_server(server.url, label="t") as host,
         pytest.raises(ConfigError, match=r"'calls\.yaml' needs a mock in the process of the test; .*--aione-mock-url"),
     ):
         host.session(replay=path).open()
@@ -102,7 +101,7 @@ def test_only_in_this_process(server: Server, tmp_path: Path) -> None:
 
 
 def test_without_pytest_too(tmp_path: Path) -> None:
-    with running(replay=tape(tmp_path / "calls.yaml")) as mock:
+    with mock_server(replay=tape(tmp_path / "calls.yaml")) as mock:
         asked = {"model": "gpt-5.4", "messages": [{"role": "user", "content": "Hello"}]}
         answer = httpx2.post(f"{mock.openai_base_url}/chat/completions", json=asked)
     assert answer.json()["choices"][0]["message"]["content"] == "first"

@@ -17,16 +17,16 @@ from openai.types.chat import ChatCompletionMessage
 
 from aione_mock.errors import ConfigError, ScenarioError
 from aione_mock.server.http import Server
-from aione_mock.testing import MockServer, MockSession, RecordedCall, reach, start
-from aione_mock.testing.clients import anthropic_client, openai_client
-from aione_mock.testing.resilience.assertion import text_of
+from aione_mock.testing import MockServer, MockSession, RecordedCall, connect_to_server, start_server
+from aione_mock.testing.resilience.in_process import to_text
+from aione_mock.testing.sdk_clients import anthropic_client, openai_client
 from aione_mock.types import Usage
 from tests.timing import at_best
 
 
 @pytest.fixture(scope="module", params=["here", "elsewhere"])
 def host(request: pytest.FixtureRequest, server: Server) -> Iterator[MockServer]:
-    with start() if request.param == "here" else reach(server.url, label="t") as running:
+    with start_server() if request.param == "here" else connect_to_server(server.url, label="t") as running:
         yield running
 
 
@@ -261,7 +261,7 @@ def test_sessions_do_not_see_each_other(host: MockServer) -> None:
     ],
 )
 def test_a_result_as_text(result: object, text: str) -> None:
-    assert text_of(result).startswith(text)
+    assert to_text(result).startswith(text)
 
 
 @pytest.mark.parametrize(
@@ -302,6 +302,6 @@ def test_what_answers_elsewhere_may_be_no_mock() -> None:
     with make_server("127.0.0.1", 0, other, handler_class=Quiet) as stranger:
         threading.Thread(target=stranger.serve_forever, daemon=True).start()
         refused = pytest.raises(ScenarioError, match="HTTP 500 from the mock: something else")
-        with reach(f"http://127.0.0.1:{stranger.server_port}", label="t") as found, refused:
+        with connect_to_server(f"http://127.0.0.1:{stranger.server_port}", label="t") as found, refused:
             found.session().open()
         stranger.shutdown()

@@ -15,7 +15,7 @@ class Support(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls) -> None:
-        cls.mock = cls.enterClassContext(aione_mock.server.http(seed=7))
+        cls.mock = cls.enterClassContext(aione_mock.mock_server(seed=7))
 
     def setUp(self) -> None:
         self.mock.reset()
@@ -34,5 +34,5 @@ class Support(unittest.TestCase):
         self.assertEqual(self.mock.calls, [])
 
     def test_options_are_checked(self) -> None:
-        with self.assertRaisesRegex(TypeError, r"server\(\) has no option 'sed'; did you mean 'seed'\?"):
-            aione_mock.server.http(sed=7).__enter__()
+        with self.assertRaisesRegex(TypeError, r"mock_server\(\) has no option 'sed'; did you mean 'seed'\?"):
+            aione_mock.mock_server(sed=7).__enter__()

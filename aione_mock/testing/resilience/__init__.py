@@ -1,20 +1,10 @@
-"""Is a client resilient? Trials to put it through, and verdicts on what it did.
+"""Check what client code does when the gateway misbehaves.
 
-run          what a client did, and what is its measure
-trials       misfortunes, spelled as rules
-judges       what may be wrong with a run, and what to change
-examination  a client put through the trials
-report       all verdicts on a client, as a table
-
-Who runs the client, and how, is not decided here.
+faults       the faults, as rules of the mock
+observation  what a client did under one fault
+checks       mistakes that a client can make: how each is recognized, and what to change
+runner       run a client under the faults and check it
+report       the results as a table
+in_process   run a Python function as the client
+program      run a command as the client
 """
-
-from __future__ import annotations
-
-from aione_mock.testing.resilience.checks import VERDICTS
-from aione_mock.testing.resilience.examination import examine
-from aione_mock.testing.resilience.faults import TRIALS, Rules
-from aione_mock.testing.resilience.observation import Run, Setting
-from aione_mock.testing.resilience.report import Finding, Report
-
-__all__ = ["TRIALS", "VERDICTS", "Finding", "Report", "Rules", "Run", "Setting", "examine"]

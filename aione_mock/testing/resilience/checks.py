@@ -1,165 +1,168 @@
-"""What a client may do wrong: the trial that shows it, how it is seen, and what to change."""
+"""Mistakes that a client can make: the fault that shows each, how it is recognized, and what to change."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from aione_mock.testing.calls import shown
-from aione_mock.testing.resilience.faults import TOOLS_RULE
-from aione_mock.testing.resilience.observation import Run, Setting, plain
+from aione_mock.testing.calls import quote_text
+from aione_mock.testing.resilience.faults import TWO_TOOLS_RULE
+from aione_mock.testing.resilience.observation import Observation, Thresholds, collapse_whitespace
 
-_SOON = 0.1
-"""Seconds; who asks again sooner has not paused."""
-_TOLERANCE = 0.05
-"""Seconds by which a wait may seem too short."""
-Judge = Callable[[Run, Run, Setting], str | None]
-"""What is wrong with a run, next to the healthy one; None if nothing is."""
+_SHORTEST_PAUSE = 0.1
+"""Seconds; a shorter time before a retry is no pause."""
+_TIMER_TOLERANCE = 0.05
+"""Seconds by which a measured wait may be too short."""
+FindProblem = Callable[[Observation, Observation, Thresholds], str | None]
+"""Compare a run with the run without a fault; return what the client did wrong, or None."""
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """Something a client may do wrong, the trial that shows it, and what to change."""
+class ResilienceCheck:
+    """A mistake that a client can make."""
 
     title: str
-    trial: str
-    judge: Judge
-    change: str
+    fault: str
+    """The name of the fault that shows it, or `EVERY_FAULT`."""
+    find_problem: FindProblem
+    remedy: str
+    """What to change in the client."""
 
 
-def _retries_too_often(run: Run, healthy: Run, setting: Setting) -> str | None:
+def _check_retry_count(run: Observation, healthy: Observation, thresholds: Thresholds) -> str | None:
     if run.timed_out:
-        return f"it was still asking after {run.seconds:.0f} s and {len(run.calls)} requests, each answered with 500"
-    if run.most_repeated > setting.attempts:
+        return f"it was still sending requests after {run.seconds:.0f} s; {len(run.calls)} were answered with 500"
+    if run.most_repeated > thresholds.attempts:
         return f"it sent the same request {run.most_repeated} times; each was answered with 500"
     return None
 
 
-def _retries_without_pause(run: Run, healthy: Run, setting: Setting) -> str | None:
-    gap = min((gap for _, gap in run.gaps()), default=_SOON)
-    return f"it sent the same request again {gap * 1000:.0f} ms after an error" if gap < _SOON else None
+def _check_retry_pause(run: Observation, healthy: Observation, thresholds: Thresholds) -> str | None:
+    pause = min((seconds for _, seconds in run.repetitions()), default=_SHORTEST_PAUSE)
+    return f"it sent the same request again {pause * 1000:.0f} ms after an error" if pause < _SHORTEST_PAUSE else None
 
 
-def _ignores_retry_after(run: Run, healthy: Run, setting: Setting) -> str | None:
-    gap = next((gap for call, gap in run.gaps() if call.status == 429), None)
-    if gap is None or gap >= 1 - _TOLERANCE:
+def _check_retry_after(run: Observation, healthy: Observation, thresholds: Thresholds) -> str | None:
+    pause = next((seconds for call, seconds in run.repetitions() if call.status == 429), None)
+    if pause is None or pause >= 1 - _TIMER_TOLERANCE:
         return None
-    return f"it was told to wait 1 s and came back after {gap:.2f} s"
+    return f"retry-after was 1 s, but it sent the request again after {pause:.2f} s"
 
 
-def _retries_refusal(run: Run, healthy: Run, setting: Setting) -> str | None:
+def _check_refused_key(run: Observation, healthy: Observation, thresholds: Thresholds) -> str | None:
     count = run.most_repeated
     return f"it sent the same request {count} times with a key that had been refused" if count > 1 else None
 
 
-def _hangs(run: Run, healthy: Run, setting: Setting) -> str | None:
-    return f"it had not given up after {setting.patience:g} s" if run.timed_out else None
+def _check_timeout(run: Observation, healthy: Observation, thresholds: Thresholds) -> str | None:
+    return f"it was still waiting after {thresholds.patience:g} s" if run.timed_out else None
 
 
-def _accepts_truncated(run: Run, healthy: Run, setting: Setting) -> str | None:
-    part, whole = plain(run.said), plain(healthy.said)
-    if not run.content or not part:
+def _check_partial_answer(run: Observation, healthy: Observation, thresholds: Thresholds) -> str | None:
+    part, complete = collapse_whitespace(run.answer), collapse_whitespace(healthy.answer)
+    if not run.succeeded or not part:
         return None
-    result = plain(run.result)
-    if part in result and (part == whole or whole not in result):
-        return f"it took {shown(part)} for the whole answer, without an error"
-    if result == plain(healthy.result):
-        return "it ended as if the answer had been whole"
+    result = collapse_whitespace(run.result)
+    if part in result and (part == complete or complete not in result):
+        return f"it accepted {quote_text(part)} as the complete answer, without an error"
+    if result == collapse_whitespace(healthy.result):
+        return "it ended as if the answer had been complete"
     return None
 
 
-def _accepts_unfinished(run: Run, healthy: Run, setting: Setting) -> str | None:
-    if not run.content or plain(run.result) != plain(healthy.result):
+def _check_finish_reason(run: Observation, healthy: Observation, thresholds: Thresholds) -> str | None:
+    if not run.succeeded or collapse_whitespace(run.result) != collapse_whitespace(healthy.result):
         return None
-    return "it took the answer for whole, though no finish reason came"
+    return "it accepted the answer as complete, although no finish reason arrived"
 
 
-def _drops_tool_call(run: Run, healthy: Run, setting: Setting) -> str | None:
-    place = next((i for i, call in enumerate(run.calls) if call.rule == TOOLS_RULE), None)
+def _check_tool_results(run: Observation, healthy: Observation, thresholds: Thresholds) -> str | None:
+    place = next((i for i, call in enumerate(run.calls) if call.rule == TWO_TOOLS_RULE), None)
     if place is None:
         return None
     before = len(run.calls[place].tool_results)
-    brought = max((len(call.tool_results) for call in run.calls[place + 1 :]), default=before) - before
-    return "the model called two tools; the result of only one came back" if brought == 1 else None
+    added = max((len(call.tool_results) for call in run.calls[place + 1 :]), default=before) - before
+    return "the model called two tools, but it sent the result of only one" if added == 1 else None
 
 
-def _accepts_web_page(run: Run, healthy: Run, setting: Setting) -> str | None:
-    if run.content and "<html" in run.result.lower():
-        return "it took a web page for the model's answer"
+def _check_web_page(run: Observation, healthy: Observation, thresholds: Thresholds) -> str | None:
+    if run.succeeded and "<html" in run.result.lower():
+        return "it accepted a web page as the model's answer"
     return None
 
 
-def _breaks_on_legal(run: Run, healthy: Run, setting: Setting) -> str | None:
+def _check_valid_stream(run: Observation, healthy: Observation, thresholds: Thresholds) -> str | None:
     if run.timed_out:
-        return "it did not come to an end"
+        return "it did not finish"
     if run.error is not None:
         return f"it failed: {run.error}"
-    whole = plain(healthy.said)
-    if whole in plain(healthy.result) and whole not in plain(run.result):
-        return f"it made {shown(plain(run.result))} of {shown(whole)}"
+    answer, result = collapse_whitespace(healthy.answer), collapse_whitespace(run.result)
+    if answer in collapse_whitespace(healthy.result) and answer not in result:
+        return f"it returned {quote_text(result)} where the model said {quote_text(answer)}"
     return None
 
 
-def _leaks_key(run: Run, healthy: Run, setting: Setting) -> str | None:
-    if not setting.secret or setting.secret not in run.log:
+def _check_log(run: Observation, healthy: Observation, thresholds: Thresholds) -> str | None:
+    secret = thresholds.secret
+    if not secret or secret not in run.log:
         return None
-    line = next(line for line in run.log.splitlines() if setting.secret in line)
-    before, _, after = line.partition(setting.secret)
-    return f"it wrote the API key: {shown(f'{before[-40:]}***{after}')}"
+    line = next(line for line in run.log.splitlines() if secret in line)
+    before, _, after = line.partition(secret)
+    return f"it wrote the API key: {quote_text(f'{before[-40:]}***{after}')}"
 
 
-EVERY = "every trial"
-VERDICTS: Mapping[str, Verdict] = {
-    "retries_too_often": Verdict(
-        "retries too often", "broken", _retries_too_often,
-        "Bound the attempts: three are plenty, as with OpenAI(max_retries=2). Never loop around a client that retries.",
+EVERY_FAULT = "every fault"
+CHECKS: Mapping[str, ResilienceCheck] = {
+    "retries_too_often": ResilienceCheck(
+        "retries too often", "broken", _check_retry_count,
+        "Limit the attempts: three are enough, as with OpenAI(max_retries=2). Never loop around a client that retries.",
     ),
-    "retries_without_pause": Verdict(
-        "retries without a pause", "broken", _retries_without_pause,
+    "retries_without_pause": ResilienceCheck(
+        "retries without a pause", "broken", _check_retry_pause,
         "Wait before each retry, twice as long each time, with some jitter: 0.5 s, 1 s, 2 s.",
     ),
-    "ignores_retry_after": Verdict(
-        "ignores retry-after", "busy", _ignores_retry_after,
-        "When an answer has the header retry-after, wait at least so many seconds before the next attempt.",
+    "ignores_retry_after": ResilienceCheck(
+        "ignores retry-after", "busy", _check_retry_after,
+        "If an answer has the header retry-after, wait at least that many seconds before the next attempt.",
     ),
-    "retries_refusal": Verdict(
-        "retries what cannot succeed", "refused", _retries_refusal,
-        "Retry on 408, 409, 429 and 5xx alone; other 4xx answers stay what they are. Raise them.",
+    "retries_refusal": ResilienceCheck(
+        "retries what cannot succeed", "refused", _check_refused_key,
+        "Retry only on 408, 409, 429 and 5xx; another 4xx answer will not change. Raise it.",
     ),
-    "hangs": Verdict(
-        "hangs without time-out", "silent", _hangs,
-        "Give the client a time-out, as in OpenAI(timeout=20): the SDK's own is ten minutes, once per attempt.",
+    "hangs": ResilienceCheck(
+        "hangs without a timeout", "silent", _check_timeout,
+        "Give the client a timeout, as in OpenAI(timeout=20): the SDK's default is ten minutes for each attempt.",
     ),
-    "hangs_in_stream": Verdict(
-        "hangs in a stream", "stalled", _hangs,
-        "Set a read time-out, which bounds the time between two events, not only the time to the first.",
+    "hangs_in_stream": ResilienceCheck(
+        "hangs in a stream", "stalled", _check_timeout,
+        "Set a read timeout, which limits the time between two events, not only the time to the first one.",
     ),
-    "accepts_truncated_stream": Verdict(
-        "accepts a truncated stream as whole", "cut", _accepts_truncated,
-        "Let the connection error reach the caller, or mark the answer as incomplete; do not return what came so far.",
+    "accepts_truncated_stream": ResilienceCheck(
+        "accepts a truncated stream as complete", "cut", _check_partial_answer,
+        "Let the connection error reach the caller, or mark the answer as incomplete; do not return the part as all.",
     ),
-    "accepts_unfinished_stream": Verdict(
-        "accepts an unfinished stream as whole", "unfinished", _accepts_unfinished,
-        "Remember the finish reason, and raise when a stream ends without one: SDKs do not, and proxies cut politely.",
+    "accepts_unfinished_stream": ResilienceCheck(
+        "accepts an unfinished stream as complete", "unfinished", _check_finish_reason,
+        "Keep the finish reason and raise if a stream ends without one: SDKs do not, and proxies end streams silently.",
     ),
-    "swallows_error_event": Verdict(
-        "swallows an error in a stream", "spoilt", _accepts_truncated,
-        "Look at each event for an error before looking for words; the status was 200 long ago.",
+    "swallows_error_event": ResilienceCheck(
+        "ignores an error event in a stream", "error_event", _check_partial_answer,
+        "Look for an error in each event before you read its text; the status was 200 before the error happened.",
     ),
-    "drops_last_tool_call": Verdict(
-        "drops the last tool call", "tools", _drops_tool_call,
-        "Collect tool calls by their index, and run all that are there when the stream ends, the last one included.",
+    "drops_last_tool_call": ResilienceCheck(
+        "drops the last tool call", "tools", _check_tool_results,
+        "Collect tool calls by their index, and when the stream ends run all of them, the last one included.",
     ),
-    "accepts_web_page": Verdict(
-        "accepts a web page as an answer", "web_page", _accepts_web_page,
-        "Check the content type, or parse the answer, before using it as text.",
+    "accepts_web_page": ResilienceCheck(
+        "accepts a web page as an answer", "web_page", _check_web_page,
+        "Check the content type, or parse the answer, before you use it as text.",
     ),
-    "breaks_on_legal_stream": Verdict(
-        "breaks on a stream that is right", "awkward", _breaks_on_legal,
-        "Use a parser of server-sent events: comments and CRLF are allowed, and a packet may end anywhere.",
+    "breaks_on_legal_stream": ResilienceCheck(
+        "fails on a valid stream", "unusual", _check_valid_stream,
+        "Use a parser for server-sent events: comments and CRLF are allowed, and a packet may end anywhere.",
     ),
-    "leaks_key": Verdict(
-        "leaks a key in its log", EVERY, _leaks_key,
+    "leaks_key": ResilienceCheck(
+        "writes the API key into its log", EVERY_FAULT, _check_log,
         "Log neither the request's headers nor the client's settings, or mask Authorization and x-api-key first.",
     ),
 }  # fmt: skip

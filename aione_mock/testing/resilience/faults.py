@@ -1,4 +1,4 @@
-"""Misfortunes that a client is put through, spelled as rules."""
+"""The faults that a client is run under, as rules of the mock."""
 
 from __future__ import annotations
 
@@ -9,92 +9,106 @@ from typing import Literal
 from aione_mock.generator import generate
 from aione_mock.seed import Seed
 from aione_mock.testing.calls import RecordedCall
-from aione_mock.testing.resilience.observation import Run, Setting
+from aione_mock.testing.resilience.observation import Observation, Thresholds
 from aione_mock.types import Json
 
 Rules = list[dict[str, Json]]
-TOOLS_RULE = "two-tools"
+BuildRules = Callable[[Thresholds, Observation], Rules]
+"""Rules for a client, given what it did without a fault."""
+TWO_TOOLS_RULE = "two-tools"
 """Id of the rule that calls two tools."""
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
-    """A misfortune: `rules(setting, healthy run)`."""
+class FaultScenario:
+    """Something that a gateway does and a client must handle."""
 
     title: str
-    rules: Callable[[Setting, Run], Rules]
+    build_rules: BuildRules
     needs: Literal["", "stream", "tools"] = ""
+    """The feature that a client must use for the fault to reach it."""
 
 
-def _always(**then: Json) -> Callable[[Setting, Run], Rules]:
-    return lambda setting, healthy: [{"then": then}]
+def _every_call(**then: Json) -> BuildRules:
+    return lambda thresholds, healthy: [{"then": then}]
 
 
-def _streams(*faults: dict[str, Json]) -> Callable[[Setting, Run], Rules]:
-    return lambda setting, healthy: [{"when": {"stream": True}, "then": {"faults": list(faults)}}]
+def _every_stream(*faults: dict[str, Json]) -> BuildRules:
+    return lambda thresholds, healthy: [{"when": {"stream": True}, "then": {"faults": list(faults)}}]
 
 
-def _silence(setting: Setting, healthy: Run) -> Rules:
-    # it ends at last, so that the client that waits for it ends too
-    return [{"then": {"error": "upstream_timeout", "delay": setting.patience + 2}}]
+def _build_silence(thresholds: Thresholds, healthy: Observation) -> Rules:
+    # it ends in the end, so that a client without a timeout ends too
+    return [{"then": {"error": "upstream_timeout", "delay": thresholds.patience + 2}}]
 
 
-def _stall(setting: Setting, healthy: Run) -> Rules:
-    fault = {"name": "stall", "after": 2, "seconds": setting.patience + 2, "then": "cut"}
-    return _streams(fault)(setting, healthy)
+def _build_stall(thresholds: Thresholds, healthy: Observation) -> Rules:
+    fault = {"name": "stall", "after": 2, "seconds": thresholds.patience + 2, "then": "cut"}
+    return _every_stream(fault)(thresholds, healthy)
 
 
-def _two_tools(setting: Setting, healthy: Run) -> Rules:
-    tools = next((found for call in healthy.calls if (found := list(offered(call.body)))), [])
+def _build_two_tool_calls(thresholds: Thresholds, healthy: Observation) -> Rules:
+    tools = next((tools for call in healthy.calls if (tools := list(offered_tools(call.body)))), [])
     calls = [
-        {"name": name, "arguments": _arguments(schema, number)}
+        {"name": name, "arguments": _generate_arguments(schema, number)}
         for number, (name, schema) in enumerate((tools[0], tools[-1]))
     ]
     return [
         {
-            "id": TOOLS_RULE,
+            "id": TWO_TOOLS_RULE,
             "when": {"tool_offered": True, "tool_result": False},
             "then": {"reply": {"tool_calls": calls}, "times": 1},
         }
     ]
 
 
-TRIALS: Mapping[str, Trial] = {
-    "healthy": Trial("nothing is wrong", lambda setting, healthy: []),
-    "broken": Trial("every call is answered with an internal error", _always(error="internal_error")),
-    "busy": Trial(
-        "the first call is one too many; retry-after says 1 s",
-        _always(error="rate_limit_exceeded", retry_after=1, times=1),
+FAULT_SCENARIOS: Mapping[str, FaultScenario] = {
+    "broken": FaultScenario("every call is answered with an internal error", _every_call(error="internal_error")),
+    "busy": FaultScenario(
+        "the first call exceeds the rate limit; retry-after is 1 s",
+        _every_call(error="rate_limit_exceeded", retry_after=1, times=1),
     ),
-    "refused": Trial("the key is refused", _always(error="invalid_api_key")),
-    "silent": Trial("no answer comes", _silence),
-    "stalled": Trial("a stream stands still", _stall, "stream"),
-    "cut": Trial("the connection drops in a stream", _streams({"name": "cut", "after": 4}), "stream"),
-    "unfinished": Trial(
-        "a stream ends without saying that it has", _streams({"name": "no_finish"}, {"name": "no_end"}), "stream"
+    "refused": FaultScenario("the API key is refused", _every_call(error="invalid_api_key")),
+    "silent": FaultScenario("no answer arrives", _build_silence),
+    "stalled": FaultScenario("a stream stops without ending", _build_stall, "stream"),
+    "cut": FaultScenario("the connection drops in a stream", _every_stream({"name": "cut", "after": 4}), "stream"),
+    "unfinished": FaultScenario(
+        "a stream ends without a finish reason", _every_stream({"name": "no_finish"}, {"name": "no_end"}), "stream"
     ),
-    "spoilt": Trial("an error comes in a stream, after 200", _streams({"name": "error_event", "after": 4}), "stream"),
-    "tools": Trial("the model calls two tools at once", _two_tools, "tools"),
-    "web_page": Trial(
-        "a proxy answers 200 with a web page", _always(faults=[{"name": "html_page", "status": 200}])
+    "error_event": FaultScenario(
+        "an error event arrives in a stream, after status 200",
+        _every_stream({"name": "error_event", "after": 4}),
+        "stream",
     ),
-    "awkward": Trial(
-        "a right stream with comments, CRLF and split packets",
-        _streams({"name": "comments"}, {"name": "crlf"}, {"name": "split_events", "size": 5}),
+    "tools": FaultScenario("the model calls two tools at once", _build_two_tool_calls, "tools"),
+    "web_page": FaultScenario(
+        "a proxy answers 200 with a web page", _every_call(faults=[{"name": "html_page", "status": 200}])
+    ),
+    "unusual": FaultScenario(
+        "a valid stream has comments, CRLF and split packets",
+        _every_stream({"name": "comments"}, {"name": "crlf"}, {"name": "split_events", "size": 5}),
         "stream",
     ),
 }  # fmt: skip
 
 
-def abilities(calls: Iterable[RecordedCall]) -> set[str]:
-    """What a client makes use of: `stream`, `tools`."""
-    seen = list(calls)
-    found = {"stream"} if any(call.stream for call in seen) else set()
-    return found | ({"tools"} if any(list(offered(call.body)) for call in seen) else set())
+def is_silent(rules: Rules) -> bool:
+    """Whether the rules keep a client waiting for longer than its patience."""
+    faults = [fault["name"] for rule in rules for fault in rule["then"].get("faults", ())]
+    return "stall" in faults or any("delay" in rule["then"] for rule in rules)
 
 
-def offered(body: Json) -> Iterator[tuple[str, Json]]:
-    """Name and schema of each tool that a request offers, in whichever protocol."""
+def features_used(calls: Iterable[RecordedCall]) -> set[str]:
+    """Return which of `stream` and `tools` a client uses."""
+    features = set()
+    for call in calls:
+        features |= {"stream"} if call.stream else set()
+        features |= {"tools"} if any(offered_tools(call.body)) else set()
+    return features
+
+
+def offered_tools(body: Json) -> Iterator[tuple[str, Json]]:
+    """Yield name and schema of each tool that a request of any protocol offers."""
     tools = body.get("tools") if isinstance(body, dict) else None
     for tool in tools if isinstance(tools, list) else ():
         if not isinstance(tool, dict):
@@ -105,15 +119,17 @@ def offered(body: Json) -> Iterator[tuple[str, Json]]:
                 yield one["name"], one.get("parameters", one.get("input_schema", one.get("parametersJsonSchema")))
 
 
-def _arguments(schema: Json, number: int) -> Json:
-    made = generate(_lower(schema), Seed.of("verdicts").child("arguments", number)) if isinstance(schema, dict) else {}
-    return made if isinstance(made, dict) else {}
+def _generate_arguments(schema: Json, number: int) -> Json:
+    if not isinstance(schema, dict):
+        return {}
+    arguments = generate(_lower_types(schema), Seed.of("resilience").child("arguments", number))
+    return arguments if isinstance(arguments, dict) else {}
 
 
-def _lower(schema: Json) -> Json:
-    """Google spells types in capitals."""
+def _lower_types(schema: Json) -> Json:
+    """Return the schema with type names in lower case; Google's are in capitals."""
     if isinstance(schema, list):
-        return [_lower(item) for item in schema]
+        return [_lower_types(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    return {k: v.lower() if k == "type" and isinstance(v, str) else _lower(v) for k, v in schema.items()}
+    return {k: v.lower() if k == "type" and isinstance(v, str) else _lower_types(v) for k, v in schema.items()}

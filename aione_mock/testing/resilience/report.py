@@ -1,4 +1,4 @@
-"""All verdicts on a client, as a table."""
+"""The results of all checks of a client, as a table."""
 
 from __future__ import annotations
 
@@ -6,39 +6,38 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-Outcome = Literal["passed", "failed", "not applicable"]
-
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """A verdict on one client."""
+class CheckResult:
+    """The result of one check of a client."""
 
     name: str
     title: str
-    outcome: Outcome
+    outcome: Literal["passed", "failed", "not applicable"]
     detail: str = ""
-    """What it did, or why the verdict does not apply."""
-    change: str = ""
+    """What the client did, or why the check does not apply."""
+    remedy: str = ""
+    """What to change in the client."""
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """All verdicts on one client."""
+class ResilienceReport:
+    """The results of all checks of a client. As text it is a table."""
 
-    findings: tuple[Finding, ...]
+    results: tuple[CheckResult, ...]
 
     @property
     def failed(self) -> tuple[str, ...]:
-        """Names of the verdicts that are against it."""
-        return tuple(finding.name for finding in self.findings if finding.outcome == "failed")
+        """Names of the failed checks."""
+        return tuple(result.name for result in self.results if result.outcome == "failed")
 
     def __str__(self) -> str:
-        wide = max(len(finding.title) for finding in self.findings)
-        return "\n".join(line for finding in self.findings for line in _lines(finding, wide))
+        width = max(len(result.title) for result in self.results)
+        return "\n".join(line for result in self.results for line in _format_result(result, width))
 
 
-def _lines(finding: Finding, wide: int) -> Iterator[str]:
-    mark = {"passed": "ok  ", "failed": "FAIL", "not applicable": "-   "}[finding.outcome]
-    yield f"{mark}  {finding.title:{wide}}  {finding.detail}".rstrip()
-    if finding.outcome == "failed":
-        yield f"      {'':{wide}}  {finding.change}"
+def _format_result(result: CheckResult, width: int) -> Iterator[str]:
+    mark = {"passed": "ok  ", "failed": "FAIL", "not applicable": "-   "}[result.outcome]
+    yield f"{mark}  {result.title:{width}}  {result.detail}".rstrip()
+    if result.outcome == "failed":
+        yield f"      {'':{width}}  {result.remedy}"

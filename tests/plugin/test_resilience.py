@@ -14,16 +14,19 @@ import aione_mock
 from aione_mock.cli import main
 from aione_mock.errors import ConfigError
 from aione_mock.testing import MockSession, RecordedCall
-from aione_mock.testing.resilience import TRIALS, VERDICTS, Finding, Report, Rules, Run, Setting, examine
-from aione_mock.testing.resilience.faults import offered
-from tests.plugin.naive import GOOD, NAIVE, Client
+from aione_mock.testing.resilience.checks import CHECKS
+from aione_mock.testing.resilience.faults import FAULT_SCENARIOS, Rules, offered_tools
+from aione_mock.testing.resilience.observation import Observation, Thresholds
+from aione_mock.testing.resilience.report import CheckResult, ResilienceReport
+from aione_mock.testing.resilience.runner import run_checks
+from tests.plugin.naive_clients import GOOD, NAIVE, Client
 from tests.timing import at_best
 
 ROOT = Path(__file__).parents[2]
 
 
-def judged(client: Client) -> str:
-    """What is said of a client: the table if it passes, else the failure."""
+def check_client(client: Client) -> str:
+    """Return the table if a client passes, else the failure message."""
     try:
         return str(aione_mock.assert_resilient(client, patience=4))
     except (AssertionError, ConfigError) as error:
@@ -31,68 +34,68 @@ def judged(client: Client) -> str:
 
 
 @pytest.fixture(scope="module")
-def verdicts() -> dict[str, str]:
+def outcomes() -> dict[str, str]:
     # they mostly sleep
     clients = {"good": GOOD, **NAIVE}
     with ThreadPoolExecutor(7) as pool:
-        found = dict(zip(clients, pool.map(judged, clients.values()), strict=True))
+        found = dict(zip(clients, pool.map(check_client, clients.values()), strict=True))
     # where the machine is busy a client gives up too early, or seems to pause: once more, and nothing beside it
     for name in [name for name in clients for _ in range(3)]:
         if not (is_right(name, found[name]) if name in NAIVE else found[name].splitlines() == GOOD_TABLE):
-            found[name] = judged(clients[name])
+            found[name] = check_client(clients[name])
     return found
 
 
-GOOD_TABLE = [f"ok    {verdict.title}" for verdict in VERDICTS.values()]
+GOOD_TABLE = [f"ok    {check.title}" for check in CHECKS.values()]
 
 
-def test_a_good_client_passes_all(verdicts: dict[str, str]) -> None:
-    assert verdicts["good"].splitlines() == GOOD_TABLE
+def test_a_good_client_passes_all(outcomes: dict[str, str]) -> None:
+    assert outcomes["good"].splitlines() == GOOD_TABLE
 
 
 REASONS = {
     "retries_too_often": "it sent the same request 9 times; each was answered with 500",
     "retries_without_pause": " ms after an error",
-    "ignores_retry_after": "it was told to wait 1 s and came back after 0.",
+    "ignores_retry_after": "retry-after was 1 s, but it sent the request again after 0.",
     "retries_refusal": "it sent the same request 3 times with a key that had been refused",
-    "hangs": "it had not given up after 4 s",
-    "hangs_in_stream": "it had not given up after 4 s",
-    "accepts_truncated_stream": "for the whole answer, without an error",
-    "accepts_unfinished_stream": "it took the answer for whole, though no finish reason came",
-    "swallows_error_event": "for the whole answer, without an error",
-    "drops_last_tool_call": "the model called two tools; the result of only one came back",
-    "accepts_web_page": "it took a web page for the model's answer",
+    "hangs": "it was still waiting after 4 s",
+    "hangs_in_stream": "it was still waiting after 4 s",
+    "accepts_truncated_stream": "as the complete answer, without an error",
+    "accepts_unfinished_stream": "it accepted the answer as complete, although no finish reason arrived",
+    "swallows_error_event": "as the complete answer, without an error",
+    "drops_last_tool_call": "the model called two tools, but it sent the result of only one",
+    "accepts_web_page": "it accepted a web page as the model's answer",
     "breaks_on_legal_stream": "it failed: ",
     "leaks_key": "it wrote the API key: “… {'authorization': 'Bearer ***'}”",
 }
 
 
-def is_right(name: str, said: str) -> bool:
-    """Whether just the one verdict is against a naive client, with its reason."""
-    against = [line for line in said.splitlines() if line.startswith("FAIL")]
+def is_right(name: str, outcome: str) -> bool:
+    """Whether just the one check fails for a naive client, with its reason."""
+    failed = [line for line in outcome.splitlines() if line.startswith("FAIL")]
     wanted = REASONS[name].replace("…", "").split("“")
-    title = f"FAIL  {VERDICTS[name].title}  "
-    return len(against) == 1 and against[0].startswith(title) and all(part in against[0] for part in wanted)
+    title = f"FAIL  {CHECKS[name].title}  "
+    return len(failed) == 1 and failed[0].startswith(title) and all(part in failed[0] for part in wanted)
 
 
 @pytest.mark.parametrize("name", NAIVE)
-def test_a_naive_client_fails_for_the_right_reason(verdicts: dict[str, str], name: str) -> None:
-    lines = verdicts[name].splitlines()
-    assert lines[0] == "the client is not resilient: 1 of 13 verdicts is against it"
-    assert is_right(name, verdicts[name]), verdicts[name]
+def test_a_naive_client_fails_for_the_right_reason(outcomes: dict[str, str], name: str) -> None:
+    lines = outcomes[name].splitlines()
+    assert lines[0] == "the client is not resilient: 1 of 13 checks failed"
+    assert is_right(name, outcomes[name]), outcomes[name]
     (place,) = [number for number, line in enumerate(lines) if line.startswith("FAIL")]
-    assert lines[place + 1].strip() == VERDICTS[name].change
-    assert lines[-1] == "Read on: README.md, “In your tests”, “Is a client resilient?”."
+    assert lines[place + 1].strip() == CHECKS[name].remedy
+    assert lines[-1] == "See README.md, “In your tests”, “Is a client resilient?”."
 
 
-def test_there_is_a_naive_client_for_every_verdict() -> None:
-    assert set(NAIVE) == set(VERDICTS) == set(REASONS)
-    assert {verdict.trial for verdict in VERDICTS.values()} <= {*TRIALS, "every trial"}
+def test_there_is_a_naive_client_for_every_check() -> None:
+    assert set(NAIVE) == set(CHECKS) == set(REASONS)
+    assert {check.fault for check in CHECKS.values()} == {*FAULT_SCENARIOS, "every fault"}
 
 
 @at_best
 def test_in_a_session_of_the_test(tmp_path: Path) -> None:
-    with aione_mock.server.http(seed=3) as mock:
+    with aione_mock.mock_server(seed=3) as mock:
         mock.reply("prepared before", times=None)
         report = mock.assert_resilient(GOOD, only=["accepts_truncated_stream"], patience=2)
         assert report.failed == ()
@@ -101,7 +104,7 @@ def test_in_a_session_of_the_test(tmp_path: Path) -> None:
 
 @at_best
 def test_asynchronous_and_bound_clients() -> None:
-    with aione_mock.server.http() as mock:
+    with aione_mock.mock_server() as mock:
 
         async def ask() -> str:
             return GOOD(mock)
@@ -113,9 +116,9 @@ def test_asynchronous_and_bound_clients() -> None:
 @pytest.mark.parametrize(
     ("client", "message"),
     [
-        (lambda mock: 1 / 0, "the client never called the mock: ZeroDivisionError: division by zero; is it aimed"),
-        (lambda mock: None, "the client never called the mock; is it aimed at the session's base URL?"),
-        (lambda mock: GOOD(mock) and 1 / 0, "the client fails even when nothing is wrong: ZeroDivisionError"),
+        (lambda mock: 1 / 0, "the client never called the mock: ZeroDivisionError: division by zero; does it use"),
+        (lambda mock: None, "the client never called the mock; does it use the session's base URL?"),
+        (lambda mock: GOOD(mock) and 1 / 0, "the client fails even without a fault: ZeroDivisionError"),
     ],
 )
 def test_a_client_that_cannot_be_judged(client: Any, message: str) -> None:
@@ -124,8 +127,8 @@ def test_a_client_that_cannot_be_judged(client: Any, message: str) -> None:
     assert message in str(caught.value)
 
 
-def test_an_unknown_verdict() -> None:
-    with pytest.raises(ConfigError, match="unknown verdict 'hang'; did you mean 'hangs'"):
+def test_an_unknown_check() -> None:
+    with pytest.raises(ConfigError, match="unknown check 'hang'; did you mean 'hangs'"):
         aione_mock.assert_resilient(GOOD, only=["hang"])
 
 
@@ -153,7 +156,7 @@ def test_what_does_not_apply_is_said() -> None:
         return str(answer.raise_for_status().json()["choices"][0]["message"]["content"])
 
     report = aione_mock.assert_resilient(plain, only=["hangs_in_stream", "drops_last_tool_call"])
-    assert [(finding.outcome, finding.detail) for finding in report.findings] == [
+    assert [(result.outcome, result.detail) for result in report.results] == [
         ("not applicable", "the client streams nothing"),
         ("not applicable", "the client offers no tools"),
     ]
@@ -167,48 +170,61 @@ def said(text: str) -> dict[str, Any]:
     return {"choices": [{"index": 0, "message": {"content": text}}]}
 
 
-HEALTHY = Run((call(1, response=said("All of it, to the end.")),), "All of it, to the end.")
+HEALTHY = Observation((call(1, response=said("All of it, to the end.")),), "All of it, to the end.")
 
 
 @pytest.mark.parametrize(
     ("name", "run", "problem"),
     [
-        ("retries_too_often", Run((call(1, 500),), timed_out=True, seconds=40), "it was still asking after 40 s"),
-        ("accepts_truncated_stream", Run((call(1, response=said("All of")),), "All of"), "it took “All of”"),
-        ("accepts_truncated_stream", Run((call(1, response=said("All of")),), "Sorry, try again."), None),
-        ("accepts_truncated_stream", Run((call(1, response=said("All of")),), "All of", error="X"), None),
-        ("accepts_truncated_stream", Run((call(1),), "All of"), None),
-        ("breaks_on_legal_stream", Run((call(1),), "All it"), "it made “All it” of “All of it, to the end.”"),
-        ("breaks_on_legal_stream", Run((call(1),), timed_out=True), "it did not come to an end"),
-        ("ignores_retry_after", Run((call(1, 429, 5.0), call(2, 200, 6.01))), None),
-        ("ignores_retry_after", Run((call(1, 429, 5.0),)), None),
-        ("drops_last_tool_call", Run((call(1, rule="two-tools"),)), None),
+        (
+            "retries_too_often",
+            Observation((call(1, 500),), timed_out=True, seconds=40),
+            "it was still sending requests after 40 s; 1 were",
+        ),
+        (
+            "accepts_truncated_stream",
+            Observation((call(1, response=said("All of")),), "All of"),
+            "it accepted “All of”",
+        ),
+        ("accepts_truncated_stream", Observation((call(1, response=said("All of")),), "Sorry, try again."), None),
+        ("accepts_truncated_stream", Observation((call(1, response=said("All of")),), "All of", error="X"), None),
+        ("accepts_truncated_stream", Observation((call(1),), "All of"), None),
+        (
+            "breaks_on_legal_stream",
+            Observation((call(1),), "All it"),
+            "it returned “All it” where the model said “All of it, to the end.”",
+        ),
+        ("breaks_on_legal_stream", Observation((call(1),), timed_out=True), "it did not finish"),
+        ("ignores_retry_after", Observation((call(1, 429, 5.0), call(2, 200, 6.01))), None),
+        ("ignores_retry_after", Observation((call(1, 429, 5.0),)), None),
+        ("drops_last_tool_call", Observation((call(1, rule="two-tools"),)), None),
         ("drops_last_tool_call", HEALTHY, None),
     ],
 )
-def test_a_judge(name: str, run: Run, problem: str | None) -> None:
-    found = VERDICTS[name].judge(run, HEALTHY, Setting())
+def test_a_check(name: str, run: Observation, problem: str | None) -> None:
+    found = CHECKS[name].find_problem(run, HEALTHY, Thresholds())
     assert found == problem if problem is None else found is not None and found.startswith(problem)
 
 
 def test_a_client_whose_result_tells_nothing() -> None:
-    silent = Run((call(1, response=said("All of it, to the end.")),), "")
-    cut = Run((call(1, response=said("All of")),), "")
+    silent = Observation((call(1, response=said("All of it, to the end.")),), "")
+    cut = Observation((call(1, response=said("All of")),), "")
     assert (
-        VERDICTS["accepts_truncated_stream"].judge(cut, silent, Setting()) == "it ended as if the answer had been whole"
+        CHECKS["accepts_truncated_stream"].find_problem(cut, silent, Thresholds())
+        == "it ended as if the answer had been complete"
     )
 
 
-def test_only_trials_that_fit_are_run() -> None:
+def test_only_faults_that_can_reach_the_client_are_injected() -> None:
     played: list[Rules] = []
 
-    def run(rules: Rules) -> Run:
+    def run(rules: Rules) -> Observation:
         played.append(rules)
         return HEALTHY
 
-    report = examine(run, Setting())
+    report = run_checks(run, Thresholds())
     assert report.failed == ()
-    assert len(played) == 1 + sum(not trial.needs for name, trial in TRIALS.items() if name != "healthy")
+    assert len(played) == 1 + sum(not scenario.needs for scenario in FAULT_SCENARIOS.values())
 
 
 @pytest.mark.parametrize(
@@ -220,18 +236,18 @@ def test_only_trials_that_fit_are_run() -> None:
     ],
 )
 def test_tools_of_every_protocol(tools: Any) -> None:
-    assert list(offered({"tools": tools})) == [("find", {"type": "object"})]
+    assert list(offered_tools({"tools": tools})) == [("find", {"type": "object"})]
 
 
 @pytest.mark.parametrize("body", [None, [], {}, {"tools": None}, {"tools": [1, {"name": 3}]}])
 def test_no_tools(body: Any) -> None:
-    assert list(offered(body)) == []
+    assert list(offered_tools(body)) == []
 
 
 def test_a_report_reads_as_a_table() -> None:
-    report = Report(
-        (Finding("a", "short", "passed"), Finding("b", "rather long", "failed", "it did so", "Do not."),
-         Finding("c", "other", "not applicable", "no streams"))
+    report = ResilienceReport(
+        (CheckResult("a", "short", "passed"), CheckResult("b", "rather long", "failed", "it did so", "Do not."),
+         CheckResult("c", "other", "not applicable", "no streams"))
     )  # fmt: skip
     assert report.failed == ("b",)
     assert str(report).splitlines() == [
@@ -266,10 +282,10 @@ def test_probe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["probe", *options, "--patience", "3", "--", sys.executable, str(program)]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert [line[:30].strip() for line in lines if line[0] != " "] == [
-        "ok    hangs without time-out",
+        "ok    hangs without a timeout",
         "FAIL  accepts a web page as an",
         "ok    retries what cannot succ",
-        "FAIL  leaks a key in its log",
+        "FAIL  writes the API key into",
     ]
     assert "sk-nex-" not in "\n".join(lines)
 
@@ -279,22 +295,22 @@ def test_probe_gives_up_on_a_program_that_hangs(tmp_path: Path, capsys: pytest.C
     program = tmp_path / "program.py"
     program.write_text(PROGRAM.replace("timeout=1", "timeout=60"))
     assert main(["probe", "--only", "hangs", "--patience", "0.5", "--", sys.executable, str(program)]) == 1
-    assert "it had not given up after 0.5 s" in capsys.readouterr().out
+    assert "it was still waiting after 0.5 s" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["--", "no-such-program"], "aione-mock: cannot run no-such-program: No such file or directory"),
-        (["--", sys.executable, "-c", "1"], "aione-mock: the client never called the mock; is it aimed"),
+        (["--", sys.executable, "-c", "1"], "aione-mock: the client never called the mock; does it use"),
         (
             ["--", sys.executable, "-c", "raise SystemExit('no')"],
-            "aione-mock: the client never called the mock: exit code 1: no; is it",
+            "aione-mock: the client never called the mock: exit code 1: no; does it",
         ),
-        (["--only", "hang", "--", "x"], "aione-mock: unknown verdict 'hang'; did you mean 'hangs'?"),
+        (["--only", "hang", "--", "x"], "aione-mock: unknown check 'hang'; did you mean 'hangs'?"),
         (
             ["--patience", "0", "--", "x"],
-            "aione-mock: --patience is a number of seconds above 0, --attempts at least 1",
+            "aione-mock: --patience must be a number of seconds above 0, and --attempts at least 1",
         ),
     ],
 )

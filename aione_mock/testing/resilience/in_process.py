@@ -1,0 +1,118 @@
+"""Run a function of this process as the client, under faults."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import threading
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import orjson
+
+from aione_mock.errors import ConfigError
+from aione_mock.testing.messages import refer_to_readme
+from aione_mock.testing.resilience.observation import Thresholds
+from aione_mock.testing.resilience.report import ResilienceReport
+from aione_mock.testing.resilience.runner import ClientObserver, ClientRun, make_api_key, run_checks
+from aione_mock.testing.servers import start_server
+from aione_mock.testing.session import MockSession
+
+
+def assert_resilient(
+    call: Callable[..., object],
+    *,
+    mock: MockSession | None = None,
+    only: Sequence[str] = (),
+    patience: float = 10.0,
+    attempts: int = 5,
+) -> ResilienceReport:
+    """Run client code under faults and check it. Raises AssertionError with a table of what to change.
+
+    `call` sends a question to the gateway and returns the answer; it may be asynchronous. If it takes an argument, it
+    is given the session, with `base_url`, `openai_base_url` and `api_key`, and creates its client anew each time.
+    `only` names checks, `patience` is the seconds within which it must give up on a silent gateway, `attempts` is how
+    often it may send the same request. Raises ConfigError if the client fails without a fault.
+    """
+    __tracebackhide__ = True
+    if mock is None:
+        with start_server(auth="any") as server, server.session("resilience", api_key=make_api_key(server.url)) as own:
+            return assert_resilient(call, mock=own, only=only, patience=patience, attempts=attempts)
+    observer = ClientObserver(mock, lambda limit: _run_in_thread(call, mock, limit), patience)
+    try:
+        report = run_checks(observer.observe, Thresholds(patience, attempts, mock.api_key), only)
+    except ConfigError as error:
+        raise ConfigError(f"assert_resilient: {error}") from None
+    finally:
+        mock.reset()
+    if report.failed:
+        head = f"the client is not resilient: {len(report.failed)} of {len(report.results)} checks failed"
+        raise AssertionError(f"{head}\n\n{report}\n\n{refer_to_readme('Is a client resilient?')}")
+    return report
+
+
+def _run_in_thread(call: Callable[..., object], mock: MockSession, limit: float) -> ClientRun:
+    """Run the client in a new thread, so that one that hangs can be abandoned."""
+    run = ClientRun()
+    thread = threading.Thread(target=_run_client, args=(call, mock, run), name="client under test", daemon=True)
+    with _capture_log() as log:
+        thread.start()
+        thread.join(limit)
+    return ClientRun(run.result, run.error, thread.is_alive(), "\n".join(log))
+
+
+def _run_client(call: Callable[..., object], mock: MockSession, run: ClientRun) -> None:
+    try:
+        required = [p for p in inspect.signature(call).parameters.values() if p.default is p.empty]
+        result = call(mock) if required else call()
+        if inspect.isawaitable(result):
+            result = asyncio.run(_await(result))
+        run.result = to_text(result)
+    except BaseException as error:  # whatever the client raises is what its caller sees
+        run.error = f"{type(error).__name__}: {error}"[:300]
+
+
+async def _await(awaitable: Awaitable[object]) -> object:
+    return await awaitable
+
+
+def to_text(result: object) -> str:
+    """Return what a client returned as text: iterators are consumed, models serialized as JSON."""
+    if result is None or isinstance(result, str):
+        return result or ""
+    if isinstance(result, Iterator):
+        return "".join(to_text(part) for part in result)
+    if callable(dump := getattr(result, "model_dump_json", None)):
+        return str(dump())
+    try:
+        return orjson.dumps(result, default=repr, option=orjson.OPT_NON_STR_KEYS).decode()
+    except orjson.JSONEncodeError:
+        return repr(result)
+
+
+@contextmanager
+def _capture_log() -> Iterator[list[str]]:
+    """Collect all log lines of this process, at every level."""
+    lines: list[str] = []
+    root, handler = logging.getLogger(), _LineCollector(lines)
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    try:
+        yield lines
+    finally:
+        root.setLevel(level)
+        root.removeHandler(handler)
+
+
+class _LineCollector(logging.Handler):
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__()
+        self._lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._lines.append(self.format(record))
+        except Exception:  # the client's own mistake: a message that does not fit its arguments
+            self._lines.append(str(record.msg))
