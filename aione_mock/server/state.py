@@ -16,7 +16,8 @@ from aione_mock.server import metering, rate_limits
 from aione_mock.server.journal import Exchange, Statistics
 from aione_mock.types import Reply, Response, StreamReply
 
-_REQUEST_ID_BYTES, _TOKEN_BYTES = 12, 29
+_KEY, _ID, _TOKEN = 16, 12, 29
+"""Bytes of a request's key, of its id and of the token that ids in its answer are made of."""
 _REMEMBERED_REQUESTS = 10_000
 """Different requests of a session whose occurrences are counted; the oldest are forgotten first."""
 
@@ -50,17 +51,18 @@ class MemoryState:
         """Give a request its occurrence number, its time, and the ids that follow from them."""
         request, session = exchange.request, exchange.session
         line = f"{request.method} {request.path}?{request.query}\n".encode("latin-1")
-        key = exchange.key = blake2b(line + (request.body or b""), digest_size=16).digest()
+        chance = blake2b(line + (request.body or b""), key=session.seed.key, digest_size=_KEY + _ID + _TOKEN).digest()
+        key = exchange.key = chance[:_KEY]
         occurrences = session.occurrences
         number = exchange.occurrence = occurrences.get(key, 0) + 1
-        if number == 1 and len(occurrences) >= _REMEMBERED_REQUESTS:
+        if number > 1:
+            chance = blake2b(b"%b%d" % (key, number), key=session.seed.key, digest_size=_KEY + _ID + _TOKEN).digest()
+        elif len(occurrences) >= _REMEMBERED_REQUESTS:
             for oldest in list(islice(occurrences, 1 + _REMEMBERED_REQUESTS // 8)):
                 del occurrences[oldest]
         occurrences[key] = number
-        size = _REQUEST_ID_BYTES + _TOKEN_BYTES
-        chance = blake2b(b"%b%d" % (key, number), key=session.seed.key, digest_size=size).digest()
-        exchange.request_id = "req_" + chance[:_REQUEST_ID_BYTES].hex()
-        exchange.token = chance[_REQUEST_ID_BYTES:].translate(BASE62).decode("ascii")
+        exchange.request_id = f"req_{chance[_KEY : _KEY + _ID].hex()}"
+        exchange.token = chance[_KEY + _ID :].translate(BASE62).decode("ascii")
 
     async def commit(self, exchange: Exchange, reply: Reply | StreamReply, response: Response) -> None:
         """Book an answer on the ledger and write it to the journal."""
