@@ -1,10 +1,10 @@
-"""Everything this package raises.
+"""The errors that this package raises.
 
 MockError
-├── ConfigError          a setting, flag or file that cannot be used; `remedy` says how to mend it
-├── ContractError        an OpenAPI document that cannot be served; names the JSON pointer
-├── ScenarioError        an unknown scenario, a bad rule; names the nearest match or the line
-└── APIError             what a client of the gateway sees, by the name the contract gives it
+├── ConfigError          a setting, option or file that cannot be used
+├── ContractError        an OpenAPI document that cannot be served; names the JSON Pointer
+├── ScenarioError        an unknown scenario or a bad rule; names the nearest match or the line
+└── APIError             an error response to a client, by the name that the contract gives it
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 
 class MockError(Exception):
-    """Base of all errors raised on purpose; `str()` is one line fit for a terminal."""
+    """Base of all errors that are raised on purpose. Their text is one line that says how to fix the problem."""
 
 
 class ConfigError(MockError):
@@ -23,19 +23,19 @@ class ConfigError(MockError):
 
 
 class ContractError(MockError):
-    """An OpenAPI document that cannot be served as it stands."""
+    """An OpenAPI document that cannot be served."""
 
 
 class ScenarioError(MockError):
-    """A scenario or rule that does not exist or cannot be played."""
+    """A scenario or rule that does not exist or cannot be applied."""
 
 
 class APIError(MockError):
-    """A refusal that a client sees.
+    """An error response to a client.
 
-    `name` is an error name of the contract: status, type, code and envelope come from the
-    example of that name (see `Contract.error`). `fields` replace members of the example's
-    error object where it has them (`param`, …); `findings` are all findings of a validation.
+    `name` is an error of the contract: status, type, code and envelope come from the example of that name (see
+    `Contract.find_error`). `fields` replace members of the example's error object, such as `param`. `findings` are
+    all violations that a validation found.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class APIError(MockError):
         self.findings = findings
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`; did you mean 'x'?` for the nearest of `known`, or an empty string."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+def did_you_mean(word: str, names: Iterable[str]) -> str:
+    """Return `; did you mean 'x'?` for the nearest name, or an empty string if none is near."""
+    near = difflib.get_close_matches(word, list(names), n=1, cutoff=0.5)
     return f"; did you mean '{near[0]}'?" if near else ""

@@ -1,4 +1,4 @@
-"""Server-sent events as text: encode one event, decode many.
+"""Encode and decode server-sent events.
 
 Source: WHATWG HTML, section "Server-sent events".
 """
@@ -16,23 +16,23 @@ _LINE_END = re.compile(r"\r\n|\n|\r")
 
 @frozen
 class Event:
-    """One event as it stands on the wire: its data and, where the protocol names events, its name."""
+    """A server-sent event: its data, and its name if the protocol names events."""
 
     data: str
     name: str | None = None
 
 
 def encode(data: bytes, name: bytes | None = None) -> bytes:
-    """The bytes of one event; `data` must not contain a line break (JSON has none)."""
+    """Encode an event. `data` must not contain a line break; JSON has none."""
     if name is None:
         return b"data: " + data + b"\n\n"
     return b"event: " + name + b"\ndata: " + data + b"\n\n"
 
 
 class Decoder:
-    """Turns arriving bytes into events, however they are cut; comments are skipped.
+    """Decodes a stream that arrives in chunks of any size.
 
-    An event that the stream ends in the middle of is not delivered, as the standard says.
+    Comments are skipped. An event that the end of the stream cuts off is dropped, as the standard demands.
     """
 
     def __init__(self) -> None:
@@ -42,17 +42,17 @@ class Decoder:
         self._name: str | None = None
 
     def feed(self, chunk: bytes, *, final: bool = False) -> Iterator[Event]:
-        """Events that `chunk` completes."""
+        """Yield the events that `chunk` completes."""
         self._buffer += self._text.decode(chunk, final)
         while match := _LINE_END.search(self._buffer):
             # a CR at the very end may be half of a CRLF
             if match.group() == "\r" and match.end() == len(self._buffer) and not final:
                 return
             line, self._buffer = self._buffer[: match.start()], self._buffer[match.end() :]
-            if event := self._take(line):
+            if event := self._read_line(line):
                 yield event
 
-    def _take(self, line: str) -> Event | None:
+    def _read_line(self, line: str) -> Event | None:
         if not line:
             event = Event("\n".join(self._data), self._name) if self._data else None
             self._data, self._name = [], None
@@ -67,7 +67,7 @@ class Decoder:
 
 
 def decode(chunks: Iterable[bytes]) -> Iterator[Event]:
-    """All whole events of a stream that arrived as `chunks`."""
+    """Yield all complete events of a stream."""
     decoder = Decoder()
     for chunk in chunks:
         yield from decoder.feed(chunk)

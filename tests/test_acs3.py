@@ -23,8 +23,8 @@ CHARTS = "/api/v1/modelRouter/open/observation/charts"
 EMPTY = hashlib.sha256(b"").hexdigest()
 NOW = 1704067200.0  # 2024-01-01T00:00:00Z
 KEYS = {
-    "testAK": acs3_signature.AccessKey("testAK", "testSK"),
-    "goneAK": acs3_signature.AccessKey("goneAK", "testSK", active=False),
+    "testAK": acs3_signature.SigningKey("testAK", "testSK"),
+    "goneAK": acs3_signature.SigningKey("goneAK", "testSK", active=False),
 }
 PYTHON_CORE = {"accept": "application/json", "user-agent": "test-agent/1.0"}
 
@@ -38,7 +38,7 @@ class Request:
     body: bytes = b""
 
     def signed(self, access_key_id: str = "testAK", secret: str = "testSK") -> Request:
-        return self.having(authorization=acs3_signature.sign(*self.parts(), access_key_id, secret))
+        return self.having(authorization=acs3_signature.sign_request(*self.parts(), access_key_id, secret))
 
     def parts(self) -> tuple[str, str, str, tuple[tuple[str, str], ...], bytes]:
         return self.method, self.path, self.query, tuple(self.headers.items()), self.body
@@ -47,8 +47,8 @@ class Request:
         changed = self.headers | {name.replace("_", "-"): value for name, value in headers.items()}
         return replace(self, headers={name: value for name, value in changed.items() if value is not None})
 
-    def verify(self, now: float = NOW) -> acs3_signature.Signature:
-        return acs3_signature.verify(*self.parts(), KEYS.get, now)
+    def verify(self, now: float = NOW) -> acs3_signature.RequestSignature:
+        return acs3_signature.verify_request(*self.parts(), KEYS.get, now)
 
     def refusal(self, now: float = NOW) -> str:
         with pytest.raises(APIError) as caught:
@@ -130,14 +130,16 @@ RUN_INSTANCES = Request(
 )
 def test_known_answers(request_: Request, secret: str, canonical: str, signature: str) -> None:
     names = ";".join(sorted(request_.headers))
-    text = acs3_signature.canonical_request(*request_.parts()[:4], names, request_.headers["x-acs-content-sha256"])
+    text = acs3_signature.build_canonical_request(
+        *request_.parts()[:4], names, request_.headers["x-acs-content-sha256"]
+    )
     assert hashlib.sha256(text.encode()).hexdigest().startswith(canonical)
-    authorization = acs3_signature.sign(*request_.parts(), "testAK", secret)
+    authorization = acs3_signature.sign_request(*request_.parts(), "testAK", secret)
     assert authorization == f"ACS3-HMAC-SHA256 Credential=testAK,SignedHeaders={names},Signature={signature}"
     signed = request_.having(authorization=authorization)
-    claim = acs3_signature.parse(signed.headers.items())
+    claim = acs3_signature.parse_signature(signed.headers.items())
     assert claim.value == signature
-    acs3_signature.check(claim, *signed.parts(), secret, claim.date)
+    acs3_signature.check_signature(claim, *signed.parts(), secret, claim.date)
 
 
 def test_the_same_query_in_another_spelling_verifies() -> None:
@@ -155,7 +157,7 @@ def test_the_same_query_in_another_spelling_verifies() -> None:
     ],
 )
 def test_canonical_query(raw: str, canonical: str) -> None:
-    assert acs3_signature.canonical_query(raw) == canonical
+    assert acs3_signature.canonicalize_query(raw) == canonical
 
 
 def test_the_path_is_signed_as_it_came() -> None:
@@ -200,7 +202,7 @@ GOOD = B.signed().headers["authorization"]
         ({"x_acs_signature_nonce": ""}, "x-acs-signature-nonce is missing"),
         ({"authorization": GOOD.replace("host;", "")}, "host is not signed"),
         ({"authorization": GOOD.replace("x-acs-signature-nonce;", "")}, "x-acs-signature-nonce is not signed"),
-        ({"x_acs_credentials_provider": None}, "x-acs-credentials-provider stands in SignedHeaders but not in"),
+        ({"x_acs_credentials_provider": None}, "x-acs-credentials-provider is in SignedHeaders but not in"),
         ({"x_acs_date": "Mon, 01 Jan 2024 00:00:00 GMT"}, "is not a UTC time such as"),
         ({"x_acs_date": "2024-02-30T00:00:00Z"}, "is not a UTC time such as"),
         ({"x_acs_date": "2024-01-01T00:00:00+08:00"}, "is not a UTC time such as"),
@@ -242,19 +244,20 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), max_size
 def test_what_is_signed_verifies(method: str, path: str, query: str, body: bytes, secret: str, extra: str) -> None:
     request_ = request(method=method, path=path, query=query, body=body, headers={"user-agent": extra})
     signed = request_.signed("AK", secret)
-    key = acs3_signature.AccessKey("AK", secret)
+    key = acs3_signature.SigningKey("AK", secret)
     assert (
-        acs3_signature.verify(*signed.parts(), {"AK": key}.get, NOW).nonce == request_.headers["x-acs-signature-nonce"]
+        acs3_signature.verify_request(*signed.parts(), {"AK": key}.get, NOW).nonce
+        == request_.headers["x-acs-signature-nonce"]
     )
     with pytest.raises(APIError):
-        acs3_signature.verify(*replace(signed, path=path + "x").parts(), {"AK": key}.get, NOW)
+        acs3_signature.verify_request(*replace(signed, path=path + "x").parts(), {"AK": key}.get, NOW)
 
 
 @given(st.lists(st.tuples(st.sampled_from([*B.headers, "authorization"]), st.text()), max_size=12), st.text())
 def test_hostile_headers_are_refused_not_crashed(headers: list[tuple[str, str]], tail: str) -> None:
     headers.append(("authorization", f"{acs3_signature.ALGORITHM} {tail}"))
     with pytest.raises(APIError):
-        acs3_signature.verify("GET", tail, tail, headers, b"", KEYS.get, NOW)
+        acs3_signature.verify_request("GET", tail, tail, headers, b"", KEYS.get, NOW)
 
 
 # --- the vendor's client over a real socket

@@ -177,7 +177,9 @@ class TargetClient:
         )
         # the session of a mock is a prefix that its operations do not know
         path = request.path.removeprefix(urlsplit(self.target.url).path)
-        value = acs3_signature.sign(request.method, path, request.query, headers, request.body or b"", key, secret)
+        value = acs3_signature.sign_request(
+            request.method, path, request.query, headers, request.body or b"", key, secret
+        )
         return replace(request, headers=(*headers, ("authorization", value)))
 
     def nonce(self) -> str:

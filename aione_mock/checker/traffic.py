@@ -143,7 +143,7 @@ def snippet(request: HttpRequest, base: str, mask: SecretMask) -> str:
         body = repr(request.body) if len(request.body) <= _SHOWN else f"b'x' * {len(request.body)}"
         arguments.append(f"content={mask.text(body)}")
     if request.signed:
-        lines.append("# sign the headers with aione_mock.protocols.acs3_signature.sign(...) first")
+        lines.append("# sign the headers with aione_mock.protocols.acs3_signature.sign_request(...) first")
     lines.append(f"answer = httpx2.request({', '.join(arguments)})")
     lines.append("print(answer.status_code, answer.text)")
     return "\n".join(lines)

@@ -34,7 +34,7 @@ def _signed(ask: Ask) -> Ask:
         ("x-acs-content-sha256", sha256(b"").hexdigest()),
     ]
     _, path = split_session(ask.path)
-    value = acs3_signature.sign(ask.method, path, ask.query.decode("latin-1"), headers, b"", _KEY, _SECRET)
+    value = acs3_signature.sign_request(ask.method, path, ask.query.decode("latin-1"), headers, b"", _KEY, _SECRET)
     raw = tuple((name.encode(), text.encode()) for name, text in [*headers, ("authorization", value)])
     return replace(ask, headers=raw)
 

@@ -17,9 +17,9 @@ ERROR: dict[str, Callable[[ErrorSpec, APIError, str], Any]] = {
     "openai": openai.render_error,
     "anthropic": anthropic.render_error,
     "gemini": gemini.render_error,
-    "console": console.error,
-    "modelrouter": modelrouter.error,
-    "control": control.error,
+    "console": console.render_error,
+    "modelrouter": modelrouter.render_error,
+    "control": control.render_error,
 }
 """Dialect to the function that spells a refusal."""
 
@@ -30,7 +30,7 @@ PROMPT: dict[str, Callable[[Call, Look], Prompt]] = {
 }
 """Dialect to the function that reads what a model is asked."""
 
-READ: dict[str, Callable[[Any, Operation], Any]] = {"gemini": gemini_aliases.google}
+READ: dict[str, Callable[[Any, Operation], Any]] = {"gemini": gemini_aliases.normalize_request}
 """Dialect to the function that brings a request's JSON to the contract's spelling before it is validated."""
 
 WORDS: dict[str, bytes] = {"openai": b'"content":', "anthropic": b'"content":', "gemini": b'"text":'}

@@ -1,8 +1,8 @@
-"""Alibaba Cloud's request signature ACS3-HMAC-SHA256, as ModelRouter's clients send it.
+"""Alibaba Cloud's request signature ACS3-HMAC-SHA256, which ModelRouter's clients send.
 
-`parse` reads what the headers claim, `check` holds it against the request; both are pure. Whether an
-access key exists and whether a nonce was seen before is the caller's to know: `verify` shows the order.
-Every refusal is `APIError("permission_denied", …)` with a message that names what to mend.
+`parse_signature` reads the signature from the headers, `check_signature` verifies it; both are pure functions. Only
+the caller knows which access keys exist and which nonces were used. Every error is `permission_denied`, with a message
+that says what to fix.
 Source: the vendor's signature description (V3), with its published example among the tests.
 """
 
@@ -20,7 +20,7 @@ from aione_mock.structs import frozen
 
 ALGORITHM = "ACS3-HMAC-SHA256"
 WINDOW = 15 * 60
-"""Seconds by which `x-acs-date` may differ from real time, and for which a nonce is remembered."""
+"""Seconds by which `x-acs-date` may differ from real time, and during which a nonce must not be used again."""
 REQUIRED = ("host", "x-acs-action", "x-acs-version", "x-acs-date", "x-acs-signature-nonce", "x-acs-content-sha256")
 """Headers that must be present and signed."""
 
@@ -34,8 +34,8 @@ _SESSION_TOKEN = re.compile(r"^(x-acs-security-token:).*$", re.MULTILINE)
 
 
 @frozen
-class AccessKey:
-    """An access key as the caller knows it."""
+class SigningKey:
+    """An access key: its id, its secret and whether it is enabled."""
 
     id: str
     secret: str
@@ -43,8 +43,8 @@ class AccessKey:
 
 
 @frozen
-class Signature:
-    """What a request's headers claim, not yet believed."""
+class RequestSignature:
+    """A signature parsed from the headers of a request, not yet verified."""
 
     access_key_id: str
     signed_headers: str
@@ -60,49 +60,49 @@ class Signature:
     version: str
 
 
-def denied(message: str) -> APIError:
-    """The refusal of this family: 403 `B.Permission.DeniedException`."""
+def permission_denied(message: str) -> APIError:
+    """Create the error 403 `B.Permission.DeniedException`."""
     return APIError("permission_denied", message)
 
 
 def unknown_access_key(access_key_id: str) -> APIError:
-    """The refusal of an access key that does not exist."""
-    return denied(f"Specified access key is not found: '{access_key_id[:64]}'.")
+    """Create the error for an access key that does not exist."""
+    return permission_denied(f"Specified access key is not found: '{access_key_id[:64]}'.")
 
 
 def inactive_access_key(access_key_id: str) -> APIError:
-    """The refusal of an access key that is switched off."""
-    return denied(f"Access key '{access_key_id}' is disabled.")
+    """Create the error for an access key that is disabled."""
+    return permission_denied(f"Access key '{access_key_id}' is disabled.")
 
 
 def nonce_used(nonce: str) -> APIError:
-    """The refusal of a nonce seen less than `WINDOW` seconds ago."""
-    return denied(f"x-acs-signature-nonce '{nonce[:64]}' was used before; every request needs a new one.")
+    """Create the error for a nonce that was used less than `WINDOW` seconds ago."""
+    return permission_denied(f"x-acs-signature-nonce '{nonce[:64]}' was used before; every request needs a new one.")
 
 
-def parse(headers: Pairs) -> Signature:
-    """The signature that a request's headers carry.
+def parse_signature(headers: Pairs) -> RequestSignature:
+    """Parse the signature in a request's headers.
 
-    Raises APIError(permission_denied) where it is missing, of another scheme, misshapen, or where a header of
-    `REQUIRED` is absent or unsigned.
+    Raise APIError `permission_denied` if it is missing, malformed or of another scheme, or if a header of `REQUIRED`
+    is absent or unsigned.
     """
-    values = _collect(headers)
-    access_key_id, signed_headers, value = _credentials(values)
+    values = _group_headers(headers)
+    access_key_id, signed_headers, value = _parse_authorization(values)
     names = signed_headers.lower().split(";")
     for name in REQUIRED:
         if not values.get(name, [""])[0]:
-            raise denied(f"Header {name} is missing.")
+            raise permission_denied(f"Header {name} is missing.")
         if name not in names:
-            raise denied(f"Header {name} is not signed: add it to SignedHeaders.")
+            raise permission_denied(f"Header {name} is not signed: add it to SignedHeaders.")
     for name in names:
         if name not in values:
-            raise denied(f"Header {name} stands in SignedHeaders but not in the request.")
+            raise permission_denied(f"Header {name} is in SignedHeaders but not in the request.")
     first = {name: values[name][0] for name in REQUIRED}
-    return Signature(
+    return RequestSignature(
         access_key_id,
         signed_headers,
         value.lower(),
-        date=_instant(first["x-acs-date"]),
+        date=_parse_date(first["x-acs-date"]),
         nonce=first["x-acs-signature-nonce"],
         content_sha256=first["x-acs-content-sha256"],
         action=first["x-acs-action"],
@@ -110,73 +110,85 @@ def parse(headers: Pairs) -> Signature:
     )
 
 
-def check(
-    signature: Signature, method: str, path: str, query: str, headers: Pairs, body: bytes, secret: str, now: float
-) -> None:
-    """Hold a signature against the request it came with.
-
-    `path` and `query` are as received, percent-encoded; `now` is real time in seconds since 1970.
-    Raises APIError(permission_denied) where date, body or signature is wrong.
-    """
-    _check_date(signature.date, now)
-    if signature.content_sha256.lower() != hashlib.sha256(body).hexdigest():
-        raise denied("x-acs-content-sha256 is not the SHA-256 of the body that arrived.")
-    request = canonical_request(method, path, query, headers, signature.signed_headers, signature.content_sha256)
-    if not hmac.compare_digest(signature.value, _digest(request, secret)):
-        raise denied(f"The signature does not match. The server signed this canonical request: {_shown(request)}")
-
-
-def verify(
+def check_signature(
+    signature: RequestSignature,
     method: str,
     path: str,
     query: str,
     headers: Pairs,
     body: bytes,
-    find: Callable[[str], AccessKey | None],
+    secret: str,
     now: float,
-) -> Signature:
-    """`parse`, look the access key up with `find`, `check`: the signature of a request that may be believed.
+) -> None:
+    """Check a signature against its request. Raise APIError `permission_denied` if date, body or signature is wrong.
 
-    The caller then sees to it that `nonce` is new (`nonce_used`). Raises APIError(permission_denied).
+    `path` and `query` are percent-encoded, as received; `now` is real time in seconds since 1970.
+    """
+    _check_date(signature.date, now)
+    if signature.content_sha256.lower() != hashlib.sha256(body).hexdigest():
+        raise permission_denied("x-acs-content-sha256 is not the SHA-256 of the body that arrived.")
+    request = build_canonical_request(method, path, query, headers, signature.signed_headers, signature.content_sha256)
+    if not hmac.compare_digest(signature.value, _compute_signature(request, secret)):
+        raise permission_denied(
+            f"The signature does not match. The server signed this canonical request: {_mask_request(request)}"
+        )
+
+
+def verify_request(
+    method: str,
+    path: str,
+    query: str,
+    headers: Pairs,
+    body: bytes,
+    find: Callable[[str], SigningKey | None],
+    now: float,
+) -> RequestSignature:
+    """Return the signature of a request once it is verified. Raise APIError `permission_denied` if it is not valid.
+
+    `find` looks up an access key by its id. The caller must check that the nonce is new (see `nonce_used`).
     """
     headers = tuple(headers)
-    signature = parse(headers)
+    signature = parse_signature(headers)
     key = find(signature.access_key_id)
     if key is None:
         raise unknown_access_key(signature.access_key_id)
     if not key.active:
         raise inactive_access_key(signature.access_key_id)
-    check(signature, method, path, query, headers, body, key.secret, now)
+    check_signature(signature, method, path, query, headers, body, key.secret, now)
     return signature
 
 
-def sign(method: str, path: str, query: str, headers: Pairs, body: bytes, access_key_id: str, secret: str) -> str:
-    """The `Authorization` value for a request; every header given is signed.
+def sign_request(
+    method: str, path: str, query: str, headers: Pairs, body: bytes, access_key_id: str, secret: str
+) -> str:
+    """Return the `Authorization` header for a request. Every given header is signed.
 
-    `headers` should hold `REQUIRED`; without `x-acs-content-sha256` the hash of `body` takes part.
+    `headers` should contain those of `REQUIRED`. Without `x-acs-content-sha256`, the hash of `body` is used.
     """
-    values = _collect(headers)
+    values = _group_headers(headers)
     names = ";".join(sorted(name for name in values if name != "authorization"))
     content = values.get("x-acs-content-sha256", [hashlib.sha256(body).hexdigest()])[0]
-    request = canonical_request(method, path, query, headers, names, content)
-    return f"{ALGORITHM} Credential={access_key_id},SignedHeaders={names},Signature={_digest(request, secret)}"
+    request = build_canonical_request(method, path, query, headers, names, content)
+    return (
+        f"{ALGORITHM} Credential={access_key_id},SignedHeaders={names},Signature={_compute_signature(request, secret)}"
+    )
 
 
-def canonical_request(
+def build_canonical_request(
     method: str, path: str, query: str, headers: Pairs, signed_headers: str, content_sha256: str
 ) -> str:
-    """The text whose hash is signed: six lines, the fourth being the header block with its own line ends."""
-    values = _collect(headers)
+    """Build the text whose hash is signed: six parts, of which the fourth is the block of headers."""
+    values = _group_headers(headers)
     block = "".join(
         f"{name}:{','.join(sorted(values.get(name.lower(), [''])))}\n" for name in signed_headers.split(";")
     )
-    return "\n".join((method, path or "/", canonical_query(query), block, signed_headers, content_sha256))
+    return "\n".join((method, path or "/", canonicalize_query(query), block, signed_headers, content_sha256))
 
 
-def canonical_query(query: str) -> str:
-    """A raw query decoded form style, sorted by name and encoded again by RFC 3986.
+def canonicalize_query(query: str) -> str:
+    """Decode a query as a form, sort it by name and encode it by RFC 3986.
 
-    Decoding comes first because clients send a blank as `+` or as `%20`, in any order, yet all sign this form.
+    Clients send a space as `+` or as `%20` and parameters in any order, but all of them sign this form.
     """
     raw = query.encode("utf-8", "surrogatepass").replace(b"+", b" ")
     pairs = [part.partition(b"=")[::2] for part in raw.split(b"&") if part]
@@ -184,54 +196,56 @@ def canonical_query(query: str) -> str:
     return "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in decoded)
 
 
-def _collect(headers: Pairs) -> dict[str, list[str]]:
+def _group_headers(headers: Pairs) -> dict[str, list[str]]:
     values: dict[str, list[str]] = {}
     for name, value in headers:
         values.setdefault(name.lower(), []).append(value.strip())
     return values
 
 
-def _credentials(values: dict[str, list[str]]) -> tuple[str, str, str]:
-    """Access key id, signed headers and signature from the Authorization header."""
+def _parse_authorization(values: dict[str, list[str]]) -> tuple[str, str, str]:
+    """Return access key id, names of the signed headers, and signature."""
     authorization = values.get("authorization", [""])[0]
     if not authorization:
         bearer = "x-acs-bearer-token" in values
         hint = "; bearer tokens are not supported here" if bearer else ""
-        raise denied(f"Header Authorization is missing: sign the request with {ALGORITHM}{hint}.")
+        raise permission_denied(f"Header Authorization is missing: sign the request with {ALGORITHM}{hint}.")
     scheme, _, rest = authorization.partition(" ")
     if scheme.lower() == "acs":
-        raise denied(f"The signature scheme acs (HMAC-SHA1) is not supported: sign with {ALGORITHM}.")
+        raise permission_denied(f"The signature scheme acs (HMAC-SHA1) is not supported: sign with {ALGORITHM}.")
     if scheme != ALGORITHM:
-        raise denied(f"Signature algorithm '{scheme[:40]}' is not supported: sign with {ALGORITHM}.")
-    found = _CREDENTIALS.fullmatch(rest.strip())
-    if found is None:
-        raise denied(
+        raise permission_denied(f"Signature algorithm '{scheme[:40]}' is not supported: sign with {ALGORITHM}.")
+    match = _CREDENTIALS.fullmatch(rest.strip())
+    if match is None:
+        raise permission_denied(
             f"Header Authorization is malformed; it reads {ALGORITHM} Credential=ID,SignedHeaders=a;b,Signature=HEX64."
         )
-    return found[1], found[2], found[3]
+    return match[1], match[2], match[3]
 
 
-def _instant(text: str) -> float:
+def _parse_date(text: str) -> float:
     try:
         if _DATE.fullmatch(text):
             return datetime.fromisoformat(text).timestamp()
     except ValueError:
         pass
-    raise denied(f"x-acs-date '{text[:40]}' is not a UTC time such as 2026-01-31T09:00:00Z.")
+    raise permission_denied(f"x-acs-date '{text[:40]}' is not a UTC time such as 2026-01-31T09:00:00Z.")
 
 
 def _check_date(date: float, now: float) -> None:
     seconds = date - now
     if abs(seconds) > WINDOW:
         side = "ahead of" if seconds > 0 else "behind"
-        raise denied(f"x-acs-date is {abs(seconds):.0f} seconds {side} the server's clock; {WINDOW} are allowed.")
+        raise permission_denied(
+            f"x-acs-date is {abs(seconds):.0f} seconds {side} the server's clock; {WINDOW} are allowed."
+        )
 
 
-def _digest(request: str, secret: str) -> str:
+def _compute_signature(request: str, secret: str) -> str:
     text = f"{ALGORITHM}\n{hashlib.sha256(request.encode('utf-8', 'surrogatepass')).hexdigest()}"
     return hmac.new(secret.encode("utf-8", "surrogatepass"), text.encode(), hashlib.sha256).hexdigest()
 
 
-def _shown(request: str) -> str:
-    """A canonical request on one line, without the temporary credential it may hold."""
+def _mask_request(request: str) -> str:
+    """Return a canonical request on one line, with a temporary credential masked."""
     return _SESSION_TOKEN.sub(r"\1***", request).replace("\n", "\\n")[:2000]

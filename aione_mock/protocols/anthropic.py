@@ -142,7 +142,7 @@ def _read_message(
 ) -> list[Turn]:
     if isinstance(content, str):
         return [Turn(role, content, cache=cache)]
-    return content_blocks.turns(role, _read_blocks(content, place, look, names), cache=cache)
+    return content_blocks.build_turns(role, _read_blocks(content, place, look, names), cache=cache)
 
 
 def _has_cache_breakpoint(content: Json) -> bool:
@@ -165,7 +165,7 @@ def _read_blocks(content: Json, place: str, look: Look, names: dict[str, str]) -
                 yield from _read_document(block, where, look, names)
             case "tool_use":
                 names[block["id"]] = block["name"]
-                yield ToolCall(block["id"], block["name"], content_blocks.text_of(block["input"]))
+                yield ToolCall(block["id"], block["name"], content_blocks.to_text(block["input"]))
             case "tool_result":
                 yield _read_result(block, where, look, names)
 
@@ -190,7 +190,9 @@ def _read_document(block: Mapping[str, Json], where: str, look: Look, names: dic
 
 
 def _read_result(block: Mapping[str, Json], where: str, look: Look, names: dict[str, str]) -> Turn:
-    (held,) = content_blocks.turns("tool", _read_blocks(block.get("content") or "", f"{where}.content", look, names))
+    (held,) = content_blocks.build_turns(
+        "tool", _read_blocks(block.get("content") or "", f"{where}.content", look, names)
+    )
     identity = block["tool_use_id"]
     result = ToolResult(identity, names.get(identity, ""), held.text, bool(block.get("is_error")))
     return Turn("tool", images=held.images, results=(result,))
@@ -285,7 +287,7 @@ def render_stream(completion: Completion, call: Call) -> EventStream:
                 events.append(_render_deltas(index, b"text_delta", b"text", choice.text))
             case "tool_use":
                 # the protocol opens with an empty fragment
-                parts = TokenText.of(["", *content_blocks.fragments(next(tools).arguments)])
+                parts = TokenText.of(["", *content_blocks.split_text(next(tools).arguments)])
                 events.append(_render_deltas(index, b"input_json_delta", b"partial_json", parts))
         events.append(_render_event({"type": "content_block_stop", "index": index}))
     events.append(_render_event({"type": "message_delta", "delta": _render_ending(choice), "usage": usage}))

@@ -1,21 +1,20 @@
-"""The console's spelling: FastAPI's error envelope.
+"""The console's protocol: FastAPI's error envelope.
 
 Source: FastAPI documentation, "Handling Errors"; AIone schema list (HTTPValidationError, ValidationError).
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 from aione_mock.contract import ErrorSpec
 from aione_mock.errors import APIError
+from aione_mock.types import Json
 
 
-def error(spec: ErrorSpec, failure: APIError, request_id: str) -> Any:
-    """`{"detail": "…"}`, or with 422 all findings of a validation, be it only one that no schema made."""
+def render_error(spec: ErrorSpec, error: APIError, request_id: str) -> Json:
+    """Return `{"detail": "…"}`; for 422, `detail` lists the violations."""
     if spec.status != 422:
-        return {"detail": failure.message}
-    # what is named without a finding is a header of the mock's own
-    place = ["header", failure.fields["param"]] if "param" in failure.fields else ["body"]
-    own = {"loc": place, "msg": failure.message, "type": "value_error"}
-    return {"detail": list(failure.findings) or [own]}
+        return {"detail": error.message}
+    # an error that no validation found is about a header of the mock's own, if it names a parameter
+    place = ["header", error.fields["param"]] if "param" in error.fields else ["body"]
+    only = {"loc": place, "msg": error.message, "type": "value_error"}
+    return {"detail": list(error.findings) or [only]}

@@ -1,4 +1,4 @@
-"""Turns put together from the blocks of a message: what Anthropic's and Google's messages have in common."""
+"""Build turns from the content blocks that messages of Anthropic and Google consist of."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from aione_mock.structs import replace
 from aione_mock.types import ImageInput, Json, Role, ToolCall, Turn
 
 Look = Callable[[str, str], ImageInput]
-"""(data URI or address, place in the request) to what is seen of an image."""
+"""Reads an image from a data URI or URL and its place in the request."""
 Block = str | ImageInput | ToolCall | Turn
-"""A text, a picture, a tool call; or a tool's result, which is a turn of its own."""
+"""A text, an image or a tool call; or a tool's result, which is a turn of its own."""
 
 
-def turns(role: Role, blocks: Iterable[Block], *, glue: str = "\n", cache: bool = False) -> list[Turn]:
-    """The turns of one message: a tool's result stands alone, everything between results is one turn.
+def build_turns(role: Role, blocks: Iterable[Block], *, glue: str = "\n", cache: bool = False) -> list[Turn]:
+    """Build the turns of one message. A tool's result is a turn, and so is everything between two results.
 
     `glue` joins texts. With `cache` the last turn is a breakpoint of the prompt cache.
     """
     found: list[Turn] = []
     texts, images, calls = list[str](), list[ImageInput](), list[ToolCall]()
 
-    def turn() -> Turn:
+    def build_turn() -> Turn:
         return Turn(role, glue.join(texts), tuple(images), tuple(calls))
 
     for block in blocks:
@@ -35,21 +35,21 @@ def turns(role: Role, blocks: Iterable[Block], *, glue: str = "\n", cache: bool 
             calls.append(block)
         else:
             if texts or images or calls:
-                found.append(turn())
+                found.append(build_turn())
                 texts, images, calls = [], [], []
             found.append(block)
     if texts or images or calls or not found:
-        found.append(turn())
+        found.append(build_turn())
     if cache:
         found[-1] = replace(found[-1], cache=True)
     return found
 
 
-def text_of(value: Json) -> str:
-    """A string as it is, anything else as compact JSON."""
+def to_text(value: Json) -> str:
+    """Return a string unchanged, and anything else as compact JSON."""
     return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
-def fragments(text: str, size: int = 12) -> list[str]:
-    """Text as a stream delivers it; joined, it is the whole."""
+def split_text(text: str, size: int = 12) -> list[str]:
+    """Split a text into the pieces in which a stream delivers it."""
     return [text[i : i + size] for i in range(0, len(text), size)]

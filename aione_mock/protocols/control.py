@@ -1,13 +1,12 @@
-"""The control API's spelling: `{"error": {"name", "message"}}`."""
+"""The control API's protocol: `{"error": {"name", "message"}}`."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from aione_mock.contract import ErrorSpec
 from aione_mock.errors import APIError
+from aione_mock.types import Json
 
 
-def error(spec: ErrorSpec, failure: APIError, request_id: str) -> Any:
-    """The name that the mock gives the error, and a sentence that says what to do."""
-    return {"error": {**spec.body["error"], "name": spec.name, "message": failure.message}}
+def render_error(spec: ErrorSpec, error: APIError, request_id: str) -> Json:
+    """Return the error's name and a sentence that says what to do."""
+    return {"error": {**spec.body["error"], "name": spec.name, "message": error.message}}

@@ -82,7 +82,7 @@ def _render_parts(index: int, parts: Sequence[Json]) -> dict[str, Json]:
 def _render_ending(choice: Choice, call: Call) -> dict[str, Json]:
     ending: dict[str, Json] = {"finishReason": FINISH[choice.finish]}
     if config(call).get("responseLogprobs") and choice.text:
-        values = [log_probabilities.ranked(piece, 1)[0][1] for piece in choice.text.pieces]
+        values = [log_probabilities.rank_tokens(piece, 1)[0][1] for piece in choice.text.pieces]
         ending["avgLogprobs"] = round(sum(values) / len(values), 6)
     return ending
 
@@ -127,7 +127,7 @@ def _render_logprobs(text: TokenText, call: Call) -> dict[str, Json]:
 
 
 def _rank_tokens(piece: str, count: int) -> list[Json]:
-    return [{"token": text, "logProbability": value} for text, value in log_probabilities.ranked(piece, count)]
+    return [{"token": text, "logProbability": value} for text, value in log_probabilities.rank_tokens(piece, count)]
 
 
 def render_usage(usage: Usage, candidates: int | None = None) -> dict[str, int]:

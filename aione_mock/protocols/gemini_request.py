@@ -110,17 +110,17 @@ def _read_tool_choice(data: Mapping[str, Json]) -> tuple[str, tuple[str, ...]]:
 def _read_turns(data: Mapping[str, Json], look: Look) -> tuple[Turn, ...]:
     found: list[Turn] = []
     if system := data.get("systemInstruction"):
-        found += content_blocks.turns("system", _read_blocks(system, "systemInstruction", look))
+        found += content_blocks.build_turns("system", _read_blocks(system, "systemInstruction", look))
     contents = [(f"contents[{position}]", content) for position, content in enumerate(data["contents"])]
     for model, run in groupby(contents, key=lambda item: item[1].get("role") == "model"):
         if model:
             # Google's chat sends back a streamed answer as it came, a turn for each of its pieces
             pieces = [block for place, content in run for block in _read_blocks(content, place, look)]
-            found += content_blocks.turns("assistant", pieces, glue="")
+            found += content_blocks.build_turns("assistant", pieces, glue="")
         else:
             role: Role = "user"
             for place, content in run:
-                found += content_blocks.turns(role, _read_blocks(content, place, look))
+                found += content_blocks.build_turns(role, _read_blocks(content, place, look))
     return tuple(found)
 
 
@@ -139,7 +139,7 @@ def _read_blocks(content: Mapping[str, Json], place: str, look: Look) -> Iterato
         if (file := part.get("fileData")) and file.get("mimeType", "image/").startswith("image/"):
             yield look(file["fileUri"], f"{where}.fileData.fileUri")
         if call := part.get("functionCall"):
-            yield ToolCall(call.get("id") or call["name"], call["name"], content_blocks.text_of(call.get("args") or {}))
+            yield ToolCall(call.get("id") or call["name"], call["name"], content_blocks.to_text(call.get("args") or {}))
         if answer := part.get("functionResponse"):
             yield _read_result(answer)
 
@@ -149,4 +149,4 @@ def _read_result(answer: Mapping[str, Json]) -> Turn:
     failed = set(response) == {"error"}
     value = next(iter(response.values())) if failed or set(response) in _WRAPPERS else response
     identity = answer.get("id") or answer["name"]
-    return Turn("tool", results=(ToolResult(identity, answer["name"], content_blocks.text_of(value), failed),))
+    return Turn("tool", results=(ToolResult(identity, answer["name"], content_blocks.to_text(value), failed),))

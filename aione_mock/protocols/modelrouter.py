@@ -1,32 +1,31 @@
-"""ModelRouter's spelling: one envelope, errors in both the documented and the SDK's words.
+"""ModelRouter's protocol: one envelope, with errors as the documentation and as the SDKs name them.
 
 Source: Alibaba Cloud, ModelRouterQueryObservationCharts and its sister pages.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 from aione_mock.contract import ErrorSpec
 from aione_mock.errors import APIError
+from aione_mock.types import Json
 
 
-def envelope(data: Any, request_id: str, **more: Any) -> Any:
-    """A successful answer; `errCode` and `errMessage` are left out, as real answers do."""
+def build_envelope(data: Json, request_id: str, **more: Json) -> Json:
+    """Return a successful response. As in real responses, `errCode` and `errMessage` are absent."""
     return {"requestId": request_id, "success": True, "httpStatusCode": 200, "data": data, **more}
 
 
-def error(spec: ErrorSpec, failure: APIError, request_id: str) -> Any:
-    """Both spellings: `errCode` as documented, `code` as the SDKs read it."""
-    code = failure.fields.get("code") or spec.body["code"]
-    if spec.name == "invalid_parameter" and "param" in failure.fields:
-        code = f"InvalidParameter.{failure.fields['param']}"
+def render_error(spec: ErrorSpec, error: APIError, request_id: str) -> Json:
+    """Return both `errCode`, as documented, and `code`, as the SDKs read it."""
+    code = error.fields.get("code") or spec.body["code"]
+    if spec.name == "invalid_parameter" and "param" in error.fields:
+        code = f"InvalidParameter.{error.fields['param']}"
     return {
         "requestId": request_id,
         "success": False,
         "errCode": code,
-        "errMessage": failure.message,
+        "errMessage": error.message,
         "httpStatusCode": spec.status,
         "code": code,
-        "message": failure.message,
+        "message": error.message,
     }

@@ -14,7 +14,7 @@ import orjson
 from aione_mock.contract import ErrorSpec
 from aione_mock.errors import APIError
 from aione_mock.protocols import log_probabilities
-from aione_mock.protocols.content_blocks import Look, fragments
+from aione_mock.protocols.content_blocks import Look, split_text
 from aione_mock.sse import encode
 from aione_mock.structs import frozen
 from aione_mock.types import (
@@ -256,7 +256,7 @@ def _render_logprobs(pieces: Sequence[str], call: Call) -> Json:
 def _render_logprob(piece: str, top: int) -> Json:
     ranked = [
         {"token": text, "logprob": value, "bytes": list(text.encode())}
-        for text, value in log_probabilities.ranked(piece, max(1, top))
+        for text, value in log_probabilities.rank_tokens(piece, max(1, top))
     ]
     return {**ranked[0], "top_logprobs": ranked[:top]}
 
@@ -324,10 +324,10 @@ def _tool_call_deltas(choice: Choice, *, legacy: bool) -> Iterator[Json]:
     if legacy:
         for tool in choice.tool_calls[:1]:
             yield {"function_call": {"name": tool.name, "arguments": ""}}
-            for fragment in fragments(tool.arguments):
+            for fragment in split_text(tool.arguments):
                 yield {"function_call": {"arguments": fragment}}
         return
     for position, tool in enumerate(choice.tool_calls):
         yield {"tool_calls": [{"index": position, **_render_tool_call(ToolCall(tool.id, tool.name, ""))}]}
-        for fragment in fragments(tool.arguments):
+        for fragment in split_text(tool.arguments):
             yield {"tool_calls": [{"index": position, "function": {"arguments": fragment}}]}

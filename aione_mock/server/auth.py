@@ -176,11 +176,11 @@ async def _verify_signature(request: Request, session: Session) -> Caller:
     now = SYSTEM_CLOCK.timestamp()
     access_keys = session.tenants.access_keys
 
-    def find(access_key_id: str) -> acs3_signature.AccessKey | None:
+    def find(access_key_id: str) -> acs3_signature.SigningKey | None:
         known = access_keys.get(access_key_id)
-        return acs3_signature.AccessKey(known.id, known.secret, known.status == "active") if known else None
+        return acs3_signature.SigningKey(known.id, known.secret, known.status == "active") if known else None
 
-    signature = acs3_signature.verify(
+    signature = acs3_signature.verify_request(
         request.method,
         request.path,
         request.query,

@@ -243,7 +243,7 @@ def resigned(asked: Asked) -> Asked:
         "x-acs-content-sha256": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
     }
     asked = replace(asked, body=b"")
-    value = acs3_signature.sign("GET", asked.path, asked.query, list(fresh.items()), b"", *ACCESS)
+    value = acs3_signature.sign_request("GET", asked.path, asked.query, list(fresh.items()), b"", *ACCESS)
     return replace(asked, headers={**fresh, "authorization": value})
 
 

@@ -90,7 +90,7 @@ class Console:
             "x-acs-content-sha256": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
         }
         headers |= {key.replace("_", "-"): value for key, value in more.items()}
-        authorization = acs3_signature.sign("GET", path, query, headers.items(), b"", *access)
+        authorization = acs3_signature.sign_request("GET", path, query, headers.items(), b"", *access)
         return self.http.get(f"{path}?{query}" if query else path, headers={"authorization": authorization} | headers)
 
     def observe(self, name: str, access: tuple[str, str] = ACCESS, **params: Any) -> Any:

@@ -200,7 +200,7 @@ def signed(operation: Operation, host: str) -> dict[str, str]:
     }
     pair = next(credential for credential in CREDENTIALS if credential.kind == "access_key")
     assert pair.id is not None
-    signature = acs3_signature.sign(
+    signature = acs3_signature.sign_request(
         operation.method, operation.path, "", list(headers.items()), b"", pair.id, pair.secret
     )
     return {**headers, "authorization": signature}

@@ -68,7 +68,7 @@ def _signed(operation: Operation, path: str) -> dict[str, str]:
         "x-acs-content-sha256": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
     }
     key = ("aione-mock-access-key", "aione-mock-access-secret")
-    headers["authorization"] = acs3_signature.sign(operation.method, path, "", list(headers.items()), b"", *key)
+    headers["authorization"] = acs3_signature.sign_request(operation.method, path, "", list(headers.items()), b"", *key)
     return {name: value for name, value in headers.items() if name != "host"}
 
 

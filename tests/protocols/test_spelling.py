@@ -114,7 +114,7 @@ def test_whatever_comes_is_read_and_reading_again_changes_nothing(value):
 
 
 def test_camel_case():
-    assert [gemini_aliases.camel(name) for name in ("top_p", "x_1_y", "topP", "_", "a_")] == [
+    assert [gemini_aliases.to_camel_case(name) for name in ("top_p", "x_1_y", "topP", "_", "a_")] == [
         "topP",
         "x1Y",
         "topP",

@@ -93,7 +93,7 @@ def signed(operation: Operation, path: str, host: str = "gateway.example") -> di
     }
     return {
         **headers,
-        "authorization": acs3_signature.sign(operation.method, path, "", list(headers.items()), b"", *ACCESS),
+        "authorization": acs3_signature.sign_request(operation.method, path, "", list(headers.items()), b"", *ACCESS),
     }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from aione_mock.contract.validation import Finding
 from aione_mock.errors import APIError
-from aione_mock.protocols.modelrouter import envelope
+from aione_mock.protocols.modelrouter import build_envelope
 from aione_mock.server.handlers import quota_windows
 from aione_mock.server.handlers.owner import organisation
 from aione_mock.server.handlers.quota_windows import Directory
@@ -47,7 +47,7 @@ async def query_charts(call: Call, session: Session) -> Reply:
         name: [{"timestamp": at, "value": value(bucket), "label": model} for at, bucket, model in points]
         for name, value in _CURVES.items()
     }
-    return Reply(envelope(data, call.request_id))
+    return Reply(build_envelope(data, call.request_id))
 
 
 async def query_metrics(call: Call, session: Session) -> Reply:
@@ -62,7 +62,7 @@ async def query_metrics(call: Call, session: Session) -> Reply:
         "inputTokens": sums.prompt,
         "outputTokens": sums.completion,
     }
-    return Reply(envelope(data, call.request_id))
+    return Reply(build_envelope(data, call.request_id))
 
 
 async def query_logs(call: Call, session: Session) -> Reply:
@@ -82,7 +82,7 @@ async def query_logs(call: Call, session: Session) -> Reply:
         "maxResults": size,
         "nextToken": following,
     }
-    return Reply(envelope(data, call.request_id, maxResults=size, nextToken=str(following or "")))
+    return Reply(build_envelope(data, call.request_id, maxResults=size, nextToken=str(following or "")))
 
 
 def check_logs(call: Call, session: Session) -> Iterator[Finding]:
