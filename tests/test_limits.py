@@ -30,6 +30,7 @@ from aione_mock.settings import Settings
 from aione_mock.store import Store
 from aione_mock.structs import replace
 from aione_mock.types import Call, Caller, Usage
+from tests.tenant.calls import record
 from tests.timing import at_best, cost, until
 from tests.wire_reader import ask, request
 
@@ -181,7 +182,7 @@ def test_the_balance(client: Client) -> None:
 
 def test_the_balance_runs_out_by_what_is_used(client: Client) -> None:
     billing = client.session.tenants.billing[next(iter(client.session.tenants.organisations))]
-    room = billing.room(int(client.session.clock.timestamp() + 8 * 3600) // 86400)
+    room = billing.spending_limit(client.session.clock.timestamp())
     asyncio.run(client.session.store.increment(f"usage/spent/{billing.organisation.id}", room - 1))
     assert client.chat(DEMO, **{"x-mock-scenario": "reply; text=Dear"}).status_code == 200
     assert client.chat(DEMO).status_code == 402
@@ -208,16 +209,16 @@ def test_the_check_of_the_balance_is_cheap(app: Mock) -> None:
 
     async def checks() -> None:
         for _ in range(500):
-            await billing.used_up(session.store, now)
+            await billing.is_used_up(session.store, now)
 
     async def calls() -> None:
         for number in range(2000):
-            await ledger.record(session.store, now, caller, "gpt-5.4", Usage(10, 15), True, 1, f"req_{number}")
+            await record(ledger, session.store, now, caller, "gpt-5.4", Usage(10, 15), True, 1, f"req_{number}")
 
     fresh = cost(lambda: asyncio.run(checks()))
     asyncio.run(calls())
     watched = Watched(session.store)
-    assert not asyncio.run(billing.used_up(cast("Store", watched), now))
+    assert not asyncio.run(billing.is_used_up(cast("Store", watched), now))
     assert len(watched.asked) <= 1
     assert cost(lambda: asyncio.run(checks())) < 3 * fresh
     assert fresh < 500 * 20e-6

@@ -10,7 +10,7 @@ import pytest
 from aione_mock.server.app import Mock
 from aione_mock.server.metering import record_usage
 from aione_mock.server.sessions import Session
-from aione_mock.tenant.live_usage import Served, load
+from aione_mock.tenant.live_usage import ModelCall, load_usage
 from aione_mock.types import Call, Caller, Reply, Response, StreamReply, Usage
 from tests.timing import cost
 
@@ -35,9 +35,9 @@ def sent(status: int, *dues: float) -> Response:
     return Response(status, (), tuple((due, b"x") for due in dues))
 
 
-async def booked(session: Session, call: Call, reply: Reply | StreamReply, *dues: float) -> list[Served]:
+async def booked(session: Session, call: Call, reply: Reply | StreamReply, *dues: float) -> list[ModelCall]:
     await record_usage(call, session, reply, sent(reply.status, *dues))
-    return list((await load(session.store, next(iter(session.tenants.organisations)))).calls)
+    return list((await load_usage(session.store, next(iter(session.tenants.organisations)))).calls)
 
 
 async def test_an_answer_counts_with_its_usage_and_its_request_id(app: Mock, session: Session) -> None:

@@ -11,7 +11,7 @@ import typer
 from aione_mock.cli import terminal
 
 if TYPE_CHECKING:
-    from aione_mock.tenant.ledger import Row
+    from aione_mock.tenant.ledger import UsageRow
     from aione_mock.tenant.organisation import Organisation
     from aione_mock.tenant.tenants import Tenants
 
@@ -85,16 +85,19 @@ def _models(made: Tenants) -> list[tuple[str, ...]]:
     ]
 
 
-def _costs(made: Tenants, org: Organisation) -> list[Row]:
+def _costs(made: Tenants, org: Organisation) -> list[UsageRow]:
     """One row a day for the last days before the epoch, today included."""
     from aione_mock.store import MemoryStore
     from aione_mock.tenant.calendar import day_to_date, timestamp_to_day
+    from aione_mock.tenant.ledger import fill_days
 
+    snapshot = asyncio.run(made.ledgers[org.id].read(MemoryStore()))
     today = day_to_date(timestamp_to_day(made.epoch))
-    return asyncio.run(made.ledgers[org.id].daily(MemoryStore(), today - timedelta(days=_DAYS - 1), today))
+    start = today - timedelta(days=_DAYS - 1)
+    return fill_days(snapshot.list_daily_usage(start, today), start, today)
 
 
-def _chart(rows: list[Row]) -> None:
+def _chart(rows: list[UsageRow]) -> None:
     highest = max([row.ticks for row in rows]) or 1
     terminal.heading(f"Cost of the last {len(rows)} days in RMB, {sum([row.cost for row in rows])} in all")
     for line in terminal.aligned(

@@ -29,9 +29,8 @@ async def record_usage(call: Call, session: Session, reply: Reply | StreamReply,
         pace = model.pace
         took = max(took, pace.ttft + usage.completion / pace.tokens_per_second)
     ledger = session.tenants.ledgers[caller.org_id]
-    await ledger.record(
-        session.store, call.at, caller, name, usage, not failed, 1000 * took, call.request_id, reply.status
-    )
+    record = ledger.price_call(call.at, caller, name, usage, not failed, 1000 * took, call.request_id, reply.status)
+    await ledger.record(session.store, record)
 
 
 def _asked(call: Call) -> str:

@@ -97,7 +97,7 @@ class Pipeline:
             call = exchange.call = self.player.script(scenario, call)  # the error that a scenario asks for
         if call.script is not None and call.script.whole:
             return from_schema.answer_with_body(call)
-        handler = self.handlers.get(operation.id) or self._answer_from_schema
+        handler = self.handlers.get(operation.id) or from_schema.answer_from_schema
         reply = await handler(call, session)
         if exchange.limits is not None and reply.usage is not None:
             exchange.limits = exchange.limits.add((0, reply.usage.total))
@@ -147,9 +147,6 @@ class Pipeline:
             call = make_call(exchange, operation, *known)
         exchange.valid = True
         return call
-
-    async def _answer_from_schema(self, call: Call, session: Session) -> Reply:
-        return from_schema.answer(self.contract, call, session)
 
     def _render_error(self, exchange: Exchange, error: Exception) -> Reply:
         """Return the answer to a request that failed: the contract's example of that error, or of a bug."""

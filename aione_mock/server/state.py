@@ -37,7 +37,7 @@ class MemoryState:
         caller, session = exchange.caller, exchange.session
         if caller is None or caller.key_id is None or not operation.paid:
             return
-        if await session.tenants.billing[caller.org_id].used_up(session.store, exchange.at):
+        if await session.tenants.billing[caller.org_id].is_used_up(session.store, exchange.at):
             exchange.limit = "Balance and credit are used up; top up the account to go on."
             raise APIError("insufficient_balance", exchange.limit)
         try:

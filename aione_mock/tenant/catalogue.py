@@ -15,7 +15,6 @@ from aione_mock.settings import fixture_path
 from aione_mock.yaml_model import Money, PositiveInt, Text, YamlModel, load_yaml_model
 
 _TOKENS_PER_PRICE = 1_000_000
-_TICKS_PER_RMB = 10_000
 
 
 PositiveFloat = Annotated[float, Field(strict=True, gt=0, lt=1e6)]
@@ -34,10 +33,7 @@ class ModelPrices(YamlModel):
 
     def to_ticks(self) -> TickPrices:
         """Return the prices as whole numbers of ticks."""
-        input_ticks, cached_ticks, output_ticks = (
-            int(price * _TICKS_PER_RMB) for price in (self.input, self.cached_input, self.output)
-        )
-        return input_ticks, cached_ticks, output_ticks
+        return rmb_to_ticks(self.input), rmb_to_ticks(self.cached_input), rmb_to_ticks(self.output)
 
 
 class ModelPace(YamlModel):
@@ -120,6 +116,11 @@ def compute_cost(prices: TickPrices, prompt: int, cached: int, completion: int) 
     total = (prompt - cached) * input_price + cached * cached_price + completion * output_price
     ticks, rest = divmod(total, _TOKENS_PER_PRICE)
     return ticks + (2 * rest > _TOKENS_PER_PRICE or (2 * rest == _TOKENS_PER_PRICE and ticks % 2))
+
+
+def rmb_to_ticks(amount: Decimal) -> int:
+    """Return an amount of RMB, which has at most 4 decimal places, in ticks of 0.0001 RMB."""
+    return int(amount.scaleb(4))
 
 
 def ticks_to_rmb(ticks: int) -> Decimal:

@@ -43,7 +43,6 @@ class Tenants:
         """
         epoch = epoch // HOUR * HOUR
         created = create_organisations(seed, epoch)
-        ledgers = {org.id: Ledger.of(org, seed, epoch, catalogue) for org in created}
         return cls(
             epoch=epoch,
             catalogue=catalogue,
@@ -51,9 +50,13 @@ class Tenants:
             keys=KeyStore.create(record for org in created for record in org.keys),
             tokens={digest: caller for org in created for digest, caller in org.tokens.items()},
             access_keys={pair.id: pair for org in created for pair in org.access_keys},
-            ledgers=ledgers,
-            billing={org.id: Billing(org, ledgers[org.id], catalogue, epoch) for org in created},
+            ledgers={org.id: Ledger.create(org, seed, epoch, catalogue) for org in created},
+            billing={org.id: Billing.create(org, catalogue, epoch) for org in created},
         )
+
+    def find_organisation(self, caller: Caller | None) -> Organisation:
+        """Return the caller's organisation, or the main one where an overlay admits requests without a caller."""
+        return self.organisations[caller.org_id] if caller else next(iter(self.organisations.values()))
 
     def find_token(self, secret: str) -> Caller | None:
         """Return the caller that a console token stands for."""

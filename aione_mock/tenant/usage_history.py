@@ -1,21 +1,21 @@
-"""The past of an organisation: what its keys called before the session began.
+"""The usage of an organisation before the session began.
 
-Nothing is stored or generated in advance. A `Cell` is one key's use of one model on one day; everything about it
-is a running total: `calls_until(minute)` counts its calls, `upto(calls)` sums their tokens, errors and latency. Any
-window is the difference of two running totals, so hours add up to days, minutes to hours and single calls to
-minutes, to the last digit, at the same small price for each. All arithmetic is on whole numbers and therefore the
-same on every machine.
+Nothing is stored or generated in advance. A `UsageBucket` is one key's use of one model on one day, and everything in
+it is a running total: `count_calls(minute)` counts its calls, `sum_calls(calls)` sums their tokens, errors and
+latency. Any window is the difference of two running totals, so hours add up to days, minutes to hours and single calls
+to minutes, to the last digit, at the same small price. All arithmetic is on whole numbers and therefore the same on
+every machine.
 
-Money exists for whole cells alone: price times tokens, rounded half to even to 4 places. The day of the epoch counts
-as far as the last full hour before it.
+Only whole buckets have a cost: price times tokens, rounded half to even to 4 places. The day of the epoch counts as
+far as the last full hour before it.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, cached_property, lru_cache
 from itertools import accumulate
 from operator import mul, sub
 from struct import unpack
@@ -24,26 +24,27 @@ from typing import NamedTuple
 from aione_mock.errors import ConfigError
 from aione_mock.seed import Seed
 from aione_mock.structs import frozen
-from aione_mock.tenant.calendar import HOUR, day_to_timestamp, timestamp_to_day
+from aione_mock.tenant.calendar import HOUR, day_to_timestamp, is_weekend, timestamp_to_day
 from aione_mock.tenant.catalogue import ModelCatalogue, TickPrices, compute_cost
 from aione_mock.tenant.organisation import Organisation, PastUsage
-from aione_mock.tenant.organisation_file import load_organisation_file
 
 MINUTES = 1440
+"""Minutes of a day."""
 _MILLION = 1_000_000
 _NOISE = Seed.of("history")
 _VARIANTS = 4
+"""Curves of the minutes of a day, for each rhythm."""
 _SIZES = 1024
+"""Entries of the table of call sizes."""
 _GROWTH = 7
 """Per mille of the first day's calls that each further day adds."""
-_SURGE = 340_000
-"""Calls in a million that fail in the hours of the incident, beyond the usual ones."""
-_SLOW_MS = 7000
-"""Extra latency of a call in the hours of the incident."""
+_INCIDENT_FAILURES = 340_000
+"""Calls in a million that fail during the incident, beyond the usual ones."""
+_INCIDENT_DELAY_MS = 7000
 
 
-class Figures(NamedTuple):
-    """Sums over calls. Failed calls are in `requests`, `errors` and `latency_ms` alone."""
+class UsageTotals(NamedTuple):
+    """Sums over calls. Failed calls count in `requests`, `errors` and `latency_ms` only."""
 
     requests: int = 0
     errors: int = 0
@@ -52,15 +53,16 @@ class Figures(NamedTuple):
     completion: int = 0
     latency_ms: int = 0
 
-    def minus(self, other: Figures) -> Figures:
-        """What lies between two running totals."""
-        return Figures(*map(sub, self, other))
+    def subtract(self, other: UsageTotals) -> UsageTotals:
+        """Return what lies between two running totals."""
+        return UsageTotals(*map(sub, self, other))
 
 
-class DayCell(NamedTuple):
-    """What one key used of one model in one day. `ticks`: cost in 0.0001 RMB."""
+class UsageSum(NamedTuple):
+    """What one key used of one model in one period."""
 
-    day: int
+    period: int
+    """A day, or a minute since 1970."""
     key_id: str | None
     team_id: str | None
     model: str
@@ -71,240 +73,263 @@ class DayCell(NamedTuple):
     completion: int
     latency_ms: int
     ticks: int
+    """Cost in 0.0001 RMB."""
+
+    @property
+    def totals(self) -> UsageTotals:
+        """Everything but the cost."""
+        return UsageTotals(*self[4:10])
 
 
 @frozen
-class Habit:
-    """How one key uses one model: all that does not change from day to day."""
+class UsagePattern:
+    """How one key uses one model: everything that is the same every day."""
 
     key_id: str
     team_id: str | None
     model: str
-    rhythm: str
+    past: PastUsage
     calls: int
     """Requests on a plain working day of the first week, times 100."""
-    prompt: int
-    completion: int
-    cached: int
     first_ms: int
+    """Milliseconds to the first token."""
     token_us: int
+    """Microseconds for each further token."""
     prices: TickPrices
 
     @property
-    def pace(self) -> tuple[int, int]:
-        """Milliseconds to the first token, and on average from there to the end."""
-        return self.first_ms, self.completion * self.token_us // 1000
+    def mean_ms(self) -> int:
+        """Mean milliseconds from the first token to the last."""
+        return self.past.profile.completion * self.token_us // 1000
 
 
-class Cell(NamedTuple):
+class UsageBucket(NamedTuple):
     """One key, one model, one day."""
 
-    habit: Habit
+    pattern: UsagePattern
     day: int
     calls: int
     """Calls of the whole day."""
     start: int
-    """A number of 32 bits that tells this cell from others: where in the tables of noise it begins."""
+    """A number of 32 bits that tells this bucket from others: where in the tables of noise it begins."""
     horizon: int
     """Minute of the day after which nothing is known."""
-    weekend: bool
     incident: tuple[int, int] | None
     """First and last minute of an incident."""
 
-    def calls_until(self, minute: int) -> int:
-        """Calls before a minute (0–1440) of the day."""
+    def count_calls(self, minute: int) -> int:
+        """Count the calls before a minute (0–1440) of the day."""
         minute = max(0, min(minute, self.horizon))
         if minute == MINUTES:
             return self.calls
-        shape = _shape(self.habit.rhythm, self.weekend, self.start % _VARIANTS)
-        return (self.calls * shape[minute] + self.start % shape[MINUTES]) // shape[MINUTES]
+        past, weekend = self.pattern.past, is_weekend(self.day)
+        hours = past.rhythm.weekend if weekend else past.rhythm.working
+        loads = _sum_minute_loads(past.profile.rhythm, hours, weekend, self.start % _VARIANTS)
+        return (self.calls * loads[minute] + self.start % loads[MINUTES]) // loads[MINUTES]
 
-    def upto(self, calls: int) -> Figures:
-        """Sums over the first `calls` calls of the day."""
-        habit, start = self.habit, self.start
-        failing, slow_ms = (2000 + start % 4000) * calls + start % _MILLION, 0
-        if self.incident and (struck := self._struck(calls)):
-            failing += _SURGE * struck
-            slow_ms = _SLOW_MS * struck
+    def sum_calls(self, calls: int) -> UsageTotals:
+        """Sum the first `calls` calls of the day."""
+        pattern, start, profile = self.pattern, self.start, self.pattern.past.profile
+        failing, delay_ms = (2000 + start % 4000) * calls + start % _MILLION, 0
+        if self.incident and (affected := self._count_affected(calls)):
+            failing += _INCIDENT_FAILURES * affected
+            delay_ms = _INCIDENT_DELAY_MS * affected
         errors = failing // _MILLION
         good = calls - errors
-        prompt = _sized(habit.prompt, start >> 10, good)
-        completion = _sized(habit.completion, start, good)
-        latency = calls * habit.first_ms + completion * habit.token_us // 1000 + slow_ms
-        return Figures(calls, errors, prompt, prompt * habit.cached // 100, completion, latency)
+        prompt = _sum_sizes(profile.prompt, start >> 10, good)
+        completion = _sum_sizes(profile.completion, start, good)
+        latency = calls * pattern.first_ms + completion * pattern.token_us // 1000 + delay_ms
+        return UsageTotals(calls, errors, prompt, prompt * profile.cached // 100, completion, latency)
 
-    def until(self, minute: int) -> Figures:
-        """Sums over the calls before a minute of the day."""
-        return self.upto(self.calls_until(minute))
+    def sum_until(self, minute: int) -> UsageTotals:
+        """Sum the calls before a minute of the day."""
+        return self.sum_calls(self.count_calls(minute))
 
-    def total(self) -> DayCell:
-        """The whole day, or what is known of it, with its cost."""
-        habit, figures = self.habit, self.until(MINUTES)
-        cost = compute_cost(habit.prices, figures.prompt, figures.cached, figures.completion)
-        return DayCell(self.day, habit.key_id, habit.team_id, habit.model, *figures, cost)
+    def sum_day(self) -> UsageSum:
+        """Sum the whole day, or what is known of it, with its cost."""
+        pattern, totals = self.pattern, self.sum_until(MINUTES)
+        cost = compute_cost(pattern.prices, totals.prompt, totals.cached, totals.completion)
+        return UsageSum(self.day, pattern.key_id, pattern.team_id, pattern.model, *totals, cost)
 
-    def struck(self) -> Figures:
-        """Sums over the calls of the day that an incident slowed down."""
-        return self.until(self.incident[1]).minus(self.until(self.incident[0])) if self.incident else Figures()
+    def sum_incident(self) -> UsageTotals:
+        """Sum the calls of the day that an incident delayed."""
+        if self.incident is None:
+            return UsageTotals()
+        first, last = self.incident
+        return self.sum_until(last).subtract(self.sum_until(first))
 
-    def _struck(self, calls: int) -> int:
-        """Those among the first `calls`."""
+    def _count_affected(self, calls: int) -> int:
+        """Count the calls among the first `calls` that an incident delayed."""
         if self.incident is None:
             return 0
-        first, last = (self.calls_until(minute) for minute in self.incident)
+        first, last = (self.count_calls(minute) for minute in self.incident)
         return max(0, min(calls, last) - first)
 
 
-@dataclass(slots=True)
-class History:
-    """The past of one organisation, up to the last full hour before the epoch."""
+@frozen
+class KeyHistory:
+    """The past use of one key."""
 
-    habits: tuple[tuple[PastUsage, Seed, tuple[Habit, ...]], ...]
+    past: PastUsage
+    seed: Seed
+    patterns: tuple[UsagePattern, ...]
+    weekend_load: int
+    """Load of a day at the weekend, in per mille of a working day's."""
+
+
+@dataclass(frozen=True, eq=False)
+class UsageHistory:
+    """The past use of one organisation, up to the last full hour before the epoch."""
+
+    keys: tuple[KeyHistory, ...]
     first_day: int
     last_day: int
     horizon: int
     """Minute of the last day up to which something is known."""
     incident: tuple[int, int, int]
     """Day, first and last minute."""
-    totals: dict[int, tuple[DayCell, ...]] = field(default_factory=dict)
-    """Day cells already computed: a memory of a pure function, nothing else."""
 
     @classmethod
-    def of(cls, organisation: Organisation, seed: Seed, epoch: float, catalogue: ModelCatalogue) -> History:
-        """The past before `epoch`. Raises ConfigError when the catalogue lacks a model that was used."""
-        keys = {key.id: key for key in organisation.keys}
-        habits = []
-        for key_id, past in organisation.past_usage.items():
-            models = [
-                _habit(key_id, keys[key_id].team_id, past, at, catalogue) for at in range(len(past.profile.models))
-            ]
-            habits.append((past, seed.child("history", key_id), tuple(models)))
+    def create(cls, organisation: Organisation, seed: Seed, epoch: float, catalogue: ModelCatalogue) -> UsageHistory:
+        """Create the history before `epoch`. Raises ConfigError when the catalogue lacks a model that was used."""
+        teams = {key.id: key.team_id for key in organisation.keys}
+        keys = [
+            _create_key_history(key_id, teams[key_id], past, seed.child("history", key_id), catalogue)
+            for key_id, past in organisation.past_usage.items()
+        ]
         day = timestamp_to_day(epoch)
         horizon = int(epoch - day_to_timestamp(day)) // HOUR * 60
-        return cls(tuple(habits), organisation.first_day, day, horizon, _incident(seed, day))
+        return cls(tuple(keys), organisation.first_day, day, horizon, _place_incident(seed, day))
 
-    def cells(self, day: int) -> list[Cell]:
-        """All cells of a day; none outside the past."""
+    @cached_property
+    def days(self) -> tuple[tuple[UsageSum, ...], ...]:
+        """The sums of each day from the first to the last, without empty ones."""
+        return tuple([self._sum_day(day) for day in range(self.first_day, self.last_day + 1)])
+
+    def list_day(self, day: int) -> tuple[UsageSum, ...]:
+        """List the sums of a day's buckets, without empty ones."""
+        return self.days[day - self.first_day] if self.first_day <= day <= self.last_day else ()
+
+    def list_buckets(self, day: int) -> list[UsageBucket]:
+        """List all buckets of a day; none outside the history."""
         if not self.first_day <= day <= self.last_day:
             return []
-        return [cell for past, seed, habits in self.habits for cell in self._cells(day, past, seed, habits)]
+        return [bucket for key in self.keys for bucket in self._create_buckets(day, key)]
 
-    def day(self, day: int) -> tuple[DayCell, ...]:
-        """The totals of a day's cells, without empty ones."""
-        known = self.totals.get(day)
-        if known is None:
-            known = tuple([total for cell in self.cells(day) if (total := cell.total()).requests])
-            if known:
-                self.totals[day] = known
-        return known
+    def clip_days(self, first: int, last: int) -> range:
+        """Return those of the days `first` to `last` that lie within the history."""
+        return range(max(first, self.first_day), min(last, self.last_day) + 1)
 
-    def latencies(self, first: int, last: int) -> list[tuple[int, int, int]]:
-        """How long the calls of some days took, as groups for `latency_tail`: (first ms, spread ms, calls)."""
+    def group_latencies(self, first: int, last: int) -> list[tuple[int, int, int]]:
+        """Group the calls of some days by how long they took, for `count_slower`: (first ms, mean ms, calls)."""
         counts: dict[tuple[int, int], int] = {}
-        paces: dict[tuple[str | None, str], tuple[int, int]] = {
-            (habit.key_id, habit.model): habit.pace for *_, habits in self.habits for habit in habits
+        speeds: dict[tuple[str | None, str], tuple[int, int]] = {
+            (pattern.key_id, pattern.model): (pattern.first_ms, pattern.mean_ms)
+            for key in self.keys
+            for pattern in key.patterns
         }
-        for day in range(max(first, self.first_day), min(last, self.last_day) + 1):
-            for total in self.day(day):
-                pace = paces[total.key_id, total.model]
-                counts[pace] = counts.get(pace, 0) + total.requests
+        for day in self.clip_days(first, last):
+            for total in self.list_day(day):
+                speed = speeds[total.key_id, total.model]
+                counts[speed] = counts.get(speed, 0) + total.requests
         if first <= self.incident[0] <= last:
-            for cell in self.cells(self.incident[0]):
-                first_ms, spread, hit = *cell.habit.pace, cell.struck()
-                good, slow = hit.requests - hit.errors, first_ms + _SLOW_MS
-                for kind, moved in (
-                    ((first_ms, spread), -hit.requests),
-                    ((slow, spread), good),
-                    ((slow, 0), hit.errors),
-                ):
-                    counts[kind] = counts.get(kind, 0) + moved
-        return [(*kind, count) for kind, count in counts.items()]
+            for bucket in self.list_buckets(self.incident[0]):
+                for group, moved in _move_delayed_calls(bucket):
+                    counts[group] = counts.get(group, 0) + moved
+        return [(*group, count) for group, count in counts.items()]
 
-    def _cells(self, day: int, past: PastUsage, seed: Seed, habits: tuple[Habit, ...]) -> Iterator[Cell]:
-        if not past.first_day <= day <= past.last_day:
+    def _sum_day(self, day: int) -> tuple[UsageSum, ...]:
+        return tuple([total for bucket in self.list_buckets(day) if (total := bucket.sum_day()).requests])
+
+    def _create_buckets(self, day: int, key: KeyHistory) -> Iterator[UsageBucket]:
+        if not key.past.first_day <= day <= key.past.last_day:
             return
-        words = unpack("<16I", seed.digest(day, size=64))
-        weekend = (day + 3) % 7 >= 5
-        load = _load(past.profile.rhythm, weekend) * (1000 + _GROWTH * (day - self.first_day)) * (850 + words[15] % 301)
+        words = unpack("<16I", key.seed.digest(day, size=64))
+        load = key.weekend_load if is_weekend(day) else 1000
+        load *= (1000 + _GROWTH * (day - self.first_day)) * (850 + words[15] % 301)
         horizon = self.horizon if day == self.last_day else MINUTES
         incident = self.incident[1:] if day == self.incident[0] else None
-        for habit, mood, start in zip(habits, words[::2], words[1::2], strict=False):
-            calls = habit.calls * load * (900 + mood % 201) // (100 * 1000**4)
-            yield Cell(habit, day, calls, start, horizon, weekend, incident)
+        for pattern, variation, start in zip(key.patterns, words[::2], words[1::2], strict=False):
+            calls = pattern.calls * load * (900 + variation % 201) // (100 * 1000**4)
+            yield UsageBucket(pattern, day, calls, start, horizon, incident)
 
 
-def _habit(key_id: str, team_id: str | None, past: PastUsage, at: int, catalogue: ModelCatalogue) -> Habit:
-    profile = past.profile
-    name, share = [*profile.models.items()][at]
-    model = catalogue.find(name)
-    if model is None:
-        raise ConfigError(f"organisation.yaml: the catalogue has no model '{name}'")
-    return Habit(
-        key_id=key_id,
-        team_id=team_id,
-        model=model.id,
-        rhythm=profile.rhythm,
-        calls=profile.calls * share,
-        prompt=profile.prompt,
-        completion=profile.completion,
-        cached=profile.cached,
-        first_ms=int(model.pace.ttft * 1000),
-        token_us=int(_MILLION / model.pace.tokens_per_second),
-        prices=model.prices.to_ticks(),
-    )
+def _create_key_history(
+    key_id: str, team_id: str | None, past: PastUsage, seed: Seed, catalogue: ModelCatalogue
+) -> KeyHistory:
+    patterns = []
+    for name, percentage in past.profile.models.items():
+        model = catalogue.find(name)
+        if model is None:
+            raise ConfigError(f"organisation.yaml: the catalogue has no model '{name}'")
+        pattern = UsagePattern(
+            key_id=key_id,
+            team_id=team_id,
+            model=model.id,
+            past=past,
+            calls=past.profile.calls * percentage,
+            first_ms=int(model.pace.ttft * 1000),
+            token_us=int(_MILLION / model.pace.tokens_per_second),
+            prices=model.prices.to_ticks(),
+        )
+        patterns.append(pattern)
+    weekend_load = 1000 * sum(past.rhythm.weekend) // sum(past.rhythm.working)
+    return KeyHistory(past, seed, tuple(patterns), weekend_load)
 
 
-def _incident(seed: Seed, last_day: int) -> tuple[int, int, int]:
-    """A working day about three weeks before the last one, and three hours of its working time."""
+def _place_incident(seed: Seed, last_day: int) -> tuple[int, int, int]:
+    """Return a working day about three weeks before the last one, and three hours of its working time."""
     day = last_day - 21 - seed.draw_integer("incident day") % 3
-    while (day + 3) % 7 >= 5:
+    while is_weekend(day):
         day -= 1
     hour = 10 + seed.draw_integer("incident hour") % 5
     return day, hour * 60, (hour + 3) * 60
 
 
-def _sized(mean: int, start: int, count: int) -> int:
-    """Sum of `count` sizes with this mean, from a place in the table on; sums over consecutive parts add up."""
-    sizes = _sizes()
+def _move_delayed_calls(bucket: UsageBucket) -> tuple[tuple[tuple[int, int], int], ...]:
+    """Return the calls that an incident moves from one group of latencies to another: ((first ms, mean ms), calls)."""
+    first_ms, mean_ms, delayed = bucket.pattern.first_ms, bucket.pattern.mean_ms, bucket.sum_incident()
+    slow_ms = first_ms + _INCIDENT_DELAY_MS
+    return (
+        ((first_ms, mean_ms), -delayed.requests),
+        ((slow_ms, mean_ms), delayed.requests - delayed.errors),
+        ((slow_ms, 0), delayed.errors),
+    )
+
+
+def _sum_sizes(mean: int, start: int, count: int) -> int:
+    """Sum `count` sizes with this mean, from a place in the table on; sums over consecutive parts add up."""
+    sizes = _sum_size_table()
     first = start % _SIZES
     rounds, last = divmod(first + count, _SIZES)
     return mean * _SIZES * (rounds * sizes[_SIZES] + sizes[last] - sizes[first]) // sizes[_SIZES]
 
 
-def latency_tail(first_ms: int, spread_ms: int, above: int) -> int:
-    """How many of 1024 calls take longer than `above` ms, `spread_ms` being the mean beyond the first token."""
+def count_slower(first_ms: int, mean_ms: int, above: int) -> int:
+    """Count how many of 1024 calls take longer than `above` ms, `mean_ms` being the mean beyond the first token."""
     if above < first_ms:
         return _SIZES
-    if not spread_ms:
+    if not mean_ms:
         return 0
-    sizes = _sizes()
-    return _SIZES - bisect_right(_ranked_sizes(), (above - first_ms) * sizes[_SIZES] // (spread_ms * _SIZES))
+    sizes = _sum_size_table()
+    return _SIZES - bisect_right(_sort_sizes(), (above - first_ms) * sizes[_SIZES] // (mean_ms * _SIZES))
 
 
 @cache
-def _sizes() -> tuple[int, ...]:
-    """Running totals of 1024 lopsided sizes: many small ones, few up to three times the mean."""
+def _sum_size_table() -> tuple[int, ...]:
+    """Return running totals of 1024 uneven sizes: many small ones, few up to three times the mean."""
     one, two = _NOISE.create_random("sizes", 1).randbytes(_SIZES), _NOISE.create_random("sizes", 2).randbytes(_SIZES)
     return (0, *accumulate([(a + 40) * (b + 40) for a, b in zip(one, two, strict=True)]))
 
 
 @cache
-def _ranked_sizes() -> tuple[int, ...]:
-    return tuple(sorted(map(sub, _sizes()[1:], _sizes())))
+def _sort_sizes() -> tuple[int, ...]:
+    return tuple(sorted(map(sub, _sum_size_table()[1:], _sum_size_table())))
 
 
-@cache
-def _shape(rhythm: str, weekend: bool, variant: int) -> tuple[int, ...]:
-    """Running totals of the load of each minute of a day: the rhythm's hours with noise on every minute."""
-    found = load_organisation_file().rhythms[rhythm]
-    hours = found.weekend if weekend else found.working
+@lru_cache(maxsize=64)
+def _sum_minute_loads(rhythm: str, hours: tuple[int, ...], weekend: bool, variant: int) -> tuple[int, ...]:
+    """Return running totals of the load of each minute of a day: the rhythm's hours with noise on every minute."""
     rng = _NOISE.create_random("minutes", rhythm, int(weekend), variant)
     noise = map(mul, rng.randbytes(MINUTES), rng.randbytes(MINUTES))
     return (0, *accumulate([(12_000 + drawn) * hours[at // 60] for at, drawn in enumerate(noise)]))
-
-
-@cache
-def _load(rhythm: str, weekend: bool) -> int:
-    """A day's load in per mille of a working day's."""
-    found = load_organisation_file().rhythms[rhythm]
-    return 1000 * sum(found.weekend if weekend else found.working) // sum(found.working)

@@ -19,7 +19,7 @@ from aione_mock.sse import decode
 from aione_mock.tenant.calendar import date_to_day, day_to_date, day_to_timestamp, timestamp_to_day
 from aione_mock.tenant.catalogue import ModelCatalogue
 from aione_mock.types import Usage
-from tests.tenant.prices import compute_rmb
+from tests.tenant.calls import compute_rmb
 
 from .client import BUSINESS, DASHBOARD, KEY, KEYS, USAGE, Console, bearer, spent
 

@@ -12,6 +12,7 @@ import pytest
 from aione_mock.server.app import Mock
 from aione_mock.server.sessions import Session
 from aione_mock.types import Usage
+from tests.tenant.calls import record
 from tests.timing import cost
 
 from .client import BUSINESS, DASHBOARD, KEYS, TECH, USAGE, Console, spent
@@ -170,7 +171,7 @@ async def test_capacity_gets_tight(console: Console, session: Session) -> None:
         share = 100 * number // org.plan.rpm_limit
         if number % (org.plan.rpm_limit // 20) == 0:
             seen.append((share, console.get(DASHBOARD, BUSINESS)["business"]["capacity_status"]))
-        await ledger.record(session.store, session.clock.timestamp(), caller, "gpt-5.4", Usage(1, 1), True, 1, "r")
+        await record(ledger, session.store, session.clock.timestamp(), caller, "gpt-5.4", Usage(1, 1))
     assert [share for share, state in seen if state == "tight"] == [70, 75, 80, 85]
     assert [share for share, state in seen if state == "insufficient"] == [90, 95]
 
@@ -203,7 +204,7 @@ def test_and_stays_quick_when_thousands_of_calls_are_the_sessions_own(
     async def calls() -> None:
         for number in range(4000):
             at = now + number % 600
-            await ledger.record(session.store, at, caller, "gpt-5.4", Usage(1, 1), True, number, f"req_{number}")
+            await record(ledger, session.store, at, caller, "gpt-5.4", Usage(1, 1), True, number, f"req_{number}")
 
     asyncio.run(calls())
     test_a_dashboard_of_ninety_days_is_quick(console, app, TECH)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from aione_mock.errors import ConfigError
 from aione_mock.tenant.catalogue import Model, ModelCatalogue, ModelPace
 from aione_mock.types import Usage
-from tests.tenant.prices import compute_rmb
+from tests.tenant.calls import compute_rmb
 
 BUNDLED = ModelCatalogue.load()
 DOCUMENTED = [

@@ -17,30 +17,30 @@ from aione_mock.tenant.calendar import HOUR, day_to_timestamp, timestamp_to_day
 from aione_mock.tenant.catalogue import ModelCatalogue, ModelPrices, compute_cost, ticks_to_rmb
 from aione_mock.tenant.organisation import create_organisations
 from aione_mock.tenant.organisation_file import list_credentials
-from aione_mock.tenant.usage_history import MINUTES, Cell, Figures, History, latency_tail
+from aione_mock.tenant.usage_history import MINUTES, UsageBucket, UsageHistory, UsageTotals, count_slower
 from aione_mock.types import Usage
-from tests.tenant.prices import compute_rmb
+from tests.tenant.calls import compute_rmb
 
 EPOCH = 1_795_000_000.0
 CATALOGUE = ModelCatalogue.load()
 
 
 @cache
-def past(seed: int = 0, epoch: float = EPOCH) -> History:
-    return History.of(create_organisations(Seed.of(seed), epoch)[0], Seed.of(seed), epoch, CATALOGUE)
+def past(seed: int = 0, epoch: float = EPOCH) -> UsageHistory:
+    return UsageHistory.create(create_organisations(Seed.of(seed), epoch)[0], Seed.of(seed), epoch, CATALOGUE)
 
 
-def add(parts: list[Figures]) -> Figures:
-    return Figures(*map(sum, zip(*parts, strict=True))) if parts else Figures()
+def add(parts: list[UsageTotals]) -> UsageTotals:
+    return UsageTotals(*map(sum, zip(*parts, strict=True))) if parts else UsageTotals()
 
 
-def calls_of(cell: Cell, first: int = 0, last: int | None = None) -> list[Figures]:
-    last = cell.calls_until(MINUTES) if last is None else last
-    return [after.minus(before) for before, after in pairwise([cell.upto(n) for n in range(first, last + 1)])]
+def calls_of(cell: UsageBucket, first: int = 0, last: int | None = None) -> list[UsageTotals]:
+    last = cell.count_calls(MINUTES) if last is None else last
+    return [after.subtract(before) for before, after in pairwise([cell.sum_calls(n) for n in range(first, last + 1)])]
 
 
 CELLS = st.builds(
-    lambda seed, epoch, back, pick: (cells := past(seed, epoch).cells(timestamp_to_day(epoch) - back))[
+    lambda seed, epoch, back, pick: (cells := past(seed, epoch).list_buckets(timestamp_to_day(epoch) - back))[
         pick % len(cells)
     ],
     st.integers(0, 3),
@@ -52,18 +52,18 @@ CELLS = st.builds(
 
 @settings(max_examples=60, deadline=None)
 @given(CELLS)
-def test_a_day_is_the_sum_of_hours_and_minutes_and_calls(cell: Cell) -> None:
-    total = cell.until(MINUTES)
-    hours = [cell.until(60 * (h + 1)).minus(cell.until(60 * h)) for h in range(24)]
-    minutes = [cell.until(m + 1).minus(cell.until(m)) for m in range(MINUTES)]
+def test_a_day_is_the_sum_of_hours_and_minutes_and_calls(cell: UsageBucket) -> None:
+    total = cell.sum_until(MINUTES)
+    hours = [cell.sum_until(60 * (h + 1)).subtract(cell.sum_until(60 * h)) for h in range(24)]
+    minutes = [cell.sum_until(m + 1).subtract(cell.sum_until(m)) for m in range(MINUTES)]
     assert add(hours) == add(minutes) == add(calls_of(cell)) == total
     assert all(min(part) >= 0 for part in minutes)
-    assert cell.total()[4:10] == total
+    assert cell.sum_day().totals == total
 
 
 @settings(max_examples=60, deadline=None)
 @given(CELLS)
-def test_every_single_call_makes_sense(cell: Cell) -> None:
+def test_every_single_call_makes_sense(cell: UsageBucket) -> None:
     for call in calls_of(cell):
         assert call.requests == 1
         assert call.errors in (0, 1)
@@ -77,8 +77,8 @@ def test_every_single_call_makes_sense(cell: Cell) -> None:
 
 
 @given(CELLS)
-def test_a_days_cost_is_price_times_tokens(cell: Cell) -> None:
-    total, model = cell.total(), CATALOGUE.find(cell.habit.model)
+def test_a_days_cost_is_price_times_tokens(cell: UsageBucket) -> None:
+    total, model = cell.sum_day(), CATALOGUE.find(cell.pattern.model)
     assert model is not None
     usage = Usage(prompt=total.prompt, completion=total.completion, cached=total.cached)
     assert ticks_to_rmb(total.ticks) == compute_rmb(usage, model)
@@ -100,29 +100,29 @@ def test_whole_numbers_cost_what_decimals_do(
 
 
 def test_it_is_a_function_of_seed_and_epoch() -> None:
-    again = History.of(create_organisations(Seed.of(0), EPOCH)[0], Seed.of(0), EPOCH, CATALOGUE)
+    again = UsageHistory.create(create_organisations(Seed.of(0), EPOCH)[0], Seed.of(0), EPOCH, CATALOGUE)
     day = timestamp_to_day(EPOCH) - 5
     # another order of asking, the same answer
-    assert [again.day(day + 1), again.day(day)] == [past().day(day + 1), past().day(day)]
-    assert past(1).day(day) != past().day(day)
+    assert [again.list_day(day + 1), again.list_day(day)] == [past().list_day(day + 1), past().list_day(day)]
+    assert past(1).list_day(day) != past().list_day(day)
 
 
 def test_it_ends_with_the_last_full_hour_and_begins_with_a_month() -> None:
     history, today = past(), timestamp_to_day(EPOCH)
     full_hours = int(EPOCH - day_to_timestamp(today)) // HOUR
     assert history.horizon == full_hours * 60
-    for cell in history.cells(today):
-        assert cell.until(history.horizon) == cell.until(MINUTES)
-    assert history.day(today + 1) == ()
-    assert history.day(history.first_day - 1) == ()
-    assert history.day(history.first_day) != ()
+    for cell in history.list_buckets(today):
+        assert cell.sum_until(history.horizon) == cell.sum_until(MINUTES)
+    assert history.list_day(today + 1) == ()
+    assert history.list_day(history.first_day - 1) == ()
+    assert history.list_day(history.first_day) != ()
     at_midnight = past(0, float(day_to_timestamp(today)))
-    assert at_midnight.day(today) == ()
-    assert at_midnight.day(today - 1) != ()
+    assert at_midnight.list_day(today) == ()
+    assert at_midnight.list_day(today - 1) != ()
 
 
-def requests(history: History, day: int, first: int = 0, last: int = MINUTES) -> int:
-    return sum(cell.calls_until(last) - cell.calls_until(first) for cell in history.cells(day))
+def requests(history: UsageHistory, day: int, first: int = 0, last: int = MINUTES) -> int:
+    return sum(cell.count_calls(last) - cell.count_calls(first) for cell in history.list_buckets(day))
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -139,8 +139,8 @@ def test_the_rhythm_is_that_of_an_organisation(seed: int) -> None:
     assert sum(working) > 1.3 * sum(requests(history, day - 84) for day in week if (day + 3) % 7 < 5)
     load: Counter[str] = Counter()
     for day in week:
-        load.update({cell.model: 0 for cell in history.day(day)})
-        for cell in history.day(day):
+        load.update({cell.model: 0 for cell in history.list_day(day)})
+        for cell in history.list_day(day):
             load[cell.model] += cell.requests
     assert len(load) >= 8
     assert sum(count for _, count in load.most_common(3)) > 0.7 * load.total()
@@ -151,7 +151,7 @@ def test_one_day_about_three_weeks_ago_went_wrong(seed: int) -> None:
     history = past(seed)
     rates = {}
     for day in range(history.last_day - 60, history.last_day):
-        cells = history.day(day)
+        cells = history.list_day(day)
         rates[day] = sum(c.errors for c in cells) / sum(c.requests for c in cells)
     worst = max(rates, key=lambda day: rates[day])
     assert 19 <= history.last_day - worst <= 25
@@ -159,8 +159,8 @@ def test_one_day_about_three_weeks_ago_went_wrong(seed: int) -> None:
     assert rates.pop(worst) > 0.04
     assert max(rates.values()) < 0.01
     first, last = history.incident[1:]
-    hit = add([cell.until(last).minus(cell.until(first)) for cell in history.cells(worst)])
-    rest = add([cell.until(MINUTES) for cell in history.cells(worst)]).minus(hit)
+    hit = add([cell.sum_until(last).subtract(cell.sum_until(first)) for cell in history.list_buckets(worst)])
+    rest = add([cell.sum_until(MINUTES) for cell in history.list_buckets(worst)]).subtract(hit)
     assert hit.latency_ms / hit.requests > 2 * rest.latency_ms / rest.requests
     assert hit.errors / hit.requests > 0.3
 
@@ -169,12 +169,14 @@ def test_only_some_keys_have_a_past_and_it_ends_when_the_key_did() -> None:
     history, org = past(), create_organisations(Seed.of(0), EPOCH)[0]
     by_label = {credential.label: credential.id for credential in list_credentials() if credential.kind == "key"}
     days = {
-        cell.key_id: cell.day for day in range(history.first_day, history.last_day + 1) for cell in history.day(day)
+        cell.key_id: cell.period
+        for day in range(history.first_day, history.last_day + 1)
+        for cell in history.list_day(day)
     }
     assert by_label["demo"] not in days
     assert days[by_label["pilot"]] == history.last_day - 30
     assert set(days) == set(org.past_usage)
-    assert None in {cell.team_id for cell in history.day(history.last_day - 3)}
+    assert None in {cell.team_id for cell in history.list_day(history.last_day - 3)}
 
 
 @pytest.mark.parametrize("label", ["studio", "coding"])
@@ -182,17 +184,25 @@ def test_the_tail_of_latencies_is_that_of_the_calls(label: str) -> None:
     history = past()
     key_id = next(credential.id for credential in list_credentials() if credential.label == label)
     cells = [
-        c for d in range(history.last_day - 9, history.last_day) for c in history.cells(d) if c.habit.key_id == key_id
+        c
+        for d in range(history.last_day - 9, history.last_day)
+        for c in history.list_buckets(d)
+        if c.pattern.key_id == key_id
     ]
-    habit = cells[0].habit
-    took = [call.latency_ms for c in cells if c.habit is habit for call in calls_of(c)]
-    spread = habit.completion * habit.token_us // 1000
-    for above in (habit.first_ms, habit.first_ms + spread // 2, habit.first_ms + spread, habit.first_ms + 2 * spread):
+    pattern = cells[0].pattern
+    took = [call.latency_ms for c in cells if c.pattern is pattern for call in calls_of(c)]
+    spread = pattern.mean_ms
+    for above in (
+        pattern.first_ms,
+        pattern.first_ms + spread // 2,
+        pattern.first_ms + spread,
+        pattern.first_ms + 2 * spread,
+    ):
         share = sum(ms > above for ms in took) / len(took)
-        assert latency_tail(habit.first_ms, spread, above) / 1024 == pytest.approx(share, abs=0.06)
+        assert count_slower(pattern.first_ms, spread, above) / 1024 == pytest.approx(share, abs=0.06)
 
 
 def test_a_catalogue_without_a_model_of_the_past_is_refused_by_name() -> None:
     few = ModelCatalogue(models=CATALOGUE.models[:1])
     with pytest.raises(ConfigError, match=r"has no model 'gemini-2\.5-flash'"):
-        History.of(create_organisations(Seed.of(0), EPOCH)[0], Seed.of(0), EPOCH, few)
+        UsageHistory.create(create_organisations(Seed.of(0), EPOCH)[0], Seed.of(0), EPOCH, few)

@@ -1,6 +1,6 @@
 """The table of handlers: operationId to the function that answers it.
 
-An operation that is not here is answered from its schema. `app` checks the table against the contract at start.
+Operations without a handler are answered from their schema. `app` checks the table against the contract at start.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 
 from aione_mock.contract.validation import Finding
-from aione_mock.server.handlers import billing, chat, keys, models, observability, quota_windows, usage
+from aione_mock.server.handlers import billing, chat, keys, models, observability, observation_query, usage
 from aione_mock.server.sessions import Session
 from aione_mock.types import Call, Reply, StreamReply
 
@@ -46,13 +46,13 @@ HANDLERS: dict[str, Handler] = {
 }
 
 CHECKS: dict[str, Check] = {
-    "createKey": keys.check_create,
-    "queryUsage": usage.check_usage,
-    "ModelRouterQueryObservationCharts": quota_windows.check,
-    "ModelRouterQueryObservationMetrics": quota_windows.check,
+    "createKey": keys.check_expiry,
+    "queryUsage": usage.check_days,
+    "ModelRouterQueryObservationCharts": observation_query.check_query,
+    "ModelRouterQueryObservationMetrics": observation_query.check_query,
     "ModelRouterQueryObservationLogs": observability.check_logs,
 }
-"""What the schemas of an operation cannot say about a request: rules between values, and against the clock.
+"""Rules that the schemas of an operation cannot express: between values, and against the clock.
 
-A check sees the parameters that its schemas passed, and a body that they may not have passed.
+A check receives the parameters that are valid by their schemas, and a body that may not be.
 """

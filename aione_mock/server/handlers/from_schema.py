@@ -1,16 +1,16 @@
-"""An operation that has no handler of its own is answered from its schema."""
+"""Answer operations that have no handler of their own."""
 
 from __future__ import annotations
 
-from aione_mock.contract import Contract, validation
+from aione_mock.contract import validation
 from aione_mock.errors import APIError
 from aione_mock.generator import generate
 from aione_mock.server.sessions import Session
 from aione_mock.types import Call, Reply
 
 
-def answer(contract: Contract, call: Call, session: Session) -> Reply:
-    """The first example of the successful response, else an instance of its schema."""
+async def answer_from_schema(call: Call, session: Session) -> Reply:
+    """Answer with the first example of the successful response, or with a value generated from its schema."""
     operation = call.operation
     response = operation.responses[str(operation.success)]
     media = response.get("content", {}).get("application/json")

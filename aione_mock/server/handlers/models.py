@@ -5,28 +5,55 @@ from __future__ import annotations
 from aione_mock.errors import APIError
 from aione_mock.protocols import gemini
 from aione_mock.server.auth import check_model_allowed
-from aione_mock.server.handlers.owner import organisation
 from aione_mock.server.sessions import Session
 from aione_mock.tenant.catalogue import Model
 from aione_mock.types import Call, Json, Reply
 
 
-def visible(call: Call, session: Session) -> list[Model]:
-    """The models that the caller's plan and key include."""
+async def list_models(call: Call, session: Session) -> Reply:
+    """Answer `GET /v1/models`."""
+    return Reply({"object": "list", "data": [_render_model(model) for model in _list_allowed(call, session)]})
+
+
+async def retrieve_model(call: Call, session: Session) -> Reply:
+    """Answer `GET /v1/models/{model}`; an alias returns the model that it stands for."""
+    return Reply(_render_model(_find_model(call, session)))
+
+
+async def list_gemini_models(call: Call, session: Session) -> Reply:
+    """Answer `GET /v1beta/models`, in pages."""
+    models = [model for model in _list_allowed(call, session) if model.supports_protocol("gemini")]
+    return Reply(gemini.render_model_page(models, call.params))
+
+
+async def get_gemini_model(call: Call, session: Session) -> Reply:
+    """Answer `GET /v1beta/models/{model}`."""
+    return Reply(gemini.render_model(_find_model(call, session)))
+
+
+async def list_gateway_models(call: Call, session: Session) -> Reply:
+    """Answer `GET /api/v1/gateway/models`: the plan's models, with prices."""
+    included = session.tenants.billing[session.tenants.find_organisation(call.caller).id].models
+    models = [_render_prices(model) for model in session.catalogue.models if model.id in included]
+    return Reply({"items": models, "total": len(models)})
+
+
+def _list_allowed(call: Call, session: Session) -> list[Model]:
+    """List the models that the caller's plan and key include."""
     caller = call.caller
-    models = [*session.catalogue.models]
     if caller is None:
-        return models
-    plan = session.tenants.organisations[caller.org_id].plan.models
-    allowed = caller.models_allowed
+        return [*session.catalogue.models]
+    included, allowed = session.tenants.billing[caller.org_id].models, set(caller.models_allowed or ())
     return [
         model
-        for model in models
-        if (plan is None or model.id in plan) and (not allowed or {model.id, *model.aliases} & set(allowed))
+        for model in session.catalogue.models
+        if model.id in included and (not allowed or {model.id, *model.aliases} & allowed)
     ]
 
 
-def _find(call: Call, session: Session, name: str) -> Model:
+def _find_model(call: Call, session: Session) -> Model:
+    """Return the model of the path. Raises APIError if it is unknown or the key may not use it."""
+    name: str = call.params["model"]
     model = session.catalogue.find(name)
     if model is None:
         raise APIError("model_not_found", f"Model '{name}' not found", fields={"param": "model"})
@@ -35,17 +62,7 @@ def _find(call: Call, session: Session, name: str) -> Model:
     return model
 
 
-async def list_models(call: Call, session: Session) -> Reply:
-    """`GET /v1/models`."""
-    return Reply({"object": "list", "data": [_openai(model) for model in visible(call, session)]})
-
-
-async def retrieve_model(call: Call, session: Session) -> Reply:
-    """`GET /v1/models/{model}`; an alias gives the model that it stands for."""
-    return Reply(_openai(_find(call, session, call.params["model"])))
-
-
-def _openai(model: Model) -> Json:
+def _render_model(model: Model) -> Json:
     return {
         "id": model.id,
         "object": "model",
@@ -54,39 +71,21 @@ def _openai(model: Model) -> Json:
         "display_name": model.display_name,
         "context_length": model.context_length,
         "max_output_tokens": model.max_output_tokens,
-        "protocols": [*model.protocols],
-        "capabilities": [*model.abilities],
+        "protocols": model.protocols,
+        "capabilities": model.abilities,
     }
 
 
-async def list_gemini_models(call: Call, session: Session) -> Reply:
-    """`GET /v1beta/models`, in pages."""
-    models = [model for model in visible(call, session) if model.supports_protocol("gemini")]
-    return Reply(gemini.render_model_page(models, call.params))
-
-
-async def get_gemini_model(call: Call, session: Session) -> Reply:
-    """`GET /v1beta/models/{model}`."""
-    return Reply(gemini.render_model(_find(call, session, call.params["model"])))
-
-
-async def list_gateway_models(call: Call, session: Session) -> Reply:
-    """`GET /api/v1/gateway/models`: the plan's models, with prices."""
-    included = session.tenants.billing[organisation(call, session).id].models()
-    models = [model for model in session.catalogue.models if model.id in included]
-    return Reply({"items": [_priced(model) for model in models], "total": len(models)})
-
-
-def _priced(model: Model) -> Json:
+def _render_prices(model: Model) -> Json:
     return {
         "id": model.id,
         "display_name": model.display_name,
         "provider": model.owner,
-        "protocols": [*model.protocols],
+        "protocols": model.protocols,
         "context_length": model.context_length,
         "max_output_tokens": model.max_output_tokens,
         "input_price_rmb": f"{model.prices.input:.4f}",
         "cached_input_price_rmb": f"{model.prices.cached_input:.4f}",
         "output_price_rmb": f"{model.prices.output:.4f}",
-        "capabilities": [*model.abilities],
+        "capabilities": model.abilities,
     }

@@ -10,86 +10,85 @@ from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
 from aione_mock.contract.validation import Finding
-from aione_mock.server.handlers.owner import organisation
 from aione_mock.server.sessions import Session
 from aione_mock.tenant.calendar import HOUR, day_to_date, format_timestamp, timestamp_to_day
-from aione_mock.tenant.ledger import Filter, Row, group
+from aione_mock.tenant.ledger import LedgerSnapshot, UsageFilter, UsageRow, fill_days, group_usage
 from aione_mock.tenant.organisation import Organisation
-from aione_mock.tenant.usage_history import DayCell, Figures
+from aione_mock.tenant.usage_history import UsageSum, UsageTotals
 from aione_mock.types import Call, Json, Reply
 
-_USUAL_DAYS = 7
-_MOST_DAYS = 90
-_CHARACTERS = Decimal("1.5")
-"""Characters to a token, between English (about 4) and Chinese (about 1), weighted to the latter (assumed)."""
+_DEFAULT_DAYS = 7
+_MAX_DAYS = 90
+_CHARACTERS_PER_TOKEN = Decimal("1.5")
+"""Between English (about 4) and Chinese (about 1), weighted to the latter (assumed)."""
 _TEN_THOUSAND = 10_000
 _TIGHT, _INSUFFICIENT = Decimal(70), Decimal(90)
 """Per cent of the plan's requests a minute from which capacity is called so."""
 _DEGRADED, _DOWN = Decimal(5), Decimal(50)
 """Per cent of failed calls within an hour from which the service is called so."""
+_CENT = Decimal("0.01")
 NO_TEAM = "No team"
 
 
 async def query_usage(call: Call, session: Session) -> Reply:
-    """`GET /api/v1/obs/usage`."""
-    asked, ledger = call.params, session.tenants.ledgers[organisation(call, session).id]
-    start, end = _days(call, session)
-    wanted = Filter(
-        models=_model(asked["model"], session) if "model" in asked else None,
-        teams={asked["team_id"].lower()} if "team_id" in asked else None,
-        keys={asked["key_id"].lower()} if "key_id" in asked else None,
+    """Answer `GET /api/v1/obs/usage`."""
+    params, ledger = call.params, session.tenants.ledgers[session.tenants.find_organisation(call.caller).id]
+    start, end = _read_days(call, session)
+    wanted = UsageFilter(
+        models={_resolve_alias(params["model"], session)} if "model" in params else None,
+        teams={params["team_id"].lower()} if "team_id" in params else None,
+        keys={params["key_id"].lower()} if "key_id" in params else None,
     )
-    rows = await ledger.rows(session.store, start, end, (asked["group_by"],), wanted)
-    return Reply([_usage_row(row) for row in rows])
+    rows = (await ledger.read(session.store)).sum_days(start, end, (params["group_by"],), wanted)
+    return Reply([_render_row(row) for row in rows])
 
 
-def check_usage(call: Call, session: Session) -> Iterator[Finding]:
-    """What the parameters' schemas cannot say: days that exist, in order, and not too many."""
+def check_days(call: Call, session: Session) -> Iterator[Finding]:
+    """Check that the days exist, are in order, and not too many."""
     given = [name for name in ("start_date", "end_date") if name in call.params]
-    bad = [name for name in given if _date(call.params[name]) is None]
-    for name in bad:
-        yield Finding(
-            ("query", name), "Input should be a valid date in the form YYYY-MM-DD", "date_from_datetime_parsing"
-        )
-    if bad or not given:
+    wrong = [name for name in given if not _is_date(call.params[name])]
+    for name in wrong:
+        message = "Input should be a valid date in the form YYYY-MM-DD"
+        yield Finding(("query", name), message, "date_from_datetime_parsing")
+    if wrong or not given:
         return
-    start, end = _days(call, session)
+    start, end = _read_days(call, session)
     if start > end:
-        yield Finding(
-            ("query", "start_date"), f"Value error, start_date {start} lies after end_date {end}", "value_error"
-        )
-    elif (end - start).days >= _MOST_DAYS:
-        yield Finding(("query", "end_date"), f"Value error, at most {_MOST_DAYS} days can be queried", "value_error")
+        message = f"Value error, start_date {start} lies after end_date {end}"
+        yield Finding(("query", "start_date"), message, "value_error")
+    elif (end - start).days >= _MAX_DAYS:
+        yield Finding(("query", "end_date"), f"Value error, at most {_MAX_DAYS} days can be queried", "value_error")
 
 
-def _days(call: Call, session: Session) -> tuple[date, date]:
-    """First and last day of the query; a date that is not given depends on the other, or on today."""
+def _read_days(call: Call, session: Session) -> tuple[date, date]:
+    """Return first and last day of the query; a date that is not given depends on the other, or on today."""
     first, last = call.params.get("start_date"), call.params.get("end_date")
-    end = date.fromisoformat(last) if last else _today(session)
+    end = date.fromisoformat(last) if last else _get_today(session)
     if first:
         return date.fromisoformat(first), end
-    return date.fromordinal(max(1, end.toordinal() - _USUAL_DAYS + 1)), end
+    return date.fromordinal(max(1, end.toordinal() - _DEFAULT_DAYS + 1)), end
 
 
-def _date(text: str) -> date | None:
-    """The date; None for one that no calendar has, such as in the year 0."""
+def _is_date(text: str) -> bool:
+    """Return whether a date exists, unlike one in the year 0."""
     try:
-        return date.fromisoformat(text)
+        date.fromisoformat(text)
     except ValueError:
-        return None
+        return False
+    return True
 
 
-def _today(session: Session) -> date:
+def _get_today(session: Session) -> date:
     return day_to_date(timestamp_to_day(session.clock.timestamp()))
 
 
-def _model(name: str, session: Session) -> set[str]:
-    """The id under which a model is counted; an alias stands for its model."""
+def _resolve_alias(name: str, session: Session) -> str:
+    """Return the id under which a model is counted."""
     model = session.catalogue.find(name)
-    return {model.id if model else name}
+    return model.id if model else name
 
 
-def _usage_row(row: Row) -> Json:
+def _render_row(row: UsageRow) -> Json:
     return {
         "date": row.date and str(row.date),
         "model": row.model,
@@ -104,63 +103,70 @@ def _usage_row(row: Row) -> Json:
 
 
 async def get_dashboard(call: Call, session: Session) -> Reply:
-    """`GET /api/v1/obs/dashboard`, in the caller's view."""
-    org, today = organisation(call, session), _today(session)
+    """Answer `GET /api/v1/obs/dashboard`, in the caller's view."""
+    org, today = session.tenants.find_organisation(call.caller), _get_today(session)
     start = today - timedelta(call.params["range_days"] - 1)
-    ledger = session.tenants.ledgers[org.id]
-    cells = await ledger.cells(session.store, start, today)
-    trend = [_trend(row) for row in await ledger.daily(session.store, start, today)]
+    ledger = await session.tenants.ledgers[org.id].read(session.store)
+    usage, now = ledger.list_daily_usage(start, today), session.clock.timestamp()
     view = call.caller.view if call.caller else "tech"
-    data = await (_business(org, session, cells) if view == "business" else _tech(org, session, cells, start, today))
+    if view == "business":
+        month_cost = session.tenants.billing[org.id].sum_month(ledger, now)
+        data = _render_business_view(org, ledger, usage, month_cost, now)
+    else:
+        data = _render_tech_view(org, ledger, usage, ledger.find_p99_latency(start, today), now)
+    trend = [_render_day(row) for row in fill_days(usage, start, today)]
     return Reply(
         {
             "view_mode": view,
             "tech": None,
             "business": None,
             view: {**data, "daily_trend": trend},
-            "data_freshness": format_timestamp(session.clock.timestamp()),
+            "data_freshness": format_timestamp(now),
         }
     )
 
 
-def _trend(row: Row) -> Json:
+def _render_day(row: UsageRow) -> Json:
     return {"date": str(row.date), "requests": row.requests, "tokens": row.total, "cost_rmb": f"{row.cost:.4f}"}
 
 
-async def _tech(org: Organisation, session: Session, cells: list[DayCell], start: date, end: date) -> dict[str, Json]:
-    (total,) = group(cells)
-    mean, slowest = await session.tenants.ledgers[org.id].latency(session.store, start, end)
-    models = sorted(group(cells, ("model",)), key=lambda row: -row.total)
+def _render_tech_view(
+    org: Organisation, ledger: LedgerSnapshot, usage: list[UsageSum], p99_ms: int, now: float
+) -> dict[str, Json]:
+    (total,) = group_usage(usage)
+    models = sorted(group_usage(usage, ("model",)), key=lambda row: -row.total)
     return {
         "total_tokens": total.total,
         "prompt_tokens": total.prompt,
         "completion_tokens": total.completion,
         "total_requests": total.requests,
         "total_cost_rmb": f"{total.cost:.4f}",
-        "avg_latency_ms": round(mean, 2),
-        "p99_latency_ms": slowest,
-        "error_rate_pct": _two_places(_share(total.errors, total.requests)),
-        "rpm_usage_pct": _two_places(await _rate(org, session)),
+        "avg_latency_ms": round(total.mean_latency_ms, 2),
+        "p99_latency_ms": p99_ms,
+        "error_rate_pct": _format_percentage(_compute_percentage(total.errors, total.requests)),
+        "rpm_usage_pct": _format_percentage(_compute_load(org, ledger, now)),
         "model_distribution": [{"model": row.model, "requests": row.requests, "tokens": row.total} for row in models],
     }
 
 
-async def _business(org: Organisation, session: Session, cells: list[DayCell]) -> dict[str, Json]:
-    (total,) = group(cells)
-    now, book = session.clock.timestamp(), session.tenants.billing[org.id]
+def _render_business_view(
+    org: Organisation, ledger: LedgerSnapshot, usage: list[UsageSum], month_cost: Decimal, now: float
+) -> dict[str, Json]:
+    (total,) = group_usage(usage)
     budget = org.account.monthly_budget_rmb or Decimal(0)
+    characters = total.total * _CHARACTERS_PER_TOKEN / _TEN_THOUSAND
     return {
-        "total_chars_wan": float((total.total * _CHARACTERS / _TEN_THOUSAND).quantize(Decimal("0.01"), ROUND_HALF_UP)),
+        "total_chars_wan": float(characters.quantize(_CENT, ROUND_HALF_UP)),
         "total_conversations": total.requests,
         "total_cost_rmb": f"{total.cost:.4f}",
-        "budget_progress_pct": _two_places(_share(await book.month_to_date(session.store, now), budget)),
-        "capacity_status": _capacity(await _rate(org, session)),
-        "service_status": _service(await _recent(org, session, HOUR)),
-        "team_cost_ranking": [_team_cost(row, org) for row in group(cells, ("team",))],
+        "budget_progress_pct": _format_percentage(_compute_percentage(month_cost, budget)),
+        "capacity_status": _rate_capacity(_compute_load(org, ledger, now)),
+        "service_status": _rate_service(_sum_recent(ledger, now, HOUR)),
+        "team_cost_ranking": [_render_team(row, org) for row in group_usage(usage, ("team",))],
     }
 
 
-def _team_cost(row: Row, org: Organisation) -> Json:
+def _render_team(row: UsageRow, org: Organisation) -> Json:
     team = org.find_team(row.team_id)
     return {
         "team_id": row.team_id,
@@ -170,34 +176,33 @@ def _team_cost(row: Row, org: Organisation) -> Json:
     }
 
 
-async def _recent(org: Organisation, session: Session, seconds: int) -> Figures:
-    """The calls of the last minutes, the present one included."""
-    end = (session.clock.timestamp() // 60 + 1) * 60
-    return await session.tenants.ledgers[org.id].summary(session.store, end - seconds, end)
+def _sum_recent(ledger: LedgerSnapshot, now: float, seconds: int) -> UsageTotals:
+    """Sum the calls of the last minutes, the present one included."""
+    end = (now // 60 + 1) * 60
+    return ledger.sum_window(end - seconds, end)
 
 
-async def _rate(org: Organisation, session: Session) -> Decimal:
-    """Calls of the present minute, in per cent of what the plan allows."""
-    return _share((await _recent(org, session, 60)).requests, org.plan.rpm_limit)
+def _compute_load(org: Organisation, ledger: LedgerSnapshot, now: float) -> Decimal:
+    """Return the calls of the present minute, in per cent of what the plan allows."""
+    return _compute_percentage(_sum_recent(ledger, now, 60).requests, org.plan.rpm_limit)
 
 
-def _capacity(rate: Decimal) -> str:
-    if rate >= _INSUFFICIENT:
+def _rate_capacity(load: Decimal) -> str:
+    if load >= _INSUFFICIENT:
         return "insufficient"
-    return "tight" if rate >= _TIGHT else "sufficient"
+    return "tight" if load >= _TIGHT else "sufficient"
 
 
-def _service(recent: Figures) -> str:
-    failed = _share(recent.errors, recent.requests)
+def _rate_service(recent: UsageTotals) -> str:
+    failed = _compute_percentage(recent.errors, recent.requests)
     if failed >= _DOWN:
         return "down"
     return "degraded" if failed >= _DEGRADED else "normal"
 
 
-def _share(part: int | Decimal, whole: int | Decimal) -> Decimal:
-    """Per cent; 0 of nothing."""
+def _compute_percentage(part: int | Decimal, whole: int | Decimal) -> Decimal:
     return 100 * Decimal(part) / whole if whole else Decimal(0)
 
 
-def _two_places(share: Decimal) -> str:
-    return str(share.quantize(Decimal("0.01"), ROUND_HALF_UP))
+def _format_percentage(percentage: Decimal) -> str:
+    return str(percentage.quantize(_CENT, ROUND_HALF_UP))
