@@ -79,7 +79,7 @@ def _one_line(error: Exception) -> str:
 
 
 def _describe_error(path: Path, root: yaml.Node | None, details: ErrorDetails, model: type[YamlModel]) -> str:
-    line, field = _find_line(root, details["loc"]), _format_field(details["loc"])
+    line, field = find_line(root, details["loc"]), _format_field(details["loc"])
     message = _MESSAGES.get(details["type"]) or details["msg"].removeprefix("Value error, ")
     return f"{path}:{line}: {field}{message}{_suggest_fix(details, model)}"
 
@@ -105,7 +105,7 @@ def _format_field(loc: tuple[int | str, ...]) -> str:
     return "".join(steps).removeprefix(".") + ": " * bool(loc)
 
 
-def _find_line(node: Any, loc: tuple[int | str, ...]) -> int:
+def find_line(node: Any, loc: tuple[int | str, ...]) -> int:
     """Find the line of a place, or of the nearest node around it."""
     line = node.start_mark.line if node else 0
     for step in loc:

@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from aione_mock.scenarios.faults import TABLE
+from aione_mock.scenarios.faults import FAULTS
 from tests.timing import at_best
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "client_faults.py"
@@ -39,7 +39,7 @@ def test_the_page_is_true() -> None:
 
 def test_the_page_has_every_fault(script: ModuleType) -> None:
     rows = {row.partition(";")[0] for row in (*script.STREAMS, *script.PLAINS)}
-    assert rows == set(TABLE)
+    assert rows == set(FAULTS)
 
 
 def test_clients_are_short_of_time_only_where_nothing_comes(script: ModuleType) -> None:

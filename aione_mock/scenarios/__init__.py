@@ -1,12 +1,12 @@
-"""What is made to happen: named scenarios, rules that say when, and the damage done on the wire.
+"""Scenarios: errors, faults, paces and replies by name, and rules that say when they apply.
 
-catalogue   every scenario by name, and how it is written in a header
-rulebook    the grammar of rules: checks and compiles them
-files       scenario files, with line numbers, read again when they change
-rules       which rule answers a call, and which came nearest
-conditions  `when`
-outcomes    `then`
-templates   values of the request in scripted answers
-faults      damages by name; the functions are in stream_faults (on `events`) and plain_faults
-pace        when each token comes
+catalogue      every scenario by name, and its syntax in a header
+rule_compiler  validates and compiles rules
+rule_files     scenario files, with line numbers, reloaded when they change
+rules          which rule applies to a call, and which came nearest
+conditions     `when`
+actions        `then`
+templates      values of the request in scripted replies
+faults         faults by name; their functions are in stream_faults (with `events`) and plain_faults
+pace           when each part of a response is sent
 """

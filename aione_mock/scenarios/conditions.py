@@ -1,4 +1,4 @@
-"""`when`: the facts of a call, and the conditions that a rule makes on them."""
+"""`when`: the conditions of rules, and what they know about a call."""
 
 from __future__ import annotations
 
@@ -14,227 +14,233 @@ from aione_mock.structs import frozen
 from aione_mock.types import Json
 
 _ABSENT: Any = object()
+_MAX_QUOTED_CHARS = 60
 
 
 @frozen
-class Facts:
-    """What rules may ask about one call."""
+class MatchContext:
+    """What rules may ask about a call."""
 
     operation_id: str
     seed: Seed
-    """The session's."""
+    """The session's seed."""
     call: str
-    """Names this very call: a hash of its content and its occurrence. Same call, same fate, in any order."""
+    """Hash of the call's content, and its occurrence. The same call has the same luck in any order of calls."""
     model: str | None = None
     key_id: str | None = None
     key_label: str | None = None
     key_prefix: str | None = None
-    """The part of the secret that the console shows."""
+    """The part of the API key that the console shows."""
     team_id: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
-    """Names in lower case."""
+    """Request headers by lower-case name."""
     last_user: str = ""
     """Text of the last user message."""
     tools: tuple[str, ...] = ()
-    """Names of the tools on offer."""
+    """Names of the tools offered."""
     tool_results: tuple[str, ...] = ()
-    """Names of the tools whose results stand after the last user message."""
+    """Names of the tools whose results follow the last user message."""
     stream: bool = False
     body: Json = None
-    """The JSON body as it came."""
+    """The JSON body as received."""
 
 
 @frozen
 class Condition:
-    """One thing that must hold. `why` says what is the case instead."""
+    """A condition on a call. `explain` says why a call does not meet it."""
 
     name: str
-    test: Callable[[Facts], bool]
-    why: Callable[[Facts], str]
+    test: Callable[[MatchContext], bool]
+    explain: Callable[[MatchContext], str]
 
 
-def conditions(when: Mapping[str, Json], label: str) -> tuple[Condition, ...]:
-    """The conditions of a `when` that satisfies the schema; `nth` and `every` are the rule's own affair.
+def compile_conditions(when: Mapping[str, Json], label: str) -> tuple[Condition, ...]:
+    """Compile a valid `when`, apart from `nth` and `every`, which `Rule` handles.
 
     `label` names the rule in the draws of `probability`.
     """
-    return tuple(_conditions(when, label))
+    return tuple(_compile_members(when, label))
 
 
-def _conditions(when: Mapping[str, Json], label: str) -> Iterator[Condition]:
+def meets_all(group: tuple[Condition, ...], context: MatchContext) -> bool:
+    """Return whether a call meets all conditions."""
+    return all(condition.test(context) for condition in group)
+
+
+def explain_unmet(group: tuple[Condition, ...], context: MatchContext) -> list[str]:
+    """Return why a call does not meet the conditions; empty if it meets all."""
+    return [condition.explain(context) for condition in group if not condition.test(context)]
+
+
+def _compile_members(when: Mapping[str, Json], label: str) -> Iterator[Condition]:
     for name, wanted in when.items():
         if name in _FIELDS:
-            yield _names(name, wanted, _FIELDS[name])
-        elif name in ("header", "body"):
-            maker = _header if name == "header" else _member
-            yield from (maker(key, value) for key, value in wanted.items())
+            yield _match_field(name, wanted, _FIELDS[name])
+        elif name in _MAPPINGS:
+            yield from (_MAPPINGS[name](key, value) for key, value in wanted.items())
         elif name in _TOOLS:
-            yield _tool(name, wanted, _TOOLS[name])
-        elif name in ("and", "or", "not"):
-            groups = [conditions(part, f"{label}/{name}/{i}") for i, part in enumerate(wanted)]
-            yield from _combined(name, groups)
+            yield _match_tools(name, wanted)
+        elif name in _COMBINED:
+            groups = [compile_conditions(part, f"{label}/{name}/{i}") for i, part in enumerate(wanted)]
+            yield from _COMBINED[name](groups)
         elif name in _SINGLE:
             yield _SINGLE[name](wanted, label)
 
 
-_FIELDS: dict[str, Callable[[Facts], tuple[str | None, ...]]] = {
-    "operation": lambda facts: (facts.operation_id,),
-    "model": lambda facts: (facts.model,),
-    "key": lambda facts: (facts.key_label, facts.key_id, facts.key_prefix),
-    "team": lambda facts: (facts.team_id,),
-}
-_TOOLS: dict[str, Callable[[Facts], tuple[str, ...]]] = {
-    "tool_offered": lambda facts: facts.tools,
-    "tool_result": lambda facts: facts.tool_results,
-}
-
-
-def _glob(patterns: list[str]) -> re.Pattern[str]:
+def _compile_glob(patterns: list[str]) -> re.Pattern[str]:
     return re.compile("|".join(translate(pattern) for pattern in patterns), re.DOTALL)
 
 
-def _names(name: str, wanted: str | list[str], read: Callable[[Facts], tuple[str | None, ...]]) -> Condition:
-    """One of a few names of the call fits one of the patterns."""
+def _match_field(
+    name: str, wanted: str | list[str], read: Callable[[MatchContext], tuple[str | None, ...]]
+) -> Condition:
     patterns = [wanted] if isinstance(wanted, str) else wanted
-    glob = _glob(patterns)
-    spelled = " or ".join(f"'{pattern}'" for pattern in patterns)
+    glob = _compile_glob(patterns)
+    described = " or ".join(f"'{pattern}'" for pattern in patterns)
 
-    def test(facts: Facts) -> bool:
-        return any(value is not None and glob.match(value) is not None for value in read(facts))
+    def test(context: MatchContext) -> bool:
+        return any(value is not None and glob.match(value) is not None for value in read(context))
 
-    def why(facts: Facts) -> str:
-        found = next((value for value in read(facts) if value), None)
-        return f"{name} is '{found}', not {spelled}" if found else f"there is no {name}; wanted {spelled}"
+    def explain(context: MatchContext) -> str:
+        value = next((value for value in read(context) if value), None)
+        return f"{name} is '{value}', not {described}" if value else f"there is no {name}; wanted {described}"
 
-    return Condition(name, test, why)
-
-
-def _header(name: str, wanted: str) -> Condition:
-    glob, key = _glob([wanted]), name.lower()
-
-    def test(facts: Facts) -> bool:
-        return key in facts.headers and glob.match(facts.headers[key]) is not None
-
-    def why(facts: Facts) -> str:
-        found = facts.headers.get(key)
-        return f"header {key} is missing" if found is None else f"header {key} is '{found}', not '{wanted}'"
-
-    return Condition("header", test, why)
+    return Condition(name, test, explain)
 
 
-def _member(pointer: str, wanted: Json) -> Condition:
-    glob = _glob([wanted]) if isinstance(wanted, str) else None
+def _match_header(name: str, wanted: str) -> Condition:
+    glob, key = _compile_glob([wanted]), name.lower()
 
-    def test(facts: Facts) -> bool:
-        found = resolve_pointer(facts.body, pointer, _ABSENT)
-        if glob is not None and isinstance(found, str):
-            return glob.match(found) is not None
-        return found is not _ABSENT and same(found, wanted)
+    def test(context: MatchContext) -> bool:
+        return key in context.headers and glob.match(context.headers[key]) is not None
 
-    def why(facts: Facts) -> str:
-        found = resolve_pointer(facts.body, pointer, _ABSENT)
-        return f"body {pointer} is {'missing' if found is _ABSENT else repr(found)}, not {wanted!r}"
+    def explain(context: MatchContext) -> str:
+        value = context.headers.get(key)
+        return f"header {key} is missing" if value is None else f"header {key} is '{value}', not '{wanted}'"
 
-    return Condition("body", test, why)
+    return Condition("header", test, explain)
 
 
-def same(left: Json, right: Json) -> bool:
-    """Equality of JSON values, where true is not 1."""
+def _match_body(pointer: str, wanted: Json) -> Condition:
+    glob = _compile_glob([wanted]) if isinstance(wanted, str) else None
+
+    def test(context: MatchContext) -> bool:
+        value = resolve_pointer(context.body, pointer, _ABSENT)
+        if glob is not None and isinstance(value, str):
+            return glob.match(value) is not None
+        return value is not _ABSENT and is_same_json(value, wanted)
+
+    def explain(context: MatchContext) -> str:
+        value = resolve_pointer(context.body, pointer, _ABSENT)
+        return f"body {pointer} is {'missing' if value is _ABSENT else repr(value)}, not {wanted!r}"
+
+    return Condition("body", test, explain)
+
+
+def is_same_json(left: Json, right: Json) -> bool:
+    """Return whether two JSON values are equal; unlike in Python, true is not 1."""
     if isinstance(left, dict) and isinstance(right, dict):
-        return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
+        return left.keys() == right.keys() and all(is_same_json(left[key], right[key]) for key in left)
     if isinstance(left, list) and isinstance(right, list):
-        return len(left) == len(right) and all(map(same, left, right))
+        return len(left) == len(right) and all(map(is_same_json, left, right))
     return isinstance(left, bool) == isinstance(right, bool) and bool(left == right)
 
 
-def _tool(name: str, wanted: bool | str, read: Callable[[Facts], tuple[str, ...]]) -> Condition:
-    what = "tools on offer" if name == "tool_offered" else "tool results"
+def _match_tools(name: str, wanted: bool | str) -> Condition:
+    description, read = _TOOLS[name]
+
+    def names(context: MatchContext) -> str:
+        return ", ".join(read(context)) or "none"
+
     if isinstance(wanted, bool):
         return Condition(
             name,
-            lambda facts: bool(read(facts)) == wanted,
-            lambda facts: f"there are no {what}" if wanted else f"there are {what}: {', '.join(read(facts))}",
+            lambda context: bool(read(context)) == wanted,
+            lambda context: f"there are no {description}" if wanted else f"there are {description}: {names(context)}",
         )
-    glob = _glob([wanted])
+    glob = _compile_glob([wanted])
     return Condition(
         name,
-        lambda facts: any(glob.match(tool) for tool in read(facts)),
-        lambda facts: f"'{wanted}' is not among the {what}: {', '.join(read(facts)) or 'none'}",
+        lambda context: any(glob.match(tool) for tool in read(context)),
+        lambda context: f"'{wanted}' is not among the {description}: {names(context)}",
     )
 
 
-def _text(wanted: str, label: str) -> Condition:
+def _match_text(wanted: str, label: str) -> Condition:
     folded = wanted.casefold()
     return Condition(
         "text",
-        lambda facts: folded in facts.last_user.casefold(),
-        lambda facts: f"the last user message {_shown(facts.last_user)} does not contain '{wanted}'",
+        lambda context: folded in context.last_user.casefold(),
+        lambda context: f"the last user message {_quote(context.last_user)} does not contain '{wanted}'",
     )
 
 
-def _pattern(wanted: str, label: str) -> Condition:
+def _match_pattern(wanted: str, label: str) -> Condition:
     regex = re.compile(wanted)
     return Condition(
         "pattern",
-        lambda facts: regex.search(facts.last_user) is not None,
-        lambda facts: f"the last user message {_shown(facts.last_user)} does not match /{wanted}/",
+        lambda context: regex.search(context.last_user) is not None,
+        lambda context: f"the last user message {_quote(context.last_user)} does not match /{wanted}/",
     )
 
 
-def _stream(wanted: bool, label: str) -> Condition:
+def _match_stream(wanted: bool, label: str) -> Condition:
     return Condition(
         "stream",
-        lambda facts: facts.stream == wanted,
-        lambda facts: "it asks for no stream" if wanted else "it asks for a stream",
+        lambda context: context.stream == wanted,
+        lambda context: "it asks for no stream" if wanted else "it asks for a stream",
     )
 
 
-def _probability(wanted: float, label: str) -> Condition:
+def _match_probability(wanted: float, label: str) -> Condition:
     return Condition(
         "probability",
-        lambda facts: facts.seed.draw_fraction("probability", label, facts.call) < wanted,
-        lambda facts: f"chance ({wanted:g}) decided against it",
+        lambda context: context.seed.draw_fraction("probability", label, context.call) < wanted,
+        lambda context: f"chance ({wanted:g}) decided against it",
     )
 
 
-_SINGLE: dict[str, Callable[[Any, str], Condition]] = {
-    "text": _text,
-    "pattern": _pattern,
-    "stream": _stream,
-    "probability": _probability,
+def _match_any(groups: list[tuple[Condition, ...]]) -> Iterator[Condition]:
+    yield Condition(
+        "or",
+        lambda context: any(meets_all(group, context) for group in groups),
+        lambda context: "neither " + ", nor ".join(" and ".join(explain_unmet(group, context)) for group in groups),
+    )
+
+
+def _match_none(groups: list[tuple[Condition, ...]]) -> Iterator[Condition]:
+    def explain(context: MatchContext) -> str:
+        met = next(group for group in groups if meets_all(group, context))
+        names = " and ".join(condition.name for condition in met) or "excluding every call"
+        return f"`not` excludes it by {names}"
+
+    yield Condition("not", lambda context: not any(meets_all(group, context) for group in groups), explain)
+
+
+def _quote(text: str) -> str:
+    shown = text if len(text) <= _MAX_QUOTED_CHARS else text[: _MAX_QUOTED_CHARS - 3] + "…"
+    return f"'{shown}'"
+
+
+_FIELDS: dict[str, Callable[[MatchContext], tuple[str | None, ...]]] = {
+    "operation": lambda context: (context.operation_id,),
+    "model": lambda context: (context.model,),
+    "key": lambda context: (context.key_label, context.key_id, context.key_prefix),
+    "team": lambda context: (context.team_id,),
 }
-
-
-def _combined(name: str, groups: list[tuple[Condition, ...]]) -> Iterator[Condition]:
-    if name == "and":
-        yield from (condition for group in groups for condition in group)
-    elif name == "or":
-        yield Condition(
-            "or",
-            lambda facts: any(_all(group, facts) for group in groups),
-            lambda facts: "neither " + ", nor ".join(" and ".join(missing(group, facts)) for group in groups),
-        )
-    else:
-        yield Condition(
-            "not",
-            lambda facts: not any(_all(group, facts) for group in groups),
-            lambda facts: f"`not` excludes it by {_excluding(groups, facts)}",
-        )
-
-
-def _all(group: tuple[Condition, ...], facts: Facts) -> bool:
-    return all(condition.test(facts) for condition in group)
-
-
-def missing(group: tuple[Condition, ...], facts: Facts) -> list[str]:
-    """Why a call does not meet the conditions; empty if it does."""
-    return [condition.why(facts) for condition in group if not condition.test(facts)]
-
-
-def _excluding(groups: list[tuple[Condition, ...]], facts: Facts) -> str:
-    group = next(group for group in groups if _all(group, facts))
-    return " and ".join(condition.name for condition in group) or "excluding every call"
-
-
-def _shown(text: str) -> str:
-    return f"'{text}'" if len(text) <= 60 else f"'{text[:57]}…'"
+_TOOLS: dict[str, tuple[str, Callable[[MatchContext], tuple[str, ...]]]] = {
+    "tool_offered": ("tools on offer", lambda context: context.tools),
+    "tool_result": ("tool results", lambda context: context.tool_results),
+}
+_MAPPINGS: dict[str, Callable[[str, Any], Condition]] = {"header": _match_header, "body": _match_body}
+_SINGLE: dict[str, Callable[[Any, str], Condition]] = {
+    "text": _match_text,
+    "pattern": _match_pattern,
+    "stream": _match_stream,
+    "probability": _match_probability,
+}
+_COMBINED: dict[str, Callable[[list[tuple[Condition, ...]]], Iterator[Condition]]] = {
+    "and": lambda groups: (condition for group in groups for condition in group),
+    "or": _match_any,
+    "not": _match_none,
+}

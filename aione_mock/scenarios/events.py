@@ -1,4 +1,4 @@
-"""One event's bytes, read and changed at places that JSON pointers name; a `*` goes over a list."""
+"""Edit single events at JSON pointers; a `*` in a pointer stands for every item of a list."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from aione_mock import sse
 from aione_mock.types import Json
 
 Change = Callable[[str, Json], Json]
-"""From the pointer and the value there to the new value, or to `DROP`."""
+"""From a pointer and its value to the new value, or to `REMOVE`."""
 
-DROP: Any = object()
-"""Instead of a value: take the member away."""
+REMOVE: Any = object()
+"""Returned by a `Change` to remove the member."""
 
 
-def data_of(raw: bytes) -> Json:
-    """The decoded data of one event; the text where it is not JSON, None where it is no event."""
+def read_data(raw: bytes) -> Json:
+    """Return the JSON data of one event; its text if it is not JSON, None if it is no event."""
     events = list(sse.decode([raw]))
     if len(events) != 1:
         return None
@@ -28,30 +28,30 @@ def data_of(raw: bytes) -> Json:
         return events[0].data
 
 
-def altered(raw: bytes, pointers: tuple[str, ...], change: Change) -> bytes:
-    """An event with the values at the pointers changed; the very same bytes where there are none."""
-    if not has(raw, pointers):
+def edit_event(raw: bytes, pointers: tuple[str, ...], change: Change) -> bytes:
+    """Return an event with the values at the pointers changed; unchanged bytes if there are none."""
+    if not has_value(raw, pointers):
         return raw
     event = next(sse.decode([raw]))
     data = orjson.loads(event.data)
     for pointer in pointers:
-        for holder, key in _holders(data, pointer):
+        for holder, key in _find_holders(data, pointer):
             value = change(pointer, holder[key])
-            if value is DROP:
+            if value is REMOVE:
                 del holder[key]
             else:
                 holder[key] = value
     return sse.encode(orjson.dumps(data), event.name.encode() if event.name else None)
 
 
-def has(raw: bytes, pointers: tuple[str, ...]) -> bool:
-    """Whether the event has a value, not null and not empty, at one of the pointers."""
-    data = data_of(raw)
-    return any(holder[key] for pointer in pointers for holder, key in _holders(data, pointer))
+def has_value(raw: bytes, pointers: tuple[str, ...]) -> bool:
+    """Return whether an event has a value, neither null nor empty, at one of the pointers."""
+    data = read_data(raw)
+    return any(holder[key] for pointer in pointers for holder, key in _find_holders(data, pointer))
 
 
-def _holders(data: Json, pointer: str) -> Iterator[tuple[dict[str, Json], str]]:
-    """The objects that hold the pointer's last member."""
+def _find_holders(data: Json, pointer: str) -> Iterator[tuple[dict[str, Json], str]]:
+    """Yield each object that has the pointer's last member, with that member's name."""
     *path, last = pointer.split("/")[1:]
     places = [data]
     for token in path:

@@ -1,34 +1,35 @@
-"""Every damage that can be done on the wire, by name: what it is, where it fits, what it takes."""
+"""The table of faults: damage to responses by name, with the responses it fits and its options."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
-from aione_mock.scenarios import plain_faults, stream_faults
-from aione_mock.scenarios.options import Option, Options
-from aione_mock.scenarios.stream_faults import Scene
+from aione_mock.scenarios import plain_faults as plain
+from aione_mock.scenarios import stream_faults as streams
+from aione_mock.scenarios.options import Option, OptionValues
+from aione_mock.scenarios.stream_faults import FaultContext
 from aione_mock.seed import Seed
 from aione_mock.structs import frozen
 from aione_mock.types import Fault, Response
 
-Scope = Literal["stream", "plain", "both"]
-Damage = Callable[[Response, Options, Scene], Response]
+AppliesTo = Literal["stream", "plain", "both"]
+FaultFunction = Callable[[Response, OptionValues, FaultContext], Response]
 
 
 @frozen
 class FaultSpec:
-    """One damage: its title, the answers it fits (`stream`, `plain` or `both`), its options and its function."""
+    """A fault: its title, the responses it fits, its options and the function that applies it."""
 
     name: str
     title: str
-    applies_to: Scope
-    damage: Damage
+    applies_to: AppliesTo
+    damage: FaultFunction
     options: tuple[Option, ...] = ()
 
 
 def _after(default: int) -> Option:
-    return Option("after", "integer", default, "Whole events that still arrive before it.", minimum=0)
+    return Option("after", "integer", default, "Number of whole events before it.", minimum=0)
 
 
 def _at(default: int) -> Option:
@@ -45,134 +46,62 @@ def _size(default: int, description: str) -> Option:
 
 _MID = Option("mid", "boolean", False, "Half of the next event arrives too.")
 _THEN = Option("then", "string", "go", "What follows: the rest, a cut, or nothing ever.", ("go", "cut", "hang"))
-_BY = Option("by", "integer", 16, "How many bytes off.", minimum=1)
+_ERROR = Option("error", "string", "internal_error", "Name of an error of the contract.")
+_ADD = Option("add", "integer", 7, "What is added to each count.")
+_EVERY = Option("every", "integer", 1, "Before every nth event.", minimum=1)
+_CONTENT_TYPE = Option("value", "string", "text/plain", "The content type instead.")
+_BY = Option("by", "integer", 16, "Difference in bytes.", minimum=1)
+_STATUS = Option("status", "integer", 502, "Status of the page.", minimum=200, maximum=599)
+_PARTS = Option("parts", "integer", 10, "Number of parts.", minimum=1, maximum=10_000)
+_STALL = (_after(1), _seconds(30.0, "Length of the pause."), _THEN)
+_DRIP = (_size(16, "Bytes at a time."), _seconds(0.05, "Pause after each."))
+_SLOW = (_seconds(2.0, "Time from the first part to the last."), _PARTS)
+_SPLIT = (_size(7, "Bytes of each packet."),)
+_BIG = (_at(2), _size(1 << 20, "Bytes of the event."))
 
-TABLE: dict[str, FaultSpec] = {
-    spec.name: spec
-    for spec in (
-        FaultSpec("cut", "The connection drops in the stream", "stream", stream_faults.cut, (_after(1), _MID)),
-        FaultSpec(
-            "stall",
-            "The stream pauses, then goes on, is cut, or hangs",
-            "stream",
-            stream_faults.stall,
-            (_after(1), _seconds(30.0, "How long the pause is."), _THEN),
-        ),
-        FaultSpec(
-            "drip",
-            "A few bytes at a time",
-            "both",
-            stream_faults.drip,
-            (_size(16, "Bytes at a time."), _seconds(0.05, "Pause after each.")),
-        ),
-        FaultSpec("malformed_json", "JSON without its last byte", "both", stream_faults.malformed_json, (_at(2),)),
-        FaultSpec(
-            "error_event",
-            "An error in the stream, after the status said 200",
-            "stream",
-            stream_faults.error_event,
-            (_after(2), Option("error", "string", "internal_error", "Which error of the contract.")),
-        ),
-        FaultSpec("no_end", "The event that ends the stream is missing", "stream", stream_faults.no_end),
-        FaultSpec("no_finish", "No finish reason", "stream", stream_faults.no_finish),
-        FaultSpec("double_finish", "The finish reason comes twice", "stream", stream_faults.double_finish),
-        FaultSpec("no_usage", "No usage", "stream", stream_faults.no_usage),
-        FaultSpec(
-            "wrong_usage",
-            "Every count in the usage is off",
-            "stream",
-            stream_faults.wrong_usage,
-            (Option("add", "integer", 7, "What is added to each count."),),
-        ),
-        FaultSpec(
-            "empty_choices",
-            "An event without choices (OpenAI) or candidates (Gemini)",
-            "stream",
-            stream_faults.empty_choices,
-            (_at(2),),
-        ),
-        FaultSpec("duplicate_event", "An event comes twice", "stream", stream_faults.duplicate_event, (_at(2),)),
-        FaultSpec("reorder_events", "Two events change places", "stream", stream_faults.reorder_events, (_at(2),)),
-        FaultSpec("changed_id", "The answer's id changes midway", "stream", stream_faults.changed_id, (_at(3),)),
-        FaultSpec(
-            "comments",
-            "Keep-alive comments between the events",
-            "stream",
-            stream_faults.comments,
-            (Option("every", "integer", 1, "Before every nth event.", minimum=1),),
-        ),
-        FaultSpec("crlf", "Lines end with CR and LF", "stream", stream_faults.crlf),
-        FaultSpec("cr", "Lines end with CR alone", "stream", stream_faults.cr),
-        FaultSpec("bom", "A byte order mark at the beginning", "stream", stream_faults.bom),
-        FaultSpec("one_packet", "All events in one packet", "stream", stream_faults.one_packet),
-        FaultSpec("packet_each", "Each event in a packet of its own", "stream", stream_faults.packet_each),
-        FaultSpec(
-            "split_events",
-            "Each event over many packets",
-            "stream",
-            stream_faults.split_events,
-            (_size(7, "Bytes of each packet."),),
-        ),
-        FaultSpec("split_utf8", "One character over two packets", "stream", stream_faults.split_utf8),
-        FaultSpec(
-            "big_event",
-            "One event of a megabyte",
-            "stream",
-            stream_faults.big_event,
-            (_at(2), _size(1 << 20, "Bytes of the event.")),
-        ),
-        FaultSpec(
-            "wrong_content_type",
-            "The content type is another",
-            "both",
-            plain_faults.wrong_content_type,
-            (Option("value", "string", "text/plain", "What it says instead."),),
-        ),
-        FaultSpec("cut_body", "The connection drops in the body", "plain", plain_faults.cut_body),
-        FaultSpec(
-            "content_length_long",
-            "More bytes announced than come",
-            "plain",
-            plain_faults.content_length_long,
-            (_BY,),
-        ),
-        FaultSpec(
-            "content_length_short",
-            "Fewer bytes announced than come",
-            "plain",
-            plain_faults.content_length_short,
-            (_BY,),
-        ),
-        FaultSpec(
-            "html_page",
-            "A proxy's error page instead of the answer",
-            "both",
-            plain_faults.html_page,
-            (Option("status", "integer", 502, "Its status.", minimum=200, maximum=599),),
-        ),
-        FaultSpec("gzip_garbage", "Said to be gzip, but is rubbish", "plain", plain_faults.gzip_garbage),
-        FaultSpec("empty_body", "Headers without a body", "plain", plain_faults.empty_body),
-        FaultSpec(
-            "slow_body",
-            "The body trickles in",
-            "plain",
-            plain_faults.slow_body,
-            (
-                _seconds(2.0, "From the first part to the last."),
-                Option("parts", "integer", 10, "In how many parts.", minimum=1, maximum=10_000),
-            ),
-        ),
-        FaultSpec("reset", "The connection drops before the status line", "both", plain_faults.reset),
-        FaultSpec("hang", "Nothing ever comes back", "both", plain_faults.hang),
-    )
-}
-"""In the order in which they are listed to people."""
+# in the order in which they are listed to users
+_SPECS = (
+    FaultSpec("cut", "The connection drops in the stream", "stream", streams.cut_stream, (_after(1), _MID)),
+    FaultSpec("stall", "The stream pauses, then goes on, is cut, or hangs", "stream", streams.stall_stream, _STALL),
+    FaultSpec("drip", "A few bytes at a time", "both", streams.drip_bytes, _DRIP),
+    FaultSpec("malformed_json", "JSON without its last byte", "both", streams.truncate_json, (_at(2),)),
+    FaultSpec("error_event", "An error after status 200", "stream", streams.end_with_error, (_after(2), _ERROR)),
+    FaultSpec("no_end", "The event that ends the stream is missing", "stream", streams.omit_end),
+    FaultSpec("no_finish", "No finish reason", "stream", streams.omit_finish_reason),
+    FaultSpec("double_finish", "The finish reason comes twice", "stream", streams.repeat_finish_reason),
+    FaultSpec("no_usage", "No usage", "stream", streams.omit_usage),
+    FaultSpec("wrong_usage", "Every count in the usage is wrong", "stream", streams.falsify_usage, (_ADD,)),
+    FaultSpec("empty_choices", "An event without choices or candidates", "stream", streams.empty_choices, (_at(2),)),
+    FaultSpec("duplicate_event", "An event comes twice", "stream", streams.repeat_event, (_at(2),)),
+    FaultSpec("reorder_events", "Two events change places", "stream", streams.swap_events, (_at(2),)),
+    FaultSpec("changed_id", "The response's id changes midway", "stream", streams.change_id, (_at(3),)),
+    FaultSpec("comments", "Keep-alive comments between the events", "stream", streams.insert_comments, (_EVERY,)),
+    FaultSpec("crlf", "Lines end with CR and LF", "stream", streams.end_lines_with_crlf),
+    FaultSpec("cr", "Lines end with CR alone", "stream", streams.end_lines_with_cr),
+    FaultSpec("bom", "A byte order mark at the beginning", "stream", streams.prepend_bom),
+    FaultSpec("one_packet", "All events in one packet", "stream", streams.join_events),
+    FaultSpec("packet_each", "Each event in a packet of its own", "stream", streams.separate_events),
+    FaultSpec("split_events", "Each event over many packets", "stream", streams.split_events, _SPLIT),
+    FaultSpec("split_utf8", "One character over two packets", "stream", streams.split_characters),
+    FaultSpec("big_event", "One event of a megabyte", "stream", streams.pad_event, _BIG),
+    FaultSpec("wrong_content_type", "A wrong content type", "both", plain.change_content_type, (_CONTENT_TYPE,)),
+    FaultSpec("cut_body", "The connection drops in the body", "plain", plain.cut_body),
+    FaultSpec("content_length_long", "More bytes announced than sent", "plain", plain.announce_more_bytes, (_BY,)),
+    FaultSpec("content_length_short", "Fewer bytes announced than sent", "plain", plain.announce_fewer_bytes, (_BY,)),
+    FaultSpec("html_page", "A proxy's error page instead of the answer", "both", plain.send_html_page, (_STATUS,)),
+    FaultSpec("gzip_garbage", "Declared as gzip, but invalid", "plain", plain.send_invalid_gzip),
+    FaultSpec("empty_body", "Headers without a body", "plain", plain.send_no_body),
+    FaultSpec("slow_body", "The body is sent slowly", "plain", plain.send_slowly, _SLOW),
+    FaultSpec("reset", "The connection drops before the status line", "both", plain.reset_connection),
+    FaultSpec("hang", "Nothing is ever sent", "both", plain.hang_connection),
+)
+FAULTS: Mapping[str, FaultSpec] = {spec.name: spec for spec in _SPECS}
 
 
-def misfit(faults: Iterable[Fault], *, stream: bool) -> str | None:
-    """Why a fault cannot be done to this kind of answer, or None when all can."""
+def explain_misfit(faults: Iterable[Fault], *, stream: bool) -> str | None:
+    """Return why a fault does not fit this kind of response, or None if all fit."""
     for fault in faults:
-        wanted = TABLE[fault.name].applies_to
+        wanted = FAULTS[fault.name].applies_to
         if wanted == "stream" and not stream:
             return f"fault '{fault.name}' needs a stream, but this answer is plain"
         if wanted == "plain" and stream:
@@ -180,22 +109,19 @@ def misfit(faults: Iterable[Fault], *, stream: bool) -> str | None:
     return None
 
 
-def apply(
+def apply_faults(
     faults: Iterable[Fault],
-    transmission: Response,
+    response: Response,
     *,
     stream: bool,
     seed: Seed,
-    error_event: Callable[[str], bytes] | None = None,
+    render_error_event: Callable[[str], bytes] | None = None,
 ) -> Response:
-    """The transmission, damaged by each fault in turn; those that do not fit its kind are left out.
-
-    `error_event` gives an error of the contract, by name, as an event of the protocol spoken.
-    """
-    scene = Scene(seed, error_event)
+    """Return the response damaged by each fault in turn; faults that do not fit its kind are skipped."""
+    context = FaultContext(seed, render_error_event)
     for fault in faults:
-        spec = TABLE[fault.name]
+        spec = FAULTS[fault.name]
         if spec.applies_to == "both" or (spec.applies_to == "stream") == stream:
             options = {option.name: option.default for option in spec.options} | dict(fault.options)
-            transmission = spec.damage(transmission, options, scene)
-    return plain_faults.headed(transmission)
+            response = spec.damage(response, options, context)
+    return plain.prepend_head(response)

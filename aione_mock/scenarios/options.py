@@ -1,4 +1,4 @@
-"""The options of a named scenario: their types, and how they are read from text."""
+"""The options of scenarios: their types and bounds, and how they are parsed from text."""
 
 from __future__ import annotations
 
@@ -9,34 +9,37 @@ from aione_mock.clock import parse_duration
 from aione_mock.errors import ConfigError, ScenarioError
 from aione_mock.structs import frozen
 
-Type = Literal["integer", "number", "boolean", "string"]
-Options = Mapping[str, Any]
+OptionType = Literal["integer", "number", "boolean", "string"]
+OptionValues = Mapping[str, Any]
+_TYPE_NAMES = {"integer": "an integer", "number": "a number", "boolean": "true or false", "string": "text"}
+_BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
 @frozen
 class Option:
-    """One option: what it is called, what it takes, what it is without being given (None: nothing)."""
+    """An option of a scenario. A default of None means that the option is absent unless given."""
 
     name: str
-    type: Type
+    type: OptionType
     default: Any
     description: str
     choices: tuple[str, ...] = ()
     minimum: float | None = None
     maximum: float | None = None
 
-    def read(self, text: str) -> Any:
-        """The value that `text` spells. Raises ScenarioError that says what it should be."""
+    def parse(self, text: str) -> Any:
+        """Return the value in `text`. Raises ScenarioError that names what is expected."""
+        mistake = ScenarioError(f"option '{self.name}' is '{text}', but should be {self.expected}")
         try:
-            value = _READERS[self.type](text)
+            value = _PARSERS[self.type](text)
         except (ValueError, ConfigError):
-            raise ScenarioError(f"option '{self.name}' is '{text}', but should be {self.wanted}") from None
-        if not self.takes(value):
-            raise ScenarioError(f"option '{self.name}' is '{text}', but should be {self.wanted}")
+            raise mistake from None
+        if not self.accepts(value):
+            raise mistake
         return value
 
-    def takes(self, value: Any) -> bool:
-        """Whether a value of the right type is one of the choices and within the bounds."""
+    def accepts(self, value: Any) -> bool:
+        """Return whether a value of the right type is one of the choices and within the bounds."""
         if self.choices and value not in self.choices:
             return False
         if isinstance(value, str):
@@ -44,28 +47,25 @@ class Option:
         return (self.minimum is None or value >= self.minimum) and (self.maximum is None or value <= self.maximum)
 
     @property
-    def wanted(self) -> str:
-        """What it takes, in words: `an integer of at least 1`."""
+    def expected(self) -> str:
+        """The accepted values in words: `an integer of at least 1`."""
         if self.choices:
             return " or ".join(f"'{choice}'" for choice in self.choices)
-        words = {"integer": "an integer", "number": "a number", "boolean": "true or false", "string": "text"}[self.type]
+        words = _TYPE_NAMES[self.type]
         if self.minimum is not None and self.maximum is not None:
             return f"{words} from {self.minimum:,} to {self.maximum:,}"
         return words if self.minimum is None else f"{words} of at least {self.minimum:g}"
 
 
-_WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-
-
-def _boolean(text: str) -> bool:
-    if text.lower() not in _WORDS:
+def _parse_boolean(text: str) -> bool:
+    if text.lower() not in _BOOLEANS:
         raise ValueError(text)
-    return _WORDS[text.lower()]
+    return _BOOLEANS[text.lower()]
 
 
-_READERS: dict[Type, Callable[[str], Any]] = {
+_PARSERS: dict[OptionType, Callable[[str], Any]] = {
     "integer": int,
-    "number": parse_duration,  # so that seconds may be written 2s or 250ms; it takes bare numbers too
-    "boolean": _boolean,
+    "number": parse_duration,  # so that seconds may be written 2s or 250ms; bare numbers work too
+    "boolean": _parse_boolean,
     "string": str,
 }

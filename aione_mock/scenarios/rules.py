@@ -1,72 +1,71 @@
-"""Which rule answers a call. The first that fits does; the others can say why they do not."""
+"""Select the rule that applies to a call: the first that matches. The others can explain why they do not."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from aione_mock.scenarios.conditions import Condition, Facts, conditions, missing
-from aione_mock.scenarios.outcomes import ORDINARY, Outcome, Step, steps
+from aione_mock.scenarios.actions import NO_ACTION, Action, ActionStep, parse_steps
+from aione_mock.scenarios.conditions import Condition, MatchContext, compile_conditions, explain_unmet, meets_all
 from aione_mock.structs import frozen
 from aione_mock.types import Json
 
 Counter = Callable[[str], Awaitable[int]]
-"""Counts a rule up, atomically, and gives its new count: `lambda id: store.increment(f"rules/{id}")`."""
+"""Increments the count of a rule id atomically and returns it: `lambda id: store.increment(f"rules/{id}")`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A compiled rule; `raw` is as it was written."""
+    """A compiled rule. `raw` is the rule as written."""
 
     id: str
     conditions: tuple[Condition, ...] = field(compare=False)
-    steps: tuple[Step, ...]
+    steps: tuple[ActionStep, ...]
     nth: tuple[int, ...] = ()
-    """The calls it is for, ascending; empty for all."""
+    """Numbers of the calls it is for, ascending; empty for all."""
     every: int = 1
     cycle: bool = False
     source: str = "control"
     raw: Mapping[str, Json] = field(default_factory=dict, repr=False)
 
-    def turn(self, seen: int) -> int | None:
-        """How often the rule has had its turn when the `seen`th call fits, None if it is not this call's turn."""
-        if self.nth:
-            turns = [call for call in self.nth if call <= seen and call % self.every == 0]
-            return len(turns) if turns and turns[-1] == seen else None
-        return seen // self.every if seen % self.every == 0 else None
+    def get_turn(self, seen: int) -> int | None:
+        """Return which turn of the rule the `seen`th matching call is, None if it is not the rule's turn."""
+        if seen % self.every or (self.nth and seen not in self.nth):
+            return None
+        return self._count_turns(seen)
 
-    def outcome(self, turn: int) -> Outcome | None:
-        """What happens at its `turn`th turn (from 1), None when it is spent."""
+    def get_action(self, turn: int) -> Action | None:
+        """Return the action of the rule's `turn`th turn, counted from 1; None when all turns are used."""
         total = self.total
         if total is not None and self.cycle:
             turn = (turn - 1) % total + 1
         for step in self.steps:
             if step.times is None or turn <= step.times:
-                return step.outcome
+                return step.action
             turn -= step.times
         return None
 
     @property
     def total(self) -> int | None:
-        """Turns until it is spent or begins again; None if never."""
+        """Number of turns until the rule is spent or starts over; None if unlimited."""
         times = [step.times for step in self.steps]
         return None if None in times else sum(count for count in times if count)
 
-    def spent(self, seen: int) -> bool:
-        """Whether nothing is left to do after `seen` calls that fitted."""
+    def is_spent(self, seen: int) -> bool:
+        """Return whether the rule does nothing more after `seen` matching calls."""
         if self.nth and seen >= self.nth[-1]:
             return True
-        return not self.cycle and self.total is not None and self._turns(seen) >= self.total
+        return not self.cycle and self.total is not None and self._count_turns(seen) >= self.total
 
-    def _turns(self, seen: int) -> int:
+    def _count_turns(self, seen: int) -> int:
         if self.nth:
             return sum(1 for call in self.nth if call <= seen and call % self.every == 0)
         return seen // self.every
 
 
 @frozen
-class Match:
-    """How a rule stands to a call: whether it fits, how many conditions are met, and what is against it."""
+class RuleMatch:
+    """The result of matching a rule against a call: how many conditions are met, and why the others are not."""
 
     rule_id: str
     ok: bool
@@ -75,25 +74,25 @@ class Match:
 
 
 @frozen
-class Selection:
-    """The rule that answers a call, if any, and what it has happen."""
+class RuleSelection:
+    """The rule that applies to a call, if any, with its action."""
 
     rule: Rule | None = None
-    outcome: Outcome = ORDINARY
+    action: Action = NO_ACTION
     seen: int = 0
-    """Calls that fitted the rule's conditions, this one included."""
-    passed: tuple[Match, ...] = ()
-    """Rules whose conditions are met, but whose turn it was not, or which are spent."""
+    """Number of calls that have met the rule's conditions, this one included."""
+    passed: tuple[RuleMatch, ...] = ()
+    """Rules whose conditions are met, but whose turn it is not or which are spent."""
 
 
 def compile_rule(spec: Mapping[str, Json], rule_id: str, source: str = "control") -> Rule:
-    """A rule that has been checked by `Rulebook`, as a value."""
+    """Compile a rule that `RuleCompiler` has validated."""
     when, then = spec.get("when", {}), spec["then"]
     nth = when.get("nth", [])
     return Rule(
         rule_id,
-        conditions(when, rule_id),
-        steps(then),
+        compile_conditions(when, rule_id),
+        parse_steps(then),
         tuple(sorted({nth} if isinstance(nth, int) else set(nth))),
         when.get("every", 1),
         then.get("cycle", False),
@@ -102,46 +101,36 @@ def compile_rule(spec: Mapping[str, Json], rule_id: str, source: str = "control"
     )
 
 
-def match(rule: Rule, facts: Facts) -> Match:
-    """Whether a call meets the rule's conditions, counts aside, and if not, why."""
-    return weigh(rule.id, rule.conditions, facts)
+def match_conditions(rule_id: str, conditions: tuple[Condition, ...], context: MatchContext) -> RuleMatch:
+    """Match conditions against a call, without regard to `nth` and `every`."""
+    reasons = tuple(explain_unmet(conditions, context))
+    return RuleMatch(rule_id, not reasons, len(conditions) - len(reasons), reasons)
 
 
-def weigh(rule_id: str, wanted: tuple[Condition, ...], facts: Facts) -> Match:
-    """The same for conditions alone, as in `verify`."""
-    reasons = tuple(missing(wanted, facts))
-    return Match(rule_id, not reasons, len(wanted) - len(reasons), reasons)
-
-
-async def select(rules: Iterable[Rule], facts: Facts, counter: Counter) -> Selection:
-    """The first rule that fits and has something left to do. Counts each rule whose conditions are met on the way."""
-    passed: list[Match] = []
+async def select_rule(rules: Iterable[Rule], context: MatchContext, counter: Counter) -> RuleSelection:
+    """Return the first rule that matches and has an action left. Counts every rule whose conditions are met."""
+    passed: list[RuleMatch] = []
     for rule in rules:
-        if not all(condition.test(facts) for condition in rule.conditions):
+        if not meets_all(rule.conditions, context):
             continue
         seen = await counter(rule.id)
-        turn = rule.turn(seen)
-        outcome = None if turn is None else rule.outcome(turn)
-        if outcome is not None:
-            return Selection(rule, outcome, seen, tuple(passed))
-        passed.append(Match(rule.id, False, len(rule.conditions), (_not_now(rule, seen),)))
-    return Selection(passed=tuple(passed))
+        turn = rule.get_turn(seen)
+        action = None if turn is None else rule.get_action(turn)
+        if action is not None:
+            return RuleSelection(rule, action, seen, tuple(passed))
+        passed.append(RuleMatch(rule.id, False, len(rule.conditions), (_explain_turn(rule, seen),)))
+    return RuleSelection(passed=tuple(passed))
 
 
-def candidates(rules: Iterable[Rule], facts: Facts, passed: Iterable[Match] = ()) -> tuple[Match, ...]:
-    """Every rule and what is against it, those that came nearest first; `passed` is what `select` found."""
-    known = {found.rule_id: found for found in passed}
-    found = [known.get(rule.id) or match(rule, facts) for rule in rules]
-    return tuple(sorted(found, key=lambda m: (not m.ok, m.rule_id not in known, len(m.reasons), -m.satisfied)))
+def find_nearest(rules: Iterable[Rule], context: MatchContext, passed: Iterable[RuleMatch] = ()) -> RuleMatch | None:
+    """Return the rule that came nearest to matching a call; `passed` is what `select_rule` has found."""
+    known = {match.rule_id: match for match in passed}
+    matches = [known.get(rule.id) or match_conditions(rule.id, rule.conditions, context) for rule in rules]
+    return min(matches, key=lambda m: (not m.ok, m.rule_id not in known, len(m.reasons), -m.satisfied), default=None)
 
 
-def nearest(rules: Iterable[Rule], facts: Facts, passed: Iterable[Match] = ()) -> Match | None:
-    """The rule that came nearest to answering a call that none answered."""
-    return next(iter(candidates(rules, facts, passed)), None)
-
-
-def _not_now(rule: Rule, seen: int) -> str:
-    if rule.turn(seen) is not None:
+def _explain_turn(rule: Rule, seen: int) -> str:
+    if rule.get_turn(seen) is not None:
         return f"it is spent: all its {rule.total} turns are over"
     if rule.nth:
         return f"this is call {seen}, the rule is for {', '.join(map(str, rule.nth))}"

@@ -14,7 +14,8 @@ import orjson
 
 from aione_mock.contract import Operation
 from aione_mock.recorder.credentials import GATEWAY_CREDENTIAL, MASK, is_secret_header, mask_parameters
-from aione_mock.server.scenario_engine import NOTHING
+from aione_mock.scenarios.rules import RuleMatch
+from aione_mock.server.scenario_engine import NO_SCENARIO, ActiveScenario
 from aione_mock.store import Window
 from aione_mock.structs import frozen, replace
 from aione_mock.types import (
@@ -185,7 +186,7 @@ class Statistics:
         where = operation.id if operation else None, place
         self._answers[where] = self._answers.get(where, 0) + 1
         self.streams_open += exchange.stream
-        if exchange.scenario is not NOTHING and (label := exchange.scenario.label):
+        if exchange.scenario is not NO_SCENARIO and (label := exchange.scenario.label):
             self.scenarios.update(label.split("+"))
 
     @property
@@ -251,7 +252,7 @@ class Exchange:
     call: Call | None = None
     valid = False
     """Whether the request satisfies its schemas."""
-    scenario: Any = NOTHING
+    scenario: ActiveScenario = NO_SCENARIO
     """What a rule or a header makes of the answer (`scenario_engine.ActiveScenario`)."""
     damaged = False
     """Whether the answer may violate the contract: damaged on purpose, or recorded."""
@@ -370,17 +371,15 @@ class Exchange:
     @property
     def rule(self) -> str | None:
         """The id of the rule that was applied."""
-        rule: str | None = self.scenario.rule
-        return rule
+        return self.scenario.rule_id
 
     @property
     def scenario_label(self) -> str | None:
         """What a scenario did, None for an ordinary answer."""
-        label: str | None = self.scenario.label
-        return label
+        return self.scenario.label
 
     @property
-    def nearest(self) -> Any:
+    def nearest(self) -> RuleMatch | None:
         """The rule that came nearest to being applied, its reasons masked."""
         nearest = self.scenario.nearest
         if nearest is None:

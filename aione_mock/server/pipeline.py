@@ -23,7 +23,7 @@ from aione_mock.server.handlers import CHECKS, from_schema
 from aione_mock.server.journal import Exchange, mask_text
 from aione_mock.server.render import Renderer
 from aione_mock.server.request import Request, explain_no_operation, make_call, parse_request, validate_call
-from aione_mock.server.scenario_engine import Player
+from aione_mock.server.scenario_engine import ScenarioEngine
 from aione_mock.server.sessions import Session, Sessions
 from aione_mock.server.state import MemoryState
 from aione_mock.settings import Settings
@@ -50,8 +50,8 @@ class Pipeline:
     ) -> None:
         self.contract, self.sessions, self.handlers, self.settings = contract, sessions, handlers, settings
         self.replay, self.state, self.errors = replay, MemoryState(), ErrorRenderer(contract)
-        self.player = Player(contract, settings)
-        self.renderer = Renderer(self.errors, self.player, flush_interval=0.0 if settings.flush == "each" else None)
+        self.scenarios = ScenarioEngine(contract, settings)
+        self.renderer = Renderer(self.errors, self.scenarios, flush_interval=0.0 if settings.flush == "each" else None)
         demo = next(c.secret for c in list_credentials() if c.kind == "key")
         self.auth = Authenticator(
             contract, any_key=settings.auth == "any", demo_key=demo, control_token=settings.control_token
@@ -93,8 +93,8 @@ class Pipeline:
         await self.state.admit(operation, exchange)  # 402, 429
         call = exchange.call = self._parse(operation, exchange)  # 400, 422
         if b"x-mock-scenario" in request.fields or session.rules or session.scenarios or self._scenario_files:
-            scenario = exchange.scenario = await self.player.choose(call, session, exchange.occurrence)
-            call = exchange.call = self.player.script(scenario, call)  # the error that a scenario asks for
+            scenario = exchange.scenario = await self.scenarios.select(call, session, exchange.occurrence)
+            call = exchange.call = scenario.script_call(call)  # the error that a scenario asks for
         if call.script is not None and call.script.whole:
             return from_schema.answer_with_body(call)
         handler = self.handlers.get(operation.id) or from_schema.answer_from_schema

@@ -11,7 +11,7 @@ from aione_mock import protocols
 from aione_mock.protocols.errors import ErrorRenderer
 from aione_mock.seed import Seed
 from aione_mock.server import rate_limits
-from aione_mock.server.scenario_engine import NOTHING, Player
+from aione_mock.server.scenario_engine import ScenarioEngine
 from aione_mock.types import (
     HeaderBlock,
     Headers,
@@ -38,9 +38,9 @@ _EXPLANATION_CHARS = 1000
 class Renderer:
     """Renders the replies of one server."""
 
-    def __init__(self, errors: ErrorRenderer, player: Player, *, flush_interval: float | None) -> None:
+    def __init__(self, errors: ErrorRenderer, scenarios: ScenarioEngine, *, flush_interval: float | None) -> None:
         """`flush_interval`: seconds between writes of events, 0 for a write each, None for one write."""
-        self._errors, self._player, self._flush_interval = errors, player, flush_interval
+        self._errors, self._scenarios, self._flush_interval = errors, scenarios, flush_interval
 
     def render(self, exchange: Exchange, reply: Reply | StreamReply) -> Response:
         """Return the answer as it goes over the wire."""
@@ -48,7 +48,7 @@ class Renderer:
             # it may have violated the contract, or have been cut, even when it was recorded
             exchange.damaged = True
             return reply.transmission
-        if exchange.scenario is NOTHING and self._player.instant and not exchange.session.pace:
+        if self._scenarios.sends_at_once(exchange.scenario, exchange.session):
             whole = self._flush_interval is None or not isinstance(reply, StreamReply)
             return self._serialize(exchange, reply, whole=whole)
         response = self._serialize(exchange, reply, whole=False)
@@ -57,20 +57,17 @@ class Renderer:
         return self._apply_scenario(exchange, reply, response)
 
     def _apply_scenario(self, exchange: Exchange, reply: Reply | StreamReply, response: Response) -> Response:
-        player, scenario, call, session = self._player, exchange.scenario, exchange.call, exchange.session
+        call, session = exchange.call, exchange.session
         assert call is not None
         seed: Seed = session.seed.child("call", exchange.key, exchange.occurrence)
-        stream = isinstance(reply, StreamReply)
-        weights = reply.weights if isinstance(reply, StreamReply) else (reply.usage.completion if reply.usage else 1,)
-        pace = player.pace(scenario, session, call, usual=reply.status < 400)
-        paced = player.paced(response, weights, scenario, pace, seed)
 
-        def error_event(name: str) -> bytes:
+        def render_error_event(name: str) -> bytes:
             return self._errors.render_event(exchange.protocol, name, exchange.request_id)
 
-        damaged = player.damaged(paced, scenario, stream=stream, seed=seed, error_event=error_event)
-        exchange.damaged = damaged is not paced
-        return player.settled(damaged, scenario, stream=stream)
+        response, exchange.damaged = self._scenarios.apply(
+            exchange.scenario, response, reply, call, session, seed, render_error_event
+        )
+        return response
 
     def _serialize(self, exchange: Exchange, reply: Reply | StreamReply, *, whole: bool) -> Response:
         """Return the answer as it is due at once; the events of a stream apart unless `whole`."""
@@ -102,7 +99,7 @@ def _explain(exchange: Exchange) -> Headers:
         "x-mock-session": session.name,
         "x-mock-seed": session.seed_text,
         "x-mock-occurrence": str(exchange.occurrence),
-        "x-mock-rule": scenario.rule,
+        "x-mock-rule": scenario.rule_id,
         "x-mock-played": scenario.label,
         "x-mock-limits": limits
         and "rpm {}/{}, tpm {}/{}".format(*chain(*zip(limits.totals, limits.most, strict=True))),

@@ -1,279 +1,232 @@
-"""Scenarios meet calls: which one applies, and what it makes of the answer.
+"""Select the scenario that applies to a call, and apply it to the response.
 
-Precedence: request header `X-Mock-Scenario`, then rules of the session (control API, pytest), then scenario files.
+Precedence: the request header `X-Mock-Scenario`, then the session's rules (control API, pytest), then scenario files.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable
 
-from aione_mock import protocols
 from aione_mock.clock import SYSTEM_CLOCK
 from aione_mock.contract import Contract, Operation
 from aione_mock.errors import APIError, ConfigError, ScenarioError
 from aione_mock.protocols.errors import protocol_name
-from aione_mock.scenarios import faults, outcomes, rules
-from aione_mock.scenarios.catalogue import Catalogue
-from aione_mock.scenarios.conditions import Facts
-from aione_mock.scenarios.files import Shelf
-from aione_mock.scenarios.outcomes import ORDINARY, Outcome
-from aione_mock.scenarios.pace import INSTANT, Pace, realistic, schedule
-from aione_mock.scenarios.rulebook import Rulebook
-from aione_mock.scenarios.rules import Match, Rule
+from aione_mock.scenarios.actions import NO_ACTION, Action
+from aione_mock.scenarios.catalogue import ScenarioCatalogue
+from aione_mock.scenarios.conditions import MatchContext
+from aione_mock.scenarios.faults import apply_faults, explain_misfit
+from aione_mock.scenarios.pace import INSTANT, Pace, make_realistic, schedule
+from aione_mock.scenarios.rule_compiler import RuleCompiler
+from aione_mock.scenarios.rule_files import RuleFiles
+from aione_mock.scenarios.rules import Rule, RuleMatch, find_nearest, select_rule
 from aione_mock.seed import Seed
+from aione_mock.server.match_context import make_match_context, read_model
 from aione_mock.server.sessions import Session
 from aione_mock.settings import Settings
 from aione_mock.structs import frozen, replace
-from aione_mock.types import Call, ImageInput, Json, Prompt, Response
+from aione_mock.types import Call, Reply, Response, StreamReply
 
 _log = logging.getLogger("aione_mock")
-_LOOK_AGAIN = 0.5
-"""Seconds after which scenario files are looked at again."""
+_RELOAD_SECONDS = 0.5
+"""Interval at which scenario files are checked for changes."""
 
 
 @frozen
-class Playing:
-    """What a scenario makes of one call."""
+class ActiveScenario:
+    """What happens to one call, and which rule has decided it."""
 
-    outcome: Outcome = ORDINARY
-    rule: str | None = None
-    facts: Facts | None = None
+    action: Action = NO_ACTION
+    rule_id: str | None = None
+    """Id of the rule; `header` for the request header."""
+    context: MatchContext | None = None
     seen: int = 0
-    nearest: Match | None = None
+    """Number of calls that the rule has matched, this one included."""
+    nearest: RuleMatch | None = None
+    """The rule that came nearest, if none applies."""
 
     @property
     def label(self) -> str | None:
-        """What is played, for explanations; None for the ordinary answer."""
-        return None if self.outcome is ORDINARY else self.outcome.label
+        """A name of the action for explanations; None for the ordinary response."""
+        return None if self.action is NO_ACTION else self.action.label
+
+    def script_call(self, call: Call) -> Call:
+        """Return the call with its scripted reply, if any. Raises the APIError that the scenario asks for."""
+        if self.context is None:
+            return call
+        if self.action.error is not None:
+            raise self._make_error(self.action, call.operation, self.context)
+        return replace(call, script=self.action.make_script(self.context, self.seen))
+
+    def _make_error(self, action: Action, operation: Operation, context: MatchContext) -> APIError:
+        name = action.error or ""
+        spec = operation.errors[_find_error(name, operation) or name]
+        wait = str(action.retry_after) if action.retry_after else None
+        headers = {name: wait for name in spec.headers if wait and name.endswith("retry-after")}
+        return APIError(spec.name, action.make_message(context, self.seen) or "", headers=headers)
 
 
-NOTHING = Playing()
+NO_SCENARIO = ActiveScenario()
 
 
-class Player:
-    """Holds what can be played: the catalogue of names, the rulebook and the scenario files."""
+class ScenarioEngine:
+    """Hold the scenarios and rules of a server, and apply them to calls."""
 
     def __init__(self, contract: Contract, config: Settings) -> None:
         errors = [(protocol, name, spec.status) for (protocol, name), spec in contract.errors.items()]
-        self.catalogue = Catalogue(e for e in errors if e[0] != "control")
+        self.catalogue = ScenarioCatalogue(error for error in errors if error[0] != "control")
         operations = [o.id for o in contract.operations.values() if o.protocol != "control"]
-        self.book = Rulebook(contract.documents["control.yaml"], self.catalogue, operations)
-        self._shelf = Shelf.open(config.scenarios, self.book)
-        self._looked = SYSTEM_CLOCK.timestamp()
-        self._scale = config.time_scale
-        self.usual_pace = self.read_pace(config.pace)
-        """The server's pace, as changes."""
-        self.instant = self.usual_pace == {"profile": "instant"}
-        """Whether an answer that no scenario is about, in a session without a pace, comes at once."""
-
-    def read_pace(self, text: str) -> Mapping[str, Json]:
-        """`instant`, `realistic` or `pace; ttft=0.5; tps=20` as changes of a pace. Raises ConfigError."""
-        usable = "use instant, realistic or 'pace; ttft=0.5; tps=20'"
+        self.compiler = RuleCompiler(contract.documents["control.yaml"], self.catalogue, operations)
+        self._rule_files = RuleFiles.open(config.scenarios, self.compiler)
+        self._checked_at = SYSTEM_CLOCK.timestamp()
+        self._time_scale = config.time_scale
         try:
-            found = self.catalogue.read(text)
+            self.default_pace = self.catalogue.parse_pace(config.pace)
+            """The pace of sessions without one, as changes."""
         except ScenarioError as error:
-            raise ConfigError(f"--pace {text}: {error}; {usable}") from None
-        if len(found) != 1 or set(found[0]) != {"pace"}:
-            raise ConfigError(f"--pace: '{text}' is not a pace; {usable}")
-        pace: Mapping[str, Json] = found[0]["pace"]
-        return pace
+            raise ConfigError(f"--pace {config.pace}: {error}") from None
+        self._instant = self.default_pace == {"profile": "instant"}
 
     @property
-    def shelf(self) -> Shelf:
-        """The scenario files, read again when they changed."""
-        if self._shelf.paths and SYSTEM_CLOCK.timestamp() - self._looked > _LOOK_AGAIN:
-            self._looked = SYSTEM_CLOCK.timestamp()
-            self._read_again()
-        return self._shelf
+    def rule_files(self) -> RuleFiles:
+        """The scenario files, reloaded when they have changed."""
+        if self._rule_files.paths and SYSTEM_CLOCK.timestamp() - self._checked_at > _RELOAD_SECONDS:
+            self._checked_at = SYSTEM_CLOCK.timestamp()
+            self._reload_files()
+        return self._rule_files
 
-    def _read_again(self) -> None:
-        known = set(self._shelf.errors)
-        self._shelf = self._shelf.refreshed(self.book)
-        for error in self._shelf.errors:
+    def _reload_files(self) -> None:
+        known = set(self._rule_files.errors)
+        self._rule_files = self._rule_files.reload(self.compiler)
+        for error in self._rule_files.errors:
             if error not in known:
-                _log.warning("%s; the last good rules of the file stay in force", error)
+                _log.warning("%s; the last valid rules of the file stay in force", error)
 
-    def script(self, playing: Playing, call: Call) -> Call:
-        """Return the call with the reply that a scenario scripted. Raises the APIError that a scenario asks for."""
-        if playing.facts is None:
-            return call
-        if error := self.refusal(playing, call.operation):
-            raise error
-        return replace(call, script=playing.outcome.script(playing.facts, playing.seen))
+    async def select(self, call: Call, session: Session, occurrence: int) -> ActiveScenario:
+        """Return the scenario that applies to a call. Raises APIError for an unknown scenario in the header.
 
-    async def choose(self, call: Call, session: Session, occurrence: int) -> Playing:
-        """What applies to a call. Raises APIError for an unknown scenario in the header.
-
-        Nothing applies to the control API: a rule for every call must not lock its owner out.
+        None applies to the control API, so that a rule for every call cannot lock out who has set it.
         """
         if call.operation.protocol == "control":
-            return NOTHING
-        asked = call.header("x-mock-scenario")
-        known = session.scenarios + session.rules + self.shelf.rules
-        facts = facts_of(call, session, f"{call.key.hex()}/{occurrence}")
-        if asked is not None:
-            return await self._asked(asked, call, session, facts)
-        fitting = [rule for rule in known if _can(rule, call.operation, facts.stream)]
+            return NO_SCENARIO
+        header = call.header("x-mock-scenario")
+        context = make_match_context(call, session, f"{call.key.hex()}/{occurrence}")
+        if header is not None:
+            return await self._select_by_header(header, call, session, context)
 
-        async def counter(rule_id: str) -> int:
+        async def count(rule_id: str) -> int:
             return await session.store.increment(f"rules/{rule_id}")
 
-        chosen = await rules.select(fitting, facts, counter)
-        if chosen.rule is None:
-            return Playing(facts=facts, nearest=rules.nearest(known, facts, chosen.passed))
-        return Playing(chosen.outcome, chosen.rule.id, facts, chosen.seen)
+        rules = session.scenarios + session.rules + self.rule_files.rules
+        possible = [rule for rule in rules if _is_possible(rule, call.operation, context.stream)]
+        selection = await select_rule(possible, context, count)
+        if selection.rule is None:
+            return ActiveScenario(context=context, nearest=find_nearest(rules, context, selection.passed))
+        return ActiveScenario(selection.action, selection.rule.id, context, selection.seen)
 
-    async def _asked(self, text: str, call: Call, session: Session, facts: Facts) -> Playing:
-        steps = self.catalogue.parse_header(text)
-        limits = [step.times for step in steps if step.times is not None]
-        seen = await session.store.increment(f"scenario/{text}") if limits else 1
-        if limits and seen > min(limits):
-            return Playing(facts=facts, seen=seen)
-        outcome = outcomes.merge(step.outcome for step in steps)
-        if outcome.error and _declared(outcome.error, call.operation) is None:
-            known = ", ".join(call.operation.errors)
-            raise _refused(f"{call.operation.id} cannot answer '{outcome.error}'; it declares {known}")
-        problem = _unsaid(outcome, call.operation) or faults.misfit(outcome.faults, stream=facts.stream)
-        if not outcome.error and problem:
-            raise _refused(problem)
-        return Playing(outcome, "header", facts, seen)
+    async def _select_by_header(
+        self, header: str, call: Call, session: Session, context: MatchContext
+    ) -> ActiveScenario:
+        step = self.catalogue.parse_header(header)
+        seen = 1 if step.times is None else await session.store.increment(f"scenario/{header}")
+        if step.times is not None and seen > step.times:
+            return ActiveScenario(context=context, seen=seen)
+        if problem := _explain_impossible(step.action, call.operation, context.stream, strict=False):
+            raise APIError("invalid_request", problem, fields={"param": "X-Mock-Scenario"})
+        return ActiveScenario(step.action, "header", context, seen)
 
-    def refusal(self, playing: Playing, operation: Operation) -> APIError | None:
-        """The error that a scenario wants, if any."""
-        outcome = playing.outcome
-        if outcome.error is None or playing.facts is None:
-            return None
-        wait = str(outcome.retry_after) if outcome.retry_after else None
-        spec = operation.errors[_declared(outcome.error, operation) or outcome.error]
-        headers = {name: wait for name in spec.headers if wait and name.endswith("retry-after")}
-        return APIError(spec.name, outcome.refusal(playing.facts, playing.seen) or "", headers=headers)
+    def sends_at_once(self, scenario: ActiveScenario, session: Session) -> bool:
+        """Return whether `apply` would return the response as it is."""
+        return scenario is NO_SCENARIO and self._instant and not session.pace
 
-    def paced(self, sent: Response, weights: tuple[int, ...], playing: Playing, pace: Pace, seed: Seed) -> Response:
-        """The transmission with due times, in seconds before any time scale."""
-        delay = playing.outcome.delay
-        if pace == INSTANT and not delay:
-            return sent
-        if len(sent.sends) <= 1:
-            # a plain answer comes when its last token would, one without a body with the first
-            rest = max(0, sum(weights) - 1) if sent.sends else 0
-            dues: tuple[float, ...] = schedule((1, rest), pace, seed)[-1:]
-        else:
-            dues = schedule(weights or (1,) * len(sent.sends), pace, seed)
-        sends = zip(dues, sent.sends or ((0.0, b""),), strict=True)
-        return replace(sent, sends=tuple((due + delay, data) for due, (_, data) in sends))
+    def apply(
+        self,
+        scenario: ActiveScenario,
+        response: Response,
+        reply: Reply | StreamReply,
+        call: Call,
+        session: Session,
+        seed: Seed,
+        render_error_event: Callable[[str], bytes],
+    ) -> tuple[Response, bool]:
+        """Pace and damage a response; the flag is whether headers or faults have changed it.
 
-    def settled(self, sent: Response, playing: Playing, *, stream: bool) -> Response:
-        """The transmission in real time; a stream's head does not wait for the first token."""
-        sends, head = sent.sends, playing.outcome.delay
-        if stream and not sent.raw and sends and sends[0][0] > head:
-            sends = ((head, b""), *sends)
-        if self._scale != 1:
-            sends = tuple((due / self._scale, data) for due, data in sends)
-        return replace(sent, sends=sends)
+        Due times of the result are real seconds, divided by the time scale. `render_error_event` renders an error of
+        the contract, by name, as an event of the call's protocol.
+        """
+        stream, action = isinstance(reply, StreamReply), scenario.action
+        paced = _pace_response(response, reply, action.delay, self._get_pace(scenario, reply, call, session), seed)
+        damaged = paced
+        if scenario.context is not None and (action.set_headers or action.remove_headers):
+            headers = action.change_headers(paced.headers, scenario.context, scenario.seen)
+            damaged = replace(paced, headers=headers)
+        if action.faults:
+            damaged = apply_faults(
+                action.faults, damaged, stream=stream, seed=seed, render_error_event=render_error_event
+            )
+        return self._scale_times(damaged, action.delay, stream=stream), damaged is not paced
 
-    def pace(self, playing: Playing, session: Session, call: Call, *, usual: bool = True) -> Pace:
-        """The pace in force for a call; a refusal (not `usual`) waits only if its scenario says so."""
-        changes = (self.usual_pace, session.pace, playing.outcome.pace)[0 if usual else 2 :]
-        if not any(changes) or not call.operation.paid:
+    def _get_pace(self, scenario: ActiveScenario, reply: Reply | StreamReply, call: Call, session: Session) -> Pace:
+        # an error waits only if its scenario says so
+        usual = (self.default_pace, session.pace) if reply.status < 400 else ()
+        changes = [change for change in (*usual, scenario.action.pace) if change]
+        if not changes or not call.operation.paid:
             return INSTANT
-        model = session.catalogue.find(_model_named(call) or "")
-        figures = realistic(model.pace.ttft, model.pace.tokens_per_second) if model else INSTANT
+        model = session.catalogue.find(read_model(call) or "")
+        realistic = make_realistic(model.pace.ttft, model.pace.tokens_per_second) if model else INSTANT
         pace = INSTANT
         for change in changes:
-            pace = pace.changed(change, figures) if change else pace
+            pace = pace.change(change, realistic)
         return pace
 
-    def damaged(
-        self, sent: Response, playing: Playing, *, stream: bool, seed: Seed, error_event: Callable[[str], bytes]
-    ) -> Response:
-        """The transmission as the scenario's header changes and faults leave it."""
-        outcome = playing.outcome
-        if playing.facts is not None and (outcome.set_headers or outcome.remove_headers):
-            sent = replace(sent, headers=outcome.headers(sent.headers, playing.facts, playing.seen))
-        if not outcome.faults:
-            return sent
-        return faults.apply(outcome.faults, sent, stream=stream, seed=seed, error_event=error_event)
+    def _scale_times(self, response: Response, delay: float, *, stream: bool) -> Response:
+        sends = response.sends
+        if stream and not response.raw and sends and sends[0][0] > delay:
+            # the head of a stream does not wait for the first token
+            sends = ((delay, b""), *sends)
+        if self._time_scale != 1:
+            sends = tuple((due / self._time_scale, data) for due, data in sends)
+        return replace(response, sends=sends)
 
 
-def _refused(problem: str) -> APIError:
-    return APIError("invalid_request", problem, fields={"param": "X-Mock-Scenario"})
+def _pace_response(response: Response, reply: Reply | StreamReply, delay: float, pace: Pace, seed: Seed) -> Response:
+    if pace == INSTANT and not delay:
+        return response
+    tokens = reply.usage.completion if reply.usage else 1
+    weights = reply.weights if isinstance(reply, StreamReply) else (tokens,)
+    if len(response.sends) <= 1:
+        # a plain response is due with its last token, one without a body with the first
+        rest = max(0, sum(weights) - 1) if response.sends else 0
+        dues = schedule((1, rest), pace, seed)[-1:]
+    else:
+        dues = schedule(weights or (1,) * len(response.sends), pace, seed)
+    sends = zip(dues, response.sends or ((0.0, b""),), strict=True)
+    return replace(response, sends=tuple((due + delay, data) for due, (_, data) in sends))
 
 
-def _declared(name: str, operation: Operation) -> str | None:
-    """The operation's own name of an error, None when it declares none such."""
+def _find_error(name: str, operation: Operation) -> str | None:
+    """Return the operation's own name of an error, None if it does not declare it."""
     names = name, protocol_name(operation.protocol, name)
     return next((candidate for candidate in names if candidate in operation.errors), None)
 
 
-def _can(rule: Rule, operation: Operation, stream: bool) -> bool:
-    """Whether the contract lets the operation answer like that; a rule is for the calls that it can be for."""
-    for step in rule.steps:
-        outcome = step.outcome
-        if outcome.error and _declared(outcome.error, operation) is None:
-            return False
-        if faults.misfit(outcome.faults, stream=stream):
-            return False
-        if _unsaid(outcome, operation):
-            return False
-    return True
+def _is_possible(rule: Rule, operation: Operation, stream: bool) -> bool:
+    return all(not _explain_impossible(step.action, operation, stream) for step in rule.steps)
 
 
-def _unsaid(outcome: Outcome, operation: Operation) -> str | None:
-    """Why a scripted reply cannot be the operation's, or None when it can."""
-    if outcome.reply is None or ("body" in outcome.reply) != operation.paid:
+def _explain_impossible(action: Action, operation: Operation, stream: bool, *, strict: bool = True) -> str | None:
+    """Return why an operation cannot be answered by an action, or None if it can.
+
+    Unless `strict`, faults that do not fit an error response are skipped.
+    """
+    if action.error and _find_error(action.error, operation) is None:
+        return f"{operation.id} cannot answer '{action.error}'; it declares {', '.join(operation.errors)}"
+    if action.error and not strict:
+        return None
+    return _explain_reply(action, operation) or explain_misfit(action.faults, stream=stream)
+
+
+def _explain_reply(action: Action, operation: Operation) -> str | None:
+    if action.reply is None or ("body" in action.reply) != operation.paid:
         return None
     return f"{operation.id} {'answers with what a model says' if operation.paid else 'calls no model; script its body'}"
-
-
-def facts_of(call: Call, session: Session, name: str, *, valid: bool = True) -> Facts:
-    """What rules may ask about a call; `name` is that of this very call. One that is not valid has no prompt."""
-    caller = call.caller
-    prompt = _prompt(call) if valid else None
-    last = max((i for i, turn in enumerate(prompt.turns) if turn.role == "user"), default=-1) if prompt else -1
-    return Facts(
-        operation_id=call.operation.id,
-        seed=session.seed,
-        call=name,
-        model=prompt.model if prompt else _model_named(call),
-        key_id=caller.key_id if caller else None,
-        key_label=caller.label.rpartition(" (")[0] or caller.label if caller else None,
-        key_prefix=caller.label.rpartition("(")[2].removesuffix("...)") if caller else None,
-        team_id=caller.team_id if caller else None,
-        headers={key.decode("latin-1"): value.decode("latin-1") for key, value in call.headers},
-        last_user=prompt.turns[last].text if prompt and last >= 0 else "",
-        tools=tuple(tool.name for tool in prompt.tools) if prompt else (),
-        tool_results=_results(prompt, last),
-        stream=streams(call),
-        body=call.data,
-    )
-
-
-def _model_named(call: Call) -> str | None:
-    named = call.params.get("model") or (call.data.get("model") if isinstance(call.data, dict) else None)
-    return named if isinstance(named, str) else None
-
-
-def _prompt(call: Call) -> Prompt | None:
-    reader = protocols.PROMPT.get(call.operation.protocol)
-    return reader(call, _unseen) if reader and call.operation.paid else None
-
-
-def _unseen(uri: str, param: str) -> ImageInput:
-    # no rule asks about pictures, so none is decoded for them
-    return ImageInput("", 0, 0, "")
-
-
-def _results(prompt: Prompt | None, last: int) -> tuple[str, ...]:
-    turns: Iterable[Any] = prompt.turns[last + 1 :] if prompt else ()
-    return tuple(result.name for turn in turns for result in turn.results)
-
-
-def streams(call: Call) -> bool:
-    """Whether the answer will be a stream of events."""
-    if call.operation.stream is None:
-        return False
-    if "alt" in {parameter.name for parameter in call.operation.parameters}:
-        return bool(call.params.get("alt") == "sse")
-    return bool(isinstance(call.data, dict) and call.data.get("stream"))

@@ -11,8 +11,8 @@ from typing import Any, Self
 import yaml
 
 from aione_mock.clock import parse_instant
-from aione_mock.errors import ConfigError, ScenarioError, did_you_mean
-from aione_mock.scenarios.catalogue import Catalogue
+from aione_mock.errors import ConfigError, did_you_mean
+from aione_mock.scenarios.catalogue import ScenarioCatalogue
 from aione_mock.settings import read_text
 from aione_mock.types import Json
 
@@ -81,22 +81,9 @@ def format_instant(given: datetime | str) -> str:
 
 
 def parse_pace(given: str | Mapping[str, Json]) -> Mapping[str, Json]:
-    """Return a pace as rules hold it. Raises ConfigError for a text that is not a pace."""
-    if not isinstance(given, str):
-        return given
+    """Return a pace as rules have it. Raises ScenarioError for text that is no pace."""
     __tracebackhide__ = True
-    refusal = ConfigError(f"'{given}' is not a pace; use instant, realistic or 'pace; ttft=0.5; tps=20'")
-    try:
-        found = Catalogue().read(given)
-    except ScenarioError:
-        # of wrong numbers the catalogue's own message says more
-        if given.partition(";")[0].strip() == "pace":
-            raise
-        raise refusal from None
-    if len(found) != 1 or set(found[0]) != {"pace"}:
-        raise refusal
-    pace: Mapping[str, Json] = found[0]["pace"]
-    return pace
+    return ScenarioCatalogue().parse_pace(given) if isinstance(given, str) else given
 
 
 def reject_unknown(where: str, given: Iterable[str], known: list[str]) -> None:

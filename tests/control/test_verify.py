@@ -94,8 +94,8 @@ def test_the_status_counts_too(called: Client) -> None:
     ("wrong", "told"),
     [
         ({"when": {"nth": 2}}, "'nth' counts the calls of a rule"),
-        ({"when": {"probability": 0.5}}, "chance has no part in looking back"),
-        ({"when": {"and": [{"probability": 0.5}]}}, "chance has no part in looking back"),
+        ({"when": {"probability": 0.5}}, "'probability' cannot be matched against past calls"),
+        ({"when": {"and": [{"probability": 0.5}]}}, "'probability' cannot be matched against past calls"),
         ({"when": {"operation": "createChat"}}, "did you mean 'createChatCompletion'?"),
         ({"when": {"modle": "x"}}, "modle"),
         ({"exactly": -1}, "exactly"),

@@ -26,7 +26,7 @@ UNLUCKY = {"id": "unlucky", "when": {"probability": 0.3}, "then": {"error": "ups
 
 def rules(asking: Asking, session: str, *specs: Any) -> None:
     asking.app.sessions.delete(session)
-    asking.app.sessions.get(session).rules = asking.app.pipeline.player.book.rules([*specs])
+    asking.app.sessions.get(session).rules = asking.app.pipeline.scenarios.compiler.compile([*specs])
 
 
 async def at_once(url: str, session: str, texts: list[str], **headers: str) -> dict[str, list[int]]:
@@ -91,7 +91,7 @@ def test_another_seed_is_another_fate(asking: Asking) -> None:
     fates = []
     for seed in ("0", "1"):
         asking.app.sessions.create("seeded", seed=seed)
-        asking.app.sessions.get("seeded").rules = asking.app.pipeline.player.book.rules([UNLUCKY])
+        asking.app.sessions.get("seeded").rules = asking.app.pipeline.scenarios.compiler.compile([UNLUCKY])
         fates.append(asyncio.run(at_once(asking.server.url, "seeded", texts)))
     assert fates[0] != fates[1]
 
@@ -147,7 +147,7 @@ def test_who_goes_first(filed: tuple[Asking, Path]) -> None:
     asking, _ = filed
     raw = chat("openai", stream=False)
     assert asking(raw, session="ranks").status == 500
-    asking.app.sessions.get("ranks").rules = asking.app.pipeline.player.book.rules(
+    asking.app.sessions.get("ranks").rules = asking.app.pipeline.scenarios.compiler.compile(
         [{"then": {"error": "upstream_timeout"}}]
     )
     assert asking(raw, session="ranks").status == 504

@@ -75,7 +75,7 @@ def test_an_answer_without_a_body_waits_too(asking: Asking) -> None:
     plain = asking(raw)
     asking.app.sessions.delete("waiting")
     rule = {"then": {"delay": 0.2, "pace": {"ttft": 5}}}
-    asking.app.sessions.get("waiting").rules = asking.app.pipeline.player.book.rules([rule])
+    asking.app.sessions.get("waiting").rules = asking.app.pipeline.scenarios.compiler.compile([rule])
     slow = asking(raw, session="waiting")
     assert (slow.status, slow.body) == (plain.status, plain.body)
     assert slow.first >= 0.19

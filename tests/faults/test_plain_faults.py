@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from aione_mock.scenarios.faults import TABLE
+from aione_mock.scenarios.faults import FAULTS
 from tests.faults.conftest import CONTRACT, PROTOCOLS, Asking, call, chat
 from tests.timing import at_best
 from tests.wire_reader import Wire
@@ -133,7 +133,7 @@ def test_faults_compose(damage: Damage) -> None:
 def test_every_fault_of_plain_answers_is_tested_here() -> None:
     """A fault that is added to the table needs a test in this module."""
     names = {name.removeprefix("test_") for name in globals()}
-    assert [f.name for f in TABLE.values() if f.applies_to != "stream" and f.name not in names] == []
+    assert [f.name for f in FAULTS.values() if f.applies_to != "stream" and f.name not in names] == []
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

@@ -29,7 +29,7 @@ class Scripted:
         """Begin afresh with these rules."""
         sessions = self.asking.app.sessions
         sessions.delete("scripted")
-        sessions.get("scripted").rules = self.asking.app.pipeline.player.book.rules([*rules])
+        sessions.get("scripted").rules = self.asking.app.pipeline.scenarios.compiler.compile([*rules])
 
     def plain(self, text: str = "Hello", **more: Any) -> Any:
         wire = self.asking(chat(self.protocol, text, stream=False, **more), session="scripted")

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from aione_mock.scenarios.faults import TABLE
+from aione_mock.scenarios.faults import FAULTS
 from tests.faults.conftest import CONTRACT, PROTOCOLS, Asking, chat
 from tests.timing import at_best
 from tests.wire_reader import Wire
@@ -316,7 +316,7 @@ def test_faults_compose(damage: Damage) -> None:
 def test_every_fault_of_streams_is_tested_here() -> None:
     """A fault that is added to the table needs a test in this module."""
     names = " ".join(name for name in globals() if name.startswith("test_"))
-    missing = [f.name for f in TABLE.values() if f.applies_to != "plain" and f.name not in names]
+    missing = [f.name for f in FAULTS.values() if f.applies_to != "plain" and f.name not in names]
     assert missing == ["crlf", "cr"], "these two are tested as line ends"
 
 

@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from aione_mock.scenarios.catalogue import Catalogue
-from aione_mock.scenarios.conditions import Facts
-from aione_mock.scenarios.rulebook import Rulebook
+from aione_mock.scenarios.catalogue import ScenarioCatalogue
+from aione_mock.scenarios.conditions import MatchContext
+from aione_mock.scenarios.rule_compiler import RuleCompiler
 from aione_mock.seed import Seed
 
 ROOT = Path(__file__).parents[2]
@@ -28,17 +28,17 @@ def document():
 
 @pytest.fixture(scope="session")
 def catalogue():
-    return Catalogue(ERRORS)
+    return ScenarioCatalogue(ERRORS)
 
 
 @pytest.fixture(scope="session")
-def book(document, catalogue):
-    return Rulebook(document, catalogue, OPERATIONS)
+def compiler(document, catalogue):
+    return RuleCompiler(document, catalogue, OPERATIONS)
 
 
 @pytest.fixture
-def facts():
-    return Facts(
+def context():
+    return MatchContext(
         operation_id="createChatCompletion",
         seed=Seed.of(0),
         call="c1",

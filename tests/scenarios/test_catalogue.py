@@ -5,34 +5,33 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aione_mock.errors import APIError, ScenarioError
-from aione_mock.scenarios.catalogue import Catalogue
-from aione_mock.scenarios.faults import TABLE
-from aione_mock.scenarios.outcomes import merge
+from aione_mock.scenarios.catalogue import ScenarioCatalogue
+from aione_mock.scenarios.faults import FAULTS
 from aione_mock.types import Fault
 
 ERRORS = [("openai", "rate_limit_exceeded", 429), ("anthropic", "rate_limit_exceeded", 429)]
 ERRORS += [("openai", "internal_error", 500), ("openai", "upstream_failed", 502)]
-CATALOGUE = Catalogue(ERRORS)
+CATALOGUE = ScenarioCatalogue(ERRORS)
 
 
 def test_an_error_with_its_options():
-    (step,) = CATALOGUE.parse_header("rate_limit_exceeded; times=2; retry_after=3")
-    assert (step.outcome.error, step.outcome.retry_after, step.times) == ("rate_limit_exceeded", 3, 2)
+    step = CATALOGUE.parse_header("rate_limit_exceeded; times=2; retry_after=3")
+    assert (step.action.error, step.action.retry_after, step.times) == ("rate_limit_exceeded", 3, 2)
 
 
 def test_several_faults_in_their_order():
-    merged = merge(step.outcome for step in CATALOGUE.parse_header("cut; after=5; mid=true, stall; seconds=2s"))
-    assert merged.faults == (Fault("cut", {"after": 5, "mid": True}), Fault("stall", {"seconds": 2.0}))
-    assert merged.label == "cut+stall"
+    action = CATALOGUE.parse_header("cut; after=5; mid=true, stall; seconds=2s").action
+    assert action.faults == (Fault("cut", {"after": 5, "mid": True}), Fault("stall", {"seconds": 2.0}))
+    assert action.label == "cut+stall"
 
 
 def test_quotes_keep_commas():
-    (step,) = CATALOGUE.parse_header('reply; text="Yes, you; and \\"he\\""; finish=length')
-    assert step.outcome.reply == {"text": 'Yes, you; and "he"', "finish": "length"}
+    step = CATALOGUE.parse_header('reply; text="Yes, you; and \\"he\\""; finish=length')
+    assert step.action.reply == {"text": 'Yes, you; and "he"', "finish": "length"}
 
 
 def test_paces():
-    assert merge(s.outcome for s in CATALOGUE.parse_header("realistic; ttft=2, pace; tps=7")).pace == {
+    assert CATALOGUE.parse_header("realistic; ttft=2, pace; tps=7").action.pace == {
         "profile": "realistic",
         "ttft": 2.0,
         "tps": 7.0,
@@ -83,27 +82,27 @@ def test_every_scenario_understands_its_own_header():
 
 def test_every_error_and_every_fault_is_a_scenario():
     names = [scenario.name for scenario in CATALOGUE]
-    assert {name for _, name, _ in ERRORS} | set(TABLE) <= set(names)
+    assert {name for _, name, _ in ERRORS} | set(FAULTS) <= set(names)
     assert CATALOGUE.scenarios["rate_limit_exceeded"].title == "HTTP 429 (openai, anthropic)"
 
 
-def test_as_one_then(book):
-    then = CATALOGUE.then("cut; after=5; times=9, stall; seconds=2; times=3, pace; tps=4")
+def test_as_one_then(compiler):
+    then = CATALOGUE.parse_then("cut; after=5; times=9, stall; seconds=2; times=3, pace; tps=4")
     assert then == {
         "faults": [{"name": "cut", "after": 5}, {"name": "stall", "seconds": 2.0}],
         "pace": {"tps": 4.0},
         "times": 3,
     }
-    assert book.findings({"rules": [{"then": then}]}) == []
-    assert CATALOGUE.then("internal_error; times=4", times=1) == {"error": "internal_error", "times": 1}
+    assert compiler.find_mistakes({"rules": [{"then": then}]}) == []
+    assert CATALOGUE.parse_then("internal_error; times=4", times=1) == {"error": "internal_error", "times": 1}
 
 
-def test_every_scenario_is_a_valid_then(book):
+def test_every_scenario_is_a_valid_then(compiler):
     for scenario in CATALOGUE:
-        then = CATALOGUE.then(scenario.header.removeprefix("X-Mock-Scenario: "))
-        assert book.findings({"rules": [{"then": then}]}) == [], scenario.name
+        then = CATALOGUE.parse_then(scenario.header.removeprefix("X-Mock-Scenario: "))
+        assert compiler.find_mistakes({"rules": [{"then": then}]}) == [], scenario.name
 
 
 def test_an_error_may_not_have_the_name_of_a_fault():
     with pytest.raises(ScenarioError):
-        Catalogue([("openai", "cut", 500)])
+        ScenarioCatalogue([("openai", "cut", 500)])

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aione_mock import sse
-from aione_mock.scenarios.faults import TABLE, apply, misfit
-from aione_mock.scenarios.stream_faults import APART
+from aione_mock.scenarios.faults import FAULTS, apply_faults, explain_misfit
+from aione_mock.scenarios.stream_faults import PACKET_GAP
 from aione_mock.seed import Seed
 from aione_mock.types import Fault, Response
 
@@ -61,8 +61,12 @@ def plain(body=b'{"a": 1, "b": "text"}'):
 def done(*faults, events=None, answer=None):
     uses = [Fault(name, options) for name, options in faults]
     before = answer or stream(events or openai())
-    return apply(
-        uses, before, stream=answer is None, seed=SEED, error_event=lambda n: sse.encode(b'{"error":"%s"}' % n.encode())
+    return apply_faults(
+        uses,
+        before,
+        stream=answer is None,
+        seed=SEED,
+        render_error_event=lambda n: sse.encode(b'{"error":"%s"}' % n.encode()),
     )
 
 
@@ -198,10 +202,10 @@ def test_packets():
     one = done(("one_packet", {}))
     assert one.sends == ((0.5 * (len(events) - 1), b"".join(events)),)
     many = done(("split_events", {"size": 5}))
-    assert (whole(many), many.apart, max(map(len, raws(many)))) == (b"".join(events), APART, 5)
+    assert (whole(many), many.apart, max(map(len, raws(many)))) == (b"".join(events), PACKET_GAP, 5)
     assert raws(done(("packet_each", {}))) == events
     split = done(("split_utf8", {}))
-    assert (whole(split), split.apart, len(split.sends)) == (b"".join(events), APART, len(events) + 3)
+    assert (whole(split), split.apart, len(split.sends)) == (b"".join(events), PACKET_GAP, len(events) + 3)
     for raw in raws(split):
         if raw[-1] >= 0xC0:
             with pytest.raises(UnicodeDecodeError):
@@ -217,7 +221,7 @@ def test_a_big_event_means_the_same():
 
 def test_wrong_content_type():
     for before in (stream(openai()), plain()):
-        after = apply(
+        after = apply_faults(
             [Fault("wrong_content_type", {"value": "text/html"})], before, stream=before.sends[0][0] == 0, seed=SEED
         )
         assert after.headers == (("content-type", "text/html"), ("x-request-id", "r1"))
@@ -271,13 +275,13 @@ def test_order_matters():
 
 
 def test_faults_that_do_not_fit_are_left_out_and_can_be_told():
-    assert apply([Fault("cut_body")], stream(openai()), stream=True, seed=SEED) == stream(openai())
-    assert apply([Fault("no_end")], plain(), stream=False, seed=SEED) == plain()
-    assert misfit([Fault("bom"), Fault("cut_body")], stream=True) == (
+    assert apply_faults([Fault("cut_body")], stream(openai()), stream=True, seed=SEED) == stream(openai())
+    assert apply_faults([Fault("no_end")], plain(), stream=False, seed=SEED) == plain()
+    assert explain_misfit([Fault("bom"), Fault("cut_body")], stream=True) == (
         "fault 'cut_body' needs a plain answer, but this one is a stream"
     )
-    assert misfit([Fault("cut")], stream=False) == "fault 'cut' needs a stream, but this answer is plain"
-    assert misfit([Fault("reset"), Fault("drip")], stream=False) is None
+    assert explain_misfit([Fault("cut")], stream=False) == "fault 'cut' needs a stream, but this answer is plain"
+    assert explain_misfit([Fault("reset"), Fault("drip")], stream=False) is None
 
 
 # What keeps each event as it is, or only the events around the one it is about.
@@ -295,7 +299,7 @@ HARMLESS = (
 )
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
-uses = st.lists(st.sampled_from(sorted(TABLE)), max_size=4)
+uses = st.lists(st.sampled_from(sorted(FAULTS)), max_size=4)
 
 
 @given(texts, st.sampled_from(sorted(HARMLESS)))
@@ -309,27 +313,32 @@ def test_awkward_but_right_streams_say_the_same(text, name):
 def test_any_faults_compose(protocol, names, is_stream):
     before = stream(PROTOCOLS[protocol]()) if is_stream else plain()
     faults = [Fault(name, {"size": 100} if name == "big_event" else {}) for name in names]
-    again = [apply(faults, before, stream=is_stream, seed=SEED, error_event=lambda n: b"e\n\n") for _ in range(2)]
+    again = [
+        apply_faults(faults, before, stream=is_stream, seed=SEED, render_error_event=lambda n: b"e\n\n")
+        for _ in range(2)
+    ]
     assert again[0] == again[1]
     dues = [due for due, _ in again[0].sends]
     assert dues == sorted(dues)
     assert all(isinstance(raw, bytes) for raw in raws(again[0]))
 
 
-@pytest.mark.parametrize("name", TABLE)
+@pytest.mark.parametrize("name", FAULTS)
 @pytest.mark.parametrize("kind", ["openai", "anthropic", "gemini", "plain"])
 def test_each_fault_does_something_where_it_fits(name, kind):
     """Except where a protocol has nothing of the sort to spoil."""
     before = plain() if kind == "plain" else stream(PROTOCOLS[kind]())
-    after = apply([Fault(name)], before, stream=kind != "plain", seed=SEED, error_event=lambda n: b"data: {}\n\n")
-    fits = misfit([Fault(name)], stream=kind != "plain") is None
+    after = apply_faults(
+        [Fault(name)], before, stream=kind != "plain", seed=SEED, render_error_event=lambda n: b"data: {}\n\n"
+    )
+    fits = explain_misfit([Fault(name)], stream=kind != "plain") is None
     nothing = {("no_end", "gemini"), ("empty_choices", "anthropic")}
     assert (after != before) == (fits and (name, kind) not in nothing)
 
 
-@pytest.mark.parametrize("name", TABLE)
+@pytest.mark.parametrize("name", FAULTS)
 def test_no_fault_trips_over_nothing(name):
     for sends in ((), ((0.0, b""),), ((0.0, b"\n\n"),), ((0.0, b": c\n\n"),), ((0.0, b"data: 3\n\n"),)):
         before = Response(200, (), sends)
         for is_stream in (True, False):
-            assert apply([Fault(name)], before, stream=is_stream, seed=SEED, error_event=lambda n: b"")
+            assert apply_faults([Fault(name)], before, stream=is_stream, seed=SEED, render_error_event=lambda n: b"")

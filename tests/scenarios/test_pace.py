@@ -4,7 +4,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aione_mock.scenarios.pace import INSTANT, Pace, realistic, schedule
+from aione_mock.scenarios.pace import INSTANT, Pace, make_realistic, schedule
 from aione_mock.seed import Seed
 
 paces = st.builds(
@@ -37,8 +37,8 @@ def test_without_chance_the_figures_are_exact():
 
 def test_the_scale_divides_all_times():
     slow, fast = (
-        schedule([1] * 5, realistic(1.0, 20), Seed.of(3)),
-        schedule([1] * 5, realistic(1.0, 20), Seed.of(3), 10),
+        schedule([1] * 5, make_realistic(1.0, 20), Seed.of(3)),
+        schedule([1] * 5, make_realistic(1.0, 20), Seed.of(3), 10),
     )
     assert all(abs(a / 10 - b) < 1e-5 for a, b in zip(slow, fast, strict=True))
 
@@ -59,7 +59,7 @@ def test_the_tail_is_log_normal():
 
 
 def test_changes_begin_at_a_profile_or_at_the_present_pace():
-    model = realistic(0.8, 60)
-    assert INSTANT.changed({"profile": "realistic"}, model) == model
-    assert model.changed({"profile": "instant", "ttft": 2}, model) == Pace(ttft=2)
-    assert model.changed({"tps": 5}, model) == Pace(0.8, 5, 0.3, 0.25)
+    model = make_realistic(0.8, 60)
+    assert INSTANT.change({"profile": "realistic"}, model) == model
+    assert model.change({"profile": "instant", "ttft": 2}, model) == Pace(ttft=2)
+    assert model.change({"tps": 5}, model) == Pace(0.8, 5, 0.3, 0.25)

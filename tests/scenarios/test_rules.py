@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aione_mock.errors import ScenarioError
-from aione_mock.scenarios.conditions import Facts
-from aione_mock.scenarios.rules import candidates, compile_rule, match, nearest, select
+from aione_mock.scenarios.conditions import MatchContext
+from aione_mock.scenarios.rules import compile_rule, find_nearest, match_conditions, select_rule
 from aione_mock.seed import Seed
 from aione_mock.structs import replace
 from aione_mock.types import Fault, ToolCall
@@ -14,6 +14,10 @@ from aione_mock.types import Fault, ToolCall
 
 def rule(when=None, then=None, rule_id="r"):
     return compile_rule({"when": when or {}, "then": then or {"error": "internal_error"}}, rule_id)
+
+
+def match(one, context):
+    return match_conditions(one.id, one.conditions, context)
 
 
 FITS = [
@@ -68,93 +72,93 @@ FAILS = [
 
 
 @pytest.mark.parametrize("when", FITS, ids=str)
-def test_conditions_that_fit(when, facts, book):
-    assert book.findings({"rules": [{"when": when, "then": {"error": "internal_error"}}]}) == []
-    assert match(rule(when), facts).reasons == ()
+def test_conditions_that_fit(when, context, compiler):
+    assert compiler.find_mistakes({"rules": [{"when": when, "then": {"error": "internal_error"}}]}) == []
+    assert match(rule(when), context).reasons == ()
 
 
 @pytest.mark.parametrize(("when", "says"), FAILS, ids=str)
-def test_conditions_that_do_not_fit_say_why(when, says, facts, book):
-    assert book.findings({"rules": [{"when": when, "then": {"error": "internal_error"}}]}) == []
-    found = match(rule(when), facts)
+def test_conditions_that_do_not_fit_say_why(when, says, context, compiler):
+    assert compiler.find_mistakes({"rules": [{"when": when, "then": {"error": "internal_error"}}]}) == []
+    found = match(rule(when), context)
     assert not found.ok
     assert says in found.reasons[0]
 
 
 def test_what_is_unknown_about_a_call_fits_nothing():
-    bare = Facts("listModels", Seed.of(0), "c")
+    bare = MatchContext("listModels", Seed.of(0), "c")
     for when in ({"model": "*"}, {"key": "*"}, {"team": "*"}, {"header": {"x": "*"}}, {"body": {"/a": None}}):
         assert not match(rule(when), bare).ok
     assert match(rule({"model": "gpt"}), bare).reasons == ("there is no model; wanted 'gpt'",)
 
 
-async def play(rules, facts, counter, calls):
-    return [(await select(rules, facts, counter)).outcome.label for _ in range(calls)]
+async def play(rules, context, counter, calls):
+    return [(await select_rule(rules, context, counter)).action.label for _ in range(calls)]
 
 
-async def test_fail_twice_then_succeed(facts, counter):
+async def test_fail_twice_then_succeed(context, counter):
     rules = [rule(then={"error": "internal_error", "times": 2})]
-    assert await play(rules, facts, counter, 4) == ["internal_error", "internal_error", "ordinary", "ordinary"]
+    assert await play(rules, context, counter, 4) == ["internal_error", "internal_error", "ordinary", "ordinary"]
 
 
-async def test_exactly_so_many_fail_whoever_calls_at_once(facts, counter):
+async def test_exactly_so_many_fail_whoever_calls_at_once(context, counter):
     rules = [rule(then={"error": "internal_error", "times": 2})]
-    fates = await asyncio.gather(*[select(rules, facts, counter) for _ in range(100)])
+    fates = await asyncio.gather(*[select_rule(rules, context, counter) for _ in range(100)])
     assert sum(fate.rule is not None for fate in fates) == 2
 
 
-async def test_a_sequence_then_the_rules_after_it(facts, counter):
+async def test_a_sequence_then_the_rules_after_it(context, counter):
     then = {"sequence": [{"error": "internal_error", "times": 2}, {}, {"faults": [{"name": "cut"}]}]}
     rules = [rule(then=then), rule(then={"error": "upstream_failed"}, rule_id="s")]
     expected = ["internal_error", "internal_error", "ordinary", "cut", "upstream_failed", "upstream_failed"]
-    assert await play(rules, facts, counter, 6) == expected
+    assert await play(rules, context, counter, 6) == expected
 
 
-async def test_a_sequence_that_begins_again(facts, counter):
+async def test_a_sequence_that_begins_again(context, counter):
     rules = [rule(then={"sequence": [{"error": "internal_error"}, {}], "cycle": True})]
-    assert await play(rules, facts, counter, 5) == ["internal_error", "ordinary"] * 2 + ["internal_error"]
+    assert await play(rules, context, counter, 5) == ["internal_error", "ordinary"] * 2 + ["internal_error"]
 
 
 @pytest.mark.parametrize(
     ("when", "calls"),
     [({"nth": 3}, {3}), ({"nth": [5, 2]}, {2, 5}), ({"every": 3}, {3, 6, 9}), ({"nth": [2, 3, 4], "every": 2}, {2, 4})],
 )
-async def test_nth_and_every(when, calls, facts, counter):
-    labels = await play([rule(when)], facts, counter, 10)
+async def test_nth_and_every(when, calls, context, counter):
+    labels = await play([rule(when)], context, counter, 10)
     assert {n for n, label in enumerate(labels, 1) if label == "internal_error"} == calls
 
 
-async def test_turns_and_times_combine(facts, counter):
-    labels = await play([rule({"every": 3}, {"error": "internal_error", "times": 2})], facts, counter, 12)
+async def test_turns_and_times_combine(context, counter):
+    labels = await play([rule({"every": 3}, {"error": "internal_error", "times": 2})], context, counter, 12)
     assert [n for n, label in enumerate(labels, 1) if label == "internal_error"] == [3, 6]
 
 
-async def test_only_calls_that_fit_are_counted(facts, counter):
+async def test_only_calls_that_fit_are_counted(context, counter):
     rules = [rule({"model": "gpt-*", "nth": 2})]
-    other = replace(facts, model="claude")
-    for call in (facts, other, other):
-        assert (await select(rules, call, counter)).rule is None
-    assert (await select(rules, facts, counter)).rule is rules[0]
+    other = replace(context, model="claude")
+    for call in (context, other, other):
+        assert (await select_rule(rules, call, counter)).rule is None
+    assert (await select_rule(rules, context, counter)).rule is rules[0]
 
 
 @given(st.integers(0, 50), st.integers(1, 5), st.integers(1, 4))
 def test_spent_says_what_turns_do(seen, times, every):
     one = rule({"every": every}, {"error": "internal_error", "times": times})
-    left = [n for n in range(seen + 1, seen + 200) if (t := one.turn(n)) is not None and one.outcome(t)]
-    assert one.spent(seen) == (not left)
+    left = [n for n in range(seen + 1, seen + 200) if (t := one.get_turn(n)) is not None and one.get_action(t)]
+    assert one.is_spent(seen) == (not left)
 
 
 @given(st.randoms(use_true_random=False), st.floats(0, 1))
 def test_chance_gives_the_same_calls_the_same_fate_in_any_order(rng, chance):
     one = rule({"probability": chance})
-    calls = [Facts("listModels", Seed.of(1), f"c{n}") for n in range(40)]
+    calls = [MatchContext("listModels", Seed.of(1), f"c{n}") for n in range(40)]
     fates = {call.call: match(one, call).ok for call in calls}
     rng.shuffle(calls)
     assert {call.call: match(one, call).ok for call in calls} == fates
 
 
 def test_chance_is_as_likely_as_it_says_and_depends_on_seed_and_rule():
-    calls = [Facts("listModels", Seed.of(1), f"c{n}") for n in range(4000)]
+    calls = [MatchContext("listModels", Seed.of(1), f"c{n}") for n in range(4000)]
     one, two = rule({"probability": 0.2}), rule({"probability": 0.2}, rule_id="other")
     hits = [match(one, call).ok for call in calls]
     assert 700 < sum(hits) < 900
@@ -162,58 +166,58 @@ def test_chance_is_as_likely_as_it_says_and_depends_on_seed_and_rule():
     assert hits != [match(one, replace(call, seed=Seed.of(2))).ok for call in calls]
 
 
-async def test_the_nearest_rule_and_why_not(facts, counter):
+async def test_the_nearest_rule_and_why_not(context, counter):
     far = rule({"operation": "listModels", "model": "claude-*"}, rule_id="far")
     near = rule({"operation": "createChatCompletion", "model": "claude-*"}, rule_id="near")
-    found = await select([far, near], facts, counter)
+    found = await select_rule([far, near], context, counter)
     assert found.rule is None
-    assert nearest([far, near], facts, found.passed).rule_id == "near"
-    assert nearest([far, near], facts, found.passed).satisfied == 1
+    assert find_nearest([far, near], context, found.passed).rule_id == "near"
+    assert find_nearest([far, near], context, found.passed).satisfied == 1
     spent = rule({"nth": 7}, rule_id="spent")
-    found = await select([far, spent], facts, counter)
-    first, second = candidates([far, spent], facts, found.passed)
+    found = await select_rule([far, spent], context, counter)
+    first = find_nearest([far, spent], context, found.passed)
     assert (first.rule_id, first.reasons) == ("spent", ("this is call 1, the rule is for 7",))
-    assert len(second.reasons) == 2
-    assert nearest([], facts) is None
+    assert len(find_nearest([far], context, found.passed).reasons) == 2
+    assert find_nearest([], context) is None
 
 
-def scripted(reply, facts, call=1):
-    return rule(then={"reply": reply}).steps[0].outcome.script(facts, call)
+def scripted(reply, context, call=1):
+    return rule(then={"reply": reply}).steps[0].action.make_script(context, call)
 
 
-def test_scripted_text_with_values_of_the_request(facts):
+def test_scripted_text_with_values_of_the_request(context):
     text = "{{model}} {{ last_user }} {{header.X-User}} {{json./max_tokens}} {{json./nope}}| {{call}} {{key}}"
-    said = scripted({"text": text, "finish": "length", "usage": {"prompt": 3}, "reasoning": "{{team}}"}, facts, 4)
+    said = scripted({"text": text, "finish": "length", "usage": {"prompt": 3}, "reasoning": "{{team}}"}, context, 4)
     assert said.text == "gpt-5.4 Where is order #42? Ada 5 | 4 demo key"
     assert (said.finish, said.usage, said.reasoning) == ("length", {"prompt": 3}, "team_1")
 
 
-def test_scripted_json_keeps_types(facts):
-    said = scripted({"json": {"n": "{{json./max_tokens}}", "m": ["{{json./messages}}", "n={{json./stream}}"]}}, facts)
+def test_scripted_json_keeps_types(context):
+    said = scripted({"json": {"n": "{{json./max_tokens}}", "m": ["{{json./messages}}", "n={{json./stream}}"]}}, context)
     assert said.text == '{"n":5,"m":[[{"content":"hi"}],"n=false"]}'
 
 
-def test_scripted_chunks_tool_calls_and_bodies(facts):
-    assert scripted({"chunks": ["a", "{{model}}"]}, facts).chunks == ("a", "gpt-5.4")
-    assert scripted({"chunks": ["a", "{{model}}"]}, facts).text == "agpt-5.4"
+def test_scripted_chunks_tool_calls_and_bodies(context):
+    assert scripted({"chunks": ["a", "{{model}}"]}, context).chunks == ("a", "gpt-5.4")
+    assert scripted({"chunks": ["a", "{{model}}"]}, context).text == "agpt-5.4"
     calls = [{"name": "f", "arguments": {"q": "{{last_user}}"}}, {"name": "g", "id": "x"}]
-    assert scripted({"tool_calls": calls}, facts).tool_calls == (
+    assert scripted({"tool_calls": calls}, context).tool_calls == (
         ToolCall("", "f", '{"q":"Where is order #42?"}'),
         ToolCall("x", "g", "{}"),
     )
-    assert scripted({"text": ""}, facts).text == ""
-    assert scripted({"tool_calls": calls}, facts).text is None
-    assert scripted({"body": {"id": "{{model}}"}}, facts).body == {"id": "gpt-5.4"}
-    assert scripted({"body": None}, facts).whole
+    assert scripted({"text": ""}, context).text == ""
+    assert scripted({"tool_calls": calls}, context).text is None
+    assert scripted({"body": {"id": "{{model}}"}}, context).body == {"id": "gpt-5.4"}
+    assert scripted({"body": None}, context).whole
 
 
-def test_header_changes(facts):
-    outcome = (
+def test_header_changes(context):
+    action = (
         rule(then={"headers": {"set": {"X-User": "{{header.x-user}}\r\nevil: 1"}, "remove": ["Server"]}})
         .steps[0]
-        .outcome
+        .action
     )
-    assert outcome.headers((("server", "x"), ("x-user", "old"), ("a", "b")), facts, 1) == (
+    assert action.change_headers((("server", "x"), ("x-user", "old"), ("a", "b")), context, 1) == (
         ("a", "b"),
         ("x-user", "Ada evil: 1"),
     )
@@ -221,30 +225,30 @@ def test_header_changes(facts):
 
 def test_faults_keep_their_order():
     then = {"faults": [{"name": "crlf"}, {"name": "cut", "after": 2}], "delay": "250ms", "pace": {"tps": 3}}
-    outcome = rule(then=then).steps[0].outcome
-    assert outcome.faults == (Fault("crlf"), Fault("cut", {"after": 2}))
-    assert (outcome.delay, outcome.pace, outcome.label) == (0.25, {"tps": 3}, "crlf+cut+pace")
+    action = rule(then=then).steps[0].action
+    assert action.faults == (Fault("crlf"), Fault("cut", {"after": 2}))
+    assert (action.delay, action.pace, action.label) == (0.25, {"tps": 3}, "crlf+cut+pace")
 
 
-def test_ids_come_from_content_and_stay(book):
+def test_ids_come_from_content_and_stay(compiler):
     specs = [{"then": {"error": "internal_error"}}, {"id": "x", "then": {"error": "upstream_failed"}}]
-    ids = [r.id for r in book.rules(specs)]
+    ids = [r.id for r in compiler.compile(specs)]
     shuffled = list(reversed(specs))
-    assert [r.id for r in book.rules(shuffled)] == list(reversed(ids))
-    assert [r.id for r in book.rules([specs[0], specs[0]])] == [ids[0], ids[0] + "-2"]
-    assert book.rules([specs[1]], taken=["x"])[0].id == "x-2"
+    assert [r.id for r in compiler.compile(shuffled)] == list(reversed(ids))
+    assert [r.id for r in compiler.compile([specs[0], specs[0]])] == [ids[0], ids[0] + "-2"]
+    assert compiler.compile([specs[1]], taken=["x"])[0].id == "x-2"
 
 
-def test_rules_that_are_wrong_are_refused_with_a_pointer(book):
+def test_rules_that_are_wrong_are_refused_with_a_pointer(compiler):
     with pytest.raises(ScenarioError, match=r"rules/0/then/eror: unknown member 'eror'; did you mean 'error'\?"):
-        book.rules([{"then": {"eror": "x"}}])
+        compiler.compile([{"then": {"eror": "x"}}])
     for unfit in ([1], None, {}, [{"then": {}}], [{}], "x"):
         with pytest.raises(ScenarioError):
-            book.rules(unfit)
+            compiler.compile(unfit)
 
 
-def test_conditions_for_looking_back(book):
-    book.check_when({"model": "gpt-*", "not": [{"stream": True}]})
+def test_conditions_for_looking_back(compiler):
+    compiler.check_when({"model": "gpt-*", "not": [{"stream": True}]})
     for when in ({"nth": 1}, {"and": [{"probability": 0.5}]}, {"mdel": "x"}, []):
         with pytest.raises(ScenarioError):
-            book.check_when(when)
+            compiler.check_when(when)

@@ -31,7 +31,7 @@ Answer = Callable[[Call, Session], Awaitable[Reply]]
 
 def handlers(pipeline: Pipeline) -> dict[str, Handler]:
     """The table of the control API: operationId to the function that answers it."""
-    server, sessions, scenarios = ServerControl(pipeline), SessionControl(pipeline), ScenarioControl(pipeline.player)
+    server, sessions, scenarios = ServerControl(pipeline), SessionControl(pipeline), ScenarioControl(pipeline.scenarios)
     table: Mapping[str, Answer] = {
         "getHealth": server.health,
         "listErrors": server.list_errors,

@@ -11,7 +11,7 @@ import orjson
 from aione_mock import sse
 from aione_mock.clock import parse_instant
 from aione_mock.errors import APIError
-from aione_mock.scenarios.rules import Match
+from aione_mock.scenarios.rules import RuleMatch
 from aione_mock.server.control.clock import instant
 from aione_mock.server.journal import Exchange, mask_body, mask_text
 from aione_mock.server.sessions import Session
@@ -126,7 +126,7 @@ def _usage(usage: Usage | None) -> Json:
     return {name: getattr(usage, name) for name in names} if usage else None
 
 
-def _nearest(match: Match | None) -> Json:
+def _nearest(match: RuleMatch | None) -> Json:
     return match and {"rule": match.rule_id, "satisfied": match.satisfied, "reasons": list(match.reasons)}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from aione_mock.errors import APIError, ScenarioError, did_you_mean
 from aione_mock.scenarios.catalogue import Scenario
 from aione_mock.scenarios.rules import Rule
-from aione_mock.server.scenario_engine import Player
+from aione_mock.server.scenario_engine import ScenarioEngine
 from aione_mock.server.sessions import Session
 from aione_mock.types import Call, Json, Reply
 
@@ -18,13 +18,13 @@ _ACTIVE, _RULES = 100, 1000
 class ScenarioControl:
     """What a session plays: its scenarios, then its rules, then those of files."""
 
-    def __init__(self, player: Player) -> None:
-        self._player = player
+    def __init__(self, engine: ScenarioEngine) -> None:
+        self._engine = engine
 
     async def list_scenarios(self, call: Call, session: Session) -> Reply:
         """`GET /_mock/scenarios`."""
         kind = call.params.get("kind")
-        items = [_scenario(each) for each in self._player.catalogue if kind in (None, each.kind)]
+        items = [_scenario(each) for each in self._engine.catalogue if kind in (None, each.kind)]
         return Reply({"items": items, "total": len(items), "active": await _states(session.scenarios, session)})
 
     async def activate(self, call: Call, session: Session) -> Reply:
@@ -33,7 +33,7 @@ class ScenarioControl:
         spec = {
             "id": await self._next_id(session),
             **({"when": call.data["when"]} if "when" in call.data else {}),
-            "then": self._player.catalogue.then(call.data["scenario"], call.data.get("times")),
+            "then": self._engine.catalogue.parse_then(call.data["scenario"], call.data.get("times")),
         }
         rule = self._compiled(spec, self._taken(session))
         session.scenarios = (rule, *session.scenarios)
@@ -47,17 +47,17 @@ class ScenarioControl:
 
     async def list_rules(self, call: Call, session: Session) -> Reply:
         """`GET /_mock/rules`: all that is in force, in the order in which it is asked."""
-        shelf = self._player.shelf
-        items = await _states((*session.scenarios, *session.rules, *shelf.rules), session)
-        return Reply({"items": items, "total": len(items), "errors": list(shelf.errors)})
+        files = self._engine.rule_files
+        items = await _states((*session.scenarios, *session.rules, *files.rules), session)
+        return Reply({"items": items, "total": len(items), "errors": list(files.errors)})
 
     async def replace_rules(self, call: Call, session: Session) -> Reply:
         """`PUT /_mock/rules`: all or, if one is wrong, none. A rule that stays the same keeps its counts."""
         specs = call.data["rules"]
-        taken = {rule.id: rule for rule in (*session.scenarios, *self._player.shelf.rules)}
+        taken = {rule.id: rule for rule in (*session.scenarios, *self._engine.rule_files.rules)}
         for other in [taken[spec["id"]] for spec in specs if spec.get("id") in taken]:
             raise ScenarioError(f"there is a rule '{other.id}' already, from {other.source}")
-        rules = self._player.book.rules(specs, taken=taken)
+        rules = self._engine.compiler.compile(specs, taken=taken)
         same = {rule.id: rule.raw for rule in rules}
         await _forget([rule for rule in session.rules if same.get(rule.id) != rule.raw], session)
         session.rules = rules
@@ -87,20 +87,20 @@ class ScenarioControl:
 
     async def rule_schema(self, call: Call, session: Session) -> Reply:
         """`GET /_mock/rule-schema`."""
-        return Reply(self._player.book.schema)
+        return Reply(self._engine.compiler.schema)
 
     def _not_here(self, rule_id: str, session: Session) -> APIError:
-        for rule in self._player.shelf.rules:
+        for rule in self._engine.rule_files.rules:
             if rule.id == rule_id:
                 return APIError("conflict", f"The rule '{rule_id}' stands in a file, {rule.source}; change it there.")
         return APIError("not_found", f"no rule '{rule_id}'{did_you_mean(rule_id, self._taken(session))}")
 
     def _taken(self, session: Session) -> set[str]:
-        return {rule.id for rule in (*session.scenarios, *session.rules, *self._player.shelf.rules)}
+        return {rule.id for rule in (*session.scenarios, *session.rules, *self._engine.rule_files.rules)}
 
     def _compiled(self, spec: Json, taken: Iterable[str]) -> Rule:
         try:
-            return self._player.book.rules([spec], taken=taken)[0]
+            return self._engine.compiler.compile([spec], taken=taken)[0]
         except ScenarioError as error:
             # there is one rule only, so its place in a list would puzzle
             raise ScenarioError(str(error).removeprefix("rules/0").lstrip("/: ")) from None
@@ -115,7 +115,7 @@ class ScenarioControl:
         """Take away scenarios that have nothing left to do when there are many. Raises ScenarioError if none has."""
         if len(session.scenarios) < _ACTIVE:
             return
-        spent = [rule for rule in session.scenarios if rule.spent(await _seen(rule, session))]
+        spent = [rule for rule in session.scenarios if rule.is_spent(await _seen(rule, session))]
         if not spent:
             raise ScenarioError(f"{_ACTIVE} scenarios are active already; clear them first")
         session.scenarios = tuple(rule for rule in session.scenarios if rule not in spent)
@@ -128,7 +128,7 @@ async def _seen(rule: Rule, session: Session) -> int:
 
 async def _state(rule: Rule, session: Session) -> dict[str, Json]:
     seen = await _seen(rule, session)
-    return {"id": rule.id, "source": rule.source, "rule": rule.raw, "seen": seen, "spent": rule.spent(seen)}
+    return {"id": rule.id, "source": rule.source, "rule": rule.raw, "seen": seen, "spent": rule.is_spent(seen)}
 
 
 async def _states(rules: Iterable[Rule], session: Session) -> list[dict[str, Json]]:

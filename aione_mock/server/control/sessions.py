@@ -17,7 +17,7 @@ class SessionControl:
     """What concerns sessions as a whole. The session meant stands in the path, not in the header."""
 
     def __init__(self, pipeline: Pipeline) -> None:
-        self._sessions, self._player = pipeline.sessions, pipeline.player
+        self._sessions, self._engine = pipeline.sessions, pipeline.scenarios
 
     async def list_all(self, call: Call, session: Session) -> Reply:
         """`GET /_mock/sessions`, in the order in which they were made."""
@@ -28,14 +28,14 @@ class SessionControl:
         """`POST /_mock/sessions`."""
         wanted = call.data
         self._free(wanted["name"])
-        taken = [rule.id for rule in self._player.shelf.rules]
+        taken = [rule.id for rule in self._engine.rule_files.rules]
         made = self._sessions.create(
             wanted["name"],
             seed=check_seed(str(wanted["seed"])) if "seed" in wanted else None,
             now=read_instant(wanted["now"]) if "now" in wanted else None,
             frozen=wanted.get("frozen"),
             pace=wanted.get("pace"),
-            rules=self._player.book.rules(wanted.get("rules", []), taken=taken),
+            rules=self._engine.compiler.compile(wanted.get("rules", []), taken=taken),
         )
         return Reply(self._shown(made, call), 201)
 
@@ -90,7 +90,7 @@ class SessionControl:
             raise APIError("conflict", f"There is a session '{name}' already.")
 
     def _shown(self, session: Session, call: Call) -> Json:
-        rules = len(session.scenarios) + len(session.rules) + len(self._player.shelf.rules)
+        rules = len(session.scenarios) + len(session.rules) + len(self._engine.rule_files.rules)
         return {
             "name": session.name,
             "seed": session.seed_text,
@@ -105,7 +105,7 @@ class SessionControl:
 
     def _pace(self, session: Session) -> str:
         own = session.pace or {}
-        changes = own if "profile" in own else {**self._player.usual_pace, **own}
+        changes = own if "profile" in own else {**self._engine.default_pace, **own}
         return str(changes["profile"]) if set(changes) == {"profile"} else "custom"
 
 

@@ -9,12 +9,12 @@ import orjson
 
 from aione_mock import protocols
 from aione_mock.contract import Contract
-from aione_mock.scenarios.conditions import Condition, Facts, conditions
-from aione_mock.scenarios.rules import weigh
+from aione_mock.scenarios.conditions import Condition, MatchContext, compile_conditions
+from aione_mock.scenarios.rules import match_conditions
 from aione_mock.server.control.journal import masked
 from aione_mock.server.journal import Exchange
+from aione_mock.server.match_context import make_match_context
 from aione_mock.server.pipeline import Pipeline
-from aione_mock.server.scenario_engine import facts_of
 from aione_mock.server.sessions import Session
 from aione_mock.structs import frozen, replace
 from aione_mock.types import Call, Json, Reply
@@ -36,7 +36,7 @@ class Verifier:
     """Weighs exchanges with the conditions that rules are made of."""
 
     def __init__(self, pipeline: Pipeline) -> None:
-        self._contract, self._book = pipeline.contract, pipeline.player.book
+        self._contract, self._compiler = pipeline.contract, pipeline.scenarios.compiler
 
     async def verify_calls(self, call: Call, session: Session) -> Reply:
         """`POST /_mock/verify`."""
@@ -56,8 +56,8 @@ class Verifier:
 
     def looks(self, when: Json, status: int | None, session: Session) -> list[Look]:
         """Every exchange of the journal, oldest first, held against conditions and a status. Raises ScenarioError."""
-        self._book.check_when(when)
-        tests = conditions(when, "verify")
+        self._compiler.check_when(when)
+        tests = compile_conditions(when, "verify")
         return [_look(entry, tests, status, session, self._contract) for entry in session.journal]
 
 
@@ -72,7 +72,7 @@ def _bounds(wanted: Mapping[str, Json]) -> tuple[int, float]:
 def _look(
     entry: Exchange, tests: tuple[Condition, ...], status: int | None, session: Session, contract: Contract
 ) -> Look:
-    match = weigh("verify", tests, _facts(entry, session, contract))
+    match = match_conditions("verify", tests, _facts(entry, session, contract))
     satisfied, reasons = match.satisfied, match.reasons
     if status is not None and status == entry.status:
         satisfied += 1
@@ -83,10 +83,10 @@ def _look(
     return Look(entry.number, satisfied, reasons)
 
 
-def _facts(entry: Exchange, session: Session, contract: Contract) -> Facts:
+def _facts(entry: Exchange, session: Session, contract: Contract) -> MatchContext:
     """What rules were told about the call, as far as the journal has it."""
     if entry.logged_call is None:
-        return Facts("", session.seed, "")
+        return MatchContext("", session.seed, "")
     operation = entry.logged_call.operation
     try:
         data = (
@@ -98,7 +98,7 @@ def _facts(entry: Exchange, session: Session, contract: Contract) -> Facts:
     valid = entry.valid and data is not None
     if respell and valid:
         data = respell(data, operation)
-    return facts_of(replace(entry.logged_call, data=data), session, "", valid=valid)
+    return make_match_context(replace(entry.logged_call, data=data), session, "", valid=valid)
 
 
 def _nearest(looks: list[Look]) -> list[Json]:

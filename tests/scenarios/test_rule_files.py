@@ -6,10 +6,10 @@ import orjson
 import pytest
 
 from aione_mock.errors import ScenarioError
-from aione_mock.scenarios.catalogue import Catalogue
-from aione_mock.scenarios.faults import TABLE
-from aione_mock.scenarios.files import Shelf, read
-from aione_mock.scenarios.rulebook import rule_schema
+from aione_mock.scenarios.catalogue import ScenarioCatalogue
+from aione_mock.scenarios.faults import FAULTS
+from aione_mock.scenarios.rule_compiler import make_rule_schema
+from aione_mock.scenarios.rule_files import RuleFiles, read_rules
 
 from .conftest import ROOT
 
@@ -26,9 +26,9 @@ MISTAKES = {
     "rules:\n  - when: {operation: createChatCompletions}\n    then: {delay: 1}\n": ":2: unknown operation",
     "rules:\n  - when:\n      pattern: '('\n    then: {delay: 1}\n": ":3: not a regular expression",
     "rules:\n  - when:\n      or:\n        - {nth: 2}\n    then: {delay: 1}\n": ":4: 'nth' counts the calls of a rule",
-    "rules:\n  - then:\n      sequence: [{}]\n      delay: 1\n": ":4: 'delay' belongs inside the outcomes",
-    "rules:\n  - then:\n      delay: 1\n      cycle: true\n": ":4: only a sequence can begin again",
-    "rules:\n  - then: {error: internal_error,\n      reply: {text: x}}\n": ":3: a call is either refused or",
+    "rules:\n  - then:\n      sequence: [{}]\n      delay: 1\n": ":4: 'delay' belongs inside the steps",
+    "rules:\n  - then:\n      delay: 1\n      cycle: true\n": ":4: only a sequence can start over",
+    "rules:\n  - then: {error: internal_error,\n      reply: {text: x}}\n": ":3: 'error' and 'reply' exclude",
     "rules:\n  - then: {retry_after: 1}\n": ":2: 'retry_after' belongs to an error",
     "rules:\n  - then:\n      reply:\n        text: x\n        json: 1\n": ":5: 'text' and 'json' exclude each other",
     "rules:\n  - then: {reply: {body: {}, finish: stop}}\n": ":2: 'body' is the whole answer",
@@ -41,51 +41,51 @@ MISTAKES = {
     "rules:\n  - then: {delay: 1\n": ":3: not YAML",
     "rules: 3\n": ':1: 3 is not of type "array"',
     "- a\n": ' is not of type "object"',
-    "rules: &a\n  - *a\n": ":1: not what JSON can spell",
-    "rules: [{then: {reply: {json: 123456789012345678901234567890}}}]\n": ":1: not what JSON can spell",
-    "rules: [{1: 2}]\n": ":1: not what JSON can spell",
+    "rules: &a\n  - *a\n": ":1: cannot be represented as JSON",
+    "rules: [{then: {reply: {json: 123456789012345678901234567890}}}]\n": ":1: cannot be represented as JSON",
+    "rules: [{1: 2}]\n": ":1: cannot be represented as JSON",
     "? {a: b}\n: 1\n": ":1: not YAML",
     "rules: \x00": ":1: not YAML",
     "a: b: c": ":1: not YAML",
 }
 
 
-def test_examples_are_right(book):
+def test_examples_are_right(compiler):
     for path in sorted((ROOT / "fixtures" / "scenarios").glob("*.yaml")):
-        rules = read(path, book)
+        rules = read_rules(path, compiler)
         assert len({rule.id for rule in rules}) >= 3
         assert all(rule.source.startswith(f"{path.name}:") for rule in rules)
 
 
 @pytest.mark.parametrize("text", MISTAKES, ids=lambda text: text[:60])
-def test_mistakes_name_the_line_and_the_remedy(text, book, tmp_path):
+def test_mistakes_name_the_line_and_the_remedy(text, compiler, tmp_path):
     path = tmp_path / "s.yaml"
     path.write_text(text)
     with pytest.raises(ScenarioError) as caught:
-        read(path, book)
+        read_rules(path, compiler)
     assert str(caught.value).startswith("s.yaml:")
     assert MISTAKES[text] in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_bytes_that_are_no_text(book, tmp_path):
+def test_bytes_that_are_no_text(compiler, tmp_path):
     path = tmp_path / "s.yaml"
     path.write_bytes(b"rules: \xff\xfe")
     with pytest.raises(ScenarioError, match=r"s\.yaml: cannot be read"):
-        read(path, book)
+        read_rules(path, compiler)
 
 
-def test_a_date_in_yaml_is_text(book, tmp_path, facts):
+def test_a_date_in_yaml_is_text(compiler, tmp_path, context):
     path = tmp_path / "s.yaml"
     path.write_text("rules: [{then: {reply: {json: {day: 2026-01-31}}}}]")
-    (rule,) = read(path, book)
-    assert rule.steps[0].outcome.script(facts, 1).text == '{"day":"2026-01-31"}'
+    (rule,) = read_rules(path, compiler)
+    assert rule.steps[0].action.make_script(context, 1).text == '{"day":"2026-01-31"}'
 
 
-def test_json_files_and_sources(book, tmp_path):
+def test_json_files_and_sources(compiler, tmp_path):
     path = tmp_path / "s.json"
     path.write_text('{"rules": [\n {"then": {"delay": 1}},\n {"then": {"delay": 2}}]}')
-    assert [rule.source for rule in read(path, book)] == ["s.json:2", "s.json:3"]
+    assert [rule.source for rule in read_rules(path, compiler)] == ["s.json:2", "s.json:3"]
 
 
 def write(path: Path, text: str, tick=iter(range(1, 1000))):  # noqa: B008  (one clock for all writes)
@@ -93,48 +93,48 @@ def write(path: Path, text: str, tick=iter(range(1, 1000))):  # noqa: B008  (one
     os.utime(path, ns=(10**18 + next(tick), 10**18 + next(tick)))
 
 
-def test_a_half_written_file_keeps_the_last_good_rules(book, tmp_path):
+def test_a_half_written_file_keeps_the_last_good_rules(compiler, tmp_path):
     path = tmp_path / "s.yaml"
     write(path, GOOD)
-    shelf = Shelf.open([path], book)
-    assert shelf.refreshed(book) is shelf
+    files = RuleFiles.open([path], compiler)
+    assert files.reload(compiler) is files
     write(path, GOOD[:20])
-    broken = shelf.refreshed(book)
-    assert (broken.rules, len(broken.errors)) == (shelf.rules, 1)
-    assert broken.refreshed(book) is broken
+    broken = files.reload(compiler)
+    assert (broken.rules, len(broken.errors)) == (files.rules, 1)
+    assert broken.reload(compiler) is broken
     path.unlink()
-    gone = broken.refreshed(book)
-    assert gone.rules == shelf.rules
+    gone = broken.reload(compiler)
+    assert gone.rules == files.rules
     assert "cannot be read" in gone.errors[0]
     write(path, GOOD.replace("id: a", "id: b"))
-    mended = gone.refreshed(book)
+    mended = gone.reload(compiler)
     assert ([rule.id for rule in mended.rules], mended.errors) == (["b"], ())
 
 
-def test_folders_follow_their_files(book, tmp_path):
+def test_folders_follow_their_files(compiler, tmp_path):
     write(tmp_path / "b.yaml", GOOD)
-    shelf = Shelf.open([tmp_path], book)
+    files = RuleFiles.open([tmp_path], compiler)
     write(tmp_path / "a.yml", GOOD)
     write(tmp_path / "notes.txt", "not a scenario")
-    more = shelf.refreshed(book)
+    more = files.reload(compiler)
     assert sorted(rule.source for rule in more.rules) == ["a.yml:2", "b.yaml:2"]
     assert [rule.id for rule in more.rules] == ["a", "a-2"]
     write(tmp_path / "b.yaml", "rules:")
-    assert [rule.id for rule in more.refreshed(book).rules] == ["a", "a-2"]
+    assert [rule.id for rule in more.reload(compiler).rules] == ["a", "a-2"]
     (tmp_path / "b.yaml").unlink()
-    assert len(more.refreshed(book).rules) == 1
+    assert len(more.reload(compiler).rules) == 1
 
 
-def test_at_start_up_mistakes_are_errors(book, tmp_path):
+def test_at_start_up_mistakes_are_errors(compiler, tmp_path):
     with pytest.raises(ScenarioError, match="no such file"):
-        Shelf.open([tmp_path / "nope.yaml"], book)
+        RuleFiles.open([tmp_path / "nope.yaml"], compiler)
     write(tmp_path / "s.yaml", "rules: 1")
     with pytest.raises(ScenarioError, match=r"s\.yaml:1"):
-        Shelf.open([tmp_path], book)
+        RuleFiles.open([tmp_path], compiler)
 
 
 def test_the_published_schema_stands_alone(document):
-    schema = rule_schema(document)
+    schema = make_rule_schema(document)
     assert b"#/components" not in orjson.dumps(schema)
     validator = jsonschema_rs.Draft202012Validator(schema)
     assert validator.is_valid({"rules": [{"then": {"error": "x"}}]})
@@ -143,26 +143,26 @@ def test_the_published_schema_stands_alone(document):
 
 def test_the_schema_and_the_table_of_faults_agree(document):
     fault = document["components"]["schemas"]["Fault"]["properties"]
-    assert fault["name"]["enum"] == list(TABLE)
-    assert {option.name for spec in TABLE.values() for option in spec.options} == set(fault) - {"name"}
-    for spec in TABLE.values():
+    assert fault["name"]["enum"] == list(FAULTS)
+    assert {option.name for spec in FAULTS.values() for option in spec.options} == set(fault) - {"name"}
+    for spec in FAULTS.values():
         for option in spec.options:
             described = fault[option.name]
             assert described.get("type", "string") == option.type, (spec.name, option.name)
             assert option.choices == tuple(described.get("enum", ()))
             assert (option.minimum, option.maximum) == (described.get("minimum"), described.get("maximum"))
-            assert option.default is None or option.takes(option.default)
+            assert option.default is None or option.accepts(option.default)
 
 
-def test_the_examples_of_the_control_document_hold(document, book):
+def test_the_examples_of_the_control_document_hold(document, compiler):
     put = document["paths"]["/_mock/rules"]["put"]["requestBody"]["content"]["application/json"]["examples"]
     post = document["paths"]["/_mock/rules"]["post"]["requestBody"]["content"]["application/json"]["examples"]
     for example in put.values():
-        assert book.findings(example["value"]) == []
+        assert compiler.find_mistakes(example["value"]) == []
     for example in post.values():
-        assert book.findings({"rules": [example["value"]]}) == []
+        assert compiler.find_mistakes({"rules": [example["value"]]}) == []
     active = document["paths"]["/_mock/scenarios"]["post"]["requestBody"]["content"]["application/json"]["examples"]
-    catalogue: Catalogue = book.catalogue
+    catalogue: ScenarioCatalogue = compiler.catalogue
     for example in active.values():
-        then = catalogue.then(example["value"]["scenario"], example["value"].get("times"))
-        assert book.findings({"rules": [{"when": example["value"].get("when", {}), "then": then}]}) == []
+        then = catalogue.parse_then(example["value"]["scenario"], example["value"].get("times"))
+        assert compiler.find_mistakes({"rules": [{"when": example["value"].get("when", {}), "then": then}]}) == []

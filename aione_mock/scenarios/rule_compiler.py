@@ -1,0 +1,250 @@
+"""Validate and compile rules: by the schema `Rule` of openapi/control.yaml, and by what a schema cannot express."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from hashlib import blake2b
+from typing import Any
+
+import jsonschema_rs
+import orjson
+
+from aione_mock.clock import parse_duration
+from aione_mock.contract.json_pointer import format_pointer
+from aione_mock.errors import ConfigError, ScenarioError, did_you_mean
+from aione_mock.scenarios import templates
+from aione_mock.scenarios.catalogue import ScenarioCatalogue
+from aione_mock.scenarios.faults import FAULTS
+from aione_mock.scenarios.rules import Rule, compile_rule
+from aione_mock.structs import frozen
+from aione_mock.types import Json
+
+DocumentPath = tuple[str | int, ...]
+_WILDCARD = re.compile(r"[*?\[]")
+_CONNECTION_HEADERS = ("connection", "content-length", "transfer-encoding")
+
+
+@frozen
+class RuleMistake:
+    """A mistake in a scenario document. The path may end in a member's name."""
+
+    path: DocumentPath
+    message: str
+
+    @property
+    def pointer(self) -> str:
+        """The path as a JSON pointer."""
+        return format_pointer(self.path)
+
+
+class RuleCompiler:
+    """Validate and compile rules."""
+
+    def __init__(
+        self, document: Mapping[str, Json], catalogue: ScenarioCatalogue, operations: Iterable[str] = ()
+    ) -> None:
+        """`document` is the control API's; `operations` are the ids that `when.operation` may name, empty for any."""
+        self.schema = make_rule_schema(document)
+        self.catalogue = catalogue
+        self.operations = tuple(operations)
+        self._file = jsonschema_rs.Draft202012Validator(self.schema, validate_formats=True)
+        when = {**self.schema, "$ref": "#/$defs/When"}
+        self._when = jsonschema_rs.Draft202012Validator({k: when[k] for k in ("$schema", "$ref", "$defs")})
+
+    def find_mistakes(self, document: Json) -> list[RuleMistake]:
+        """Return all violations of the schema in a scenario file's content, or else all other mistakes."""
+        found = [self._explain_error(error) for error in self._file.iter_errors(document)]
+        if found:
+            return sorted(found, key=lambda mistake: [str(part) for part in mistake.path])
+        return list(self._check_rules(document["rules"]))
+
+    def compile(self, specs: Json, source: str = "control", taken: Iterable[str] = ()) -> tuple[Rule, ...]:
+        """Compile rules. `taken` are ids in use. Raises ScenarioError with the JSON pointer of the first mistake."""
+        if found := self.find_mistakes({"rules": specs}):
+            where = found[0].pointer.removeprefix("/rules")
+            raise ScenarioError(f"rules{where}: {found[0].message}")
+        return self.compile_valid(specs, taken, [source] * len(specs))
+
+    def compile_valid(self, specs: Json, taken: Iterable[str], sources: list[str]) -> tuple[Rule, ...]:
+        """Compile rules without mistakes. A rule without an id gets one made from its content."""
+        used, compiled = set(taken), []
+        for spec, source in zip(specs, sources, strict=True):
+            rule_id = _make_unique(spec.get("id") or _derive_id(spec), used)
+            used.add(rule_id)
+            compiled.append(compile_rule(spec, rule_id, source))
+        return tuple(compiled)
+
+    def check_when(self, when: Json) -> None:
+        """Raise ScenarioError for conditions that cannot be matched against past calls."""
+        found = [self._explain_error(error) for error in self._when.iter_errors(when)]
+        found = found or [*_check_when(when, (), self.operations, top=False), *_check_probability(when)]
+        if found:
+            raise ScenarioError(f"when{found[0].pointer}: {found[0].message}")
+
+    def _explain_error(self, error: jsonschema_rs.ValidationError) -> RuleMistake:
+        """Return a validator's error in words, with the nearest match for a misspelt name."""
+        path: DocumentPath = tuple(error.instance_path)
+        kind = error.kind
+        if isinstance(kind, jsonschema_rs.ValidationErrorKind.AdditionalProperties):
+            known = self._list_members(list(error.schema_path))
+            word = str(kind.unexpected[0])
+            return RuleMistake(
+                (*path, word), f"unknown member '{word}'{did_you_mean(word, known) or _list_known(known)}"
+            )
+        if isinstance(kind, jsonschema_rs.ValidationErrorKind.Enum):
+            options = [str(option) for option in kind.options]
+            remedy = did_you_mean(str(error.instance), options) or _list_known(options)
+            return RuleMistake(path, f"unknown value {error.instance!r}{remedy}")
+        return RuleMistake(path, error.message)
+
+    def _list_members(self, schema_path: list[str | int]) -> list[str]:
+        node: Any = self.schema
+        for part in schema_path[:-1]:
+            node = node[part]
+        return list(node.get("properties", ()))
+
+    def _check_rules(self, rules: list[Json]) -> Iterator[RuleMistake]:
+        ids: set[str] = set()
+        for position, rule in enumerate(rules):
+            here: DocumentPath = ("rules", position)
+            if rule.get("id") in ids:
+                yield RuleMistake((*here, "id"), f"there are two rules '{rule['id']}'")
+            ids |= {rule["id"]} if "id" in rule else set()
+            yield from _check_when(rule.get("when", {}), (*here, "when"), self.operations, top=True)
+            yield from self._check_then(rule["then"], (*here, "then"))
+
+    def _check_then(self, then: Json, here: DocumentPath) -> Iterator[RuleMistake]:
+        if "sequence" not in then:
+            if "cycle" in then:
+                yield RuleMistake((*here, "cycle"), "only a sequence can start over")
+            yield from self._check_action(then, here)
+            return
+        for member in then:
+            if member not in ("sequence", "cycle"):
+                yield RuleMistake((*here, member), f"'{member}' belongs inside the steps of the sequence")
+        for position, action in enumerate(then["sequence"]):
+            yield from self._check_action(action, (*here, "sequence", position))
+
+    def _check_action(self, action: Json, here: DocumentPath) -> Iterator[RuleMistake]:
+        name = action.get("error")
+        if name is not None and name not in self.catalogue.errors:
+            yield RuleMistake((*here, "error"), f"unknown error '{name}'{did_you_mean(name, self.catalogue.errors)}")
+        if name is not None and "reply" in action:
+            yield RuleMistake((*here, "reply"), "'error' and 'reply' exclude each other")
+        for member in ("message", "retry_after"):
+            if member in action and name is None:
+                yield RuleMistake((*here, member), f"'{member}' belongs to an error")
+        for position, fault in enumerate(action.get("faults", ())):
+            yield from self._check_fault(fault, (*here, "faults", position))
+        yield from _check_reply(action.get("reply", {}), (*here, "reply"))
+        yield from _check_headers_and_delay(action, here)
+
+    def _check_fault(self, fault: Json, here: DocumentPath) -> Iterator[RuleMistake]:
+        known = {option.name: option for option in FAULTS[fault["name"]].options}
+        for key, value in fault.items():
+            if key == "name":
+                continue
+            if key not in known:
+                yield RuleMistake((*here, key), f"fault '{fault['name']}' has no option '{key}'{_list_known(known)}")
+            elif not known[key].accepts(value):
+                yield RuleMistake((*here, key), f"option '{key}' is {value!r}, but should be {known[key].expected}")
+            elif key == "error" and value not in self.catalogue.errors:
+                yield RuleMistake((*here, key), f"unknown error '{value}'{did_you_mean(value, self.catalogue.errors)}")
+
+
+def make_rule_schema(document: Mapping[str, Json]) -> dict[str, Json]:
+    """Return the JSON Schema of scenario files, self-contained, from the control API's document."""
+    schemas = document["components"]["schemas"]
+    wanted, found = ["RuleFile"], dict[str, Json]()
+    while wanted:
+        name = wanted.pop()
+        if name not in found:
+            found[name] = _localize(schemas[name], wanted)
+    top = found.pop("RuleFile")
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Scenarios of aione-mock",
+        **top,
+        "$defs": dict(sorted(found.items())),
+    }
+
+
+def _localize(node: Json, wanted: list[str]) -> Json:
+    """Return a schema whose references lead into `$defs`, and add their names to `wanted`."""
+    if isinstance(node, list):
+        return [_localize(item, wanted) for item in node]
+    if not isinstance(node, dict):
+        return node
+    result = {key: _localize(value, wanted) for key, value in node.items()}
+    if isinstance(node.get("$ref"), str):
+        wanted.append(node["$ref"].rsplit("/", 1)[-1])
+        result["$ref"] = f"#/$defs/{wanted[-1]}"
+    return result
+
+
+def _check_when(when: Json, here: DocumentPath, operations: tuple[str, ...], *, top: bool) -> Iterator[RuleMistake]:
+    for member in ("nth", "every"):
+        if member in when and not top:
+            yield RuleMistake(
+                (*here, member), f"'{member}' counts the calls of a rule, so it stands directly under `when`"
+            )
+    named = when.get("operation", [])
+    for name in [named] if isinstance(named, str) else named:
+        if operations and name not in operations and not _WILDCARD.search(name):
+            yield RuleMistake((*here, "operation"), f"unknown operation '{name}'{did_you_mean(name, operations)}")
+    try:
+        re.compile(when.get("pattern", ""))
+    except re.error as error:
+        yield RuleMistake((*here, "pattern"), f"not a regular expression: {error}")
+    for member in ("and", "or", "not"):
+        for position, part in enumerate(when.get(member, ())):
+            yield from _check_when(part, (*here, member, position), operations, top=False)
+
+
+def _check_probability(when: Json) -> Iterator[RuleMistake]:
+    for member, value in when.items():
+        if member == "probability":
+            yield RuleMistake((member,), "'probability' cannot be matched against past calls")
+        elif member in ("and", "or", "not"):
+            yield from (finding for part in value for finding in _check_probability(part))
+
+
+def _check_reply(reply: Json, here: DocumentPath) -> Iterator[RuleMistake]:
+    words = [member for member in ("text", "chunks", "json", "body") if member in reply]
+    if len(words) > 1:
+        yield RuleMistake((*here, words[1]), f"'{words[0]}' and '{words[1]}' exclude each other")
+    if "body" in reply and len(reply) > 1:
+        yield RuleMistake((*here, "body"), "'body' is the whole answer and stands alone")
+    for mistake in templates.explain_unknown(reply):
+        yield RuleMistake(here, mistake)
+
+
+def _check_headers_and_delay(action: Json, here: DocumentPath) -> Iterator[RuleMistake]:
+    headers = action.get("headers", {})
+    for name in [*headers.get("set", {}), *headers.get("remove", ())]:
+        if name.lower() in _CONNECTION_HEADERS:
+            yield RuleMistake((*here, "headers"), f"header '{name}' belongs to the connection; there are faults for it")
+    for mistake in templates.explain_unknown([action.get("message"), headers.get("set", {})]):
+        yield RuleMistake(here, mistake)
+    try:
+        parse_duration(action.get("delay", 0))
+    except ConfigError as error:
+        yield RuleMistake((*here, "delay"), str(error))
+
+
+def _list_known(names: Iterable[str]) -> str:
+    return f"; known: {', '.join(names) or 'none'}"
+
+
+def _derive_id(spec: Mapping[str, Json]) -> str:
+    """Derive an id from the content, so that a rule keeps its counts and draws when other rules change."""
+    return "rule-" + blake2b(orjson.dumps(spec, option=orjson.OPT_SORT_KEYS), digest_size=4).hexdigest()
+
+
+def _make_unique(name: str, used: set[str]) -> str:
+    number, free = 1, name
+    while free in used:
+        number += 1
+        free = f"{name}-{number}"
+    return free
