@@ -321,8 +321,8 @@ def test_words_fit_the_name_of_the_property() -> None:
     }
     drawn = generate(schema, SEED)
     assert re.fullmatch(r"[a-z.]+@example\.com", drawn["email"])
-    assert drawn["city"] in words.lists()["cities"]
-    assert drawn["城市"] in words.lists()["cities"].values()
+    assert drawn["city"] in words.word_lists()["cities"]
+    assert drawn["城市"] in words.word_lists()["cities"].values()
     assert words.CJK.search(drawn["姓名"])
     assert re.fullmatch(r"2026-\d\d-\d\d", drawn["orderDate"])
 
@@ -349,14 +349,14 @@ def test_nullable_of_openapi_3_0() -> None:
 )
 def test_patterns_of_ecma(pattern: str) -> None:
     for seed in range(10):
-        assert valid({"pattern": pattern}, patterns.draw(pattern, Seed.of(seed)))
+        assert valid({"pattern": pattern}, patterns.draw_match(pattern, Seed.of(seed)))
 
 
 @given(st.text(string.printable, max_size=12))
 def test_any_pattern_matches_or_is_refused(pattern: str) -> None:
     try:
         re.compile(pattern)
-        drawn = patterns.draw(pattern, SEED)
+        drawn = patterns.draw_match(pattern, SEED)
     except (re.error, patterns.Unmatchable, RecursionError, OverflowError):
         return
     if not re.search(r"\\[bBA]|\(\?|\\Z|[\^$]", pattern):
@@ -364,6 +364,6 @@ def test_any_pattern_matches_or_is_refused(pattern: str) -> None:
 
 
 def test_the_same_words_kind_in_every_spelling() -> None:
-    assert [words.kind(n) for n in ("email", "userEmail", "contact_email", "联系邮箱", "E-Mail")] == ["email"] * 5
-    assert words.parts("startDate2_x") == ("start", "date", "2", "x")
-    assert words.kind("flurb") is None
+    assert [words.find_kind(n) for n in ("email", "userEmail", "contact_email", "联系邮箱", "E-Mail")] == ["email"] * 5
+    assert words.split_name("startDate2_x") == ("start", "date", "2", "x")
+    assert words.find_kind("flurb") is None

@@ -61,14 +61,18 @@ def lint(overlay: Overlays = None) -> None:
 @app.command()
 def routes(overlay: Overlays = None) -> None:
     """Every operation: where it is, how it is known, and what answers it."""
+    from aione_mock.generator import realistic
     from aione_mock.server.handlers import HANDLERS
 
+    contract = _load(overlay)
     rows = [
         # the control API is answered by code without exception; its table needs a running mock
         (o.id, o.method, o.path, o.evidence, "handler" if o.id in HANDLERS or o.protocol == "control" else "generated")
-        for o in _load(overlay).operations.values()
+        for o in contract.operations.values()
     ]
     terminal.table(("operation", "method", "path", "evidence", "answered by"), rows)
+    if contract.added and not realistic.is_installed():
+        typer.echo(realistic.INSTALL_HINT, err=True)
 
 
 def _load(overlays: list[Path] | None) -> Any:

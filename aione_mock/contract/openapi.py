@@ -75,6 +75,8 @@ class Operation:
         self.security: tuple[tuple[str, ...], ...] = tuple(
             tuple(option) for option in raw.get("security", contract.documents[document].get("security", []))
         )
+        self.added: bool = self.id in contract.added
+        """Whether an overlay added the operation."""
         self.parameters = tuple(
             self._parameter(node) for node in (*item.get("parameters", ()), *raw.get("parameters", ()))
         )

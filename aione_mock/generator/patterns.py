@@ -1,7 +1,7 @@
-"""Strings that match a regular expression, drawn from a seed.
+"""Generate strings that match a regular expression.
 
-The expression is parsed by Python's own parser after a few ECMA spellings are replaced. Look-arounds and word
-boundaries are not solved but left to the caller's check of the outcome; a further draw may satisfy them.
+Python's own parser parses the expression, after some ECMA syntax is replaced. Look-arounds and word boundaries are
+ignored: the caller must validate the result and try again with another seed.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ _CATEGORIES = {
 _CLASSES = {"L": "a-zA-Z", "Lu": "A-Z", "Ll": "a-z", "N": "0-9", "Nd": "0-9", "P": "!-/", "S": "+<=>", "Z": " "}
 _CLASSES |= {"Letter": "a-zA-Z", "Script=Han": "\u4e00-\u9fa5", "Han": "\u4e00-\u9fa5", "sc=Han": "\u4e00-\u9fa5"}
 _ECMA = re.compile(r"\\p\{(?P<p>[^}]*)\}|\(\?<(?P<group>[A-Za-z_]\w*)>|(?P<slash>\\/)|(?P<other>\\.|\[|\])", re.S)
-_CAP = 8
-"""How often `*`, `+` and open ranges repeat at most, unless a length asks for more."""
+_MAX_EXTRA = 8
+"""Number of characters beyond the shortest match, unless the string must be longer."""
 
-_LONGEST = 100_000
+_MAX_LENGTH = 100_000
 
 
 class Unmatchable(ValueError):
-    """The pattern cannot be read, or nothing can match it."""
+    """The pattern cannot be parsed, or nothing can match it."""
 
 
 @lru_cache(1024)
 def _parse(pattern: str) -> Any:
     inside = False
 
-    def python(match: re.Match[str]) -> str:
+    def translate(match: re.Match[str]) -> str:
         nonlocal inside
         if match["p"] is not None:
             members = _CLASSES.get(match["p"].removeprefix("General_Category="), "a-z")
@@ -57,29 +57,29 @@ def _parse(pattern: str) -> Any:
         return match[0]
 
     try:
-        return _parser.parse(_ECMA.sub(python, pattern))
+        return _parser.parse(_ECMA.sub(translate, pattern))
     except (re.error, RecursionError, OverflowError) as problem:
         raise Unmatchable(f"pattern {pattern!r}: {problem}") from None
 
 
-def draw(pattern: str, seed: Seed, least: int = 0, most: int | None = None, *, greedy: bool = False) -> str:
-    """A string that matches the pattern, near a length from `least` to `most` code points where it can be.
+def draw_match(pattern: str, seed: Seed, least: int = 0, most: int | None = None, *, greedy: bool = False) -> str:
+    """Return a string that matches the pattern and has, if possible, `least` to `most` characters.
 
-    With `greedy` the first repetition that can takes up the whole of the missing length, else each a part.
-    Raises Unmatchable. The caller checks the outcome and draws again from another seed if it must.
+    With `greedy`, the first repetition takes all the missing characters, otherwise each takes some. Raise Unmatchable
+    if the pattern cannot be used.
     """
     parsed = _parse(pattern)
     shortest, longest = parsed.getwidth()
-    if shortest > _LONGEST:
-        raise Unmatchable(f"what matches {pattern!r} is longer than {_LONGEST} characters")
-    top = min(longest, most if most is not None else max(least, shortest) + _CAP)
+    if shortest > _MAX_LENGTH:
+        raise Unmatchable(f"every match of {pattern!r} is longer than {_MAX_LENGTH} characters")
+    top = min(longest, most if most is not None else max(least, shortest) + _MAX_EXTRA)
     bottom = max(shortest, least)
     target = bottom + seed.draw_integer("length") % (top - bottom + 1) if top > bottom else bottom
-    return _Draw(seed, target - shortest, greedy).sequence(parsed)
+    return _Matcher(seed, target - shortest, greedy).build(parsed)
 
 
-class _Draw:
-    """One walk over a parsed expression; `slack` is how many characters it may exceed the shortest match by."""
+class _Matcher:
+    """Builds one match of a parsed expression, at most `slack` characters longer than the shortest match."""
 
     def __init__(self, seed: Seed, slack: int, greedy: bool) -> None:
         self._rng = seed.create_random("pattern")
@@ -87,76 +87,73 @@ class _Draw:
         self._greedy = greedy
         self._groups: dict[int, str] = {}
 
-    def sequence(self, nodes: Any) -> str:
-        return "".join([self._node(str(op), argument) for op, argument in nodes])
+    def build(self, nodes: Any) -> str:
+        return "".join([self._build_node(str(op), argument) for op, argument in nodes])
 
-    def _node(self, op: str, argument: Any) -> str:
+    def _build_node(self, op: str, argument: Any) -> str:
         handler = _NODES.get(op)
         if handler is None:
             raise Unmatchable(f"'{op.lower()}' in a pattern is not supported")
         return handler(self, argument)
 
-    def literal(self, code: int) -> str:
+    def build_literal(self, code: int) -> str:
         return chr(code)
 
-    def not_literal(self, code: int) -> str:
-        return self._of(_WORD.replace(chr(code), "") or "-")
+    def build_not_literal(self, code: int) -> str:
+        return self._pick(_WORD.replace(chr(code), "") or "-")
 
-    def any(self, _: Any) -> str:
-        return self._of(_WORD + " ")
+    def build_any(self, _: Any) -> str:
+        return self._pick(_WORD + " ")
 
-    def nothing(self, _: Any) -> str:
+    def build_nothing(self, _: Any) -> str:
         return ""
 
-    def members(self, items: Any) -> str:
+    def build_members(self, items: Any) -> str:
         negated = bool(items) and str(items[0][0]) == "NEGATE"
-        spans = [self._span(str(op), argument) for op, argument in items[negated:]]
+        spans = [self._parse_span(str(op), argument) for op, argument in items[negated:]]
         if negated:
             pools = (_WORD, _PRINTABLE, [chr(code) for code in range(0xA1, 0x400)])
             free = ([c for c in pool if not any(c in span for span in spans)] for pool in pools)
-            return self._of(next((pool for pool in free if pool), ""))
-        return self._of(spans[self._rng.randrange(len(spans))])
+            return self._pick(next((pool for pool in free if pool), ""))
+        return self._pick(spans[self._rng.randrange(len(spans))])
 
-    def _span(self, op: str, argument: Any) -> Any:
+    def _parse_span(self, op: str, argument: Any) -> Any:
         if op == "RANGE":
             return _Range(*argument)
         if op == "LITERAL":
             return chr(argument)
         return _CATEGORIES[str(argument)]
 
-    def _of(self, characters: Any) -> str:
+    def _pick(self, characters: Any) -> str:
         if not len(characters):
             raise Unmatchable("an empty character class")
         return str(characters[self._rng.randrange(len(characters))])
 
-    def branch(self, argument: Any) -> str:
+    def build_branch(self, argument: Any) -> str:
         alternatives = argument[1]
-        return self.sequence(alternatives[self._rng.randrange(len(alternatives))])
+        return self.build(alternatives[self._rng.randrange(len(alternatives))])
 
-    def group(self, argument: Any) -> str:
+    def build_group(self, argument: Any) -> str:
         number, _, _, nodes = argument
-        text = self.sequence(nodes)
+        text = self.build(nodes)
         if number is not None:
             self._groups[number] = text
         return text
 
-    def atomic(self, nodes: Any) -> str:
-        return self.sequence(nodes)
-
-    def reference(self, number: int) -> str:
+    def build_reference(self, number: int) -> str:
         return self._groups.get(number, "")
 
-    def repeat(self, argument: Any) -> str:
+    def build_repeat(self, argument: Any) -> str:
         low, high, nodes = argument
         width = max(nodes.getwidth()[0], 1)
         spare = min(int(high) - int(low), self._slack // width)
         more = spare if self._greedy else self._rng.randint(0, spare)
         self._slack -= more * width
-        return "".join([self.sequence(nodes) for _ in range(int(low) + more)])
+        return "".join([self.build(nodes) for _ in range(int(low) + more)])
 
 
 class _Range:
-    """A span of code points that can be indexed, without the surrogates."""
+    """A range of code points without the surrogates."""
 
     def __init__(self, low: int, high: int) -> None:
         self._codes = [c for c in range(low, min(high, low + 5000) + 1) if not 0xD800 <= c <= 0xDFFF]
@@ -172,19 +169,19 @@ class _Range:
         return self._low <= ord(character) <= self._high
 
 
-_NODES: dict[str, Callable[[_Draw, Any], str]] = {
-    "LITERAL": _Draw.literal,
-    "NOT_LITERAL": _Draw.not_literal,
-    "ANY": _Draw.any,
-    "AT": _Draw.nothing,
-    "ASSERT": _Draw.nothing,
-    "ASSERT_NOT": _Draw.nothing,
-    "IN": _Draw.members,
-    "BRANCH": _Draw.branch,
-    "SUBPATTERN": _Draw.group,
-    "ATOMIC_GROUP": _Draw.atomic,
-    "GROUPREF": _Draw.reference,
-    "MAX_REPEAT": _Draw.repeat,
-    "MIN_REPEAT": _Draw.repeat,
-    "POSSESSIVE_REPEAT": _Draw.repeat,
+_NODES: dict[str, Callable[[_Matcher, Any], str]] = {
+    "LITERAL": _Matcher.build_literal,
+    "NOT_LITERAL": _Matcher.build_not_literal,
+    "ANY": _Matcher.build_any,
+    "AT": _Matcher.build_nothing,
+    "ASSERT": _Matcher.build_nothing,
+    "ASSERT_NOT": _Matcher.build_nothing,
+    "IN": _Matcher.build_members,
+    "BRANCH": _Matcher.build_branch,
+    "SUBPATTERN": _Matcher.build_group,
+    "ATOMIC_GROUP": _Matcher.build,
+    "GROUPREF": _Matcher.build_reference,
+    "MAX_REPEAT": _Matcher.build_repeat,
+    "MIN_REPEAT": _Matcher.build_repeat,
+    "POSSESSIVE_REPEAT": _Matcher.build_repeat,
 }

@@ -1,6 +1,6 @@
-"""A JSON Schema made ready for drawing: its references bundled, its parts merged, its validators compiled.
+"""Prepare a JSON Schema for generating instances: bundle its references, merge its parts, compile its validators.
 
-Everything a `Plan` finds out is kept, so that the second instance of a schema costs the drawing alone.
+A `SchemaPlan` keeps what it computes, so that further instances of a schema are cheap.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from aione_mock.types import Json
 Node = Mapping[str, Any] | bool
 Resolve = Callable[[str], Any]
 
-# Bundling makes identifiers meaningless, and a validator would follow them to elsewhere.
-_DROPPED = frozenset(["$schema", "$id", "$anchor", "$dynamicAnchor", "$comment"])
-_HARD = {
+# bundling makes identifiers meaningless, and a validator would follow them
+_IGNORED_KEYWORDS = frozenset(["$schema", "$id", "$anchor", "$dynamicAnchor", "$comment"])
+_UNFOLLOWED_KEYWORDS = {
     "unevaluatedItems",
     "unevaluatedProperties",
     "not",
@@ -37,17 +37,17 @@ _HARD = {
     "dependentSchemas",
     "if",
 }
-_DEEPEST = 100
-_DETOUR = 1 / 1024
-"""What following a reference adds to a height, so that an alternative which leads back is never the least one."""
+_MAX_DEPTH = 100
+_REFERENCE_DEPTH = 1 / 1024
+"""Added to a depth for each reference, so that the alternative that leads back is never the one of least depth."""
 
 
-class Impossible(Exception):
+class Unsatisfiable(Exception):
     """No instance of a schema node was found."""
 
 
 class NoInstance(ContractError):
-    """A schema can be read, but nothing was found that satisfies it."""
+    """No instance of a valid schema was found."""
 
 
 def resolve_reference(root: Json, reference: str) -> Json:
@@ -60,8 +60,8 @@ def resolve_reference(root: Json, reference: str) -> Json:
         raise ContractError(f"the reference '{reference}' points to nothing") from None
 
 
-class _Bundle:
-    """Copies a schema so that each reference points into `defs`, however far away it pointed."""
+class _SchemaBundler:
+    """Copies a schema so that every reference points into `defs`."""
 
     def __init__(self, resolve: Resolve) -> None:
         self.defs: dict[str, Node] = {}
@@ -73,14 +73,15 @@ class _Bundle:
             return node
         if not isinstance(node, Mapping):
             raise ContractError(f"a schema must be an object or a boolean, not {type(node).__name__}")
-        if depth > _DEEPEST:
-            raise ContractError(f"the schema is nested deeper than {_DEEPEST} levels")
-        out = {key: self._member(key, value, depth + 1) for key, value in node.items() if key not in _DROPPED}
-        return _nullable(out) if out.pop("nullable", False) is True else out
+        if depth > _MAX_DEPTH:
+            raise ContractError(f"the schema is nested deeper than {_MAX_DEPTH} levels")
+        kept = node.keys() - _IGNORED_KEYWORDS
+        out = {key: self._copy_member(key, value, depth + 1) for key, value in node.items() if key in kept}
+        return _allow_null(out) if out.pop("nullable", False) is True else out
 
-    def _member(self, key: str, value: Json, depth: int) -> Json:
+    def _copy_member(self, key: str, value: Json, depth: int) -> Json:
         if key == "$ref":
-            return "#/$defs/" + self._name(str(value), depth)
+            return "#/$defs/" + self._define(str(value), depth)
         if key in SCHEMA_KEYWORDS:
             return self.copy(value, depth)
         if key in SCHEMA_LIST_KEYWORDS and isinstance(value, list):
@@ -91,15 +92,15 @@ class _Bundle:
             return {name: self.copy(child, depth) for name, child in value.items()}
         return value
 
-    def _name(self, reference: str, depth: int) -> str:
+    def _define(self, reference: str, depth: int) -> str:
         if reference not in self.names:
             name = self.names[reference] = str(len(self.names))
             self.defs[name] = self.copy(self._resolve(reference), depth)
         return self.names[reference]
 
 
-def _nullable(schema: dict[str, Any]) -> Node:
-    """OpenAPI 3.0's and Gemini's `nullable: true` in the words of JSON Schema."""
+def _allow_null(schema: dict[str, Any]) -> Node:
+    """Express `nullable: true` of OpenAPI 3.0 and Gemini in JSON Schema."""
     kinds = schema.get("type")
     if not isinstance(kinds, str | list):
         return {"anyOf": [schema, {"type": "null"}]}
@@ -109,40 +110,40 @@ def _nullable(schema: dict[str, Any]) -> Node:
     return out
 
 
-class Plan:
-    """A schema, bundled; answers what a node means, how deep it must go and whether a value fits it."""
+class SchemaPlan:
+    """A bundled schema. Tells what a node requires, how deep its instances must be and whether a value is valid."""
 
     def __init__(self, schema: Json, resolve: Resolve | None = None) -> None:
-        """Raises ContractError for a schema that cannot be read."""
-        bundle = _Bundle(resolve or (lambda reference: resolve_reference(schema, reference)))
-        self.root = bundle.copy(schema)
-        self.defs = bundle.defs
-        self.root_refs = frozenset(name for reference, name in bundle.names.items() if reference == "#")
-        self._flat: dict[int, tuple[Node, Flat | None]] = {}
+        """Prepare a schema. Raise ContractError if it cannot be read."""
+        bundler = _SchemaBundler(resolve or (lambda reference: resolve_reference(schema, reference)))
+        self.root = bundler.copy(schema)
+        self.defs = bundler.defs
+        self.root_refs = frozenset(name for reference, name in bundler.names.items() if reference == "#")
+        self._flattened: dict[int, tuple[Node, FlatSchema | None]] = {}
         self._patterns: dict[str, Node] = {}
         self._joined: dict[tuple[int, int], Node] = {}
         self._validators: dict[int, tuple[Node, jsonschema_rs.Validator]] = {}
-        self.accepts(self.root, None)  # compiled at once, so that all below may rely on a valid schema
-        self._heights: dict[str, float] = dict.fromkeys(self.defs, math.inf)
-        while self._raised():
+        self.accepts(self.root, None)  # compiles the schema, so that the rest may rely on a valid one
+        self._def_depths: dict[str, float] = dict.fromkeys(self.defs, math.inf)
+        while self._update_depths():
             pass
-        self._height_of: dict[int, tuple[Node, float]] = {}
+        self._depths: dict[int, tuple[Node, float]] = {}
 
     def accepts(self, node: Node, value: Json) -> bool:
-        """Whether a value is valid; formats are checked. Raises ContractError for an invalid schema."""
+        """Return whether a value is valid, formats included. Raise ContractError for an invalid schema."""
         known = self._validators.get(id(node))
         if known is None:
             known = self._validators[id(node)] = (node, self._compile(node))
         return known[1].is_valid(value)
 
     def _compile(self, node: Node) -> jsonschema_rs.Validator:
-        whole = node if isinstance(node, bool) else {**node, "$defs": self._reachable(node)}
+        whole = node if isinstance(node, bool) else {**node, "$defs": self._collect_defs(node)}
         try:
             return jsonschema_rs.Draft202012Validator(whole, validate_formats=True)
         except (ValueError, jsonschema_rs.ReferencingError) as problem:
             raise ContractError(f"invalid schema: {str(problem).splitlines()[0]}") from None
 
-    def _reachable(self, node: Node) -> dict[str, Node]:
+    def _collect_defs(self, node: Node) -> dict[str, Node]:
         found: dict[str, Node] = {}
         todo: list[Any] = [node]
         while todo:
@@ -156,125 +157,127 @@ class Plan:
             todo.extend(child for _, child in iter_subschemas(schema))
         return found
 
-    def flat(self, node: Node) -> Flat | None:
-        """The node with its reference and `allOf` merged in; None if they contradict each other."""
-        known = self._flat.get(id(node))
+    def flatten(self, node: Node) -> FlatSchema | None:
+        """Merge a node with its reference and `allOf`. Return None if they contradict each other."""
+        known = self._flattened.get(id(node))
         if known is None:
-            self._flat[id(node)] = (node, None)  # a reference that leads straight back to itself means nothing
+            self._flattened[id(node)] = (node, None)  # a reference that leads directly back to itself is ignored
             try:
-                flat: Flat | None = self._flatten(node)
-            except Impossible:
+                flat: FlatSchema | None = self._merge_parts(node)
+            except Unsatisfiable:
                 flat = None
-            known = self._flat[id(node)] = (node, flat)
+            known = self._flattened[id(node)] = (node, flat)
         return known[1]
 
-    def _flatten(self, node: Node) -> Flat:
+    def _merge_parts(self, node: Node) -> FlatSchema:
         if isinstance(node, bool):
             if not node:
-                raise Impossible("the schema false")
-            return Flat({}, (), frozenset(), False)
-        words = {k: v for k, v in node.items() if k not in ("$ref", "allOf", "anyOf", "oneOf", "if", "then", "else")}
+                raise Unsatisfiable("the schema false")
+            return FlatSchema({}, (), frozenset(), False)
+        keywords = {k: v for k, v in node.items() if k not in ("$ref", "allOf", "anyOf", "oneOf", "if", "then", "else")}
         choices = [tuple(node[key]) for key in ("anyOf", "oneOf") if key in node]
         if "if" in node:
             choices.append(({"allOf": [node["if"], node.get("then", True)]}, node.get("else", True)))
-        hard = not _HARD.isdisjoint(node) or "oneOf" in node or len(choices) > 1
-        flat = Flat(words, tuple(choices), frozenset(), hard)
+        verify = not _UNFOLLOWED_KEYWORDS.isdisjoint(node) or "oneOf" in node or len(choices) > 1
+        flat = FlatSchema(keywords, tuple(choices), frozenset(), verify)
         others = list(node.get("allOf", ()))
         if "$ref" in node:
             name = node["$ref"][8:]
             others.append(self.defs[name])
-            flat = Flat(flat.words, flat.choices, frozenset([name]), flat.hard)
+            flat = FlatSchema(flat.keywords, flat.choices, frozenset([name]), flat.verify)
         for other in others:
-            merged = self.flat(other)
+            merged = self.flatten(other)
             if merged is None:
-                raise Impossible("allOf")
-            flat = merge(flat, merged)
+                raise Unsatisfiable("allOf")
+            flat = merge_schemas(flat, merged)
         return flat
 
     def join(self, node: Node, other: Node) -> Node:
-        """The node that demands both; the same object each time, so that what is known of it is kept."""
+        """Return the node that requires both, always as the same object, so that what is computed for it is kept."""
         key = (id(node), id(other))
         if key not in self._joined:
             self._joined[key] = {"allOf": [node, other]}
         return self._joined[key]
 
-    def pattern(self, pattern: str) -> Node:
-        """The schema of strings that match a regular expression."""
+    def pattern_schema(self, pattern: str) -> Node:
+        """Return the schema of strings that match a regular expression."""
         return self._patterns.setdefault(pattern, {"pattern": pattern})
 
-    def height(self, node: Node) -> float:
-        """How many levels the least instance of a node has; infinite if it never ends."""
-        known = self._height_of.get(id(node))
+    def min_depth(self, node: Node) -> float:
+        """Return the number of levels of the shallowest instance of a node; infinite if there is none."""
+        known = self._depths.get(id(node))
         if known is None:
-            known = self._height_of[id(node)] = (node, self._measure(node))
+            known = self._depths[id(node)] = (node, self._compute_depth(node))
         return known[1]
 
-    def _raised(self) -> bool:
-        before = dict(self._heights)
-        self._heights.update({name: self._measure(node) for name, node in self.defs.items()})
-        return before != self._heights
+    def _update_depths(self) -> bool:
+        before = dict(self._def_depths)
+        self._def_depths.update({name: self._compute_depth(node) for name, node in self.defs.items()})
+        return before != self._def_depths
 
-    def _measure(self, node: Node) -> float:
+    def _compute_depth(self, node: Node) -> float:
         if isinstance(node, bool):
             return 0 if node else math.inf
         if "const" in node or "enum" in node:
             return 0
-        least: float = self._heights[node["$ref"][8:]] + _DETOUR if "$ref" in node else 0
+        least: float = self._def_depths[node["$ref"][8:]] + _REFERENCE_DEPTH if "$ref" in node else 0
         kinds = node.get("type", ())
         names = node.get("properties", {})
         if "object" in kinds if isinstance(kinds, list) else kinds == "object" or (not kinds and names):
-            least = max([least, *(1 + self._measure(names.get(name, True)) for name in node.get("required", ()))])
+            least = max([least, *(1 + self._compute_depth(names.get(name, True)) for name in node.get("required", ()))])
         if kinds == "array" and node.get("minItems", 0) > len(node.get("prefixItems", ())):
-            least = max(least, 1 + self._measure(node.get("items", True)))
+            least = max(least, 1 + self._compute_depth(node.get("items", True)))
         if kinds == "array" and node.get("minItems", 0):
-            least = max([least, *(1 + self._measure(c) for c in node.get("prefixItems", ())[: node["minItems"]])])
+            least = max([least, *(1 + self._compute_depth(c) for c in node.get("prefixItems", ())[: node["minItems"]])])
         for key in ("anyOf", "oneOf"):
             if node.get(key):
-                least = max(least, min(self._measure(child) for child in node[key]))
-        return max([least, *(self._measure(child) for child in node.get("allOf", ()))])
+                least = max(least, min(self._compute_depth(child) for child in node[key]))
+        return max([least, *(self._compute_depth(child) for child in node.get("allOf", ()))])
 
 
-class Flat:
-    """A node without `$ref` and `allOf`: plain keywords, and the choices still to be made."""
+class FlatSchema:
+    """A node without `$ref` and `allOf`: plain keywords, and choices between alternatives."""
 
-    __slots__ = ("choices", "hard", "refs", "words")
+    __slots__ = ("choices", "keywords", "refs", "verify")
 
-    def __init__(self, words: dict[str, Any], choices: tuple[tuple[Node, ...], ...], refs: frozenset[str], hard: bool):
-        self.words = words
+    def __init__(
+        self, keywords: dict[str, Any], choices: tuple[tuple[Node, ...], ...], refs: frozenset[str], verify: bool
+    ):
+        self.keywords = keywords
         self.choices = choices
-        """Each a tuple of nodes one of which must hold as well."""
+        """Each choice is a tuple of nodes, one of which must hold as well."""
         self.refs = refs
-        """The definitions that went into it, to notice recursion."""
-        self.hard = hard
-        """Whether a drawn value must be checked, because drawing follows some keywords only in part."""
+        """Names of the merged definitions, to detect recursion."""
+        self.verify = verify
+        """Whether a generated value must be validated, because some keywords are followed only in part."""
 
 
-def merge(a: Flat, b: Flat) -> Flat:
-    """What satisfies both. Raises Impossible where that is plain to see."""
-    words, hard = dict(a.words), a.hard or b.hard
-    mine, theirs = _closed(a.words, b.words), _closed(b.words, a.words)
-    for key, value in b.words.items():
-        if key not in words:
-            words[key] = value
-        elif key in _MEET:
-            words[key] = _MEET[key](words[key], value)
-        elif key in ("pattern", "format", "not", "const", "unevaluatedProperties") and words[key] != value:
-            hard = True
-    if mine or theirs:
-        words["properties"] = {**words.get("properties", {}), **mine, **theirs}
-    return Flat(words, a.choices + b.choices, a.refs | b.refs, hard or len(a.choices + b.choices) > 1)
+def merge_schemas(a: FlatSchema, b: FlatSchema) -> FlatSchema:
+    """Return the schema that requires both. Raise Unsatisfiable if they obviously contradict each other."""
+    keywords, verify = dict(a.keywords), a.verify or b.verify
+    from_a, from_b = _constrain_properties(a.keywords, b.keywords), _constrain_properties(b.keywords, a.keywords)
+    for key, value in b.keywords.items():
+        if key not in keywords:
+            keywords[key] = value
+        elif key in _MERGE_KEYWORDS:
+            keywords[key] = _MERGE_KEYWORDS[key](keywords[key], value)
+        elif key in ("pattern", "format", "not", "const", "unevaluatedProperties") and keywords[key] != value:
+            verify = True
+    if from_a or from_b:
+        keywords["properties"] = {**keywords.get("properties", {}), **from_a, **from_b}
+    return FlatSchema(keywords, a.choices + b.choices, a.refs | b.refs, verify or len(a.choices + b.choices) > 1)
 
 
-def _closed(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Node]:
-    """Properties that b names and a does not, under a's `additionalProperties`."""
+def _constrain_properties(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Node]:
+    """Return the properties that only `b` names, constrained by `additionalProperties` of `a`."""
     rest = a.get("additionalProperties", True)
     if rest is True or "patternProperties" in a:
         return {}
     known = a.get("properties", {})
-    return {name: _both(node, rest) for name, node in b.get("properties", {}).items() if name not in known}
+    return {name: _require_both(node, rest) for name, node in b.get("properties", {}).items() if name not in known}
 
 
-def _both(a: Any, b: Any) -> Any:
+def _require_both(a: Any, b: Any) -> Any:
     if a is True or a == b:
         return b
     if b is True:
@@ -282,49 +285,49 @@ def _both(a: Any, b: Any) -> Any:
     return False if a is False or b is False else {"allOf": [a, b]}
 
 
-def _types(a: Any, b: Any) -> Any:
+def _intersect_types(a: Any, b: Any) -> Any:
     left, right = ([k] if isinstance(k, str) else k for k in (a, b))
-    met = [k for k in left if k in right or (k == "integer" and "number" in right)]
-    met += [k for k in right if k == "integer" and "number" in left and k not in met]
-    if not met:
-        raise Impossible(f"type {a} and {b}")
-    return met[0] if len(met) == 1 else met
+    common = [k for k in left if k in right or (k == "integer" and "number" in right)]
+    common += [k for k in right if k == "integer" and "number" in left and k not in common]
+    if not common:
+        raise Unsatisfiable(f"type {a} and {b}")
+    return common[0] if len(common) == 1 else common
 
 
-def _members(a: list[Any], b: list[Any]) -> list[Any]:
-    met = [member for member in a if member in b]
-    if not met:
-        raise Impossible("enum")
-    return met
+def _intersect_enums(a: list[Any], b: list[Any]) -> list[Any]:
+    common = [member for member in a if member in b]
+    if not common:
+        raise Unsatisfiable("enum")
+    return common
 
 
-def _multiple(a: float, b: float) -> int | float:
+def _common_multiple(a: float, b: float) -> int | float:
     x, y = Fraction(str(a)), Fraction(str(b))
     least = Fraction(math.lcm(x.numerator * y.denominator, y.numerator * x.denominator), x.denominator * y.denominator)
     return least.numerator if least.denominator == 1 else float(least)
 
 
-def _by_name(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _both(a.get(name, True), b.get(name, True)) for name in {**a, **b}}
+def _merge_by_name(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _require_both(a.get(name, True), b.get(name, True)) for name in {**a, **b}}
 
 
-def _by_place(a: list[Any], b: list[Any]) -> list[Any]:
+def _merge_by_position(a: list[Any], b: list[Any]) -> list[Any]:
     longest = max(len(a), len(b))
-    return [_both(*(nodes[at] if at < len(nodes) else True for nodes in (a, b))) for at in range(longest)]
+    return [_require_both(*(nodes[at] if at < len(nodes) else True for nodes in (a, b))) for at in range(longest)]
 
 
-_MEET: dict[str, Callable[[Any, Any], Any]] = {
-    "type": _types,
-    "enum": _members,
-    "multipleOf": _multiple,
+_MERGE_KEYWORDS: dict[str, Callable[[Any, Any], Any]] = {
+    "type": _intersect_types,
+    "enum": _intersect_enums,
+    "multipleOf": _common_multiple,
     "required": lambda a, b: [*a, *(name for name in b if name not in a)],
     "uniqueItems": lambda a, b: a or b,
-    "properties": _by_name,
-    "patternProperties": _by_name,
-    "dependentSchemas": _by_name,
+    "properties": _merge_by_name,
+    "patternProperties": _merge_by_name,
+    "dependentSchemas": _merge_by_name,
     "dependentRequired": lambda a, b: {name: [*a.get(name, ()), *b.get(name, ())] for name in {**a, **b}},
-    "prefixItems": _by_place,
-    **dict.fromkeys(("items", "additionalProperties", "propertyNames", "contains"), _both),
+    "prefixItems": _merge_by_position,
+    **dict.fromkeys(("items", "additionalProperties", "propertyNames", "contains"), _require_both),
     **dict.fromkeys(("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties", "minContains"), max),
     **dict.fromkeys(("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties", "maxContains"), min),
 }

@@ -1,4 +1,4 @@
-"""Strings: formats, texts by the property's name, lengths."""
+"""Generate strings by format, by the property's name and by pattern, within limits of length."""
 
 from __future__ import annotations
 
@@ -9,70 +9,71 @@ from typing import Any
 
 from aione_mock.clock import format_instant
 from aione_mock.generator import patterns, words
-from aione_mock.generator.plan import Impossible
-from aione_mock.generator.words import Language, pick, some
+from aione_mock.generator.plan import Unsatisfiable
+from aione_mock.generator.realistic import draw_realistic
+from aione_mock.generator.words import Language, pick_one, pick_word
 from aione_mock.seed import Seed
 
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
-_LONGEST = 1_000_000
-_TRIES = 24
-_ZONES = ("UTC", "Europe/Paris", "Asia/Tokyo")
+_MAX_LENGTH = 1_000_000
+_PATTERN_ATTEMPTS = 24
 
 
-def moment(seed: Seed) -> datetime:
-    """An instant of the year 2026, on a whole minute."""
+def draw_instant(seed: Seed) -> datetime:
+    """Return a whole minute of the year 2026."""
     return _EPOCH + timedelta(minutes=seed.draw_integer("moment") % (365 * 1440))
 
 
-def _host(seed: Seed) -> str:
-    return f"{some('word', 'en', seed)}.example.com"
+def _draw_host(seed: Seed) -> str:
+    return f"{pick_word('word', 'en', seed)}.example.com"
 
 
-def _email(seed: Seed, _: Language = "en") -> str:
-    first, last = some("first_name", "en", seed), some("last_name", "en", seed)
+def _draw_email(seed: Seed, _: Language = "en") -> str:
+    first, last = pick_word("first_name", "en", seed), pick_word("last_name", "en", seed)
     return f"{first}.{last}@example.com".lower()
 
 
-def _url(seed: Seed, _: Language = "en") -> str:
-    return f"https://{_host(seed)}/{some('word', 'en', seed.child('path'))}"
+def _draw_url(seed: Seed, _: Language = "en") -> str:
+    return f"https://{_draw_host(seed)}/{pick_word('word', 'en', seed.child('path'))}"
 
 
-def _ipv4(seed: Seed, _: Language = "en") -> str:
+def _draw_ipv4(seed: Seed, _: Language = "en") -> str:
     return f"203.0.113.{seed.draw_integer('ip') % 254 + 1}"
 
 
-def _coded(seed: Seed) -> str:
-    return base64.b64encode(some("sentence", "en", seed).encode()).decode()
+def _draw_base64(seed: Seed) -> str:
+    return base64.b64encode(pick_word("sentence", "en", seed).encode()).decode()
 
 
 FORMATS: Mapping[str, Callable[[Seed], str]] = {
-    "date-time": lambda seed: format_instant(moment(seed)),
-    "date": lambda seed: moment(seed).date().isoformat(),
-    "time": lambda seed: f"{moment(seed):%H:%M:%S}Z",
-    "duration": lambda seed: pick(("PT15M", "PT1H30M", "P1D", "P7D"), seed),
-    "email": _email,
-    "idn-email": _email,
-    "hostname": _host,
-    "idn-hostname": _host,
-    "ipv4": _ipv4,
+    "date-time": lambda seed: format_instant(draw_instant(seed)),
+    "date": lambda seed: draw_instant(seed).date().isoformat(),
+    "time": lambda seed: f"{draw_instant(seed):%H:%M:%S}Z",
+    "duration": lambda seed: pick_one(("PT15M", "PT1H30M", "P1D", "P7D"), seed),
+    "email": _draw_email,
+    "idn-email": _draw_email,
+    "hostname": _draw_host,
+    "idn-hostname": _draw_host,
+    "ipv4": _draw_ipv4,
     "ipv6": lambda seed: f"2001:db8::{seed.draw_integer('ip') % 0xFFFF + 1:x}",
-    "uri": _url,
-    "url": _url,
-    "iri": _url,
-    "uri-reference": lambda seed: f"/{some('word', 'en', seed)}",
-    "iri-reference": lambda seed: f"/{some('word', 'en', seed)}",
-    "uri-template": lambda seed: f"/{some('word', 'en', seed)}/{{id}}",
+    "uri": _draw_url,
+    "url": _draw_url,
+    "iri": _draw_url,
+    "uri-reference": lambda seed: f"/{pick_word('word', 'en', seed)}",
+    "iri-reference": lambda seed: f"/{pick_word('word', 'en', seed)}",
+    "uri-template": lambda seed: f"/{pick_word('word', 'en', seed)}/{{id}}",
     "uuid": lambda seed: seed.draw_uuid(),
-    "json-pointer": lambda seed: f"/{some('word', 'en', seed)}",
-    "relative-json-pointer": lambda seed: f"{seed.draw_integer() % 3}/{some('word', 'en', seed)}",
-    "regex": lambda seed: f"^{some('word', 'en', seed)}$",
-    "byte": _coded,
-    "binary": lambda seed: some("sentence", "en", seed),
+    "json-pointer": lambda seed: f"/{pick_word('word', 'en', seed)}",
+    "relative-json-pointer": lambda seed: f"{seed.draw_integer() % 3}/{pick_word('word', 'en', seed)}",
+    "regex": lambda seed: f"^{pick_word('word', 'en', seed)}$",
+    "byte": _draw_base64,
+    "binary": lambda seed: pick_word("sentence", "en", seed),
     "password": lambda seed: seed.draw_token(16, "password"),
 }
-"""Format names to what draws them; a format not listed here restricts nothing."""
+"""Functions that draw a value of a format. Other formats restrict nothing."""
 
-_SHORT: Mapping[str, tuple[str, ...]] = {
+_FORMAT_KINDS = {"email": "email", "idn-email": "email"}
+_SHORT_VALUES: Mapping[str, tuple[str, ...]] = {
     "email": ("a@example.org", "a@b.co"),
     "idn-email": ("a@example.org", "a@b.co"),
     "hostname": ("b.example", "b.co", "b"),
@@ -89,103 +90,110 @@ _SHORT: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def _full_name(seed: Seed, lang: Language) -> str:
-    first, last = some("first_name", lang, seed), some("last_name", lang, seed)
+def _draw_full_name(seed: Seed, lang: Language) -> str:
+    first, last = pick_word("first_name", lang, seed), pick_word("last_name", lang, seed)
     return last + first if lang == "zh" else f"{first} {last}"
 
 
-def _phone(seed: Seed, lang: Language) -> str:
+def _draw_phone(seed: Seed, lang: Language) -> str:
     number = seed.draw_integer("phone")
     return f"1380000{number % 10000:04d}" if lang == "zh" else f"+1-202-555-{100 + number % 100:04d}"
 
 
 _KINDS: Mapping[str, Callable[[Seed, Language], str]] = {
-    "full_name": _full_name,
-    "username": lambda seed, _: f"{some('word', 'en', seed)}_{some('word', 'en', seed.child(2))}",
-    "email": _email,
-    "phone": _phone,
+    "full_name": _draw_full_name,
+    "username": lambda seed, _: f"{pick_word('word', 'en', seed)}_{pick_word('word', 'en', seed.child(2))}",
+    "email": _draw_email,
+    "phone": _draw_phone,
     "postcode": lambda seed, lang: f"{100000 + seed.draw_integer() % 700000}"[: 6 if lang == "zh" else 5],
     "street": lambda seed, lang: (
-        f"{some('street', lang, seed)}{seed.draw_integer() % 200 + 1}号"
+        f"{pick_word('street', lang, seed)}{seed.draw_integer() % 200 + 1}号"
         if lang == "zh"
-        else f"{seed.draw_integer() % 200 + 1} {some('street', lang, seed)}"
+        else f"{seed.draw_integer() % 200 + 1} {pick_word('street', lang, seed)}"
     ),
     "date": lambda seed, _: FORMATS["date"](seed),
-    "time": lambda seed, _: f"{moment(seed):%H:%M}",
+    "time": lambda seed, _: f"{draw_instant(seed):%H:%M}",
     "datetime": lambda seed, _: FORMATS["date-time"](seed),
-    "url": _url,
-    "ip": _ipv4,
-    "id": lambda seed, _: f"{some('word', 'en', seed)[:3].upper()}-{1000 + seed.draw_integer() % 9000}",
-    "currency": lambda seed, lang: "CNY" if lang == "zh" else pick(("USD", "EUR", "GBP", "CNY"), seed),
+    "url": _draw_url,
+    "ip": _draw_ipv4,
+    "id": lambda seed, _: f"{pick_word('word', 'en', seed)[:3].upper()}-{1000 + seed.draw_integer() % 9000}",
+    "currency": lambda seed, lang: "CNY" if lang == "zh" else pick_one(("USD", "EUR", "GBP", "CNY"), seed),
     "timezone": lambda seed, lang: (
-        "Asia/Shanghai" if lang == "zh" else pick(("UTC", "Europe/Paris", "Asia/Tokyo"), seed)
+        "Asia/Shanghai" if lang == "zh" else pick_one(("UTC", "Europe/Paris", "Asia/Tokyo"), seed)
     ),
-    "filename": lambda seed, _: f"{some('word', 'en', seed)}.txt",
+    "filename": lambda seed, _: f"{pick_word('word', 'en', seed)}.txt",
     "version": lambda seed, _: f"{seed.draw_integer(1) % 5}.{seed.draw_integer(2) % 10}.{seed.draw_integer(3) % 10}",
-    "symbol": lambda seed, _: some("word", "en", seed)[:4].upper(),
+    "symbol": lambda seed, _: pick_word("word", "en", seed)[:4].upper(),
 }
 
 
-def text(name: str, description: str, seed: Seed) -> str:
-    """What a string property of this name may hold; two words where the name says nothing."""
-    lang = words.language(name, description)
-    kind = words.kind(name)
+def draw_text(name: str, description: str, seed: Seed) -> str:
+    """Return what a string property of this name may contain; two words if the name is unknown."""
+    lang = words.detect_language(name, description)
+    kind = words.find_kind(name)
     if kind is not None and kind in _KINDS:
         return _KINDS[kind](seed, lang)
     if kind:
-        return some(kind, lang, seed)
-    joint = "" if lang == "zh" else " "
-    return some("word", lang, seed) + joint + some("word", lang, seed.child("second"))
+        return pick_word(kind, lang, seed)
+    space = "" if lang == "zh" else " "
+    return pick_word("word", lang, seed) + space + pick_word("word", lang, seed.child("second"))
 
 
-def string(schema: Mapping[str, Any], name: str, seed: Seed, fits: Callable[[str], bool]) -> str:
-    """A string for the plain keywords of a schema; `fits` has the last word. Raises Impossible."""
+def draw_string(
+    schema: Mapping[str, Any], name: str, seed: Seed, is_valid: Callable[[str], bool], *, realistic: bool = False
+) -> str:
+    """Return a string for the keywords of a schema that `is_valid` accepts. Raise Unsatisfiable if none is found."""
     least, most = int(schema.get("minLength", 0)), schema.get("maxLength")
-    if least > _LONGEST or (most is not None and most < least):
-        raise Impossible(f"a string of {least} to {most} characters")
-    for candidate in _candidates(schema, name, seed, least, None if most is None else int(most)):
-        if len(candidate) >= least and (most is None or len(candidate) <= most) and fits(candidate):
+    if least > _MAX_LENGTH or (most is not None and most < least):
+        raise Unsatisfiable(f"a string of {least} to {most} characters")
+    for candidate in _iter_candidates(schema, name, seed, least, None if most is None else int(most), realistic):
+        if len(candidate) >= least and (most is None or len(candidate) <= most) and is_valid(candidate):
             return candidate
-    raise Impossible(f"no string found for {name or 'a value'}")
+    raise Unsatisfiable(f"no string found for {name or 'a value'}")
 
 
-def _candidates(schema: Mapping[str, Any], name: str, seed: Seed, least: int, most: int | None) -> Iterator[str]:
-    form, pattern = str(schema.get("format")), schema.get("pattern")
+def _iter_candidates(
+    schema: Mapping[str, Any], name: str, seed: Seed, least: int, most: int | None, realistic: bool
+) -> Iterator[str]:
+    form, pattern, description = str(schema.get("format")), schema.get("pattern"), str(schema.get("description", ""))
+    if realistic:
+        kind = _FORMAT_KINDS.get(form) if form in FORMATS else words.find_kind(name)
+        yield from filter(None, [draw_realistic(kind, words.detect_language(name, description), seed)])
     if form in FORMATS:
         yield from (FORMATS[form](seed.child(form, attempt)) for attempt in range(4))
-        yield from _SHORT.get(form, ())
-        yield from _lengthened(form, least)
-    plain = text(name, str(schema.get("description", "")), seed)
-    yield _sized(plain, least, most)
+        yield from _SHORT_VALUES.get(form, ())
+        yield from _lengthen(form, least)
+    yield _resize(draw_text(name, description, seed), least, most)
     if pattern is not None:
-        yield from _matching(pattern, seed, least, most)
-    yield from (_sized(seed.draw_token(20, attempt), least, most) for attempt in range(4))
+        yield from _iter_matches(pattern, seed, least, most)
+    yield from (_resize(seed.draw_token(20, attempt), least, most) for attempt in range(4))
 
 
-def _matching(pattern: str, seed: Seed, least: int, most: int | None) -> Iterator[str]:
-    for attempt in range(_TRIES):
+def _iter_matches(pattern: str, seed: Seed, least: int, most: int | None) -> Iterator[str]:
+    for attempt in range(_PATTERN_ATTEMPTS):
         try:
-            drawn = patterns.draw(pattern, seed.child("pattern", attempt), least, most, greedy=attempt % 2 == 1)
-        except patterns.Unmatchable as problem:
-            raise Impossible(str(problem)) from None
-        yield drawn
-        if len(drawn) < least:  # an expression without an end anchor lets more follow
-            yield drawn + "x" * (least - len(drawn))
-            yield "x" * (least - len(drawn)) + drawn
+            match = patterns.draw_match(pattern, seed.child("pattern", attempt), least, most, greedy=attempt % 2 == 1)
+        except patterns.Unmatchable as error:
+            raise Unsatisfiable(str(error)) from None
+        yield match
+        if len(match) < least:  # an expression without an end anchor allows more to follow
+            yield match + "x" * (least - len(match))
+            yield "x" * (least - len(match)) + match
 
 
-def _sized(words_: str, least: int, most: int | None) -> str:
-    if len(words_) < least:
-        joint = " " if " " in words_ else ""
-        words_ = (words_ + joint) * (least // max(len(words_) + len(joint), 1) + 1)
-        words_ = words_[:least].rstrip().ljust(least, "x")
-    return words_ if most is None else words_[:most]
+def _resize(text: str, least: int, most: int | None) -> str:
+    """Repeat or cut a text until its length is within limits."""
+    if len(text) < least:
+        space = " " if " " in text else ""
+        text = (text + space) * (least // max(len(text) + len(space), 1) + 1)
+        text = text[:least].rstrip().ljust(least, "x")
+    return text if most is None else text[:most]
 
 
-def _lengthened(form: str, least: int) -> Iterator[str]:
-    """Longer spellings of formats that have any."""
+def _lengthen(form: str, least: int) -> Iterator[str]:
+    """Yield a value of at least this length, for formats that have one."""
     pad = "a" * max(least, 0)
-    spellings = {
+    values = {
         "uri": f"https://example.com/{pad}",
         "url": f"https://example.com/{pad}",
         "iri": f"https://example.com/{pad}",
@@ -197,5 +205,5 @@ def _lengthened(form: str, least: int) -> Iterator[str]:
         "email": f"{pad[:60]}@{'.'.join([pad[:50]] * min(least // 51 + 1, 3))}.example",
         "date-time": f"2026-01-31T09:00:00.{'0' * max(least - 21, 1)}Z",
     }
-    if form in spellings:
-        yield spellings[form]
+    if form in values:
+        yield values[form]

@@ -1,7 +1,4 @@
-"""Words for generated values: which kind a property's name stands for, and a word of that kind.
-
-The lists are in fixtures/words.yaml, English and Chinese.
-"""
+"""Find what kind of value a property's name stands for, and pick words of that kind in English or Chinese."""
 
 from __future__ import annotations
 
@@ -22,60 +19,60 @@ _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[A-Z]|\d+|[\u3400-\u9fff]+")
 
 
 @cache
-def lists() -> Mapping[str, Any]:
-    """The whole of fixtures/words.yaml, read once."""
+def word_lists() -> Mapping[str, Any]:
+    """Return the content of fixtures/words.yaml."""
     loaded: Mapping[str, Any] = yaml.load(read_fixture("words.yaml"), Loader=yaml.CSafeLoader)
     return loaded
 
 
 @lru_cache(4096)
-def parts(name: str) -> tuple[str, ...]:
-    """The lower-case words of an identifier: `startDate2`, `start_date_2` → start, date, 2."""
+def split_name(name: str) -> tuple[str, ...]:
+    """Split an identifier into lower-case words: `startDate2` and `start_date_2` give start, date, 2."""
     return tuple(_PARTS.sub(lambda m: m[0].lower() + "\n", re.sub(r"[^\w]|_", "\n", name)).split())
 
 
-def language(*texts: str) -> Language:
-    """`zh` if any text has a Chinese character."""
+def detect_language(*texts: str) -> Language:
+    """Return `zh` if any text contains a Chinese character."""
     return "zh" if any(CJK.search(text) for text in texts) else "en"
 
 
 @cache
-def _kinds() -> Mapping[str, str]:
-    return {name: kind for kind, names in lists()["properties"].items() for name in names}
+def _kind_by_name() -> Mapping[str, str]:
+    return {name: kind for kind, names in word_lists()["properties"].items() for name in names}
 
 
 @lru_cache(4096)
-def kind(name: str) -> str | None:
-    """The kind of thing that a property of this name holds, such as `city`; None if unknown.
+def find_kind(name: str) -> str | None:
+    """Return the kind of value that a property of this name holds, such as `city`; None if unknown.
 
-    The whole name decides, then ever shorter ends of it: `delivery_city` is a city.
+    The longest ending of the name that is known decides: `delivery_city` is a city.
     """
-    known, words = _kinds(), parts(name)
+    kinds, words = _kind_by_name(), split_name(name)
     for start in range(len(words)):
-        found = known.get(" ".join(words[start:]))
-        if found:
-            return found
+        if kind := kinds.get(" ".join(words[start:])):
+            return kind
     tail = words[-1] if words else ""
-    return next((known[tail[at:]] for at in range(1, len(tail)) if CJK.match(tail) and tail[at:] in known), None)
+    # Chinese has no spaces between words, so every ending of the last one is tried
+    return next((kinds[tail[at:]] for at in range(1, len(tail)) if CJK.match(tail) and tail[at:] in kinds), None)
 
 
 @lru_cache(4096)
 def usual_range(name: str) -> tuple[int, int, int] | None:
-    """(least, greatest, decimals) usual for a number of this name."""
-    words = parts(name)
-    found = lists()["ranges"].get(words[-1]) if words else None
+    """Return the usual minimum, maximum and number of decimals of a number of this name."""
+    words = split_name(name)
+    found = word_lists()["ranges"].get(words[-1]) if words else None
     return (found[0], found[1], found[2]) if found else None
 
 
-def pick(choices: Sequence[T], seed: Seed, *labels: str | int) -> T:
-    """One of the choices, by the seed."""
+def pick_one(choices: Sequence[T], seed: Seed, *labels: str | int) -> T:
+    """Return one of the choices."""
     return choices[seed.draw_integer(*labels) % len(choices)]
 
 
-def some(list_name: str, lang: Language, seed: Seed) -> str:
-    """A word of a list of fixtures/words.yaml: `city`, `country`, or a list of the language."""
+def pick_word(list_name: str, lang: Language, seed: Seed) -> str:
+    """Return a word from `city`, `country` or a list of the language in fixtures/words.yaml."""
     if list_name in ("city", "country"):
-        pairs = lists()["cities" if list_name == "city" else "countries"]
-        return str(pick(list(pairs.items()), seed, list_name)[lang == "zh"])
-    chosen = lists()[f"made_{lang}"].get(list_name) or lists()[lang][list_name]
-    return str(pick(chosen, seed, list_name))
+        pairs = word_lists()["cities" if list_name == "city" else "countries"]
+        return str(pick_one(list(pairs.items()), seed, list_name)[lang == "zh"])
+    chosen = word_lists()[f"made_{lang}"].get(list_name) or word_lists()[lang][list_name]
+    return str(pick_one(chosen, seed, list_name))

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache, lru_cache
 
-from aione_mock.generator import Plan, generate, planned
-from aione_mock.generator.values import Path
-from aione_mock.generator.words import lists, parts
+from aione_mock.generator import SchemaPlan, generate, plan_schema
+from aione_mock.generator.values import ValuePath
+from aione_mock.generator.words import split_name, word_lists
 from aione_mock.model.entities import Mention, Mentions
 from aione_mock.model.slots import Slot, slots
 from aione_mock.seed import Seed
@@ -94,14 +94,14 @@ def fill(schema: Json, mentions: Mentions, seed: Seed, *, sparse: bool = False) 
     Names, descriptions, formats, units and enums of the properties decide. With `sparse`, optional properties that
     nothing fills are left out. Raises ContractError as `generate` does.
     """
-    plan = planned(schema)
+    plan = plan_schema(schema)
     found = assign(plan, mentions)
     return generate(schema, seed, hints=lambda path, _: found.get(path, ()), sparse=sparse)
 
 
 def spread(schema: Json, mentions: Mentions) -> list[Mentions]:
     """The mentions once for each of several places (or ids, addresses, symbols) that the schema takes only one of."""
-    taken = [kinds for slot, kinds in zip(*_takers(planned(schema)), strict=True) if not slot.array]
+    taken = [kinds for slot, kinds in zip(*_takers(plan_schema(schema)), strict=True) if not slot.array]
     for several in (("city", "place", "country"), ("symbol",), ("email",), ("id",)):
         takers = [kinds for kinds in taken if several[0] in kinds]
         if len(takers) != 1:
@@ -115,11 +115,11 @@ def spread(schema: Json, mentions: Mentions) -> list[Mentions]:
 
 def fitting(schema: Json, mentions: Mentions) -> bool:
     """Whether a text names anything that some property takes by its kind."""
-    return bool(mentions.of(*(kind for kinds in _takers(planned(schema))[1] for kind in kinds)))
+    return bool(mentions.of(*(kind for kinds in _takers(plan_schema(schema))[1] for kind in kinds)))
 
 
 @lru_cache(512)
-def _takers(plan: Plan) -> tuple[tuple[Slot, ...], tuple[tuple[str, ...], ...]]:
+def _takers(plan: SchemaPlan) -> tuple[tuple[Slot, ...], tuple[tuple[str, ...], ...]]:
     """The slots of a schema, and the kinds of mentions that each takes."""
     return slots(plan), tuple(_wanted(slot) for slot in slots(plan))
 
@@ -128,10 +128,10 @@ def _only(mentions: Mentions, kinds: tuple[str, ...], value: Json) -> Mentions:
     return replace(mentions, items=tuple(i for i in mentions.items if i.kind not in kinds or i.value == value))
 
 
-def assign(plan: Plan, mentions: Mentions) -> dict[Path, tuple[Json, ...]]:
+def assign(plan: SchemaPlan, mentions: Mentions) -> dict[ValuePath, tuple[Json, ...]]:
     """Values to try at each path of a schema: each mention goes to the slot that it fits best."""
     open_slots = slots(plan)
-    found: dict[Path, tuple[Json, ...]] = {}
+    found: dict[ValuePath, tuple[Json, ...]] = {}
     used: set[Mention] = set()
     offers = (_members, _switched, _numbers, _several, _strong, _later, _bearing, _remaining, _asked)
     for offer in offers:
@@ -156,7 +156,7 @@ def _wanted(slot: Slot) -> tuple[str, ...]:
     form = str(slot.words.get("format"))
     if form in _BY_FORMAT:
         return _BY_FORMAT[form]
-    if "expression" in parts(slot.name) or "formula" in parts(slot.name):
+    if "expression" in split_name(slot.name) or "formula" in split_name(slot.name):
         return ("expression",)
     own = slot.kind
     if own is None or (own == "full_name" and _asks_name_of_thing(slot)):
@@ -177,7 +177,7 @@ def _asks_name_of_thing(slot: Slot) -> bool:
 
 
 def _side(slot: Slot) -> str:
-    tokens = set(parts(slot.name))
+    tokens = set(split_name(slot.name))
     return "from" if tokens & _FROM else "to" if tokens & _TO else ""
 
 
@@ -187,7 +187,7 @@ def _members(slot: Slot, mentions: Mentions, used: set[Mention]) -> Offer:
     if not isinstance(members, list):
         own = slot.kind
         members = (
-            lists()["en"].get(own, []) + lists()["zh"].get(own, [])
+            word_lists()["en"].get(own, []) + word_lists()["zh"].get(own, [])
             if own in ("language", "color", "department")
             else []
         )
@@ -205,8 +205,8 @@ def _members(slot: Slot, mentions: Mentions, used: set[Mention]) -> Offer:
 
 @lru_cache(2048)
 def _spellings(member: str) -> re.Pattern[str]:
-    extra = lists()["members"].get(member) or lists()["members"].get(member.lower(), ())
-    spoken = [" ".join(parts(member)) or member, member, *extra]
+    extra = word_lists()["members"].get(member) or word_lists()["members"].get(member.lower(), ())
+    spoken = [" ".join(split_name(member)) or member, member, *extra]
     words = [
         rf"(?<![^\W_]){re.escape(s)}(?![^\W_])" if s.isascii() else re.escape(s)
         for s in spoken
@@ -226,7 +226,7 @@ def _switched(slot: Slot, mentions: Mentions, used: set[Mention]) -> Offer:
     if "boolean" not in slot.types:
         return
     text = mentions.text
-    for word in parts(slot.name):
+    for word in split_name(slot.name):
         match = re.search(rf"(?i){re.escape(word)}", text) if len(word) > 2 or not word.isascii() else None
         if match:
             yield (not _NEGATION.search(text[: match.start()]),), ()
@@ -256,7 +256,7 @@ def _numbers(slot: Slot, mentions: Mentions, used: set[Mention]) -> Offer:
 
 def _nearness(slot: Slot, item: Mention, text: str) -> int:
     """How much a number's surroundings sound like the property."""
-    words = parts(slot.name)
+    words = split_name(slot.name)
     units = [str(unit) for word in words for unit in _units().get(word, ())]
     score = 4 if item.unit and any(_same_unit(item.unit, unit) for unit in units) else 0
     score += 3 if item.kind == "money" and "usd" in units else 0
@@ -280,7 +280,7 @@ def _same_unit(written: str, known: str) -> bool:
 
 @cache
 def _units() -> Mapping[str, list[str]]:
-    table: Mapping[str, list[str]] = lists()["units"]
+    table: Mapping[str, list[str]] = word_lists()["units"]
     return table
 
 
@@ -301,7 +301,7 @@ def _later(slot: Slot, mentions: Mentions, used: set[Mention]) -> Offer:
 
 def _bearing(slot: Slot, mentions: Mentions, used: set[Mention]) -> Offer:
     """Names of things, for properties such as `hotel` or `favourite_film`."""
-    words = parts(slot.name)
+    words = split_name(slot.name)
     if _takes_any_text(slot) and slot.kind is None and words and words[-1].removesuffix("s") in _bearers():
         yield from _offered(slot, mentions, used, ("quoted", "proper"))
 
@@ -312,7 +312,7 @@ def _takes_any_text(slot: Slot) -> bool:
 
 @cache
 def _bearers() -> frozenset[str]:
-    return frozenset(lists()["bearers"])
+    return frozenset(word_lists()["bearers"])
 
 
 def _offered(slot: Slot, mentions: Mentions, used: set[Mention], kinds: Iterable[str]) -> Offer:
@@ -326,7 +326,7 @@ def _offered(slot: Slot, mentions: Mentions, used: set[Mention], kinds: Iterable
     side = _side(slot)
     if side:
         free.sort(key=lambda item: item.role != side)
-    first_name = {"first name": 0, "given name": 0, "last name": -1, "surname": -1}.get(" ".join(parts(slot.name)))
+    first_name = {"first name": 0, "given name": 0, "last name": -1, "surname": -1}.get(" ".join(split_name(slot.name)))
     for item in free:
         if first_name is not None and item.kind == "name":
             yield (item.value.split()[first_name],), ()
@@ -363,7 +363,7 @@ def _asked(slot: Slot, mentions: Mentions, used: set[Mention]) -> Offer:
     if "string" not in slot.types or "enum" in slot.words or slot.array or "format" in slot.words:
         return
     free = [item for item in mentions.of("quoted") if item not in used]
-    tokens = set(parts(slot.name))
+    tokens = set(split_name(slot.name))
     if slot.kind == "title" and _LEAD.match(mentions.text):
         tokens |= {"request"}
     if free and (tokens & _ASKING or slot.kind in (None, "full_name", "product", "filename")):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cache, lru_cache
 
-from aione_mock.generator.words import CJK, lists
+from aione_mock.generator.words import CJK, word_lists
 from aione_mock.model import dates
 from aione_mock.structs import replace
 from aione_mock.types import Json
@@ -235,7 +235,7 @@ def _role(text: str, start: int) -> str:
 @cache
 def _gazetteer() -> tuple[Mapping[str, str], frozenset[str], Mapping[str, str], re.Pattern[str]]:
     """English names in lower case to their kind, first words of longer ones; Chinese names, an expression for them."""
-    tables = {"city": lists()["cities"], "country": lists()["countries"]}
+    tables = {"city": word_lists()["cities"], "country": word_lists()["countries"]}
     english = {name.lower(): kind for kind, table in tables.items() for name in table}
     starts = frozenset(name.split()[0] for name in english if " " in name)
     chinese = {name: kind for kind, table in tables.items() for name in table.values()}
@@ -297,12 +297,12 @@ def _symbol(match: re.Match[str]) -> Mention:
 
 @cache
 def _first_names() -> frozenset[str]:
-    return frozenset(lists()["made_en"]["first_name"]) | frozenset(lists()["en"]["first_name"])
+    return frozenset(word_lists()["made_en"]["first_name"]) | frozenset(word_lists()["en"]["first_name"])
 
 
 @cache
 def _han_name() -> re.Pattern[str]:
-    surnames = "".join(lists()["zh"]["last_name"])
+    surnames = "".join(word_lists()["zh"]["last_name"])
     return re.compile(
         rf"(?<![\u4e00-\u9fff])[{surnames}][\u4e00-\u9fff]{{1,2}}?(?=住|在|是|今年|和|，|、|喜欢|去|有|的|\d)"
     )

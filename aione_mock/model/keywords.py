@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from functools import cache, lru_cache
 
-from aione_mock.generator.words import lists
+from aione_mock.generator.words import word_lists
 
 _TOKENS = re.compile(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*|[^\W\d_\u3400-\u9fff]+|[\u3400-\u9fff]+")
 _SUM = re.compile(r"\d\s*([-+*/×÷]|x|times|乘|加|减)\s*-?\d")
@@ -27,24 +27,26 @@ def stem(word: str) -> str:
 
 @cache
 def _stops() -> frozenset[str]:
-    return frozenset(lists()["stop"].split()) | {stem(word) for word in lists()["stop"].split() if len(word) > 4}
+    return frozenset(word_lists()["stop"].split()) | {
+        stem(word) for word in word_lists()["stop"].split() if len(word) > 4
+    }
 
 
 @cache
 def generic() -> frozenset[str]:
     """Stems of words that descriptions and parameters mention in passing."""
-    return frozenset(stem(word) for word in lists()["generic"].split())
+    return frozenset(stem(word) for word in word_lists()["generic"].split())
 
 
 @cache
 def _stops_han() -> frozenset[str]:
-    return frozenset(lists()["stop_zh"].split())
+    return frozenset(word_lists()["stop_zh"].split())
 
 
 @cache
 def _meanings() -> Mapping[str, str]:
     """Stems, and Chinese words, to the word that stands for their meaning."""
-    lines = lists()["synonyms"]
+    lines = word_lists()["synonyms"]
     return {stem(word) if word.isascii() else word: f"={line[0]}" for line in reversed(lines) for word in line}
 
 

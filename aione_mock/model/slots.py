@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from aione_mock.generator import Plan
+from aione_mock.generator import SchemaPlan
 from aione_mock.generator.plan import Node
-from aione_mock.generator.values import Path
-from aione_mock.generator.words import kind
+from aione_mock.generator.values import ValuePath
+from aione_mock.generator.words import find_kind
 
 _DEEP = 5
 _SLOTS = 200
@@ -20,7 +20,7 @@ _SLOTS = 200
 class Slot:
     """A place of a schema that a mention may fill."""
 
-    path: Path
+    path: ValuePath
     node: Node
     words: Mapping[str, Any]
     """The plain keywords there."""
@@ -35,14 +35,16 @@ class Slot:
     """The JSON types it takes; empty means any."""
 
 
-def _slot(path: Path, node: Node, words: Mapping[str, Any], array: bool) -> Slot:
+def _slot(path: ValuePath, node: Node, words: Mapping[str, Any], array: bool) -> Slot:
     name = next((part for part in reversed(path) if isinstance(part, str)), "")
     types = words.get("type", ())
-    return Slot(path, node, words, array, name, kind(name), frozenset([types] if isinstance(types, str) else types))
+    return Slot(
+        path, node, words, array, name, find_kind(name), frozenset([types] if isinstance(types, str) else types)
+    )
 
 
 @lru_cache(512)
-def slots(plan: Plan) -> tuple[Slot, ...]:
+def slots(plan: SchemaPlan) -> tuple[Slot, ...]:
     """The places of a schema that take a scalar or a list of scalars, in the schema's order."""
     found: list[Slot] = []
     for slot in _walk(plan, plan.root, ()):
@@ -52,7 +54,7 @@ def slots(plan: Plan) -> tuple[Slot, ...]:
     return tuple(found)
 
 
-def _walk(plan: Plan, node: Node, path: Path) -> Iterator[Slot]:
+def _walk(plan: SchemaPlan, node: Node, path: ValuePath) -> Iterator[Slot]:
     words = _view(plan, node)
     if words is None or len(path) > _DEEP:
         return
@@ -70,10 +72,12 @@ def _walk(plan: Plan, node: Node, path: Path) -> Iterator[Slot]:
         yield _slot(path, node, {**inner, "description": words.get("description", "")}, True)
 
 
-def _view(plan: Plan, node: Node) -> Mapping[str, Any] | None:
+def _view(plan: SchemaPlan, node: Node) -> Mapping[str, Any] | None:
     """The plain keywords of a node, with the first alternative that is not null."""
-    flat = plan.flat(node)
+    flat = plan.flatten(node)
     if flat is None:
         return None
-    branches = [plan.flat(branch) for branch in flat.choices[0]] if flat.choices else []
-    return next(({**flat.words, **b.words} for b in branches if b and b.words.get("type") != "null"), flat.words)
+    branches = [plan.flatten(branch) for branch in flat.choices[0]] if flat.choices else []
+    return next(
+        ({**flat.keywords, **b.keywords} for b in branches if b and b.keywords.get("type") != "null"), flat.keywords
+    )

@@ -15,9 +15,9 @@ import orjson
 from aione_mock.contract.json_pointer import format_pointer
 from aione_mock.contract.json_schema import SCHEMA_KEYWORDS, SCHEMA_LIST_KEYWORDS, SCHEMA_MAP_KEYWORDS, iter_subschemas
 from aione_mock.errors import APIError, ContractError
-from aione_mock.generator import generate, planned
+from aione_mock.generator import generate, plan_schema
 from aione_mock.generator.plan import resolve_reference
-from aione_mock.generator.words import language, pick, some, usual_range
+from aione_mock.generator.words import detect_language, pick_one, pick_word, usual_range
 from aione_mock.model import argument_values, entities
 from aione_mock.model.keywords import terms
 from aione_mock.seed import Seed
@@ -75,11 +75,11 @@ def _about(found: entities.Mentions, seed: Seed) -> Json:
     if wanted:
         kinds = {key: {"type": "number" if usual_range(key) else "string"} for key in wanted}
         return argument_values.fill({"type": "object", "properties": kinds, "required": wanted}, found, seed)
-    lang = language(found.text)
-    sentences = " ".join(dict.fromkeys(some("sentence", lang, seed.child(at)) for at in range(2)))
+    lang = detect_language(found.text)
+    sentences = " ".join(dict.fromkeys(pick_word("sentence", lang, seed.child(at)) for at in range(2)))
     topic = found.of("quoted")
-    keywords = list(dict.fromkeys(terms(found.text)))[:5] or [some("tag", lang, seed)]
-    subject = topic[0].value if topic else pick(keywords, seed, "subject")
+    keywords = list(dict.fromkeys(terms(found.text)))[:5] or [pick_word("tag", lang, seed)]
+    subject = topic[0].value if topic else pick_one(keywords, seed, "subject")
     return {"subject": subject, "answer": sentences, "keywords": keywords}
 
 
@@ -118,7 +118,7 @@ def _examined(raw: bytes) -> str | None:
         return found
     try:
         jsonschema_rs.meta.validate({k: v for k, v in schema.items() if k not in ("$schema", "$id")})
-        plan = planned(schema)
+        plan = plan_schema(schema)
         plan.accepts(plan.root, None)
     except jsonschema_rs.ValidationError as error:
         where = "".join(f"/{part}" for part in error.instance_path)

@@ -32,7 +32,7 @@ from itertools import pairwise
 import orjson
 
 from aione_mock.errors import APIError, ContractError
-from aione_mock.generator import NoInstance, Plan, planned
+from aione_mock.generator import NoInstance, SchemaPlan, plan_schema
 from aione_mock.model import argument_values, entities
 from aione_mock.model.keywords import generic, placed, sums
 from aione_mock.model.structured import contradiction, normalise_google
@@ -213,7 +213,7 @@ def _planned(named: Sequence[_Named], found: entities.Mentions, seed: Seed) -> l
     return list(calls)
 
 
-def _spread(plan: Plan, item: _Named, found: entities.Mentions, *, alone: bool) -> list[entities.Mentions]:
+def _spread(plan: SchemaPlan, item: _Named, found: entities.Mentions, *, alone: bool) -> list[entities.Mentions]:
     """Several calls for several values of the tool's own part of the text, or of all of it if that names none."""
     if alone:
         return argument_values.spread(plan, found)
@@ -225,7 +225,7 @@ def _spread(plan: Plan, item: _Named, found: entities.Mentions, *, alone: bool) 
     return [about] if argument_values.fitting(plan, own) else argument_values.spread(plan, about)
 
 
-def _arguments(plan: Plan, about: entities.Mentions, seed: Seed) -> str:
+def _arguments(plan: SchemaPlan, about: entities.Mentions, seed: Seed) -> str:
     filled = argument_values.fill(plan, about, seed, sparse=True)
     if not isinstance(filled, dict):
         raise ContractError("it does not describe an object")
@@ -238,9 +238,9 @@ def _unusable(tool: Tool, problem: object) -> APIError:
 
 
 @lru_cache(1024)
-def _plan(raw: bytes) -> Plan:
+def _plan(raw: bytes) -> SchemaPlan:
     """The plan of a tool's schema; arguments are always an object."""
     schema = normalise_google(orjson.loads(raw)) or {}
     if isinstance(schema, dict) and not {"type", "$ref", "anyOf", "oneOf", "allOf"} & schema.keys():
         schema = {"type": "object", **schema}
-    return planned(schema)
+    return plan_schema(schema)

@@ -10,7 +10,10 @@ from aione_mock.types import Call, Reply
 
 
 async def answer_from_schema(call: Call, session: Session) -> Reply:
-    """Answer with the first example of the successful response, or with a value generated from its schema."""
+    """Answer with the first example of the successful response, or with a value generated from its schema.
+
+    Only operations that an overlay added take texts from Faker: installing it must not change the others.
+    """
     operation = call.operation
     response = operation.responses[str(operation.success)]
     media = response.get("content", {}).get("application/json")
@@ -20,7 +23,8 @@ async def answer_from_schema(call: Call, session: Session) -> Reply:
     if example is not None:
         return Reply(example, operation.success)
     seed = session.seed.child("generic", operation.id, call.path, call.query, call.body)
-    return Reply(generate(media["schema"], seed, resolve=operation.locate), operation.success)
+    body = generate(media["schema"], seed, resolve=operation.locate, realistic=operation.added)
+    return Reply(body, operation.success)
 
 
 def answer_with_body(call: Call) -> Reply:
