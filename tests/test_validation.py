@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from aione_mock.contract.validation import Finding, body, parameters, refuse, sentence
+from aione_mock.contract.validation import Violation, parse_body, parse_parameters, raise_violations
 from aione_mock.errors import APIError
 from aione_mock.server.app import Mock
 
 USER = '{"role": "user", "content": "hi"}'
 
 
-def found(app: Mock, operation: str, raw: str, media_type: str | None = "application/json") -> list[Finding]:
-    return body(app.contract.operations[operation], media_type, raw.encode())[1]
+def found(app: Mock, operation: str, raw: str, media_type: str | None = "application/json") -> list[Violation]:
+    return parse_body(app.contract.operations[operation], media_type, raw.encode())[1]
 
 
 @pytest.mark.parametrize(
@@ -84,21 +84,21 @@ def test_another_media_type_is_refused_and_none_is_taken_as_json(app: Mock) -> N
 )
 def test_parameters_are_converted_and_defaulted(app: Mock, query: str, value: int) -> None:
     operation = app.contract.operations["getDashboard"]
-    values, findings = parameters(operation, {}, query, lambda name: None)
+    values, findings = parse_parameters(operation, {}, query, lambda name: None)
     assert (values["range_days"], findings) == (value, [])
 
 
 @pytest.mark.parametrize("text", ["0", "91", "x", "", "1.5", "9" * 400])
 def test_bad_parameters_are_findings(app: Mock, text: str) -> None:
     operation = app.contract.operations["getDashboard"]
-    _, findings = parameters(operation, {}, f"range_days={text}", lambda name: None)
+    _, findings = parse_parameters(operation, {}, f"range_days={text}", lambda name: None)
     assert findings
     assert findings[0].place == ("query", "range_days")
 
 
 def test_a_path_parameter_that_is_no_uuid(app: Mock) -> None:
-    _, findings = parameters(app.contract.operations["getKey"], {"key_id": "7"}, "", lambda name: None)
-    assert [f.as_dict() for f in findings] == [
+    _, findings = parse_parameters(app.contract.operations["getKey"], {"key_id": "7"}, "", lambda name: None)
+    assert [f.to_detail() for f in findings] == [
         {"loc": ["path", "key_id"], "msg": "Input should be a valid UUID", "type": "uuid_parsing"}
     ]
 
@@ -113,17 +113,17 @@ def test_what_is_nested_deeper_than_the_validator_goes_is_a_finding(app: Mock) -
 
 def test_refusing_raises_with_every_finding_and_the_first_in_words() -> None:
     findings = [
-        Finding(("body", "name"), "Field required", "missing"),
-        Finding(("body", "n"), "Input should be less", "x"),
+        Violation(("body", "name"), "Field required", "missing"),
+        Violation(("body", "n"), "Input should be less", "x"),
     ]
     with pytest.raises(APIError) as refused:
-        refuse(findings)
+        raise_violations(findings)
     assert refused.value.message == "Missing required parameter: 'name'."
     assert [f["loc"] for f in refused.value.findings] == [["body", "name"], ["body", "n"]]
-    refuse([])
+    raise_violations([])
 
 
 def test_sentences_read_well() -> None:
-    assert sentence(Finding(("body", "n"), "Input should be a valid integer", "int_type")) == (
+    assert Violation(("body", "n"), "Input should be a valid integer", "int_type").sentence == (
         "Invalid value for 'n': input should be a valid integer."
     )

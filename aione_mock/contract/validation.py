@@ -1,6 +1,6 @@
-"""What is wrong with a request, measured against its operation: all findings, with their places.
+"""Validate requests against their operation and report every violation with its place.
 
-The wording and the type names of findings follow Pydantic's, which FastAPI sends.
+Messages and type names follow Pydantic's, which FastAPI sends.
 Source: Pydantic documentation, "Validation Errors"; FastAPI documentation, "Handling Errors".
 """
 
@@ -20,20 +20,22 @@ from aione_mock.structs import frozen
 from aione_mock.types import Json
 
 Place = tuple[str | int, ...]
+SchemaErrors = Iterable[jsonschema_rs.ValidationError]
 _INTEGER = re.compile(r"[+-]?\d{1,18}")
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?")
-_BOOLEAN = {"true": True, "1": True, "false": False, "0": False}
+_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _JSON_TYPES = ("application/json", "+json")
 
 
 @frozen
-class Finding:
+class Violation:
     """One thing wrong with a request."""
 
     place: Place
     """`body`, `query`, `path` or `header`, then the way to the value."""
     message: str
     kind: str
+    """Pydantic's name of the error type, such as `missing`."""
 
     @property
     def param(self) -> str:
@@ -43,150 +45,147 @@ class Finding:
         text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in self.place[1:])
         return text.removeprefix(".") or str(self.place[0])
 
-    def as_dict(self) -> dict[str, Json]:
-        """The member of FastAPI's `detail`."""
+    @property
+    def sentence(self) -> str:
+        """One sentence that names the parameter."""
+        if self.kind == "missing":
+            return f"Missing required parameter: '{self.param}'."
+        if self.kind == "json_invalid":
+            return f"The body is not valid JSON: {self.message.partition(': ')[2]} at byte {self.place[-1]}."
+        if self.place == ("body",):
+            return f"{self.message}."
+        return f"Invalid value for '{self.param}': {self.message[0].lower()}{self.message[1:]}."
+
+    def to_detail(self) -> dict[str, Json]:
+        """Return the member of FastAPI's `detail`."""
         return {"loc": list(self.place), "msg": self.message, "type": self.kind}
 
 
-def parameters(
+def parse_parameters(
     operation: Operation, path: Mapping[str, str], query: str, header: Callable[[str], str | None]
-) -> tuple[dict[str, Json], list[Finding]]:
-    """The operation's parameters, converted to their types, and what is wrong with them."""
+) -> tuple[dict[str, Json], list[Violation]]:
+    """Convert the operation's parameters to their types. Invalid ones are left out and reported."""
     values: dict[str, Json] = {}
-    findings: list[Finding] = []
-    if not operation.parameters:
-        return values, findings
-    asked = dict(parse_qsl(query, keep_blank_values=True)) if query else {}
-    sources: dict[str, Callable[[str], str | None]] = {"path": path.get, "query": asked.get, "header": header}
+    violations: list[Violation] = []
+    fields = dict(parse_qsl(query, keep_blank_values=True)) if query else {}
+    sources: dict[str, Callable[[str], str | None]] = {
+        "path": path.get,
+        "query": fields.get,
+        "header": lambda name: header(name.lower()),
+    }
     for parameter in operation.parameters:
-        text = sources[parameter.location](parameter.name if parameter.location != "header" else parameter.name.lower())
-        place = (parameter.location, parameter.name)
-        if text is None:
-            if parameter.required:
-                findings.append(Finding(place, "Field required", "missing"))
-            elif parameter.default is not None:
-                values[parameter.name] = parameter.default
-            continue
-        value = _convert(parameter, text)
-        errors = list(_findings(parameter.validator.iter_errors(value), place))
-        findings += errors
-        if not errors:
-            values[parameter.name] = value
-    return values, findings
+        text, place = sources[parameter.location](parameter.name), (parameter.location, parameter.name)
+        if text is not None:
+            value = _convert_text(parameter, text)
+            errors = [*_read_errors(parameter.validator.iter_errors(value), place)]
+            violations += errors
+            if not errors:
+                values[parameter.name] = value
+        elif parameter.required:
+            violations.append(Violation(place, "Field required", "missing"))
+        elif parameter.default is not None:
+            values[parameter.name] = parameter.default
+    return values, violations
 
 
-def _convert(parameter: Parameter, text: str) -> Json:
-    """Text as the first type that it can be read as; text again when it can be none."""
+def _convert_text(parameter: Parameter, text: str) -> Json:
+    """Convert text to the first type that fits, or leave it as it is."""
     if "integer" in parameter.types and _INTEGER.fullmatch(text):
         return int(text)
     if "number" in parameter.types and _NUMBER.fullmatch(text):
         return float(text)
-    if "boolean" in parameter.types and text.lower() in _BOOLEAN:
-        return _BOOLEAN[text.lower()]
+    if "boolean" in parameter.types and text.lower() in _BOOLEANS:
+        return _BOOLEANS[text.lower()]
     if "array" in parameter.types:
         return text.split(",") if text else []
     return text
 
 
-def body(operation: Operation, media_type: str | None, raw: bytes) -> tuple[Json, list[Finding]]:
-    """The JSON body, and what is wrong with it."""
+def parse_body(operation: Operation, media_type: str | None, raw: bytes) -> tuple[Json, list[Violation]]:
+    """Parse the JSON body and validate it."""
     if operation.body_validator is None:
         return None, []
     if not raw:
-        return None, [Finding(("body",), "Field required", "missing")] if operation.body_required else []
+        return None, [Violation(("body",), "Field required", "missing")] if operation.body_required else []
     essence = (media_type or _JSON_TYPES[0]).partition(";")[0].strip().lower()
     if not essence.endswith(_JSON_TYPES):
-        return None, [
-            Finding(("body",), f"Send content-type: application/json, not {essence[:80]}", "model_attributes_type")
-        ]
+        message = f"Send content-type: application/json, not {essence[:80]}"
+        return None, [Violation(("body",), message, "model_attributes_type")]
     try:
         data = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        return None, [Finding(("body", error.pos), f"JSON decode error: {error.msg}", "json_invalid")]
-    return data, schema_findings(operation.body_validator, data)
+        return None, [Violation(("body", error.pos), f"JSON decode error: {error.msg}", "json_invalid")]
+    return data, find_violations(operation.body_validator, data)
 
 
-def schema_findings(validator: jsonschema_rs.Draft202012Validator, data: Json) -> list[Finding]:
-    """What a schema has against a body."""
+def find_violations(validator: jsonschema_rs.Draft202012Validator, data: Json) -> list[Violation]:
+    """Find everything in a body that violates a schema."""
     try:
         if validator.is_valid(data):
             return []
-        return list(_findings(validator.iter_errors(data), ("body",)))
+        return list(_read_errors(validator.iter_errors(data), ("body",)))
     except ValueError:
-        # what the parser still takes may be nested deeper than the validator goes
-        return [Finding(("body",), "The body is nested too deeply", "recursion_loop")]
+        # the parser accepts deeper nesting than the validator
+        return [Violation(("body",), "The body is nested too deeply", "recursion_loop")]
 
 
-def refuse(findings: Iterable[Finding]) -> None:
-    """Raise the operation's validation error when there are findings.
-
-    One name per envelope: `validation_error` lists all findings, `invalid_request` tells the first.
-    """
-    if found := tuple(findings):
+def raise_violations(violations: Iterable[Violation]) -> None:
+    """Raise APIError `invalid_request` if there are violations: with all of them, and the first one in words."""
+    if found := tuple(violations):
         first = found[0]
         raise APIError(
             "invalid_request",
-            sentence(first),
+            first.sentence,
             fields={"param": first.param},
-            findings=tuple(f.as_dict() for f in found),
+            findings=tuple(violation.to_detail() for violation in found),
         )
 
 
-def sentence(finding: Finding) -> str:
-    """A finding in one sentence that names the parameter."""
-    if finding.kind == "missing":
-        return f"Missing required parameter: '{finding.param}'."
-    if finding.kind == "json_invalid":
-        return f"The body is not valid JSON: {finding.message.partition(': ')[2]} at byte {finding.place[-1]}."
-    if finding.place == ("body",):
-        return f"{finding.message}."
-    return f"Invalid value for '{finding.param}': {finding.message[0].lower()}{finding.message[1:]}."
-
-
-def _findings(errors: Iterable[jsonschema_rs.ValidationError], place: Place) -> Iterator[Finding]:
+def _read_errors(errors: SchemaErrors, place: Place) -> Iterator[Violation]:
     for error in errors:
         kind: Any = error.kind
         here = (*place, *error.instance_path)
         if kind.name in ("oneOf", "anyOf") and getattr(kind, "context", None):
-            yield from _nearest(kind.context, place)
+            yield from _read_branches(kind.context, place)
         elif kind.name == "required":
-            yield Finding((*here, kind.property), "Field required", "missing")
+            yield Violation((*here, kind.property), "Field required", "missing")
         else:
-            yield Finding(here, *_words(error, kind))
+            yield Violation(here, *_describe_error(error))
 
 
-def _nearest(branches: list[list[jsonschema_rs.ValidationError]], place: Place) -> Iterator[Finding]:
-    """What was meant: the branch that the telling member chooses, else the one that fails deepest."""
+def _read_branches(branches: list[list[jsonschema_rs.ValidationError]], place: Place) -> Iterator[Violation]:
+    """Report the branch that was meant: the one that the discriminator chooses, else the one that fails deepest.
+
+    A discriminator is a member with a constant for each branch, such as `role` or `type`.
+    """
     branches = [branch for branch in branches if branch]
     depth = min((len(error.instance_path) for branch in branches for error in branch), default=0)
-    meant = [branch for branch in branches if not any(_tells(error, depth) for error in branch)]
+    meant = [branch for branch in branches if not any(_is_discriminator(error, depth) for error in branch)]
     if not meant and branches:
-        telling = [next(error for error in branch if _tells(error, depth)) for branch in branches]
-        if len({tuple(error.instance_path) for error in telling}) == 1:
-            known = [value for error in telling for value in _expected(error.kind)]
-            yield Finding(
-                (*place, *telling[0].instance_path), f"Input should be {_alternatives(known)}", "literal_error"
-            )
+        errors = [next(error for error in branch if _is_discriminator(error, depth)) for branch in branches]
+        if len({tuple(error.instance_path) for error in errors}) == 1:
+            options = [option for error in errors for option in _list_options(error.kind)]
+            message = f"Input should be {_join_options(options)}"
+            yield Violation((*place, *errors[0].instance_path), message, "literal_error")
             return
-    chosen = min(meant or branches, key=lambda branch: _distance(branch, depth), default=[])
-    yield from _findings(chosen, place)
+    nearest = min(meant or branches, key=lambda branch: _measure_distance(branch, depth), default=[])
+    yield from _read_errors(nearest, place)
 
 
-def _tells(error: jsonschema_rs.ValidationError, depth: int) -> bool:
-    """Whether an error is about the member that tells the branches apart, such as `role` or `type`."""
+def _is_discriminator(error: jsonschema_rs.ValidationError, depth: int) -> bool:
     return error.kind.name in ("const", "enum") and len(error.instance_path) == depth + 1
 
 
-def _expected(kind: Any) -> list[str]:
+def _list_options(kind: Any) -> list[str]:
     return [repr(kind.expected_value)] if kind.name == "const" else [repr(o) for o in kind.options if o is not None]
 
 
-def _distance(branch: list[jsonschema_rs.ValidationError], depth: int) -> tuple[bool, int, int]:
-    typed = any(error.kind.name == "type" and len(error.instance_path) == depth for error in branch)
-    return typed, -max(len(error.instance_path) for error in branch), len(branch)
+def _measure_distance(branch: list[jsonschema_rs.ValidationError], depth: int) -> tuple[bool, int, int]:
+    wrong_type = any(error.kind.name == "type" and len(error.instance_path) == depth for error in branch)
+    return wrong_type, -max(len(error.instance_path) for error in branch), len(branch)
 
 
-_TYPE_WORDS = {
+_TYPES = {
     "string": ("a valid string", "string_type"),
     "integer": ("a valid integer", "int_type"),
     "number": ("a valid number", "float_type"),
@@ -195,7 +194,9 @@ _TYPE_WORDS = {
     "object": ("a valid object", "dict_type"),
     "null": ("null", "none_required"),
 }
-_FORMAT_WORDS = {
+_PARSED_TYPES = ("integer", "number", "boolean")
+"""Types for which text is tried."""
+_FORMATS = {
     "ipv4": ("an IP address or a network in CIDR notation", "ip_any_network"),
     "uuid": ("a valid UUID", "uuid_parsing"),
     "date": ("a valid date in the form YYYY-MM-DD", "date_from_datetime_parsing"),
@@ -203,53 +204,65 @@ _FORMAT_WORDS = {
 }
 
 
-def _words(error: jsonschema_rs.ValidationError, kind: Any) -> tuple[str, str]:
-    """Message and type of one error."""
-    match kind.name:
-        case "type":
-            types = [kind.types] if isinstance(kind.types, str) else list(kind.types)
-            wanted = next((t for t in types if t != "null"), "null")
-            if isinstance(error.instance, str) and wanted in ("integer", "number", "boolean"):
-                words, name = _TYPE_WORDS[wanted]
-                return f"Input should be {words}", name.replace("_type", "_parsing")
-            return f"Input should be {_TYPE_WORDS[wanted][0]}", _TYPE_WORDS[wanted][1]
-        case "enum":
-            options = [repr(o) for o in kind.options if o is not None]
-            return (
-                f"Input should be {' or '.join([', '.join(options[:-1])] * bool(options[:-1]) + options[-1:])}",
-                "literal_error",
-            )
-        case "const":
-            return f"Input should be {kind.expected_value!r}", "literal_error"
-        case "format":
-            words, name = _FORMAT_WORDS.get(kind.format, (f"a valid {kind.format}", "value_error"))
-            return f"Input should be {words}", name
-        case "minLength":
-            return f"String should have at least {_counted(kind.limit, 'character')}", "string_too_short"
-        case "maxLength":
-            return f"String should have at most {_counted(kind.limit, 'character')}", "string_too_long"
-        case "pattern":
-            return f"String should match pattern '{kind.pattern}'", "string_pattern_mismatch"
-        case "minimum":
-            return f"Input should be greater than or equal to {kind.limit}", "greater_than_equal"
-        case "exclusiveMinimum":
-            return f"Input should be greater than {kind.limit}", "greater_than"
-        case "maximum":
-            return f"Input should be less than or equal to {kind.limit}", "less_than_equal"
-        case "exclusiveMaximum":
-            return f"Input should be less than {kind.limit}", "less_than"
-        case "minItems":
-            return f"List should have at least {_counted(kind.limit, 'item')}", "too_short"
-        case "maxItems":
-            return f"List should have at most {_counted(kind.limit, 'item')}", "too_long"
-        case "additionalProperties" | "unevaluatedProperties":
-            return f"Extra inputs are not permitted: {', '.join(kind.unexpected)[:200]}", "extra_forbidden"
-    return f"Value error, {error.message[:300]}", "value_error"
+def _describe_type(kind: Any, value: Json) -> tuple[str, str]:
+    types = [kind.types] if isinstance(kind.types, str) else list(kind.types)
+    wanted = next((name for name in types if name != "null"), "null")
+    words, error_type = _TYPES[wanted]
+    if isinstance(value, str) and wanted in _PARSED_TYPES:
+        error_type = error_type.replace("_type", "_parsing")
+    return f"Input should be {words}", error_type
 
 
-def _alternatives(options: list[str]) -> str:
+def _describe_format(kind: Any, _: Json) -> tuple[str, str]:
+    words, error_type = _FORMATS.get(kind.format, (f"a valid {kind.format}", "value_error"))
+    return f"Input should be {words}", error_type
+
+
+def _describe_options(kind: Any, _: Json) -> tuple[str, str]:
+    return f"Input should be {_join_options(_list_options(kind))}", "literal_error"
+
+
+def _describe_unknown(kind: Any, _: Json) -> tuple[str, str]:
+    return f"Extra inputs are not permitted: {', '.join(kind.unexpected)[:200]}", "extra_forbidden"
+
+
+def _describe_size(subject: str, bound: str, noun: str, error_type: str) -> Callable[[Any, Json], tuple[str, str]]:
+    def describe(kind: Any, _: Json) -> tuple[str, str]:
+        return f"{subject} should have {bound} {kind.limit} {noun}{'' if kind.limit == 1 else 's'}", error_type
+
+    return describe
+
+
+def _describe_limit(relation: str, error_type: str) -> Callable[[Any, Json], tuple[str, str]]:
+    return lambda kind, _: (f"Input should be {relation} {kind.limit}", error_type)
+
+
+_DESCRIPTIONS: dict[str, Callable[[Any, Json], tuple[str, str]]] = {
+    "type": _describe_type,
+    "format": _describe_format,
+    "enum": _describe_options,
+    "const": _describe_options,
+    "pattern": lambda kind, _: (f"String should match pattern '{kind.pattern}'", "string_pattern_mismatch"),
+    "minLength": _describe_size("String", "at least", "character", "string_too_short"),
+    "maxLength": _describe_size("String", "at most", "character", "string_too_long"),
+    "minItems": _describe_size("List", "at least", "item", "too_short"),
+    "maxItems": _describe_size("List", "at most", "item", "too_long"),
+    "minimum": _describe_limit("greater than or equal to", "greater_than_equal"),
+    "exclusiveMinimum": _describe_limit("greater than", "greater_than"),
+    "maximum": _describe_limit("less than or equal to", "less_than_equal"),
+    "exclusiveMaximum": _describe_limit("less than", "less_than"),
+    "additionalProperties": _describe_unknown,
+    "unevaluatedProperties": _describe_unknown,
+}
+"""Keyword of the schema to a function of the error's kind and value that returns message and type."""
+
+
+def _describe_error(error: jsonschema_rs.ValidationError) -> tuple[str, str]:
+    describe = _DESCRIPTIONS.get(error.kind.name)
+    if describe is None:
+        return f"Value error, {error.message[:300]}", "value_error"
+    return describe(error.kind, error.instance)
+
+
+def _join_options(options: list[str]) -> str:
     return f"{', '.join(options[:-1])} or {options[-1]}" if len(options) > 1 else "".join(options)
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -9,7 +9,7 @@ import orjson
 
 from aione_mock import protocols, sse
 from aione_mock.contract import STREAM, Contract, Operation, validation
-from aione_mock.contract.validation import Finding
+from aione_mock.contract.validation import Violation
 from aione_mock.recorder.cassette import Answered, Asked, Interaction, header
 from aione_mock.types import Json
 
@@ -48,12 +48,12 @@ def response_findings(contract: Contract, request: Asked, response: Answered) ->
 
 
 def _request(contract: Contract, operation: Operation, path: Mapping[str, str], request: Asked) -> Iterator[str]:
-    _, found = validation.parameters(operation, path, request.query, lambda name: header(request.headers, name))
+    _, found = validation.parse_parameters(operation, path, request.query, lambda name: header(request.headers, name))
     yield from map(_sentence, found)
-    data, found = validation.body(operation, header(request.headers, "content-type"), request.body)
+    data, found = validation.parse_body(operation, header(request.headers, "content-type"), request.body)
     respell = protocols.READ.get(operation.protocol)
     if respell and operation.body_validator and data is not None:
-        found = validation.schema_findings(operation.body_validator, respell(data, operation))
+        found = validation.find_violations(operation.body_validator, respell(data, operation))
     yield from map(_sentence, found)
 
 
@@ -95,7 +95,7 @@ def _body(operation: Operation, response: Answered) -> Iterator[str]:
 def _schema(operation: Operation, response: Answered, data: Json) -> Iterator[str]:
     validator = operation.response_validator(response.status, response.media_type)
     if validator is not None:
-        yield from map(_sentence, validation.schema_findings(validator, data))
+        yield from map(_sentence, validation.find_violations(validator, data))
 
 
 def _stream(operation: Operation, response: Answered) -> Iterator[str]:
@@ -109,11 +109,11 @@ def _stream(operation: Operation, response: Answered) -> Iterator[str]:
         yield from operation.stream.find_violations(events)
 
 
-def _sentence(finding: Finding) -> str:
+def _sentence(finding: Violation) -> str:
     """A finding in words; a schema's own words may quote the value, so they are left out."""
     if finding.kind == "value_error":
         return f"'{finding.param}' does not fit its schema."
-    return validation.sentence(finding)
+    return finding.sentence
 
 
 def _told(found: Iterator[str]) -> list[str]:

@@ -9,7 +9,7 @@ import orjson
 
 from aione_mock import asgi, protocols
 from aione_mock.contract import Contract, Operation, validation
-from aione_mock.contract.validation import Finding
+from aione_mock.contract.validation import Violation
 from aione_mock.errors import APIError
 from aione_mock.server.journal import mask_text
 from aione_mock.types import Call, Json, RawHeaders
@@ -90,12 +90,12 @@ def explain_no_operation(request: Request, operations: Mapping[str, Operation]) 
 
 def parse_request(
     contract: Contract, operation: Operation, request: Request, path_params: Mapping[str, str]
-) -> tuple[Mapping[str, Json], Json, list[Finding]]:
+) -> tuple[Mapping[str, Json], Json, list[Violation]]:
     """Return the parameters and the JSON body of a request, and everything that violates their schemas."""
     params: Mapping[str, Json] = {}
-    findings: list[Finding] = []
+    findings: list[Violation] = []
     if operation.parameters:
-        params, findings = validation.parameters(operation, path_params, request.query, request.header)
+        params, findings = validation.parse_parameters(operation, path_params, request.query, request.header)
     schema, body = operation.body_validator, request.body or b""
     if schema is None:
         return params, None, findings
@@ -108,14 +108,14 @@ def parse_request(
         except ValueError:
             pass  # reported below, with its place
     media_type = None if operation.protocol == "control" else request.header("content-type")
-    data, more = validation.body(operation, media_type, body)
+    data, more = validation.parse_body(operation, media_type, body)
     if respell and data is not None:
         data = respell(data, operation)
-        more = validation.schema_findings(schema, data)
+        more = validation.find_violations(schema, data)
     return params, data, findings + more
 
 
-def validate_call(call: Call, session: Session, findings: list[Finding], check: Check | None) -> None:
+def validate_call(call: Call, session: Session, findings: list[Violation], check: Check | None) -> None:
     """Raise APIError with everything that the contract does not allow, unless it allows all.
 
     `check` finds what schemas cannot say.
@@ -123,7 +123,7 @@ def validate_call(call: Call, session: Session, findings: list[Finding], check: 
     if check is not None:
         places = {finding.place for finding in findings}
         findings += [finding for finding in check(call, session) if finding.place not in places]
-    validation.refuse(findings)
+    validation.raise_violations(findings)
 
 
 def make_call(exchange: Exchange, operation: Operation, params: Mapping[str, Json], data: Json) -> Call:

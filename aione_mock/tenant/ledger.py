@@ -26,10 +26,10 @@ from aione_mock.tenant.live_usage import CallFields, LiveUsage, ModelCall, load_
 from aione_mock.tenant.organisation import Organisation
 from aione_mock.tenant.usage_history import (
     MINUTES,
+    CallTotals,
     UsageHistory,
     UsagePattern,
     UsageSum,
-    UsageTotals,
     count_slower,
 )
 from aione_mock.types import Caller, Usage
@@ -98,7 +98,7 @@ class ChartBucket:
     at: int
     """Unix seconds at which it begins."""
     seconds: int
-    totals: UsageTotals
+    totals: CallTotals
 
     @property
     def tokens(self) -> int:
@@ -238,11 +238,11 @@ class LedgerSnapshot:
             low, high = (middle + 1, high) if 100 * above > 1024 * calls else (low, middle)
         return low
 
-    def sum_window(self, start: float, end: float, wanted: UsageFilter = ALL) -> UsageTotals:
+    def sum_window(self, start: float, end: float, wanted: UsageFilter = ALL) -> CallTotals:
         """Sum every minute that begins in the window; see `round_window`."""
         first, last = round_window(start, end)
         lines = self.chart(start, end, 60 * max(1, last - first), wanted)
-        return UsageTotals(*map(sum, zip(*[bucket.totals for line in lines.values() for bucket in line], strict=True)))
+        return CallTotals(*map(sum, zip(*[bucket.totals for line in lines.values() for bucket in line], strict=True)))
 
     def chart(self, start: float, end: float, width: int, wanted: UsageFilter = ALL) -> dict[str, list[ChartBucket]]:
         """Return one line of buckets for each model that was called, in order of ids; empty buckets are included.
@@ -262,7 +262,7 @@ class LedgerSnapshot:
             line[at] = [*map(add, line[at], totals)]
         return {
             model: [
-                ChartBucket(a * 60, (b - a) * 60, UsageTotals(*row)) for (a, b), row in zip(spans, line, strict=True)
+                ChartBucket(a * 60, (b - a) * 60, CallTotals(*row)) for (a, b), row in zip(spans, line, strict=True)
             ]
             for model, line in sorted(sums.items())
         }

@@ -43,7 +43,7 @@ _INCIDENT_FAILURES = 340_000
 _INCIDENT_DELAY_MS = 7000
 
 
-class UsageTotals(NamedTuple):
+class CallTotals(NamedTuple):
     """Sums over calls. Failed calls count in `requests`, `errors` and `latency_ms` only."""
 
     requests: int = 0
@@ -53,9 +53,9 @@ class UsageTotals(NamedTuple):
     completion: int = 0
     latency_ms: int = 0
 
-    def subtract(self, other: UsageTotals) -> UsageTotals:
+    def subtract(self, other: CallTotals) -> CallTotals:
         """Return what lies between two running totals."""
-        return UsageTotals(*map(sub, self, other))
+        return CallTotals(*map(sub, self, other))
 
 
 class UsageSum(NamedTuple):
@@ -76,9 +76,9 @@ class UsageSum(NamedTuple):
     """Cost in 0.0001 RMB."""
 
     @property
-    def totals(self) -> UsageTotals:
+    def totals(self) -> CallTotals:
         """Everything but the cost."""
-        return UsageTotals(*self[4:10])
+        return CallTotals(*self[4:10])
 
 
 @frozen
@@ -127,7 +127,7 @@ class UsageBucket(NamedTuple):
         loads = _sum_minute_loads(past.profile.rhythm, hours, weekend, self.start % _VARIANTS)
         return (self.calls * loads[minute] + self.start % loads[MINUTES]) // loads[MINUTES]
 
-    def sum_calls(self, calls: int) -> UsageTotals:
+    def sum_calls(self, calls: int) -> CallTotals:
         """Sum the first `calls` calls of the day."""
         pattern, start, profile = self.pattern, self.start, self.pattern.past.profile
         failing, delay_ms = (2000 + start % 4000) * calls + start % _MILLION, 0
@@ -139,9 +139,9 @@ class UsageBucket(NamedTuple):
         prompt = _sum_sizes(profile.prompt, start >> 10, good)
         completion = _sum_sizes(profile.completion, start, good)
         latency = calls * pattern.first_ms + completion * pattern.token_us // 1000 + delay_ms
-        return UsageTotals(calls, errors, prompt, prompt * profile.cached // 100, completion, latency)
+        return CallTotals(calls, errors, prompt, prompt * profile.cached // 100, completion, latency)
 
-    def sum_until(self, minute: int) -> UsageTotals:
+    def sum_until(self, minute: int) -> CallTotals:
         """Sum the calls before a minute of the day."""
         return self.sum_calls(self.count_calls(minute))
 
@@ -151,10 +151,10 @@ class UsageBucket(NamedTuple):
         cost = compute_cost(pattern.prices, totals.prompt, totals.cached, totals.completion)
         return UsageSum(self.day, pattern.key_id, pattern.team_id, pattern.model, *totals, cost)
 
-    def sum_incident(self) -> UsageTotals:
+    def sum_incident(self) -> CallTotals:
         """Sum the calls of the day that an incident delayed."""
         if self.incident is None:
-            return UsageTotals()
+            return CallTotals()
         first, last = self.incident
         return self.sum_until(last).subtract(self.sum_until(first))
 

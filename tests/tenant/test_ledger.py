@@ -29,7 +29,7 @@ from aione_mock.tenant.ledger import (
 from aione_mock.tenant.live_usage import load_spending
 from aione_mock.tenant.request_log import read_page
 from aione_mock.tenant.tenants import Tenants
-from aione_mock.tenant.usage_history import UsageTotals
+from aione_mock.tenant.usage_history import CallTotals
 from aione_mock.types import Caller, Usage
 from tests.tenant.calls import compute_rmb, record
 
@@ -123,15 +123,15 @@ async def test_charts_metrics_and_logs_agree(seed: int, calls: list[Played], bac
         assert [b.at for b in line] == list(range(int(start // 60) * 60, round_window(start, end)[1] * 60, width))
     entries, count = read_page(snapshot, start, end, wanted, 0, 10**6)
     assert count == len(entries) == metrics.requests
-    assert metrics == total(UsageTotals(1, e.failed, e.prompt, e.cached, e.completion, e.latency_ms) for e in entries)
+    assert metrics == total(CallTotals(1, e.failed, e.prompt, e.cached, e.completion, e.latency_ms) for e in entries)
 
 
 def ledger_keys(ledger: Ledger) -> list[str]:
     return [key.patterns[0].key_id for key in ledger.history.keys]
 
 
-def total(parts: Iterable[UsageTotals]) -> UsageTotals:
-    return UsageTotals(*map(sum, zip(UsageTotals(), *parts, strict=True)))
+def total(parts: Iterable[CallTotals]) -> CallTotals:
+    return CallTotals(*map(sum, zip(CallTotals(), *parts, strict=True)))
 
 
 @settings(max_examples=25, deadline=None)
@@ -269,11 +269,11 @@ def test_a_window_takes_the_minutes_it_touches() -> None:
 async def test_an_empty_or_reversed_window_has_nothing() -> None:
     for end in (EPOCH, EPOCH - 999):
         assert (await main().read(MemoryStore())).chart(EPOCH, end, 60) == {}
-        assert (await main().read(MemoryStore())).sum_window(EPOCH, end) == UsageTotals()
+        assert (await main().read(MemoryStore())).sum_window(EPOCH, end) == CallTotals()
         assert read_page(await main().read(MemoryStore()), EPOCH, end) == ([], 0)
 
 
 def test_a_bucket_tells_time_and_load() -> None:
-    bucket = ChartBucket(0, 60, UsageTotals(4, 1, 10, 0, 5, 12_000))
+    bucket = ChartBucket(0, 60, CallTotals(4, 1, 10, 0, 5, 12_000))
     assert (bucket.tokens, bucket.response_time_ms, bucket.concurrency) == (15, 3000.0, 0.2)
-    assert ChartBucket(0, 60, UsageTotals()).response_time_ms == 0
+    assert ChartBucket(0, 60, CallTotals()).response_time_ms == 0

@@ -10,7 +10,7 @@ from aione_mock.tenant.catalogue import ModelCatalogue
 from aione_mock.tenant.live_usage import KEPT_CALLS, load_spending, load_usage
 from aione_mock.tenant.request_log import read_page
 from aione_mock.tenant.tenants import Tenants
-from aione_mock.tenant.usage_history import UsageTotals
+from aione_mock.tenant.usage_history import CallTotals
 from aione_mock.types import Caller, Usage
 from tests.tenant.calls import record
 
@@ -34,7 +34,7 @@ async def test_sums_stay_exact_when_old_calls_are_folded() -> None:
     assert seen.older
     good = [number for number in range(count) if number % 11]
     summary = (await LEDGER.read(store)).sum_window(EPOCH + 3600, EPOCH + 3600 + count)
-    assert summary == UsageTotals(
+    assert summary == CallTotals(
         requests=count,
         errors=count - len(good),
         prompt=sum(100 + n % 7 for n in good),
@@ -51,8 +51,8 @@ async def test_the_log_lists_every_call_even_where_only_sums_are_left() -> None:
     window = EPOCH + 3600, EPOCH + 3600 + count
     entries, total = read_page(await LEDGER.read(store), *window, offset=0, limit=10**6)
     assert total == len(entries) == count
-    parts = [UsageTotals(1, e.failed, e.prompt, e.cached, e.completion, e.latency_ms) for e in entries]
-    assert UsageTotals(*map(sum, zip(*parts, strict=True))) == (await LEDGER.read(store)).sum_window(*window)
+    parts = [CallTotals(1, e.failed, e.prompt, e.cached, e.completion, e.latency_ms) for e in entries]
+    assert CallTotals(*map(sum, zip(*parts, strict=True))) == (await LEDGER.read(store)).sum_window(*window)
     assert all(e.cached <= e.prompt and (not e.failed or not e.prompt) for e in entries)
     assert len({e.request_id for e in entries}) == count
 

@@ -17,7 +17,7 @@ from aione_mock.tenant.calendar import HOUR, day_to_timestamp, timestamp_to_day
 from aione_mock.tenant.catalogue import ModelCatalogue, ModelPrices, compute_cost, ticks_to_rmb
 from aione_mock.tenant.organisation import create_organisations
 from aione_mock.tenant.organisation_file import list_credentials
-from aione_mock.tenant.usage_history import MINUTES, UsageBucket, UsageHistory, UsageTotals, count_slower
+from aione_mock.tenant.usage_history import MINUTES, CallTotals, UsageBucket, UsageHistory, count_slower
 from aione_mock.types import Usage
 from tests.tenant.calls import compute_rmb
 
@@ -30,11 +30,11 @@ def past(seed: int = 0, epoch: float = EPOCH) -> UsageHistory:
     return UsageHistory.create(create_organisations(Seed.of(seed), epoch)[0], Seed.of(seed), epoch, CATALOGUE)
 
 
-def add(parts: list[UsageTotals]) -> UsageTotals:
-    return UsageTotals(*map(sum, zip(*parts, strict=True))) if parts else UsageTotals()
+def add(parts: list[CallTotals]) -> CallTotals:
+    return CallTotals(*map(sum, zip(*parts, strict=True))) if parts else CallTotals()
 
 
-def calls_of(cell: UsageBucket, first: int = 0, last: int | None = None) -> list[UsageTotals]:
+def calls_of(cell: UsageBucket, first: int = 0, last: int | None = None) -> list[CallTotals]:
     last = cell.count_calls(MINUTES) if last is None else last
     return [after.subtract(before) for before, after in pairwise([cell.sum_calls(n) for n in range(first, last + 1)])]
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 
-from aione_mock.contract.validation import Finding
+from aione_mock.contract.validation import Violation
 from aione_mock.server.handlers import billing, chat, keys, models, observability, observation_query, usage
 from aione_mock.server.sessions import Session
 from aione_mock.types import Call, Reply, StreamReply
 
 Handler = Callable[[Call, Session], Awaitable[Reply | StreamReply]]
-Check = Callable[[Call, Session], Iterable[Finding]]
+Check = Callable[[Call, Session], Iterable[Violation]]
 
 HANDLERS: dict[str, Handler] = {
     "createChatCompletion": chat.create_chat_completion,

@@ -36,7 +36,7 @@ def answer_with_body(call: Call) -> Reply:
     validator = operation.response_validator(operation.success, "application/json")
     if validator is None:
         raise APIError("invalid_request", f"{operation.id} answers without a body, so none can be scripted.")
-    if findings := validation.schema_findings(validator, body):
-        message = f"The scripted body does not fit {operation.id}: {validation.sentence(findings[0])}"
-        raise APIError("invalid_request", message, findings=tuple(found.as_dict() for found in findings))
+    if findings := validation.find_violations(validator, body):
+        message = f"The scripted body does not fit {operation.id}: {findings[0].sentence}"
+        raise APIError("invalid_request", message, findings=tuple(found.to_detail() for found in findings))
     return Reply(body, operation.success)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from aione_mock.contract.validation import Finding
+from aione_mock.contract.validation import Violation
 from aione_mock.errors import APIError
 from aione_mock.server.sessions import Session
 from aione_mock.structs import replace
@@ -87,16 +87,16 @@ async def enable_key(call: Call, session: Session) -> Reply:
     return await _store_key(replace(await _find_key(call, session), status="active"), session)
 
 
-def check_expiry(call: Call, session: Session) -> Iterator[Finding]:
+def check_expiry(call: Call, session: Session) -> Iterator[Violation]:
     """Check that a new key expires at a time that exists and is not over."""
     text = call.data.get("expires_at") if isinstance(call.data, dict) else None
     if not isinstance(text, str):
         return
     at, place = parse_timestamp(text), ("body", "expires_at")
     if at is None:
-        yield Finding(place, "Input should be a valid date-time in the form YYYY-MM-DDThh:mm:ssZ", "datetime_parsing")
+        yield Violation(place, "Input should be a valid date-time in the form YYYY-MM-DDThh:mm:ssZ", "datetime_parsing")
     elif at <= session.clock.timestamp():
-        yield Finding(place, "Input should be in the future", "datetime_future")
+        yield Violation(place, "Input should be in the future", "datetime_future")
 
 
 async def _find_key(call: Call, session: Session) -> KeyRecord:

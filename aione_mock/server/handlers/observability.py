@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from aione_mock.contract.validation import Finding
+from aione_mock.contract.validation import Violation
 from aione_mock.errors import APIError
 from aione_mock.protocols.modelrouter import build_envelope
 from aione_mock.server.handlers.observation_query import (
@@ -24,7 +24,7 @@ from aione_mock.tenant.calendar import format_timestamp
 from aione_mock.tenant.ledger import ChartBucket, LedgerSnapshot, UsageFilter
 from aione_mock.tenant.live_usage import ModelCall
 from aione_mock.tenant.request_log import read_page
-from aione_mock.tenant.usage_history import UsageTotals
+from aione_mock.tenant.usage_history import CallTotals
 from aione_mock.types import Call, Json, Reply
 
 _MAX_SORTED_CALLS = 20_000
@@ -91,12 +91,12 @@ async def query_logs(call: Call, session: Session) -> Reply:
     return Reply(build_envelope(data, call.request_id, maxResults=size, nextToken=str(following or "")))
 
 
-def check_logs(call: Call, session: Session) -> Iterator[Finding]:
+def check_logs(call: Call, session: Session) -> Iterator[Violation]:
     """Check the window and the token, which is the number of a page."""
     yield from check_query(call, session)
     token = call.params.get("nextToken")
     if token and not (token.isascii() and token.isdigit() and 0 < int(token[:20]) <= _MAX_PAGE):
-        yield Finding(("query", "nextToken"), "is not a token of an earlier answer", "value_error")
+        yield Violation(("query", "nextToken"), "is not a token of an earlier answer", "value_error")
 
 
 @frozen
@@ -183,7 +183,7 @@ async def _read_ledger(call: Call, session: Session) -> LedgerSnapshot:
     return await session.tenants.ledgers[session.tenants.find_organisation(call.caller).id].read(session.store)
 
 
-def _compute_success_rate(totals: UsageTotals) -> float:
+def _compute_success_rate(totals: CallTotals) -> float:
     """Return 0 to 100; 0 without calls."""
     return _round(100 * (totals.requests - totals.errors) / totals.requests) if totals.requests else 0
 

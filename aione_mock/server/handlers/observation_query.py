@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from aione_mock.contract.validation import Finding
+from aione_mock.contract.validation import Violation
 from aione_mock.server.sessions import Session
 from aione_mock.structs import frozen
 from aione_mock.tenant.api_keys import KeyRecord, filter_keys
@@ -88,7 +88,7 @@ def _parse_ids(text: str | None) -> set[int] | None:
     return {int(part) for part in text.split(",") if part and len(part) <= _MAX_ID_DIGITS}
 
 
-def check_query(call: Call, session: Session) -> Iterator[Finding]:
+def check_query(call: Call, session: Session) -> Iterator[Violation]:
     """Check which parameters go together, and the window."""
     params = call.params
     if "clientId" in params and "clientIds" in params:
@@ -103,7 +103,7 @@ def check_query(call: Call, session: Session) -> Iterator[Finding]:
         yield from _check_times(params["startTime"], params["endTime"])
 
 
-def _check_times(first: str, last: str) -> Iterator[Finding]:
+def _check_times(first: str, last: str) -> Iterator[Violation]:
     start, end = parse_timestamp(first), parse_timestamp(last)
     if start is None or end is None:
         name = "startTime" if start is None else "endTime"
@@ -114,5 +114,5 @@ def _check_times(first: str, last: str) -> Iterator[Finding]:
         yield _create_finding("endTime", f"must lie at most {_MAX_WINDOW_SECONDS // DAY} days after startTime")
 
 
-def _create_finding(name: str, message: str) -> Finding:
-    return Finding(("query", name), message, "value_error")
+def _create_finding(name: str, message: str) -> Violation:
+    return Violation(("query", name), message, "value_error")

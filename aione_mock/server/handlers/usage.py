@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
-from aione_mock.contract.validation import Finding
+from aione_mock.contract.validation import Violation
 from aione_mock.server.sessions import Session
 from aione_mock.tenant.calendar import HOUR, day_to_date, format_timestamp, timestamp_to_day
 from aione_mock.tenant.ledger import LedgerSnapshot, UsageFilter, UsageRow, fill_days, group_usage
 from aione_mock.tenant.organisation import Organisation
-from aione_mock.tenant.usage_history import UsageSum, UsageTotals
+from aione_mock.tenant.usage_history import CallTotals, UsageSum
 from aione_mock.types import Call, Json, Reply
 
 _DEFAULT_DAYS = 7
@@ -43,21 +43,21 @@ async def query_usage(call: Call, session: Session) -> Reply:
     return Reply([_render_row(row) for row in rows])
 
 
-def check_days(call: Call, session: Session) -> Iterator[Finding]:
+def check_days(call: Call, session: Session) -> Iterator[Violation]:
     """Check that the days exist, are in order, and not too many."""
     given = [name for name in ("start_date", "end_date") if name in call.params]
     wrong = [name for name in given if not _is_date(call.params[name])]
     for name in wrong:
         message = "Input should be a valid date in the form YYYY-MM-DD"
-        yield Finding(("query", name), message, "date_from_datetime_parsing")
+        yield Violation(("query", name), message, "date_from_datetime_parsing")
     if wrong or not given:
         return
     start, end = _read_days(call, session)
     if start > end:
         message = f"Value error, start_date {start} lies after end_date {end}"
-        yield Finding(("query", "start_date"), message, "value_error")
+        yield Violation(("query", "start_date"), message, "value_error")
     elif (end - start).days >= _MAX_DAYS:
-        yield Finding(("query", "end_date"), f"Value error, at most {_MAX_DAYS} days can be queried", "value_error")
+        yield Violation(("query", "end_date"), f"Value error, at most {_MAX_DAYS} days can be queried", "value_error")
 
 
 def _read_days(call: Call, session: Session) -> tuple[date, date]:
@@ -176,7 +176,7 @@ def _render_team(row: UsageRow, org: Organisation) -> Json:
     }
 
 
-def _sum_recent(ledger: LedgerSnapshot, now: float, seconds: int) -> UsageTotals:
+def _sum_recent(ledger: LedgerSnapshot, now: float, seconds: int) -> CallTotals:
     """Sum the calls of the last minutes, the present one included."""
     end = (now // 60 + 1) * 60
     return ledger.sum_window(end - seconds, end)
@@ -193,7 +193,7 @@ def _rate_capacity(load: Decimal) -> str:
     return "tight" if load >= _TIGHT else "sufficient"
 
 
-def _rate_service(recent: UsageTotals) -> str:
+def _rate_service(recent: CallTotals) -> str:
     failed = _compute_percentage(recent.errors, recent.requests)
     if failed >= _DOWN:
         return "down"
