@@ -30,23 +30,22 @@ def record(
     import logging
 
     from aione_mock.cli.cassette import contract
-    from aione_mock.cli.process import Foreground
     from aione_mock.clock import SYSTEM_CLOCK, format_instant
     from aione_mock.recorder.cassette import Recording
     from aione_mock.recorder.proxy import Recorder
     from aione_mock.recorder.upstream import checked
-    from aione_mock.server.http import bind, configure
+    from aione_mock.server.http import UvicornServer, bind_socket, create_uvicorn_config
 
     logging.basicConfig(level=log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
     base = checked(upstream)
-    with bind(host, port) as listener:
+    with bind_socket(host, port) as listener:
         measure = contract(overlay)
         recording = Recording.create(out, base, redacted=redact, started=format_instant(SYSTEM_CLOCK.now()))
         recorder = Recorder(measure, base, recording, redact=redact, tell=typer.echo)
         url = banner.base_url(host, listener.getsockname()[1])
-        settings = configure(recorder, log_level=log_level, log_config=None)
+        settings = create_uvicorn_config(recorder, log_level=log_level, log_config=None)
         try:
-            Foreground(settings, lambda: _welcome(url, base, out)).run(sockets=[listener])
+            UvicornServer(settings, lambda: _welcome(url, base, out)).run(sockets=[listener])
         finally:
             # Ctrl-C comes through here too
             wrong = f", {recorder.wrong} of them with something wrong" if recorder.wrong else ""

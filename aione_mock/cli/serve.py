@@ -75,20 +75,19 @@ def _name_option(field: str) -> str:
 def _run(config: Settings, host: str, port: int, log_level: str) -> None:
     import logging
 
-    from aione_mock.cli.process import Foreground
-    from aione_mock.server.http import bind, configure, steady, unswept
+    from aione_mock.server.http import UvicornServer, bind_socket, create_uvicorn_config, pause_gc, tune_gc
 
     logging.basicConfig(level=log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
     # before the contract is read: a port in use should be said at once
-    with bind(host, port) as listener:
-        with unswept():
+    with bind_socket(host, port) as listener:
+        with pause_gc():
             from aione_mock.server.app import create_app
 
             app = create_app(config)
             welcome = _welcome(app, config, host, listener.getsockname()[1])
-            settings = configure(app, log_level=log_level, log_config=None)
-            steady()
-        Foreground(settings, lambda: banner.show(welcome)).run(sockets=[listener])
+            settings = create_uvicorn_config(app, log_level=log_level, log_config=None)
+            tune_gc()
+        UvicornServer(settings, lambda: banner.show(welcome)).run(sockets=[listener])
 
 
 def _welcome(app: Mock, config: Settings, host: str, port: int) -> banner.Welcome:

@@ -1,99 +1,127 @@
-"""Clients for the control API of a mock: by function call within the process, or over HTTP.
+"""Clients for the control API of a mock: within the process, or over HTTP.
 
-`InProcessControlClient` is here; `http_control_client` is imported only where a URL is given, because httpx2 is slow
-to import.
+`HttpControlClient` is in a module of its own, which is imported only where a URL is given: httpx2 is slow to import.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol, TypeVar
+from urllib.parse import quote, urlencode
 
 import orjson
 
-from aione_mock.errors import APIError, ScenarioError
+from aione_mock.contract import Operation
+from aione_mock.errors import ScenarioError
+from aione_mock.server.app import Mock
 from aione_mock.server.control.verify import Verifier
-from aione_mock.server.pipeline import Pipeline
+from aione_mock.server.http import Server
 from aione_mock.server.replay import Replay
-from aione_mock.types import Call, Json, Reply
+from aione_mock.types import Json
 
-T = TypeVar("T")
 MismatchReasons = dict[int, tuple[str, ...]]
 """For each call, by its number, the reasons why it does not match; empty for a call that matches."""
+_MORE_CALLS_THAN_POSSIBLE = 1 << 40
 
 
-class ControlClient(Protocol):
-    """The control API of one server."""
+class ControlClient(ABC):
+    """Send requests to the control API of one server."""
 
-    @property
-    def url(self) -> str:
-        """The server's root, without a trailing slash."""
-        ...
+    def __init__(self, url: str, operations: Mapping[str, Operation]) -> None:
+        self.url, self._operations = url, operations
 
     def request(self, session: str, operation: str, data: Json = None, **params: Json) -> Json:
         """Call an operation of `openapi/control.yaml` and return its answer. Raises ScenarioError if it is refused."""
-        ...
+        __tracebackhide__ = True
+        target = self._operations[operation]
+        in_path = {name: quote(str(params.pop(name)), safe="") for name in list(params) if f"{{{name}}}" in target.path}
+        body = b"" if data is None else orjson.dumps(data)
+        status, answer = self._send(target.method, target.path.format(**in_path), urlencode(params), session, body)
+        if status >= 400:
+            raise ScenarioError(_error_message(status, answer))
+        return orjson.loads(answer) if answer else None
+
+    def replace_rules(self, session: str, rules: list[Mapping[str, Json]]) -> None:
+        """Replace the rules of the session. Raises ScenarioError if one is not valid, and then changes nothing."""
+        __tracebackhide__ = True
+        self.request(session, "replaceRules", {"rules": rules})
 
     def explain_matches(self, session: str, when: Json, status: int | None) -> MismatchReasons:
-        """Compare every call of the session with conditions. Raises ScenarioError for conditions that are not valid."""
-        ...
+        """Compare the calls of the session with conditions. Raises ScenarioError for conditions that are not valid.
 
+        The control API gives reasons for the nearest misses only, and only if too few calls match.
+        """
+        __tracebackhide__ = True
+        expected = {"when": when, "at_least": _MORE_CALLS_THAN_POSSIBLE} | (
+            {} if status is None else {"status": status}
+        )
+        verdict = self.request(session, "verifyCalls", expected)
+        reasons: MismatchReasons = dict.fromkeys(verdict["matches"], ())
+        return reasons | {miss["number"]: tuple(miss["reasons"]) for miss in verdict["nearest"]}
+
+    @abstractmethod
+    def _send(self, method: str, path: str, query: str, session: str, body: bytes) -> tuple[int, bytes]:
+        """Send a request and return status and body of the answer."""
+
+    @abstractmethod
     def play_cassette(self, session: str, path: Path, *, only: bool) -> None:
         """Answer calls of the session from a cassette. Raises ConfigError if it cannot be played."""
-        ...
 
+    @abstractmethod
     def close(self) -> None:
-        """Release the connections."""
-        ...
+        """Release what the client holds."""
 
 
-class InProcessControlClient:
-    """Control an application that runs in this process, without sending bytes."""
+class InProcessControlClient(ControlClient):
+    """Call the ASGI application of a server in this process, in that server's event loop."""
 
-    def __init__(self, pipeline: Pipeline, url: str) -> None:
-        self._pipeline, self.url = pipeline, url
-        self._verifier = Verifier(pipeline)
+    def __init__(self, app: Mock, server: Server) -> None:
+        super().__init__(server.url, app.contract.operations)
+        self._app, self._server = app, server
+        self._verifier = Verifier(app.pipeline)
 
-    def request(self, session: str, operation: str, data: Json = None, **params: Json) -> Json:
-        """See `ControlClient`."""
+    def _send(self, method: str, path: str, query: str, session: str, body: bytes) -> tuple[int, bytes]:
+        headers = [(b"x-mock-session", session.encode()), (b"content-length", b"%d" % len(body))]
+        scope = {"type": "http", "method": method, "path": path, "raw_path": path.encode(), "headers": headers}
+        return self._server.run(self._call_app({**scope, "query_string": query.encode()}, body))
+
+    async def _call_app(self, scope: dict[str, Json], body: bytes) -> tuple[int, bytes]:
+        sent: list[Json] = []
+
+        async def receive() -> Json:
+            return {"type": "http.request", "body": body}
+
+        async def send(message: Json) -> None:
+            sent.append(message)
+
+        await self._app(scope, receive, send)
+        return sent[0]["status"], b"".join(message.get("body", b"") for message in sent)
+
+    def replace_rules(self, session: str, rules: list[Mapping[str, Json]]) -> None:
+        """See `ControlClient`; here its error suggests the right name for a wrong one."""
         __tracebackhide__ = True
-        # an operation on sessions by name runs in the one that always exists
-        about_sessions = "name" in params or operation == "createSession"
-        return self._send("default" if about_sessions else session, operation, data, params)
-
-    def _send(self, session: str, operation_id: str, data: Json, params: Mapping[str, Json]) -> Json:
-        """Run one operation. This is the only place that knows how the application is called."""
-        __tracebackhide__ = True
-        operation = self._pipeline.contract.operations[operation_id]
-        call = Call(operation, operation.method, operation.path, "", (), b"", "127.0.0.1", params=params, data=data)
-        try:
-            reply = _run_now(self._pipeline.handlers[operation_id](call, self._pipeline.sessions.get(session)))
-        except APIError as error:
-            raise ScenarioError(error.message) from None
-        body = reply.body if isinstance(reply, Reply) else None
-        return orjson.loads(body) if isinstance(body, bytes) else body
+        self._app.pipeline.scenarios.compiler.compile(rules)
+        super().replace_rules(session, rules)
 
     def explain_matches(self, session: str, when: Json, status: int | None) -> MismatchReasons:
-        """See `ControlClient`."""
+        """See `ControlClient`; the reasons for every call are known here."""
         __tracebackhide__ = True
-        looks = self._verifier.looks(when, status, self._pipeline.sessions.get(session))
+        looks = self._verifier.looks(when, status, self._app.sessions.get(session))
         return {look.number: look.reasons for look in looks}
 
     def play_cassette(self, session: str, path: Path, *, only: bool) -> None:
         """See `ControlClient`."""
-        replay = Replay.load(path, self._pipeline.contract, only=only)
-        self._pipeline.sessions.get(session).replay = replay
+        self._app.sessions.get(session).replay = Replay.load(path, self._app.contract, only=only)
 
     def close(self) -> None:
-        """See `ControlClient`."""
+        """Stop the server."""
+        self._server.stop()
 
 
-def _run_now(awaitable: Awaitable[T]) -> T:
-    """Run a coroutine that never suspends, as those of the control API do not, and return its result."""
+def _error_message(status: int, body: bytes) -> str:
     try:
-        next(awaitable.__await__())
-    except StopIteration as stopped:
-        result: T = stopped.value
-        return result
-    raise RuntimeError("a handler of the control API suspended")
+        message = str(orjson.loads(body)["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        message = body.decode("utf-8", "replace")[:200]
+    return message if status < 500 else f"HTTP {status} from the mock: {message}"

@@ -24,10 +24,8 @@ _MAX_NAME_CHARS = 63
 class MockServer:
     """Create sessions on a mock server. A context manager that stops the server if it runs in this process."""
 
-    def __init__(
-        self, control: ControlClient, server: Server | None = None, *, seed: int | str | None, label: str
-    ) -> None:
-        self._control, self._server, self._seed, self._label = control, server, seed, label
+    def __init__(self, control: ControlClient, *, seed: int | str | None = None, label: str = "") -> None:
+        self._control, self._seed, self._label = control, seed, label
         self._numbers = count(1)
 
     @property
@@ -55,8 +53,6 @@ class MockServer:
     def close(self) -> None:
         """Stop the server, unless it runs elsewhere."""
         self._control.close()
-        if self._server is not None:
-            self._server.stop()
 
     def __enter__(self) -> MockServer:
         return self
@@ -68,8 +64,7 @@ class MockServer:
 def start_server(*, seed: int | str | None = None, auth: Literal["keys", "any"] = "keys") -> MockServer:
     """Start a server in a thread of this process, on a free port, with a frozen clock."""
     app = create_app(Settings(seed="0" if seed is None else str(seed), auth=auth, now=parse_instant(DEFAULT_NOW)))
-    server = Server(app).start()
-    return MockServer(InProcessControlClient(app.pipeline, server.url), server, seed=None, label="")
+    return MockServer(InProcessControlClient(app, Server(app).start()))
 
 
 def connect_to_server(url: str, *, seed: int | str | None = None, label: str) -> MockServer:

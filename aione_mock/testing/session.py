@@ -188,7 +188,7 @@ class MockSession:
         replies = [reply.to_rule() for reply in ordered if reply.id != "pace"]
         pace = [reply.to_rule() for reply in ordered if reply.id == "pace"]
         try:
-            self._control.request(self.name, "replaceRules", {"rules": [*replies, *self._rules, *pace]})
+            self._control.replace_rules(self.name, [*replies, *self._rules, *pace])
         except ScenarioError as error:
             raise ScenarioError(f"{description}: {_PLACE_IN_RULES.sub('', str(error))}") from None
         self._prepared = prepared
