@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typing import Any
 
 import httpx2
 import pytest
+import yaml
 
 from aione_mock import create_app
 from aione_mock.cli import main
@@ -20,6 +22,7 @@ from aione_mock.generator import generate, realistic
 from aione_mock.seed import Seed
 from aione_mock.server.http import Server
 
+ROOT = Path(__file__).parent.parent
 SEED = Seed.of(1)
 PROPERTIES: dict[str, Any] = {
     "name": {"type": "string"},
@@ -135,3 +138,19 @@ def test_serving_the_bundled_contract_does_not_import_faker() -> None:
     code = "import sys; from aione_mock import create_app; create_app(); print('faker' in sys.modules)"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert shown.stdout.strip() == "False"
+
+
+def test_the_script_writes_the_bundled_word_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = runpy.run_path(str(ROOT / "scripts" / "words.py"))
+    source = (ROOT / "fixtures" / "words.yaml").read_text("utf-8")
+    copy = tmp_path / "words.yaml"
+    copy.write_text(source.replace("'Bradley'", "'Nobody'"), "utf-8")
+    monkeypatch.setitem(script["main"].__globals__, "TARGET", copy)
+    script["main"]()
+    written = copy.read_text("utf-8")
+    # words of another release of Faker may differ, but nothing outside the markers
+    assert written.split(script["BEGIN"])[0] == source.split(script["BEGIN"])[0]
+    assert written.split(script["END"])[1] == source.split(script["END"])[1]
+    for language in ("en", "zh"):
+        lists = yaml.safe_load(written)[f"made_{language}"]
+        assert {name: len(set(words)) for name, words in lists.items()} == script["LISTS"]

@@ -127,7 +127,7 @@ def test_every_error_raised_has_a_name_in_the_contract(app: Mock) -> None:
     assert {name: place for name, place in raised.items() if name not in names} == {}
 
 
-@pytest.mark.parametrize("protocol", sorted(protocols.ERROR))
+@pytest.mark.parametrize("protocol", sorted(protocols.ERROR_RENDERERS))
 def test_every_protocol_knows_the_errors_that_any_call_can_meet(app: Mock, protocol: str) -> None:
     for name in ("invalid_request", "internal_error", "not_found", "method_not_allowed"):
         own = protocol_name(protocol, name)

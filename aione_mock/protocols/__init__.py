@@ -1,19 +1,16 @@
-"""One meaning, six spellings: how each protocol writes a refusal and, where it has models, a completion."""
+"""The protocols of the gateway: how each writes errors and, if it has models, reads prompts and writes completions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-import orjson
+from collections.abc import Callable, Mapping
 
 from aione_mock.contract import ErrorSpec, Operation
 from aione_mock.errors import APIError
 from aione_mock.protocols import anthropic, console, control, gemini, gemini_aliases, modelrouter, openai
 from aione_mock.protocols.content_blocks import Look
-from aione_mock.types import Call, Prompt
+from aione_mock.types import Call, Json, Prompt
 
-ERROR: dict[str, Callable[[ErrorSpec, APIError, str], Any]] = {
+ERROR_RENDERERS: Mapping[str, Callable[[ErrorSpec, APIError, str], Json]] = {
     "openai": openai.render_error,
     "anthropic": anthropic.render_error,
     "gemini": gemini.render_error,
@@ -21,33 +18,25 @@ ERROR: dict[str, Callable[[ErrorSpec, APIError, str], Any]] = {
     "modelrouter": modelrouter.render_error,
     "control": control.render_error,
 }
-"""Dialect to the function that spells a refusal."""
+"""Functions that return the body of an error, by protocol."""
 
-PROMPT: dict[str, Callable[[Call, Look], Prompt]] = {
+PROMPT_READERS: Mapping[str, Callable[[Call, Look], Prompt]] = {
     "openai": openai.read_prompt,
     "anthropic": anthropic.read_prompt,
     "gemini": gemini.read_prompt,
 }
-"""Dialect to the function that reads what a model is asked."""
+"""Functions that read the prompt of a call, by protocol."""
 
-READ: dict[str, Callable[[Any, Operation], Any]] = {"gemini": gemini_aliases.normalize_request}
-"""Dialect to the function that brings a request's JSON to the contract's spelling before it is validated."""
+NORMALIZERS: Mapping[str, Callable[[Json, Operation], Json]] = {"gemini": gemini_aliases.normalize_request}
+"""Functions that convert a request's JSON to the form that the contract declares, before it is validated."""
 
-WORDS: dict[str, bytes] = {"openai": b'"content":', "anthropic": b'"content":', "gemini": b'"text":'}
-"""Dialect to the member of a request's JSON whose last occurrence is, in most requests, what the user says last."""
+REQUEST_ID_HEADERS: Mapping[str, tuple[str, ...]] = {
+    "openai": ("x-request-id",),
+    "anthropic": ("x-request-id", "request-id"),
+}
+"""Headers that carry the id of the request. Protocols without an entry use those of OpenAI."""
 
-
-def reader(operation: Operation) -> Callable[[bytes], Any]:
-    """What makes a body JSON in the contract's spelling. It raises JSONDecodeError."""
-    respell = READ.get(operation.protocol)
-    return (lambda body: respell(orjson.loads(body), operation)) if respell else orjson.loads
-
-
-REQUEST_ID: dict[str, tuple[str, ...]] = {"openai": ("x-request-id",), "anthropic": ("x-request-id", "request-id")}
-"""Dialect to the headers that carry the request's id; those without an entry do as OpenAI's."""
-
-# One meaning has another name where the protocol's documentation says so.
-SYNONYMS: dict[str, dict[str, str]] = {
+ERROR_NAMES: Mapping[str, Mapping[str, str]] = {
     "console": {
         "invalid_request": "validation_error",
         "invalid_api_key": "not_authenticated",
@@ -56,3 +45,4 @@ SYNONYMS: dict[str, dict[str, str]] = {
     "modelrouter": {"invalid_request": "invalid_parameter", "internal_error": "unknown_error"},
     "control": {"invalid_api_key": "not_authenticated"},
 }
+"""Names that the documentation of a protocol gives to errors which the mock raises under another name."""

@@ -49,12 +49,12 @@ class ErrorRenderer:
 
 def protocol_name(protocol: str, name: str) -> str:
     """Return the name that a protocol's documentation gives to an error."""
-    return protocols.SYNONYMS.get(protocol, {}).get(name, name)
+    return protocols.ERROR_NAMES.get(protocol, {}).get(name, name)
 
 
 def _render_body(spec: ErrorSpec, error: APIError, request_id: str) -> Json:
     if error.message:
-        return protocols.ERROR[spec.protocol](spec, error, request_id)
+        return protocols.ERROR_RENDERERS[spec.protocol](spec, error, request_id)
     # without a message the contract's example stands as it is
     own = {name: request_id for name in ("request_id", "requestId") if name in spec.body}
     return {**spec.body, **own}

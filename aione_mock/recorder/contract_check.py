@@ -51,9 +51,9 @@ def _request(contract: Contract, operation: Operation, path: Mapping[str, str], 
     _, found = validation.parse_parameters(operation, path, request.query, lambda name: header(request.headers, name))
     yield from map(_sentence, found)
     data, found = validation.parse_body(operation, header(request.headers, "content-type"), request.body)
-    respell = protocols.READ.get(operation.protocol)
-    if respell and operation.body_validator and data is not None:
-        found = validation.find_violations(operation.body_validator, respell(data, operation))
+    normalize = protocols.NORMALIZERS.get(operation.protocol)
+    if normalize and operation.body_validator and data is not None:
+        found = validation.find_violations(operation.body_validator, normalize(data, operation))
     yield from map(_sentence, found)
 
 

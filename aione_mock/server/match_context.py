@@ -48,7 +48,7 @@ def read_model(call: Call) -> str | None:
 
 
 def _read_prompt(call: Call) -> Prompt | None:
-    reader = protocols.PROMPT.get(call.operation.protocol)
+    reader = protocols.PROMPT_READERS.get(call.operation.protocol)
     return reader(call, _skip_image) if reader and call.operation.paid else None
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from aione_mock.server.journal import Exchange
 
 _ID_LINES = {
-    name: "".join([f"\r\n{header}: %s" for header in headers]) for name, headers in protocols.REQUEST_ID.items()
+    name: "".join([f"\r\n{header}: %s" for header in headers]) for name, headers in protocols.REQUEST_ID_HEADERS.items()
 }
 """Protocol to the header lines that carry the id of the request."""
 _USUAL_ID_LINE = "\r\nx-request-id: %s"

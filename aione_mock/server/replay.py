@@ -147,9 +147,9 @@ class Replay:
     def _comparable(self, raw: bytes, operation: Operation) -> Json:
         """A body without what makes no difference."""
         body = _json(raw)
-        respell = protocols.READ.get(operation.protocol)
-        if respell and body is not None:
-            body = respell(body, operation)
+        normalize = protocols.NORMALIZERS.get(operation.protocol)
+        if normalize and body is not None:
+            body = normalize(body, operation)
         if isinstance(body, dict):
             # absent, null and false mean the same here, and releases of SDKs differ in which they send
             body = {n: v for n, v in body.items() if v is not None and (n, v) != ("stream", False)}

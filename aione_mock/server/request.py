@@ -99,8 +99,8 @@ def parse_request(
     schema, body = operation.body_validator, request.body or b""
     if schema is None:
         return params, None, findings
-    respell = protocols.READ.get(operation.protocol)
-    if respell is None and request.fields.get(b"content-type") in _JSON:
+    normalize = protocols.NORMALIZERS.get(operation.protocol)
+    if normalize is None and request.fields.get(b"content-type") in _JSON:
         try:
             data = orjson.loads(body)
             if schema.is_valid(data):
@@ -109,8 +109,8 @@ def parse_request(
             pass  # reported below, with its place
     media_type = None if operation.protocol == "control" else request.header("content-type")
     data, more = validation.parse_body(operation, media_type, body)
-    if respell and data is not None:
-        data = respell(data, operation)
+    if normalize and data is not None:
+        data = normalize(data, operation)
         more = validation.find_violations(schema, data)
     return params, data, findings + more
 

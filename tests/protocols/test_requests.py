@@ -98,8 +98,8 @@ def test_whatever_the_contract_takes_is_read(operation):
 
     @given(requests(operation))
     def law(data):
-        if respell := protocols.READ.get(found.protocol):
-            data = respell(data, found)
+        if normalize := protocols.NORMALIZERS.get(found.protocol):
+            data = normalize(data, found)
         assume(found.body_validator.is_valid(data))
         asked = call(operation, data, model="gemini-2.5-flash")
         with suppress(APIError):

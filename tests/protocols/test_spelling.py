@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aione_mock.protocols import READ, gemini_aliases
+from aione_mock.protocols import NORMALIZERS, gemini_aliases
 
 from .completions import contract
 
@@ -22,7 +22,7 @@ OWN = ("args", "response", "parametersJsonSchema", "responseJsonSchema", "labels
 
 
 def read(data, operation="generateContent"):
-    return READ["gemini"](data, contract().operations[operation])
+    return NORMALIZERS["gemini"](data, contract().operations[operation])
 
 
 def snaked(value, draw):

@@ -94,10 +94,10 @@ def _facts(entry: Exchange, session: Session, contract: Contract) -> MatchContex
         )
     except orjson.JSONDecodeError:
         data = None
-    respell = protocols.READ.get(operation.protocol)
+    normalize = protocols.NORMALIZERS.get(operation.protocol)
     valid = entry.valid and data is not None
-    if respell and valid:
-        data = respell(data, operation)
+    if normalize and valid:
+        data = normalize(data, operation)
     return make_match_context(replace(entry.logged_call, data=data), session, "", valid=valid)
 
 
