@@ -67,28 +67,14 @@ class UsageRow:
     model: str | None
     team_id: str | None
     key_id: str | None
-    requests: int = 0
-    errors: int = 0
-    prompt: int = 0
-    cached: int = 0
-    completion: int = 0
-    latency_ms: int = 0
+    totals: CallTotals = CallTotals()
     ticks: int = 0
-
-    @property
-    def total(self) -> int:
-        """Prompt and completion tokens."""
-        return self.prompt + self.completion
+    """Cost in 0.0001 RMB."""
 
     @property
     def cost(self) -> Decimal:
         """RMB with 4 places."""
         return ticks_to_rmb(self.ticks)
-
-    @property
-    def mean_latency_ms(self) -> float:
-        """Mean time to the end of the answer, 0 without a call."""
-        return self.latency_ms / self.requests if self.requests else 0.0
 
 
 @frozen
@@ -99,16 +85,6 @@ class ChartBucket:
     """Unix seconds at which it begins."""
     seconds: int
     totals: CallTotals
-
-    @property
-    def tokens(self) -> int:
-        """Prompt and completion tokens."""
-        return self.totals.prompt + self.totals.completion
-
-    @property
-    def response_time_ms(self) -> float:
-        """Mean time to the end of the answer, 0 without a call."""
-        return self.totals.latency_ms / self.totals.requests if self.totals.requests else 0.0
 
     @property
     def concurrency(self) -> float:
@@ -142,17 +118,19 @@ def fill_days(usage: Iterable[UsageSum], start: date, end: date) -> list[UsageRo
 def _sum_group(usage: list[UsageSum], by: Collection[str]) -> UsageRow:
     """Sum usage that agrees in the dimensions `by`."""
     first = usage[0]
+    *totals, ticks = map(sum, islice(zip(*usage, strict=True), 4, None))
     return UsageRow(
         day_to_date(first.period) if "day" in by else None,
         first.model if "model" in by else None,
         first.team_id if "team" in by else None,
         first.key_id if "key" in by else None,
-        *map(sum, islice(zip(*usage, strict=True), 4, None)),
+        CallTotals(*totals),
+        ticks,
     )
 
 
 def _rank_row(row: UsageRow) -> tuple[date, int, int, str, str, str]:
-    return row.date or date.min, -row.ticks, -row.requests, row.model or "", row.team_id or "", row.key_id or ""
+    return row.date or date.min, -row.ticks, -row.totals.requests, row.model or "", row.team_id or "", row.key_id or ""
 
 
 @frozen

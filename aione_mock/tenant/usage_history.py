@@ -53,6 +53,16 @@ class CallTotals(NamedTuple):
     completion: int = 0
     latency_ms: int = 0
 
+    @property
+    def tokens(self) -> int:
+        """Prompt and completion tokens."""
+        return self.prompt + self.completion
+
+    @property
+    def mean_latency_ms(self) -> float:
+        """Mean time to the end of the answer, 0 without a call."""
+        return self.latency_ms / self.requests if self.requests else 0.0
+
     def subtract(self, other: CallTotals) -> CallTotals:
         """Return what lies between two running totals."""
         return CallTotals(*map(sub, self, other))

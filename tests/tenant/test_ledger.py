@@ -50,7 +50,7 @@ def main(seed: int = 0) -> Ledger:
 
 
 def figures(rows: Iterable[UsageRow]) -> tuple[int, ...]:
-    parts = [(r.requests, r.errors, r.prompt, r.cached, r.completion, r.latency_ms) for r in rows]
+    parts = [row.totals for row in rows]
     return tuple(map(sum, zip(*parts, strict=True)))
 
 
@@ -94,7 +94,7 @@ async def test_every_grouping_adds_up_to_the_same_totals(
         assert sum(row.cost for row in rows) == total.cost
         assert not rows or figures(rows) == figures([total])
         for row in rows:
-            assert row.total == row.prompt + row.completion
+            assert row.totals.tokens == row.totals.prompt + row.totals.completion
             named = {"day": row.date, "model": row.model, "key": row.key_id}
             assert all((value is not None) == (name in by) for name, value in named.items())
     daily = fill_days(snapshot.list_daily_usage(start, end, wanted), start, end)
@@ -193,7 +193,7 @@ async def test_an_alias_counts_as_its_model_and_a_stranger_costs_nothing() -> No
     await record(ledger, store, tomorrow, caller, "sonnet-4-6", Usage(1000, 10), True, 5, "req-1")
     await record(ledger, store, tomorrow, caller, "from-a-recording", Usage(7, 3), True, 5, "req-2")
     rows = (await ledger.read(store)).sum_days(TODAY + timedelta(1), TODAY + timedelta(1), ("model",))
-    assert [(r.model, r.total, r.cost) for r in rows] == [
+    assert [(r.model, r.totals.tokens, r.cost) for r in rows] == [
         ("claude-sonnet-4-6", 1010, Decimal("0.0227")),
         ("from-a-recording", 10, Decimal("0.0000")),
     ]
@@ -203,9 +203,9 @@ async def test_organisations_keep_their_figures_apart() -> None:
     store = MemoryStore()
     first, other, third = tenants().ledgers.values()
     await record(other, store, EPOCH, Caller(other.org_id, "k"), "gpt-5.2", Usage(5, 5), True, 5, "req-1")
-    assert ((await first.read(store)).sum_days(TODAY, TODAY, (), UsageFilter(keys={"k"})))[0].requests == 0
-    assert ((await third.read(store)).sum_days(TODAY, TODAY))[0].requests == 0
-    assert ((await other.read(store)).sum_days(TODAY, TODAY, (), UsageFilter(keys={"k"})))[0].total == 10
+    assert ((await first.read(store)).sum_days(TODAY, TODAY, (), UsageFilter(keys={"k"})))[0].totals.requests == 0
+    assert ((await third.read(store)).sum_days(TODAY, TODAY))[0].totals.requests == 0
+    assert ((await other.read(store)).sum_days(TODAY, TODAY, (), UsageFilter(keys={"k"})))[0].totals.tokens == 10
     assert not {row.key_id for row in (await other.read(store)).sum_days(TODAY, TODAY, ("key",))} & set(
         ledger_keys(first)
     )
@@ -230,7 +230,7 @@ async def test_filters_combine() -> None:
     assert {(row.model, row.team_id) for row in rows} == {("gpt-5.4", team)}
     assert len({row.key_id for row in rows}) == 2
     one = (await ledger.read(MemoryStore())).sum_days(TODAY, TODAY, (), UsageFilter(keys=set()))
-    assert one[0].requests == 0
+    assert one[0].totals.requests == 0
 
 
 async def test_latency_of_the_sessions_calls_is_exact() -> None:
@@ -240,7 +240,7 @@ async def test_latency_of_the_sessions_calls_is_exact() -> None:
         await record(ledger, store, EPOCH + 86400, Caller(ledger.org_id, "k"), "gpt-5.4", Usage(1, 1), True, ms, "r")
     snapshot = await ledger.read(store)
     assert snapshot.find_p99_latency(day, day) == 198
-    assert snapshot.sum_days(day, day)[0].mean_latency_ms == 100.5
+    assert snapshot.sum_days(day, day)[0].totals.mean_latency_ms == 100.5
 
 
 @pytest.mark.parametrize("incident", [False, True])
@@ -255,7 +255,7 @@ async def test_latency_of_the_past_is_that_of_its_calls(incident: bool) -> None:
         await ledger.read(store), day_to_timestamp(last - back), day_to_timestamp(last + 1), UsageFilter(), 0, 10**7
     )
     took = sorted(entry.latency_ms for entry in entries)
-    assert total.mean_latency_ms == pytest.approx(sum(took) / count)
+    assert total.totals.mean_latency_ms == pytest.approx(sum(took) / count)
     assert slowest == pytest.approx(took[count * 99 // 100], rel=0.05)
 
 
@@ -275,5 +275,5 @@ async def test_an_empty_or_reversed_window_has_nothing() -> None:
 
 def test_a_bucket_tells_time_and_load() -> None:
     bucket = ChartBucket(0, 60, CallTotals(4, 1, 10, 0, 5, 12_000))
-    assert (bucket.tokens, bucket.response_time_ms, bucket.concurrency) == (15, 3000.0, 0.2)
-    assert ChartBucket(0, 60, CallTotals()).response_time_ms == 0
+    assert (bucket.totals.tokens, bucket.totals.mean_latency_ms, bucket.concurrency) == (15, 3000.0, 0.2)
+    assert ChartBucket(0, 60, CallTotals()).totals.mean_latency_ms == 0

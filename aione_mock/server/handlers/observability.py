@@ -33,11 +33,11 @@ _MAX_PAGE = 2**31 - 1
 
 _CURVES: dict[str, Callable[[ChartBucket], float]] = {
     "qpm": lambda bucket: _round(60 * bucket.totals.requests / bucket.seconds),
-    "tpm": lambda bucket: _round(60 * bucket.tokens / bucket.seconds),
+    "tpm": lambda bucket: _round(60 * bucket.totals.tokens / bucket.seconds),
     "concurrency": lambda bucket: _round(bucket.concurrency),
     "callVolume": lambda bucket: bucket.totals.requests,
     "successRate": lambda bucket: _compute_success_rate(bucket.totals),
-    "responseTime": lambda bucket: _round(bucket.response_time_ms),
+    "responseTime": lambda bucket: _round(bucket.totals.mean_latency_ms),
 }
 
 
@@ -62,7 +62,7 @@ async def query_metrics(call: Call, session: Session) -> Reply:
     data = {
         "totalCalls": totals.requests,
         "successRate": _compute_success_rate(totals),
-        "avgResponseTime": _round(totals.latency_ms / totals.requests if totals.requests else 0),
+        "avgResponseTime": _round(totals.mean_latency_ms) if totals.requests else 0,
         "inputTokens": totals.prompt,
         "outputTokens": totals.completion,
     }

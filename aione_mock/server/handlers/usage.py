@@ -94,10 +94,10 @@ def _render_row(row: UsageRow) -> Json:
         "model": row.model,
         "team_id": row.team_id,
         "key_id": row.key_id,
-        "requests": row.requests,
-        "prompt_tokens": row.prompt,
-        "completion_tokens": row.completion,
-        "total_tokens": row.total,
+        "requests": row.totals.requests,
+        "prompt_tokens": row.totals.prompt,
+        "completion_tokens": row.totals.completion,
+        "total_tokens": row.totals.tokens,
         "cost_rmb": f"{row.cost:.4f}",
     }
 
@@ -127,25 +127,34 @@ async def get_dashboard(call: Call, session: Session) -> Reply:
 
 
 def _render_day(row: UsageRow) -> Json:
-    return {"date": str(row.date), "requests": row.requests, "tokens": row.total, "cost_rmb": f"{row.cost:.4f}"}
+    totals = row.totals
+    return {
+        "date": str(row.date),
+        "requests": totals.requests,
+        "tokens": totals.tokens,
+        "cost_rmb": f"{row.cost:.4f}",
+    }
 
 
 def _render_tech_view(
     org: Organisation, ledger: LedgerSnapshot, usage: list[UsageSum], p99_ms: int, now: float
 ) -> dict[str, Json]:
     (total,) = group_usage(usage)
-    models = sorted(group_usage(usage, ("model",)), key=lambda row: -row.total)
+    totals = total.totals
+    models = sorted(group_usage(usage, ("model",)), key=lambda row: -row.totals.tokens)
     return {
-        "total_tokens": total.total,
-        "prompt_tokens": total.prompt,
-        "completion_tokens": total.completion,
-        "total_requests": total.requests,
+        "total_tokens": totals.tokens,
+        "prompt_tokens": totals.prompt,
+        "completion_tokens": totals.completion,
+        "total_requests": totals.requests,
         "total_cost_rmb": f"{total.cost:.4f}",
-        "avg_latency_ms": round(total.mean_latency_ms, 2),
+        "avg_latency_ms": round(totals.mean_latency_ms, 2),
         "p99_latency_ms": p99_ms,
-        "error_rate_pct": _format_percentage(_compute_percentage(total.errors, total.requests)),
+        "error_rate_pct": _format_percentage(_compute_percentage(totals.errors, totals.requests)),
         "rpm_usage_pct": _format_percentage(_compute_load(org, ledger, now)),
-        "model_distribution": [{"model": row.model, "requests": row.requests, "tokens": row.total} for row in models],
+        "model_distribution": [
+            {"model": row.model, "requests": row.totals.requests, "tokens": row.totals.tokens} for row in models
+        ],
     }
 
 
@@ -154,10 +163,10 @@ def _render_business_view(
 ) -> dict[str, Json]:
     (total,) = group_usage(usage)
     budget = org.account.monthly_budget_rmb or Decimal(0)
-    characters = total.total * _CHARACTERS_PER_TOKEN / _TEN_THOUSAND
+    characters = total.totals.tokens * _CHARACTERS_PER_TOKEN / _TEN_THOUSAND
     return {
         "total_chars_wan": float(characters.quantize(_CENT, ROUND_HALF_UP)),
-        "total_conversations": total.requests,
+        "total_conversations": total.totals.requests,
         "total_cost_rmb": f"{total.cost:.4f}",
         "budget_progress_pct": _format_percentage(_compute_percentage(month_cost, budget)),
         "capacity_status": _rate_capacity(_compute_load(org, ledger, now)),
@@ -172,7 +181,7 @@ def _render_team(row: UsageRow, org: Organisation) -> Json:
         "team_id": row.team_id,
         "team_name": team.name if team else NO_TEAM,
         "cost_rmb": f"{row.cost:.4f}",
-        "conversations": row.requests,
+        "conversations": row.totals.requests,
     }
 
 
