@@ -11,7 +11,7 @@ from typing import Any, Self
 import yaml
 
 from aione_mock.clock import parse_instant
-from aione_mock.errors import ConfigError, did_you_mean
+from aione_mock.errors import ConfigError, ScenarioError, did_you_mean
 from aione_mock.scenarios.catalogue import ScenarioCatalogue
 from aione_mock.settings import read_text
 from aione_mock.types import Json
@@ -81,9 +81,12 @@ def format_instant(given: datetime | str) -> str:
 
 
 def parse_pace(given: str | Mapping[str, Json]) -> Mapping[str, Json]:
-    """Return a pace as rules have it. Raises ScenarioError for text that is no pace."""
+    """Return a pace as rules have it. Raises ScenarioError for text that is not a pace."""
     __tracebackhide__ = True
-    return ScenarioCatalogue().parse_pace(given) if isinstance(given, str) else given
+    try:
+        return ScenarioCatalogue().parse_pace(given) if isinstance(given, str) else given
+    except ScenarioError as error:  # frames of the catalogue would not help
+        raise error.with_traceback(None) from None
 
 
 def reject_unknown(where: str, given: Iterable[str], known: list[str]) -> None:
