@@ -32,8 +32,8 @@ NOW = "2026-11-20T10:30:00Z"
 # Run as a program in another process: answers the requests of standard input, in that order.
 PROGRAM = """
 import asyncio, json, sys
-from aione_mock.app import create_app
-from aione_mock.config import Settings
+from aione_mock.server.app import create_app
+from aione_mock.settings import Settings
 from aione_mock.clock import parse_instant
 sys.path.insert(0, sys.argv[1])
 from test_replay_bytes import ask

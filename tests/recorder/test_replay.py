@@ -184,7 +184,7 @@ def test_replays_are_in_the_journal_and_on_no_bill(tmp_path: Path) -> None:
         ask_stream = httpx2.post(running.url + CHAT, json=chat("Hi", stream=True))
         assert ask_stream.status_code == 200
     entries = list(app.sessions.get().journal)
-    assert [(entry.operation, entry.status, entry.stream, entry.valid) for entry in entries] == [
+    assert [(entry.operation_id, entry.status, entry.stream, entry.valid) for entry in entries] == [
         ("createChatCompletion", 200, False, True),
         ("createChatCompletion", 200, True, True),
     ]
