@@ -152,7 +152,7 @@ def _response(result: Json) -> Json:
 
 
 def _read(protocol: Any, operation: str, data: Json, **params: str) -> Prompt:
-    problems = [error.message for error in contract().operations[operation].body.iter_errors(data)]
+    problems = [error.message for error in contract().operations[operation].body_validator.iter_errors(data)]
     assert problems == []
     return protocol.read_prompt(call(operation, data, **params), look)
 

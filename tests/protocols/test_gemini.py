@@ -155,7 +155,7 @@ def test_a_request_read():
             "imageConfig": {"aspectRatio": "16:9", "imageSize": "2K"},
         },
     }
-    assert PLAIN.body.is_valid(data)
+    assert PLAIN.body_validator.is_valid(data)
     picture = look(f"data:image/png;base64,{PIXEL}", "")
     assert gemini.read_prompt(call("generateContent", data, model="gemini-2.5-flash"), look) == Prompt(
         model="gemini-2.5-flash",
