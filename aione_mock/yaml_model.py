@@ -90,7 +90,9 @@ def _suggest_fix(details: ErrorDetails, model: type[YamlModel]) -> str:
         return "; add it"
     if details["type"] == "extra_forbidden":
         return did_you_mean(str(details["loc"][-1]), _list_fields(model)) or "; remove it"
-    return f", not {value!r}"[:_MAX_VALUE_CHARS] if isinstance(value, str | int | float | bool | None) else ""
+    if isinstance(value, str | int | float | None) and "secret" not in str(details["loc"][-1:]):
+        return f", not {value!r}"[:_MAX_VALUE_CHARS]
+    return ""
 
 
 def _list_fields(model: type[YamlModel]) -> set[str]:
