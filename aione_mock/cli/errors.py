@@ -25,7 +25,7 @@ def errors(
     overlay: Overlays = None,
 ) -> None:
     """Every error of the contract: status, headers, body, and the ways to get it."""
-    from aione_mock.server.control.error_catalogue import catalogue
+    from aione_mock.server.control.error_catalogue import list_errors
     from aione_mock.settings import DOCUMENTS, Settings, document_path
     from aione_mock.tenant.organisation_file import list_credentials
 
@@ -35,7 +35,7 @@ def errors(
         raise ConfigError(f"unknown operation '{operation}'{near}; `aione-mock spec routes` lists them")
     # secrets are the same for every seed and at every time
     credentials = list_credentials()
-    found = catalogue(contract, credentials, base="http://127.0.0.1:8000", limit=Settings().max_body)
+    found = list_errors(contract, credentials, base_url="http://127.0.0.1:8000", max_body=Settings().max_body)
     items = [entry for entry in found if operation in (None, *entry["operations"])]
     if json:
         _print_json({"items": items, "total": len(items)})

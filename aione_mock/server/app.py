@@ -133,7 +133,7 @@ def create_app(settings: Settings | None = None, /, **options: Any) -> Mock:
     sessions = Sessions(config, ModelCatalogue.load())
     pipeline = Pipeline(contract, sessions, checked(HANDLERS, contract), config, _load_replay(config, contract))
     if config.control:
-        pipeline.handlers = {**pipeline.handlers, **checked(control.handlers(pipeline), contract)}
+        pipeline.handlers = {**pipeline.handlers, **checked(control.make_handlers(pipeline), contract)}
     return Mock(pipeline)
 
 

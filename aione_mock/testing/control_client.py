@@ -79,7 +79,7 @@ class InProcessControlClient(ControlClient):
     def __init__(self, app: Mock, server: Server) -> None:
         super().__init__(server.url, app.contract.operations)
         self._app, self._server = app, server
-        self._verifier = Verifier(app.pipeline)
+        self._verifier = Verifier(app.pipeline.scenarios.compiler)
 
     def _send(self, method: str, path: str, query: str, session: str, body: bytes) -> tuple[int, bytes]:
         headers = [(b"x-mock-session", session.encode()), (b"content-length", b"%d" % len(body))]
@@ -107,8 +107,8 @@ class InProcessControlClient(ControlClient):
     def explain_matches(self, session: str, when: Json, status: int | None) -> MismatchReasons:
         """See `ControlClient`; the reasons for every call are known here."""
         __tracebackhide__ = True
-        looks = self._verifier.looks(when, status, self._app.sessions.get(session))
-        return {look.number: look.reasons for look in looks}
+        matches = self._verifier.match_exchanges(when, status, self._app.sessions.get(session))
+        return {match.number: match.reasons for match in matches}
 
     def play_cassette(self, session: str, path: Path, *, only: bool) -> None:
         """See `ControlClient`."""

@@ -15,7 +15,7 @@ from aione_mock.clock import SYSTEM_CLOCK, format_instant
 from aione_mock.contract import Operation
 from aione_mock.contract.loading import load_contract
 from aione_mock.protocols import acs3_signature
-from aione_mock.server.control.error_catalogue import catalogue
+from aione_mock.server.control.error_catalogue import list_errors
 from aione_mock.server.http import Server
 from aione_mock.settings import DOCUMENTS, document_path
 from aione_mock.tenant.organisation_file import list_credentials
@@ -26,7 +26,7 @@ from .conftest import KEY, Client
 
 CONTRACT = load_contract([document_path(name) for name in DOCUMENTS])
 CREDENTIALS = list_credentials()
-ERRORS = catalogue(CONTRACT, CREDENTIALS, base="", limit=32 << 20)
+ERRORS = list_errors(CONTRACT, CREDENTIALS, base_url="", max_body=32 << 20)
 
 
 def test_health(root: Client) -> None:
@@ -82,7 +82,7 @@ def test_errors_are_those_of_the_contract(root: Client) -> None:
     ("path", "told"),
     [
         ("journal?statsu=4xx", "unknown parameter 'statsu'; did you mean 'status'?"),
-        ("journal?limit=1&q=", "unknown parameter 'q'; there are: operation, status, key, since, until, text, limit"),
+        ("journal?limit=1&q=", "unknown parameter 'q'; known: operation, status, key, since, until, text, limit"),
         ("errors?opertion=createChatCompletion", "unknown parameter 'opertion'; did you mean 'operation'?"),
         ("scenarios?%6Binds=fault", "unknown parameter 'kinds'; did you mean 'kind'?"),
     ],

@@ -1,14 +1,14 @@
-"""The control API, `/_mock/…`: what a test, a script or a curious person may ask and change while the mock runs.
+"""The control API, `/_mock/…`: inspect and change the mock while it runs.
 
-server     health, counts, the catalogue of errors
-errors     every error of the contract, and how to get it
-sessions   make, reset, snapshot, restore, fork and delete sessions
-scenarios  activate scenarios, set rules
-clock      stop, start, set and move time
-journal    what was asked and answered
-verify     were such calls made?
+server           health, statistics, the list of errors
+error_catalogue  every error of the contract, and how to trigger it
+sessions         create, reset, snapshot, restore, fork and delete sessions
+scenarios        activate scenarios, set rules
+clock            freeze, unfreeze, set and advance time
+journal          search requests and their responses
+verify           check which calls were made
 
-Who may use it is decided in `access`; what the answers look like, in openapi/control.yaml.
+Access is checked in `server.auth`; the responses are declared in openapi/control.yaml.
 """
 
 from __future__ import annotations
@@ -26,62 +26,62 @@ from aione_mock.server.pipeline import Handler, Pipeline
 from aione_mock.server.sessions import Session
 from aione_mock.types import Call, Reply
 
-Answer = Callable[[Call, Session], Awaitable[Reply]]
+ControlHandler = Callable[[Call, Session], Awaitable[Reply]]
 
 
-def handlers(pipeline: Pipeline) -> dict[str, Handler]:
-    """The table of the control API: operationId to the function that answers it."""
+def make_handlers(pipeline: Pipeline) -> dict[str, Handler]:
+    """Return the handlers of the control API by operationId."""
     server, sessions, scenarios = ServerControl(pipeline), SessionControl(pipeline), ScenarioControl(pipeline.scenarios)
-    table: Mapping[str, Answer] = {
-        "getHealth": server.health,
+    table: Mapping[str, ControlHandler] = {
+        "getHealth": server.get_health,
         "listErrors": server.list_errors,
-        "getStats": server.stats,
-        "listSessions": sessions.list_all,
-        "createSession": sessions.create,
-        "getSession": sessions.get,
-        "deleteSession": sessions.delete,
-        "resetSession": sessions.reset,
-        "snapshotSession": sessions.snapshot,
-        "restoreSession": sessions.restore,
-        "forkSession": sessions.fork,
+        "getStats": server.get_stats,
+        "listSessions": sessions.list_sessions,
+        "createSession": sessions.create_session,
+        "getSession": sessions.get_session,
+        "deleteSession": sessions.delete_session,
+        "resetSession": sessions.reset_session,
+        "snapshotSession": sessions.snapshot_session,
+        "restoreSession": sessions.restore_session,
+        "forkSession": sessions.fork_session,
         "listScenarios": scenarios.list_scenarios,
-        "activateScenario": scenarios.activate,
-        "clearScenarios": scenarios.clear,
+        "activateScenario": scenarios.activate_scenario,
+        "clearScenarios": scenarios.clear_scenarios,
         "listRules": scenarios.list_rules,
         "replaceRules": scenarios.replace_rules,
         "addRule": scenarios.add_rule,
         "deleteRule": scenarios.delete_rule,
-        "getRuleSchema": scenarios.rule_schema,
+        "getRuleSchema": scenarios.get_rule_schema,
         "getClock": clock.get_clock,
         "changeClock": clock.change_clock,
         "queryJournal": journal.query_journal,
         "clearJournal": journal.clear_journal,
         "getExchange": journal.get_exchange,
-        "verifyCalls": verify.Verifier(pipeline).verify_calls,
+        "verifyCalls": verify.Verifier(pipeline.scenarios.compiler).verify_calls,
     }
-    return {name: _explained(answer) for name, answer in table.items()}
+    return {name: _report_mistakes(handler) for name, handler in table.items()}
 
 
-def _explained(answer: Answer) -> Handler:
-    """The same, with what a rule or a setting gets wrong told as a refusal."""
+def _report_mistakes(handler: ControlHandler) -> Handler:
+    """Wrap a handler so that mistakes in rules and settings become `invalid_request`."""
 
-    @wraps(answer)
-    async def explained(call: Call, session: Session) -> Reply:
-        _refuse_unknown(call)
+    @wraps(handler)
+    async def wrapped(call: Call, session: Session) -> Reply:
+        _reject_unknown_parameters(call)
         try:
-            return await answer(call, session)
+            return await handler(call, session)
         except (ScenarioError, ConfigError) as error:
             raise APIError("invalid_request", str(error)) from None
 
-    return explained
+    return wrapped
 
 
-def _refuse_unknown(call: Call) -> None:
-    """A filter with a slip in its name would find everything. Raises APIError `invalid_request`."""
+def _reject_unknown_parameters(call: Call) -> None:
+    """Raise APIError `invalid_request` for an unknown query parameter; a misspelt filter would find everything."""
     known = [parameter.name for parameter in call.operation.parameters if parameter.location == "query"]
     if not known:
         return
     for name, _ in parse_qsl(call.query, keep_blank_values=True):
         if name not in known:
-            remedy = did_you_mean(name, known) or f"; there are: {', '.join(known)}"
+            remedy = did_you_mean(name, known) or f"; known: {', '.join(known)}"
             raise APIError("invalid_request", f"unknown parameter '{name[:80]}'{remedy}")

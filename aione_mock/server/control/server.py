@@ -1,4 +1,4 @@
-"""Is it up, what can go wrong, how much has it done."""
+"""Answer questions about the whole server: health, errors, statistics."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aione_mock.types import Call, Reply
 
 
 class ServerControl:
-    """What concerns the whole server."""
+    """Handlers about the whole server."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline, self._started = pipeline, SYSTEM_CLOCK.timestamp()
@@ -24,8 +24,8 @@ class ServerControl:
     def _uptime(self) -> float:
         return round(max(0.0, SYSTEM_CLOCK.timestamp() - self._started), 3)
 
-    async def health(self, call: Call, session: Session) -> Reply:
-        """`GET /_mock/health`."""
+    async def get_health(self, call: Call, session: Session) -> Reply:
+        """Answer `GET /_mock/health`."""
         return Reply(
             {
                 "status": "ok",
@@ -38,16 +38,16 @@ class ServerControl:
         )
 
     async def list_errors(self, call: Call, session: Session) -> Reply:
-        """`GET /_mock/errors`."""
+        """Answer `GET /_mock/errors`."""
         operation, operations = call.params.get("operation"), self._pipeline.contract.operations
         if operation is not None and operation not in operations:
             raise APIError("invalid_request", f"unknown operation '{operation}'{did_you_mean(operation, operations)}")
-        found = error_catalogue.catalogue(
+        found = error_catalogue.list_errors(
             self._pipeline.contract,
             list_credentials(),
-            base=f"http://{call.header('host') or '127.0.0.1:8000'}",
-            limit=self._pipeline.settings.max_body,
-            token=self._pipeline.settings.control_token is not None,
+            base_url=f"http://{call.header('host') or '127.0.0.1:8000'}",
+            max_body=self._pipeline.settings.max_body,
+            needs_token=self._pipeline.settings.control_token is not None,
         )
         wanted = {name: call.params[name] for name in ("dialect", "status") if name in call.params}
         items = [
@@ -57,17 +57,17 @@ class ServerControl:
         ]
         return Reply({"items": items, "total": len(items)})
 
-    async def stats(self, call: Call, session: Session) -> Reply:
-        """`GET /_mock/stats`."""
-        sessions, tally = self._pipeline.sessions, self._pipeline.state.statistics
+    async def get_stats(self, call: Call, session: Session) -> Reply:
+        """Answer `GET /_mock/stats`."""
+        sessions, statistics = self._pipeline.sessions, self._pipeline.state.statistics
         return Reply(
             {
                 "uptime_seconds": self._uptime,
-                "requests": tally.requests,
-                "streams_open": tally.streams_open,
-                "by_operation": dict(tally.operations()),
-                "by_status": {str(status): count for status, count in sorted(tally.statuses().items())},
-                "by_scenario": dict(tally.scenarios),
+                "requests": statistics.requests,
+                "streams_open": statistics.streams_open,
+                "by_operation": dict(statistics.operations()),
+                "by_status": {str(status): count for status, count in sorted(statistics.statuses().items())},
+                "by_scenario": dict(statistics.scenarios),
                 "sessions": len(sessions),
                 "journal_entries": sum(len(each.journal) for each in sessions),
                 "journal_bytes": sum(each.journal.bytes_held for each in sessions),
