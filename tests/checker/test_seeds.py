@@ -9,13 +9,14 @@ from aione_mock.checker.target import Target
 from aione_mock.server.app import create_app
 from aione_mock.server.http import Server
 from aione_mock.settings import Settings
+from aione_mock.tenant.organisation_file import list_credentials
 from tests.timing import duration
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_the_mock_gives_no_finding(seed: int) -> None:
     app = create_app(Settings(seed=str(seed)))
-    given = {name: value for c in app.sessionsSC for name, value in c.env}
+    given = {name: value for c in list_credentials() for name, value in c.env}
     with Server(app) as server:
         target = Target(
             server.url,
@@ -34,7 +35,7 @@ def test_the_mock_gives_no_finding(seed: int) -> None:
 
 def test_a_default_run_takes_less_than_a_minute_and_says_what_it_did() -> None:
     app = create_app(Settings(seed="default"))
-    given = {name: value for c in app.sessionsSC for name, value in c.env}
+    given = {name: value for c in list_credentials() for name, value in c.env}
     with Server(app) as server:
         target, reports = (
             Target(server.url, key=given["AIONE_API_KEY"], token=given["AIONE_CONSOLE_TOKEN"]),
