@@ -22,7 +22,7 @@ import pytest
 import yaml
 
 from aione_mock.cli import main, terminal
-from aione_mock.cli.banner import CLIENTS, Welcome, base_url
+from aione_mock.cli.banner import CLIENTS, StartupBanner, format_base_url
 from aione_mock.contract import Contract
 from aione_mock.contract.loading import load_contract
 from aione_mock.settings import DOCUMENTS, document_path
@@ -125,7 +125,7 @@ def test_keys_as_json(capsys: pytest.CaptureFixture[str]) -> None:
 def test_no_secret_is_cut_in_the_table(
     looked_at: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(terminal, "interactive", lambda: looked_at)
+    monkeypatch.setattr(terminal, "is_interactive", lambda: looked_at)
     monkeypatch.setenv("COLUMNS", "110")
     assert main(["keys"]) == 0
     words = capsys.readouterr().out.split()
@@ -305,9 +305,9 @@ def test_without_a_command_there_is_help(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_addresses_that_a_client_can_use() -> None:
-    assert base_url("0.0.0.0", 80) == "http://127.0.0.1:80"
-    assert base_url("::", 80) == "http://[::1]:80"
-    assert base_url("example.test", 8000) == "http://example.test:8000"
+    assert format_base_url("0.0.0.0", 80) == "http://127.0.0.1:80"
+    assert format_base_url("::", 80) == "http://[::1]:80"
+    assert format_base_url("example.test", 8000) == "http://example.test:8000"
 
 
 def test_every_base_url_leads_somewhere() -> None:
@@ -316,8 +316,8 @@ def test_every_base_url_leads_somewhere() -> None:
 
 
 def test_without_control_its_url_is_not_shown() -> None:
-    shown = Welcome("http://x", "0", "key", "model", "/chat", control=False)
-    assert "Control" not in [name for name, _, _ in shown.bases()]
+    shown = StartupBanner("http://x", "0", "key", "model", "/chat", control=False)
+    assert "Control" not in [name for name, _, _ in shown.list_base_urls()]
 
 
 def test_what_serve_prints_can_be_pasted() -> None:
@@ -363,7 +363,7 @@ def test_it_ends_at_once_streams_included(number: signal.Signals, code: int, sce
 
 PROBE = """
 import json, os, signal, sys, threading, urllib.request
-from aione_mock.cli import banner, main
+from aione_mock.cli import main, serve
 
 def probe(welcome):
     body = {"model": welcome.model, "messages": [{"role": "user", "content": "Hello"}], "stream": True}
@@ -377,7 +377,7 @@ def probe(welcome):
     print(json.dumps(sorted(sys.modules)))
     os.kill(os.getpid(), signal.SIGINT)
 
-banner.show = lambda welcome: threading.Thread(target=probe, args=(welcome,)).start()
+serve.print_banner = lambda welcome: threading.Thread(target=probe, args=(welcome,)).start()
 sys.exit(main(["serve", "--port", "0"]))
 """
 
@@ -430,5 +430,5 @@ def answers(port: int) -> bool:
 def test_a_terminal_table_keeps_its_columns(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert terminal.aligned([("云帆", "x"), ("abcde", "y")]) == ["云帆   x", "abcde  y"]
-    assert terminal.width(textwrap.dedent("号1")) == 3
+    assert terminal.align_columns([("云帆", "x"), ("abcde", "y")]) == ["云帆   x", "abcde  y"]
+    assert terminal.display_width(textwrap.dedent("号1")) == 3

@@ -17,7 +17,7 @@ import pytest
 import typer
 import yaml
 
-from aione_mock.cli import program
+from aione_mock.cli import create_program
 from aione_mock.contract import Contract
 from aione_mock.contract.loading import load_contract
 from aione_mock.contract.overlay import apply_overlay
@@ -50,7 +50,7 @@ def invocations() -> list[str]:
 
 @pytest.mark.parametrize("words", invocations())
 def test_commands_and_options_exist(words: str) -> None:
-    command: Any = typer.main.get_command(program())
+    command: Any = typer.main.get_command(create_program())
     path, options = "aione-mock", set()
     for word in words.partition(" -- ")[0].split():
         if word.startswith("--"):
@@ -63,7 +63,7 @@ def test_commands_and_options_exist(words: str) -> None:
 
 
 def test_the_pages_do_name_commands() -> None:
-    assert {words.split()[0] for words in invocations()} == set(typer.main.get_command(program()).commands)
+    assert {words.split()[0] for words in invocations()} == set(typer.main.get_command(create_program()).commands)
 
 
 def test_make_targets_exist() -> None:

@@ -1,4 +1,4 @@
-"""What `serve` says when it is ready: where everything is, and lines to paste."""
+"""The text that `serve` prints when it is ready: base URLs, and snippets to paste."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ CLIENTS = {
     "ModelRouter": ("", "as endpoint, protocol http"),
     "Control": ("/_mock", ""),
 }
-"""What each client takes as its base URL (it adds the rest of the path by itself), and what else it needs."""
+"""The path of each client's base URL, to which it adds the rest, and what else it needs."""
 
 
 @dataclass(frozen=True, slots=True)
-class Welcome:
-    """What there is to say of a running server."""
+class StartupBanner:
+    """What to print about a running server."""
 
     url: str
     seed: str
     key: str
     """The demo key."""
     model: str
-    """One that speaks over chat completions."""
+    """A model for chat completions."""
     chat: str
     """Path of chat completions."""
     control: bool = True
-    open: bool = False
+    exposed: bool = False
     """Whether other machines can reach the control API without a token."""
 
-    def bases(self) -> list[tuple[str, str, str]]:
-        """Name, base URL and note of every client."""
+    def list_base_urls(self) -> list[tuple[str, str, str]]:
+        """Return name, base URL and note of every client."""
         return [
             (name, self.url + path, note) for name, (path, note) in CLIENTS.items() if self.control or name != "Control"
         ]
 
-    def samples(self) -> dict[str, tuple[str, ...]]:
-        """Lines to paste, by where they go."""
+    def list_snippets(self) -> dict[str, tuple[str, ...]]:
+        """Return lines to paste, by language."""
         openai = self.url + CLIENTS["OpenAI"][0]
         return {
             "Shell": (
@@ -61,25 +61,25 @@ class Welcome:
         }
 
 
-def base_url(host: str, port: int) -> str:
-    """`http://host:port`, as a client on this machine has to spell it."""
+def format_base_url(host: str, port: int) -> str:
+    """Return `http://host:port` for a client on this machine."""
     name = _WILDCARDS.get(host, host)
     return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
 
 
-def show(welcome: Welcome) -> None:
-    """Print it."""
-    terminal.heading(f"aione-mock is ready on {welcome.url} (seed {welcome.seed})")
-    for line in terminal.aligned([(f"  {name}", url, note) for name, url, note in welcome.bases()]):
+def print_banner(banner: StartupBanner) -> None:
+    """Print base URLs, key and snippets."""
+    terminal.print_heading(f"aione-mock is ready on {banner.url} (seed {banner.seed})")
+    for line in terminal.align_columns([(f"  {name}", url, note) for name, url, note in banner.list_base_urls()]):
         typer.echo(line)
-    typer.echo(f"\nDemo key: {welcome.key} (`aione-mock keys` lists all)")
-    for title, lines in welcome.samples().items():
+    typer.echo(f"\nDemo key: {banner.key} (`aione-mock keys` lists all)")
+    for title, lines in banner.list_snippets().items():
         typer.echo()
-        terminal.heading(title)
+        terminal.print_heading(title)
         for line in lines:
             typer.echo(f"  {line}")
-    if welcome.open:
+    if banner.exposed:
         typer.echo(
-            "\nEverybody who reaches this address can change the mock: think of --control-token or --no-control."
+            "\nAnyone who can reach this address can change the mock. --control-token or --no-control prevents it."
         )
-    typer.echo("\nCtrl-C ends it.")
+    typer.echo("\nCtrl-C stops it.")

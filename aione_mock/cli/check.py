@@ -128,7 +128,7 @@ def check(
     )
     try:
         with terminable():
-            Progress(lambda text: typer.echo(text, err=True), live=terminal.interactive()).watch(run)
+            Progress(lambda text: typer.echo(text, err=True), live=terminal.is_interactive()).watch(run)
     finally:
         report = outcome(run, fail_on=fail_on, baseline=accepted)
         _write(report, {"junit": junit, "html": html, "json": json, "sarif": sarif})
@@ -217,7 +217,7 @@ def _show(report: CheckReport) -> None:
     for finding in report.findings:
         word = "VIOLATION" if finding.severity == "violation" else "ASSUMPTION"
         often = f" ({finding.count} times)" if finding.count > 1 else ""
-        terminal.heading(f"{word} {finding.operation}: {finding.title} [{finding.law}]{often}")
+        terminal.print_heading(f"{word} {finding.operation}: {finding.title} [{finding.law}]{often}")
         typer.echo(f"  expected  {finding.expected}")
         typer.echo(f"  seen      {finding.seen}")
         if finding.curl:
@@ -240,7 +240,7 @@ def _show(report: CheckReport) -> None:
     for known, what in ((report.known, "known by the baseline"), (report.gone, "in the baseline and kept now")):
         if known:
             typer.echo(f"{len(known)} {what}.")
-    terminal.heading(report.verdict)
+    terminal.print_heading(report.verdict)
 
 
 _REASONS = 12

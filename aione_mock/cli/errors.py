@@ -1,67 +1,57 @@
-"""`aione-mock errors`: every error of the contract, and the ways to get it."""
+"""`aione-mock errors`: list every error of the contract and how to provoke it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Annotated
 
+import orjson
 import typer
 
 from aione_mock.cli import terminal
-from aione_mock.cli.spec import Overlays
-from aione_mock.contract.loading import load_contract
+from aione_mock.cli.contract import Overlays, load_bundled_contract
 from aione_mock.errors import ConfigError, did_you_mean
+from aione_mock.server.control import error_catalogue
+from aione_mock.settings import Settings
+from aione_mock.tenant.organisation_file import list_credentials
 from aione_mock.types import Json
 
-_WIDTH = 10
-"""Columns of the words that say what a line is."""
+_LABEL_WIDTH = 10
 
 
-def errors(
+def list_errors(
     operation: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Only what this operation can answer, as createChatCompletion.")
+        str | None, typer.Option(metavar="NAME", help="Only errors of this operation, such as createChatCompletion.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="For machines; what GET /_mock/errors answers.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON: the answer of GET /_mock/errors.")] = False,
     overlay: Overlays = None,
 ) -> None:
-    """Every error of the contract: status, headers, body, and the ways to get it."""
-    from aione_mock.server.control.error_catalogue import list_errors
-    from aione_mock.settings import DOCUMENTS, Settings, document_path
-    from aione_mock.tenant.organisation_file import list_credentials
-
-    contract = load_contract([document_path(name) for name in DOCUMENTS], overlay or ())
+    """List every error of the contract: status, headers, body, and how to provoke it."""
+    contract = load_bundled_contract(overlay)
     if operation is not None and operation not in contract.operations:
         near = did_you_mean(operation, contract.operations)
         raise ConfigError(f"unknown operation '{operation}'{near}; `aione-mock spec routes` lists them")
-    # secrets are the same for every seed and at every time
-    credentials = list_credentials()
-    found = list_errors(contract, credentials, base_url="http://127.0.0.1:8000", max_body=Settings().max_body)
-    items = [entry for entry in found if operation in (None, *entry["operations"])]
+    entries = error_catalogue.list_errors(
+        contract, list_credentials(), base_url="http://127.0.0.1:8000", max_body=Settings().max_body
+    )
+    items = [entry for entry in entries if operation in (None, *entry["operations"])]
     if json:
-        _print_json({"items": items, "total": len(items)})
+        terminal.print_json({"items": items, "total": len(items)})
     else:
-        _print(items)
+        _print_errors(items)
 
 
-def _print(items: Iterable[Json]) -> None:
-    import orjson
-
+def _print_errors(items: Iterable[Json]) -> None:
     for entry in items:
-        terminal.heading(f"{entry['status']} {entry['name']} ({entry['dialect']})")
-        _line("from", ", ".join(entry["operations"]) or "unknown paths and wrong methods")
+        terminal.print_heading(f"{entry['status']} {entry['name']} ({entry['dialect']})")
+        _print_line("from", ", ".join(entry["operations"]) or "unknown paths and wrong methods")
         for name, value in entry["headers"].items():
-            _line("header", f"{name}: {value}")
-        _line("body", orjson.dumps(entry["body"]).decode())
+            _print_line("header", f"{name}: {value}")
+        _print_line("body", orjson.dumps(entry["body"]).decode())
         for trigger in entry["triggers"]:
-            _line(f"by {trigger['by']}", trigger["how"])
+            _print_line(f"by {trigger['by']}", trigger["how"])
         typer.echo()
 
 
-def _line(what: str, text: str) -> None:
-    typer.echo(f"  {what:<{_WIDTH}}  {text}")
-
-
-def _print_json(content: Json) -> None:
-    import orjson
-
-    typer.echo(orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE), nl=False)
+def _print_line(label: str, text: str) -> None:
+    typer.echo(f"  {label:<{_LABEL_WIDTH}}  {text}")

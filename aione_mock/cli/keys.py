@@ -1,57 +1,46 @@
-"""`aione-mock keys`: the seeded credentials and what each is for."""
+"""`aione-mock keys`: list the seeded credentials and their purposes."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from aione_mock.cli import terminal
-
-if TYPE_CHECKING:
-    from aione_mock.tenant.organisation_file import SeededCredential
-
-_HEAD = ("kind", "organisation", "secret", "purpose")
+from aione_mock.tenant.organisation_file import SeededCredential, list_credentials
+from aione_mock.types import Json
 
 
-def keys(
+def list_keys(
     form: Annotated[
         Literal["table", "json", "env"],
-        typer.Option("--format", help="`env`: NAME=value lines for a shell or a .env file."),
+        typer.Option("--format", help="`env` prints NAME=value lines for a shell or a .env file."),
     ] = "table",
 ) -> None:
-    """The seeded credentials and what each is for. They are the same for every seed."""
-    from aione_mock.tenant.organisation_file import list_credentials
-
-    found = list_credentials()
+    """List the seeded credentials and their purposes. They are the same for every seed."""
+    credentials = list_credentials()
     if form == "env":
-        for name, value in [pair for credential in found for pair in credential.env]:
+        for name, value in [pair for credential in credentials for pair in credential.env]:
             typer.echo(f"{name}={value}")
     elif form == "json":
-        _json(found)
+        terminal.print_json([_to_json(credential) for credential in credentials])
     else:
-        terminal.table(_HEAD, [_row(credential) for credential in found])
+        terminal.print_table(("kind", "organisation", "secret", "purpose"), [_to_row(item) for item in credentials])
 
 
-def _row(credential: SeededCredential) -> tuple[str, ...]:
-    # an access key is a pair; of the others the id is of no use to a person
+def _to_row(credential: SeededCredential) -> tuple[str, ...]:
+    # only an access key is used together with its id
     pair = f" (id {credential.id})" if credential.kind == "access_key" else ""
     return credential.kind, credential.organisation, credential.secret, credential.purpose + pair
 
 
-def _json(found: tuple[SeededCredential, ...]) -> None:
-    import orjson
-
-    rows = [
-        {
-            "label": credential.label,
-            "kind": credential.kind,
-            "organisation": credential.organisation,
-            "purpose": credential.purpose,
-            "id": credential.id,
-            "secret": credential.secret,
-            "env": dict(credential.env),
-        }
-        for credential in found
-    ]
-    typer.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE), nl=False)
+def _to_json(credential: SeededCredential) -> dict[str, Json]:
+    return {
+        "label": credential.label,
+        "kind": credential.kind,
+        "organisation": credential.organisation,
+        "purpose": credential.purpose,
+        "id": credential.id,
+        "secret": credential.secret,
+        "env": dict(credential.env),
+    }

@@ -25,4 +25,4 @@ def mutants(
         for mutant in found:
             typer.echo(mutant.name)
         return
-    terminal.table(("mutant", "area", "what is wrong"), [(m.name, m.area, m.title) for m in found])
+    terminal.print_table(("mutant", "area", "what is wrong"), [(m.name, m.area, m.title) for m in found])

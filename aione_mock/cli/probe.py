@@ -6,8 +6,11 @@ from typing import Annotated
 
 import typer
 
+from aione_mock.errors import ConfigError
+from aione_mock.testing.resilience.program import check_program
 
-def probe(
+
+def probe_program(
     command: Annotated[
         list[str], typer.Argument(help="The program and its arguments, after `--`.", show_default=False)
     ],
@@ -25,9 +28,6 @@ def probe(
     GOOGLE_GEMINI_BASE_URL, AIONE_BASE_URL and so on. Its exit code is 0 if it succeeded; its standard output is the
     answer.
     """
-    from aione_mock.errors import ConfigError
-    from aione_mock.testing.resilience.program import check_program
-
     if not 0 < patience < float("inf") or attempts < 1:
         raise ConfigError("--patience must be a number of seconds above 0, and --attempts at least 1")
     report = check_program(command, only or [], patience, attempts)

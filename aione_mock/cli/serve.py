@@ -1,4 +1,4 @@
-"""`aione-mock serve`: a server in the foreground, and what to paste to use it."""
+"""`aione-mock serve`: run the mock in the foreground."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from aione_mock.cli import banner
+from aione_mock.cli.banner import StartupBanner, format_base_url, print_banner
 from aione_mock.settings import Settings
 from aione_mock.tenant.organisation_file import list_credentials
 
@@ -25,7 +25,7 @@ def _option(field: str, name: str, metavar: str | None = None) -> Any:
     return typer.Option(name, help=text, metavar=metavar, show_default=False)
 
 
-def serve(
+def serve_mock(
     context: typer.Context,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on; 0 picks a free one.")] = 8000,
@@ -52,7 +52,8 @@ def serve(
     ] = None,
     replay_cycle: Annotated[bool | None, _option("replay_cycle", "--replay-cycle/--no-replay-cycle")] = None,
     log_level: Annotated[
-        Literal["debug", "info", "warning", "error", "critical"], typer.Option(help="What the log on stderr holds.")
+        Literal["debug", "info", "warning", "error", "critical"],
+        typer.Option(help="The lowest level of log messages on standard error."),
     ] = "warning",
 ) -> None:
     """Answer requests until Ctrl-C.
@@ -78,27 +79,27 @@ def _run(config: Settings, host: str, port: int, log_level: str) -> None:
     from aione_mock.server.http import UvicornServer, bind_socket, create_uvicorn_config, pause_gc, tune_gc
 
     logging.basicConfig(level=log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
-    # before the contract is read: a port in use should be said at once
+    # bind before the contract is loaded, so that a port in use is reported at once
     with bind_socket(host, port) as listener:
         with pause_gc():
             from aione_mock.server.app import create_app
 
             app = create_app(config)
-            welcome = _welcome(app, config, host, listener.getsockname()[1])
+            ready = _make_banner(app, config, host, listener.getsockname()[1])
             settings = create_uvicorn_config(app, log_level=log_level, log_config=None)
             tune_gc()
-        UvicornServer(settings, lambda: banner.show(welcome)).run(sockets=[listener])
+        UvicornServer(settings, lambda: print_banner(ready)).run(sockets=[listener])
 
 
-def _welcome(app: Mock, config: Settings, host: str, port: int) -> banner.Welcome:
+def _make_banner(app: Mock, config: Settings, host: str, port: int) -> StartupBanner:
     session = app.sessions.get()
     speakers = [model.id for model in session.catalogue.models if model.supports_protocol("openai") and model.streaming]
-    return banner.Welcome(
-        url=banner.base_url(host, port),
+    return StartupBanner(
+        url=format_base_url(host, port),
         seed=config.seed,
         key=next(credential.secret for credential in list_credentials() if credential.kind == "key"),
         model=speakers[0],
         chat=app.contract.operations["createChatCompletion"].path,
         control=config.control,
-        open=config.control and config.control_token is None and host not in _LOOPBACK,
+        exposed=config.control and config.control_token is None and host not in _LOOPBACK,
     )
