@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import jsonschema_rs
@@ -16,12 +17,12 @@ from aione_mock.seed import Seed
 from aione_mock.types import Prompt, Turn
 
 STRING, INTEGER = {"type": "string"}, {"type": "integer"}
-SEED = Seed.of(1)
+SEED, TODAY = Seed.of(1), date(2026, 1, 7)
 
 
 def answer(text: str, schema: Any = None, seed: Seed = SEED) -> Any:
     prompt = Prompt("m", (Turn("user", text),), format="schema" if schema else "json", schema=schema)
-    return orjson.loads(structured.answer(prompt, seed))
+    return orjson.loads(structured.compose_json(prompt, seed, TODAY))
 
 
 def obj(**properties: Any) -> dict[str, Any]:
@@ -56,7 +57,7 @@ SCHEMAS = [
 @settings(max_examples=20, deadline=None)
 @given(text=st.sampled_from(["hello", "Tom is 7 on 2026-03-01", '北京 "x" AB123', "happy 0.5"]), seed=st.integers(0, 9))
 def test_answers_satisfy_the_subset(schema: dict[str, Any], text: str, seed: int) -> None:
-    structured.check(schema, "response_format")
+    structured.check_schema(schema, "response_format")
     drawn = answer(text, schema, Seed.of(seed))
     assert jsonschema_rs.Draft202012Validator(schema, validate_formats=True).is_valid(drawn)
 
@@ -68,26 +69,27 @@ def test_what_the_prompt_names_lands_in_the_answer() -> None:
 
 def test_text_is_compact_and_in_the_order_of_the_schema() -> None:
     prompt = Prompt("m", (Turn("user", "Jason is 25"),), format="schema", schema=obj(name=STRING, age=INTEGER))
-    assert structured.answer(prompt, SEED) == '{"name":"Jason","age":25}'
+    assert structured.compose_json(prompt, SEED, TODAY) == '{"name":"Jason","age":25}'
 
 
-def test_plain_json_is_about_the_prompt() -> None:
-    drawn = answer("Tell me about green tea as JSON")
-    assert isinstance(drawn["answer"], str)
-    assert {"green", "tea"} <= set(drawn["keywords"])
-    assert answer('Explain "entropy" in JSON')["subject"] == "entropy"
+def test_plain_json_has_an_answer() -> None:
+    (drawn,) = answer("Tell me about mountains as JSON").items()
+    assert drawn[0] == "answer"
+    assert "mountains" in drawn[1]
 
 
-def test_plain_json_has_the_keys_asked_for() -> None:
-    text = 'Reply in JSON with keys "name", `age` and city. Jason is 25 and lives in Paris.'
+def test_plain_json_has_the_keys_that_are_quoted() -> None:
+    text = 'Reply in JSON with keys "name", `age` and "city" (not "other keys"). Jason is 25 and lives in Paris.'
     assert answer(text) == {"name": "Jason", "age": 25, "city": "Paris"}
-    assert answer("用JSON回答，字段：姓名、城市。张伟住在北京") == {"姓名": "张伟", "城市": "北京"}
+    joke = "Tell me a joke about cats. Return the result as a JSON with 'setup' and 'punchline' keys."
+    assert answer(joke).keys() == {"setup", "punchline"}
+    assert answer("用JSON回答，字段：“姓名”、“城市”。张伟住在北京") == {"姓名": "张伟", "城市": "北京"}
 
 
 def test_the_last_user_turn_counts() -> None:
     turns = (Turn("user", "Bob is 3"), Turn("assistant", "ok"), Turn("user", "Tom is 4"))
     prompt = Prompt("m", turns, format="schema", schema=obj(name=STRING))
-    assert structured.answer(prompt, SEED) == '{"name":"Tom"}'
+    assert structured.compose_json(prompt, SEED, TODAY) == '{"name":"Tom"}'
 
 
 @pytest.mark.parametrize(
@@ -111,7 +113,7 @@ def test_the_last_user_turn_counts() -> None:
 )
 def test_schemas_outside_the_subset_are_refused_by_name(schema: Any, words: str) -> None:
     with pytest.raises(APIError) as caught:
-        structured.check(schema, "response_format.json_schema.schema")
+        structured.check_schema(schema, "response_format.json_schema.schema")
     assert words in caught.value.message
     assert (caught.value.name, caught.value.fields) == (
         "invalid_request",
@@ -125,12 +127,12 @@ def test_depth_is_refused(depth: int) -> None:
     for _ in range(depth):
         schema = {"items": schema}
     with pytest.raises(APIError, match="nested deeper"):
-        structured.check(schema, "p")
+        structured.check_schema(schema, "p")
 
 
 def test_words_that_are_names_are_no_keywords() -> None:
-    structured.check(obj(**{"not": STRING, "patternProperties": STRING}), "p")
-    structured.check({"enum": [{"not": 1}], "default": {"if": 1}}, "p")
+    structured.check_schema(obj(**{"not": STRING, "patternProperties": STRING}), "p")
+    structured.check_schema({"enum": [{"not": 1}], "default": {"if": 1}}, "p")
 
 
 def test_a_schema_without_an_instance_is_refused() -> None:
@@ -159,30 +161,6 @@ def test_a_schema_without_an_instance_is_refused() -> None:
 )
 def test_parts_that_contradict_each_other_are_named(schema: Any, words: str) -> None:
     with pytest.raises(APIError) as caught:
-        structured.check(schema, "p")
+        structured.check_schema(schema, "p")
     assert words in caught.value.message
     assert caught.value.fields == {"param": "p"}
-
-
-def test_google_schemas() -> None:
-    google = {
-        "type": "OBJECT",
-        "properties": {
-            "b": {"type": "STRING", "nullable": True, "format": "enum", "enum": ["x"]},
-            "a": {"type": "ARRAY", "items": {"type": "INTEGER"}, "min_items": "2"},
-        },
-        "propertyOrdering": ["a", "b"],
-    }
-    normal = structured.normalise_google(google)
-    assert list(normal["properties"]) == ["a", "b"]
-    assert normal["properties"]["a"] == {"type": "array", "items": INTEGER, "minItems": 2}
-    assert normal["type"] == "object"
-    structured.check(google, "generationConfig.responseSchema")
-    drawn = answer("hi", google)
-    assert list(drawn) == ["a", "b"]
-    assert len(drawn["a"]) >= 2
-
-
-@pytest.mark.parametrize("schema", SCHEMAS)
-def test_json_schema_is_its_own_normal_form(schema: Any) -> None:
-    assert structured.normalise_google(schema) == schema

@@ -40,7 +40,7 @@ pieces_of_text = st.lists(
 
 
 def estimate(rows: list[dict[str, str]]) -> int:
-    return sum(tokens.count(row["text"]) for row in rows)
+    return sum(tokens.count_tokens(row["text"]) for row in rows)
 
 
 @pytest.mark.parametrize("language", ["english", "code", "chinese", "mixed", "all"])
@@ -65,15 +65,15 @@ def test_sample_is_bilingual() -> None:
 @example("Case 12 of 3456 costs 7.50 €")
 @example("Case 98 of 1234 costs 2.30 €")
 def test_pieces_join_to_the_text(text: str) -> None:
-    pieces = tokens.split(text)
+    pieces = tokens.split_tokens(text)
     assert "".join(pieces) == text
     assert all(pieces)
-    assert tokens.count(text) == len(pieces)
+    assert tokens.count_tokens(text) == len(pieces)
 
 
 @given(anything)
 def test_every_piece_can_be_sent_on_its_own(text: str) -> None:
-    assert b"".join([piece.encode() for piece in tokens.split(text)]) == text.encode()
+    assert b"".join([piece.encode() for piece in tokens.split_tokens(text)]) == text.encode()
 
 
 @given(st.lists(st.sampled_from(CHARACTERS), min_size=1))
@@ -84,21 +84,21 @@ def test_characters_stay_whole(characters: list[str]) -> None:
         at += len(character)
         edges.add(at)
     at = 0
-    for piece in tokens.split("".join(characters)):
+    for piece in tokens.split_tokens("".join(characters)):
         at += len(piece)
         assert at in edges
 
 
 @given(pieces_of_text)
 def test_no_piece_begins_with_a_mark(text: str) -> None:
-    for piece in tokens.split(text):
+    for piece in tokens.split_tokens(text):
         assert unicodedata.category(piece[0])[0] != "M"
         assert piece[0] not in "\u200d🏽"
 
 
 def test_every_mark_of_unicode_stays_with_its_letter() -> None:
     marks = [char for char in map(chr, range(0x300, 0x110000)) if unicodedata.category(char)[0] == "M"]
-    assert [ascii(mark) for mark in marks if tokens.split(f"a{mark}b") != [f"a{mark}", "b"]] == []
+    assert [ascii(mark) for mark in marks if tokens.split_tokens(f"a{mark}b") != [f"a{mark}", "b"]] == []
 
 
 @pytest.mark.parametrize(
@@ -108,16 +108,16 @@ def test_every_mark_of_unicode_stays_with_its_letter() -> None:
         ("Hello, world!", ["Hello", ",", " world", "!"]),
         ("我们明天见。", ["我们", "明天", "见", "。"]),
         ("price 12345.67", ["price", " ", "123", "45", ".", "67"]),
-        ("it's we'll", ["it", "'s", " we", "'ll"]),
-        ("if x:\n    return", ["if", " x", ":\n", "   ", " return"]),
+        ("it's we'll", ["it", "'", "s", " we", "'", "ll"]),
+        ("if x:\n    return", ["if", " x", ":\n", "    ", "return"]),
         ("a\r\n\r\nb", ["a", "\r\n\r\n", "b"]),
-        ("user_name", ["user", "_name"]),
+        ("user_name", ["user", "_", "name"]),
         (FAMILY + "!", [FAMILY, "!"]),
         ("🇨🇳🇫🇷", ["🇨🇳", "🇫🇷"]),
     ],
 )
 def test_cuts_by_example(text: str, pieces: list[str]) -> None:
-    assert tokens.split(text) == pieces
+    assert tokens.split_tokens(text) == pieces
 
 
 HOSTILE = [
@@ -143,44 +143,24 @@ HOSTILE = [
 @pytest.mark.parametrize("unit", HOSTILE, ids=ascii)
 def test_time_is_linear_and_pieces_stay_short(unit: str) -> None:
     long, short = (unit * (size // len(unit)) for size in (160_000, 20_000))
-    pieces = tokens.split(long)
+    pieces = tokens.split_tokens(long)
     assert "".join(pieces) == long
     assert max(map(len, pieces)) <= 100
     # eight times as much; a quadratic expression would take 64 times as long
-    assert cost(lambda: tokens.split(long), 3) < 24 * cost(lambda: tokens.split(short), 3)
+    assert cost(lambda: tokens.split_tokens(long), 3) < 24 * cost(lambda: tokens.split_tokens(short), 3)
 
 
 def test_english_is_counted_fast() -> None:
     text = SAMPLE["english_letter"]["text"] * 3000
-    assert len(text) / cost(lambda: tokens.count(text)) > 5_000_000
+    assert len(text) / cost(lambda: tokens.count_tokens(text)) > 5_000_000
 
 
-blanks_and_marks = st.lists(
-    st.sampled_from(
-        [
-            *CHARACTERS,
-            ". ",
-            " ",
-            "  ",
-            "\t",
-            "\n",
-            "\r\n",
-            "。",
-            "\0",
-            "word",
-            "The",
-            "'s",
-            "的时候",
-            "\u0301",
-            "1",
-            "{",
-            "é",
-        ]
-    )
-).map("".join)
+@given(st.text(st.characters(max_codepoint=127)))
+@example("One. Two.\r\n\t x_y if(a):  \n'It''s 12345.67 HTTPServer")
+def test_ascii_is_cut_as_any_text(text: str) -> None:
+    assert tokens.split_tokens(text) == tokens._TOKEN.findall(text)
 
 
-@given(blanks_and_marks | anything)
-@example("One. \u0301Two.\n\u0301Three。\u0301四。五.\r\nSix \t \tseven   eight  nine ")
-def test_words_are_cut_as_the_whole_text_is(text: str) -> None:
-    assert tokens.split(text) == tokens._PIECE.findall(text)
+def test_short_texts_are_counted_fast() -> None:
+    texts = [f"Name {number} rivers of Europe and one sea, please, and say how long each is." for number in range(200)]
+    assert cost(lambda: [tokens.count_tokens(text) for text in texts]) / len(texts) < 40e-6

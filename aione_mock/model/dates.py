@@ -1,4 +1,4 @@
-"""Dates and times as people write them, English and Chinese."""
+"""Parse dates and times as people write them, in English and Chinese."""
 
 from __future__ import annotations
 
@@ -19,53 +19,60 @@ _DAYS = {
     "后天": 2,
     "昨天": -1,
 }
-_DEFAULT_YEAR = 2026
-"""The year of a written date without one, where no `today` is given."""
-NAMES = frozenset([*_MONTHS, *_WEEKDAYS, *_DAYS])
-"""Words in lower case that are not names of people or places, though some have a capital."""
-MONTH = "|".join([f"{name[:3]}(?:{name[3:]})?" for name in _MONTHS if name != "may"]) + "|may|sept"
-WEEKDAY = "|".join(_WEEKDAYS)
-"""Alternatives for an expression that ignores case."""
+_MONTH = "(?i:" + "|".join([f"{name[:3]}(?:{name[3:]})?" for name in _MONTHS]) + r")\b"
+_MONTH_NAME = re.compile(rf"\b{_MONTH}")
+CALENDAR_WORDS = frozenset([*_MONTHS, *_WEEKDAYS, *_DAYS])
+"""Words in lower case that are written with a capital, but name no person and no place."""
+DATE = (
+    r"(?<!\d)\d{4}(?:-\d\d?-\d\d?|/\d\d?/\d\d?)(?!\d)|(?:\d{4}年)?\d{1,2}月\d{1,2}[日号]"
+    rf"|\b{_MONTH}\.?\ \d{{1,2}}(?:st|nd|rd|th)?\b(?:,?\ \d{{4}}\b)?"
+    rf"|\b\d{{1,2}}(?:st|nd|rd|th)?\ (?:of\ )?{_MONTH}\.?(?:,?\ \d{{4}}\b)?"
+)
+"""A regular expression (verbose) for a written date."""
+TIME = (
+    r"(?<![\d:])\d{1,2}:\d\d(?::\d\d)?(?:\ ?[AaPp]\.?[Mm]\b)?|\b\d{1,2}\ ?[AaPp]\.?[Mm]\b"
+    r"|(?:[上下]午|早上|晚上)?\d{1,2}点半?"
+)
+"""A regular expression (verbose) for a time of day."""
+DAY = re.compile(
+    rf"\b(?:{'|'.join([*_WEEKDAYS, *filter(str.isascii, _DAYS)])})\b"
+    rf"|{'|'.join([day for day in _DAYS if not day.isascii()])}|(?:周|星期)[一二三四五六日天]",
+    re.IGNORECASE,
+)
+"""A day counted from today."""
 
 
-def written(raw: str, today: date | None) -> date | None:
-    """A written date; without a year, the next such day from `today`. None if there is no such day."""
+def parse_date(raw: str, today: date) -> date | None:
+    """Parse a written date. One without a year is the next such day; None means that there is no such day."""
     figures = [int(figure) for figure in re.findall(r"\d+", raw)]
-    month = re.search(rf"(?i)\b({MONTH})\b", raw)
-    if month:
-        number = next(at for at, name in enumerate(_MONTHS, 1) if name.startswith(month[1].lower()[:3]))
+    if month := _MONTH_NAME.search(raw):
+        number = next(at for at, name in enumerate(_MONTHS, 1) if name.startswith(month[0][:3].lower()))
         figures = [*figures[1:], number, figures[0]]
     try:
         if len(figures) == 3:
             return date(*figures)
-        day = date(today.year if today else _DEFAULT_YEAR, *figures)
-        return day.replace(year=day.year + 1) if today and day < today else day
+        day = date(today.year, *figures)
+        return day if day >= today else day.replace(year=day.year + 1)
     except ValueError:
         return None
 
 
-def relative(raw: str, today: date) -> date:
-    """The day that 'tomorrow', 'next Monday', '后天' or '下周一' means."""
+def resolve_day(raw: str, today: date) -> date:
+    """Return the date of a day such as `tomorrow` or `周五`. A day of the week is the next one after today."""
     word = raw.lower()
-    if word in _DAYS or word.startswith("day after"):
-        return today + timedelta(days=_DAYS.get(word, 2))
-    tail = word.split()[-1]
-    weekday = _WEEKDAYS.index(tail) if tail in _WEEKDAYS else "一二三四五六日天".index(word[-1]) % 7
-    weekday = 6 if word[-1] in "日天" else weekday
-    ahead = (weekday - today.weekday()) % 7
-    if word.startswith("下"):
-        return today + timedelta(days=7 - today.weekday() + weekday)
-    return today + timedelta(days=ahead or 7)
+    if word in _DAYS:
+        return today + timedelta(days=_DAYS[word])
+    weekday = _WEEKDAYS.index(word) if word in _WEEKDAYS else "一二三四五六日天".index(word[-1])
+    return today + timedelta(days=(min(weekday, 6) - today.weekday() - 1) % 7 + 1)
 
 
-def clock(raw: str) -> str:
-    """`HH:MM`, or `HH:MM:SS` where seconds are written."""
+def parse_time(raw: str) -> str:
+    """Parse a time of day. Return `HH:MM`, or `HH:MM:SS` where seconds are written."""
     word = raw.lower().replace(".", "")
-    if word in ("noon", "midnight"):
-        return "12:00" if word == "noon" else "00:00"
-    figures = [int(figure) for figure in re.findall(r"\d+", word)]
-    hour, minute = figures[0], figures[1] if len(figures) > 1 else 30 if "半" in word else 0
-    late = word.endswith("pm") or word.startswith(("下午", "晚上"))
-    hour = hour % 12 + 12 if late and hour <= 12 else 0 if word.endswith("am") and hour == 12 else hour
-    seconds = f":{figures[2]:02d}" if len(figures) > 2 else ""
-    return f"{hour % 24:02d}:{minute % 60:02d}{seconds}"
+    hour, *rest = map(int, re.findall(r"\d+", word))
+    minute, *seconds = rest or [30 if "半" in word else 0]
+    if word.endswith("pm") or word.startswith(("下午", "晚上")):
+        hour = hour % 12 + 12
+    elif word.endswith("am"):
+        hour %= 12
+    return f"{hour % 24:02d}:{minute % 60:02d}" + "".join([f":{second:02d}" for second in seconds])

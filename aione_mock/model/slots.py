@@ -1,83 +1,167 @@
-"""The places of a schema that a thing named in a prompt may fill."""
+"""Find the places of a schema that take a value, and the kind of value that each takes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from typing import NamedTuple
 
-from aione_mock.generator import SchemaPlan
-from aione_mock.generator.plan import Node
+from aione_mock.errors import ContractError
+from aione_mock.generator.plan import resolve_reference
 from aione_mock.generator.values import ValuePath
-from aione_mock.generator.words import find_kind
+from aione_mock.generator.words import find_kind, split_name, word_lists
+from aione_mock.types import Json
 
-_DEEP = 5
-_SLOTS = 200
+_MAX_DEPTH = 5
+_MAX_SLOTS = 200
+NUMERIC = frozenset(["number", "integer"])
+_MERGED = frozenset(["$ref", "allOf", "anyOf", "oneOf"])
+_BY_FORMAT = {
+    "email": ("email",),
+    "uri": ("url",),
+    "url": ("url",),
+    "uuid": ("uuid",),
+    "date": ("date",),
+    "date-time": ("datetime", "date"),
+    "time": ("time",),
+}
+_BY_KIND = {
+    "city": ("place",),
+    "street": ("place",),
+    "country": ("country", "place"),
+    "full_name": ("quoted", "name"),
+    "first_name": ("quoted", "name"),
+    "last_name": ("quoted", "name"),
+    "username": ("quoted", "name"),
+    "email": ("email",),
+    "phone": ("phone",),
+    "date": ("date",),
+    "datetime": ("datetime", "date"),
+    "time": ("time",),
+    "url": ("url",),
+    "id": ("id", "uuid", "number"),
+    "currency": ("code",),
+    "symbol": ("code",),
+}
+"""What a string takes, by the kind of thing that its name stands for, best first."""
+_THINGS = (None, "company", "product", "title")
+THING, FREE_TEXT = ("quoted", "capitalised"), ("quoted",)
+"""What the name of a thing takes, and what free text takes before the whole question."""
+_FREE_TEXT_NAMES = frozenset(
+    "query q question prompt input search keyword keywords message text content body expression "
+    "查询 问题 关键词 内容 文本".split()
+)
+_ORIGIN, _DESTINATION = ("from", "从"), ("to", "到", "去", "飞往")
+_DIRECTIONS = {
+    **dict.fromkeys(("from", "origin", "departure", "source", "start", "出发地", "起点"), _ORIGIN),
+    **dict.fromkeys(("to", "destination", "arrival", "target", "recipient", "end", "目的地", "终点"), _DESTINATION),
+}
+"""The prepositions before the value of a property, by a word of its name."""
+_LISTED = ("language", "color")
+"""Kinds whose usual members are recognised without an enum."""
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """A place of a schema that a mention may fill."""
+class Slot(NamedTuple):
+    """Represent a place of a schema that takes a value."""
 
     path: ValuePath
-    node: Node
-    words: Mapping[str, Any]
-    """The plain keywords there."""
-    array: bool
-    """Whether it takes a list of what `words` describes."""
-
+    node: Mapping[str, Json]
+    """The keywords of the value, or of an array's items."""
+    is_array: bool
+    types: frozenset[str]
+    """JSON types; empty means any."""
     name: str
     """The nearest property's name."""
     kind: str | None
-    """What the name stands for (`words.kind`)."""
-    types: frozenset[str]
-    """The JSON types it takes; empty means any."""
+    """The kind of thing that the name stands for (`generator.words.find_kind`)."""
+    takes: tuple[str, ...]
+    """The kinds of mentions that fit, best first."""
+    beside: tuple[str, ...]
+    """Words, or their beginnings, beside which a text has the value."""
+
+    @property
+    def members(self) -> list[Json]:
+        """Return the values of which it takes one; empty if it takes others."""
+        if isinstance(members := self.node.get("enum"), list):
+            return members
+        if self.kind in _LISTED and "string" in self.types:
+            return [*word_lists()["en"][self.kind], *word_lists()["zh"][self.kind]]
+        return []
 
 
-def _slot(path: ValuePath, node: Node, words: Mapping[str, Any], array: bool) -> Slot:
-    name = next((part for part in reversed(path) if isinstance(part, str)), "")
-    types = words.get("type", ())
-    return Slot(
-        path, node, words, array, name, find_kind(name), frozenset([types] if isinstance(types, str) else types)
-    )
-
-
-@lru_cache(512)
-def slots(plan: SchemaPlan) -> tuple[Slot, ...]:
-    """The places of a schema that take a scalar or a list of scalars, in the schema's order."""
-    found: list[Slot] = []
-    for slot in _walk(plan, plan.root, ()):
-        found.append(slot)
-        if len(found) == _SLOTS:
+def collect_slots(schema: Mapping[str, Json]) -> list[Slot]:
+    """Return the places of a schema that take a scalar or a list of scalars, in the order of the schema."""
+    slots: list[Slot] = []
+    for slot in _walk(schema, schema, ()):
+        slots.append(slot)
+        if len(slots) == _MAX_SLOTS:
             break
-    return tuple(found)
+    return slots
 
 
-def _walk(plan: SchemaPlan, node: Node, path: ValuePath) -> Iterator[Slot]:
-    words = _view(plan, node)
-    if words is None or len(path) > _DEEP:
+def _walk(root: Json, node: Json, path: ValuePath) -> Iterator[Slot]:
+    view = _merge_parts(root, node)
+    if view is None or len(path) > _MAX_DEPTH:
         return
-    for name, child in words.get("properties", {}).items():
-        yield from _walk(plan, child, (*path, name))
-    if "properties" in words:
+    if isinstance(properties := view.get("properties"), Mapping):
+        for name, child in properties.items():
+            yield from _walk(root, child, (*path, name))
         return
-    items = words.get("items")
-    inner = _view(plan, items) if isinstance(items, dict) and words.get("type") != "object" else None
-    if inner is None:
-        yield _slot(path, node, words, False)
-    elif "properties" in inner:
-        yield from _walk(plan, items if isinstance(items, dict) else {}, (*path, 0))
+    items = _merge_parts(root, view["items"]) if "items" in view else None
+    if items is None:
+        yield _make_slot(path, view, is_array=False)
+    elif "properties" in items:
+        yield from _walk(root, items, (*path, 0))
     else:
-        yield _slot(path, node, {**inner, "description": words.get("description", "")}, True)
+        yield _make_slot(path, items, is_array=True)
 
 
-def _view(plan: SchemaPlan, node: Node) -> Mapping[str, Any] | None:
-    """The plain keywords of a node, with the first alternative that is not null."""
-    flat = plan.flatten(node)
-    if flat is None:
+def _merge_parts(root: Json, node: Json, depth: int = 0) -> Mapping[str, Json] | None:
+    """Return the keywords of a node with its references and its first alternative that is not null merged in."""
+    if not isinstance(node, Mapping) or depth > _MAX_DEPTH:
         return None
-    branches = [plan.flatten(branch) for branch in flat.choices[0]] if flat.choices else []
-    return next(
-        ({**flat.keywords, **b.keywords} for b in branches if b and b.keywords.get("type") != "null"), flat.keywords
-    )
+    if _MERGED.isdisjoint(node):
+        return node
+    others = list(node.get("allOf", ()))
+    if "$ref" in node:
+        try:
+            others.append(resolve_reference(root, node["$ref"]))
+        except ContractError:
+            return None
+    for alternatives in (node.get("anyOf"), node.get("oneOf")):
+        others += [branch for branch in alternatives or () if branch != {"type": "null"}][:1]
+    merged: dict[str, Json] = {}
+    for other in others:
+        merged |= _merge_parts(root, other, depth + 1) or {}
+    return {**merged, **node}
+
+
+def _make_slot(path: ValuePath, node: Mapping[str, Json], *, is_array: bool) -> Slot:
+    name = next((part for part in reversed(path) if isinstance(part, str)), "")
+    found = node.get("type", ())
+    types = frozenset((found,) if isinstance(found, str) else found)
+    known, words = find_kind(name), split_name(name)
+    beside = next((_DIRECTIONS[word] for word in words if word in _DIRECTIONS), None)
+    takes = _choose_kinds(node, types, known, words, beside)
+    return Slot(path, node, is_array, types, name, known, takes, beside or tuple([word[:5] for word in words]))
+
+
+def _choose_kinds(
+    node: Mapping[str, Json],
+    types: frozenset[str],
+    known: str | None,
+    words: tuple[str, ...],
+    direction: tuple[str, ...] | None,
+) -> tuple[str, ...]:
+    if "enum" in node or "const" in node:
+        return ()
+    if types & NUMERIC:
+        return ("number",)
+    if types and "string" not in types:
+        return ()
+    if form := node.get("format"):
+        return _BY_FORMAT.get(form, ())
+    if direction and known is None:
+        return ("place",) if direction is _ORIGIN else ("email", "place", "name")
+    if not _FREE_TEXT_NAMES.isdisjoint(words):
+        return FREE_TEXT
+    return THING if known in _THINGS else _BY_KIND.get(known or "", ())

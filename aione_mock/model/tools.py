@@ -1,246 +1,184 @@
-"""Which tools a prompt makes the model call, and with what.
+"""Choose the tools that a prompt makes the model call, and their arguments.
 
-The rule of `auto`, so that tests can count on it. The last user turn is compared with each tool by distinctive words:
-identifiers are split (`get_weather`, `getWeather` → weather), words reduced to stems, stop words left out; Chinese is
-compared by pairs of characters; the synonyms of fixtures/words.yaml count as equal (forecast, 天气 → weather).
-
-1. A word names the tools in whose *name* it stands. Where no word names any tool, the descriptions decide, and where
-   they do not either, the parameters' names and enums; general words (city, date, name, …) count in names only.
-   A sum (`17 * 3`) is the word of its operation and, where no tool has that, of a calculator. Words in quotation marks
-   (remind me to "buy milk") name a tool only where no others do, unless what is quoted is one identifier (`tool_name`).
-2. Of several tools with the same word, the one with more words in common has it; of equals, the first.
-3. The named tools are called in the order of the text: all at once, or one at a time if `parallel` is off or the text
-   says 'then', '然后'. One tool is called several times for several places, addresses, ids or symbols ('Paris and
-   Tokyo'), unless a parameter takes a list or the places are a route.
-4. A call that has been made since the last user turn is not made again: results lead to the next named tool, and when
-   none remains to an answer. A text that names no tool is answered at once.
-
-`none` never calls. `=NAME` always calls that tool, once for each value of rule 3. `required` calls what `auto` would,
-and without that the first tool not called since the user's turn, else the first.
+`docs/what-it-says.md` states the rules.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from datetime import date
-from functools import lru_cache
-from itertools import pairwise
+from functools import cache
 
 import orjson
 
 from aione_mock.errors import APIError, ContractError
-from aione_mock.generator import NoInstance, SchemaPlan, plan_schema
-from aione_mock.model import argument_values, entities
-from aione_mock.model.keywords import generic, placed, sums
-from aione_mock.model.structured import contradiction, normalise_google
+from aione_mock.generator import NoInstance
+from aione_mock.generator.words import word_lists
+from aione_mock.model import arguments
+from aione_mock.model.mentions import Mentions
+from aione_mock.model.slots import Slot, collect_slots
+from aione_mock.model.structured import explain_contradiction
 from aione_mock.seed import Seed
 from aione_mock.types import Json, Prompt, Tool, ToolCall, Turn
 
-_READ = 8192
-_IN_TURN = re.compile(r"(?i)\b(?:then|after that|afterwards|once you have|use the result)\b|然后|接着|之后再|再用")
-_BOUNDARY = re.compile(r"[.?!;,。？！；，、\n]|\band\b|和|并|以及")
-_IDENTIFIER = re.compile(r"[A-Za-z_][\w.-]*")
-_NAME, _DESCRIPTION, _PARAMETER = 0, 1, 2
-Terms = tuple[tuple[str, int], ...]
-"""Words, each with its place in the text."""
-Index = tuple[frozenset[str], frozenset[str], frozenset[str]]
-"""The distinctive terms of a tool: of its name, of its description, of its parameters."""
+_MAX_QUESTION = 8192
+_MAX_DESCRIPTION = 2000
+_SEQUENCE = re.compile(r"\b(?:then|after that|afterwards)\b|然后|接着|之后再", re.IGNORECASE)
+_LATIN_WORD = re.compile(r"[a-z][a-z0-9]{1,23}")
+_CHINESE_RUN = re.compile(r"[\u3400-\u9fff]{2,}")
+_TYPED = frozenset(["type", "$ref", "anyOf", "oneOf", "allOf"])
+_SEPARATOR = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[\W_]+")
+_NOTHING_CALLED = Counter[str]()
+_ENDINGS = ("ations", "ation", "ings", "ing", "ies", "ers", "ed", "er", "es", "s", "e", "y")
 
 
-@dataclass(frozen=True, slots=True)
-class _Named:
-    """A tool that a text names, with the part of the text that is about it."""
+def choose_tool_calls(prompt: Prompt, seed: Seed, today: date) -> tuple[ToolCall, ...]:
+    """Return the calls of the next assistant turn, without ids. None means that it answers in words.
 
-    tool: Tool
-    start: int
-    end: int
-
-
-def choose(prompt: Prompt, seed: Seed, today: date | None = None) -> tuple[ToolCall, ...]:
-    """The calls of the next assistant turn; empty means that it answers in words. See the module for the rule.
-
-    Arguments are valid against the tool's schema. Ids are 24 letters and digits, drawn from the seed; a protocol puts
-    its own prefix before them. Raises APIError `invalid_request` for an unknown tool or a schema without an instance.
+    Arguments are valid against the tool's schema. Raises APIError `invalid_request` for an unknown tool or a schema
+    without an instance.
     """
-    tools = _offered(prompt)
+    tools = _list_offered(prompt)
     if not tools or prompt.tool_choice == "none":
         return ()
-    at, turn = _last_question(prompt.turns)
-    since = prompt.turns[at + 1 :]
-    called = Counter(call.name for later in since for call in later.tool_calls)
-    text = turn.text[:_READ] if turn else ""
-    one_by_one = not prompt.parallel or _IN_TURN.search(text) is not None
+    question, since = _split_conversation(prompt.turns)
+    called = Counter([call.name for turn in since for call in turn.tool_calls]) if since else _NOTHING_CALLED
+    mentions = Mentions(question, today)
     forced = prompt.tool_choice.startswith("=")
-    named = [_Named(tools[0], 0, len(text))] if forced else _named(tools, text)
-    calls = _planned(named, entities.find(text, today), seed) if named else []
-    remaining = calls if forced else _remaining(calls, called)
-    if not remaining and prompt.tool_choice == "required":
+    chosen = tools if forced else _find_named(tools, question) or _find_fitting(tools, mentions)
+    calls = [*_make_calls(chosen, mentions, _NOTHING_CALLED if forced else called, seed)]
+    if not calls and prompt.tool_choice == "required":
         first = next((tool for tool in tools if tool.name not in called), tools[0])
-        remaining = _planned([_Named(first, 0, len(text))], entities.find(text, today), seed)
-    chosen = remaining[:1] if one_by_one else remaining
-    return tuple([ToolCall(seed.draw_token(24, "call", len(since), n), *call) for n, call in enumerate(chosen)])
+        calls = [*_make_calls([first], mentions, _NOTHING_CALLED, seed)]
+    one_by_one = not prompt.parallel or (len(calls) > 1 and _SEQUENCE.search(question))
+    return tuple(calls[:1] if one_by_one else calls)
 
 
-def _offered(prompt: Prompt) -> Sequence[Tool]:
-    """The tools that may be called."""
+def _list_offered(prompt: Prompt) -> Sequence[Tool]:
+    """Return the tools that may be called."""
     if prompt.tool_choice.startswith("="):
         name = prompt.tool_choice[1:]
         tools = [tool for tool in prompt.tools if tool.name == name]
         if not tools:
             message = f"The tool choice names '{name}', which is not among the tools."
             raise APIError("invalid_request", message, fields={"param": "tool_choice"})
-        return tools
+        return tools[:1]
     if not prompt.allowed_tools:
         return prompt.tools
     return [tool for tool in prompt.tools if tool.name in prompt.allowed_tools]
 
 
-def _last_question(turns: Sequence[Turn]) -> tuple[int, Turn | None]:
-    """The last turn in which the user says something, and where it stands; results of tools say nothing new."""
+def _split_conversation(turns: Sequence[Turn]) -> tuple[str, Sequence[Turn]]:
+    """Return the last question and the turns after it. Results of tools ask nothing."""
     for at in range(len(turns) - 1, -1, -1):
         if turns[at].role == "user" and not turns[at].results:
-            return at, turns[at]
-    return -1, None
+            return turns[at].text[:_MAX_QUESTION], turns[at + 1 :]
+    return "", turns
 
 
-def _remaining(calls: list[tuple[str, str]], called: Counter[str]) -> list[tuple[str, str]]:
-    """The calls without as many of each tool as were made."""
-    left, out = Counter(called), []
-    for name, arguments in calls:
-        if left[name]:
-            left[name] -= 1
-        else:
-            out.append((name, arguments))
-    return out
-
-
-def _named(tools: Sequence[Tool], text: str) -> list[_Named]:
-    """The tools that a text names, in its order, each with its part of the text."""
-    indices = [_index(tool) for tool in tools]
-    words = placed(text)
-    outside = _unquoted(words, text)
-    if outside != words and (found := _by_words(tools, indices, outside, text)):
+def _find_named(tools: Sequence[Tool], question: str) -> list[Tool]:
+    """Return the tools whose names the question mentions, else those whose descriptions it does, in its order."""
+    stems = _list_stems(question)
+    if not stems:
+        return []
+    names = [f" {_SEPARATOR.sub(' ', tool.name).lower()} " for tool in tools]
+    if found := _elect(tools, names, stems):
         return found
-    return _by_words(tools, indices, words, text)
+    descriptions = [_pad(tool.description[:_MAX_DESCRIPTION]) for tool in tools]
+    return _elect(tools, descriptions, [stem for stem in stems if stem not in _load_generic_stems()])
 
 
-def _unquoted(words: Terms, text: str) -> Terms:
-    """The words without those of quotations, save where a quotation is a single identifier."""
-    said = [item for item in entities.quotations(text) if not _IDENTIFIER.fullmatch(item.value)]
-    return tuple([word for word in words if not any(item.start <= word[1] < item.end for item in said)])
+def _pad(text: str) -> str:
+    """Return a text in lower case in which every word has a space before it."""
+    for mark in "(\"'/-\n":
+        text = text.replace(mark, " ")
+    return f" {text.lower()} "
 
 
-def _by_words(tools: Sequence[Tool], indices: Sequence[Index], words: Terms, text: str) -> list[_Named]:
-    """The tools that some words of a text name."""
-    for field in (_NAME, _DESCRIPTION, _PARAMETER):
-        fields = [index[field] for index in indices]
-        places = _elected(fields, words) or _elected(fields, sums(text))
-        if places:
-            return _parted([tools[n] for n in places], list(places.values()), text)
-    return []
-
-
-def _elected(indices: Sequence[frozenset[str]], words: Terms) -> dict[int, int]:
-    """Which tools have the words, and where the first word of each stands, in the order of the text."""
-    distinct = dict(reversed(words))
-    scores = [sum(2 - (word[0] == "=") for word in distinct if word in index) for index in indices]
-    places: dict[int, int] = {}
-    for word, start in sorted(words, key=lambda item: item[1]):
-        takers = [n for n, index in enumerate(indices) if word in index]
+def _elect(tools: Sequence[Tool], texts: Sequence[str], stems: Sequence[str]) -> list[Tool]:
+    """Return for each stem the tool whose text has it; of several, the one with the most stems, or the first."""
+    hits = [[stem in text for stem in stems] for text in texts]
+    scores = [sum(row) for row in hits]
+    chosen: dict[int, None] = {}
+    for at in range(len(stems)):
+        takers = [n for n, row in enumerate(hits) if row[at]]
         if takers:
-            places.setdefault(max(takers, key=lambda n: scores[n]), start)
-    return places
+            chosen[max(takers, key=scores.__getitem__)] = None
+    return [tools[n] for n in chosen]
 
 
-def _parted(tools: list[Tool], starts: list[int], text: str) -> list[_Named]:
-    """Cut the text at the last boundary before each tool's word."""
-    cuts = [0]
-    for before, start in pairwise(starts):
-        boundaries = [match.end() for match in _BOUNDARY.finditer(text, before, start)]
-        cuts.append(boundaries[-1] if boundaries else start)
-    return [_Named(*row) for row in zip(tools, cuts, [*cuts[1:], len(text)], strict=True)]
+def _list_stems(question: str) -> list[str]:
+    """Return what the distinctive words of a question begin with, each once, as it stands in a padded text.
+
+    Of Chinese, every two characters.
+    """
+    common = _load_common_words()
+    words = [word for word in _LATIN_WORD.findall(question.lower()) if word not in common]
+    stems = dict.fromkeys([_make_stem(word) for word in words])
+    if not question.isascii():
+        for run in _CHINESE_RUN.findall(question):
+            pairs = [run[at : at + 2] for at in range(len(run) - 1)]
+            stems.update(dict.fromkeys([pair for pair in pairs if pair not in common]))
+    return [*stems]
 
 
-def _index(tool: Tool) -> Index:
-    return _indexed(tool.name, tool.description, _raw(tool))
+def _make_stem(word: str) -> str:
+    for ending in _ENDINGS:
+        if word.endswith(ending) and len(word) - len(ending) >= 4:
+            word = word[: -len(ending)]
+            break
+    # what is too short to tell anything as the beginning of a word has to be all of it
+    return f" {word}" if len(word) > 3 else f" {word} "
 
 
-def _raw(tool: Tool) -> bytes:
+@cache
+def _load_common_words() -> frozenset[str]:
+    return frozenset([*word_lists()["stop"].split(), *word_lists()["stop_zh"].split()])
+
+
+@cache
+def _load_generic_stems() -> frozenset[str]:
+    """Return the stems of words that descriptions mention in passing."""
+    return frozenset(map(_make_stem, word_lists()["generic"].split()))
+
+
+def _find_fitting(tools: Sequence[Tool], mentions: Mentions) -> Sequence[Tool]:
+    """Return the only tool on offer if the question has what it requires, which must be more than numbers."""
+    if len(tools) != 1 or not tools[0].schema.get("required"):
+        return ()
+    required = set(tools[0].schema["required"])
+    slots = [slot for slot in collect_slots(tools[0].schema) if slot.path[0] in required]
+    if len(slots) != len(required) or all(slot.takes == ("number",) for slot in slots):
+        return ()
+    return tools if len(arguments.find_values(slots, mentions)) == len(slots) else ()
+
+
+def _make_calls(tools: Sequence[Tool], mentions: Mentions, called: Counter[str], seed: Seed) -> Iterator[ToolCall]:
+    """Yield the calls of tools, one for each of several values; without as many of each tool as were made before."""
+    for tool in tools:
+        slots = collect_slots(tool.schema)
+        for number, part in enumerate(arguments.spread_mentions(slots, mentions)):
+            if number >= called[tool.name]:
+                yield ToolCall("", tool.name, _make_arguments(tool, slots, part, seed))
+
+
+def _make_arguments(tool: Tool, slots: Sequence[Slot], mentions: Mentions, seed: Seed) -> str:
+    schema = tool.schema
+    if _TYPED.isdisjoint(schema):
+        schema = {"type": "object", **schema}
     try:
-        return orjson.dumps(tool.schema)
-    except TypeError as problem:  # deeper than 254 levels, or numbers beyond 64 bits
-        raise _unusable(tool, problem) from None
-
-
-def _parameters(schema: Json) -> str:
-    """The names of a schema's properties and the members of their enums, as text."""
-    properties = schema.get("properties") if isinstance(schema, Mapping) else None
-    if not isinstance(properties, Mapping):
-        return ""
-    members = (p.get("enum") for p in properties.values() if isinstance(p, Mapping))
-    enums = (str(member) for values in members if isinstance(values, list) for member in values[:50])
-    return " ".join((*map(str, properties), *enums))
-
-
-@lru_cache(2048)
-def _indexed(name: str, description: str, schema: bytes) -> Index:
-    names = frozenset(term for term, _ in placed(name))
-    texts = (description[:2000], _parameters(orjson.loads(schema)))
-    others = [frozenset(term for term, _ in placed(text) if not _passing(term)) for text in texts]
-    # a tool that is called `search` and nothing else has only its general word
-    return names or frozenset([name.lower()]), others[0], others[1]
-
-
-def _passing(term: str) -> bool:
-    return term.removeprefix("=") in generic()
-
-
-def _planned(named: Sequence[_Named], found: entities.Mentions, seed: Seed) -> list[tuple[str, str]]:
-    """(tool, arguments as JSON) of every call that the text asks for."""
-    calls: dict[tuple[str, str], None] = {}
-    for item in named:
-        try:
-            plan = _plan(_raw(item.tool))
-            for number, about in enumerate(_spread(plan, item, found, alone=len(named) == 1)):
-                calls[item.tool.name, _arguments(plan, about, seed.child(item.tool.name, number))] = None
-        except NoInstance as problem:
-            raise _unusable(item.tool, contradiction(normalise_google(item.tool.schema)) or problem) from None
-        except ContractError as problem:
-            raise _unusable(item.tool, problem) from None
-    return list(calls)
-
-
-def _spread(plan: SchemaPlan, item: _Named, found: entities.Mentions, *, alone: bool) -> list[entities.Mentions]:
-    """Several calls for several values of the tool's own part of the text, or of all of it if that names none."""
-    if alone:
-        return argument_values.spread(plan, found)
-    own = found.within(item.start, item.end)
-    parts = argument_values.spread(plan, own)
-    if len(parts) > 1:
-        return parts
-    about = found.first_from(item.start, item.end)
-    return [about] if argument_values.fitting(plan, own) else argument_values.spread(plan, about)
-
-
-def _arguments(plan: SchemaPlan, about: entities.Mentions, seed: Seed) -> str:
-    filled = argument_values.fill(plan, about, seed, sparse=True)
+        filled = arguments.fill_schema(schema, slots, mentions, seed, sparse=True)
+    except NoInstance as problem:
+        raise _describe_unusable(tool, explain_contradiction(schema) or problem) from None
+    except ContractError as problem:
+        raise _describe_unusable(tool, problem) from None
     if not isinstance(filled, dict):
-        raise ContractError("it does not describe an object")
+        raise _describe_unusable(tool, "it does not describe an object")
     return orjson.dumps(filled).decode()
 
 
-def _unusable(tool: Tool, problem: object) -> APIError:
+def _describe_unusable(tool: Tool, problem: Json) -> APIError:
     message = f"Invalid schema for the parameters of tool '{tool.name}': {problem}"
     return APIError("invalid_request", message, fields={"param": "tools"})
-
-
-@lru_cache(1024)
-def _plan(raw: bytes) -> SchemaPlan:
-    """The plan of a tool's schema; arguments are always an object."""
-    schema = normalise_google(orjson.loads(raw)) or {}
-    if isinstance(schema, dict) and not {"type", "$ref", "anyOf", "oneOf", "allOf"} & schema.keys():
-        schema = {"type": "object", **schema}
-    return plan_schema(schema)

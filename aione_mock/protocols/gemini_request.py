@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
-from aione_mock.model import structured
 from aione_mock.protocols import content_blocks
 from aione_mock.protocols.content_blocks import Block, Look
+from aione_mock.protocols.gemini_schema import convert_gemini_schema
 from aione_mock.types import Call, Json, Prompt, Role, Tool, ToolCall, ToolResult, Turn
 
 _MODES = {"AUTO": "auto", "MODE_UNSPECIFIED": "auto", "VALIDATED": "auto", "ANY": "required", "NONE": "none"}
@@ -83,7 +83,7 @@ def _read_format(settings: Mapping[str, Json]) -> tuple[Any, Mapping[str, Json] 
 def _read_schema(holder: Mapping[str, Json], google: str, plain: str) -> Mapping[str, Json] | None:
     """Return the schema under either of two members: Google's own form, or JSON Schema."""
     if holder.get(google):
-        found: Mapping[str, Json] = structured.normalise_google(holder[google])
+        found: Mapping[str, Json] = convert_gemini_schema(holder[google])
         return found
     return holder[plain] if isinstance(holder.get(plain), dict) else None
 

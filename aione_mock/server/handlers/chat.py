@@ -180,15 +180,18 @@ def _check_supported(prompt: Prompt, model: Model, call: Call, stream: bool) -> 
             name, f"The image model '{model.id}' cannot {how}.", fields={"param": "stream" if stream else "model"}
         )
     if prompt.schema is not None:
-        structured.check(prompt.schema, _schema_param(call))
+        structured.check_schema(prompt.schema, _schema_param(call))
 
 
 def _schema_param(call: Call) -> str:
-    return (
-        "generationConfig.responseSchema"
-        if call.operation.protocol == "gemini"
-        else "response_format.json_schema.schema"
-    )
+    """Return the parameter that holds the schema of the answer."""
+    if call.operation.protocol == "anthropic":
+        new = (call.data.get("output_config") or {}).get("format")
+        return "output_config.format.schema" if new else "output_format.schema"
+    if call.operation.protocol == "gemini":
+        config = call.data["generationConfig"]
+        return f"generationConfig.{'responseSchema' if config.get('responseSchema') else 'responseJsonSchema'}"
+    return "response_format.json_schema.schema"
 
 
 def _check_length(prompt: Prompt, model: Model, prompt_tokens: int) -> None:
