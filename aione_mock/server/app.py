@@ -134,6 +134,7 @@ def create_app(settings: Settings | None = None, /, **options: Any) -> Mock:
     pipeline = Pipeline(contract, sessions, checked(HANDLERS, contract), config, _load_replay(config, contract))
     if config.control:
         pipeline.handlers = {**pipeline.handlers, **checked(control.make_handlers(pipeline), contract)}
+        pipeline.explanations = control.build_explanations(pipeline)
     return Mock(pipeline)
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from aione_mock.asgi import Disconnected
 from aione_mock.contract import Contract, Operation
 from aione_mock.contract.openapi import RouteMatch
-from aione_mock.errors import APIError
+from aione_mock.errors import APIError, ConfigError, ScenarioError
 from aione_mock.protocols.errors import ErrorRenderer
 from aione_mock.server import rate_limits
 from aione_mock.server.auth import Authenticator
@@ -33,6 +33,7 @@ from aione_mock.types import Call, Reply, Response, StreamReply
 if TYPE_CHECKING:
     from aione_mock.server.replay import Replay
 
+Explanation = Callable[[Call], None]
 Handler = Callable[[Call, Session], Awaitable[Reply | StreamReply]]
 _log = logging.getLogger("aione_mock")
 
@@ -57,6 +58,7 @@ class Pipeline:
             contract, any_key=settings.auth == "any", demo_key=demo, control_token=settings.control_token
         )
         # read for each request, and slower to read from a pydantic model
+        self.explanations: Mapping[str, Explanation] = {}
         self._max_body, self._scenario_files = settings.max_body, bool(settings.scenarios)
 
     async def respond(self, exchange: Exchange) -> Response:
@@ -139,6 +141,8 @@ class Pipeline:
         if known is None:
             params, data, findings = parse_request(self.contract, operation, request, exchange.path_params)
             call = make_call(exchange, operation, params, data)
+            if findings and (explanation := self.explanations.get(operation.id)):
+                explanation(call)
             if findings or check is not None:
                 validate_call(call, exchange.session, findings, check)
             if repeated:
@@ -152,6 +156,8 @@ class Pipeline:
         """Return the answer to a request that failed: the contract's example of that error, or of a bug."""
         if not exchange.occurrence:
             self.state.count(exchange)
+        if isinstance(error, ScenarioError | ConfigError):
+            error = APIError("invalid_request", str(error))
         if not isinstance(error, APIError):
             method, path = exchange.request.method, mask_text(exchange.request.path)
             _log.error("bug while answering %s %s", method, path, exc_info=error)

@@ -17,12 +17,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import wraps
 from urllib.parse import parse_qsl
 
-from aione_mock.errors import APIError, ConfigError, ScenarioError, did_you_mean
+from aione_mock.errors import APIError, did_you_mean
 from aione_mock.server.control import clock, journal, verify
 from aione_mock.server.control.scenarios import ScenarioControl
 from aione_mock.server.control.server import ServerControl
 from aione_mock.server.control.sessions import SessionControl
-from aione_mock.server.pipeline import Handler, Pipeline
+from aione_mock.server.pipeline import Explanation, Handler, Pipeline
 from aione_mock.server.sessions import Session
 from aione_mock.types import Call, Reply
 
@@ -59,25 +59,30 @@ def make_handlers(pipeline: Pipeline) -> dict[str, Handler]:
         "getExchange": journal.get_exchange,
         "verifyCalls": verify.Verifier(pipeline.scenarios.compiler).verify_calls,
     }
-    return {name: _report_mistakes(handler) for name, handler in table.items()}
+    return {name: _check_query(answer) for name, answer in table.items()}
 
 
-def _report_mistakes(handler: ControlHandler) -> Handler:
-    """Wrap a handler so that mistakes in rules and settings become `invalid_request`."""
-
-    @wraps(handler)
-    async def wrapped(call: Call, session: Session) -> Reply:
-        _reject_unknown_parameters(call)
-        try:
-            return await handler(call, session)
-        except (ScenarioError, ConfigError) as error:
-            raise APIError("invalid_request", str(error)) from None
-
-    return wrapped
+def build_explanations(pipeline: Pipeline) -> dict[str, Explanation]:
+    """Return what explains a violation of a schema: operationId to a function that raises ScenarioError."""
+    scenarios = ScenarioControl(pipeline.scenarios)
+    return {
+        "addRule": scenarios.explain_rule,
+        "replaceRules": scenarios.explain_rules,
+        "createSession": scenarios.explain_rules,
+    }
 
 
-def _reject_unknown_parameters(call: Call) -> None:
-    """Raise APIError `invalid_request` for an unknown query parameter; a misspelt filter would find everything."""
+def _check_query(answer: ControlHandler) -> Handler:
+    @wraps(answer)
+    async def check_and_answer(call: Call, session: Session) -> Reply:
+        _refuse_unknown_parameters(call)
+        return await answer(call, session)
+
+    return check_and_answer
+
+
+def _refuse_unknown_parameters(call: Call) -> None:
+    """Raise APIError `invalid_request` for an unknown parameter: a misspelled filter would find everything."""
     known = [parameter.name for parameter in call.operation.parameters if parameter.location == "query"]
     if not known:
         return

@@ -74,6 +74,15 @@ class ScenarioControl:
         session.rules = (*session.rules, rule)
         return Reply(await _describe_rule(rule, session), 201)
 
+    def explain_rule(self, call: Call) -> None:
+        """Raise ScenarioError with what is wrong with a rule, in better words than its schema has."""
+        self._compiled(call.data, ())
+
+    def explain_rules(self, call: Call) -> None:
+        """Raise ScenarioError with what is wrong with a list of rules, if there is one."""
+        if isinstance(call.data, dict) and "rules" in call.data:
+            self._engine.compiler.compile(call.data["rules"])
+
     async def delete_rule(self, call: Call, session: Session) -> Reply:
         """Answer `DELETE /_mock/rules/{rule_id}`."""
         rule_id = call.params["rule_id"]
