@@ -114,6 +114,7 @@ class ScenarioCatalogue:
 
     def parse_pace(self, text: str) -> Mapping[str, Json]:
         """Return `instant`, `realistic` or `pace; ttft=0.5; tps=20` as changes of a pace. Raises ScenarioError."""
+        __tracebackhide__ = True
         named = text.partition(";")[0].strip() in _PACES
         then = self.parse_then(text) if named else {}
         if set(then) != {"pace"}:

@@ -98,12 +98,6 @@ class InProcessControlClient(ControlClient):
         await self._app(scope, receive, send)
         return sent[0]["status"], b"".join(message.get("body", b"") for message in sent)
 
-    def replace_rules(self, session: str, rules: list[Mapping[str, Json]]) -> None:
-        """See `ControlClient`; here its error suggests the right name for a wrong one."""
-        __tracebackhide__ = True
-        self._app.pipeline.scenarios.compiler.compile(rules)
-        super().replace_rules(session, rules)
-
     def explain_matches(self, session: str, when: Json, status: int | None) -> MismatchReasons:
         """See `ControlClient`; the reasons for every call are known here."""
         __tracebackhide__ = True
