@@ -76,7 +76,7 @@ class ScenarioControl:
 
     def explain_rule(self, call: Call) -> None:
         """Raise ScenarioError with what is wrong with a rule, in better words than its schema has."""
-        self._compiled(call.data, ())
+        self._compile_rule(call.data, ())
 
     def explain_rules(self, call: Call) -> None:
         """Raise ScenarioError with what is wrong with a list of rules, if there is one."""
