@@ -1,4 +1,4 @@
-"""Findings: where, what and in whose words."""
+"""Violations: their place, their type and their message."""
 
 from __future__ import annotations
 

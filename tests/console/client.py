@@ -1,4 +1,4 @@
-"""A client that knows all the doors: console, data plane and the signed ones of ModelRouter."""
+"""A client of the console, the data plane and the signed operations of ModelRouter."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def bearer(secret: str) -> dict[str, str]:
 
 
 class Console:
-    """Asks one session of a server over a real socket."""
+    """Sends requests to one session of a server over a real socket."""
 
     def __init__(self, url: str, session: str = "default") -> None:
         self.http = httpx2.Client(base_url=url, headers={"x-mock-session": session}, trust_env=False, timeout=PATIENCE)
@@ -39,7 +39,7 @@ class Console:
 
     @contextmanager
     def inside(self, app: Any) -> Iterator[Console]:
-        """The same without a socket: what is asked is answered by this thread, so that its work can be measured."""
+        """Yield a client without a socket: this thread answers its requests, so that their CPU time can be measured."""
         made = Console(str(self.http.base_url), self.http.headers["x-mock-session"])
         with asyncio.Runner() as runner:
             made.http = httpx2.Client(
@@ -52,26 +52,26 @@ class Console:
         return self.http.request(method, path, headers=headers, **more)
 
     def get(self, path: str, secret: str = TECH, **params: Any) -> Any:
-        """The JSON of a successful answer."""
+        """Return the JSON of a successful answer."""
         answer = self.ask("GET", path, secret, params=params)
         assert answer.status_code == 200, answer.text
         return answer.json()
 
     def refused(self, method: str, path: str, **more: Any) -> list[tuple[str, str]]:
-        """Places and kinds of all findings of a 422."""
+        """Return places and types of all violations that a 422 lists."""
         answer = self.ask(method, path, **more)
         assert answer.status_code == 422, answer.text
         return [("/".join(map(str, found["loc"])), found["type"]) for found in answer.json()["detail"]]
 
     def create(self, secret: str = TECH, **fields: Any) -> dict[str, Any]:
-        """A new key."""
+        """Create a key."""
         answer = self.ask("POST", KEYS, secret, json={"name": "Test", **fields})
         assert answer.status_code == 201, answer.text
         made: dict[str, Any] = answer.json()
         return made
 
     def chat(self, secret: str = KEY, text: str = "Hello", scenario: str = "", **fields: Any) -> httpx2.Response:
-        """One chat completion."""
+        """Request one chat completion."""
         body = {"model": "gpt-5.4", "messages": [{"role": "user", "content": text}], **fields}
         headers = {"x-mock-scenario": scenario} if scenario else {}
         return self.ask("POST", "/v1/chat/completions", secret, json=body, headers=headers)
@@ -79,7 +79,7 @@ class Console:
     def signed(
         self, name: str, query: str = "", access: tuple[str, str] = ACCESS, date: float | None = None, **more: str
     ) -> httpx2.Response:
-        """A signed observation request; `more` are headers, dashes written as underscores."""
+        """Send a signed observation request; `more` are headers, dashes written as underscores."""
         path = OBSERVATION + name
         headers = {
             "host": self.host,
@@ -94,13 +94,13 @@ class Console:
         return self.http.get(f"{path}?{query}" if query else path, headers={"authorization": authorization} | headers)
 
     def observe(self, name: str, access: tuple[str, str] = ACCESS, **params: Any) -> Any:
-        """The data of a successful, signed observation."""
+        """Return the data of a successful, signed observation."""
         answer = self.signed(name, urlencode(params), access)
         assert answer.status_code == 200, answer.text
         return answer.json()["data"]
 
     def rejected(self, name: str, **params: Any) -> str:
-        """The code of a 400 to a signed observation."""
+        """Return the code of a 400 to a signed observation."""
         answer = self.signed(name, urlencode(params))
         assert answer.status_code == 400, answer.text
         body = answer.json()
@@ -124,5 +124,5 @@ class _Inside(httpx2.BaseTransport):
 
 
 def spent(rows: list[dict[str, Any]]) -> Decimal:
-    """What usage rows cost together."""
+    """Return the cost of usage rows."""
     return sum((Decimal(row["cost_rmb"]) for row in rows), Decimal(0))

@@ -1,4 +1,4 @@
-"""A console for each test, in a session of its own."""
+"""A console client for each test, in a session of its own."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from .client import Console
 
 @pytest.fixture
 def console(server: Server, session_url: str) -> Console:
-    """A client of the test's session, whose clock stands still."""
+    """Return a client of the test's session, whose clock is frozen."""
     return Console(server.url, session_url.rpartition("/")[2])
 
 
 @pytest.fixture
 def session(server: Server, session_url: str) -> Session:
-    """The same session from the inside."""
+    """Return the same session as the server holds it."""
     found: Session = server.app.sessions.get(session_url.rpartition("/")[2])
     return found

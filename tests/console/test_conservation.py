@@ -31,7 +31,7 @@ FIGURES = ("requests", "prompt_tokens", "completion_tokens", "total_tokens")
 
 @dataclass(frozen=True)
 class Moved:
-    """By how much figures must have moved."""
+    """By how much figures must have changed."""
 
     requests: int = 0
     errors: int = 0
@@ -89,7 +89,7 @@ def gemini(console: Console, model: str, text: str) -> Moved:
 
 
 def cut(console: Console, model: str, text: str) -> Moved:
-    """A stream that breaks off costs what the whole one does. Short words alone: long ones may be in a cache."""
+    """Cut a stream off: it costs what the whole one does. The text is short, because a long one may be cached."""
     text = text[:99]
     with pytest.raises(httpx2.HTTPError):
         console.chat(text=text, model=model, stream=True, scenario="cut")
@@ -97,7 +97,7 @@ def cut(console: Console, model: str, text: str) -> Moved:
 
 
 def left(console: Console, model: str, text: str) -> Moved:
-    """So does one that its client does not wait for."""
+    """Leave a stream before its end: it costs what the whole one does."""
     text = text[:99]
     body = {"model": model, "stream": True, "messages": [{"role": "user", "content": text}]}
     headers = bearer(KEY) | {"x-mock-scenario": "pace; tps=1; ttft=0"}
@@ -107,7 +107,7 @@ def left(console: Console, model: str, text: str) -> Moved:
 
 
 def _same(console: Console, model: str, text: str) -> Moved:
-    """What the same words cost in a session that nobody looks at."""
+    """Return what the same text costs in another session."""
     elsewhere = Console(f"http://{console.host}", "elsewhere")
     return plain(elsewhere, model, text)
 
@@ -150,7 +150,7 @@ def the_day(console: Console, app: Mock) -> date:
 
 
 def laws(console: Console, today: date, range_days: int) -> dict[str, Any]:
-    """Check that all figures agree; the figures."""
+    """Check that all figures agree, and return them."""
     start = today - timedelta(range_days - 1)
     span = {"start_date": str(start), "end_date": str(today)}
     rows = {by: console.get(USAGE, group_by=by, **span) for by in GROUPS}
@@ -185,7 +185,7 @@ def laws(console: Console, today: date, range_days: int) -> dict[str, Any]:
 
 
 def bills(console: Console, today: date) -> dict[str, Any]:
-    """Check account and invoices against usage; what is left and what the month cost."""
+    """Check account and invoices against usage; return the balance and the cost of the month."""
     account, fee = console.get(ACCOUNT), Decimal(console.get(PLAN)["monthly_fee_rmb"])
     month = console.get(USAGE, start_date=str(today.replace(day=1)), end_date=str(today))
     assert Decimal(account["month_to_date_cost_rmb"]) == spent(month)
@@ -196,7 +196,7 @@ def bills(console: Console, today: date) -> dict[str, Any]:
 
 
 def observed(console: Console, today: date) -> dict[str, Any]:
-    """Check charts, metrics and logs of today against each other and against usage; the sums."""
+    """Check charts, metrics and logs of today against each other and against usage; return the sums."""
     begin = day_to_timestamp(date_to_day(today))
     window = {
         name: datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

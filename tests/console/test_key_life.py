@@ -34,7 +34,7 @@ PICK = st.integers(0, 2)
 
 @dataclass
 class Known:
-    """What a client that took notes would know of a key."""
+    """What a client knows of a key."""
 
     id: str
     secret: str
@@ -58,17 +58,17 @@ class Known:
 
     @property
     def secrets(self) -> list[str]:
-        """The present one, the one before it, and those before that."""
+        """Return the present secret, the one before it, and older ones."""
         return [secret for secret in (self.secret, self.old, *self.dead[::-1]) if secret]
 
     def door(self, secret: str, now: float) -> int:
-        """What asking for the models should get."""
+        """Return the status that a request for the models should get."""
         if not self.opens(secret, now):
             return 401
         return 403 if self.fields.get("allowed_ips") and HERE not in self.fields["allowed_ips"] else 200
 
     def answer(self, secret: str, model: str, now: float) -> int:
-        """What a call should get; a call that is let in counts, whatever comes of it."""
+        """Return the status that a call should get; an admitted call counts, whatever its answer."""
         if (status := self.door(secret, now)) != 200:
             return status
         self.calls = [at for at in self.calls if at > now - 60]
@@ -114,7 +114,7 @@ class KeyLife(RuleBasedStateMachine):
         return self.keys[number % len(self.keys)]
 
     def check(self, key: Known, answer: httpx2.Response, status: int = 200) -> None:
-        """The answer shows the key as it is known, or 404 if it was deleted."""
+        """Check that the answer shows the key as the client knows it, or is 404 if it was deleted."""
         if key.deleted:
             assert answer.status_code == 404
             return
@@ -228,7 +228,7 @@ def test_model_and_server_stay_in_step(app: Mock) -> None:
 
 
 def test_the_model_can_disagree(app: Mock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server on which disabling does nothing is found out."""
+    """A server on which disabling does nothing fails the test."""
     from aione_mock.server.handlers import keys
 
     monkeypatch.setitem(app.pipeline.handlers, "disableKey", keys.get_key)

@@ -30,7 +30,7 @@ CURVES = ["qpm", "tpm", "concurrency", "callVolume", "successRate", "responseTim
 
 
 def at(**back: float) -> str:
-    """An instant before the clock's, as ModelRouter writes it."""
+    """Return a time before the clock's, as ModelRouter writes it."""
     return (NOW - timedelta(**back)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -215,7 +215,7 @@ def test_calls_under_a_still_clock_come_newest_first(console: Console) -> None:
 
 
 def every(console: Console, **asked: Any) -> list[dict[str, Any]]:
-    """All rows, page after page by token."""
+    """Return all rows, page after page by token."""
     rows, token = [], ""
     while True:
         answer = console.signed("logs", "&".join(f"{k}={v}" for k, v in {**asked, "nextToken": token}.items())).json()

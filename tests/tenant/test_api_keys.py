@@ -1,4 +1,4 @@
-"""Keys: pure changes of a record, and the book that finds who stands behind a secret."""
+"""Keys: pure changes of a record, and the store that finds the key of a secret."""
 
 from __future__ import annotations
 
@@ -83,35 +83,35 @@ def test_status_over_time() -> None:
 
 
 async def test_rotation_lets_the_old_secret_live_for_a_day() -> None:
-    store, book = MemoryStore(), KeyStore.create([])
-    await book.put(store, made())
-    await book.put(store, api_keys.rotate_secret(made(), "sk-nex-second", NOW))
+    store, keys = MemoryStore(), KeyStore.create([])
+    await keys.put(store, made())
+    await keys.put(store, api_keys.rotate_secret(made(), "sk-nex-second", NOW))
     for at, old in [(NOW, True), (NOW + GRACE - 1, True), (NOW + GRACE, False)]:
-        assert (await book.find(store, SECRET, at) is not None) is old
-        assert await book.find(store, "sk-nex-second", at) is not None
+        assert (await keys.find(store, SECRET, at) is not None) is old
+        assert await keys.find(store, "sk-nex-second", at) is not None
     again = api_keys.rotate_secret(api_keys.rotate_secret(made(), "sk-nex-second", NOW), "sk-nex-third", NOW + 5)
-    await book.put(store, again)
-    assert await book.find(store, SECRET, NOW + 6) is None
-    assert await book.find(store, "sk-nex-second", NOW + 6) == again
+    await keys.put(store, again)
+    assert await keys.find(store, SECRET, NOW + 6) is None
+    assert await keys.find(store, "sk-nex-second", NOW + 6) == again
 
 
 async def test_a_deleted_key_opens_nothing_but_is_remembered() -> None:
-    store, book = MemoryStore(), KeyStore.create([made()])
-    assert await book.find(store, SECRET, NOW) == made()
-    await book.put(store, replace(made(), deleted=True))
-    assert await book.find(store, SECRET, NOW) is None
-    assert (await book.list(store, "org"))[0].deleted
+    store, keys = MemoryStore(), KeyStore.create([made()])
+    assert await keys.find(store, SECRET, NOW) == made()
+    await keys.put(store, replace(made(), deleted=True))
+    assert await keys.find(store, SECRET, NOW) is None
+    assert (await keys.list(store, "org"))[0].deleted
 
 
 async def test_lists_keep_the_order_and_the_organisations_apart() -> None:
     other = replace(made(), id="id-2", org_id="other", secret_hash="h2")
     late = replace(made(), id="id-3", secret_hash="h3")
-    store, book = MemoryStore(), KeyStore.create([made(), other])
-    await book.put(store, late)
-    await book.put(store, replace(made(), name="Renamed"))
-    assert [(r.id, r.name) for r in await book.list(store, "org")] == [("id-1", "Renamed"), ("id-3", "Bot")]
-    assert [r.id for r in await book.list(store, "other")] == ["id-2"]
-    assert await book.get(store, "id-9") is None
+    store, keys = MemoryStore(), KeyStore.create([made(), other])
+    await keys.put(store, late)
+    await keys.put(store, replace(made(), name="Renamed"))
+    assert [(r.id, r.name) for r in await keys.list(store, "org")] == [("id-1", "Renamed"), ("id-3", "Bot")]
+    assert [r.id for r in await keys.list(store, "other")] == ["id-2"]
+    assert await keys.get(store, "id-9") is None
 
 
 @given(st.text(min_size=1, max_size=60))

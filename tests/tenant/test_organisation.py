@@ -1,4 +1,4 @@
-"""The seeded organisations: fixed secrets and ids, names that vary, keys in every condition."""
+"""The seeded organisations: fixed secrets and ids, names that vary, keys in every state."""
 
 from __future__ import annotations
 

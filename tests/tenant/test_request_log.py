@@ -1,4 +1,4 @@
-"""The log: pages that fit together, newest first."""
+"""The request log: pages that fit together, newest first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The past: exact at every level, shaped like an organisation's, and over at the epoch."""
+"""The usage history: exact at every level, shaped like that of a company, and complete at the epoch."""
 
 from __future__ import annotations
 
