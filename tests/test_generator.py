@@ -267,7 +267,7 @@ def test_examples_come_first_unless_asked_otherwise_or_wrong() -> None:
     assert generate({"type": "integer", "default": 42}, SEED) == 42
     assert generate({"type": "string", "example": "x", "enum": ["x", "y"]}, SEED) == "x"
     assert generate({"type": "integer", "examples": ["no"], "minimum": 5, "maximum": 5}, SEED) == 5
-    assert generate({"type": "integer", "default": 7, "minimum": 0, "maximum": 3}, SEED, prefer_examples=False) <= 3
+    assert generate({"type": "integer", "default": 7, "minimum": 0, "maximum": 3}, SEED) <= 3
 
 
 def test_hints_are_taken_where_they_fit() -> None:

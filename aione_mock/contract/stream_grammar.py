@@ -105,7 +105,6 @@ class StreamGrammar:
     constant: tuple[str, ...]
     """Pointers to values that are the same in all events."""
     fold_rules: tuple[Mapping[str, Json], ...]
-    spec: Mapping[str, Json]
 
     @classmethod
     def parse(cls, spec: Mapping[str, Json], where: str = "x-stream") -> StreamGrammar:
@@ -120,7 +119,6 @@ class StreamGrammar:
             frozenset(spec.get("anywhere", ())),
             tuple(spec.get("constant", ())),
             tuple(spec.get("fold", ())),
-            spec,
         )
 
     def kind_of(self, data: Json) -> str:

@@ -25,7 +25,6 @@ def generate(
     *,
     resolve: Resolve | None = None,
     hints: Hints | None = None,
-    prefer_examples: bool = True,
     sparse: bool = False,
     realistic: bool = False,
 ) -> Json:
@@ -39,7 +38,7 @@ def generate(
     Raise ContractError if the schema cannot be read, and NoInstance if no instance is found.
     """
     plan = plan_schema(schema, resolve)
-    for attempt, examples in enumerate((prefer_examples, prefer_examples, False, False)):
+    for attempt, examples in enumerate((True, True, False, False)):
         # only the first attempt uses hints, since hints that are valid alone may contradict each other
         builder = InstanceBuilder(
             plan, hints if attempt == 0 else None, use_examples=examples, sparse=sparse, realistic=realistic

@@ -60,24 +60,23 @@ class RequestSignature:
     version: str
 
 
-def permission_denied(message: str) -> APIError:
-    """Create the error 403 `B.Permission.DeniedException`."""
+def _error(message: str) -> APIError:
     return APIError("permission_denied", message)
 
 
 def unknown_access_key(access_key_id: str) -> APIError:
     """Create the error for an access key that does not exist."""
-    return permission_denied(f"Specified access key is not found: '{access_key_id[:64]}'.")
+    return _error(f"Specified access key is not found: '{access_key_id[:64]}'.")
 
 
 def inactive_access_key(access_key_id: str) -> APIError:
     """Create the error for an access key that is disabled."""
-    return permission_denied(f"Access key '{access_key_id}' is disabled.")
+    return _error(f"Access key '{access_key_id}' is disabled.")
 
 
 def nonce_used(nonce: str) -> APIError:
     """Create the error for a nonce that was used less than `WINDOW` seconds ago."""
-    return permission_denied(f"x-acs-signature-nonce '{nonce[:64]}' was used before; every request needs a new one.")
+    return _error(f"x-acs-signature-nonce '{nonce[:64]}' was used before; every request needs a new one.")
 
 
 def parse_signature(headers: Pairs) -> RequestSignature:
@@ -91,12 +90,12 @@ def parse_signature(headers: Pairs) -> RequestSignature:
     names = signed_headers.lower().split(";")
     for name in REQUIRED:
         if not values.get(name, [""])[0]:
-            raise permission_denied(f"Header {name} is missing.")
+            raise _error(f"Header {name} is missing.")
         if name not in names:
-            raise permission_denied(f"Header {name} is not signed: add it to SignedHeaders.")
+            raise _error(f"Header {name} is not signed: add it to SignedHeaders.")
     for name in names:
         if name not in values:
-            raise permission_denied(f"Header {name} is in SignedHeaders but not in the request.")
+            raise _error(f"Header {name} is in SignedHeaders but not in the request.")
     first = {name: values[name][0] for name in REQUIRED}
     return RequestSignature(
         access_key_id,
@@ -126,10 +125,10 @@ def check_signature(
     """
     _check_date(signature.date, now)
     if signature.content_sha256.lower() != hashlib.sha256(body).hexdigest():
-        raise permission_denied("x-acs-content-sha256 is not the SHA-256 of the body that arrived.")
+        raise _error("x-acs-content-sha256 is not the SHA-256 of the body that arrived.")
     request = build_canonical_request(method, path, query, headers, signature.signed_headers, signature.content_sha256)
     if not hmac.compare_digest(signature.value, _compute_signature(request, secret)):
-        raise permission_denied(
+        raise _error(
             f"The signature does not match. The server signed this canonical request: {_mask_request(request)}"
         )
 
@@ -209,15 +208,15 @@ def _parse_authorization(values: dict[str, list[str]]) -> tuple[str, str, str]:
     if not authorization:
         bearer = "x-acs-bearer-token" in values
         hint = "; bearer tokens are not supported here" if bearer else ""
-        raise permission_denied(f"Header Authorization is missing: sign the request with {ALGORITHM}{hint}.")
+        raise _error(f"Header Authorization is missing: sign the request with {ALGORITHM}{hint}.")
     scheme, _, rest = authorization.partition(" ")
     if scheme.lower() == "acs":
-        raise permission_denied(f"The signature scheme acs (HMAC-SHA1) is not supported: sign with {ALGORITHM}.")
+        raise _error(f"The signature scheme acs (HMAC-SHA1) is not supported: sign with {ALGORITHM}.")
     if scheme != ALGORITHM:
-        raise permission_denied(f"Signature algorithm '{scheme[:40]}' is not supported: sign with {ALGORITHM}.")
+        raise _error(f"Signature algorithm '{scheme[:40]}' is not supported: sign with {ALGORITHM}.")
     match = _CREDENTIALS.fullmatch(rest.strip())
     if match is None:
-        raise permission_denied(
+        raise _error(
             f"Header Authorization is malformed; it reads {ALGORITHM} Credential=ID,SignedHeaders=a;b,Signature=HEX64."
         )
     return match[1], match[2], match[3]
@@ -229,16 +228,14 @@ def _parse_date(text: str) -> float:
             return datetime.fromisoformat(text).timestamp()
     except ValueError:
         pass
-    raise permission_denied(f"x-acs-date '{text[:40]}' is not a UTC time such as 2026-01-31T09:00:00Z.")
+    raise _error(f"x-acs-date '{text[:40]}' is not a UTC time such as 2026-01-31T09:00:00Z.")
 
 
 def _check_date(date: float, now: float) -> None:
     seconds = date - now
     if abs(seconds) > WINDOW:
         side = "ahead of" if seconds > 0 else "behind"
-        raise permission_denied(
-            f"x-acs-date is {abs(seconds):.0f} seconds {side} the server's clock; {WINDOW} are allowed."
-        )
+        raise _error(f"x-acs-date is {abs(seconds):.0f} seconds {side} the server's clock; {WINDOW} are allowed.")
 
 
 def _compute_signature(request: str, secret: str) -> str:
