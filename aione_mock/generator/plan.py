@@ -20,6 +20,7 @@ from aione_mock.contract.json_schema import (
     iter_subschemas,
 )
 from aione_mock.errors import ContractError
+from aione_mock.structs import frozen
 from aione_mock.types import Json
 
 Node = Mapping[str, Any] | bool
@@ -140,8 +141,8 @@ class SchemaPlan:
         whole = node if isinstance(node, bool) else {**node, "$defs": self._collect_defs(node)}
         try:
             return jsonschema_rs.Draft202012Validator(whole, validate_formats=True)
-        except (ValueError, jsonschema_rs.ReferencingError) as problem:
-            raise ContractError(f"invalid schema: {str(problem).splitlines()[0]}") from None
+        except (ValueError, jsonschema_rs.ReferencingError) as error:
+            raise ContractError(f"invalid schema: {str(error).splitlines()[0]}") from None
 
     def _collect_defs(self, node: Node) -> dict[str, Node]:
         found: dict[str, Node] = {}
@@ -173,19 +174,15 @@ class SchemaPlan:
         if isinstance(node, bool):
             if not node:
                 raise Unsatisfiable("the schema false")
-            return FlatSchema({}, (), frozenset(), False)
+            return FlatSchema({})
         keywords = {k: v for k, v in node.items() if k not in ("$ref", "allOf", "anyOf", "oneOf", "if", "then", "else")}
         choices = [tuple(node[key]) for key in ("anyOf", "oneOf") if key in node]
         if "if" in node:
             choices.append(({"allOf": [node["if"], node.get("then", True)]}, node.get("else", True)))
         verify = not _UNFOLLOWED_KEYWORDS.isdisjoint(node) or "oneOf" in node or len(choices) > 1
-        flat = FlatSchema(keywords, tuple(choices), frozenset(), verify)
-        others = list(node.get("allOf", ()))
-        if "$ref" in node:
-            name = node["$ref"][8:]
-            others.append(self.defs[name])
-            flat = FlatSchema(flat.keywords, flat.choices, frozenset([name]), flat.verify)
-        for other in others:
+        refs = [node["$ref"][8:]] if "$ref" in node else []
+        flat = FlatSchema(keywords, tuple(choices), frozenset(refs), verify)
+        for other in (*node.get("allOf", ()), *(self.defs[name] for name in refs)):
             merged = self.flatten(other)
             if merged is None:
                 raise Unsatisfiable("allOf")
@@ -235,21 +232,17 @@ class SchemaPlan:
         return max([least, *(self._compute_depth(child) for child in node.get("allOf", ()))])
 
 
+@frozen
 class FlatSchema:
     """A node without `$ref` and `allOf`: plain keywords, and choices between alternatives."""
 
-    __slots__ = ("choices", "keywords", "refs", "verify")
-
-    def __init__(
-        self, keywords: dict[str, Any], choices: tuple[tuple[Node, ...], ...], refs: frozenset[str], verify: bool
-    ):
-        self.keywords = keywords
-        self.choices = choices
-        """Each choice is a tuple of nodes, one of which must hold as well."""
-        self.refs = refs
-        """Names of the merged definitions, to detect recursion."""
-        self.verify = verify
-        """Whether a generated value must be validated, because some keywords are followed only in part."""
+    keywords: dict[str, Any]
+    choices: tuple[tuple[Node, ...], ...] = ()
+    """Each choice is a tuple of nodes, one of which must hold as well."""
+    refs: frozenset[str] = frozenset()
+    """Names of the merged definitions, to detect recursion."""
+    verify: bool = False
+    """Whether a generated value must be validated, because some keywords are followed only in part."""
 
 
 def merge_schemas(a: FlatSchema, b: FlatSchema) -> FlatSchema:
