@@ -21,6 +21,7 @@ from aione_mock.types import EventStream
 
 from .conftest import KEY, Client
 
+CHAT_BODY = b'{"model":"gpt-5.4","messages":[{"role":"user","content":"%b"}]}'
 GEMINI_STREAM = "/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse"
 PIECES = re.compile(r'"(?:content|text)":"(.*?)"')
 SECRETS = tuple(credential.secret for credential in list_credentials())
@@ -249,6 +250,37 @@ def test_long_bodies_are_cut_and_stay_json(api: Client) -> None:
     assert len(told["request"]["body"]["messages"][0]["content"]) == 4097
     api.chat("Hello", **{"metadata": {f"k{n}": "y" * 60 for n in range(2000)}})
     assert isinstance(api.ok("GET", "journal/2")["request"]["body"], str)
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_body_is_kept_whole_up_to_64_kib(api: Client, more: int) -> None:
+    rest = len(CHAT_BODY % b"")
+    api.post("/v1/chat/completions", content=CHAT_BODY % (b"x" * ((64 << 10) - rest + more)))
+    kept = api.ok("GET", "journal/1")["request"]
+    assert kept["truncated"] is bool(more)
+    assert len(kept["body"]["messages"][0]["content"]) == (4097 if more else (64 << 10) - rest)
+
+
+@pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}")])
+def test_a_long_body_is_kept_64_levels_deep(api: Client, opening: bytes, closing: bytes) -> None:
+    deep = opening * 100 + b"1" + closing * 100
+    api.post("/v1/chat/completions", content=b'{"deep":%b,"long":"%b"}' % (deep, b"x" * 70_000))
+    kept = api.ok("GET", "journal/1")["request"]["body"]["deep"]
+    levels = 0
+    while kept:
+        levels, kept = levels + 1, kept[0] if isinstance(kept, list) else kept["a"]
+    assert levels == 63, "the body itself is one level, and the last one is empty"
+
+
+def test_events_are_kept_up_to_256_kib() -> None:
+    event = b"data: %b\n\n" % (b"x" * 1016)
+    for more in ([], [b"data: y\n\n"]):
+        kept, cut = kept_events(EventStream.of([event] * 256 + more), ())
+        assert ([*kept], cut) == ([event] * 256, bool(more))
+
+
+def test_a_credential_at_the_very_beginning_is_masked() -> None:
+    assert mask_body(b"nex-console-tech and more") == b"nex-console-*** and more"
 
 
 async def test_memory_is_bounded_in_entries_and_in_bytes(small: Server) -> None:
