@@ -18,8 +18,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from aione_mock.checker import CheckReport, LawFinding, MatrixCell, Target, check
-from aione_mock.checker.reports import as_json, html
+from aione_mock.checker import Target, check
+from aione_mock.checker.finding import LawFinding, MatrixCell
+from aione_mock.checker.report import CheckReport
+from aione_mock.checker.reports import RENDERERS
 from aione_mock.structs import replace
 
 FOLDER = Path(__file__).parents[1] / "docs" / "example-report"
@@ -138,8 +140,8 @@ def main() -> int:
     if report.could_not:
         return 1
     FOLDER.mkdir(parents=True, exist_ok=True)
-    (FOLDER / "litellm.json").write_bytes(as_json.write(report))
-    (FOLDER / "litellm.html").write_bytes(html.write(report))
+    (FOLDER / "litellm.json").write_bytes(RENDERERS["json"](report))
+    (FOLDER / "litellm.html").write_bytes(RENDERERS["html"](report))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Money that a run may spend: counted before a paid call is sent, corrected when its answer is there."""
+"""The limits on paid calls: an amount is reserved before a call and corrected by its answer."""
 
 from __future__ import annotations
 
@@ -6,16 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_UP, Decimal
 
+import orjson
+
+from aione_mock.checker.errors import BudgetSpent
+from aione_mock.checker.exchange import HttpExchange, HttpRequest
 from aione_mock.types import Json
 
-MILLION = Decimal(1_000_000)
-_LONGEST = 400_000
-"""Bytes; only bodies that are meant to be refused are longer."""
-_CENT = Decimal("0.0001")
-
-
-class BudgetSpent(Exception):
-    """The next paid call would go over the budget; `str()` says which limit."""
+_MILLION = Decimal(1_000_000)
+_MAX_PROMPT_BYTES = 400_000
+"""Longer bodies are meant to be rejected, so they cost no more."""
+_MAX_COMPLETION_TOKENS = 1_000_000
+"""A higher limit is rejected, so it costs nothing."""
+_DEFAULT_COMPLETION_TOKENS = 400
+"""Assumed for a request without a limit."""
+_TOKEN_LIMITS = ("max_tokens", "max_completion_tokens", "maxOutputTokens")
+_PROMPT_COUNTS = ("prompt_tokens", "input_tokens", "promptTokenCount")
+_COMPLETION_COUNTS = ("completion_tokens", "output_tokens", "candidatesTokenCount")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,27 +33,29 @@ class ModelPrice:
     cached: Decimal | None = None
 
     def cost(self, prompt: int, completion: int) -> Decimal:
-        """RMB for so many tokens, without any discount."""
-        return (self.prompt * prompt + self.completion * completion) / MILLION
+        """Return the RMB for a number of tokens, without discounts."""
+        return (self.prompt * prompt + self.completion * completion) / _MILLION
 
     @classmethod
-    def of(cls, row: Mapping[str, Json]) -> ModelPrice | None:
-        """The price in a row of the model list; None where it has none that can be read."""
+    def from_row(cls, row: Mapping[str, Json]) -> ModelPrice | None:
+        """Read the price from a row of the model list; None if it has no readable price."""
         try:
             cached = row.get("cached_input_price_rmb")
-            prompt, answer = Decimal(str(row["input_price_rmb"])), Decimal(str(row["output_price_rmb"]))
-            return cls(prompt, answer, None if cached is None else Decimal(str(cached)))
+            prompt, completion = Decimal(str(row["input_price_rmb"])), Decimal(str(row["output_price_rmb"]))
+            price = cls(prompt, completion, None if cached is None else Decimal(str(cached)))
         except (KeyError, ArithmeticError):
             return None
+        parts = (price.prompt, price.completion, price.cached or Decimal(0))
+        return price if all(part.is_finite() and part.copy_abs() < _MILLION for part in parts) else None
 
 
-UNKNOWN = ModelPrice(Decimal(40), Decimal(200))
-"""For a model whose price is not known: that of a dear one."""
+UNKNOWN_PRICE = ModelPrice(Decimal(40), Decimal(200))
+"""Assumed for a model without a known price: that of an expensive one."""
 
 
 @dataclass(slots=True)
 class Budget:
-    """Limits of a run and what of them is used."""
+    """The limits of a run and what is used of them."""
 
     max_calls: int = 250
     limit: Decimal = Decimal(5)
@@ -57,29 +65,79 @@ class Budget:
     spent: Decimal = Decimal(0)
 
     def price(self, model: str | None) -> ModelPrice:
-        """The price of a model; a dear one's where it is not known."""
-        return self.prices.get(model or "", UNKNOWN)
+        """Return the price of a model."""
+        return self.prices.get(model or "", UNKNOWN_PRICE)
 
-    def estimate(self, model: str | None, body: bytes, answer_tokens: int) -> Decimal:
-        """RMB that a call may cost at most; a token of a prompt is taken for two bytes, as far as a context goes."""
-        return self.price(model).cost(min(len(body), _LONGEST) // 2 + 1, answer_tokens)
-
-    def reserve(self, amount: Decimal) -> None:
-        """Take one call and `amount` out of the budget. Raises BudgetSpent when that is too much."""
+    def reserve(self, request: HttpRequest) -> Decimal:
+        """Take a call and the most that it can cost out of the budget; return the amount. Raises BudgetSpent."""
+        body = request.body or b""
+        # a token has at least two bytes
+        prompt = min(len(body), _MAX_PROMPT_BYTES) // 2 + 1
+        amount = self.price(requested_model(request)).cost(prompt, _completion_limit(_parse_json(body)))
         if self.calls >= self.max_calls:
             raise BudgetSpent(f"the budget of {self.max_calls} paid calls is used up")
         if self.spent + amount > self.limit:
-            raise BudgetSpent(f"the next call could exceed the limit of {money(self.limit)} RMB")
+            raise BudgetSpent(f"the next call could exceed the limit of {format_money(self.limit)} RMB")
         self.calls += 1
         self.spent += amount
+        return amount
 
-    def settle(self, reserved: Decimal, actual: Decimal | None) -> None:
-        """Put right what was reserved: `actual` is None for a call that was refused and so cost nothing."""
-        self.spent += (actual or Decimal(0)) - reserved
-        if actual is None:
+    def settle(self, reserved: Decimal, exchange: HttpExchange) -> None:
+        """Replace a reserved amount by what the call cost; a rejected call costs nothing and does not count."""
+        if 400 <= exchange.status < 600:
             self.calls -= 1
+            self.spent -= reserved
+        elif exchange.status and (used := _read_used_tokens(exchange)):
+            self.spent += self.price(requested_model(exchange.request)).cost(*used) - reserved
 
 
-def money(amount: Decimal) -> str:
-    """RMB with four places, rounded up."""
-    return str(amount.quantize(_CENT, rounding=ROUND_UP))
+def format_money(amount: Decimal) -> str:
+    """Return RMB with four decimal places, rounded up."""
+    return str(amount.quantize(Decimal("0.0001"), rounding=ROUND_UP))
+
+
+def requested_model(request: HttpRequest) -> str | None:
+    """Return the model that a request names in its body or path."""
+    body = _parse_json(request.body)
+    if isinstance(body, dict) and isinstance(body.get("model"), str):
+        return str(body["model"])
+    _, separator, rest = request.path.partition("/models/")
+    return rest.partition(":")[0] if separator else None
+
+
+def _parse_json(body: bytes | None) -> Json:
+    try:
+        return orjson.loads(body or b"")
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _completion_limit(body: Json) -> int:
+    """Return the most tokens that the answer to a request body may have."""
+    if not isinstance(body, dict):
+        return _DEFAULT_COMPLETION_TOKENS
+    holders = [holder for holder in (body, body.get("generationConfig")) if isinstance(holder, dict)]
+    limits = [holder[name] for holder in holders for name in _TOKEN_LIMITS if isinstance(holder.get(name), int)]
+    limit = next((n for n in limits if 0 < n <= _MAX_COMPLETION_TOKENS), _DEFAULT_COMPLETION_TOKENS)
+    choices = body.get("n", 1)
+    return limit * (choices if isinstance(choices, int) and 0 < choices < 100 else 1)
+
+
+def _read_used_tokens(exchange: HttpExchange) -> tuple[int, int] | None:
+    """Return the prompt and completion tokens that an answer reports; None if it reports none."""
+    bodies = [event.data.encode() for event in exchange.events] if exchange.is_event_stream else [exchange.body]
+    for body in reversed(bodies):
+        if usage := _find_usage(_parse_json(body)):
+            return _max_count(usage, _PROMPT_COUNTS), _max_count(usage, _COMPLETION_COUNTS)
+    return None
+
+
+def _find_usage(data: Json) -> dict[str, Json] | None:
+    if isinstance(data, list):
+        data = data[-1] if data else None
+    usage = (data.get("usage") or data.get("usageMetadata")) if isinstance(data, dict) else None
+    return usage if isinstance(usage, dict) else None
+
+
+def _max_count(usage: dict[str, Json], names: tuple[str, ...]) -> int:
+    return max((usage[name] for name in names if isinstance(usage.get(name), int)), default=0)

@@ -1,32 +1,42 @@
-"""The same plan on two implementations: what both keep, what only one keeps, and where answers differ in shape."""
+"""Compare two gateways: what both keep, what only one keeps, and where their answers have different shapes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
 
 import orjson
 
 from aione_mock.checker import prepare
+from aione_mock.checker.errors import UnreadableAnswer
+from aione_mock.checker.exchange import HttpExchange
+from aione_mock.checker.options import CheckOptions
 from aione_mock.checker.overlay_suggestions import json_type
-from aione_mock.checker.report import COULD_NOT, FOUND, KEPT, CheckReport, report
-from aione_mock.checker.run import INTERRUPTED, CheckRun
+from aione_mock.checker.report import EXIT_COULD_NOT, EXIT_FOUND, EXIT_KEPT, CheckReport, build_report
+from aione_mock.checker.run import INTERRUPTED
 from aione_mock.checker.target import Target
-from aione_mock.checker.traffic import HttpExchange, Unreadable
+from aione_mock.structs import replace
 from aione_mock.types import Json
 
-Shapes = dict[tuple[str, int], dict[str, set[str]]]
-"""(operation, status) → pointer → JSON types that were seen there."""
+PointerTypes = dict[str, set[str]]
+"""JSON pointer → JSON types that were seen there."""
+AnswerShapes = dict[tuple[str, int], PointerTypes]
+"""(operation, status) → shape of the answers."""
+_KINDS = {
+    ("kept", "broken"): "only A keeps",
+    ("broken", "kept"): "only B keeps",
+    ("broken", "broken"): "both break",
+}
+"""States of two cells → kind of the difference."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One place where two implementations are not alike."""
+    """One difference between two gateways."""
 
     kind: str
-    """`only A keeps`, `only B keeps`, `both break`, `shape`."""
+    """`only A keeps`, `only B keeps`, `both break` or `shape`."""
     operation: str
     what: str
     a: str
@@ -35,27 +45,27 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two reports side by side."""
+    """The reports on two gateways and their differences."""
 
     first: CheckReport
     second: CheckReport
-    both: int
-    """Places that both keep."""
+    both_keep: int
+    """Cells that both keep."""
     differences: tuple[Difference, ...]
 
     @property
     def exit_code(self) -> int:
-        """0 alike, 1 different, 2 one could not be checked."""
+        """0 if they are alike, 1 if they differ, 2 if one could not be checked."""
         if self.first.could_not or self.second.could_not:
-            return COULD_NOT
-        return FOUND if any(d.kind != "both break" for d in self.differences) else KEPT
+            return EXIT_COULD_NOT
+        return EXIT_FOUND if any(d.kind != "both break" for d in self.differences) else EXIT_KEPT
 
-    def lines(self) -> Iterator[str]:
-        """The comparison as text."""
+    def render_text(self) -> Iterator[str]:
+        """Yield the comparison as lines of text."""
         yield f"A  {self.first.url}  {self.first.verdict}"
         yield f"B  {self.second.url}  {self.second.verdict}"
-        yield f"Both keep {self.both} of the laws' places."
-        for kind in ("only A keeps", "only B keeps", "both break", "shape"):
+        yield f"Both keep {self.both_keep} of the cells of the matrix."
+        for kind in (*_KINDS.values(), "shape"):
             found = [difference for difference in self.differences if difference.kind == kind]
             if found:
                 yield f"\n{kind} ({len(found)})"
@@ -64,107 +74,101 @@ class Comparison:
                 yield f"    A  {difference.a}"
                 yield f"    B  {difference.b}"
 
-    def as_json(self) -> bytes:
-        """The comparison as JSON text."""
+    def render_json(self) -> bytes:
+        """Return the comparison as indented JSON."""
         value = {
             "a": {"url": self.first.url, "verdict": self.first.verdict},
             "b": {"url": self.second.url, "verdict": self.second.verdict},
-            "both_keep": self.both,
-            "differences": [
-                {"kind": d.kind, "operation": d.operation, "what": d.what, "a": d.a, "b": d.b} for d in self.differences
-            ],
+            "both_keep": self.both_keep,
+            "differences": [asdict(difference) for difference in self.differences],
         }
         return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
-def compare(first: Target, second: Target, **options: Any) -> Comparison:
-    """Run the same plan on both, one after the other. Options are those of `prepare`; `max_time` is for each.
+def compare_targets(first: Target, second: Target, options: CheckOptions) -> Comparison:
+    """Run the laws on both targets, one after the other. `max_time` is for each.
 
     Raises ConfigError or ContractError.
     """
-    options.setdefault("phases", ())  # generated cases differ between runs, so they compare nothing
-    (left, left_shapes), (right, right_shapes) = (_look(target, options) for target in (first, second))
-    differences = [*_verdicts(left, right), *_shapes(left_shapes, right_shapes)]
-    both = sum(
+    # generated cases differ between runs, so they cannot be compared
+    options = replace(options, phases=())
+    (left, left_shapes), (right, right_shapes) = (_check(target, options) for target in (first, second))
+    differences = [*_compare_cells(left, right), *_compare_shapes(left_shapes, right_shapes)]
+    both_keep = sum(
         cell.state == "kept" and right.matrix.get(law, {}).get(name, cell).state == "kept"
         for law, cells in left.matrix.items()
         for name, cell in cells.items()
     )
-    return Comparison(left, right, both, tuple(differences))
+    return Comparison(left, right, both_keep, tuple(differences))
 
 
-def _look(target: Target, options: dict[str, Any]) -> tuple[CheckReport, Shapes]:
-    run: CheckRun = prepare(target, **options)
-    shapes: Shapes = {}
-    run.witness = partial(_note, shapes)
+def _check(target: Target, options: CheckOptions) -> tuple[CheckReport, AnswerShapes]:
+    run = prepare(target, options)
+    shapes: AnswerShapes = {}
+    run.observers = (partial(_note_shape, shapes),)
     for _ in run.events():
         pass
     run.context.client.close()
     if run.stopped == INTERRUPTED:
-        raise KeyboardInterrupt  # the other one would be compared with half of this
-    return report(run), shapes
+        raise KeyboardInterrupt  # half a run cannot be compared
+    return build_report(run), shapes
 
 
-def _verdicts(left: CheckReport, right: CheckReport) -> Iterator[Difference]:
+def _compare_cells(left: CheckReport, right: CheckReport) -> Iterator[Difference]:
     titles = {law.name: law.title for law in left.laws}
     for law, cells in left.matrix.items():
-        for name, mine in cells.items():
-            theirs = right.matrix.get(law, {}).get(name)
-            if theirs is None:
-                continue
-            states = (mine.state, theirs.state)
-            kind = {
-                ("kept", "broken"): "only A keeps",
-                ("broken", "kept"): "only B keeps",
-                ("broken", "broken"): "both break",
-            }
-            if states in kind:
-                what = f"{titles.get(law, law)} [{law}]"
-                yield Difference(kind[states], name, what, mine.reason or mine.state, theirs.reason or theirs.state)
+        for name, a in cells.items():
+            b = right.matrix.get(law, {}).get(name)
+            kind = _KINDS.get((a.state, b.state)) if b else None
+            if b and kind:
+                yield Difference(
+                    kind, name, f"{titles.get(law, law)} [{law}]", a.reason or a.state, b.reason or b.state
+                )
 
 
-def _note(shapes: Shapes, exchange: HttpExchange) -> None:
+def _note_shape(shapes: AnswerShapes, exchange: HttpExchange) -> None:
     if not exchange.status or exchange.media_type != "application/json":
         return
     try:
         data = exchange.json
-    except Unreadable:
+    except UnreadableAnswer:
         return
     seen = shapes.setdefault((exchange.request.operation, exchange.status), {})
-    for pointer, kind in _types(data):
+    for pointer, kind in _list_types(data):
         seen.setdefault(pointer, set()).add(kind)
 
 
-def _types(value: Json, pointer: str = "") -> Iterator[tuple[str, str]]:
+def _list_types(value: Json, pointer: str = "") -> Iterator[tuple[str, str]]:
     yield pointer, json_type(value)
     if isinstance(value, dict):
         for name, child in value.items():
-            yield from _types(child, f"{pointer}/{name}")
+            yield from _list_types(child, f"{pointer}/{name}")
     elif isinstance(value, list):
         for child in value:
-            yield from _types(child, f"{pointer}/*")
+            yield from _list_types(child, f"{pointer}/*")
 
 
-def _shapes(left: Shapes, right: Shapes) -> Iterator[Difference]:
+def _compare_shapes(left: AnswerShapes, right: AnswerShapes) -> Iterator[Difference]:
     for key in sorted(left.keys() & right.keys()):
         operation, status = key
         for pointer in sorted(left[key].keys() | right[key].keys()):
-            mine, theirs = left[key].get(pointer, set()), right[key].get(pointer, set())
-            # a member that is null now and then says nothing; nor does one below a list that was empty
-            if mine - {"null"} == theirs - {"null"} or _below_empty(pointer, left[key], right[key]):
-                continue
-            yield Difference("shape", operation, f"{status} {pointer or '/'}", _words(mine), _words(theirs))
+            a, b = left[key].get(pointer, set()), right[key].get(pointer, set())
+            # a member that may be null shows nothing when it is
+            if a - {"null"} != b - {"null"} and not _is_below_empty(pointer, left[key], right[key]):
+                what = f"{status} {pointer or '/'}"
+                yield Difference("shape", operation, what, _join_types(a), _join_types(b))
 
 
-def _below_empty(pointer: str, left: dict[str, set[str]], right: dict[str, set[str]]) -> bool:
+def _is_below_empty(pointer: str, left: PointerTypes, right: PointerTypes) -> bool:
+    """Whether a pointer is below a value that one side only had as null or as an empty list."""
     parent = pointer.rpartition("/")[0]
     while parent:
-        for shapes in (left, right):
-            if shapes.get(parent, set()) <= {"null"} or (f"{parent}/*" not in shapes and shapes[parent] == {"array"}):
+        for types in (left, right):
+            if types.get(parent, set()) <= {"null"} or (f"{parent}/*" not in types and types[parent] == {"array"}):
                 return True
         parent = parent.rpartition("/")[0]
     return pointer.endswith("/*")
 
 
-def _words(kinds: set[str]) -> str:
-    return " or ".join(sorted(kinds)) or "absent"
+def _join_types(types: set[str]) -> str:
+    return " or ".join(sorted(types)) or "absent"

@@ -1,260 +1,265 @@
-"""What a law has in its hands: a client, the models that may be called, and keys of its own that are cleaned away."""
+"""What a law works with: a client, the models of the target, and temporary API keys, deleted at the end of the run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
 from aione_mock.checker.budget import ModelPrice
-from aione_mock.checker.client import AUTO, Auth, TargetClient, TargetGone, _Auto
-from aione_mock.checker.finding import BrokenLaw, NotChecked
+from aione_mock.checker.client import Auth, AuthChoice, TargetClient
+from aione_mock.checker.errors import NotChecked, TargetGone, UnreadableAnswer
+from aione_mock.checker.exchange import HttpExchange
+from aione_mock.checker.json_reader import JsonReader
 from aione_mock.checker.protocols import PROTOCOLS, ChatProtocol, ChatQuestion
-from aione_mock.checker.traffic import HttpExchange, Unreadable
 from aione_mock.contract import Contract, Operation
-from aione_mock.errors import ConfigError
 from aione_mock.seed import Seed
 from aione_mock.types import Json
 
 T = TypeVar("T")
-NAME = "aione-mock check"
-"""Keys that a run makes are called so, for whoever finds one after a crash."""
+_KEY_NAME = "aione-mock check"
+"""Begins the names of temporary keys, for whoever finds one after a crash."""
+_LAST_PRICE = 1e9
+"""Sorts models without a price after all others."""
 
 
 @dataclass(frozen=True, slots=True)
 class TemporaryKey:
-    """A key that the run has made."""
+    """An API key made by the run."""
 
     id: str
     secret: str = field(repr=False)
-    record: Json = field(repr=False)
+    record: JsonReader = field(repr=False)
+    """The answer of createKey."""
 
 
 class LawContext:
-    """One run's view of the target. Laws send through it and remember nothing themselves."""
+    """One run's view of the target. Laws keep no state of their own."""
 
     def __init__(self, client: TargetClient, seed: str = "0") -> None:
         self.client = client
         self.contract: Contract = client.contract
         self.target = client.target
         self.seed = Seed.of(seed)
-        self._made: dict[str, TemporaryKey] = {}
-        self._memo: dict[str, Any] = {}
-        self.hopeful = True
-        """Whether figures that lag behind are worth waiting for; not when they never came."""
+        self.usage_lags = True
+        """Whether it may help to wait for usage figures; false once they did not come."""
+        self._keys: dict[str, TemporaryKey] = {}
+        self._cache: dict[str, Any] = {}
 
     # Calls
 
-    def call(self, operation: str, params: dict[str, str] | None = None, **given: Any) -> HttpExchange:
-        """Any call; the answer is as it is."""
-        return self.client.call(operation, params, **given)
+    def call(self, operation: str, params: dict[str, str] | None = None, **request: Any) -> HttpExchange:
+        """Send a request to an operation, whatever the answer."""
+        return self.client.call(operation, params, **request)
 
-    def ok(self, operation: str, params: dict[str, str] | None = None, **given: Any) -> HttpExchange:
-        """A call that a law builds on. Raises NotChecked when it fails: why is another law's matter."""
-        return self.good(self.client.call(operation, params, **given))
+    def call_ok(self, operation: str, params: dict[str, str] | None = None, **request: Any) -> HttpExchange:
+        """Send a request that a law builds on. Raises NotChecked if it fails."""
+        return self.require_success(self.client.call(operation, params, **request))
 
-    def good(self, exchange: HttpExchange) -> HttpExchange:
-        """The exchange if it went well. Raises NotChecked."""
-        operation = self.client.operation(exchange.request.operation)
+    def require_success(self, exchange: HttpExchange) -> HttpExchange:
+        """Return the exchange. Raises NotChecked if it failed: why is the matter of another law."""
+        operation = self.client.find_operation(exchange.request.operation)
         if exchange.status != operation.success or exchange.failure:
-            raise NotChecked(f"{operation.id} answered {exchange.outcome} where {operation.success} was needed")
+            raise NotChecked(f"{operation.id} answered {exchange.summary}, {operation.success} was needed")
         return exchange
 
-    def read(self, operation: str, params: dict[str, str] | None = None, **given: Any) -> Json:
-        """The JSON of a call that went well. Raises NotChecked."""
-        try:
-            return self.ok(operation, params, **given).json
-        except Unreadable as error:
-            raise NotChecked(f"{operation} answered {error}") from None
+    def read(self, operation: str, params: dict[str, str] | None = None, **request: Any) -> JsonReader:
+        """Send a request and return the body of its answer. Raises NotChecked if it fails."""
+        return self.call_ok(operation, params, **request).data
 
     def ask(
-        self, protocol: ChatProtocol, question: ChatQuestion, model: str, auth: Auth | _Auto | None = AUTO
+        self, protocol: ChatProtocol, question: ChatQuestion, model: str, auth: AuthChoice = "target"
     ) -> HttpExchange:
-        """One call to a model, as it comes back."""
+        """Send a question to a model, whatever the answer."""
         return self.client.call(
             protocol.operation(question),
-            protocol.params(model),
+            protocol.path_params(model),
             query=protocol.query(question),
             body=protocol.body(question, model),
             auth=auth,
         )
 
-    def bearer(self, secret: str) -> Auth:
-        """A key of the data plane in the header that all protocols take."""
-        return Auth("bearerKey", secret)
+    def ask_ok(
+        self, protocol: ChatProtocol, question: ChatQuestion, model: str, auth: AuthChoice = "target"
+    ) -> HttpExchange:
+        """Send a question to a model. Raises NotChecked if the call fails."""
+        return self.require_success(self.ask(protocol, question, model, auth))
 
-    def console(self, secret: str) -> Auth:
-        """A console token."""
-        return Auth("consoleToken", secret)
-
-    def memo(self, name: str, make: Callable[[], T]) -> T:
-        """What `make` gives, made once in a run; a refusal to make it is remembered too."""
-        if name not in self._memo:
+    def cached(self, name: str, make: Callable[[], T]) -> T:
+        """Return what `make` returned or raised when it was first called under this name."""
+        if name not in self._cache:
             try:
-                self._memo[name] = make()
+                self._cache[name] = make()
             except NotChecked as error:
-                self._memo[name] = error
-        found = self._memo[name]
-        if isinstance(found, NotChecked):
-            raise NotChecked(str(found))
-        return found  # type: ignore[no-any-return]
+                self._cache[name] = error
+        result: T | NotChecked = self._cache[name]
+        if isinstance(result, NotChecked):
+            raise NotChecked(str(result))
+        return result
 
-    def operations(self, *protocols: str) -> list[Operation]:
-        """The operations of some protocols."""
+    def operations_of(self, *protocols: str) -> list[Operation]:
+        """Return the operations of some protocols."""
         return [operation for operation in self.contract.operations.values() if operation.protocol in protocols]
+
+    def present(self, *operations: str) -> list[Operation]:
+        """Return those of some operations that the contract has."""
+        return [self.contract.operations[name] for name in operations if name in self.contract.operations]
+
+    def chat_protocols(self) -> list[ChatProtocol]:
+        """Return the chat protocols whose operations the contract has."""
+        return [protocol for protocol in PROTOCOLS.values() if protocol.plain in self.contract.operations]
 
     # Models
 
-    def rows(self) -> list[dict[str, Json]]:
-        """The models, from the console's list, which has prices, else from the data plane's. Raises NotChecked."""
-        return self.memo("models", self._rows)
+    def list_models(self) -> list[dict[str, Json]]:
+        """Return the rows of the console's model list, which has prices, or else of the data plane's.
 
-    def _rows(self) -> list[dict[str, Json]]:
-        tried: list[str] = []
+        Raises NotChecked.
+        """
+        return self.cached("models", self._list_models)
+
+    def _list_models(self) -> list[dict[str, Json]]:
+        problems: list[str] = []
         for operation, member in (("listGatewayModels", "items"), ("listModels", "data")):
             try:
-                answer = self.read(operation)
+                rows = [row.value for row in self.read(operation).rows(member) if isinstance(row.find("id"), str)]
             except NotChecked as error:
-                tried.append(str(error))
+                problems.append(str(error))
                 continue
-            rows = answer.get(member) if isinstance(answer, dict) else None
-            found = (
-                [r for r in rows if isinstance(r, dict) and isinstance(r.get("id"), str)]
-                if isinstance(rows, list)
-                else []
-            )
-            if found:
-                self.client.budget.prices |= {r["id"]: price for r in found if (price := ModelPrice.of(r))}
-                return found
-        raise NotChecked("no list of models could be read: " + "; ".join(tried or ["it is empty"]))
+            if rows:
+                prices = {row["id"]: ModelPrice.from_row(row) for row in rows}
+                self.client.budget.prices |= {model: price for model, price in prices.items() if price}
+                return rows
+        raise NotChecked("no list of models could be read: " + "; ".join(problems or ["it is empty"]))
 
-    def model(self, protocol: str = "openai", *abilities: str, without: tuple[str, ...] = ("image_output",)) -> str:
-        """A model for a protocol: the given one, else the cheapest that has the abilities. Raises NotChecked."""
-        wanted = self.target.model
-        rows = list(self._fitting(protocol, abilities, without))
-        listed = any(r["id"] == wanted for r in rows) or not self.lists(wanted)
-        if wanted and (not rows or listed) and "image_output" not in abilities:
-            return wanted
+    def choose_model(
+        self, protocol: str = "openai", *abilities: str, without: tuple[str, ...] = ("image_output",)
+    ) -> str:
+        """Return the target's model, or else the cheapest with the abilities. Raises NotChecked if there is none."""
+        model = self.target.model
+        rows = self.find_models(protocol, *abilities, without=without)
+        usable = any(row["id"] == model for row in rows) or not self.is_listed(model)
+        if model and (not rows or usable) and "image_output" not in abilities:
+            return model
         if not rows:
             raise NotChecked(f"no model for {' and '.join((protocol, *abilities))} is listed")
-        return str(min(rows, key=lambda r: (self._price(r), r["id"]))["id"])
+        return str(min(rows, key=lambda row: (self._total_price(row), row["id"]))["id"])
 
-    def lists(self, model: str | None) -> bool:
-        """Whether a model stands in the list, as far as one can be read."""
+    def is_listed(self, model: str | None) -> bool:
+        """Whether a readable list has a model."""
         try:
-            return any(row["id"] == model for row in self.rows())
+            return any(row["id"] == model for row in self.list_models())
         except NotChecked:
             return False
 
-    def _fitting(
-        self, protocol: str, abilities: tuple[str, ...], without: tuple[str, ...]
-    ) -> Iterator[dict[str, Json]]:
+    def find_models(
+        self, protocol: str, *abilities: str, without: tuple[str, ...] = ("image_output",)
+    ) -> list[dict[str, Json]]:
+        """Return the listed models of a protocol that have all abilities and none of `without`."""
         try:
-            rows = self.rows()
+            rows = self.list_models()
         except NotChecked:
             if self.target.model:
-                return
+                return []
             raise
-        for row in rows:
-            protocols, has = row.get("protocols"), row.get("capabilities")
-            has = has if isinstance(has, list) else []
-            fits = not isinstance(protocols, list) or protocol in protocols
-            if fits and set(abilities) <= set(map(str, has)) and not set(without) & set(map(str, has)):
-                yield row
+        return [row for row in rows if _is_suitable(row, protocol, set(abilities), set(without))]
 
-    def _price(self, row: dict[str, Json]) -> float:
+    def _total_price(self, row: dict[str, Json]) -> float:
         price = self.client.budget.prices.get(row["id"])
-        return float(price.prompt + price.completion) if price else 1e9
-
-    def protocols(self) -> list[ChatProtocol]:
-        """The protocols whose operations the contract has."""
-        return [p for p in PROTOCOLS.values() if p.plain in self.contract.operations]
+        return float(price.prompt + price.completion) if price else _LAST_PRICE
 
     # Keys
 
-    def new_key(self, name: str = "key", **fields: Json) -> TemporaryKey:
-        """A key of the run's own, deleted at its end. Raises NotChecked."""
-        record = self.read("createKey", body={"name": f"{NAME}: {name}", **fields})
-        if not isinstance(record, dict) or not isinstance(record.get("id"), str):
+    def create_key(self, name: str = "key", **fields: Json) -> TemporaryKey:
+        """Create a temporary key. Raises NotChecked."""
+        record = self.read("createKey", body={"name": f"{_KEY_NAME}: {name}", **fields})
+        key_id, secret = record.find("id"), record.find("key")
+        if not isinstance(key_id, str):
             raise NotChecked("createKey answered without an id")
-        if not isinstance(record.get("key"), str):
-            self._made[record["id"]] = TemporaryKey(record["id"], "", record)
+        key = self.track_key(record)
+        if not isinstance(secret, str):
             raise NotChecked("createKey answered without a secret")
-        return self.adopt(TemporaryKey(record["id"], record["key"], record))
-
-    def adopt(self, key: TemporaryKey) -> TemporaryKey:
-        """Remember a key for cleaning up, and its secret for masking."""
-        self._made[key.id] = key
-        self.client.mask.learn(key.secret, f"AIONE_NEW_KEY_{len(self._made)}")
         return key
 
-    def rotated(self, key: TemporaryKey) -> tuple[TemporaryKey, Json]:
-        """The key with a new secret, and the answer to the rotation. Raises NotChecked."""
-        answer = self.read("rotateKey", {"key_id": key.id})
-        if not isinstance(answer, dict) or not isinstance(answer.get("key"), str):
-            raise NotChecked("rotateKey answered without a secret")
-        self.client.mask.learn(answer["key"], f"AIONE_NEW_KEY_{len(self._made)}_ROTATED")
-        return TemporaryKey(key.id, answer["key"], key.record), answer
+    def track_key(self, record: JsonReader) -> TemporaryKey:
+        """Remember an answer of createKey: its key will be deleted and its secret masked."""
+        key = TemporaryKey(str(record.find("id")), str(record.find("key") or ""), record)
+        self._keys[key.id] = key
+        self.client.mask.add(key.secret, f"AIONE_NEW_KEY_{len(self._keys)}")
+        return key
 
-    def forget(self, key: TemporaryKey) -> None:
-        """The key was deleted on purpose."""
-        self._made.pop(key.id, None)
-
-    @property
-    def made(self) -> set[str]:
-        """Ids of the keys that the run has made and not deleted."""
-        return set(self._made)
-
-    def clean(self) -> list[str]:
-        """Delete what was made; ids that could not be."""
-        left: list[str] = []
-        self.client.deadline = None
-        gone = False
-        for key_id in list(self._made):
-            if gone:
-                left.append(f"{key_id} (the server is gone)")
-                continue
+    def track_created_key(self, exchange: HttpExchange) -> None:
+        """Remember the key of an answer of createKey, if it has one."""
+        if exchange.status == 201:
             try:
-                status = self.client.call("deleteKey", {"key_id": key_id}, timeout=5.0).status
-            except TargetGone:
-                left.append(f"{key_id} (the server is gone)")
-                gone = True
-                continue
-            except Exception as error:
-                left.append(f"{key_id} ({type(error).__name__})")
-                continue
-            if status not in (200, 204, 404):
-                left.append(f"{key_id} ({status})")
-        self._made.clear()
-        return left
+                exchange.data.text("id")
+            except UnreadableAnswer:
+                return
+            self.track_key(exchange.data)
 
-    def server_now(self) -> datetime:
-        """The time by the server's own clock: when a new key says that it was made. Raises NotChecked."""
-        key = self.new_key("clock")
-        self.delete(key)
-        return instant(key.record.get("created_at"))
+    def rotate_key(self, key: TemporaryKey) -> tuple[TemporaryKey, JsonReader]:
+        """Return the key with a new secret, and the answer of rotateKey. Raises NotChecked."""
+        answer = self.read("rotateKey", {"key_id": key.id})
+        secret = answer.text("key")
+        self.client.mask.add(secret, f"AIONE_NEW_KEY_{len(self._keys)}_ROTATED")
+        return TemporaryKey(key.id, secret, key.record), answer
 
-    def delete(self, key: TemporaryKey) -> HttpExchange:
-        """Delete a key of the run's own."""
+    def delete_key(self, key: TemporaryKey) -> HttpExchange:
+        """Delete a temporary key before the end of the run."""
         exchange = self.call("deleteKey", {"key_id": key.id})
         if exchange.status in (204, 404):
-            self.forget(key)
+            self.forget_key(key)
         return exchange
 
+    def forget_key(self, key: TemporaryKey) -> None:
+        """Do not delete the key at the end: it is gone."""
+        self._keys.pop(key.id, None)
 
-def instant(text: Json) -> datetime:
-    """An ISO 8601 time. Raises NotChecked."""
-    from aione_mock.clock import parse_instant
+    @property
+    def key_ids(self) -> set[str]:
+        """Ids of the temporary keys that were not deleted."""
+        return set(self._keys)
 
-    try:
-        return parse_instant(text)
-    except (ConfigError, TypeError):
-        raise NotChecked(f"{text!r} is not an ISO 8601 time") from None
+    def delete_keys(self) -> list[str]:
+        """Delete all temporary keys; return the ids of those that could not be, with the reason."""
+        self.client.deadline = None
+        left: list[str] = []
+        gone = False
+        for key_id in self._keys:
+            problem = "the server is gone"
+            if not gone:
+                try:
+                    status = self.client.call("deleteKey", {"key_id": key_id}, timeout=5.0).status
+                    problem = "" if status in (200, 204, 404) else str(status)
+                except TargetGone:
+                    gone = True
+                except Exception as error:  # the others must be deleted all the same
+                    problem = type(error).__name__
+            if problem:
+                left.append(f"{key_id} ({problem})")
+        self._keys.clear()
+        return left
+
+    def read_server_time(self) -> datetime:
+        """Return the time of the server's clock: when a new key was created. Raises NotChecked."""
+        key = self.create_key("clock")
+        self.delete_key(key)
+        return key.record.instant("created_at")
 
 
-def broken(
-    operation: str | Operation, expected: str, seen: str, exchange: HttpExchange | None = None, **more: Any
-) -> BrokenLaw:
-    """A short way to say what a law saw."""
-    return BrokenLaw(operation if isinstance(operation, str) else operation.id, expected, seen, exchange, **more)
+def bearer_auth(secret: str) -> Auth:
+    """Return the credential of an API key in the header that all protocols accept."""
+    return Auth("bearerKey", secret)
+
+
+def console_auth(token: str | None) -> Auth:
+    """Return the credential of a console token."""
+    return Auth("consoleToken", token or "")
+
+
+def _is_suitable(row: dict[str, Json], protocol: str, abilities: set[str], without: set[str]) -> bool:
+    protocols, capabilities = row.get("protocols"), row.get("capabilities")
+    present = set(map(str, capabilities)) if isinstance(capabilities, list) else set()
+    supported = not isinstance(protocols, list) or protocol in protocols
+    return supported and abilities <= present and not without & present

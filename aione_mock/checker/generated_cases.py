@@ -1,317 +1,225 @@
-"""Generated cases: Schemathesis as a library over the contract's documents.
-
-Schemathesis talks to `Gate`, which passes each request on through the run's own client. So it
-never sees a credential, the budget and the rate hold, what must not be touched is not touched, and the rules of
-`laws.conformance` see every exchange. Nothing is registered process-wide.
-"""
+"""Generated cases: Schemathesis as a library over the documents of the contract. Nothing is registered process-wide."""
 
 from __future__ import annotations
 
 import copy
-import io
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from aione_mock.checker import case_adapter
-from aione_mock.checker.client import TimeUp
-from aione_mock.checker.context import LawContext
-from aione_mock.checker.finding import LawFinding, LawVerdict, MatrixCell, NotChecked
+from aione_mock.checker.case_adapter import CaseAdapter, adapt_document, check_evidence
+from aione_mock.checker.errors import NotChecked, StopRun, TimeLimitReached
+from aione_mock.checker.exchange import shorten_body
+from aione_mock.checker.finding import LawFinding, LawVerdict, MatrixCell
+from aione_mock.checker.finding_collector import FindingCollector
+from aione_mock.checker.options import CheckOptions
 from aione_mock.checker.plan import CHECKS
-from aione_mock.checker.schemathesis_transport import SchemathesisGate
-from aione_mock.checker.traffic import curl, snippet
+from aione_mock.checker.reproduction import render_curl, render_python
+from aione_mock.checker.run_events import PhaseProgress, RunEvent
+from aione_mock.checker.schemathesis_transport import BASE_URL, PLACEHOLDER, CaseTransport, create_schema_class
 from aione_mock.clock import SYSTEM_CLOCK
 from aione_mock.contract import Operation
 from aione_mock.seed import Seed
-from aione_mock.structs import replace
 from aione_mock.types import Json
 
 if TYPE_CHECKING:
-    from aione_mock.checker.run import CheckRun, RunEvent
+    from aione_mock.checker.run import CheckRun
+
+_PHASES = ("examples", "coverage", "fuzzing", "stateful")
+_REJECTIONS = ["400", "401", "402", "403", "404", "405", "406", "409", "413", "415", "422", "428", "429"]
+_START_SECONDS = 4.0
+"""Schemathesis takes so long to start on a busy machine; with less time it is not started."""
+_MAX_REASON_CHARACTERS = 160
+_MAX_SEEN_CHARACTERS = 400
 
 
-@dataclass(slots=True)
-class GeneratedCases:
-    """The generated part of a run."""
+def run_generated_cases(run: CheckRun, options: CheckOptions) -> Iterator[RunEvent]:
+    """Run all planned phases over all documents. Raises StopRun when the time is over or the target is gone."""
+    yield from _CaseRunner(run, options).events()
 
-    workers: int = 1
-    cases: int = 12
-    seed: str = "0"
-    seconds: float = 30.0
-    """For all documents together."""
-    _verdicts: dict[str, LawVerdict] = field(default_factory=dict)
 
-    def events(self, context: LawContext, run: CheckRun) -> Iterator[RunEvent]:
-        """Run all phases over all documents. Raises Stop when the time is up or the server is gone."""
-        cells: dict[str, dict[str, MatrixCell]] = {name: {} for name in run.plan.checks}
-        findings: dict[tuple[str, str, str], LawFinding] = {}
-        gate = SchemathesisGate(context, run)
+class _CaseRunner:
+    def __init__(self, run: CheckRun, options: CheckOptions) -> None:
+        self._run, self._context, self._options = run, run.context, options
+        self._operations = run.context.contract.operations
+        self._labels = {f"{o.method} {o.path}": o for o in self._operations.values()}
+        self._transport = CaseTransport(run.context)
+        self._cells: dict[str, dict[str, MatrixCell]] = {name: {} for name in run.plan.checks}
+        """Check → operation → cell."""
+        self._collector = FindingCollector(run.context)
+
+    def events(self) -> Iterator[RunEvent]:
+        """Run the cases, then add the verdict of each check to the run."""
         try:
-            for document in context.contract.documents:
-                names = [n for n in run.plan.operations if context.contract.operations[n].document == document]
-                wanted = [n for n in names if self._allowed(context, n, cells)]
-                if wanted and _left(context) < (0 if "schemathesis" in sys.modules else _START):
-                    gate.stopped = TimeUp("the time is up (--max-time)")
-                elif wanted:
-                    yield from self._document(context, run, gate, document, wanted, cells, findings)
-                if gate.stopped:
-                    raise gate.stopped
-            if _left(context) <= 0:
-                raise TimeUp("the time is up (--max-time)")
+            for document in self._context.contract.documents:
+                yield from self._check_document(document)
+                if self._transport.stopped:
+                    raise self._transport.stopped
+            if self._seconds_left() <= 0:
+                raise TimeLimitReached
         finally:
-            run.cases += gate.cases
-            for name in run.plan.checks:
-                row = {
-                    n: cells[name].get(n, MatrixCell("not checked", _why(run, gate, n))) for n in run.plan.operations
-                }
-                told = tuple(finding for finding in findings.values() if finding.law == name)
-                run.verdicts.append(LawVerdict(name, row, told))
+            self._run.cases += self._transport.sent
+            self._run.verdicts += [self._verdict(check) for check in self._run.plan.checks]
 
-    def _allowed(self, context: LawContext, name: str, cells: dict[str, dict[str, MatrixCell]]) -> bool:
-        """Whether cases for an operation may be sent; why not goes into the matrix."""
-        operation = context.contract.operations[name]
+    def _check_document(self, document: str) -> Iterator[RunEvent]:
+        planned = [name for name in self._run.plan.operations if self._operations[name].document == document]
+        names = [name for name in planned if self._is_allowed(name)]
+        if names and self._seconds_left() < (0 if "schemathesis" in sys.modules else _START_SECONDS):
+            self._transport.stopped = TimeLimitReached()
+        elif names:
+            yield from self._run_phases(document, names)
+
+    def _is_allowed(self, name: str) -> bool:
+        """Whether cases of an operation may be sent; if not, the reason goes into its cells."""
+        operation = self._operations[name]
         reason = ""
-        if operation.method not in ("GET", "HEAD") and operation.protocol == "console" and not context.client.writes:
+        if (
+            operation.method not in ("GET", "HEAD")
+            and operation.protocol == "console"
+            and not self._context.client.allow_writes
+        ):
             reason = "it would change something (--allow-writes)"
         try:
-            context.client.credential(operation)
+            self._context.client.target_auth(operation)
         except NotChecked as error:
             reason = str(error)
         if reason:
-            for row in cells.values():
-                row[name] = MatrixCell("not checked", reason)
+            self._mark_unchecked(name, reason)
         return not reason
 
-    def _document(
-        self,
-        context: LawContext,
-        run: CheckRun,
-        gate: SchemathesisGate,
-        document: str,
-        names: list[str],
-        cells: dict[str, dict[str, MatrixCell]],
-        findings: dict[tuple[str, str, str], LawFinding],
-    ) -> Iterator[RunEvent]:
+    def _run_phases(self, document: str, names: list[str]) -> Iterator[RunEvent]:
         from schemathesis.engine import from_schema
         from schemathesis.engine.events import FatalError, Interrupted, NonFatalError, PhaseFinished, ScenarioFinished
 
-        from aione_mock.checker.run import PhaseProgress
-
-        schema = self._schema(context, run, gate, document, names)
-        labels = {f"{o.method} {o.path}": o for o in context.contract.operations.values()}
-        stream = from_schema(schema).execute()
+        stream = from_schema(self._load_schema(document, names)).execute()
         for event in stream:
-            if gate.stopped or _left(context) <= 0:
+            if self._transport.stopped or self._seconds_left() <= 0:
                 stream.stop()
-            if isinstance(event, PhaseFinished) and event.phase.name.value == run.plan.phases[-1]:
+            if isinstance(event, PhaseFinished) and event.phase.name.value == self._run.plan.phases[-1]:
                 stream.stop()  # with time left, the last phases would begin again
             if isinstance(event, ScenarioFinished):
-                for finding in self._judged(context, gate, event, labels, cells):
-                    key = (finding.law, finding.operation, finding.expected)
-                    known = findings.get(key)
-                    findings[key] = replace(known, count=known.count + 1) if known else finding
-                    if known is None:
-                        yield finding
-                yield PhaseProgress(event.phase.value, event.label or "", gate.cases)
-            elif isinstance(event, NonFatalError) and not gate.stopped:
-                reason = str(event.value).replace(_NOBODY, context.target.url)
-                self._not_checked(event.label, context.client.mask.text(reason), labels, cells)
+                yield from self._collect_results(event)
+                yield PhaseProgress(event.phase.value, event.label or "", self._transport.sent)
+            elif isinstance(event, NonFatalError) and not self._transport.stopped:
+                self._note_error(event)
             elif isinstance(event, Interrupted):
                 raise KeyboardInterrupt
             elif isinstance(event, FatalError):
-                raise NotChecked(f"the generator of cases failed: {event.exception}")
+                raise StopRun(f"Schemathesis failed: {event.exception}")
 
-    def _schema(
-        self, context: LawContext, run: CheckRun, gate: SchemathesisGate, document: str, names: list[str]
-    ) -> Any:
+    def _load_schema(self, document: str, names: list[str]) -> Any:
         import schemathesis
         from schemathesis.config import SchemathesisConfig
 
-        paid = [n for n in names if context.contract.operations[n].paid]
-        config = SchemathesisConfig.from_dict(self._config(context, run, document, paid))
-        raw = case_adapter.document(copy.deepcopy(context.contract.documents[document]), context.contract)
-        loaded = schemathesis.openapi.from_dict(raw, config=config)
-        adapter = case_adapter.Adapter(context)
-        loaded.__class__ = _tuned(type(loaded), adapter, gate)
+        adapter = CaseAdapter(self._context)
+        raw = adapt_document(copy.deepcopy(self._context.contract.documents[document]))
+        config = SchemathesisConfig.from_dict(self._build_config(document, names))
+        schema = schemathesis.openapi.from_dict(raw, config=config)
+        schema.__class__ = create_schema_class(type(schema), adapter, self._transport)
 
-        def filter_failure(_: Any, failure: Any, case: Any, response: Any) -> bool:
-            return adapter.keeps(failure, case, response)
+        def filter_failure(context: Any, failure: Any, case: Any, response: Any) -> bool:
+            return adapter.is_real_failure(failure, case, response)
 
-        loaded.hook(filter_failure)
-        return loaded.include(operation_id=names)
+        schema.hook(filter_failure)
+        return schema.include(operation_id=names)
 
-    def _config(self, context: LawContext, run: CheckRun, document: str, paid: list[str]) -> dict[str, Json]:
-        number = Seed.of(self.seed).draw_integer("schemathesis") % (1 << 31)
-        phases: dict[str, Json] = {name: {"enabled": name in run.plan.phases} for name in _PHASES}
+    def _build_config(self, document: str, names: list[str]) -> dict[str, Json]:
+        schemes = self._context.contract.schemes
+        phases: dict[str, Json] = {name: {"enabled": name in self._run.plan.phases} for name in _PHASES}
         phases["stateful"] |= {"max-steps": 5}
-        placeholders = {name: gate_auth(scheme) for name, scheme in context.contract.schemes.items() if name != "acs3"}
-        config: dict[str, Json] = {
-            "seed": number,
-            "workers": self.workers,
-            "max-time": self._share(context, document),
+        cases = self._options.cases
+        return {
+            "seed": Seed.of(str(self._options.seed)).draw_integer("schemathesis") % (1 << 31),
+            "workers": self._options.workers,
+            "max-time": self._share_of_time(document),
             "continue-on-failure": True,
-            # probes of capabilities would go past the gate: they find nobody here
-            "base-url": _NOBODY,
+            "base-url": BASE_URL,
             "max-stream-events": 2000,
-            "request-timeout": context.client.timeout,
-            "generation": {"max-examples": self.cases, "database": "none", "allow-x00": True},
+            "request-timeout": self._context.client.timeout,
+            "generation": {"max-examples": cases, "database": "none", "allow-x00": True},
             "phases": phases,
-            "auth": {"openapi": placeholders},
+            "auth": {"openapi": {name: _placeholder(scheme) for name, scheme in schemes.items() if name != "acs3"}},
             "checks": {
                 "enabled": False,
-                **{name: {"enabled": True} for name in run.plan.checks},
-                "negative_data_rejection": {"enabled": True, "expected-statuses": _REFUSALS},
+                **{name: {"enabled": True} for name in self._run.plan.checks},
+                "negative_data_rejection": {"enabled": True, "expected-statuses": _REJECTIONS},
             },
             "warnings": False,
-            # with rules of its own behind it, an operation that asks a model learns little from many cases
+            # models have rules of their own, so many cases of a paid operation show little
             "operations": [
-                {"include-operation-id": name, "generation": {"max-examples": max(2, self.cases // 3)}} for name in paid
+                {"include-operation-id": name, "generation": {"max-examples": max(2, cases // 3)}}
+                for name in names
+                if self._operations[name].paid
             ],
         }
-        return config
 
-    def _share(self, context: LawContext, document: str) -> int:
-        """Seconds for one document: as many as its operations deserve of what there is."""
-        operations = context.contract.operations.values()
-        part = sum(o.document == document for o in operations) / len(operations)
-        left = context.client.deadline
-        whole = self.seconds if left is None else min(self.seconds, left - SYSTEM_CLOCK.timestamp())
-        return max(1, int(whole * part + 0.5))
+    def _share_of_time(self, document: str) -> int:
+        """Return the seconds for one document, by its number of operations."""
+        share = sum(o.document == document for o in self._operations.values()) / len(self._operations)
+        return max(1, int(min(self._options.generate_time, self._seconds_left()) * share + 0.5))
 
-    def _judged(
-        self,
-        context: LawContext,
-        gate: SchemathesisGate,
-        event: Any,
-        labels: dict[str, Operation],
-        cells: dict[str, dict[str, MatrixCell]],
-    ) -> Iterator[LawFinding]:
-        recorder = event.recorder
-        for case_id, nodes in recorder.checks.items():
-            case = recorder.cases[case_id].value
-            operation = labels.get(case.operation.label)
+    def _seconds_left(self) -> float:
+        deadline = self._context.client.deadline
+        return float("inf") if deadline is None else deadline - SYSTEM_CLOCK.timestamp()
+
+    # Results
+
+    def _collect_results(self, event: Any) -> Iterator[LawFinding]:
+        """Fill the cells of a scenario, and yield the findings that are new."""
+        for case_id, nodes in event.recorder.checks.items():
+            operation = self._labels.get(event.recorder.cases[case_id].value.operation.label)
             for node in nodes:
-                if operation is None or node.name not in cells:
+                if operation is None or node.name not in self._cells:
                     continue
                 if node.failure_info is None:
-                    cells[node.name].setdefault(operation.id, MatrixCell("kept"))
+                    self._cells[node.name].setdefault(operation.id, MatrixCell("kept"))
                     continue
                 failure = node.failure_info.failure
-                cells[node.name][operation.id] = MatrixCell("broken", context.client.mask.text(failure.title))
-                yield self._finding(context, gate, operation, node.name, failure, recorder, case_id)
+                title = self._context.client.mask.text(failure.title)
+                self._cells[node.name][operation.id] = MatrixCell("broken", title)
+                count = len(self._collector.findings)
+                self._collector.add_finding(self._build_finding(operation, node.name, failure, event.recorder, case_id))
+                yield from self._collector.findings[count:]
 
-    def _finding(
-        self,
-        context: LawContext,
-        gate: SchemathesisGate,
-        operation: Operation,
-        check: str,
-        failure: Any,
-        recorder: Any,
-        case_id: str,
-    ) -> LawFinding:
-        from aione_mock.checker.run import origin
-        from aione_mock.checker.traffic import shown
-
-        mask, base = context.client.mask, origin(context.target.url)
-        at = failure.case_id if failure.case_id in recorder.interactions else case_id
-        interaction = recorder.interactions.get(at)
-        request = gate.sent(interaction, operation) if interaction else None
+    def _build_finding(self, operation: Operation, check: str, failure: Any, recorder: Any, case_id: str) -> LawFinding:
+        mask, origin, title = self._context.client.mask, self._context.target.origin, CHECKS[check]
+        interaction = recorder.interactions.get(failure.case_id) or recorder.interactions.get(case_id)
+        request = self._transport.rebuild_request(interaction, operation) if interaction else None
         response = interaction.response if interaction else None
-        answer = f"{response.status_code} {shown(response.content, 400)}" if response is not None else ""
+        answer = f"{response.status_code} {shorten_body(response.content, 400)}" if response is not None else ""
         return LawFinding(
-            check,
-            CHECKS[check],
-            operation.id,
-            case_adapter.evidence(operation, check, response),
-            mask.text(f"{CHECKS[check][0].lower()}{CHECKS[check][1:]}"),
-            mask.text(" ".join(f"{failure.title}: {failure.message}".split())[:400]),
-            curl(request, base, mask) if request else "",
-            snippet(request, base, mask) if request else "",
+            law=check,
+            title=title,
+            operation=operation.id,
+            evidence=check_evidence(operation, check, response),
+            expected=f"{title[0].lower()}{title[1:]}",
+            seen=mask.text(" ".join(f"{failure.title}: {failure.message}".split())[:_MAX_SEEN_CHARACTERS]),
+            curl=render_curl(request, origin, mask) if request else "",
+            python=render_python(request, origin, mask) if request else "",
             answer=mask.text(answer),
         )
 
-    def _not_checked(
-        self, label: str, reason: str, labels: dict[str, Operation], cells: dict[str, dict[str, MatrixCell]]
-    ) -> None:
-        operation = labels.get(label)
-        for row in cells.values() if operation else ():
-            assert operation is not None
-            row.setdefault(operation.id, MatrixCell("not checked", " ".join(reason.split())[:160]))
+    def _note_error(self, event: Any) -> None:
+        operation = self._labels.get(event.label)
+        if operation is not None:
+            reason = str(event.value).replace(BASE_URL, self._context.target.url)
+            self._mark_unchecked(operation.id, self._context.client.mask.text(reason))
+
+    def _mark_unchecked(self, name: str, reason: str) -> None:
+        cell = MatrixCell("not checked", " ".join(reason.split())[:_MAX_REASON_CHARACTERS])
+        for row in self._cells.values():
+            row.setdefault(name, cell)
+
+    def _verdict(self, check: str) -> LawVerdict:
+        row = {name: self._cells[check].get(name) or self._explain(name) for name in self._run.plan.operations}
+        return LawVerdict(check, row, tuple(f for f in self._collector.findings if f.law == check))
+
+    def _explain(self, name: str) -> MatrixCell:
+        stopped = self._transport.stopped or self._run.stopped
+        if stopped:
+            return MatrixCell("not checked", f"the run ended before: {stopped}")
+        return MatrixCell("not checked", self._transport.not_sent.get(name, "no generated case showed it"))
 
 
-def _tuned(schema_class: Any, adapter: case_adapter.Adapter, gate: SchemathesisGate) -> Any:
-    """The schema's class with a transport of its own: each case is adapted just before it is sent.
-
-    The hook for this, `before_call`, exists only for the whole process.
-    """
-    import requests
-    import urllib3
-    from requests.adapters import HTTPAdapter
-    from schemathesis.transport.requests import REQUESTS_TRANSPORT, RequestsTransport
-
-    class Door(HTTPAdapter):
-        """Where requests go instead of to the network."""
-
-        def send(self, request: Any, *_: Any, **__: Any) -> Any:
-            where, body = urlsplit(request.url), request.body or b""
-            given = [
-                (name, value.encode("latin-1").decode("utf-8", "surrogateescape") if isinstance(value, str) else value)
-                for name, value in request.headers.items()
-            ]
-            raw = body.encode() if isinstance(body, str) else body
-            status, headers, content = gate.answer(request.method, where.path, where.query, tuple(given), raw)
-            answer = urllib3.HTTPResponse(
-                io.BytesIO(b"" if request.method == "HEAD" else content),
-                urllib3.HTTPHeaderDict(headers),
-                status,
-                version=11,
-                preload_content=False,
-                request_method=request.method,
-            )
-            return self.build_response(request, answer)
-
-    class Adapting(RequestsTransport):
-        def send(self, case: Any, **given: Any) -> Any:
-            adapter.before_call(case)
-            with requests.Session() as session:
-                session.trust_env = False
-                session.mount(_NOBODY, Door())
-                return super().send(case, **{**given, "session": session})
-
-    transport = Adapting()
-    transport._copy_serializers_from(REQUESTS_TRANSPORT)
-    return type("Tuned", (schema_class,), {"transport": property(lambda self: transport)})
-
-
-_NOBODY = "http://127.0.0.1:9"
-"""Where nobody listens."""
-_PHASES = ("examples", "coverage", "fuzzing", "stateful")
-_REFUSALS = ["400", "401", "402", "403", "404", "405", "406", "409", "413", "415", "422", "428", "429"]
-
-
-def gate_auth(scheme: Json) -> dict[str, str]:
-    """What stands for a credential until the gate puts the real one there."""
-    from aione_mock.checker.schemathesis_transport import PLACEHOLDER
-
-    if scheme.get("type") == "http":
-        return {"bearer": PLACEHOLDER}
-    return {"api_key": PLACEHOLDER}
-
-
-def _why(run: CheckRun, gate: SchemathesisGate, name: str) -> str:
-    if gate.stopped or run.stopped:
-        return f"the run ended before: {gate.stopped or run.stopped}"
-    return gate.refused.get(name, "no generated case showed it")
-
-
-_START = 4.0
-"""Seconds that the generator takes to start on a busy machine; with less left it does not begin."""
-
-
-def _left(context: LawContext) -> float:
-    """Seconds until the time is up."""
-    deadline = context.client.deadline
-    return float("inf") if deadline is None else deadline - SYSTEM_CLOCK.timestamp()
+def _placeholder(scheme: Json) -> dict[str, str]:
+    return {"bearer": PLACEHOLDER} if scheme.get("type") == "http" else {"api_key": PLACEHOLDER}

@@ -1,4 +1,4 @@
-"""Overlay actions that make the contract say what was seen.
+"""Suggest overlay actions that change the contract to what was seen.
 
 Source: OpenAPI Overlay Specification 1.0.0.
 """
@@ -9,70 +9,70 @@ from collections.abc import Iterable
 
 import yaml
 
-from aione_mock.checker.schema_lookup import Path, component_at, schema_at
+from aione_mock.checker.finding import OverlayAction
+from aione_mock.checker.schema_lookup import SchemaLocation, find_component, find_schema
 from aione_mock.contract import Operation
 from aione_mock.types import Json
 
-Action = tuple[str, Json]
-SWITCH = "x-laws"
-"""Extension of an operation: law name → `off` for what an implementation deliberately does otherwise."""
+_SWITCH = "x-laws"
+"""Extension of an operation: law → `off` where an implementation differs on purpose."""
+_OFF = ("off", "False")
+"""YAML reads a bare `off` as false."""
 
 
-def operation_path(operation: Operation) -> str:
-    """The JSONPath of an operation."""
+def declare_status(operation: Operation, status: int) -> tuple[OverlayAction, ...]:
+    """Return actions that declare a status."""
+    response = {"description": "As the gateway answers it."}
+    return ((_operation_path(operation), {"responses": {str(status): response}}),)
+
+
+def widen_member(location: SchemaLocation, seen: Json, keyword: str = "", name: str = "") -> tuple[OverlayAction, ...]:
+    """Return actions that allow a member to be what was seen, besides what the contract allows.
+
+    `keyword` is the keyword that failed, `name` the member that it is about.
+    """
+    if keyword in ("Required", "AdditionalProperties"):
+        return _relax_object(location, keyword, name)
+    if not location.path or not isinstance(location.path[-1], str):
+        return ()
+    *parent, last = location.path
+    component = find_component(location.at(parent))
+    allowed = find_schema(location)
+    if component is None or allowed is None:
+        return ()
+    steps = (f".properties['{step}']" if isinstance(step, str) else ".items" for step in component.rest)
+    holder = f"$.components.schemas['{component.name}']" + "".join(steps)
+    widened = {"anyOf": [allowed, {"type": json_type(seen)}], "x-evidence": "documented"}
+    return ((f"{holder}.properties['{last}']", None), (holder, {"properties": {last: widened}}))
+
+
+def _relax_object(location: SchemaLocation, keyword: str, name: str) -> tuple[OverlayAction, ...]:
+    component = find_component(location)
+    if component is None or component.rest:
+        return ()
+    target = f"$.components.schemas['{component.name}']"
+    if keyword == "Required":
+        return ((f"{target}.required[?@ == '{name}']", None),)
+    return ((target, {"additionalProperties": True}),)
+
+
+def switch_off(operation: Operation, law: str) -> tuple[OverlayAction, ...]:
+    """Return actions that switch a law off for an operation."""
+    return ((_operation_path(operation), {_SWITCH: {law: "off"}}),)
+
+
+def is_switched_off(operation: Operation, law: str) -> bool:
+    """Whether the contract switches a law off for an operation."""
+    laws = operation.raw.get(_SWITCH, {})
+    return isinstance(laws, dict) and str(laws.get(law)) in _OFF
+
+
+def _operation_path(operation: Operation) -> str:
     return f"$.paths['{operation.path}'].{operation.method.lower()}"
 
 
-def adopt_status(operation: Operation, status: int) -> tuple[Action, ...]:
-    """Declare a status."""
-    return ((operation_path(operation), {"responses": {str(status): {"description": "As the gateway answers it."}}}),)
-
-
-def adopt_field(
-    operation: Operation, status: str, media_type: str, path: Path, seen: Json, kind: str = "", name: str = ""
-) -> tuple[Action, ...]:
-    """Describe a member as what it was seen to be, beside what it was before, so that examples stay good.
-
-    `kind` is the keyword that did not hold, `name` the member that it is about.
-    """
-    if kind in ("Required", "AdditionalProperties"):
-        found = component_at(operation, status, media_type, path)
-        if found is None or found[1]:
-            return ()
-        target = f"$.components.schemas['{found[0]}']"
-        return ((f"{target}.required[?@ == '{name}']", None),) if kind == "Required" else ((target, {_ANY: True}),)
-    if not path or not isinstance(path[-1], str):
-        return ()
-    found = component_at(operation, status, media_type, path[:-1])
-    before = schema_at(operation, status, media_type, path, opened=False)
-    if found is None or before is None:
-        return ()
-    holder = f"$.components.schemas['{found[0]}']" + "".join(
-        f".properties['{step}']" if isinstance(step, str) else ".items" for step in found[1]
-    )
-    widened = {"anyOf": [before, {"type": json_type(seen)}], "x-evidence": "documented"}
-    return (
-        (f"{holder}.properties['{path[-1]}']", None),
-        (holder, {"properties": {path[-1]: widened}}),
-    )
-
-
-_ANY = "additionalProperties"
-
-
-def switch_off(operation: Operation, law: str) -> tuple[Action, ...]:
-    """Say that a law does not hold for an operation."""
-    return ((operation_path(operation), {SWITCH: {law: "off"}}),)
-
-
-def switched_off(operation: Operation, law: str) -> bool:
-    """Whether the contract says that a law does not hold for an operation."""
-    laws = operation.raw.get(SWITCH, {})
-    return isinstance(laws, dict) and str(laws.get(law)) in ("off", "False")
-
-
-def overlay(actions: Iterable[Action], title: str) -> str:
-    """An overlay as YAML text."""
+def render_overlay(actions: Iterable[OverlayAction], title: str) -> str:
+    """Return an overlay as YAML."""
     listed = [
         {"target": target, "remove": True} if update is None else {"target": target, "update": update}
         for target, update in actions
@@ -82,10 +82,8 @@ def overlay(actions: Iterable[Action], title: str) -> str:
 
 
 def json_type(value: Json) -> str:
-    """The JSON Schema type of a value."""
+    """Return the JSON Schema type of a value."""
     if isinstance(value, bool):
         return "boolean"
-    for kind, name in ((str, "string"), (int, "integer"), (float, "number"), (list, "array"), (dict, "object")):
-        if isinstance(value, kind):
-            return name
-    return "null"
+    types = ((str, "string"), (int, "integer"), (float, "number"), (list, "array"), (dict, "object"))
+    return next((name for kind, name in types if isinstance(value, kind)), "null")

@@ -1,58 +1,68 @@
-"""Which operations and which laws a run is about."""
+"""Which operations, laws and generated phases a run includes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from aione_mock.checker.law import ExchangeRule, Law
+from aione_mock.checker.options import PHASES
 from aione_mock.contract import Contract, Operation
 from aione_mock.errors import ConfigError, did_you_mean
 
-PHASES = ("examples", "coverage", "fuzzing", "stateful")
-"""The generated phases."""
-
-
 CHECKS: dict[str, str] = {
-    "not_a_server_error": "Nothing that is sent makes the server fail",
-    "status_code_conformance": "Only declared statuses",
-    "content_type_conformance": "Declared content types",
-    "response_headers_conformance": "Promised headers, in their declared form",
-    "response_schema_conformance": "Bodies of their declared shape",
-    "negative_data_rejection": "Data that the contract forbids is refused",
-    "positive_data_acceptance": "Data that the contract allows is taken",
-    "missing_required_header": "Requests without a required header are refused",
-    "unsupported_method": "Methods that are not declared are refused",
-    "allow_header_conformance": "405 says which methods there are",
-    "ignored_auth": "Declared credentials are demanded",
-    "use_after_free": "What was deleted is gone",
-    "ensure_resource_availability": "What was made is there",
+    "not_a_server_error": "No request causes a server error",
+    "status_code_conformance": "Statuses are declared",
+    "content_type_conformance": "Content types are declared",
+    "response_headers_conformance": "Headers match their schema",
+    "response_schema_conformance": "Bodies match their schema",
+    "negative_data_rejection": "Invalid data is rejected",
+    "positive_data_acceptance": "Valid data is accepted",
+    "missing_required_header": "Requests without a required header are rejected",
+    "unsupported_method": "Undeclared methods are rejected",
+    "allow_header_conformance": "405 lists the allowed methods",
+    "ignored_auth": "Declared credentials are required",
+    "use_after_free": "Deleted resources are gone",
+    "ensure_resource_availability": "Created resources are available",
 }
-"""Check → what it enforces. Each is a column of the report of its own."""
+"""Check of generated cases → what it enforces."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckPlan:
-    """What is left after `--only` and `--skip`."""
+    """What is left after `only` and `skip`."""
 
     operations: tuple[str, ...]
     laws: tuple[Law, ...]
     rules: tuple[ExchangeRule, ...]
     phases: tuple[str, ...] = PHASES
     checks: tuple[str, ...] = tuple(CHECKS)
-    """Checks of the generated phases."""
+    """Checks of generated cases."""
 
-    def of(self, law: Law) -> list[str]:
-        """The operations that a law is about, as far as they are in the plan."""
+    def operations_of(self, law: Law) -> list[str]:
+        """Return the planned operations of a law."""
         return [name for name in law.operations if name in self.operations]
 
     @property
-    def paid(self) -> int:
-        """Paid calls that the laws make at most."""
+    def paid_calls(self) -> int:
+        """Most paid calls of the laws."""
         return sum(law.paid for law in self.laws)
 
 
-def plan(
+@dataclass(frozen=True, slots=True)
+class _Selection:
+    """The names in `only` and `skip`, in lower case."""
+
+    only: frozenset[str]
+    skip: frozenset[str]
+
+    def includes(self, names: Iterable[str], all_names: Iterable[str]) -> bool:
+        """Whether something with these names is selected; `only` matters if it has any of `all_names`."""
+        folded = _fold(names)
+        return not folded & self.skip and (not self.only & _fold(all_names) or bool(folded & self.only))
+
+
+def make_plan(
     contract: Contract,
     laws: Iterable[Law],
     rules: Iterable[ExchangeRule],
@@ -60,58 +70,46 @@ def plan(
     skip: Iterable[str] = (),
     phases: Iterable[str] = PHASES,
 ) -> CheckPlan:
-    """What to check. `only` and `skip` name tags, operations, laws, areas of laws, or phases, in any case.
+    """Return what to check. `only` and `skip` have tags, operations, laws, areas, phases and checks, in any case.
 
-    Raises ConfigError for a name that is none of these.
+    Raises ConfigError for another name.
     """
     laws, rules = tuple(laws), tuple(rules)
-    every: tuple[Law | ExchangeRule, ...] = (*laws, *rules)
-    operations = [o for o in contract.operations.values() if o.protocol != "control"]
-    known = _names(operations, every)
-    wanted, unwanted = _resolved(only, known), _resolved(skip, known)
+    operations = [operation for operation in contract.operations.values() if operation.protocol != "control"]
+    operation_names = {name for operation in operations for name in _operation_names(operation)}
+    law_names = {law.name for law in laws} | {rule.name for rule in rules}
+    areas = {law.area for law in laws} | {rule.area for rule in rules}
+    law_words = {*law_names, *areas, *PHASES, *CHECKS}
+    known = {name.casefold(): name for name in (*operation_names, *law_words)}
+    selection = _Selection(_resolve_names(only, known), _resolve_names(skip, known))
 
-    def about(*names: str) -> set[str]:
-        return {name.casefold() for name in names}
-
-    kept = [
-        o.id
-        for o in operations
-        if not about(o.id, *o.tags) & unwanted
-        and (not wanted & _operation_words(operations) or about(o.id, *o.tags) & wanted)
-    ]
-    named = bool(wanted & ({w for law in every for w in about(law.name, law.area)} | {*PHASES, *CHECKS}))
-
-    def chosen(law: Law | ExchangeRule) -> bool:
-        words = about(law.name, law.area)
-        return not words & unwanted and (not named or bool(words & wanted))
-
-    asked = tuple(law for law in laws if chosen(law) and set(law.operations) & set(kept))
-    # rules and checks need somebody who sends requests
-    asking = any(chosen(rule) for rule in rules) and not (asked or wanted & set(PHASES))
-    generated = not named or bool(wanted & set(CHECKS)) or asking
+    planned = {o.id for o in operations if selection.includes(_operation_names(o), operation_names)}
+    chosen_laws = [law for law in laws if selection.includes((law.name, law.area), law_words)]
+    chosen_laws = [law for law in chosen_laws if planned & set(law.operations)]
+    chosen_rules = [rule for rule in rules if selection.includes((rule.name, rule.area), law_words)]
+    # rules need somebody who sends requests
+    rules_alone = bool(chosen_rules) and not chosen_laws and not selection.only & _fold(PHASES)
+    generates = not selection.only & _fold(law_words) or bool(selection.only & _fold(CHECKS)) or rules_alone
     return CheckPlan(
-        tuple(kept),
-        asked,
-        tuple(rule for rule in rules if chosen(rule)),
-        tuple(phase for phase in phases if phase not in unwanted and (generated or phase in wanted)),
-        tuple(c for c in CHECKS if c not in unwanted and (not wanted & set(CHECKS) or c in wanted)),
+        tuple(o.id for o in operations if o.id in planned),
+        tuple(chosen_laws),
+        tuple(chosen_rules),
+        tuple(p for p in phases if p not in selection.skip and (generates or p in selection.only)),
+        tuple(check for check in CHECKS if selection.includes([check], CHECKS)),
     )
 
 
-def _operation_words(operations: list[Operation]) -> set[str]:
-    return {word.casefold() for operation in operations for word in (operation.id, *operation.tags)}
+def _operation_names(operation: Operation) -> tuple[str, ...]:
+    return (operation.id, *operation.tags)
 
 
-def _names(operations: list[Operation], laws: Iterable[Law | ExchangeRule]) -> dict[str, str]:
-    words = [*_operation_words(operations), *PHASES, *CHECKS]
-    words += [word for law in laws for word in (law.name, law.area)]
-    return {word.casefold(): word for word in words}
+def _fold(names: Iterable[str]) -> frozenset[str]:
+    return frozenset(name.casefold() for name in names)
 
 
-def _resolved(names: Iterable[str], known: dict[str, str]) -> set[str]:
-    found = set()
+def _resolve_names(names: Iterable[str], known: Mapping[str, str]) -> frozenset[str]:
+    names = tuple(names)
     for name in names:
         if name.casefold() not in known:
             raise ConfigError(f"no tag, operation, law or phase '{name}'{did_you_mean(name.casefold(), known)}")
-        found.add(name.casefold())
-    return found
+    return _fold(names)

@@ -1,4 +1,4 @@
-"""The three protocols as the laws need them: ask, and read text, usage, finish and tool calls of an answer."""
+"""The chat protocols: how a question is written, and how text, usage, finish and tool calls are read."""
 
 from __future__ import annotations
 
@@ -7,84 +7,86 @@ from dataclasses import dataclass
 
 import orjson
 
+from aione_mock.checker.json_reader import JsonReader
 from aione_mock.types import Json
 
 
 @dataclass(frozen=True, slots=True)
 class ReportedUsage:
-    """What an answer says that it used."""
+    """The token counts of an answer."""
 
     prompt: int
     completion: int
     total: int | None
-    """None where the protocol has no total."""
+    """None if the protocol has no total."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReportedToolCall:
-    """One tool call of an answer."""
+    """A tool call of an answer."""
 
-    id: str | None
+    id: Json
     name: Json
     arguments: Json
 
 
 @dataclass(frozen=True, slots=True)
 class ChatQuestion:
-    """What is asked, before a protocol spells it."""
+    """A question to a model, independent of the protocol."""
 
     text: str
     max_tokens: int = 48
     stop: tuple[str, ...] = ()
     tool: bool = False
+    """Whether the model must call `TOOL`."""
     stream: bool = False
     n: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class ChatProtocol:
-    """How one protocol spells a question and an answer."""
+    """How one protocol writes a question and an answer. Readers raise UnreadableAnswer."""
 
     name: str
     plain: str
-    """Operation that answers at once."""
+    """The operation of plain answers."""
     streamed: str
-    """Operation that answers as a stream."""
-    body: Callable[[ChatQuestion, str], Json]
-    text: Callable[[Json], str]
-    """All text of the first choice, reasoning left out."""
-    usage: Callable[[Json], ReportedUsage]
-    finish: Callable[[Json], Json]
+    """The operation of streams."""
+    body: Callable[[ChatQuestion, str], dict[str, Json]]
+    text: Callable[[JsonReader], str]
+    """All text of the first choice without reasoning."""
+    usage: Callable[[JsonReader], ReportedUsage]
+    finish: Callable[[JsonReader], Json]
     """Why the first choice ended."""
-    tools: Callable[[Json], list[ReportedToolCall]]
+    tool_calls: Callable[[JsonReader], list[ReportedToolCall]]
     length: str
-    """The finish of an answer cut by its limit."""
+    """The finish of an answer cut at its token limit."""
     stopped: tuple[str, ...]
-    """The finish of an answer cut by a stop sequence."""
+    """The finish of an answer cut at a stop sequence."""
 
-    def params(self, model: str) -> dict[str, str]:
-        """Path parameters."""
+    def path_params(self, model: str) -> dict[str, str]:
+        """Return the path parameters."""
         return {"model": model} if self.name == "gemini" else {}
 
     def query(self, question: ChatQuestion) -> dict[str, str]:
-        """Query parameters."""
+        """Return the query parameters."""
         return {"alt": "sse"} if self.name == "gemini" and question.stream else {}
 
     def operation(self, question: ChatQuestion) -> str:
-        """The operation that a question goes to."""
+        """Return the operation that answers a question."""
         return self.streamed if question.stream else self.plain
 
 
 TOOL = "get_weather"
-_SCHEMA = {
+_TOOL_SCHEMA = {
     "type": "object",
     "properties": {"city": {"type": "string"}, "unit": {"type": "string", "enum": ["celsius", "fahrenheit"]}},
     "required": ["city"],
 }
-_ABOUT = "Says what the weather is like in a city."
+_TOOL_DESCRIPTION = "Says what the weather is like in a city."
 
 
-def _openai(question: ChatQuestion, model: str) -> Json:
+def _openai_body(question: ChatQuestion, model: str) -> dict[str, Json]:
     body: dict[str, Json] = {
         "model": model,
         "messages": [{"role": "user", "content": question.text}],
@@ -95,14 +97,14 @@ def _openai(question: ChatQuestion, model: str) -> Json:
     if question.stop:
         body["stop"] = list(question.stop)
     if question.tool:
-        body["tools"] = [{"type": "function", "function": {"name": TOOL, "description": _ABOUT, "parameters": _SCHEMA}}]
-        body["tool_choice"] = "required"
+        function = {"name": TOOL, "description": _TOOL_DESCRIPTION, "parameters": _TOOL_SCHEMA}
+        body |= {"tools": [{"type": "function", "function": function}], "tool_choice": "required"}
     if question.stream:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
     return body
 
 
-def _anthropic(question: ChatQuestion, model: str) -> Json:
+def _anthropic_body(question: ChatQuestion, model: str) -> dict[str, Json]:
     body: dict[str, Json] = {
         "model": model,
         "messages": [{"role": "user", "content": question.text}],
@@ -111,14 +113,14 @@ def _anthropic(question: ChatQuestion, model: str) -> Json:
     if question.stop:
         body["stop_sequences"] = list(question.stop)
     if question.tool:
-        body["tools"] = [{"name": TOOL, "description": _ABOUT, "input_schema": _SCHEMA}]
-        body["tool_choice"] = {"type": "any"}
+        tool = {"name": TOOL, "description": _TOOL_DESCRIPTION, "input_schema": _TOOL_SCHEMA}
+        body |= {"tools": [tool], "tool_choice": {"type": "any"}}
     if question.stream:
         body["stream"] = True
     return body
 
 
-def _gemini(question: ChatQuestion, model: str) -> Json:
+def _gemini_body(question: ChatQuestion, model: str) -> dict[str, Json]:
     config: dict[str, Json] = {"maxOutputTokens": question.max_tokens}
     if question.stop:
         config["stopSequences"] = list(question.stop)
@@ -129,104 +131,122 @@ def _gemini(question: ChatQuestion, model: str) -> Json:
         "generationConfig": config,
     }
     if question.tool:
-        body["tools"] = [{"functionDeclarations": [{"name": TOOL, "description": _ABOUT, "parameters": _SCHEMA}]}]
-        body["toolConfig"] = {"functionCallingConfig": {"mode": "ANY"}}
+        function = {"name": TOOL, "description": _TOOL_DESCRIPTION, "parameters": _TOOL_SCHEMA}
+        body |= {
+            "tools": [{"functionDeclarations": [function]}],
+            "toolConfig": {"functionCallingConfig": {"mode": "ANY"}},
+        }
     return body
 
 
-def _openai_text(answer: Json) -> str:
-    content = answer["choices"][0]["message"].get("content")
+def _openai_text(answer: JsonReader) -> str:
+    content = answer.at("choices", 0, "message").find("content")
     return content if isinstance(content, str) else ""
 
 
-def _anthropic_text(answer: Json) -> str:
-    return "".join(block["text"] for block in answer["content"] if block.get("type") == "text")
+def _anthropic_text(answer: JsonReader) -> str:
+    return "".join(block.text("text") for block in answer.rows("content") if block.find("type") == "text")
 
 
-def _parts(answer: Json) -> list[Mapping[str, Json]]:
-    return list((answer["candidates"][0].get("content") or {}).get("parts") or [])
+def _gemini_parts(answer: JsonReader) -> list[JsonReader]:
+    content = answer.at("candidates", 0)
+    return content.rows("content", "parts") if content.find("content", "parts") else []
 
 
-def _gemini_text(answer: Json) -> str:
-    return "".join(part["text"] for part in _parts(answer) if "text" in part and not part.get("thought"))
+def _gemini_text(answer: JsonReader) -> str:
+    parts = [part for part in _gemini_parts(answer) if "text" in part.members() and not part.find("thought")]
+    return "".join(part.text("text") for part in parts)
 
 
-def _openai_usage(answer: Json) -> ReportedUsage:
-    usage = answer["usage"]
-    return ReportedUsage(usage["prompt_tokens"], usage["completion_tokens"], usage["total_tokens"])
+def _openai_usage(answer: JsonReader) -> ReportedUsage:
+    usage = answer.at("usage")
+    return ReportedUsage(
+        usage.integer("prompt_tokens"), usage.integer("completion_tokens"), usage.integer("total_tokens")
+    )
 
 
-def _anthropic_usage(answer: Json) -> ReportedUsage:
-    usage = answer["usage"]
+def _anthropic_usage(answer: JsonReader) -> ReportedUsage:
+    usage = answer.at("usage")
     names = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
-    return ReportedUsage(sum(usage.get(name) or 0 for name in names), usage["output_tokens"], None)
+    return ReportedUsage(sum(_optional_count(usage, name) for name in names), usage.integer("output_tokens"), None)
 
 
-def _gemini_usage(answer: Json) -> ReportedUsage:
-    usage = answer["usageMetadata"]
-    made = (usage.get("candidatesTokenCount") or 0) + (usage.get("thoughtsTokenCount") or 0)
-    prompt = usage["promptTokenCount"] + (usage.get("toolUsePromptTokenCount") or 0)
-    return ReportedUsage(prompt, made, usage["totalTokenCount"])
+def _gemini_usage(answer: JsonReader) -> ReportedUsage:
+    usage = answer.at("usageMetadata")
+    prompt = usage.integer("promptTokenCount") + _optional_count(usage, "toolUsePromptTokenCount")
+    completion = _optional_count(usage, "candidatesTokenCount") + _optional_count(usage, "thoughtsTokenCount")
+    return ReportedUsage(prompt, completion, usage.integer("totalTokenCount"))
 
 
-def _openai_tools(answer: Json) -> list[ReportedToolCall]:
-    calls = answer["choices"][0]["message"].get("tool_calls") or []
-    return [ReportedToolCall(c.get("id"), c["function"]["name"], _loads(c["function"]["arguments"])) for c in calls]
+def _optional_count(usage: JsonReader, name: str) -> int:
+    return usage.integer(name) if usage.find(name) else 0
 
 
-def _loads(text: Json) -> Json:
+def _openai_tool_calls(answer: JsonReader) -> list[ReportedToolCall]:
+    message = answer.at("choices", 0, "message")
+    calls = message.rows("tool_calls") if message.find("tool_calls") else []
+    return [
+        ReportedToolCall(
+            call.find("id"),
+            call.at("function", "name").value,
+            _parse_arguments(call.at("function", "arguments").value),
+        )
+        for call in calls
+    ]
+
+
+def _parse_arguments(text: Json) -> Json:
     try:
         return orjson.loads(text)
     except (orjson.JSONDecodeError, TypeError):
         return text
 
 
-def _anthropic_tools(answer: Json) -> list[ReportedToolCall]:
-    return [
-        ReportedToolCall(b.get("id"), b["name"], b["input"]) for b in answer["content"] if b.get("type") == "tool_use"
-    ]
+def _anthropic_tool_calls(answer: JsonReader) -> list[ReportedToolCall]:
+    blocks = [block for block in answer.rows("content") if block.find("type") == "tool_use"]
+    return [ReportedToolCall(block.find("id"), block.at("name").value, block.at("input").value) for block in blocks]
 
 
-def _gemini_tools(answer: Json) -> list[ReportedToolCall]:
-    calls = [part["functionCall"] for part in _parts(answer) if "functionCall" in part]
-    return [ReportedToolCall(call.get("id"), call["name"], call.get("args", {})) for call in calls]
+def _gemini_tool_calls(answer: JsonReader) -> list[ReportedToolCall]:
+    calls = [part.at("functionCall") for part in _gemini_parts(answer) if "functionCall" in part.members()]
+    return [ReportedToolCall(call.find("id"), call.at("name").value, call.members().get("args", {})) for call in calls]
 
 
 PROTOCOLS: Mapping[str, ChatProtocol] = {
     "openai": ChatProtocol(
-        "openai",
-        "createChatCompletion",
-        "createChatCompletion",
-        _openai,
-        _openai_text,
-        _openai_usage,
-        lambda answer: answer["choices"][0]["finish_reason"],
-        _openai_tools,
-        "length",
-        ("stop",),
+        name="openai",
+        plain="createChatCompletion",
+        streamed="createChatCompletion",
+        body=_openai_body,
+        text=_openai_text,
+        usage=_openai_usage,
+        finish=lambda answer: answer.at("choices", 0, "finish_reason").value,
+        tool_calls=_openai_tool_calls,
+        length="length",
+        stopped=("stop",),
     ),
     "anthropic": ChatProtocol(
-        "anthropic",
-        "createMessage",
-        "createMessage",
-        _anthropic,
-        _anthropic_text,
-        _anthropic_usage,
-        lambda answer: answer["stop_reason"],
-        _anthropic_tools,
-        "max_tokens",
-        ("stop_sequence",),
+        name="anthropic",
+        plain="createMessage",
+        streamed="createMessage",
+        body=_anthropic_body,
+        text=_anthropic_text,
+        usage=_anthropic_usage,
+        finish=lambda answer: answer.at("stop_reason").value,
+        tool_calls=_anthropic_tool_calls,
+        length="max_tokens",
+        stopped=("stop_sequence",),
     ),
     "gemini": ChatProtocol(
-        "gemini",
-        "generateContent",
-        "streamGenerateContent",
-        _gemini,
-        _gemini_text,
-        _gemini_usage,
-        lambda answer: answer["candidates"][0].get("finishReason"),
-        _gemini_tools,
-        "MAX_TOKENS",
-        ("STOP",),
+        name="gemini",
+        plain="generateContent",
+        streamed="streamGenerateContent",
+        body=_gemini_body,
+        text=_gemini_text,
+        usage=_gemini_usage,
+        finish=lambda answer: answer.at("candidates", 0).find("finishReason"),
+        tool_calls=_gemini_tool_calls,
+        length="MAX_TOKENS",
+        stopped=("STOP",),
     ),
 }

@@ -1,20 +1,21 @@
-"""A run as a test runner wants it: one outcome for each operation and law, asked for one at a time."""
+"""A run as pytest needs it: one outcome for each operation and law, requested one at a time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from aione_mock.checker.errors import CheckError
 from aione_mock.checker.finding import LawFinding, MatrixCell, Severity
 from aione_mock.checker.plan import CheckPlan
-from aione_mock.checker.report import CheckError, report
-from aione_mock.checker.run import CheckRun
+from aione_mock.checker.report import build_report
+from aione_mock.checker.run import INTERRUPTED, CheckRun
 from aione_mock.structs import replace
 
 
 @dataclass(frozen=True, slots=True)
 class MatrixPlace:
-    """One place of the matrix operation by law."""
+    """A place of the matrix operation by law."""
 
     operation: str
     law: str
@@ -25,61 +26,60 @@ class MatrixPlace:
 
 @dataclass(frozen=True, slots=True)
 class PlaceOutcome:
-    """What there is to say about one place. Holds no credential."""
+    """The result for one place, without credentials."""
 
     cell: MatrixCell
     findings: tuple[LawFinding, ...] = ()
 
     @property
     def severity(self) -> Severity:
-        """`assumption` if nothing was found against what is more than assumed."""
+        """The highest severity of the findings."""
         return "violation" if any(f.severity == "violation" for f in self.findings) else "assumption"
 
     def __str__(self) -> str:
-        return "\n\n".join(_told(finding) for finding in self.findings) or self.cell.reason
+        return "\n\n".join(_describe(finding) for finding in self.findings) or self.cell.reason
 
 
-def _told(finding: LawFinding) -> str:
-    word = "violation" if finding.severity == "violation" else "assumption mismatch"
-    often = f" ({finding.count} times)" if finding.count > 1 else ""
+def _describe(finding: LawFinding) -> str:
+    times = f" ({finding.times})" if finding.times else ""
     rows = (
         ("expected", finding.expected),
         ("seen", finding.seen),
         ("answer", finding.answer),
-        ("again", finding.curl),
-        ("adopt", finding.overlay.rstrip()),
+        ("repeat", finding.curl),
+        ("overlay", finding.overlay.rstrip()),
     )
-    lines = [f"{word} at {finding.operation}: {finding.title} [{finding.law}]{often}"]
+    lines = [f"{finding.severity_name} at {finding.operation}: {finding.title} [{finding.law}]{times}"]
     return "\n".join(
         lines + [f"  {name:<9} {text.replace(chr(10), chr(10) + ' ' * 12)}" for name, text in rows if text]
     )
 
 
-def places(plan: CheckPlan) -> list[MatrixPlace]:
-    """Every place of a plan, in the order in which a run comes to know about them."""
-    found = [MatrixPlace(name, law.name) for law in plan.laws for name in plan.of(law)]
-    found += [MatrixPlace(name, check) for check in plan.checks if plan.phases for name in plan.operations]
-    return found + [MatrixPlace(name, rule.name) for rule in plan.rules for name in plan.operations]
+def list_places(plan: CheckPlan) -> list[MatrixPlace]:
+    """Return the places of a plan in the order in which a run gets to them."""
+    places = [MatrixPlace(name, law.name) for law in plan.laws for name in plan.operations_of(law)]
+    places += [MatrixPlace(name, check) for check in plan.checks if plan.phases for name in plan.operations]
+    return places + [MatrixPlace(name, rule.name) for rule in plan.rules for name in plan.operations]
 
 
-def narrowed(plan: CheckPlan, wanted: Iterable[MatrixPlace]) -> CheckPlan:
-    """What of a plan has to be run for these places."""
-    chosen = set(wanted)
+def narrow_plan(plan: CheckPlan, places: Iterable[MatrixPlace]) -> CheckPlan:
+    """Return the part of a plan that has to be run for some places."""
+    chosen = set(places)
     operations, names = {place.operation for place in chosen}, {place.law for place in chosen}
     laws = tuple(law for law in plan.laws if law.name in names)
-    # rules and checks need somebody who sends requests
-    generated = len(laws) < len(names)
+    # rules and checks need generated cases, which send requests
+    only_laws = len(laws) == len(names)
     return replace(
         plan,
         operations=tuple(name for name in plan.operations if name in operations),
         laws=laws,
         rules=tuple(rule for rule in plan.rules if rule.name in names),
-        phases=plan.phases if generated else (),
+        phases=() if only_laws else plan.phases,
     )
 
 
 class ContractSuite:
-    """A run that goes on as far as an outcome asks for."""
+    """A run that continues only as far as an outcome needs."""
 
     def __init__(self, run: CheckRun) -> None:
         self._run = run
@@ -88,48 +88,49 @@ class ContractSuite:
 
     @property
     def places(self) -> list[MatrixPlace]:
-        """What outcomes can be asked for."""
-        return places(self._run.plan)
+        """The places that have an outcome."""
+        return list_places(self._run.plan)
 
-    def narrow(self, wanted: Iterable[MatrixPlace]) -> None:
-        """Run no more than these places need. Before the first outcome."""
-        self._run.plan = narrowed(self._run.plan, wanted)
+    def narrow(self, places: Iterable[MatrixPlace]) -> None:
+        """Run only what some places need. Call it before the first outcome."""
+        self._run.plan = narrow_plan(self._run.plan, places)
         if not self._run.plan.phases:
             self._run.generated = None
 
     @property
-    def gone(self) -> bool:
+    def target_gone(self) -> bool:
         """Whether the target has stopped answering."""
-        return self._run.gone
+        return self._run.target_gone
 
     def outcome(self, place: MatrixPlace) -> PlaceOutcome:
-        """What the run says about a place.
+        """Run until the result of a place is known.
 
-        Raises CheckError when there is nothing to check at the address, KeyboardInterrupt if that has ended the run.
+        Raises CheckError if there is nothing to check, and KeyboardInterrupt if that ended the run.
         """
-        while (cell := self._cell(place)) is None and self._goes_on():
+        while (cell := self._find_cell(place)) is None and self._advance():
             pass
+        mask = self._run.context.client.mask
         if self._run.obstacle:
-            raise CheckError(self._run.context.client.mask.text(f"could not check: {report(self._run).could_not}"))
-        if cell is None:
-            cell = self._cell(place) or MatrixCell("not checked", "nothing was asked that shows it")
-        cell = replace(cell, reason=self._run.context.client.mask.text(cell.reason))
-        found = [f for f in self._run.findings if (f.operation, f.law) == (place.operation, place.law)]
-        return PlaceOutcome(cell, tuple(found) if cell.state == "broken" else ())
+            raise CheckError(mask.text(f"could not check: {build_report(self._run).could_not}"))
+        cell = cell or self._find_cell(place) or MatrixCell("not checked", "no request showed it")
+        cell = replace(cell, reason=mask.text(cell.reason))
+        findings = [f for f in self._run.findings if (f.operation, f.law) == (place.operation, place.law)]
+        return PlaceOutcome(cell, tuple(findings) if cell.state == "broken" else ())
 
-    def _cell(self, place: MatrixPlace) -> MatrixCell | None:
+    def _find_cell(self, place: MatrixPlace) -> MatrixCell | None:
         rows = [verdict.cells for verdict in self._run.verdicts if verdict.law == place.law]
         return rows[0].get(place.operation) if rows else None
 
-    def _goes_on(self) -> bool:
+    def _advance(self) -> bool:
+        """Continue the run by one event; return whether there was one."""
         if not self._ended and next(self._events, None) is None:
             self._ended = True
-            if self._run.stopped == "interrupted":
+            if self._run.stopped == INTERRUPTED:
                 raise KeyboardInterrupt
         return not self._ended
 
     def close(self) -> tuple[str, ...]:
-        """End the run where it is; the keys it has made and could not delete."""
+        """End the run; return the temporary keys that could not be deleted."""
         self._events.close()
         self._run.context.client.close()
-        return self._run.unclean
+        return self._run.keys_left

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 from aione_mock.checker import deduplication
-from aione_mock.checker.budget import money
+from aione_mock.checker.budget import format_money
 from aione_mock.checker.finding import LawFinding, MatrixCell
+from aione_mock.checker.finding_collector import FindingCollector
 from aione_mock.checker.law import ExchangeRule, Law
+from aione_mock.checker.options import FailOn
 from aione_mock.checker.run import INTERRUPTED, CheckRun
-from aione_mock.errors import MockError
-from aione_mock.structs import replace
 
-FailOn = Literal["violation", "assumption"]
-KEPT, FOUND, COULD_NOT = 0, 1, 2
-"""Exit codes."""
+EXIT_KEPT, EXIT_FOUND, EXIT_COULD_NOT = 0, 1, 2
+_AREAS_BY_IMPORTANCE = ("access", "isolation", "keys", "billing", "usage", "streams", "chat")
+"""Others come after these."""
 
 
 @dataclass(frozen=True, slots=True)
 class LawInfo:
-    """A law as a report shows it."""
+    """A law as reports show it."""
 
     name: str
     title: str
@@ -31,42 +31,45 @@ class LawInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
-    """What a run did."""
+class RunCounts:
+    """What a run did, and the cells of the matrix by state."""
 
     operations: int
     laws: int
     requests: int
     cases: int
-    """Generated ones among the requests."""
+    """The generated ones of the requests."""
     paid_calls: int
     spent_rmb: str
     seconds: float
     statuses: Mapping[int, int] = field(default_factory=dict)
+    kept: int = 0
+    broken: int = 0
+    not_checked: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """What was kept, broken and not checked. Holds no credential."""
+    """What was kept, broken and not checked, without credentials."""
 
     url: str
     findings: tuple[LawFinding, ...]
-    """Grouped by law and operation, the most important first."""
-    known: tuple[LawFinding, ...]
-    """Findings that the baseline has already."""
-    gone: tuple[str, ...]
-    """Fingerprints of the baseline that were looked for and not found any more."""
+    """One for each law, operation and expectation, the most important first."""
+    known_findings: tuple[LawFinding, ...]
+    """Findings that are in the baseline."""
+    fixed_fingerprints: tuple[str, ...]
+    """Fingerprints of the baseline whose law is kept now."""
     matrix: Mapping[str, Mapping[str, MatrixCell]]
     """Law → operation → cell."""
     laws: tuple[LawInfo, ...]
     operations: tuple[str, ...]
-    counts: Counts
+    counts: RunCounts
     stopped: str = ""
-    """Why the run ended early; empty when it did not."""
+    """Why the run ended early; empty if it did not."""
     could_not: str = ""
-    """Why nothing could be checked; empty when something could."""
-    unclean: tuple[str, ...] = ()
-    """Keys that the run has made and could not delete."""
+    """Why nothing could be checked; empty if something could."""
+    keys_left: tuple[str, ...] = ()
+    """Temporary keys that could not be deleted."""
     fail_on: FailOn = "assumption"
 
     @property
@@ -80,37 +83,39 @@ class CheckReport:
         return tuple(f for f in self.findings if f.severity == "assumption")
 
     @property
+    def known_fingerprints(self) -> list[str]:
+        """Fingerprints of the known findings, one for each finding."""
+        return [finding.fingerprint for finding in self.known_findings]
+
+    @property
     def exit_code(self) -> int:
-        """0 kept, 1 findings, 2 could not check."""
+        """0 if all laws are kept, 1 with findings, 2 if nothing could be checked."""
         if self.could_not:
-            return COULD_NOT
+            return EXIT_COULD_NOT
         if self.findings if self.fail_on == "assumption" else self.violations:
-            return FOUND
-        return COULD_NOT if self.stopped == INTERRUPTED else KEPT
+            return EXIT_FOUND
+        return EXIT_COULD_NOT if self.stopped == INTERRUPTED else EXIT_KEPT
 
     @property
     def kept(self) -> bool:
-        """Whether the run has nothing to say against the target."""
-        return self.exit_code == KEPT
+        """Whether all laws that were checked are kept."""
+        return self.exit_code == EXIT_KEPT
 
     @property
     def verdict(self) -> str:
-        """One sentence."""
+        """The result in one sentence."""
         if self.could_not:
             return f"Could not check: {self.could_not}{'' if self.could_not.endswith('?') else '.'}"
+        counted = (
+            _count_nouns(len(self.violations), "violation", "violations"),
+            _count_nouns(len(self.assumptions), "assumption mismatch", "assumption mismatches"),
+        )
         early = f" The run ended early: {self.stopped}." if self.stopped else ""
-        if not self.findings:
-            return f"No finding.{early}"
-        parts = [
-            f"{len(found)} {word}{'s' if len(found) != 1 else ''}"
-            for found, word in ((self.violations, "violation"), (self.assumptions, "assumption mismatch"))
-            if found
-        ]
-        return f"{' and '.join(parts)}.{early}".replace("mismatchs", "mismatches")
+        return f"{' and '.join(filter(None, counted)) or 'No finding'}.{early}"
 
     @property
     def unchecked(self) -> list[tuple[str, tuple[str, ...]]]:
-        """Why something was not checked, and the laws it was asked by; what concerns most of them first."""
+        """The reasons for not checking, each with its laws; the one of most laws first."""
         reasons: dict[str, set[str]] = {}
         for law, cells in self.matrix.items():
             for cell in cells.values():
@@ -118,107 +123,97 @@ class CheckReport:
                     reasons.setdefault(cell.reason, set()).add(law)
         return [(reason, tuple(sorted(laws))) for reason, laws in sorted(reasons.items(), key=lambda i: -len(i[1]))]
 
-    def cells(self, state: str) -> int:
-        """How many places of the matrix are `kept`, `broken` or `not checked`."""
-        return sum(cell.state == state for row in self.matrix.values() for cell in row.values())
-
     def __str__(self) -> str:
-        lines = [self.verdict]
-        lines += [
+        lines = [
             f"- {f.law} · {f.operation} ({f.evidence}): expected {f.expected}; saw {f.seen}" for f in self.findings
         ]
-        return "\n".join(lines)
+        return "\n".join([self.verdict, *lines])
 
     def assert_kept(self) -> None:
-        """Raises AssertionError with all findings, for tests."""
+        """Raise AssertionError with all findings unless the laws are kept."""
         if not self.kept:
             raise AssertionError(str(self))
 
 
-def report(run: CheckRun, *, fail_on: FailOn = "assumption", baseline: Iterable[str] | None = None) -> CheckReport:
-    """The outcome of a run that has ended, early or not."""
-    client = run.context.client
-    found = ranked(_grouped(deduplication.once(run.findings)))
-    known_before = set(baseline or ())
-    missing = {finding.operation for finding in found if finding.law == deduplication.SERVED.name}
-    matrix = {verdict.law: deduplication.cells(verdict.law, verdict.cells, missing) for verdict in run.verdicts}
-    fresh = tuple(f for f in found if f.fingerprint not in known_before)
-    old = tuple(f for f in found if f.fingerprint in known_before)
-    looked = {f"{law}:{name}" for law, cells in matrix.items() for name, cell in cells.items() if cell.state == "kept"}
+def _count_nouns(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}" if count else ""
+
+
+def build_report(run: CheckRun, *, fail_on: FailOn = "assumption", baseline: Iterable[str] = ()) -> CheckReport:
+    """Return the outcome of a run that has ended, early or not."""
+    collector = FindingCollector(run.context)
+    for finding in deduplication.remove_consequences(run.findings):
+        collector.add_finding(finding)
+    findings = rank_findings(collector.findings)
+    missing = {f.operation for f in findings if f.law == deduplication.OPERATION_SERVED.name}
+    matrix = {verdict.law: deduplication.clear_missing(verdict.law, verdict.cells, missing) for verdict in run.verdicts}
+    kept = {f"{law}:{name}" for law, row in matrix.items() for name, cell in row.items() if cell.state == "kept"}
+    known = frozenset(baseline)
     return CheckReport(
-        client.target.url,
-        fresh,
-        old,
-        tuple(sorted(known_before & looked)),
-        matrix,
-        tuple(_infos(run, matrix)),
-        run.plan.operations,
-        Counts(
-            len(run.plan.operations),
-            len(run.plan.laws) + len(run.plan.rules),
-            client.requests,
-            run.cases,
-            client.budget.calls,
-            money(client.budget.spent),
-            round(run.seconds, 1),
-            dict(sorted(client.statuses.items())),
-        ),
-        run.stopped,
-        _hopeless(run),
-        run.unclean,
-        fail_on,
+        url=run.context.target.url,
+        findings=tuple(f for f in findings if f.fingerprint not in known),
+        known_findings=tuple(f for f in findings if f.fingerprint in known),
+        fixed_fingerprints=tuple(sorted(known & kept)),
+        matrix=matrix,
+        laws=tuple(_describe_laws(run, matrix)),
+        operations=run.plan.operations,
+        counts=_count(run, matrix),
+        stopped=run.stopped,
+        could_not=_explain_failure(run),
+        keys_left=run.keys_left,
+        fail_on=fail_on,
     )
 
 
-def _hopeless(run: CheckRun) -> str:
-    """Why nothing could be checked."""
-    if run.gone or run.obstacle:
+def _count(run: CheckRun, matrix: Mapping[str, Mapping[str, MatrixCell]]) -> RunCounts:
+    client = run.context.client
+    states = Counter(cell.state for row in matrix.values() for cell in row.values())
+    return RunCounts(
+        operations=len(run.plan.operations),
+        laws=len(run.plan.laws) + len(run.plan.rules),
+        requests=client.requests,
+        cases=run.cases,
+        paid_calls=client.budget.calls,
+        spent_rmb=format_money(client.budget.spent),
+        seconds=round(run.seconds, 1),
+        statuses=dict(sorted(client.statuses.items())),
+        kept=states["kept"],
+        broken=states["broken"],
+        not_checked=states["not checked"],
+    )
+
+
+def _explain_failure(run: CheckRun) -> str:
+    """Return why nothing could be checked; empty if something could."""
+    if run.target_gone or run.obstacle:
         return run.obstacle or run.stopped
-    statuses = run.context.client.statuses
-    answered = {status: n for status, n in statuses.items() if status}
-    if not answered and not run.cases:
-        last = run.context.client.last
-        return run.stopped or (last.failure if last else "nothing was asked; give a credential such as --key")
-    return ""
+    client = run.context.client
+    if any(client.statuses) or run.cases:
+        return ""
+    unanswered = client.last.failure if client.last else "no request was sent; give a credential such as --key"
+    return run.stopped or unanswered
 
 
-def _infos(run: CheckRun, matrix: Mapping[str, Mapping[str, MatrixCell]]) -> Iterable[LawInfo]:
-    every: tuple[Law | ExchangeRule, ...] = (*run.plan.rules, deduplication.SERVED, *run.plan.laws)
-    known = {law.name: law for law in every}
+def _describe_laws(run: CheckRun, matrix: Mapping[str, object]) -> Iterable[LawInfo]:
+    laws: tuple[Law | ExchangeRule, ...] = (*run.plan.rules, deduplication.OPERATION_SERVED, *run.plan.laws)
+    by_name = {law.name: law for law in laws}
     titles = {finding.law: finding.title for finding in run.findings}
     for name in matrix:
-        law = known.get(name)
+        law = by_name.get(name)
         if law is None:
             yield LawInfo(name, titles.get(name, name), "", "documented", "generated")
         else:
             yield LawInfo(name, law.title, law.sentence, law.evidence, law.area)
 
 
-def _grouped(findings: Iterable[LawFinding]) -> list[LawFinding]:
-    """One finding for each law, operation and expectation, with how often it was made."""
-    found: dict[tuple[str, str, str], LawFinding] = {}
-    for finding in findings:
-        key = (finding.law, finding.operation, finding.expected)
-        old = found.get(key)
-        found[key] = replace(old, count=old.count + finding.count) if old else finding
-    return list(found.values())
-
-
-_GRAVE = ("access", "isolation", "keys", "billing", "usage", "streams", "chat")
-"""Areas in the order of what hurts most; others come after them."""
-
-
-def ranked(findings: Iterable[LawFinding]) -> tuple[LawFinding, ...]:
-    """The most important first: violations, then by area, then by how often."""
+def rank_findings(findings: Iterable[LawFinding]) -> tuple[LawFinding, ...]:
+    """Sort findings: violations first, then by area, then by count."""
     from aione_mock.checker.laws import AREAS
 
     def rank(finding: LawFinding) -> tuple[bool, int, int, str, str]:
         area = AREAS.get(finding.law, "")
-        place = _GRAVE.index(area) if area in _GRAVE else len(_GRAVE)
-        return (finding.severity == "assumption", place, -finding.count, finding.law, finding.operation)
+        known = area in _AREAS_BY_IMPORTANCE
+        importance = _AREAS_BY_IMPORTANCE.index(area) if known else len(_AREAS_BY_IMPORTANCE)
+        return (finding.severity == "assumption", importance, -finding.count, finding.law, finding.operation)
 
     return tuple(sorted(findings, key=rank))
-
-
-class CheckError(MockError):
-    """A report or baseline that cannot be read or written."""

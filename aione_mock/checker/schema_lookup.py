@@ -1,81 +1,106 @@
-"""Where in the contract a member of an answer is described, and how it is known."""
+"""Find where the contract describes a member of an answer, and with which evidence."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from aione_mock.contract import Operation
+from aione_mock.structs import replace
 from aione_mock.types import Json
 
-Path = tuple[str | int, ...]
+JsonPath = tuple[str | int, ...]
+_MAX_BRANCH_DEPTH = 8
+"""Nested `allOf`, `anyOf` and `oneOf` that are searched."""
 
 
-def schema_at(operation: Operation, status: str, media_type: str, path: Path, *, opened: bool = True) -> Json:
-    """The schema of the member at `path` of an answer; None where the contract has none.
+@dataclass(frozen=True, slots=True)
+class SchemaLocation:
+    """A place in the answers of an operation."""
 
-    A reference is followed unless `opened` is False.
-    """
-    found = [item for item in _trace(operation, status, media_type, path) if item[2] == len(path)]
+    operation: Operation
+    status: str
+    media_type: str
+    path: JsonPath
+    """Member names and list indexes from the body."""
+
+    def at(self, path: Iterable[str | int]) -> SchemaLocation:
+        """Return another place in the same answers."""
+        return replace(self, path=tuple(path))
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentReference:
+    """A named schema, and the path from it to a member."""
+
+    name: str
+    rest: JsonPath
+
+
+@dataclass(frozen=True, slots=True)
+class _VisitedSchema:
+    pointer: str
+    """The `$ref` that led to it, or empty."""
+    schema: dict[str, Json]
+    depth: int
+    """Steps of the path from the body to it."""
+
+
+def find_schema(location: SchemaLocation) -> Json:
+    """Return the schema of a member, as a reference if the contract has one; None if there is no schema."""
+    found = [visited for visited in _walk(location) if visited.depth == len(location.path)]
     if not found:
         return None
-    pointer, schema, _ = found[-1]
-    return {"$ref": pointer} if pointer and not opened else schema
+    return {"$ref": found[-1].pointer} if found[-1].pointer else found[-1].schema
 
 
-def component_at(operation: Operation, status: str, media_type: str, path: Path) -> tuple[str, Path] | None:
-    """The named schema nearest above a member, and the way from there to it."""
-    name, rest = "", Path()
-    for pointer, _, steps in _trace(operation, status, media_type, path):
-        if pointer:
-            name, rest = pointer.rpartition("/")[2], path[steps:]
-    return (name, rest) if name else None
+def find_component(location: SchemaLocation) -> ComponentReference | None:
+    """Return the nearest named schema that contains a member."""
+    named = [visited for visited in _walk(location) if visited.pointer]
+    if not named:
+        return None
+    return ComponentReference(named[-1].pointer.rpartition("/")[2], location.path[named[-1].depth :])
 
 
-def evidence_at(operation: Operation, status: str, media_type: str, path: Path) -> str:
-    """How a member is known: the nearest `x-evidence` above it, at last the operation's."""
-    evidence = operation.evidence
-    response = operation.responses.get(status, {})
-    evidence = response.get("x-evidence", evidence)
-    for _, schema in _walk(operation, status, media_type, path):
-        evidence = schema.get("x-evidence", evidence)
+def find_evidence(location: SchemaLocation) -> str:
+    """Return the nearest `x-evidence` above a member, or else the operation's."""
+    response = location.operation.responses.get(location.status, {})
+    evidence = response.get("x-evidence", location.operation.evidence)
+    for visited in _walk(location):
+        evidence = visited.schema.get("x-evidence", evidence)
     return str(evidence)
 
 
-def _walk(operation: Operation, status: str, media_type: str, path: Path) -> list[tuple[int, Json]]:
-    """(steps taken, schema) of all schemas from the answer to the member, the outermost first."""
-    return [(steps, schema) for _, schema, steps in _trace(operation, status, media_type, path)]
-
-
-def _trace(operation: Operation, status: str, media_type: str, path: Path) -> Iterator[tuple[str, Json, int]]:
-    content = operation.responses.get(status, {}).get("content", {})
-    node = content.get(media_type, {}).get("schema")
+def _walk(location: SchemaLocation) -> Iterator[_VisitedSchema]:
+    """Yield all schemas from the body to a member, the outermost first."""
+    operation = location.operation
+    content = operation.responses.get(location.status, {}).get("content", {})
+    node = content.get(location.media_type, {}).get("schema")
     if node is None:
         return
-    yield from _opened(operation, node, 0)
+    yield from _visit(operation, node, 0)
     nodes = [node]
-    for steps, token in enumerate(path, start=1):
-        nodes = [child for node in nodes for child in _children(operation, node, token)]
-        if not nodes:
-            return
+    for depth, step in enumerate(location.path, start=1):
+        nodes = [child for node in nodes for child in _children(operation, node, step)]
         for node in nodes:
-            yield from _opened(operation, node, steps)
+            yield from _visit(operation, node, depth)
 
 
-def _opened(operation: Operation, node: Json, steps: int) -> Iterator[tuple[str, Json, int]]:
+def _visit(operation: Operation, node: Json, depth: int) -> Iterator[_VisitedSchema]:
     pointer = node.get("$ref", "") if isinstance(node, dict) else ""
     schema = operation.resolve(node)
     if isinstance(schema, dict):
-        yield pointer, schema, steps
+        yield _VisitedSchema(pointer, schema, depth)
 
 
-def _children(operation: Operation, node: Json, token: str | int, depth: int = 0) -> Iterator[Json]:
+def _children(operation: Operation, node: Json, step: str | int, depth: int = 0) -> Iterator[Json]:
     schema = operation.resolve(node)
-    if not isinstance(schema, dict) or depth > 8:
+    if not isinstance(schema, dict) or depth > _MAX_BRANCH_DEPTH:
         return
-    if isinstance(token, int) and isinstance(schema.get("items"), dict):
+    if isinstance(step, int) and isinstance(schema.get("items"), dict):
         yield schema["items"]
-    elif token in schema.get("properties", {}):
-        yield schema["properties"][token]
+    elif step in schema.get("properties", {}):
+        yield schema["properties"][step]
     for keyword in ("allOf", "anyOf", "oneOf"):
         for branch in schema.get(keyword, ()):
-            yield from _children(operation, branch, token, depth + 1)
+            yield from _children(operation, branch, step, depth + 1)

@@ -1,133 +1,169 @@
-"""What generated requests go to: it puts in credentials and passes them on, or does not."""
+"""The transport of generated requests: through the run's own client, or not at all.
+
+Schemathesis never sees a credential. The budget and the rate limit apply, keys that the run did not make are left
+alone, and the rules observe every exchange.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import io
+from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
 
-from aione_mock.checker.budget import BudgetSpent
-from aione_mock.checker.client import Auth, Stop
-from aione_mock.checker.context import LawContext, TemporaryKey
-from aione_mock.checker.finding import NotChecked
-from aione_mock.checker.traffic import HttpExchange, HttpRequest, Pairs
+from aione_mock.checker.case_adapter import NOT_SENT, CaseAdapter
+from aione_mock.checker.client import Auth
+from aione_mock.checker.context import LawContext
+from aione_mock.checker.errors import BudgetSpent, NotChecked, StopRun
+from aione_mock.checker.exchange import HeaderPairs, HttpRequest
 from aione_mock.contract import Operation
 from aione_mock.structs import replace
 
-if TYPE_CHECKING:
-    from aione_mock.checker.run import CheckRun
-
-Answer = tuple[int, Pairs, bytes]
+Answer = tuple[int, HeaderPairs, bytes]
+BASE_URL = "http://127.0.0.1:9"
+"""Schemathesis's idea of the target, where nobody listens: its probes of capabilities bypass this transport."""
 PLACEHOLDER = "credential-of-the-target"
-"""Stands for a credential wherever one is wanted."""
-_DROPPED = ("host", "content-length", "connection", "accept-encoding", "transfer-encoding", "user-agent")
+"""Given to Schemathesis in place of a credential."""
+_HOP_HEADERS = ("content-length", "transfer-encoding", "connection", "content-encoding")
+_CLIENT_HEADERS = ("host", "content-length", "connection", "accept-encoding", "transfer-encoding", "user-agent")
+_NEUTRAL_ERRORS = ("rate_limit_exceeded", "throttled", "not_found", "not_authenticated", "permission_denied")
+"""Errors that no check objects to, the best first."""
+_EXAMPLE_HEADERS = {"retry-after": "1", "x-acs-retry-after": "1", "www-authenticate": "Bearer"}
 
 
-class SchemathesisGate:
-    """What stands in front of the target."""
+class CaseTransport:
+    """Sends generated requests to the target."""
 
-    def __init__(self, context: LawContext, run: CheckRun) -> None:
-        self.context, self.run = context, run
-        self.cases = 0
-        self.stopped: Stop | None = None
-        self.refused: dict[str, str] = {}
-        """Operation → why requests for it were not passed on."""
-        self._foreign: set[str] | None = None
+    def __init__(self, context: LawContext) -> None:
+        self._context = context
+        self.sent = 0
+        self.stopped: StopRun | None = None
+        self.not_sent: dict[str, str] = {}
+        """Operation → why requests were not sent."""
+        self._foreign_keys: set[str] | None = None
 
-    def answer(self, method: str, path: str, query: str, given: Pairs, body: bytes) -> Answer:
-        """Status, headers and body for a request; `path` and `query` are percent-encoded."""
-        match = self.context.contract.match(path)
+    def handle(self, method: str, path: str, query: str, given: HeaderPairs, body: bytes) -> Answer:
+        """Return status, headers and body for a request; `path` and `query` are percent-encoded."""
+        match = self._context.contract.match(path)
         operation = match.operations.get(method) or next(iter(match.operations.values()), None)
         if operation is None:
-            operation = next(iter(self.context.contract.operations.values()))
+            operation = next(iter(self._context.contract.operations.values()))
         if self.stopped:
-            return self._instead(operation, "the run is over")
-        if self._hands_off(operation, method, dict(match.params)):
-            return self._instead(operation, "it is about a key that the run has not made")
+            return self._answer_unsent(operation, "the run is over")
+        if self._changes_foreign_key(operation, method, dict(match.params)):
+            return self._answer_unsent(operation, "it is about a key that the run has not made")
         try:
-            exchange = self.context.client.send(self._request(method, path, query, given, body, operation))
-        except Stop as stop:
+            exchange = self._context.client.send(self._build_request(method, path, query, given, body, operation))
+        except StopRun as stop:
             self.stopped = stop
-            return self._instead(operation, str(stop))
+            return self._answer_unsent(operation, str(stop))
         except (NotChecked, BudgetSpent) as error:
-            return self._instead(operation, str(error))
-        self.cases += 1
-        self._adopt(exchange)
-        return self._passed_on(operation, exchange)
-
-    def _request(
-        self, method: str, path: str, query: str, given: Pairs, body: bytes, operation: Operation
-    ) -> HttpRequest:
-        kept = tuple([(name.lower(), value) for name, value in given if name.lower() not in _DROPPED])
-        prefix = urlsplit(self.context.target.url).path
-        request = HttpRequest(operation.id, method, prefix + path, query, kept, body or None)
-        return self._with_credential(request, operation)
-
-    def _with_credential(self, request: HttpRequest, operation: Operation) -> HttpRequest:
-        scheme = operation.security[0][0] if operation.security else ""
-        if scheme == "acs3":
-            secret = self.context.target.access_secret or ""
-            return self.context.client.authorised(request, Auth("acs3", secret))
-        given = self.context.target.token if operation.protocol == "console" else self.context.target.key
-        headers = tuple((name, value.replace(PLACEHOLDER, given or "")) for name, value in request.headers)
-        return replace(request, headers=headers, query=request.query.replace(PLACEHOLDER, given or ""))
-
-    def _hands_off(self, operation: Operation, method: str, params: dict[str, str]) -> bool:
-        """Whether a request would change a key that was there before the run."""
-        if operation.protocol != "console" or method in ("GET", "HEAD", "OPTIONS") or "key_id" not in params:
-            return False
-        if self._foreign is None:
-            try:
-                self._foreign = {str(row["id"]).lower() for row in self.context.read("listKeys")["items"]}
-            except (NotChecked, KeyError, TypeError):
-                return True
-        made = {key.lower() for key in self.context.made}
-        return params["key_id"].lower() in self._foreign - made
-
-    def _adopt(self, exchange: HttpExchange) -> None:
-        """Remember a key that a generated case has made, so that it is deleted."""
-        if exchange.request.operation != "createKey" or exchange.status != 201:
-            return
-        record = orjson.loads(exchange.body) if exchange.body.startswith(b"{") else {}
-        if isinstance(record.get("id"), str):
-            self.context.adopt(TemporaryKey(record["id"], str(record.get("key") or ""), record))
-
-    def _passed_on(self, operation: Operation, exchange: HttpExchange) -> Answer:
+            return self._answer_unsent(operation, str(error))
+        self.sent += 1
+        if exchange.request.operation == "createKey":
+            self._context.track_created_key(exchange)
         if not exchange.status or exchange.failure:
-            # the rule `answers` has it already
-            return self._instead(operation, exchange.failure)
-        left_out = ("content-length", "transfer-encoding", "connection", "content-encoding")
-        headers = tuple([(name, value) for name, value in exchange.headers if name.lower() not in left_out])
+            # the rule `answers` reports it
+            return self._answer_unsent(operation, exchange.failure)
+        headers = tuple([(name, value) for name, value in exchange.headers if name.lower() not in _HOP_HEADERS])
         return exchange.status, headers, exchange.body
 
-    def _instead(self, operation: Operation, reason: str) -> Answer:
-        """An answer as the contract has it for a request that was not passed on: one that no check minds."""
-        self.refused.setdefault(operation.id, reason)
-        names = ("rate_limit_exceeded", "throttled", "not_found", "not_authenticated", "permission_denied")
-        spec = next((operation.errors[name] for name in names if name in operation.errors), None)
+    def _build_request(
+        self, method: str, path: str, query: str, given: HeaderPairs, body: bytes, operation: Operation
+    ) -> HttpRequest:
+        headers = tuple([(name.lower(), value) for name, value in given if name.lower() not in _CLIENT_HEADERS])
+        path = self._context.target.base_path + path
+        return self._add_credential(HttpRequest(operation.id, method, path, query, headers, body or None), operation)
+
+    def _add_credential(self, request: HttpRequest, operation: Operation) -> HttpRequest:
+        target = self._context.target
+        if operation.security and operation.security[0][0] == "acs3":
+            return self._context.client.add_auth(request, Auth("acs3", target.access_secret or ""))
+        secret = (target.token if operation.protocol == "console" else target.key) or ""
+        headers = tuple((name, value.replace(PLACEHOLDER, secret)) for name, value in request.headers)
+        return replace(request, headers=headers, query=request.query.replace(PLACEHOLDER, secret))
+
+    def _changes_foreign_key(self, operation: Operation, method: str, params: dict[str, str]) -> bool:
+        """Whether a request would change a key that existed before the run."""
+        if operation.protocol != "console" or method in ("GET", "HEAD", "OPTIONS") or "key_id" not in params:
+            return False
+        if self._foreign_keys is None:
+            try:
+                self._foreign_keys = {row.text("id").lower() for row in self._context.read("listKeys").rows("items")}
+            except NotChecked:
+                return True
+        own = {key_id.lower() for key_id in self._context.key_ids}
+        return params["key_id"].lower() in self._foreign_keys - own
+
+    def _answer_unsent(self, operation: Operation, reason: str) -> Answer:
+        """Return an error that the contract declares, for a request that was not sent."""
+        self.not_sent.setdefault(operation.id, reason)
+        spec = next((operation.errors[name] for name in _NEUTRAL_ERRORS if name in operation.errors), None)
         if spec is None:
             return 404, (), b""
-        headers = [("content-type", "application/json"), ("x-mock-gate", "not passed on")]
-        values = {"retry-after": "1", "x-acs-retry-after": "1", "www-authenticate": "Bearer"}
+        headers = [("content-type", "application/json"), (NOT_SENT, "1")]
         for name in spec.headers:
-            response = operation.responses[str(spec.status)]
-            header = self.context.contract.resolve(operation.document, response["headers"][name])
-            headers.append((name, values.get(name, str(header.get("example", "1")))))
+            header = operation.resolve(operation.responses[str(spec.status)]["headers"][name])
+            headers.append((name, _EXAMPLE_HEADERS.get(name, str(header.get("example", "1")))))
         return spec.status, tuple(headers), orjson.dumps(spec.body)
 
-    def sent(self, interaction: Any, operation: Operation) -> HttpRequest:
-        """The request of a recorded interaction, as a finding shows it."""
+    def rebuild_request(self, interaction: Any, operation: Operation) -> HttpRequest:
+        """Return the request of a recorded interaction as it was sent to the target."""
         parts = urlsplit(interaction.request.uri)
         headers = tuple(
-            (name.lower(), str(values[0]))
+            (name, str(values[0]))
             for name, values in interaction.request.headers.items()
-            if name.lower() not in _DROPPED and not name.lower().startswith(("accept", "x-schemathesis"))
+            if not name.lower().startswith(("accept", "x-schemathesis"))
         )
         body = interaction.request.body
-        path = urlsplit(self.context.target.url).path + parts.path
-        request = HttpRequest(operation.id, interaction.request.method, path, parts.query, headers, body or None)
-        try:
-            return self._with_credential(request, operation)
-        except NotChecked:
-            return request
+        return self._build_request(interaction.request.method, parts.path, parts.query, headers, body, operation)
+
+
+def create_schema_class(base: Any, adapter: CaseAdapter, transport: CaseTransport) -> Any:
+    """Return a schema class whose cases are adapted and then sent through a transport.
+
+    Schemathesis has a hook for this, `before_call`, but only for the whole process.
+    """
+    import requests
+    from schemathesis.transport.requests import REQUESTS_TRANSPORT, RequestsTransport
+
+    class AdaptingTransport(RequestsTransport):
+        def send(self, case: Any, **options: Any) -> Any:
+            adapter.adapt(case)
+            with requests.Session() as session:
+                session.trust_env = False
+                session.mount(BASE_URL, _create_http_adapter(transport))
+                return super().send(case, **{**options, "session": session})
+
+    adapting = AdaptingTransport()
+    adapting._copy_serializers_from(REQUESTS_TRANSPORT)
+    return type("AdaptedSchema", (base,), {"transport": property(lambda self: adapting)})
+
+
+def _create_http_adapter(transport: CaseTransport) -> Any:
+    """Return an adapter of `requests` that answers from a transport."""
+    import urllib3
+    from requests.adapters import HTTPAdapter
+
+    class TransportAdapter(HTTPAdapter):
+        def send(self, request: Any, *_: Any, **__: Any) -> Any:
+            url, body = urlsplit(request.url), request.body or b""
+            headers = tuple((name, _decode_header(value)) for name, value in request.headers.items())
+            raw = body.encode() if isinstance(body, str) else body
+            status, answered, content = transport.handle(request.method, url.path, url.query, headers, raw)
+            response = urllib3.HTTPResponse(
+                io.BytesIO(b"" if request.method == "HEAD" else content),
+                urllib3.HTTPHeaderDict(answered),
+                status,
+                version=11,
+                preload_content=False,
+                request_method=request.method,
+            )
+            return self.build_response(request, response)
+
+    return TransportAdapter()
+
+
+def _decode_header(value: Any) -> Any:
+    return value.encode("latin-1").decode("utf-8", "surrogateescape") if isinstance(value, str) else value

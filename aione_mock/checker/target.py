@@ -1,20 +1,22 @@
-"""What is checked: an address and the credentials for it, which never leave this module in the clear."""
+"""The target of a check: its address and its credentials, which are masked in all output."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from operator import not_
+from typing import Annotated, Any
 from urllib.parse import quote, urlsplit
 
+from aione_mock.checker.options import Flag
 from aione_mock.errors import ConfigError
-from aione_mock.settings import read_variable
 
-_LEAST = 4
-"""Characters below which a secret is too short to be told from ordinary text."""
+_MIN_SECRET_LENGTH = 4
+"""Shorter secrets are not masked: they could be any text."""
 
 
 @dataclass(frozen=True, slots=True)
 class TargetCredential:
-    """A secret and the variable that stands for it wherever something is shown."""
+    """A secret and the environment variable shown in its place."""
 
     secret: str = field(repr=False)
     variable: str
@@ -28,51 +30,57 @@ VARIABLES = {
     "access_key": "AIONE_ACCESS_KEY_ID",
     "access_secret": "AIONE_ACCESS_KEY_SECRET",
 }
-"""Field of `Target` → variable of the environment that it is read from and shown as."""
+"""Field of `Target` → environment variable."""
+
+
+def _credential(name: str, help_: str, metavar: str = "SECRET") -> Flag:
+    return Flag(metavar, f"{help_}; ${VARIABLES[name]} if not given.")
+
+
+def _secret() -> Any:
+    return field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An implementation to check. Without a credential, what needs it is not checked."""
+    """A gateway to check. What needs a missing credential is not checked."""
 
     url: str
-    """Where `/v1`, `/v1beta` and `/api` begin, without a slash at the end."""
-    key: str | None = field(default=None, repr=False)
-    """API key of the data plane."""
-    token: str | None = field(default=None, repr=False)
-    """Console token of the same organisation."""
-    business_token: str | None = field(default=None, repr=False)
-    """Console token of somebody with the business view."""
-    other_token: str | None = field(default=None, repr=False)
-    """Console token of another organisation."""
-    access_key: str | None = field(default=None, repr=False)
-    access_secret: str | None = field(default=None, repr=False)
-    model: str | None = None
-    """The model to call; the cheapest of the list if None."""
-    verify: bool = True
-    """Whether TLS certificates are checked."""
+    """Where `/v1`, `/v1beta` and `/api` begin, without a final slash."""
+    key: Annotated[str | None, _credential("key", "API key of the data plane")] = _secret()
+    token: Annotated[str | None, _credential("token", "Console token")] = _secret()
+    business_token: Annotated[str | None, _credential("business_token", "Console token with the business view")] = (
+        _secret()
+    )
+    other_token: Annotated[str | None, _credential("other_token", "Console token of another organisation")] = _secret()
+    access_key: Annotated[str | None, _credential("access_key", "ModelRouter access key id", "ID")] = _secret()
+    access_secret: Annotated[str | None, _credential("access_secret", "ModelRouter access key secret")] = _secret()
+    model: Annotated[str | None, Flag("ID", "Model to call; the cheapest if not given.")] = None
+    verify: Annotated[bool, Flag("", "Do not verify TLS certificates.", not_, "insecure")] = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "url", address(self.url))
+        object.__setattr__(self, "url", parse_url(self.url))
 
     @classmethod
     def from_environment(
         cls, url: str, *, model: str | None = None, verify: bool = True, suffix: str = "", **given: str | None
     ) -> Target:
-        """A target whose missing credentials come from the variables that `aione-mock keys --format env` prints.
+        """Return a target whose missing credentials come from environment variables.
 
-        With a `suffix`, variables that end in it come before what is given. Raises ConfigError for an address that
-        cannot be used.
+        The variables are those that `aione-mock keys --format env` prints. With a `suffix`, variables that end in it
+        take precedence over `given`. Raises ConfigError for an unusable address.
         """
-        found = {
+        from aione_mock.settings import read_variable
+
+        credentials = {
             name: (suffix and read_variable(variable + suffix)) or given.get(name) or read_variable(variable)
             for name, variable in VARIABLES.items()
         }
-        return cls(url, model=model, verify=verify, **found)
+        return cls(url, model=model, verify=verify, **credentials)
 
     @property
     def credentials(self) -> dict[str, TargetCredential]:
-        """The credentials there are, by field name."""
+        """The credentials that are present, by field name."""
         return {
             name: TargetCredential(secret, variable)
             for name, variable in VARIABLES.items()
@@ -80,13 +88,24 @@ class Target:
         }
 
     @property
-    def local(self) -> bool:
+    def is_local(self) -> bool:
         """Whether it runs on this machine."""
         return (urlsplit(self.url).hostname or "") in ("127.0.0.1", "::1", "localhost")
 
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc}"
 
-def address(url: str) -> str:
-    """A base URL as it is used. Raises ConfigError."""
+    @property
+    def base_path(self) -> str:
+        """The path of the address, empty for most."""
+        return urlsplit(self.url).path
+
+
+def parse_url(url: str) -> str:
+    """Return a base URL without a final slash. Raises ConfigError."""
     url = url.strip()
     try:
         parts = urlsplit(url if "://" in url else f"http://{url}")
@@ -96,38 +115,34 @@ def address(url: str) -> str:
     if not usable:
         raise ConfigError(f"'{url}' is not an address such as http://127.0.0.1:8000")
     if parts.username or parts.password or parts.query or parts.fragment:
-        raise ConfigError("the address holds a password, a query or a fragment; give only scheme, host, port and path")
+        raise ConfigError("the address has a password, query or fragment; give only scheme, host, port and path")
     return parts.geturl().rstrip("/")
 
 
 class SecretMask:
-    """Replaces every credential in a text by its variable, also those learnt on the way."""
+    """Replaces secrets in texts by their environment variables."""
 
     def __init__(self, target: Target) -> None:
-        self._known: dict[str, str] = {}
+        self._variables: dict[str, str] = {}
         for credential in target.credentials.values():
-            self.learn(credential.secret, credential.variable)
+            self.add(credential.secret, credential.variable)
 
-    def learn(self, secret: str, variable: str) -> None:
-        """Remember a secret."""
-        if len(secret) >= _LEAST:
-            for spelling in (secret, quote(secret, safe="")):
-                self._known.setdefault(spelling, f"${variable}")
-
-    def variable(self, secret: str) -> str | None:
-        """The variable that stands for a secret, if it is known."""
-        return self._known.get(secret)
+    def add(self, secret: str, variable: str) -> None:
+        """Mask a secret from now on, also in its percent-encoded form."""
+        if len(secret) >= _MIN_SECRET_LENGTH:
+            for form in (secret, quote(secret, safe="")):
+                self._variables.setdefault(form, f"${variable}")
 
     def text(self, text: str) -> str:
-        """A text without credentials. The longest is replaced first, as one may hold another."""
-        for secret in sorted(self._known, key=len, reverse=True):
+        """Return a text without secrets. The longest are replaced first, as one may contain another."""
+        for secret in sorted(self._variables, key=len, reverse=True):
             if secret in text:
-                text = text.replace(secret, self._known[secret])
-        return self._cut_off(text) if "…" in text else text
+                text = text.replace(secret, self._variables[secret])
+        return self._mask_cut_secrets(text) if "…" in text else text
 
-    def _cut_off(self, text: str) -> str:
-        """A text that was shortened in the middle of a credential, without the beginning of it."""
-        for secret, variable in self._known.items():
-            for length in range(len(secret) - 1, 2 * _LEAST, -1):
+    def _mask_cut_secrets(self, text: str) -> str:
+        """Replace the beginning of a secret where a text was cut within it."""
+        for secret, variable in self._variables.items():
+            for length in range(len(secret) - 1, 2 * _MIN_SECRET_LENGTH, -1):
                 text = text.replace(f"{secret[:length]}…", f"{variable}…")
         return text

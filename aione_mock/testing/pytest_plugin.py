@@ -30,57 +30,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def _add_contract_options(group: pytest.OptionGroup) -> None:
     """Add the options of `aione_mock/checker/test_gateway.py`, which are those of `aione-mock check`."""
-    for name, (metavar, text) in _CONTRACT_VALUES.items():
-        group.addoption(name, metavar=metavar, help=text)
-    for name, (metavar, text) in _CONTRACT_LISTS.items():
-        group.addoption(name, metavar=metavar, help=text, action="append", default=[])
-    for name, text in _CONTRACT_SWITCHES.items():
-        group.addoption(name, help=text, action="store_true")
-    group.addoption(
-        "--aione-spend-limit", metavar="RMB", type=amount, default=5.0, help="Spend at most this on models."
-    )
-    group.addoption(
-        "--aione-max-paid-calls", metavar="N", type=int, default=250, help="Make at most N calls to models."
-    )
-    group.addoption(
-        "--aione-rate-limit", metavar="N", type=amount, default=0.0, help="Send at most N requests a second."
-    )
-    group.addoption(
-        "--aione-fail-on",
-        choices=["violation", "assumption"],
-        default="assumption",
-        help="Whether a mismatch with an assumption fails a test (assumption) or is a warning (violation).",
-    )
+    from aione_mock.checker import CheckOptions, Target
+    from aione_mock.checker.options import read_flags
 
-
-_CONTRACT_VALUES = {
-    "--aione-url": ("URL", "The gateway to check: the part of its URL before /v1 and /api."),
-    "--aione-key": ("SECRET", "API key of the data plane; default $AIONE_API_KEY."),
-    "--aione-token": ("SECRET", "Console token; default $AIONE_CONSOLE_TOKEN."),
-    "--aione-business-token": ("SECRET", "Console token with the payers' view; default $AIONE_BUSINESS_TOKEN."),
-    "--aione-other-token": ("SECRET", "Console token of a second organisation; default $AIONE_OTHER_TOKEN."),
-    "--aione-access-key": ("ID", "ModelRouter access key id; default $AIONE_ACCESS_KEY_ID."),
-    "--aione-access-secret": ("SECRET", "ModelRouter access key secret; default $AIONE_ACCESS_KEY_SECRET."),
-    "--aione-model": ("ID", "The model to call; default the cheapest."),
-    "--aione-max-time": ("TIME", "Stop after this time, such as 30s or 5m."),
-}
-_CONTRACT_LISTS = {
-    "--aione-only": ("NAME", "Check only this tag, operation, law, area of laws or generated phase; repeatable."),
-    "--aione-skip": ("NAME", "Leave this one out; repeatable."),
-    "--aione-overlay": ("FILE", "An OpenAPI Overlay that changes the contract; repeatable."),
-}
-_CONTRACT_SWITCHES = {
-    "--aione-allow-writes": "Create, change and delete keys, and clean up afterwards.",
-    "--aione-insecure": "Do not verify TLS certificates.",
-}
-
-
-def amount(text: str) -> float:
-    """Parse a number of the command line, zero or more. Raises ValueError."""
-    number = float(text)
-    if 0 <= number < float("inf"):
-        return number
-    raise ValueError(text)
+    group.addoption("--aione-url", metavar="URL", help="The gateway to check: the part of its URL before /v1 and /api.")
+    for flag in (*read_flags(Target), *read_flags(CheckOptions)):
+        settings: dict[str, Any] = {"metavar": flag.metavar or None, "choices": flag.choices or None}
+        if flag.is_repeatable:
+            settings |= {"action": "append", "default": []}
+        if isinstance(flag.default, bool):
+            settings = {"action": "store_true"}
+        name = flag.name.replace("_", "-")
+        group.addoption(f"--aione-{name}", dest=f"aione_contract_{flag.name}", help=flag.help, **settings)
 
 
 def pytest_configure(config: pytest.Config) -> None:

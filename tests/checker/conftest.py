@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from aione_mock.checker import CheckReport, Target, check
+from aione_mock.checker import Target, check
+from aione_mock.checker.report import CheckReport
 from aione_mock.server.app import create_app
 from aione_mock.server.http import Server
 from aione_mock.settings import Settings

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from aione_mock.checker import SERVED as SERVED_DOCUMENTS
 from aione_mock.checker.client import TargetClient
-from aione_mock.checker.deduplication import SERVED, cells, once
+from aione_mock.checker.deduplication import OPERATION_SERVED, clear_missing, remove_consequences
 from aione_mock.checker.finding import LawFinding, MatrixCell
+from aione_mock.checker.run_setup import GATEWAY_DOCUMENTS
 from aione_mock.checker.target import Target
 from aione_mock.contract.loading import load_contract
 from aione_mock.settings import document_path
@@ -24,7 +24,7 @@ def _finding(law: str, operation: str = "listKeys", answer: str = "") -> LawFind
 
 
 def _laws(*findings: LawFinding) -> list[str]:
-    return [finding.law for finding in once(findings)]
+    return [finding.law for finding in remove_consequences(findings)]
 
 
 def _nowhere(asked: Asked, answered: Answered) -> Answered:
@@ -36,7 +36,11 @@ def test_an_operation_that_is_missing_is_told_once(checked: Checked) -> None:
     report = checked("listKeys", change=Change(outwards=_nowhere))
     assert [finding.fingerprint for finding in report.findings] == ["operation-served:listKeys"]
     assert report.matrix["operation-served"]["listKeys"].state == "broken"
-    states = {row["listKeys"].state for law, row in report.matrix.items() if law != SERVED.name and "listKeys" in row}
+    states = {
+        row["listKeys"].state
+        for law, row in report.matrix.items()
+        if law != OPERATION_SERVED.name and "listKeys" in row
+    }
     assert states == {"not checked"}
 
 
@@ -61,7 +65,7 @@ def test_a_failure_over_forbidden_data_is_not_its_acceptance() -> None:
 
 def test_a_row_says_nothing_of_missing_operations_but_keeps_why_others_were_not_checked() -> None:
     row = {"a": MatrixCell("broken", "x"), "b": MatrixCell("kept"), "c": MatrixCell("not checked", "no key")}
-    assert cells("schema", row, ["a", "c"]) == {
+    assert clear_missing("schema", row, ["a", "c"]) == {
         "a": MatrixCell("not checked", "the gateway does not have this operation"),
         "b": MatrixCell("kept"),
         "c": MatrixCell("not checked", "no key"),
@@ -90,7 +94,7 @@ def closing() -> Iterator[str]:
 
 
 def test_a_connection_that_a_failing_server_closed_is_not_held_against_the_next_request(closing: str) -> None:
-    contract = load_contract([document_path(name) for name in SERVED_DOCUMENTS])
+    contract = load_contract([document_path(name) for name in GATEWAY_DOCUMENTS])
     client = TargetClient(Target(closing, key="sk-any-key"), contract, timeout=5.0)
     assert [client.call("listModels").status for _ in range(2)] == [500, 200]
     client.close()

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import pytest
 
-from aione_mock.checker import CheckReport
 from aione_mock.checker.plan import CHECKS
+from aione_mock.checker.report import CheckReport
 from tests.checker.broken import Asked, Change, Layer, answers, anyone, edits, headers, restatus
 from tests.checker.conftest import Checked, given_time
 

@@ -327,4 +327,4 @@ def test_the_mock_itself_breaks_none(checked: Checked) -> None:
     report = checked()
     assert report.kept, str(report)
     assert report.counts.requests > 500
-    assert not report.unclean
+    assert not report.keys_left

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 import pytest
 
-from aione_mock.checker.reports import as_json
+from aione_mock.checker.reports.json_report import ReportModel
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "example-report"
@@ -46,13 +46,10 @@ def test_the_proxy_is_found_as_the_example_says(golden: dict[str, Any]) -> None:
     assert found <= {finding["fingerprint"] for finding in golden["findings"]}
 
 
-def test_the_example_has_the_form_of_reports(golden: dict[str, Any]) -> None:
-    assert (golden["format"], golden["exit_code"], golden["could_not"], golden["stopped"]) == (
-        as_json.FORMAT,
-        1,
-        None,
-        None,
-    )
+def test_the_example_has_the_format_of_reports(golden: dict[str, Any]) -> None:
+    report = ReportModel.model_validate(golden)
+    assert report.model_dump(mode="json") == golden
+    assert (report.exit_code, report.could_not, report.stopped) == (1, None, None)
     states = [cell["state"] for row in golden["matrix"].values() for cell in row.values()]
     for state in ("kept", "broken", "not checked"):
         assert states.count(state) == golden["counts"][state.replace(" ", "_")] > 0

@@ -10,10 +10,12 @@ from xml.etree import ElementTree
 import orjson
 import pytest
 
-from aione_mock.checker import CheckReport, baseline
-from aione_mock.checker.comparison import compare
-from aione_mock.checker.report import CheckError, ranked
-from aione_mock.checker.reports import as_json, html, junit, sarif
+from aione_mock.checker.baseline import load_baseline, save_baseline
+from aione_mock.checker.comparison import compare_targets
+from aione_mock.checker.errors import CheckError
+from aione_mock.checker.options import CheckOptions
+from aione_mock.checker.report import CheckReport, rank_findings
+from aione_mock.checker.reports import RENDERERS
 from aione_mock.cli import main
 from tests.checker.broken import ACCESS, KEY, TOKEN, Change, Layer, edits, headers
 from tests.checker.conftest import Checked, target
@@ -28,7 +30,7 @@ def broken(checked: Checked) -> CheckReport:
 
 
 def test_json_says_all(broken: CheckReport) -> None:
-    value = orjson.loads(as_json.write(broken))
+    value = orjson.loads(RENDERERS["json"](broken))
     assert value["exit_code"] == 1
     assert {finding["law"] for finding in value["findings"]} == {finding.law for finding in broken.findings}
     assert value["matrix"]["schema"]["listKeys"]["state"] == "broken"
@@ -36,7 +38,7 @@ def test_json_says_all(broken: CheckReport) -> None:
 
 
 def test_junit_has_a_case_for_each_place(broken: CheckReport) -> None:
-    root = ElementTree.fromstring(junit.write(broken))
+    root = ElementTree.fromstring(RENDERERS["junit"](broken))
     cases = root.findall("testsuite/testcase")
     assert len(cases) == sum(len(cells) for cells in broken.matrix.values())
     assert len(root.findall("testsuite/testcase/failure")) == len(broken.findings)
@@ -44,7 +46,7 @@ def test_junit_has_a_case_for_each_place(broken: CheckReport) -> None:
 
 
 def test_html_is_one_file_and_escapes_what_the_server_said(broken: CheckReport) -> None:
-    text = html.write(broken).decode()
+    text = RENDERERS["html"](broken).decode()
     assert "<b>many</b>" not in text
     assert "&lt;b&gt;many" in text
     for outside in ("http-equiv", "<script", "<link", "src=", "@import"):
@@ -55,32 +57,32 @@ def test_html_is_one_file_and_escapes_what_the_server_said(broken: CheckReport) 
 
 
 def test_sarif_has_a_rule_for_each_law_and_a_result_for_each_finding(broken: CheckReport) -> None:
-    run = orjson.loads(sarif.write(broken))["runs"][0]
+    run = orjson.loads(RENDERERS["sarif"](broken))["runs"][0]
     assert {rule["id"] for rule in run["tool"]["driver"]["rules"]} == {law.name for law in broken.laws}
     assert [result["ruleId"] for result in run["results"]] == [finding.law for finding in broken.findings]
 
 
 def test_violations_come_before_assumptions(broken: CheckReport) -> None:
-    severities = [finding.severity for finding in ranked(broken.findings)]
+    severities = [finding.severity for finding in rank_findings(broken.findings)]
     assert severities == sorted(severities, reverse=True)
 
 
 def test_a_baseline_takes_findings_out_and_tells_what_is_gone(checked: Checked, tmp_path: Path) -> None:
     first = checked("schema", "key-list-order", change=WRONG)
     path = tmp_path / "known" / "findings.txt"
-    baseline.save(path, first)
-    again = checked("schema", "key-list-order", change=WRONG, baseline=baseline.load(path))
+    save_baseline(path, first)
+    again = checked("schema", "key-list-order", change=WRONG, baseline=load_baseline(path))
     assert again.kept
-    assert {f.fingerprint for f in again.known} == {f.fingerprint for f in first.findings}
-    mended = checked("schema", "key-list-order", baseline=baseline.load(path))
-    assert set(mended.gone) == {f.fingerprint for f in first.findings}
+    assert {f.fingerprint for f in again.known_findings} == {f.fingerprint for f in first.findings}
+    mended = checked("schema", "key-list-order", baseline=load_baseline(path))
+    assert set(mended.fixed_fingerprints) == {f.fingerprint for f in first.findings}
 
 
 def test_a_baseline_that_is_none_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "baseline.txt"
     path.write_text("what is this\n")
     with pytest.raises(CheckError, match=r"baseline\.txt:1"):
-        baseline.load(path)
+        load_baseline(path)
 
 
 def test_fail_on_violation_passes_over_assumptions(checked: Checked) -> None:
@@ -96,16 +98,20 @@ def test_fail_on_violation_passes_over_assumptions(checked: Checked) -> None:
 
 def test_two_that_are_alike(layer: Layer) -> None:
     layer.change = Change()
-    found = compare(target(layer.url), target(layer.url), only=("usage-rows", "schema", "models-agree"))  # type: ignore[attr-defined]
-    assert found.exit_code == 0, list(found.lines())
-    assert found.both > 0
+    found = compare_targets(
+        target(layer.url),  # type: ignore[attr-defined]
+        target(layer.url),  # type: ignore[attr-defined]
+        CheckOptions(only=("usage-rows", "schema", "models-agree")),
+    )  # type: ignore[attr-defined]
+    assert found.exit_code == 0, list(found.render_text())
+    assert found.both_keep > 0
 
 
 def test_what_only_one_keeps_and_where_shapes_differ(layer: Layer, server: object) -> None:
     layer.change = WRONG
     try:
         right = target(server.url)  # type: ignore[attr-defined]
-        found = compare(target(layer.url), right, only=("schema", "key-list-order"))  # type: ignore[attr-defined]
+        found = compare_targets(target(layer.url), right, CheckOptions(only=("schema", "key-list-order")))  # type: ignore[attr-defined]
     finally:
         layer.change = Change()
     assert found.exit_code == 1
@@ -113,7 +119,7 @@ def test_what_only_one_keeps_and_where_shapes_differ(layer: Layer, server: objec
     assert ("only B keeps", "listKeys") in kinds
     shape = next(difference for difference in found.differences if difference.kind == "shape")
     assert (shape.what, shape.a, shape.b) == ("200 /total", "string", "integer")
-    assert orjson.loads(found.as_json())["differences"]
+    assert orjson.loads(found.render_json())["differences"]
 
 
 # Command line
@@ -138,7 +144,7 @@ def test_check_takes_credentials_from_the_environment_and_writes_reports(
     code = main(["check", plain.url, "--only", "key-list-order", "--only", "schema", *options])  # type: ignore[attr-defined]
     told = capsys.readouterr()
     assert code == 1
-    assert "VIOLATION listKeys" in told.out or "ASSUMPTION listKeys" in told.out
+    assert "VIOLATION listKeys" in told.out or "ASSUMPTION MISMATCH listKeys" in told.out
     assert "$AIONE_CONSOLE_TOKEN" in told.out
     for text in (told.out, told.err, *(path.read_text() for path in files.values())):
         assert TOKEN not in text
@@ -162,7 +168,7 @@ def test_check_of_nobody_ends_with_2_and_still_writes_the_report(plain: Layer, t
     [
         (["--only", "nothing"], "no tag, operation, law or phase"),
         (["--max-time", "soon"], "is not a duration"),
-        (["--max-time", "0s"], "no time to check in"),
+        (["--max-time", "0s"], "is not a positive duration"),
         (["--rate-limit", "fast"], "is not a rate"),
         (["--spend-limit", "much"], "is not an amount"),
         (["--update-baseline"], "needs --baseline"),
@@ -221,7 +227,7 @@ def test_diff_takes_credentials_of_the_second_alone(
     said = capsys.readouterr().out
     assert code == 2
     assert re.search("^A .*No finding", said, re.MULTILINE)
-    assert re.search("^B .*refused", said, re.MULTILINE)
+    assert re.search("^B .*rejected", said, re.MULTILINE)
     assert "nobody-knows" not in said
 
 

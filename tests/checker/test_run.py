@@ -14,12 +14,11 @@ from typing import Any
 import pytest
 
 from aione_mock.checker import check, prepare
-from aione_mock.checker.client import TargetGone
+from aione_mock.checker.errors import TargetGone
 from aione_mock.checker.laws import LAWS
-from aione_mock.checker.report import COULD_NOT
-from aione_mock.checker.report import report as outcome
-from aione_mock.checker.reports import as_json, html, junit, sarif
-from aione_mock.checker.run import LawFinished, LawStarted, PaidCallsAhead, RunFinished, RunStarted
+from aione_mock.checker.report import EXIT_COULD_NOT, build_report
+from aione_mock.checker.reports import RENDERERS
+from aione_mock.checker.run_events import LawFinished, LawStarted, PaidCallsAhead, RunFinished, RunStarted
 from aione_mock.errors import ConfigError
 from aione_mock.structs import replace
 from tests.checker.broken import ACCESS, KEY, OTHER, TOKEN, Change, Layer, edits, headers, restatus
@@ -58,7 +57,7 @@ def test_money_is_not_spent_beyond_its_limit(checked: Checked) -> None:
 
 def test_what_was_made_is_deleted(layer: Layer, checked: Checked) -> None:
     report = checked("keys", "limits")
-    assert not report.unclean
+    assert not report.keys_left
     made = sum(asked.method == "POST" and asked.path.endswith("/gateway/keys") for asked in layer.seen)
     assert made > 10
     left = checked("key-list-order")
@@ -80,8 +79,8 @@ def test_interruption_cleans_up_and_keeps_what_was_found(layer: Layer, monkeypat
     monkeypatch.setattr(run.context.client, "send", interrupted)
     assert isinstance(list(run.events())[-1], RunFinished)
     assert run.stopped == "interrupted"
-    assert outcome(run).exit_code == COULD_NOT
-    assert not run.context.made
+    assert build_report(run).exit_code == EXIT_COULD_NOT
+    assert not run.context.key_ids
     assert any(asked.method == "DELETE" for asked in layer.seen)
 
 
@@ -89,17 +88,17 @@ def test_one_who_stops_listening_leaves_a_clean_target(layer: Layer) -> None:
     layer.change = Change()
     run = prepare(target(layer.url), only=("keys",), phases=(), allow_writes=True)  # type: ignore[attr-defined]
     events = run.events()
-    while not run.context.made:
+    while not run.context.key_ids:
         next(events)
     events.close()
     assert run.stopped == "interrupted"
-    assert not run.context.made
-    assert not run.unclean
+    assert not run.context.key_ids
+    assert not run.keys_left
 
 
 def test_keys_that_cannot_be_deleted_are_named(checked: Checked) -> None:
     report = checked("key-prefix", change=restatus(204, 500))
-    assert report.unclean
+    assert report.keys_left
 
 
 def test_a_server_that_is_gone_is_asked_once_to_delete(layer: Layer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +106,7 @@ def test_a_server_that_is_gone_is_asked_once_to_delete(layer: Layer, monkeypatch
     run = prepare(target(layer.url), phases=(), allow_writes=True)  # type: ignore[attr-defined]
     context, asked = run.context, []
     for name in ("one", "two", "three"):
-        context.new_key(name)
+        context.create_key(name)
 
     def gone(operation: str, *_: Any, **__: Any) -> Any:
         asked.append(operation)
@@ -115,8 +114,8 @@ def test_a_server_that_is_gone_is_asked_once_to_delete(layer: Layer, monkeypatch
 
     with monkeypatch.context() as patch:
         patch.setattr(context.client, "call", gone)
-        made = context.made
-        left = context.clean()
+        made = context.key_ids
+        left = context.delete_keys()
     assert asked == ["deleteKey"]
     assert {name.partition(" ")[0] for name in left} == made
     for name in made:
@@ -135,7 +134,7 @@ def test_a_command_that_is_ended_cleans_up(layer: Layer, number: signal.Signals,
             assert process.poll() is None
             time.sleep(0.01)
         process.send_signal(number)
-        assert process.wait(timeout=300) == COULD_NOT
+        assert process.wait(timeout=300) == EXIT_COULD_NOT
     assert "interrupted" in report.read_text(encoding="utf-8")
     assert any(asked.method == "DELETE" for asked in layer.seen)
     listed = check(target(layer.url), only=("key-list-order",), phases=())  # type: ignore[attr-defined]
@@ -145,7 +144,7 @@ def test_a_command_that_is_ended_cleans_up(layer: Layer, number: signal.Signals,
 def test_a_model_that_nobody_knows_is_told_before_money_is_spent(layer: Layer) -> None:
     layer.change = Change()
     report = check(replace(target(layer.url), model="gpt-5.5"), only=("streams",), phases=())  # type: ignore[attr-defined]
-    assert report.exit_code == COULD_NOT
+    assert report.exit_code == EXIT_COULD_NOT
     assert report.verdict.endswith("the model 'gpt-5.5' (--model) is not listed and not found; did you mean 'gpt-5.4'?")
     assert report.counts.paid_calls == 0
 
@@ -161,7 +160,7 @@ def test_the_estimate_is_at_least_what_is_spent(layer: Layer) -> None:
     layer.change = Change()
     run = prepare(target(layer.url), only=("models-callable", "models-aliases"), phases=())  # type: ignore[attr-defined]
     [ahead] = [event for event in run.events() if isinstance(event, PaidCallsAhead)]
-    spent = Decimal(outcome(run).counts.spent_rmb)
+    spent = Decimal(build_report(run).counts.spent_rmb)
     assert spent <= Decimal(ahead.estimate) < 5 * spent
 
 
@@ -174,7 +173,7 @@ def test_generated_cases_alone_are_announced_too(layer: Layer) -> None:
     layer.change = Change()
     run = prepare(target(layer.url), only=("stream-order",), max_paid_calls=5, cases=1)  # type: ignore[attr-defined]
     [ahead] = [event for event in run.events() if isinstance(event, PaidCallsAhead)]
-    assert outcome(run).counts.paid_calls <= ahead.calls == 5
+    assert build_report(run).counts.paid_calls <= ahead.calls == 5
 
 
 def test_a_server_that_is_not_there_has_neither_kept_nor_broken_anything() -> None:
@@ -191,7 +190,7 @@ def test_what_leaves_nothing_to_check_is_refused() -> None:
 def test_generated_cases_without_their_library_are_refused_before_anything_is_sent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("aione_mock.checker.find_spec", lambda name: None)
+    monkeypatch.setattr("aione_mock.checker.run_setup.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"aione-mock\[check\]"):
         prepare("http://127.0.0.1:1")
     assert prepare("http://127.0.0.1:1", only=("stream-complete",)).plan.laws
@@ -214,9 +213,9 @@ def test_no_credential_in_any_report(checked: Checked) -> None:
     secret = edits("", lambda value: {**value, "key": KEY, "token": TOKEN} if isinstance(value, dict) else value)
     report = checked("models", "keys", "usage", "billing", "schema", change=secret)
     assert len(report.findings) > 3
-    for write in (as_json.write, junit.write, html.write, sarif.write):
-        text = write(report).decode()
-        assert not [name for name in SECRETS if name in text], write
+    for name, render in RENDERERS.items():
+        text = render(report).decode()
+        assert not [secret for secret in SECRETS if secret in text], name
         assert "$AIONE_CONSOLE_TOKEN" in text
 
 
@@ -226,7 +225,7 @@ def test_new_keys_are_masked_too(checked: Checked, layer: Layer) -> None:
         a.headers["authorization"].removeprefix("Bearer ") for a in layer.seen if "authorization" in a.headers
     } - set(SECRETS)
     assert len(made) > 3
-    assert not [secret for secret in made if secret.encode() in as_json.write(report)]
+    assert not [secret for secret in made if secret.encode() in RENDERERS["json"](report)]
 
 
 def test_an_assumption_mismatch_comes_with_an_overlay_that_mends_it(checked: Checked, tmp_path: Path) -> None:

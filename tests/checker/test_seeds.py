@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from aione_mock.checker import CheckReport, check
+from aione_mock.checker import check
+from aione_mock.checker.report import CheckReport
 from aione_mock.checker.target import Target
 from aione_mock.server.app import create_app
 from aione_mock.server.http import Server

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from aione_mock.checker import prepare
-from aione_mock.checker.pytest_suite import MatrixPlace, narrowed, places
+from aione_mock.checker.pytest_suite import MatrixPlace, list_places, narrow_plan
 from aione_mock.server.app import create_app
 from aione_mock.server.http import Server
 from aione_mock.settings import Settings
@@ -110,7 +110,7 @@ def test_a_violation_fails_its_test_alone_and_shows_no_credential(suite: Suite) 
             "violation at listModels: *[[]access-none[]]*",
             "  expected *401*",
             "  seen *200*",
-            "  again     curl *",
+            "  repeat    curl *",
             "FAILED *test_keeps[[]listModels-access-none[]]*",
         ]
     )
@@ -126,7 +126,7 @@ def test_an_assumption_mismatch_fails_or_warns(suite: Suite, fail_on: str, outco
     chosen = ("-k", "createMessage-error-unknown-model", "--aione-only", "error-unknown-model")
     result = suite(*chosen, "--aione-fail-on", fail_on, change=Change(outwards=strange))
     result.assert_outcomes(deselected=6, **outcome)
-    result.stdout.fnmatch_lines(["*assumption mismatch at createMessage: *[[]error-unknown-model[]]*", "*adopt *"])
+    result.stdout.fnmatch_lines(["*assumption mismatch at createMessage: *[[]error-unknown-model[]]*", "*overlay *"])
 
 
 def test_no_more_is_asked_than_chosen_tests_need(suite: Suite, layer: Layer) -> None:
@@ -167,7 +167,7 @@ def test_options_that_cannot_be_used(suite: Suite, options: tuple[str, ...], mes
 def test_no_address_and_no_answer(suite: Suite) -> None:
     unnamed = suite(name=False)
     assert unnamed.ret == pytest.ExitCode.USAGE_ERROR
-    unnamed.stdout.fnmatch_lines(["*aione-mock: which gateway? Name it with --aione-url URL*"])
+    unnamed.stdout.fnmatch_lines(["*aione-mock: name the gateway to check: --aione-url URL*"])
     nobody = suite(url="http://127.0.0.1:9")
     assert nobody.ret == 2
     nobody.stdout.fnmatch_lines(["*aione-mock: could not check: no answer from http://127.0.0.1:9: *"])
@@ -176,19 +176,19 @@ def test_no_address_and_no_answer(suite: Suite) -> None:
 def test_one_process_makes_the_run(suite: Suite) -> None:
     result = suite("-n", "1", "--aione-only", "access-none")
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["aione-mock: these tests are one run, which makes each request once; leave out -n"])
+    result.stdout.fnmatch_lines(["aione-mock: these tests share one run and cannot be distributed; leave out -n"])
 
 
 def test_a_run_is_narrowed_to_chosen_places() -> None:
     plan = prepare(target("http://127.0.0.1:9")).plan
-    every = places(plan)
+    every = list_places(plan)
     assert len(set(map(str, every))) == len(every) > 900
-    assert narrowed(plan, every) == plan
-    one = narrowed(plan, [MatrixPlace("listModels", "access-none")])
+    assert narrow_plan(plan, every) == plan
+    one = narrow_plan(plan, [MatrixPlace("listModels", "access-none")])
     assert (one.operations, [law.name for law in one.laws], one.rules, one.phases) == (
         ("listModels",), ["access-none"], (), ()
     )  # fmt: skip
-    rule = narrowed(plan, [MatrixPlace("listModels", "schema")])
+    rule = narrow_plan(plan, [MatrixPlace("listModels", "schema")])
     assert ([r.name for r in rule.rules], rule.laws, rule.phases) == (["schema"], (), plan.phases)
 
 

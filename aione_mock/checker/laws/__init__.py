@@ -1,4 +1,4 @@
-"""The table of all laws, in the order in which they are asked. Each module of this package ends with its part of it."""
+"""The tables of all laws, in the order in which they are checked. Each module ends with its laws."""
 
 from __future__ import annotations
 
@@ -38,4 +38,4 @@ LAWS: tuple[Law, ...] = (
 )
 
 AREAS: dict[str, str] = {rule.name: rule.area for rule in RULES} | {law.name: law.area for law in LAWS}
-"""Law → area."""
+"""Law or rule → area."""

@@ -1,30 +1,45 @@
-"""Who may do what: every operation against every state of a credential."""
+"""Credentials: which requests a gateway accepts, for every state of a credential."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
+from functools import partial
 
 from aione_mock.checker.client import Auth
-from aione_mock.checker.context import LawContext, TemporaryKey, broken, instant
-from aione_mock.checker.finding import NotChecked, SkippedOperation
-from aione_mock.checker.law import Law, LawResults
-from aione_mock.checker.laws.areas import CHAT, CONSOLE, DATA, EVERY, LISTS, PLAIN
-from aione_mock.checker.laws.errors import NOBODY, refusal
+from aione_mock.checker.context import LawContext, TemporaryKey, bearer_auth, console_auth
+from aione_mock.checker.errors import NotChecked
+from aione_mock.checker.exchange import HttpExchange, HttpRequest
+from aione_mock.checker.finding import BrokenLaw, LawResults, SkippedOperation
+from aione_mock.checker.law import Law
+from aione_mock.checker.laws.error_responses import UNKNOWN_ID, check_error
+from aione_mock.checker.laws.operation_groups import (
+    ALL_OPERATIONS,
+    CHAT,
+    CONSOLE,
+    DATA_PLANE,
+    MODEL_LISTS,
+    PLAIN_CHAT,
+)
 from aione_mock.checker.protocols import PROTOCOLS, ChatQuestion
-from aione_mock.checker.traffic import HttpExchange, HttpRequest
 from aione_mock.contract import Operation
 from aione_mock.structs import replace
 from aione_mock.types import Json
 
-WRONG = "sk-nex-this-key-was-never-made-000000"
-"""Of the right shape, and nobody's."""
-_REFUSALS = {"console": "not_authenticated", "modelrouter": "permission_denied"}
-_MALFORMED = ("Bearer", "Basic c2stbmV4LWRlbW86", "sk-nex-", "Bearer a b c", "bearer: x", ",")
+_UNKNOWN_KEY = "sk-nex-this-key-was-never-made-000000"
+"""Has the form of a key and belongs to nobody."""
+_UNREADABLE_CREDENTIALS = ("Bearer", "Basic c2stbmV4LWRlbW86", "sk-nex-", "Bearer a b c", "bearer: x", ",")
+_ERRORS = {"console": "not_authenticated", "modelrouter": "permission_denied"}
+"""Protocol → error for a bad credential; `invalid_api_key` for all others."""
+_CHEAP_QUESTION = ChatQuestion("Say yes.", max_tokens=4)
+_GRACE = timedelta(hours=24)
+_GRACE_TOLERANCE = timedelta(minutes=2)
+_LIFETIME_SECONDS = 3
 
 
-def sample(context: LawContext, operation: Operation, model: str = "gpt-5.2") -> tuple[dict[str, str], Json]:
-    """Path parameters and a body with which an operation would work, or say that there is no such thing."""
-    params = {"model": model, "key_id": NOBODY}
+def _sample_input(operation: Operation, model: str = "gpt-5.2") -> tuple[dict[str, str], Json]:
+    """Return path parameters and a body that an operation accepts, or answers with 404."""
+    params = {"model": model, "key_id": UNKNOWN_ID}
     protocol = next((p for p in PROTOCOLS.values() if operation.id in (p.plain, p.streamed)), None)
     if protocol is not None:
         return params, protocol.body(ChatQuestion("Hello", max_tokens=4), model)
@@ -35,285 +50,233 @@ def sample(context: LawContext, operation: Operation, model: str = "gpt-5.2") ->
     return params, {"name": "never made"} if operation.request_body else None
 
 
-def _each(context: LawContext, *protocols: str) -> Iterator[tuple[Operation, HttpRequest]]:
-    """All operations that need a credential, with a request that has none."""
-    for operation in context.operations(*protocols):
+def _build_requests(context: LawContext, *protocols: str) -> Iterator[tuple[Operation, HttpRequest]]:
+    """Yield each operation that needs a credential, with a request that has none."""
+    for operation in context.operations_of(*protocols):
         if operation.security:
-            params, body = sample(context, operation)
-            yield operation, context.client.request(operation.id, params, body=body, auth=None)
+            params, body = _sample_input(operation)
+            yield operation, context.client.build_request(operation.id, params, body=body, auth=None)
 
 
-def _expect_refusal(context: LawContext, operation: Operation, request: HttpRequest, what: str) -> LawResults:
+def _expect_rejection(context: LawContext, operation: Operation, request: HttpRequest, what: str) -> LawResults:
+    name = _ERRORS.get(operation.protocol, "invalid_api_key")
+    spec = operation.errors.get(name)
+    if spec is None:
+        return
     try:
         exchange = context.client.send(request)
     except NotChecked as error:
         yield SkippedOperation(operation.id, str(error))
         return
-    name = _REFUSALS.get(operation.protocol, "invalid_api_key")
-    yield from refusal(operation, name, exchange, expected=f"{operation.errors[name].status} {what}")
+    yield from check_error(context, exchange, name, f"{spec.status} {what}")
 
 
-def nothing(context: LawContext) -> LawResults:
-    """A call without a credential is refused."""
-    for operation, request in _each(context, "openai", "anthropic", "gemini", "console", "modelrouter"):
-        yield from _expect_refusal(context, operation, request, "without a credential")
+def check_missing_credential(context: LawContext) -> LawResults:
+    """Reject a request without a credential."""
+    for operation, request in _build_requests(context, "openai", "anthropic", "gemini", "console", "modelrouter"):
+        yield from _expect_rejection(context, operation, request, "without a credential")
 
 
-def malformed(context: LawContext) -> LawResults:
-    """A credential that cannot be read is refused like none."""
-    for operation, request in _each(context, "openai", "anthropic", "gemini", "console"):
-        for value in _MALFORMED if operation.method == "GET" else _MALFORMED[:3]:
-            spoilt = replace(request, headers=(*request.headers, ("authorization", value)))
-            yield from _expect_refusal(context, operation, spoilt, "with a credential that cannot be read")
+def check_unreadable_credential(context: LawContext) -> LawResults:
+    """Reject an unreadable credential like a missing one."""
+    for operation, request in _build_requests(context, "openai", "anthropic", "gemini", "console"):
+        values = _UNREADABLE_CREDENTIALS if operation.method == "GET" else _UNREADABLE_CREDENTIALS[:3]
+        for value in values:
+            changed = replace(request, headers=(*request.headers, ("authorization", value)))
+            yield from _expect_rejection(context, operation, changed, "with an unreadable credential")
 
 
-def wrong(context: LawContext) -> LawResults:
-    """A credential that nobody was given is refused, in every place where a credential may stand."""
-    for operation, request in _each(context, "openai", "anthropic", "gemini", "console"):
-        for scheme in [scheme for option in operation.security for scheme in option]:
-            sent = context.client.authorised(request, Auth(scheme, WRONG))
-            yield from _expect_refusal(context, operation, sent, "with a key that does not exist")
+def check_unknown_credential(context: LawContext) -> LawResults:
+    """Reject an unknown credential in every place where a credential is allowed."""
+    for operation, request in _build_requests(context, "openai", "anthropic", "gemini", "console"):
+        for scheme in _schemes(operation):
+            sent = context.client.add_auth(request, Auth(scheme, _UNKNOWN_KEY))
+            yield from _expect_rejection(context, operation, sent, "with a key that does not exist")
 
 
-def not_echoed(context: LawContext) -> LawResults:
-    """A refusal does not repeat the whole of the credential that it refuses."""
-    for operation, request in _each(context, "openai", "anthropic", "gemini"):
-        if operation.method != "GET" and not operation.paid:
+def _schemes(operation: Operation) -> list[str]:
+    return [scheme for option in operation.security for scheme in option]
+
+
+def check_key_not_repeated(context: LawContext) -> LawResults:
+    """Do not repeat a rejected key in the error."""
+    for operation, request in _build_requests(context, "openai", "anthropic", "gemini"):
+        if operation.method == "GET" or operation.paid:
+            exchange = context.client.send(context.client.add_auth(request, Auth("bearerKey", _UNKNOWN_KEY)))
+            if _UNKNOWN_KEY.encode() in exchange.body:
+                yield BrokenLaw(operation.id, "a message without the whole key", "the key", exchange, "assumed")
+
+
+def check_credential_places(context: LawContext) -> LawResults:
+    """Accept a key as bearer token, in `x-api-key`, in `x-goog-api-key` and as `?key=`, as the contract declares."""
+    for operation in context.present("listModels", "countMessageTokens", "listGeminiModels"):
+        if not context.target.key:
             continue
-        exchange = context.client.send(context.client.authorised(request, Auth("bearerKey", WRONG)))
-        if WRONG.encode() in exchange.body:
-            yield broken(operation, "a message without the whole key", "the key", exchange, evidence="assumed")
-
-
-def schemes(context: LawContext) -> LawResults:
-    """A key works in every place that the contract names: as a bearer, in `x-api-key`, in `x-goog-api-key`, as
-    `?key=`.
-    """
-    for name in ("listModels", "countMessageTokens", "listGeminiModels"):
-        operation = context.contract.operations.get(name)
-        if operation is None or not context.target.key:
-            continue
-        model = context.model("anthropic") if name == "countMessageTokens" else ""
-        params, body = sample(context, operation, model)
-        for scheme in [scheme for option in operation.security for scheme in option]:
-            exchange = context.call(name, params, body=body, auth=Auth(scheme, context.target.key))
+        model = context.choose_model("anthropic") if operation.id == "countMessageTokens" else ""
+        params, body = _sample_input(operation, model)
+        for scheme in _schemes(operation):
+            exchange = context.call(operation.id, params, body=body, auth=Auth(scheme, context.target.key))
             if exchange.status in (401, 403):
-                known = context.contract.schemes[scheme].get("x-evidence")
-                yield broken(name, f"the key to be taken as {scheme}", exchange.outcome, exchange, evidence=known)
+                evidence = context.contract.schemes[scheme].get("x-evidence")
+                yield BrokenLaw(
+                    operation.id, f"the key to be accepted as {scheme}", exchange.summary, exchange, evidence
+                )
 
 
-def key_on_console(context: LawContext) -> LawResults:
-    """An active key of the organisation is taken on the console too, and sees what an engineer sees."""
-    exchange = context.call("getDashboard", auth=Auth("consoleToken", context.target.key or ""))
+def check_key_on_console(context: LawContext) -> LawResults:
+    """Accept an API key on the console, with the technical view."""
+    exchange = context.call("getDashboard", auth=console_auth(context.target.key))
     if exchange.status != 200:
-        yield broken("getDashboard", "200 for an API key", exchange.outcome, exchange, evidence="assumed")
-    elif exchange.json.get("view_mode") != "tech":
-        yield broken(
-            "getDashboard", "the view 'tech'", f"'{exchange.json.get('view_mode')}'", exchange, evidence="assumed"
-        )
+        yield BrokenLaw("getDashboard", "200 for an API key", exchange.summary, exchange, "assumed")
+    elif exchange.data.find("view_mode") != "tech":
+        seen = f"'{exchange.data.find('view_mode')}'"
+        yield BrokenLaw("getDashboard", "the view 'tech'", seen, exchange, "assumed")
 
 
-def works(context: LawContext, key: TemporaryKey, model: str | None = None) -> dict[str, HttpExchange]:
-    """What each protocol answers to a key, at a place where a call costs nothing or little."""
-    found: dict[str, HttpExchange] = {}
-    for protocol in context.protocols():
-        chosen = model or context.model(protocol.name)
-        found[protocol.plain] = context.ask(
-            protocol, ChatQuestion("Say yes.", max_tokens=4), chosen, context.bearer(key.secret)
-        )
-    found["listModels"] = context.call("listModels", auth=context.bearer(key.secret))
-    return found
+def _call_with_key(context: LawContext, key: TemporaryKey) -> list[HttpExchange]:
+    """Send one cheap request over each protocol, and one to the model list."""
+    auth = bearer_auth(key.secret)
+    exchanges = [
+        context.ask(protocol, _CHEAP_QUESTION, context.choose_model(protocol.name), auth)
+        for protocol in context.chat_protocols()
+    ]
+    return [*exchanges, context.call("listModels", auth=auth)]
 
 
-def _works(context: LawContext, key: TemporaryKey, what: str) -> LawResults:
-    for operation, exchange in works(context, key).items():
+def _expect_accepted(context: LawContext, key: TemporaryKey, what: str) -> LawResults:
+    for exchange in _call_with_key(context, key):
         if exchange.status != 200:
-            yield broken(operation, f"200 with {what}", exchange.outcome, exchange)
+            yield BrokenLaw(exchange.request.operation, f"200 with {what}", exchange.summary, exchange)
 
 
-def _refused(
-    context: LawContext, key: TemporaryKey, what: str, name: str = "invalid_api_key", model: str | None = None
-) -> LawResults:
-    for operation, exchange in works(context, key, model).items():
-        spec = context.contract.operations[operation]
-        if name in spec.errors and not (operation == "listModels" and name == "model_not_allowed"):
-            yield from refusal(spec, name, exchange, expected=f"{spec.errors[name].status} with {what}")
+def _expect_rejected(context: LawContext, key: TemporaryKey, what: str, name: str = "invalid_api_key") -> LawResults:
+    for exchange in _call_with_key(context, key):
+        spec = context.contract.operations[exchange.request.operation].errors.get(name)
+        if spec is not None:
+            yield from check_error(context, exchange, name, f"{spec.status} with {what}")
 
 
-def disabled(context: LawContext) -> LawResults:
-    """A disabled key is refused from the next call on, over every protocol; enabled again, it works."""
-    key = context.new_key("disabled")
-    yield from _works(context, key, "a new key")
-    context.ok("disableKey", {"key_id": key.id})
-    yield from _refused(context, key, "a disabled key")
-    context.ok("enableKey", {"key_id": key.id})
-    yield from _works(context, key, "a key that was enabled again")
+def check_disabled_key(context: LawContext) -> LawResults:
+    """Reject a disabled key over every protocol from the next request on, and accept it once it is enabled again."""
+    key = context.create_key("disabled")
+    yield from _expect_accepted(context, key, "a new key")
+    context.call_ok("disableKey", {"key_id": key.id})
+    yield from _expect_rejected(context, key, "a disabled key")
+    context.call_ok("enableKey", {"key_id": key.id})
+    yield from _expect_accepted(context, key, "a key that was enabled again")
 
 
-def deleted(context: LawContext) -> LawResults:
-    """A deleted key is refused from the next call on, also its old secret that is in its grace period."""
-    key = context.new_key("deleted")
-    fresh, _ = context.rotated(key)
-    context.good(context.delete(key))
-    yield from _refused(context, fresh, "a deleted key")
-    yield from _refused(context, key, "the old secret of a deleted key")
+def check_deleted_key(context: LawContext) -> LawResults:
+    """Reject a deleted key from the next request on, also by a rotated secret in its grace period."""
+    key = context.create_key("deleted")
+    rotated, _ = context.rotate_key(key)
+    context.require_success(context.delete_key(key))
+    yield from _expect_rejected(context, rotated, "a deleted key")
+    yield from _expect_rejected(context, key, "the old secret of a deleted key")
 
 
-def expired(context: LawContext) -> LawResults:
-    """A key is refused when its time is up, and its status says so."""
-    start = context.server_now()
-    until = start.timestamp() + 2
-    key = context.new_key("expired", expires_at=start.fromtimestamp(until + 1, start.tzinfo).isoformat())
-    yield from _works(context, key, "a key that has not expired")
+def check_expired_key(context: LawContext) -> LawResults:
+    """Reject a key after its expiry, and report its status as `expired`."""
+    start = context.read_server_time()
+    expiry = start + timedelta(seconds=_LIFETIME_SECONDS)
+    key = context.create_key("expired", expires_at=expiry.isoformat())
+    yield from _expect_accepted(context, key, "a key that has not expired")
     for _ in range(4):
         context.client.sleep(1.0)
-        if context.server_now().timestamp() > until:
+        if context.read_server_time() > expiry - timedelta(seconds=1):
             break
-    if context.server_now() == start:
-        raise NotChecked("the server's clock stands still")
+    if context.read_server_time() == start:
+        raise NotChecked("the server's clock does not advance")
     context.client.sleep(1.2)
-    yield from _refused(context, key, "an expired key")
-    exchange = context.ok("getKey", {"key_id": key.id})
-    if exchange.json["status"] != "expired":
-        yield broken("getKey", "status 'expired'", f"'{exchange.json['status']}'", exchange)
+    yield from _expect_rejected(context, key, "an expired key")
+    exchange = context.call_ok("getKey", {"key_id": key.id})
+    status = exchange.data.at("status").value
+    if status != "expired":
+        yield BrokenLaw("getKey", "status 'expired'", f"'{status}'", exchange)
 
 
-def rotated(context: LawContext) -> LawResults:
-    """After a rotation the new secret works, and the old one too until `rotate_grace_until`, 24 hours later."""
-    key = context.new_key("rotated")
-    fresh, answer = context.rotated(key)
-    yield from _works(context, fresh, "the new secret")
-    yield from _works(context, key, "the old secret in its grace period")
-    grace = instant(answer["rotate_grace_until"]) - instant(key.record["created_at"])
-    if abs(grace.total_seconds() - 86400) > 120:
-        yield broken("rotateKey", "24 hours of grace", f"{grace}", context.client.last)
+def check_rotated_key(context: LawContext) -> LawResults:
+    """Accept both secrets of a rotated key until `rotate_grace_until`, 24 hours later."""
+    key = context.create_key("rotated")
+    rotated, answer = context.rotate_key(key)
+    yield from _expect_accepted(context, rotated, "the new secret")
+    yield from _expect_accepted(context, key, "the old secret in its grace period")
+    grace = answer.instant("rotate_grace_until") - key.record.instant("created_at")
+    if abs(grace - _GRACE) > _GRACE_TOLERANCE:
+        yield BrokenLaw("rotateKey", "24 hours of grace", f"{grace}", context.client.last)
 
 
-def rotated_twice(context: LawContext) -> LawResults:
-    """Rotating again within the grace period ends the oldest secret at once: there are never more than two."""
-    key = context.new_key("rotated twice")
-    second, _ = context.rotated(key)
-    third, _ = context.rotated(second)
-    yield from _works(context, third, "the newest secret")
-    yield from _works(context, second, "the secret before it")
-    yield from _refused(context, key, "the secret before the last rotation but one")
+def check_key_rotated_twice(context: LawContext) -> LawResults:
+    """Reject the oldest secret once a key is rotated again, so that no more than two are valid."""
+    key = context.create_key("rotated twice")
+    second, _ = context.rotate_key(key)
+    third, _ = context.rotate_key(second)
+    yield from _expect_accepted(context, third, "the newest secret")
+    yield from _expect_accepted(context, second, "the secret before it")
+    yield from _expect_rejected(context, key, "the oldest of three secrets")
 
 
-def model_not_allowed(context: LawContext) -> LawResults:
-    """A key that is restricted to some models is refused with 403 for all others, and lists only its own."""
-    rows = [row["id"] for row in context.rows()]
-    allowed = next((name for name in rows if name != context.model("openai")), None)
+def check_allowed_models(context: LawContext) -> LawResults:
+    """Reject other models with 403 for a key that is restricted to some, and list only its own."""
+    default = context.choose_model("openai")
+    allowed = next((row["id"] for row in context.list_models() if row["id"] != default), None)
     if allowed is None:
         raise NotChecked("there is only one model")
-    key = context.new_key("one model", models_allowed=[allowed])
-    for protocol in context.protocols():
-        try:
-            other = next(r["id"] for r in context._fitting(protocol.name, (), ("image_output",)) if r["id"] != allowed)
-        except StopIteration:
+    key = context.create_key("one model", models_allowed=[allowed])
+    for protocol in context.chat_protocols():
+        other = next((row["id"] for row in context.find_models(protocol.name) if row["id"] != allowed), None)
+        if other is None:
             yield SkippedOperation(protocol.plain, "there is no second model")
             continue
-        exchange = context.ask(protocol, ChatQuestion("Say yes.", max_tokens=4), other, context.bearer(key.secret))
-        yield from refusal(context.contract.operations[protocol.plain], "model_not_allowed", exchange)
-    listed = [row["id"] for row in context.read("listModels", auth=context.bearer(key.secret))["data"]]
-    if listed != [allowed]:
-        yield broken(
-            "listModels",
-            f"the one model that the key may call, {allowed}",
-            f"{len(listed)} models",
-            context.client.last,
-            evidence="assumed",
-        )
+        exchange = context.ask(protocol, _CHEAP_QUESTION, other, bearer_auth(key.secret))
+        yield from check_error(context, exchange, "model_not_allowed")
+    rows = context.read("listModels", auth=bearer_auth(key.secret)).rows("data")
+    if [row.text("id") for row in rows] != [allowed]:
+        expected = f"{allowed}, the one model that the key may call"
+        yield BrokenLaw("listModels", expected, f"{len(rows)} models", context.client.last, "assumed")
 
 
-def address_not_allowed(context: LawContext) -> LawResults:
-    """A key that is restricted to other addresses is refused with 403."""
-    key = context.new_key("elsewhere", allowed_ips=["203.0.113.0/24"])
-    yield from _refused(context, key, "a key from another address", "ip_not_allowed")
-    context.ok("updateKey", {"key_id": key.id}, body={"allowed_ips": None})
-    yield from _works(context, key, "a key whose restriction was lifted")
+def check_allowed_addresses(context: LawContext) -> LawResults:
+    """Reject a key that is restricted to other addresses with 403."""
+    key = context.create_key("elsewhere", allowed_ips=["203.0.113.0/24"])
+    yield from _expect_rejected(context, key, "a key from another address", "ip_not_allowed")
+    context.call_ok("updateKey", {"key_id": key.id}, body={"allowed_ips": None})
+    yield from _expect_accepted(context, key, "a key whose restriction was removed")
 
+
+_law = partial(Law, area="access")
+_key_law = partial(_law, needs=("token", "writes"))
+_CHEAP = (*PLAIN_CHAT, "listModels")
 
 LAWS = (
-    Law("access-none", "No credential, no answer", nothing, EVERY, area="access"),
-    Law("access-malformed", "Unreadable credentials are refused", malformed, (*DATA, *CONSOLE), area="access"),
-    Law("access-wrong", "Unknown credentials are refused", wrong, (*DATA, *CONSOLE), area="access"),
-    Law("access-not-echoed", "Refusals do not repeat the key", not_echoed, (*CHAT, *LISTS), area="access"),
-    Law(
+    _law("access-none", "Missing credentials are rejected", check_missing_credential, ALL_OPERATIONS),
+    _law(
+        "access-malformed", "Unreadable credentials are rejected", check_unreadable_credential, (*DATA_PLANE, *CONSOLE)
+    ),
+    _law("access-wrong", "Unknown credentials are rejected", check_unknown_credential, (*DATA_PLANE, *CONSOLE)),
+    _law("access-not-echoed", "Errors do not repeat the key", check_key_not_repeated, (*CHAT, *MODEL_LISTS)),
+    _law(
         "access-schemes",
-        "A key works in every place for one",
-        schemes,
+        "Keys are accepted in every declared place",
+        check_credential_places,
         ("listModels", "countMessageTokens", "listGeminiModels"),
-        ("key",),
-        area="access",
+        needs=("key",),
     ),
-    Law(
+    _law(
         "access-key-on-console",
-        "An API key sees the engineers' view",
-        key_on_console,
+        "API keys see the technical view",
+        check_key_on_console,
         ("getDashboard",),
-        ("key",),
-        "assumed",
-        area="access",
+        needs=("key",),
+        evidence="assumed",
     ),
-    Law(
-        "access-disabled",
-        "Disabled keys are refused",
-        disabled,
-        (*PLAIN, "listModels"),
-        ("token", "writes"),
-        paid=6,
-        area="access",
+    _key_law("access-disabled", "Disabled keys are rejected", check_disabled_key, _CHEAP, paid=6),
+    _key_law("access-deleted", "Deleted keys are rejected", check_deleted_key, _CHEAP),
+    _key_law(
+        "access-rotated", "Old secrets work in their grace period", check_rotated_key, (*_CHEAP, "rotateKey"), paid=6
     ),
-    Law(
-        "access-deleted",
-        "Deleted keys are refused",
-        deleted,
-        (*PLAIN, "listModels"),
-        ("token", "writes"),
-        area="access",
-    ),
-    Law(
-        "access-rotated",
-        "Old secrets work in their grace period",
-        rotated,
-        (*PLAIN, "listModels", "rotateKey"),
-        ("token", "writes"),
-        paid=6,
-        area="access",
-    ),
-    Law(
-        "access-rotated-twice",
-        "Never more than two secrets",
-        rotated_twice,
-        (*PLAIN, "listModels"),
-        ("token", "writes"),
-        paid=6,
-        area="access",
-    ),
-    Law(
-        "access-model",
-        "Keys keep to their models",
-        model_not_allowed,
-        (*PLAIN, "listModels"),
-        ("token", "writes"),
-        area="access",
-    ),
-    Law(
-        "access-address",
-        "Keys keep to their addresses",
-        address_not_allowed,
-        (*PLAIN, "listModels"),
-        ("token", "writes"),
-        paid=3,
-        area="access",
-    ),
-    Law(
-        "access-expired",
-        "Expired keys are refused",
-        expired,
-        (*PLAIN, "listModels", "getKey"),
-        ("token", "writes"),
-        paid=3,
-        area="access",
-    ),
+    _key_law("access-rotated-twice", "At most two secrets are valid", check_key_rotated_twice, _CHEAP, paid=6),
+    _key_law("access-model", "Keys are limited to their models", check_allowed_models, _CHEAP),
+    _key_law("access-address", "Keys are limited to their addresses", check_allowed_addresses, _CHEAP, paid=3),
+    _key_law("access-expired", "Expired keys are rejected", check_expired_key, (*_CHEAP, "getKey"), paid=3),
 )

@@ -1,215 +1,185 @@
-"""Money: the account, the plan, the invoices."""
+"""Billing: the account, the plan and the invoices."""
 
 from __future__ import annotations
 
 import calendar
-from datetime import date, timedelta
+from datetime import timedelta
 from decimal import ROUND_HALF_UP, Decimal
+from functools import partial
 
-from aione_mock.checker.context import LawContext, broken
-from aione_mock.checker.finding import NotChecked
-from aione_mock.checker.law import Law, LawResults
-from aione_mock.checker.laws.amounts import UsageTotals, between, today
-from aione_mock.checker.laws.usage import _own
+from aione_mock.checker.context import LawContext, bearer_auth
+from aione_mock.checker.errors import NotChecked
+from aione_mock.checker.finding import BrokenLaw, LawResults
+from aione_mock.checker.law import Law
+from aione_mock.checker.laws.usage import choose_key, read_view
+from aione_mock.checker.laws.usage_totals import date_query, is_between, query_totals, read_today
 from aione_mock.checker.protocols import ChatQuestion
 
+_MAX_PAGE_SIZE = 100
+_MAX_USAGE_DAYS = 89
+"""Usage of older days cannot be queried."""
+_CENT = Decimal("0.01")
+_ROUNDING_RMB = Decimal("0.0001")
+_ROUNDING_PERCENT = Decimal("0.02")
 
-def invoice_order(context: LawContext) -> LawResults:
-    """There is one invoice for each month that is over, the newest first."""
-    exchange = context.ok("listInvoices", query={"page_size": 100})
-    rows = exchange.json
-    starts = [row["period_start"] for row in rows]
+
+def check_invoice_months(context: LawContext) -> LawResults:
+    """List one invoice for each past month, the newest first."""
+    exchange = context.call_ok("listInvoices", query={"page_size": _MAX_PAGE_SIZE})
+    rows = exchange.data.rows()
+    starts = [row.text("period_start") for row in rows]
     if starts != sorted(starts, reverse=True):
-        yield broken("listInvoices", "the newest first", ", ".join(starts[:6]), exchange)
+        yield BrokenLaw("listInvoices", "the newest first", ", ".join(starts[:6]), exchange)
     if len(set(starts)) != len(starts):
-        yield broken("listInvoices", "one invoice a month", ", ".join(starts[:6]), exchange)
+        yield BrokenLaw("listInvoices", "one invoice a month", ", ".join(starts[:6]), exchange)
     for row in rows:
-        first = date.fromisoformat(row["period_start"])
+        first = row.day("period_start")
         last = first.replace(day=calendar.monthrange(first.year, first.month)[1])
-        if first.day != 1 or row["period_end"] != last.isoformat():
-            seen = f"{row['period_start']} to {row['period_end']}"
-            yield broken("listInvoices", "periods of whole months", seen, exchange)
-        if last >= today(context):
-            yield broken("listInvoices", "no invoice for a month that is not over", f"{last}", exchange)
+        if first.day != 1 or row.text("period_end") != last.isoformat():
+            seen = f"{first} to {row.text('period_end')}"
+            yield BrokenLaw("listInvoices", "periods of whole months", seen, exchange)
+        if last >= read_today(context):
+            yield BrokenLaw("listInvoices", "no invoice for a month that is not over", f"{last}", exchange)
 
 
-def invoice_pages(context: LawContext) -> LawResults:
-    """Pages have at most `page_size` invoices and together are the whole list; one beyond the last is empty."""
-    whole = [row["id"] for row in context.read("listInvoices", query={"page_size": 100})]
+def check_invoice_pages(context: LawContext) -> LawResults:
+    """Divide invoices into pages of at most `page_size`, and answer with an empty page after the last."""
+    whole = [row.text("id") for row in context.read("listInvoices", query={"page_size": _MAX_PAGE_SIZE}).rows()]
     if len(whole) < 2:
         raise NotChecked("there are fewer than two invoices")
-    found: list[str] = []
+    ids: list[str] = []
     for page in range(1, len(whole) + 1):
-        exchange = context.ok("listInvoices", query={"page": page, "page_size": 1})
-        found += [row["id"] for row in exchange.json]
-        if len(exchange.json) != 1:
-            yield broken("listInvoices", "1 invoice on a page of 1", str(len(exchange.json)), exchange)
+        exchange = context.call_ok("listInvoices", query={"page": page, "page_size": 1})
+        rows = exchange.data.rows()
+        ids += [row.text("id") for row in rows]
+        if len(rows) != 1:
+            yield BrokenLaw("listInvoices", "1 invoice on a page of 1", str(len(rows)), exchange)
             return
-    if found != whole:
-        yield broken("listInvoices", "pages that are the whole list", "other invoices or another order", exchange)
-    beyond = context.ok("listInvoices", query={"page": len(whole) + 1, "page_size": 1})
-    if beyond.json:
-        yield broken("listInvoices", "an empty page beyond the last", f"{len(beyond.json)} invoices", beyond)
+    if ids != whole:
+        yield BrokenLaw("listInvoices", "pages with the whole list", "other invoices or another order", exchange)
+    after = context.call_ok("listInvoices", query={"page": len(whole) + 1, "page_size": 1})
+    if after.json:
+        seen = f"{len(after.data.rows())} invoices"
+        yield BrokenLaw("listInvoices", "an empty page after the last", seen, after)
 
 
-def invoice_count(context: LawContext) -> LawResults:
-    """`x-total-count` says how many invoices there are in all, on every page."""
-    count = len(context.read("listInvoices", query={"page_size": 100}))
-    for query in ({"page_size": 100}, {"page_size": 1}):
-        exchange = context.ok("listInvoices", query=query)
-        if count < 100 and exchange.header("x-total-count") != str(count):
-            yield broken("listInvoices", f"x-total-count {count}", str(exchange.header("x-total-count")), exchange)
+def check_invoice_count(context: LawContext) -> LawResults:
+    """Report the number of all invoices in `x-total-count` on every page."""
+    count = len(context.read("listInvoices", query={"page_size": _MAX_PAGE_SIZE}).rows())
+    for query in ({"page_size": _MAX_PAGE_SIZE}, {"page_size": 1}):
+        exchange = context.call_ok("listInvoices", query=query)
+        total = exchange.header("x-total-count")
+        if count < _MAX_PAGE_SIZE and total != str(count):
+            yield BrokenLaw("listInvoices", f"x-total-count {count}", str(total), exchange)
 
 
-def invoice_amount(context: LawContext) -> LawResults:
-    """An invoice is the usage cost of its period plus the plan's fee, rounded to two places."""
-    fee = Decimal(str(context.read("getPlan")["monthly_fee_rmb"]))
+def check_invoice_amount(context: LawContext) -> LawResults:
+    """Charge on an invoice the usage cost of its period plus the plan's fee, rounded to two places."""
+    fee = context.read("getPlan").decimal("monthly_fee_rmb")
     checked = 0
-    for row in context.read("listInvoices")[:3]:
-        if (today(context) - date.fromisoformat(row["period_start"])).days > 89:
+    for row in context.read("listInvoices").rows()[:3]:
+        first = row.day("period_start")
+        if (read_today(context) - first).days > _MAX_USAGE_DAYS:
             continue
-        query = {"start_date": row["period_start"], "end_date": row["period_end"]}
-        cost = UsageTotals.of(context.read("queryUsage", query=query)).cost
-        wanted = (cost + fee).quantize(Decimal("0.01"), rounding=ROUND_HALF_UP)
+        cost = query_totals(context, **date_query(first, row.day("period_end"))).cost
+        amount = (cost + fee).quantize(_CENT, rounding=ROUND_HALF_UP)
         checked += 1
-        if Decimal(str(row["amount_rmb"])) != wanted:
-            expected = f"{wanted} RMB for {row['period_start'][:7]}: {cost} of use and a fee of {fee}"
-            yield broken("listInvoices", expected, f"{row['amount_rmb']} RMB", context.client.last, evidence="assumed")
+        if row.decimal("amount_rmb") != amount:
+            expected = f"{amount} RMB for {first:%Y-%m}: {cost} of usage and a fee of {fee}"
+            seen = f"{row.at('amount_rmb').value} RMB"
+            yield BrokenLaw("listInvoices", expected, seen, context.client.last, "assumed")
     if not checked:
-        raise NotChecked("no invoice is recent enough for its usage to be asked")
+        raise NotChecked("no invoice is recent enough for its usage to be queried")
 
 
-def month_to_date(context: LawContext) -> LawResults:
-    """`month_to_date_cost_rmb` is the cost of this month's usage rows."""
-    last = today(context)
-    query = {"start_date": last.replace(day=1).isoformat(), "end_date": last.isoformat()}
-    before = UsageTotals.of(context.read("queryUsage", query=query)).cost
-    exchange = context.ok("getBillingAccount")
-    after = UsageTotals.of(context.read("queryUsage", query=query)).cost
-    cost = Decimal(str(exchange.json["month_to_date_cost_rmb"]))
-    if not between(before, cost, after):
-        yield broken("getBillingAccount", f"month_to_date_cost_rmb {after}", str(cost), exchange, evidence="assumed")
+def check_month_to_date(context: LawContext) -> LawResults:
+    """Report the cost of this month's usage rows as `month_to_date_cost_rmb`."""
+    last = read_today(context)
+    query = date_query(last.replace(day=1), last)
+    before = query_totals(context, **query).cost
+    exchange = context.call_ok("getBillingAccount")
+    after = query_totals(context, **query).cost
+    cost = exchange.data.decimal("month_to_date_cost_rmb")
+    if not is_between(before, cost, after):
+        expected = f"month_to_date_cost_rmb {after}"
+        yield BrokenLaw("getBillingAccount", expected, str(cost), exchange, "assumed")
 
 
-def balance_falls(context: LawContext) -> LawResults:
-    """A paid call lowers the balance and raises the month's cost by what it cost, at once."""
-    context.rows()
-    key, secret = _own(context)
-    protocol, model = context.protocols()[0], context.model("openai")
+def check_balance(context: LawContext) -> LawResults:
+    """Subtract the cost of a call from the balance and add it to the month's cost at once."""
+    context.list_models()
+    key, secret = choose_key(context)
+    question = ChatQuestion("Tell me a short story about the sea.", max_tokens=200)
+    protocol, model = context.chat_protocols()[0], context.choose_model("openai")
     before = context.read("getBillingAccount")
-    rows = _cost(context, key)
-    exchange = context.ask(
-        protocol, ChatQuestion("Tell me a short story about the sea.", max_tokens=200), model, context.bearer(secret)
-    )
-    context.good(exchange)
-    cost = _cost(context, key) - rows
+    cost_before = _read_recent_cost(context, key)
+    exchange = context.ask_ok(protocol, question, model, bearer_auth(secret))
+    cost = _read_recent_cost(context, key) - cost_before
     after = context.read("getBillingAccount")
-    fallen = Decimal(str(before["balance_rmb"])) - Decimal(str(after["balance_rmb"]))
-    risen = Decimal(str(after["month_to_date_cost_rmb"])) - Decimal(str(before["month_to_date_cost_rmb"]))
-    # others may call at the same time, so more is no contradiction; rounding may hide the last digit
-    least = cost - Decimal("0.0001")
-    if fallen < least or fallen <= 0 < cost:
-        yield broken(
-            "getBillingAccount", f"a balance lower by {cost}", f"lower by {fallen}", exchange, evidence="assumed"
-        )
-    if risen < least or risen <= 0 < cost:
-        yield broken(
-            "getBillingAccount", f"a month dearer by {cost}", f"dearer by {risen}", exchange, evidence="assumed"
-        )
-    if abs(fallen - risen) > Decimal("0.0002"):
-        yield broken(
-            "getBillingAccount",
-            "balance and month to move alike",
-            f"by {fallen} and {risen}",
-            exchange,
-            evidence="assumed",
-        )
+    subtracted = before.decimal("balance_rmb") - after.decimal("balance_rmb")
+    added = after.decimal("month_to_date_cost_rmb") - before.decimal("month_to_date_cost_rmb")
+    for change, expected in (
+        (subtracted, f"a balance reduced by {cost}"),
+        (added, f"a month's cost increased by {cost}"),
+    ):
+        # others may call at the same time, so more is allowed; rounding may hide the last digit
+        if change < cost - _ROUNDING_RMB or change <= 0 < cost:
+            yield BrokenLaw("getBillingAccount", expected, f"a change of {change}", exchange, "assumed")
+    if abs(subtracted - added) > 2 * _ROUNDING_RMB:
+        expected, seen = "balance and month's cost to change alike", f"by {subtracted} and {added}"
+        yield BrokenLaw("getBillingAccount", expected, seen, exchange, "assumed")
 
 
-def _cost(context: LawContext, key: str) -> Decimal:
-    last = today(context)
-    query = {"start_date": (last - timedelta(days=1)).isoformat(), "end_date": last.isoformat(), "key_id": key}
-    return UsageTotals.of(context.read("queryUsage", query=query)).cost
+def _read_recent_cost(context: LawContext, key: str) -> Decimal:
+    last = read_today(context)
+    return query_totals(context, **date_query(last - timedelta(days=1), last), key_id=key).cost
 
 
-def plan_models(context: LawContext) -> LawResults:
-    """The plan names the models that the console lists."""
-    named = set(context.read("getPlan")["models"])
-    listed = {row["id"] for row in context.read("listGatewayModels")["items"]}
-    if named != listed:
-        seen = ", ".join(sorted(named ^ listed)[:6])
-        yield broken("getPlan", "the models of listGatewayModels", f"differs in {seen}", context.client.last)
+def check_plan_models(context: LawContext) -> LawResults:
+    """Name in the plan the models that the console lists."""
+    planned = {model.text() for model in context.read("getPlan").rows("models")}
+    listed = {row.text("id") for row in context.read("listGatewayModels").rows("items")}
+    if planned != listed:
+        seen = f"differs in {', '.join(sorted(planned ^ listed)[:6])}"
+        yield BrokenLaw("getPlan", "the models of listGatewayModels", seen, context.client.last)
 
 
-def budget_progress(context: LawContext) -> LawResults:
-    """`budget_progress_pct` is the month's cost as a share of the month's budget."""
-    from aione_mock.checker.laws.usage import view
-
-    exchange, business = view(context, "business")
+def check_budget_progress(context: LawContext) -> LawResults:
+    """Report the month's cost as a percentage of the month's budget in `budget_progress_pct`."""
+    exchange, business = read_view(context, "business")
     account = context.read("getBillingAccount")
-    if account["monthly_budget_rmb"] is None or Decimal(str(account["monthly_budget_rmb"])) == 0:
+    if not account.find("monthly_budget_rmb") or account.decimal("monthly_budget_rmb") == 0:
         raise NotChecked("there is no budget")
-    share = 100 * Decimal(str(account["month_to_date_cost_rmb"])) / Decimal(str(account["monthly_budget_rmb"]))
-    if abs(share - Decimal(str(business["budget_progress_pct"]))) > Decimal("0.02"):
-        seen = str(business["budget_progress_pct"])
-        yield broken("getDashboard", f"budget_progress_pct {share:.2f}", seen, exchange, evidence="assumed")
+    percent = 100 * account.decimal("month_to_date_cost_rmb") / account.decimal("monthly_budget_rmb")
+    if abs(percent - business.decimal("budget_progress_pct")) > _ROUNDING_PERCENT:
+        seen = str(business.at("budget_progress_pct").value)
+        yield BrokenLaw("getDashboard", f"budget_progress_pct {percent:.2f}", seen, exchange, "assumed")
 
+
+_law = partial(Law, area="billing", needs=("token",))
+_invoice_law = partial(_law, operations=("listInvoices",))
 
 LAWS = (
-    Law(
-        "invoice-order",
-        "One invoice a month, the newest first",
-        invoice_order,
-        ("listInvoices",),
-        ("token",),
-        area="billing",
-    ),
-    Law("invoice-pages", "Invoices turn their pages", invoice_pages, ("listInvoices",), ("token",), area="billing"),
-    Law(
-        "invoice-count", "Invoices are counted", invoice_count, ("listInvoices",), ("token",), "assumed", area="billing"
-    ),
-    Law(
-        "invoice-amount",
-        "An invoice is its use and its fee",
-        invoice_amount,
-        ("listInvoices",),
-        ("token",),
-        "assumed",
-        area="billing",
-    ),
-    Law(
-        "account-month",
-        "The month's cost is its usage",
-        month_to_date,
-        ("getBillingAccount",),
-        ("token",),
-        area="billing",
-    ),
-    Law(
-        "plan-models",
-        "The plan names the listed models",
-        plan_models,
-        ("getPlan",),
-        ("token",),
-        "assumed",
-        area="billing",
-    ),
-    Law(
+    _invoice_law("invoice-order", "Each month has one invoice, newest first", check_invoice_months),
+    _invoice_law("invoice-pages", "Invoices have pages", check_invoice_pages),
+    _invoice_law("invoice-count", "Invoices are counted", check_invoice_count, evidence="assumed"),
+    _invoice_law("invoice-amount", "Invoices charge usage and fee", check_invoice_amount, evidence="assumed"),
+    _law("account-month", "The month's cost is its usage", check_month_to_date, ("getBillingAccount",)),
+    _law("plan-models", "The plan names the listed models", check_plan_models, ("getPlan",), evidence="assumed"),
+    _law(
         "budget-progress",
-        "The budget's progress is true",
-        budget_progress,
+        "The budget's progress is right",
+        check_budget_progress,
         ("getDashboard",),
-        ("token", "business_token"),
-        "assumed",
-        area="billing",
+        needs=("token", "business_token"),
+        evidence="assumed",
     ),
-    Law(
+    _law(
         "balance-falls",
-        "A call costs the balance what it costs",
-        balance_falls,
+        "The balance falls by the cost of a call",
+        check_balance,
         ("getBillingAccount",),
-        ("key", "token"),
+        needs=("key", "token"),
         paid=1,
-        area="billing",
     ),
 )

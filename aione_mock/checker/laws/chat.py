@@ -1,253 +1,268 @@
-"""Answers of models: what they count, where they end, what they call."""
+"""Answers of models: token counts, finish reasons, tool calls and JSON."""
 
 from __future__ import annotations
 
-from aione_mock.checker.context import LawContext, broken
-from aione_mock.checker.finding import NotChecked, SkippedOperation
-from aione_mock.checker.law import Law, LawResults
-from aione_mock.checker.laws.areas import CHAT, COUNTS, PLAIN
-from aione_mock.checker.laws.streams import QUESTION, folded, plain, streamed
+from functools import partial
+
+import orjson
+
+from aione_mock.checker.context import LawContext
+from aione_mock.checker.errors import NotChecked
+from aione_mock.checker.exchange import HttpExchange
+from aione_mock.checker.finding import BrokenLaw, LawResults, SkippedOperation
+from aione_mock.checker.json_reader import JsonReader
+from aione_mock.checker.law import Law
+from aione_mock.checker.laws.operation_groups import CHAT, PLAIN_CHAT, TOKEN_COUNTS
+from aione_mock.checker.laws.streams import QUESTION, ask_plain, ask_streamed, read_answer
 from aione_mock.checker.protocols import TOOL, ChatProtocol, ChatQuestion, ReportedToolCall
-from aione_mock.checker.traffic import HttpExchange
+from aione_mock.types import Json
 
-LONG = "Count from one to two hundred in words, one number after the other."
-_WEATHER = "What is the weather like in Hangzhou? Use the tool."
+_LONG_QUESTION = "Count from one to two hundred in words, one number after the other."
+_TOOL_QUESTION = "What is the weather like in Hangzhou? Use the tool."
+_SHORT_QUESTION = ChatQuestion("Say yes.", max_tokens=4)
+_TOKEN_LIMIT = 6
+_COUNTING_OPERATIONS = (
+    ("anthropic", "countMessageTokens", "input_tokens"),
+    ("gemini", "countTokens", "totalTokens"),
+)
+"""Protocol, operation, and the member of its answer with the count."""
+_USAGE_DETAILS = (
+    ("prompt_tokens", "prompt_tokens_details", "cached_tokens"),
+    ("completion_tokens", "completion_tokens_details", "reasoning_tokens"),
+)
+"""Count, its details, and the member of the details that is part of it."""
+_TOOL_FINISHES = {"openai": "tool_calls", "anthropic": "tool_use"}
+_PLACE_SCHEMA = {
+    "type": "object",
+    "properties": {"city": {"type": "string"}, "people": {"type": "integer"}},
+    "required": ["city", "people"],
+    "additionalProperties": False,
+}
+_MAX_SEEN_CHARACTERS = 200
 
 
-def usage_sums(context: LawContext) -> LawResults:
-    """`total_tokens` is prompt plus completion, and a prompt and an answer that are there have at least one token
-    each.
-    """
-    for protocol in context.protocols():
-        exchange = plain(context, protocol)
-        used = protocol.usage(exchange.json)
+def check_usage_sums(context: LawContext) -> LawResults:
+    """Report `total_tokens` as the sum of prompt and completion, and at least one token for each that has text."""
+    for protocol in context.chat_protocols():
+        exchange = ask_plain(context, protocol)
+        used = protocol.usage(exchange.data)
         if used.total is not None and used.total != used.prompt + used.completion:
             seen = f"{used.prompt} + {used.completion} given as {used.total}"
-            yield broken(protocol.plain, "total = prompt + completion", seen, exchange)
-        if used.prompt < 1 or (used.completion < 1 and protocol.text(exchange.json)):
-            yield broken(
-                protocol.plain, "at least one token", f"prompt {used.prompt}, answer {used.completion}", exchange
-            )
+            yield BrokenLaw(protocol.plain, "total = prompt + completion", seen, exchange)
+        if used.prompt < 1 or (used.completion < 1 and protocol.text(exchange.data)):
+            seen = f"prompt {used.prompt}, completion {used.completion}"
+            yield BrokenLaw(protocol.plain, "at least one token", seen, exchange)
 
 
-def usage_details(context: LawContext) -> LawResults:
-    """The details of a usage are parts of it: cached tokens of the prompt, reasoning tokens of the answer."""
-    protocol = context.protocols()[0]
-    exchange = plain(context, protocol)
-    used = exchange.json["usage"]
-    for whole, part, member in (
-        ("prompt_tokens", "prompt_tokens_details", "cached_tokens"),
-        ("completion_tokens", "completion_tokens_details", "reasoning_tokens"),
-    ):
-        count = (used.get(part) or {}).get(member) or 0
-        if not 0 <= count <= used[whole]:
-            yield broken(protocol.plain, f"{member} within {whole}", f"{count} of {used[whole]}", exchange)
+def check_usage_details(context: LawContext) -> LawResults:
+    """Count cached tokens as part of the prompt, and reasoning tokens as part of the completion."""
+    protocol = context.chat_protocols()[0]
+    exchange = ask_plain(context, protocol)
+    usage = exchange.data.at("usage")
+    for whole, details, member in _USAGE_DETAILS:
+        count = usage.integer(details, member) if usage.find(details, member) else 0
+        if not 0 <= count <= usage.integer(whole):
+            seen = f"{count} of {usage.integer(whole)}"
+            yield BrokenLaw(protocol.plain, f"{member} within {whole}", seen, exchange)
 
 
-def counted(context: LawContext) -> LawResults:
-    """Counting the tokens of a prompt gives the number that answering it reports."""
-    for name, operation, member in (
-        ("anthropic", "countMessageTokens", "input_tokens"),
-        ("gemini", "countTokens", "totalTokens"),
-    ):
-        protocol = next((p for p in context.protocols() if p.name == name), None)
+def check_token_counting(context: LawContext) -> LawResults:
+    """Count as many tokens for a prompt as its answer reports."""
+    protocols = {protocol.name: protocol for protocol in context.chat_protocols()}
+    for name, operation, member in _COUNTING_OPERATIONS:
+        protocol = protocols.get(name)
         if protocol is None or operation not in context.contract.operations:
             continue
-        model, question = context.model(name), ChatQuestion(QUESTION)
-        body = protocol.body(question, model)
-        for member_of_answer in ("max_tokens", "generationConfig"):
-            body.pop(member_of_answer, None)
-        exchange = context.call(operation, protocol.params(model), body=body)
+        model = context.choose_model(name)
+        body = protocol.body(ChatQuestion(QUESTION), model)
+        body.pop("max_tokens", None)
+        body.pop("generationConfig", None)
+        exchange = context.call(operation, protocol.path_params(model), body=body)
         if exchange.status != 200:
-            yield SkippedOperation(operation, f"it answered {exchange.outcome}")
+            yield SkippedOperation(operation, f"it answered {exchange.summary}")
             continue
-        asked = protocol.usage(plain(context, protocol).json).prompt
-        if exchange.json[member] != asked:
-            yield broken(
-                operation, f"{asked} tokens, as {protocol.plain} reports", str(exchange.json[member]), exchange
-            )
+        reported = protocol.usage(ask_plain(context, protocol).data).prompt
+        counted = exchange.data.at(member).value
+        if counted != reported:
+            expected = f"{reported} tokens, as {protocol.plain} reports"
+            yield BrokenLaw(operation, expected, str(counted), exchange)
 
 
-def longer_counts_more(context: LawContext) -> LawResults:
-    """A longer prompt has more prompt tokens."""
-    for protocol in context.protocols():
-        long = ChatQuestion(f"{QUESTION} {'Take your time and think of the sea. ' * 8}", max_tokens=8)
-        exchange = context.good(context.ask(protocol, long, context.model(protocol.name)))
-        more, less = protocol.usage(exchange.json).prompt, protocol.usage(plain(context, protocol).json).prompt
-        if more <= less:
-            yield broken(protocol.plain, f"more than {less} prompt tokens", str(more), exchange)
+def check_longer_prompt(context: LawContext) -> LawResults:
+    """Count more prompt tokens for a longer prompt."""
+    for protocol in context.chat_protocols():
+        question = ChatQuestion(f"{QUESTION} {'Take your time and think of the sea. ' * 8}", max_tokens=8)
+        exchange = context.ask_ok(protocol, question, context.choose_model(protocol.name))
+        long, short = protocol.usage(exchange.data).prompt, protocol.usage(ask_plain(context, protocol).data).prompt
+        if long <= short:
+            yield BrokenLaw(protocol.plain, f"more than {short} prompt tokens", str(long), exchange)
 
 
-def max_tokens(context: LawContext) -> LawResults:
-    """An answer has at most as many tokens as were allowed, and one that was cut says so in its finish reason."""
-    for protocol in context.protocols():
+def check_token_limit(context: LawContext) -> LawResults:
+    """Send at most the requested number of tokens, and report in the finish reason that an answer was cut."""
+    for protocol in context.chat_protocols():
         for stream in (False, True):
-            exchange, answer = _answer(context, protocol, ChatQuestion(LONG, max_tokens=6, stream=stream))
-            used, finish = protocol.usage(answer), protocol.finish(answer)
-            operation = protocol.operation(ChatQuestion("", stream=stream))
-            if used.completion > 6:
-                yield broken(operation, "at most 6 tokens", f"{used.completion} tokens", exchange)
-            elif finish != protocol.length and used.completion == 6:
-                yield broken(operation, f"finish '{protocol.length}'", f"'{finish}'", exchange)
+            question = ChatQuestion(_LONG_QUESTION, max_tokens=_TOKEN_LIMIT, stream=stream)
+            exchange, answer = _ask(context, protocol, question)
+            used, finish = protocol.usage(answer).completion, protocol.finish(answer)
+            operation = protocol.operation(question)
+            if used > _TOKEN_LIMIT:
+                yield BrokenLaw(operation, f"at most {_TOKEN_LIMIT} tokens", f"{used} tokens", exchange)
+            elif finish != protocol.length and used == _TOKEN_LIMIT:
+                yield BrokenLaw(operation, f"finish '{protocol.length}'", f"'{finish}'", exchange)
 
 
-def _answer(
-    context: LawContext, protocol: ChatProtocol, question: ChatQuestion
-) -> tuple[HttpExchange, dict[str, object]]:
-    if question.stream:
-        exchange = streamed(context, protocol, question)
-        return exchange, folded(context, protocol, exchange)
-    exchange = plain(context, protocol, question)
-    return exchange, exchange.json
+def _ask(context: LawContext, protocol: ChatProtocol, question: ChatQuestion) -> tuple[HttpExchange, JsonReader]:
+    ask = ask_streamed if question.stream else ask_plain
+    exchange = ask(context, protocol, question)
+    return exchange, read_answer(context, protocol, exchange)
 
 
-def stop(context: LawContext) -> LawResults:
-    """An answer ends before a stop sequence, which is not part of it."""
-    for protocol in context.protocols():
-        whole = protocol.text(plain(context, protocol, ChatQuestion(LONG, max_tokens=40)).json)
-        word = _later_word(whole)
+def check_stop_sequence(context: LawContext) -> LawResults:
+    """End an answer before a stop sequence."""
+    for protocol in context.chat_protocols():
+        _, answer = _ask(context, protocol, ChatQuestion(_LONG_QUESTION, max_tokens=40))
+        whole = protocol.text(answer)
+        word = _choose_stop_word(whole)
         if not word:
             yield SkippedOperation(protocol.plain, "the answer has too few words to stop at one")
             continue
-        exchange, answer = _answer(context, protocol, ChatQuestion(LONG, max_tokens=40, stop=(word,)))
+        exchange, answer = _ask(context, protocol, ChatQuestion(_LONG_QUESTION, max_tokens=40, stop=(word,)))
         text, finish = protocol.text(answer), protocol.finish(answer)
         if word in text:
-            yield broken(protocol.plain, f"no '{word}' in the answer", f"'{text[:120]}'", exchange)
+            yield BrokenLaw(protocol.plain, f"no '{word}' in the answer", f"'{text[:120]}'", exchange)
         elif whole.startswith(text) and whole[len(text) :].startswith(word) and finish not in protocol.stopped:
-            yield broken(protocol.plain, f"finish {' or '.join(protocol.stopped)}", f"'{finish}'", exchange)
+            yield BrokenLaw(protocol.plain, f"finish {' or '.join(protocol.stopped)}", f"'{finish}'", exchange)
 
 
-def _later_word(text: str) -> str:
+def _choose_stop_word(text: str) -> str:
     words = [word for word in text.split() if word.isascii() and len(word) > 2]
-    # not the first: an answer that is cut to nothing shows little
+    # not one of the first: an empty answer shows little
     return next((word for word in words[2:] if text.index(word) > 0), "")
 
 
-def several(context: LawContext) -> LawResults:
-    """`n` choices are given, numbered from 0, and all of them are counted."""
-    protocol = context.protocols()[0]
-    exchange = context.ask(protocol, ChatQuestion(QUESTION, n=2), context.model(protocol.name))
+def check_choices(context: LawContext) -> LawResults:
+    """Give `n` choices, number them from 0 and count the tokens of all."""
+    protocol = context.chat_protocols()[0]
+    exchange = context.ask(protocol, ChatQuestion(QUESTION, n=2), context.choose_model(protocol.name))
     if exchange.status == 400:
-        raise NotChecked("the model takes no `n`")
-    answer = context.good(exchange).json
-    numbers = [choice["index"] for choice in answer["choices"]]
-    if numbers != [0, 1]:
-        yield broken(protocol.plain, "choices 0 and 1", f"choices {numbers}", exchange)
-    elif protocol.usage(answer).completion < 2:
-        yield broken(protocol.plain, "both choices counted", f"{protocol.usage(answer).completion} tokens", exchange)
+        raise NotChecked("the model does not support `n`")
+    answer = context.require_success(exchange).data
+    indexes = [choice.at("index").value for choice in answer.rows("choices")]
+    if indexes != [0, 1]:
+        yield BrokenLaw(protocol.plain, "choices 0 and 1", f"choices {indexes}", exchange)
+    elif (used := protocol.usage(answer).completion) < 2:
+        yield BrokenLaw(protocol.plain, "both choices counted", f"{used} tokens", exchange)
 
 
-def ids(context: LawContext) -> LawResults:
-    """Every call has an id of its own, in the answer and in `x-request-id`."""
-    for protocol in context.protocols():
-        question = ChatQuestion("Say yes.", max_tokens=4)
-        model = context.model(protocol.name)
-        one, two = (context.good(context.ask(protocol, question, model)) for _ in range(2))
+def check_unique_ids(context: LawContext) -> LawResults:
+    """Give every answer its own id, in the body and in `x-request-id`."""
+    for protocol in context.chat_protocols():
+        model = context.choose_model(protocol.name)
+        first, second = (context.ask_ok(protocol, _SHORT_QUESTION, model) for _ in range(2))
         member = "responseId" if protocol.name == "gemini" else "id"
-        if one.json.get(member) is not None and one.json[member] == two.json.get(member):
-            yield broken(protocol.plain, "an id of its own for each answer", f"twice {one.json[member]}", two)
-        if one.header("x-request-id") and one.header("x-request-id") == two.header("x-request-id"):
-            yield broken(protocol.plain, "x-request-id of its own", f"twice {one.header('x-request-id')}", two)
+        answer_id = first.data.find(member)
+        if answer_id is not None and answer_id == second.data.find(member):
+            yield BrokenLaw(protocol.plain, "an id of its own for each answer", f"twice {answer_id}", second)
+        request_id = first.header("x-request-id")
+        if request_id and request_id == second.header("x-request-id"):
+            yield BrokenLaw(protocol.plain, "x-request-id of its own", f"twice {request_id}", second)
 
 
-def model_named(context: LawContext) -> LawResults:
-    """An answer names the model that was asked, by its id."""
-    for protocol in context.protocols():
-        model, exchange = context.model(protocol.name), plain(context, protocol)
-        named = exchange.json.get("modelVersion" if protocol.name == "gemini" else "model")
+def check_model_named(context: LawContext) -> LawResults:
+    """Name the requested model in the answer by its id."""
+    for protocol in context.chat_protocols():
+        model, exchange = context.choose_model(protocol.name), ask_plain(context, protocol)
+        named = exchange.data.find("modelVersion" if protocol.name == "gemini" else "model")
         if not isinstance(named, str) or not named.startswith(model):
-            yield broken(protocol.plain, f"model '{model}'", f"model '{named}'" if named else "no model", exchange)
+            seen = f"model '{named}'" if named else "no model"
+            yield BrokenLaw(protocol.plain, f"model '{model}'", seen, exchange)
 
 
-def tools(context: LawContext) -> LawResults:
-    """A model that must call a tool calls one that was offered, with arguments that fit its schema."""
-    for protocol in context.protocols():
+def check_tool_calls(context: LawContext) -> LawResults:
+    """Call an offered tool if one must be called, with arguments that match its schema."""
+    for protocol in context.chat_protocols():
         for stream in (False, True):
-            question = ChatQuestion(_WEATHER, max_tokens=300, tool=True, stream=stream)
-            exchange = context.ask(protocol, question, context.model(protocol.name, "tools"))
-            operation = protocol.operation(question)
-            if context.good(exchange).media_type.endswith("event-stream"):
-                answer = folded(context, protocol, exchange)
-            else:
-                answer = exchange.json
-            calls = protocol.tools(answer)
-            if not calls:
-                yield broken(operation, "a tool call", f"none; finish '{protocol.finish(answer)}'", exchange)
-            for call in calls:
-                if problem := _unfit(call):
-                    yield broken(operation, f"a call of {TOOL} with a city", problem, exchange)
-            numbers = [call.id for call in calls if call.id is not None]
-            if len(set(numbers)) != len(numbers):
-                yield broken(operation, "an id for each tool call", f"{numbers}", exchange)
-            wanted = {"openai": "tool_calls", "anthropic": "tool_use"}.get(protocol.name)
-            if calls and wanted and protocol.finish(answer) != wanted:
-                yield broken(operation, f"finish '{wanted}'", f"'{protocol.finish(answer)}'", exchange)
+            question = ChatQuestion(_TOOL_QUESTION, max_tokens=300, tool=True, stream=stream)
+            exchange = context.ask_ok(protocol, question, context.choose_model(protocol.name, "tools"))
+            answer = read_answer(context, protocol, exchange)
+            yield from _check_tool_calls(protocol, protocol.operation(question), exchange, answer)
 
 
-def _unfit(call: ReportedToolCall) -> str:
+def _check_tool_calls(protocol: ChatProtocol, operation: str, exchange: HttpExchange, answer: JsonReader) -> LawResults:
+    calls, finish = protocol.tool_calls(answer), protocol.finish(answer)
+    if not calls:
+        yield BrokenLaw(operation, "a tool call", f"none; finish '{finish}'", exchange)
+    for problem in filter(None, map(_find_tool_problem, calls)):
+        yield BrokenLaw(operation, f"a call of {TOOL} with a city", problem[:_MAX_SEEN_CHARACTERS], exchange)
+    ids = [str(call.id) for call in calls if call.id is not None]
+    if len(set(ids)) != len(ids):
+        yield BrokenLaw(operation, "an id for each tool call", f"{ids}", exchange)
+    expected = _TOOL_FINISHES.get(protocol.name)
+    if calls and expected and finish != expected:
+        yield BrokenLaw(operation, f"finish '{expected}'", f"'{finish}'", exchange)
+
+
+def _find_tool_problem(call: ReportedToolCall) -> str:
     if call.name != TOOL:
         return f"a call of {call.name!r}"
     if not isinstance(call.arguments, dict):
-        return f"arguments that are not a JSON object: {call.arguments!r}"[:200]
+        return f"arguments that are not a JSON object: {call.arguments!r}"
     if not isinstance(call.arguments.get("city"), str):
-        return f"arguments without a city: {call.arguments!r}"[:200]
+        return f"arguments without a city: {call.arguments!r}"
     return ""
 
 
-def unknown_members(context: LawContext) -> LawResults:
-    """A member of a request that is not known is passed on or ignored, never refused."""
-    for protocol in context.protocols():
-        model = context.model(protocol.name)
-        body = {**protocol.body(ChatQuestion("Say yes.", max_tokens=4), model), "x_never_heard_of": {"a": [1]}}
-        exchange = context.call(protocol.plain, protocol.params(model), body=body)
+def check_unknown_members(context: LawContext) -> LawResults:
+    """Ignore or pass on an unknown member of a request."""
+    for protocol in context.chat_protocols():
+        model = context.choose_model(protocol.name)
+        body = {**protocol.body(_SHORT_QUESTION, model), "x_never_heard_of": {"a": [1]}}
+        exchange = context.call(protocol.plain, protocol.path_params(model), body=body)
         if exchange.status == 400:
-            yield broken(protocol.plain, "a member that is not known to be ignored", exchange.outcome, exchange)
+            yield BrokenLaw(protocol.plain, "an unknown member to be ignored", exchange.summary, exchange)
 
 
-def json_answers(context: LawContext) -> LawResults:
-    """Asked for a JSON schema, the model's text is JSON of that schema."""
-    protocol = context.protocols()[0]
-    model = context.model(protocol.name)
-    shape = {
-        "type": "object",
-        "properties": {"city": {"type": "string"}, "people": {"type": "integer"}},
-        "required": ["city", "people"],
-        "additionalProperties": False,
+def check_json_schema(context: LawContext) -> LawResults:
+    """Answer with JSON that matches a requested schema."""
+    protocol = context.chat_protocols()[0]
+    question = ChatQuestion("Name a city and how many people live there.", max_tokens=120)
+    json_schema = {"name": "place", "strict": True, "schema": _PLACE_SCHEMA}
+    body: dict[str, Json] = {
+        **protocol.body(question, context.choose_model(protocol.name)),
+        "response_format": {"type": "json_schema", "json_schema": json_schema},
     }
-    body = protocol.body(ChatQuestion("Name a city and how many people live there.", max_tokens=120), model)
-    body["response_format"] = {"type": "json_schema", "json_schema": {"name": "place", "strict": True, "schema": shape}}
-    exchange = context.ok(protocol.plain, body=body)
-    from aione_mock.checker.client import read
+    exchange = context.call_ok(protocol.plain, body=body)
+    text = protocol.text(exchange.data)
+    try:
+        value = JsonReader(orjson.loads(text), protocol.plain)
+        matches = isinstance(value.find("city"), str) and isinstance(value.find("people"), int)
+    except orjson.JSONDecodeError:
+        matches = False
+    if not matches:
+        yield BrokenLaw(protocol.plain, "text that matches the schema", repr(text[:160]), exchange)
 
-    value = read(protocol.text(exchange.json).encode())
-    if (
-        not isinstance(value, dict)
-        or not isinstance(value.get("city"), str)
-        or not isinstance(value.get("people"), int)
-    ):
-        yield broken(protocol.plain, "text that fits the schema", repr(protocol.text(exchange.json)[:160]), exchange)
 
+_law = partial(Law, area="chat", needs=("key",))
 
 LAWS = (
-    Law("usage-sums", "Usage adds up", usage_sums, PLAIN, ("key",), area="chat"),
-    Law("usage-details", "Details are parts of the usage", usage_details, PLAIN[:1], ("key",), area="chat"),
-    Law("usage-longer", "Longer prompts count more", longer_counts_more, PLAIN, ("key",), paid=3, area="chat"),
-    Law("usage-counted", "Counting agrees with answering", counted, COUNTS, ("key",), area="chat"),
-    Law("max-tokens", "Answers keep to their limit", max_tokens, CHAT, ("key",), paid=6, area="chat"),
-    Law("stop", "Answers end at stop sequences", stop, PLAIN, ("key",), paid=6, area="chat"),
-    Law("choices", "As many choices as asked for", several, PLAIN[:1], ("key",), paid=1, area="chat"),
-    Law("ids-unique", "Every call has its own id", ids, PLAIN, ("key",), paid=6, area="chat"),
-    Law("model-named", "Answers name their model", model_named, PLAIN, ("key",), area="chat"),
-    Law("tool-calls", "Tool calls are whole and fit", tools, CHAT, ("key",), paid=6, area="chat"),
-    Law("json-answers", "JSON answers fit their schema", json_answers, PLAIN[:1], ("key",), paid=1, area="chat"),
-    Law(
+    _law("usage-sums", "Usage adds up", check_usage_sums, PLAIN_CHAT),
+    _law("usage-details", "Usage details are parts of the usage", check_usage_details, PLAIN_CHAT[:1]),
+    _law("usage-longer", "Longer prompts count more", check_longer_prompt, PLAIN_CHAT, paid=3),
+    _law("usage-counted", "Token counting agrees with answers", check_token_counting, TOKEN_COUNTS),
+    _law("max-tokens", "Answers respect their limit", check_token_limit, CHAT, paid=6),
+    _law("stop", "Answers end at stop sequences", check_stop_sequence, PLAIN_CHAT, paid=6),
+    _law("choices", "The requested choices are given", check_choices, PLAIN_CHAT[:1], paid=1),
+    _law("ids-unique", "Every answer has its own id", check_unique_ids, PLAIN_CHAT, paid=6),
+    _law("model-named", "Answers name their model", check_model_named, PLAIN_CHAT),
+    _law("tool-calls", "Tool calls match their schema", check_tool_calls, CHAT, paid=6),
+    _law("json-answers", "JSON answers match their schema", check_json_schema, PLAIN_CHAT[:1], paid=1),
+    _law(
         "unknown-members",
         "Unknown members are ignored",
-        unknown_members,
-        PLAIN,
-        ("key",),
-        "assumed",
+        check_unknown_members,
+        PLAIN_CHAT,
+        evidence="assumed",
         paid=3,
-        area="chat",
     ),
 )

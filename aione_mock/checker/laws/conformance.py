@@ -1,137 +1,117 @@
-"""What holds for every answer: a declared status, content type, body and headers, and an id of its own."""
+"""Rules for every answer: declared status, content type, headers and schema, and the order of streams."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import orjson
 
+from aione_mock.checker.errors import UnreadableAnswer
+from aione_mock.checker.exchange import HttpExchange, shorten_body
 from aione_mock.checker.finding import BrokenLaw
+from aione_mock.checker.json_reader import JsonReader
 from aione_mock.checker.law import ExchangeRule
-from aione_mock.checker.overlay_suggestions import adopt_field, adopt_status
-from aione_mock.checker.schema_lookup import evidence_at
-from aione_mock.checker.traffic import HttpExchange, Unreadable, shown
+from aione_mock.checker.overlay_suggestions import declare_status, widen_member
+from aione_mock.checker.schema_lookup import SchemaLocation, find_evidence
 from aione_mock.contract import Operation
 from aione_mock.contract.stream_grammar import decode_data
 from aione_mock.types import Json
 
-_MOST = 5
-"""Schema errors shown of one answer."""
+_MAX_SCHEMA_ERRORS = 5
+"""Schema errors reported for one answer."""
+_INTEGER = re.compile(r"-?[0-9]{1,18}")
+_END_MARKERS = ("[DONE]",)
+"""Data of events that is not JSON."""
 
 
-def answers(operation: Operation, exchange: HttpExchange) -> Iterator[BrokenLaw]:
-    """A request is answered, and its answer comes to an end."""
+def check_answered(operation: Operation, exchange: HttpExchange) -> Iterator[BrokenLaw]:
+    """Answer every request to its end."""
     if exchange.failure:
-        yield BrokenLaw(operation.id, "a whole answer", exchange.outcome, exchange, evidence="documented")
+        yield BrokenLaw(operation.id, "a whole answer", exchange.summary, exchange, "documented")
 
 
-def no_server_error(operation: Operation, exchange: HttpExchange) -> Iterator[BrokenLaw]:
-    """Nothing that a client sends makes the server fail."""
+def check_no_server_error(operation: Operation, exchange: HttpExchange) -> Iterator[BrokenLaw]:
+    """Do not fail on any request."""
     if exchange.status in (500, 501) or exchange.status > 504:
-        yield BrokenLaw(operation.id, "no server error", exchange.outcome, exchange, evidence="documented")
+        yield BrokenLaw(operation.id, "no server error", exchange.summary, exchange, "documented")
 
 
-def status_declared(operation: Operation, exchange: HttpExchange) -> Iterator[BrokenLaw]:
-    """An operation answers with the statuses that the contract declares for it."""
+def check_status(operation: Operation, exchange: HttpExchange) -> Iterator[BrokenLaw]:
+    """Answer with the statuses that the contract declares for the operation."""
     status = exchange.status
-    if status and str(status) not in operation.responses and not _without_operation(exchange):
-        known = ", ".join(sorted(operation.responses))
-        yield BrokenLaw(
-            operation.id,
-            f"one of the statuses {known}",
-            f"{exchange.outcome}: {shown(exchange.body)}",
-            exchange,
-            adopt=adopt_status(operation, status),
-        )
+    # 405 belongs to no operation
+    if status and status != 405 and str(status) not in operation.responses:
+        expected = f"one of the statuses {', '.join(sorted(operation.responses))}"
+        seen = f"{exchange.summary}: {shorten_body(exchange.body)}"
+        yield BrokenLaw(operation.id, expected, seen, exchange, overlay=declare_status(operation, status))
 
 
-def _without_operation(exchange: HttpExchange) -> bool:
-    # an unknown path or method is answered by no operation
-    return exchange.status == 405
-
-
-def content_type(operation: Operation, exchange: HttpExchange) -> Iterator[BrokenLaw]:
-    """A body comes as the media type that the contract declares for its status."""
+def check_content_type(operation: Operation, exchange: HttpExchange) -> Iterator[BrokenLaw]:
+    """Send a body with a content type that the contract declares for the status."""
     response = operation.responses.get(str(exchange.status))
     if response is None or exchange.failure:
         return
     declared = sorted(response.get("content", {}))
     if declared and exchange.media_type not in declared:
-        seen = f"{exchange.outcome}: {shown(exchange.body)}"
+        seen = f"{exchange.summary}: {shorten_body(exchange.body)}"
         yield BrokenLaw(operation.id, f"content type {' or '.join(declared)}", seen, exchange)
     elif not declared and exchange.body:
         yield BrokenLaw(operation.id, "no body", f"{len(exchange.body)} bytes of {exchange.media_type}", exchange)
 
 
-def schema(operation: Operation, exchange: HttpExchange) -> Iterator[BrokenLaw]:
-    """A body has the shape that the contract gives it; of a stream, each event."""
-    if exchange.failure:
-        return
+def check_schema(operation: Operation, exchange: HttpExchange) -> Iterator[BrokenLaw]:
+    """Send a body that matches its schema."""
     validator = operation.response_validator(exchange.status, exchange.media_type)
-    if validator is None:
-        return
-    if exchange.media_type.endswith("event-stream"):
+    if exchange.failure or validator is None or exchange.is_event_stream:
         return
     try:
-        data = exchange.json
-    except Unreadable as unreadable:
-        yield BrokenLaw(operation.id, "a JSON body", str(unreadable), exchange)
+        data = exchange.data
+    except UnreadableAnswer as error:
+        yield BrokenLaw(operation.id, "a JSON body", str(error), exchange)
         return
-    for error in list(validator.iter_errors(data))[:_MOST]:
-        kind = type(error.kind).__name__.rpartition("_")[2]
-        name = str(getattr(error.kind, "property", ""))
-        yield shape_finding(operation, exchange, tuple(error.instance_path), error.message, kind, name)
+    for problem in list(validator.iter_errors(data.value))[:_MAX_SCHEMA_ERRORS]:
+        yield _describe_schema_error(operation, exchange, data, problem)
 
 
-def shape_finding(
-    operation: Operation,
-    exchange: HttpExchange,
-    path: tuple[str | int, ...],
-    message: str,
-    kind: str = "",
-    name: str = "",
-) -> BrokenLaw:
-    """A schema error as a finding: with the evidence of the member it stands at, and what would adopt it."""
+def _describe_schema_error(operation: Operation, exchange: HttpExchange, data: JsonReader, error: Any) -> BrokenLaw:
+    """Return a schema error with the evidence of its member, and the overlay that allows what was seen."""
+    path = tuple(error.instance_path)
     place = "/" + "/".join(str(step) if isinstance(step, str) else "*" for step in path) if path else "the body"
-    try:
-        seen = exchange.json
-        for step in path:
-            seen = seen[step]
-    except (Unreadable, KeyError, IndexError, TypeError):
-        seen = None
-    status, media = str(exchange.status), exchange.media_type
+    keyword = type(error.kind).__name__.rpartition("_")[2]
+    name = str(getattr(error.kind, "property", ""))
+    location = SchemaLocation(operation, str(exchange.status), exchange.media_type, path)
     return BrokenLaw(
         operation.id,
         f"{place} as the contract describes it",
-        f"{place} of {exchange.status}: {message[:300]}",
+        f"{place} of {exchange.status}: {error.message[:300]}",
         exchange,
-        evidence=evidence_at(operation, status, media, path),
-        adopt=adopt_field(operation, status, media, path, seen, kind, name),
+        find_evidence(location),
+        widen_member(location, data.find(*path), keyword, name),
     )
 
 
-def headers(operation: Operation, exchange: HttpExchange) -> Iterator[BrokenLaw]:
-    """An answer has the headers that the contract promises, in the form that it gives them."""
-    response = operation.responses.get(str(exchange.status))
-    if response is None:
-        return
-    for name, header in response.get("headers", {}).items():
-        header = operation.resolve(header)
+def check_headers(operation: Operation, exchange: HttpExchange) -> Iterator[BrokenLaw]:
+    """Send the required headers, and headers that match their schema."""
+    response = operation.responses.get(str(exchange.status), {})
+    for name, node in response.get("headers", {}).items():
+        header = operation.resolve(node)
         value, evidence = exchange.header(name), header.get("x-evidence")
+        schema = header.get("schema", {})
+        types = schema.get("type", "string")
         if value is None:
             if header.get("required"):
                 seen = f"no such header with {exchange.status}"
                 yield BrokenLaw(operation.id, f"header {name}", seen, exchange, evidence)
-            continue
-        validator = operation.schema_validator(header.get("schema", {}))
-        types = header.get("schema", {}).get("type", "string")
-        if not validator.is_valid(_converted(value, types)):
-            yield BrokenLaw(operation.id, f"header {name} of type {types}", f"{name}: {value[:80]}", exchange, evidence)
+        elif not operation.schema_validator(schema).is_valid(_convert_header(value, types)):
+            expected = f"header {name} of type {types}"
+            yield BrokenLaw(operation.id, expected, f"{name}: {value[:80]}", exchange, evidence)
 
 
-def _converted(value: str, types: Json) -> Json:
-    if types == "integer" and value.lstrip("-").isdigit():
+def _convert_header(value: str, types: Json) -> Json:
+    """Return the value of a header as the type of its schema, or as it is."""
+    if types == "integer" and _INTEGER.fullmatch(value):
         return int(value)
     if types == "number":
         try:
@@ -141,73 +121,66 @@ def _converted(value: str, types: Json) -> Json:
     return value
 
 
-def stream_events(operation: Operation, exchange: HttpExchange) -> Iterator[BrokenLaw]:
-    """Each event of a stream has the shape that the contract gives it."""
-    if exchange.status != operation.success or not exchange.media_type.endswith("event-stream"):
-        return
+def check_stream_events(operation: Operation, exchange: HttpExchange) -> Iterator[BrokenLaw]:
+    """Send events that match their schema."""
     validator = operation.response_validator(exchange.status, exchange.media_type)
-    if validator is None:
+    if exchange.status != operation.success or not exchange.is_event_stream or validator is None:
         return
-    inner = _inner(operation, exchange)
+    data_validators = _list_data_validators(operation, exchange)
     for event in exchange.events:
-        value = {"data": event.data, **({"event": event.name} if event.name else {})}
-        problem = next(iter(validator.iter_errors(value)), None)
-        # validators take what stands in a string for a remark, so it is read and held against its schema here
-        decoded = decode_data(event)
-        if (
-            problem is None
-            and inner
-            and isinstance(decoded, dict | list)
-            and not any(v.is_valid(decoded) for v in inner)
-        ):
-            problem = next(iter(inner[0].iter_errors(decoded)))
-        elif problem is None and inner and isinstance(decoded, str) and decoded not in _END:
+        envelope = {"data": event.data, **({"event": event.name} if event.name else {})}
+        error = next(iter(validator.iter_errors(envelope)), None)
+        # a validator does not look into the JSON of a string, so it is parsed and validated here
+        data = decode_data(event)
+        if error is None and data_validators and isinstance(data, str) and data not in _END_MARKERS:
             yield BrokenLaw(operation.id, "events that are JSON", f"{event.data[:160]!r}", exchange)
             return
-        if problem is not None:
-            seen = f"{problem.message[:200]} in {event.data[:160]}"
-            yield BrokenLaw(operation.id, "events of the declared shape", seen, exchange)
+        if error is None and data_validators and isinstance(data, dict | list):
+            error = _find_data_error(data, data_validators)
+        if error is not None:
+            seen = f"{error.message[:200]} in {event.data[:160]}"
+            yield BrokenLaw(operation.id, "events that match their schema", seen, exchange)
             return
 
 
-_END = ("[DONE]",)
+def _find_data_error(data: Json, validators: list[Any]) -> Any:
+    if any(validator.is_valid(data) for validator in validators):
+        return None
+    return next(iter(validators[0].iter_errors(data)))
 
 
-def _inner(operation: Operation, exchange: HttpExchange) -> list[Any]:
-    """Validators of the JSON in an event's data."""
+def _list_data_validators(operation: Operation, exchange: HttpExchange) -> list[Any]:
+    """Return validators of the JSON in the data of events; one of them must accept it."""
     content = operation.responses[str(exchange.status)]["content"][exchange.media_type]
     event = operation.resolve(content["schema"])
-    schemas = [event, *(operation.resolve(branch) for branch in event.get("oneOf", ()))]
-    found = []
-    for one in schemas:
-        data = operation.resolve(one.get("properties", {}).get("data", {}))
-        for branch in [data, *data.get("oneOf", ()), *data.get("anyOf", ())]:
-            branch = operation.resolve(branch)
+    validators = []
+    for schema in (event, *map(operation.resolve, event.get("oneOf", ()))):
+        data = operation.resolve(schema.get("properties", {}).get("data", {}))
+        for branch in map(operation.resolve, (data, *data.get("oneOf", ()), *data.get("anyOf", ()))):
             if "contentSchema" in branch:
-                found.append(operation.schema_validator(branch["contentSchema"]))
-    return found
+                validators.append(operation.schema_validator(branch["contentSchema"]))
+    return validators
 
 
-def stream_order(operation: Operation, exchange: HttpExchange) -> Iterator[BrokenLaw]:
-    """The events of a stream come in the order that the contract's grammar gives, and what is constant stays so."""
-    if exchange.status != operation.success or not exchange.media_type.endswith("event-stream"):
-        return
-    if operation.stream is None:
+def check_stream_order(operation: Operation, exchange: HttpExchange) -> Iterator[BrokenLaw]:
+    """Send events in the order of the contract's grammar, and keep what is constant."""
+    if exchange.status != operation.success or not exchange.is_event_stream or operation.stream is None:
         return
     if not exchange.events and exchange.body:
-        yield BrokenLaw(operation.id, "server-sent events", shown(exchange.body), exchange)
+        yield BrokenLaw(operation.id, "server-sent events", shorten_body(exchange.body), exchange)
         return
     for problem in operation.stream.find_violations(exchange.events):
-        yield BrokenLaw(operation.id, f"events ordered as '{operation.stream.order.text}'", problem[:300], exchange)
+        expected = f"events ordered as '{operation.stream.order.text}'"
+        yield BrokenLaw(operation.id, expected, problem[:300], exchange)
 
 
 RULES = (
-    ExchangeRule("answers", "Every request is answered to its end", answers),
-    ExchangeRule("no-server-error", "Nothing makes the server fail", no_server_error),
-    ExchangeRule("status-declared", "Only declared statuses", status_declared),
-    ExchangeRule("content-type", "Declared content types", content_type),
-    ExchangeRule("schema", "Bodies have their declared shape", schema),
-    ExchangeRule("headers", "Promised headers are there", headers),
-    ExchangeRule("stream-events", "Events have their declared shape", stream_events, area="streams"),
-    ExchangeRule("stream-order", "Streams keep their order and end as they should", stream_order, area="streams"),
+    ExchangeRule("answers", "Requests are answered to the end", check_answered),
+    ExchangeRule("no-server-error", "No request causes a server error", check_no_server_error),
+    ExchangeRule("status-declared", "Statuses are declared", check_status),
+    ExchangeRule("content-type", "Content types are declared", check_content_type),
+    ExchangeRule("schema", "Bodies match their schema", check_schema),
+    ExchangeRule("headers", "Headers match their schema", check_headers),
+    ExchangeRule("stream-events", "Events match their schema", check_stream_events, area="streams"),
+    ExchangeRule("stream-order", "Streams have the declared order and end", check_stream_order, area="streams"),
 )

@@ -1,425 +1,331 @@
-"""Refusals: the status, the envelope, the type and the code that each protocol gives to each situation."""
+"""Errors: the status, envelope, type and code of each protocol for each situation."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Generator
+from functools import partial
 
-from aione_mock.checker.context import LawContext, broken
-from aione_mock.checker.finding import BrokenLaw, NotChecked, SkippedOperation
-from aione_mock.checker.law import Law, LawResults
-from aione_mock.checker.laws.areas import COUNTS, FIGURES, ONE_KEY, PLAIN, ROUTER
+from aione_mock.checker.context import LawContext
+from aione_mock.checker.errors import NotChecked
+from aione_mock.checker.exchange import HttpExchange, shorten_body
+from aione_mock.checker.finding import BrokenLaw, LawResults, SkippedOperation
+from aione_mock.checker.law import Law
+from aione_mock.checker.laws.error_responses import UNKNOWN_ID, check_envelope, check_error, code_parameter
+from aione_mock.checker.laws.operation_groups import (
+    MODELROUTER,
+    ONE_KEY,
+    PLAIN_CHAT,
+    TOKEN_COUNTS,
+    USAGE,
+)
 from aione_mock.checker.protocols import ChatProtocol, ChatQuestion
-from aione_mock.checker.traffic import HttpExchange, Unreadable, shown
-from aione_mock.contract import ErrorSpec, Operation
+from aione_mock.contract import Operation
 from aione_mock.structs import replace
 from aione_mock.types import Json
 
-NOBODY = "00000000-0000-4000-8000-000000000000"
-"""An id that belongs to nothing."""
-_SAYS: dict[str, tuple[tuple[str, ...], ...]] = {
-    "openai": (("error", "type"), ("error", "code")),
-    "anthropic": (("type",), ("error", "type")),
-    "gemini": (("error", "code"), ("error", "status")),
-    "console": (),
-    "modelrouter": (("success",), ("httpStatusCode",), ("errCode",), ("code",)),
-}
-"""Dialect → members of an error body that programs read, as the contract's example has them."""
+UNKNOWN_MODEL = "no-such-model-7"
+_TOO_MANY_TOKENS = 1_500_000_000
+"""More than the context of any model."""
+_BODY_LIMIT_BYTES = 32 << 20
+Place = tuple[str, str]
+"""Part of the request, and parameter or member."""
+_UNKNOWN_PATHS = (
+    ("createChatCompletion", "/v1/chat/completion"),
+    ("createMessage", "/v1/messages/nowhere"),
+    ("listGeminiModels", "/v1beta/modls"),
+    ("listKeys", "/api/v1/gateway/kees"),
+)
+_WRONG_METHODS = (
+    ("createChatCompletion", "GET"),
+    ("createMessage", "GET"),
+    ("listGeminiModels", "DELETE"),
+    ("getDashboard", "DELETE"),
+)
+_INVALID_QUERIES: tuple[tuple[str, dict[str, str], dict[str, Json], set[Place]], ...] = (
+    ("getKey", {"key_id": "not-a-uuid"}, {}, {("path", "key_id")}),
+    ("getDashboard", {}, {"range_days": 0}, {("query", "range_days")}),
+    ("getDashboard", {}, {"range_days": 91}, {("query", "range_days")}),
+    ("getDashboard", {}, {"range_days": "week"}, {("query", "range_days")}),
+    ("listInvoices", {}, {"page": 0, "page_size": 101}, {("query", "page"), ("query", "page_size")}),
+    ("queryUsage", {}, {"group_by": "colour", "start_date": "soon"}, {("query", "group_by"), ("query", "start_date")}),
+)
+"""Operation, path parameters, query, and the places of the expected problems."""
+_INVALID_KEYS: tuple[tuple[Json, set[Place]], ...] = (
+    ({}, {("body", "name")}),
+    ({"name": ""}, {("body", "name")}),
+    ({"name": "x" * 129, "rpm_limit": 0}, {("body", "name"), ("body", "rpm_limit")}),
+    ({"name": "x", "tpm_limit": "many", "is_sandbox": "maybe"}, {("body", "tpm_limit"), ("body", "is_sandbox")}),
+    ({"name": "x", "allowed_ips": ["300.1.1.1"]}, {("body", "allowed_ips")}),
+    ({"name": "x", "expires_at": "2001-01-01T00:00:00Z"}, {("body", "expires_at")}),
+    ({"name": "x", "team_id": "not-a-uuid"}, {("body", "team_id")}),
+)
+"""Body of createKey, and the places of the expected problems."""
 
 
-def refusal(operation: Operation, name: str, exchange: HttpExchange, *, expected: str = "") -> Iterator[BrokenLaw]:
-    """What an answer has against being the refusal `name` of an operation."""
-    spec = operation.errors.get(name)
-    if spec is None:
-        return
-    response = operation.responses.get(str(spec.status), {})
-    evidence = response.get("x-evidence", operation.evidence)
-    what = expected or f"{spec.status} {name}"
-    if exchange.status != spec.status:
-        seen = f"{exchange.outcome}: {shown(exchange.body)}"
-        yield broken(operation, what, seen, exchange, evidence=evidence)
-        return
-    yield from _envelope(operation, spec, exchange, evidence)
+def _call_chat(
+    context: LawContext, protocol: ChatProtocol, model: str, body: Json = None, raw: bytes | None = None
+) -> HttpExchange:
+    return context.call(protocol.plain, protocol.path_params(model), body=body, raw=raw)
 
 
-def _envelope(operation: Operation, spec: ErrorSpec, exchange: HttpExchange, evidence: str) -> Iterator[BrokenLaw]:
-    try:
-        body = exchange.json
-    except Unreadable as error:
-        yield broken(operation, f"the envelope of {operation.protocol}", str(error), exchange, evidence=evidence)
-        return
-    if _SAYS[operation.protocol] and all(_at(body, way) is None for way in _SAYS[operation.protocol]):
-        yield broken(
-            operation, f"the envelope of {operation.protocol}", shown(exchange.body), exchange, evidence=evidence
-        )
-        return
-    for way in _SAYS[operation.protocol]:
-        wanted, seen = _at(spec.body, way), _at(body, way)
-        if way[-1] in ("errCode", "code") and isinstance(wanted, str) and wanted.startswith("InvalidParameter."):
-            wanted, seen = "InvalidParameter.…", f"{str(seen).split('.')[0]}.…"
-        if seen != wanted:
-            place = ".".join(way)
-            yield broken(
-                operation,
-                f"{place} {wanted!r} for {spec.name}",
-                (f"no {place}" if seen is None else f"{seen!r}")[:200],
-                exchange,
-                evidence=evidence,
-            )
+def check_unknown_model(context: LawContext) -> LawResults:
+    """Reject an unknown model with 404, in the envelope of the protocol."""
+    for protocol in context.chat_protocols():
+        body = protocol.body(ChatQuestion("Hello"), UNKNOWN_MODEL)
+        yield from check_error(context, _call_chat(context, protocol, UNKNOWN_MODEL, body), "model_not_found")
+    for operation in context.present("retrieveModel", "getGeminiModel", *TOKEN_COUNTS):
+        counting_body = _counting_body(operation) if operation.method == "POST" else None
+        exchange = context.call(operation.id, {"model": UNKNOWN_MODEL}, body=counting_body)
+        yield from check_error(context, exchange, "model_not_found")
 
 
-def _at(value: Json, way: tuple[str, ...]) -> Json:
-    for step in way:
-        value = value.get(step) if isinstance(value, dict) else None
-    return value
-
-
-def _refused(context: LawContext, protocol: ChatProtocol, name: str, body: Json, model: str) -> LawResults:
-    operation = context.contract.operations[protocol.plain]
-    if name in operation.errors:
-        yield from refusal(operation, name, context.call(protocol.plain, protocol.params(model), body=body))
-
-
-def unknown_model(context: LawContext) -> LawResults:
-    """A model that does not exist is refused with 404, in the envelope of the protocol."""
-    for protocol in context.protocols():
-        body = protocol.body(ChatQuestion("Hello"), "no-such-model-7")
-        yield from _refused(context, protocol, "model_not_found", body, "no-such-model-7")
-    for operation in ("retrieveModel", "getGeminiModel", "countMessageTokens", "countTokens"):
-        spec = context.contract.operations.get(operation)
-        if spec is None:
-            continue
-        body = _counting(spec, "no-such-model-7") if spec.method == "POST" else None
-        yield from refusal(spec, "model_not_found", context.call(operation, {"model": "no-such-model-7"}, body=body))
-
-
-def _counting(operation: Operation, model: str) -> Json:
+def _counting_body(operation: Operation) -> dict[str, Json]:
     if operation.protocol == "gemini":
         return {"contents": [{"parts": [{"text": "Hello"}]}]}
-    return {"model": model, "messages": [{"role": "user", "content": "Hello"}]}
+    return {"model": UNKNOWN_MODEL, "messages": [{"role": "user", "content": "Hello"}]}
 
 
-def malformed(context: LawContext) -> LawResults:
-    """A body that is not JSON, lacks what is required or has a member of the wrong type is refused with 400."""
-    for protocol in context.protocols():
-        operation = context.contract.operations[protocol.plain]
-        model = context.model(protocol.name)
-        good = protocol.body(ChatQuestion("Hello", max_tokens=8), model)
+def check_malformed_body(context: LawContext) -> LawResults:
+    """Reject a body with 400 if it is not JSON, lacks a required member or has one of the wrong type."""
+    for protocol in context.chat_protocols():
+        model = context.choose_model(protocol.name)
+        valid = protocol.body(ChatQuestion("Hello", max_tokens=8), model)
         member = "contents" if protocol.name == "gemini" else "messages"
-        wrong: tuple[Json, ...] = (
-            {key: value for key, value in good.items() if key != member},
-            {**good, member: "not a list"},
-            {**good, member: [{"role": 7}]},
-            [good],
+        bodies: tuple[Json, ...] = (
+            {name: value for name, value in valid.items() if name != member},
+            {**valid, member: "not a list"},
+            {**valid, member: [{"role": 7}]},
+            [valid],
         )
-        for body in wrong:
-            exchange = context.call(protocol.plain, protocol.params(model), body=body)
-            yield from refusal(operation, "invalid_request", exchange)
+        for body in bodies:
+            yield from check_error(context, _call_chat(context, protocol, model, body), "invalid_request")
         for raw in (b"{", b'{"model": "x", }', b"", b"hello"):
-            exchange = context.call(protocol.plain, protocol.params(model), raw=raw)
-            yield from refusal(operation, "invalid_request", exchange)
+            yield from check_error(context, _call_chat(context, protocol, model, raw=raw), "invalid_request")
 
 
-def parameter_named(context: LawContext) -> LawResults:
-    """OpenAI's envelope names the parameter that is wrong, in `error.param`."""
-    protocol = context.protocols()[0]
+def check_parameter_named(context: LawContext) -> LawResults:
+    """Name the invalid parameter in `error.param` of OpenAI's envelope."""
+    protocol = context.chat_protocols()[0]
     if protocol.name != "openai":
         raise NotChecked("the contract has no chat completions")
-    model = context.model("openai")
+    model = context.choose_model("openai")
     body = {**protocol.body(ChatQuestion("Hello", max_tokens=8), model), "temperature": "warm"}
     exchange = context.call(protocol.plain, body=body)
-    if exchange.status == 400 and _at(exchange.json, ("error", "param")) != "temperature":
-        seen = repr(_at(exchange.json, ("error", "param")))
-        yield broken(protocol.plain, "error.param 'temperature'", seen, exchange, evidence="assumed")
-    elif exchange.status != 400:
-        yield broken(protocol.plain, "400 for a temperature that is text", exchange.outcome, exchange)
+    if exchange.status != 400:
+        yield BrokenLaw(protocol.plain, "400 for a temperature that is text", exchange.summary, exchange)
+    elif (param := exchange.data.find("error", "param")) != "temperature":
+        yield BrokenLaw(protocol.plain, "error.param 'temperature'", repr(param), exchange, "assumed")
 
 
-def too_long(context: LawContext) -> LawResults:
-    """A prompt and an answer that together exceed the model's context are refused with 400."""
-    for protocol in context.protocols():
-        model = context.model(protocol.name)
-        body = protocol.body(ChatQuestion("Hello", max_tokens=1_500_000_000), model)
-        yield from _refused(context, protocol, "context_length_exceeded", body, model)
+def check_context_length(context: LawContext) -> LawResults:
+    """Reject a request with 400 if its prompt and answer together exceed the model's context."""
+    for protocol in context.chat_protocols():
+        model = context.choose_model(protocol.name)
+        body = protocol.body(ChatQuestion("Hello", max_tokens=_TOO_MANY_TOKENS), model)
+        yield from check_error(context, _call_chat(context, protocol, model, body), "context_length_exceeded")
 
 
-def unsupported(context: LawContext) -> LawResults:
-    """A model that makes pictures refuses to stream over chat completions, and to answer over messages, with 400."""
-    model = context.model("openai", "image_output", without=())
-    for protocol in context.protocols()[:2]:
-        stream = protocol.name == "openai"
-        body = protocol.body(ChatQuestion("A red lighthouse.", max_tokens=16, stream=stream), model)
-        yield from _refused(context, protocol, "unsupported_operation", body, model)
+def check_image_model(context: LawContext) -> LawResults:
+    """Reject streamed chat completions and all messages with 400 for a model that generates images."""
+    model = context.choose_model("openai", "image_output", without=())
+    for protocol in context.chat_protocols()[:2]:
+        question = ChatQuestion("A red lighthouse.", max_tokens=16, stream=protocol.name == "openai")
+        exchange = _call_chat(context, protocol, model, protocol.body(question, model))
+        yield from check_error(context, exchange, "unsupported_operation")
 
 
-def console_validation(context: LawContext) -> LawResults:
-    """The console refuses what it cannot use with 422, and lists everything that is wrong, each with its place."""
-    cases: tuple[tuple[str, dict[str, str], dict[str, Json], set[tuple[str, str]]], ...] = (
-        ("getKey", {"key_id": "not-a-uuid"}, {}, {("path", "key_id")}),
-        ("getDashboard", {}, {"range_days": 0}, {("query", "range_days")}),
-        ("getDashboard", {}, {"range_days": 91}, {("query", "range_days")}),
-        ("getDashboard", {}, {"range_days": "week"}, {("query", "range_days")}),
-        ("listInvoices", {}, {"page": 0, "page_size": 101}, {("query", "page"), ("query", "page_size")}),
-        (
-            "queryUsage",
-            {},
-            {"group_by": "colour", "start_date": "soon"},
-            {("query", "group_by"), ("query", "start_date")},
-        ),
-    )
-    for name, params, query, places in cases:
-        operation = context.contract.operations.get(name)
-        if operation is None:
-            continue
-        exchange = context.call(name, params, query=query)
-        problems = list(refusal(operation, "validation_error", exchange))
-        yield from problems
-        if not problems:
-            yield from _places(name, exchange, places)
+def check_console_validation(context: LawContext) -> LawResults:
+    """Reject invalid parameters of the console with 422, and list every problem with its place."""
+    for name, params, query, places in _INVALID_QUERIES:
+        if name in context.contract.operations:
+            exchange = context.call(name, params, query=query)
+            yield from _check_validation_error(context, exchange, places)
 
 
-def console_body_validation(context: LawContext) -> LawResults:
-    """A key cannot be made or changed with members that are missing, of the wrong type or out of bounds: 422,
-    with all of them.
-    """
-    cases: tuple[tuple[Json, set[tuple[str, str]]], ...] = (
-        ({}, {("body", "name")}),
-        ({"name": ""}, {("body", "name")}),
-        ({"name": "x" * 129, "rpm_limit": 0}, {("body", "name"), ("body", "rpm_limit")}),
-        ({"name": "x", "tpm_limit": "many", "is_sandbox": "maybe"}, {("body", "tpm_limit"), ("body", "is_sandbox")}),
-        ({"name": "x", "allowed_ips": ["300.1.1.1"]}, {("body", "allowed_ips")}),
-        ({"name": "x", "expires_at": "2001-01-01T00:00:00Z"}, {("body", "expires_at")}),
-        ({"name": "x", "team_id": "not-a-uuid"}, {("body", "team_id")}),
-    )
-    for body, places in cases:
+def check_key_validation(context: LawContext) -> LawResults:
+    """Reject an invalid new key with 422, and list every problem with its place."""
+    for body, places in _INVALID_KEYS:
         exchange = context.call("createKey", body=body)
-        if exchange.status == 201 and isinstance(exchange.json, dict):
-            # made against expectation: deleted like all others
-            from aione_mock.checker.context import TemporaryKey
-
-            context.adopt(TemporaryKey(str(exchange.json.get("id")), str(exchange.json.get("key")), exchange.json))
-        problems = list(refusal(context.contract.operations["createKey"], "validation_error", exchange))
-        yield from problems
-        if not problems:
-            yield from _places("createKey", exchange, places)
+        context.track_created_key(exchange)
+        yield from _check_validation_error(context, exchange, places)
 
 
-def _places(operation: str, exchange: HttpExchange, places: set[tuple[str, str]]) -> LawResults:
-    found = {tuple(str(step) for step in item["loc"][:2]) for item in exchange.json["detail"]}
-    if lost := sorted(".".join(place) for place in places - found):
-        seen = ", ".join(sorted(".".join(place) for place in found))
-        yield broken(operation, f"findings for {', '.join(lost)}", seen, exchange)
+def _check_validation_error(context: LawContext, exchange: HttpExchange, places: set[Place]) -> LawResults:
+    problems = list(check_error(context, exchange, "validation_error"))
+    yield from problems
+    if problems:
+        return
+    listed = {tuple(str(step.value) for step in item.rows("loc")[:2]) for item in exchange.data.rows("detail")}
+    if missing := sorted(".".join(place) for place in places - listed):
+        seen = ", ".join(sorted(".".join(place) for place in listed))
+        yield BrokenLaw(exchange.request.operation, f"problems at {', '.join(missing)}", seen, exchange)
 
 
-def console_not_found(context: LawContext) -> LawResults:
-    """A key that does not exist is a 404, whatever is asked of it."""
-    for name in ("getKey", "updateKey", "deleteKey", "rotateKey", "disableKey", "enableKey"):
-        operation = context.contract.operations.get(name)
-        if operation is None:
-            continue
+def check_unknown_key(context: LawContext) -> LawResults:
+    """Answer 404 for every operation on an unknown key."""
+    for operation in context.present(*ONE_KEY):
         try:
-            exchange = context.call(name, {"key_id": NOBODY}, body={} if name == "updateKey" else None)
+            exchange = context.call(
+                operation.id, {"key_id": UNKNOWN_ID}, body={} if operation.id == "updateKey" else None
+            )
         except NotChecked as error:
-            yield SkippedOperation(name, str(error))
+            yield SkippedOperation(operation.id, str(error))
             continue
-        yield from refusal(operation, "not_found", exchange)
+        yield from check_error(context, exchange, "not_found")
 
 
-def unknown_path(context: LawContext) -> LawResults:
-    """A path that does not exist is a 404 in the envelope of the protocol that it looks like."""
-    for name, path in (
-        ("createChatCompletion", "/v1/chat/completion"),
-        ("createMessage", "/v1/messages/nowhere"),
-        ("listGeminiModels", "/v1beta/modls"),
-        ("listKeys", "/api/v1/gateway/kees"),
-    ):
+def check_unknown_path(context: LawContext) -> LawResults:
+    """Answer 404 for an unknown path, in the envelope of the protocol with the most similar path."""
+    for name, path in _UNKNOWN_PATHS:
         if name in context.contract.operations:
             try:
-                yield from _off_road(context, name, path, "GET", 404, "not_found")
+                yield from _check_routing_error(context, name, path, "GET", 404, "not_found")
             except NotChecked as error:
                 yield SkippedOperation(name, str(error))
 
 
-def wrong_method(context: LawContext) -> LawResults:
-    """A method that a path does not take is a 405, and `allow` lists those that it takes."""
-    for name, method in (
-        ("createChatCompletion", "GET"),
-        ("createMessage", "GET"),
-        ("listGeminiModels", "DELETE"),
-        ("getDashboard", "DELETE"),
-    ):
+def check_wrong_method(context: LawContext) -> LawResults:
+    """Answer 405 for a method that a path does not have, and list the others in `allow`."""
+    for name, method in _WRONG_METHODS:
         if name not in context.contract.operations:
             continue
-        if method != "GET" and not context.client.writes:
-            yield SkippedOperation(name, "it sends a method that changes things (--allow-writes)")
+        if method != "GET" and not context.client.allow_writes:
+            yield SkippedOperation(name, "it sends a method that changes something (--allow-writes)")
             continue
         try:
-            exchange = yield from _off_road(context, name, None, method, 405, "method_not_allowed")
+            exchange = yield from _check_routing_error(context, name, None, method, 405, "method_not_allowed")
         except NotChecked as error:
             yield SkippedOperation(name, str(error))
             continue
         allowed = context.contract.operations[name].method
         listed = {word.strip() for word in (exchange.header("allow") or "").split(",")}
         if exchange.status == 405 and allowed not in listed:
-            yield broken(name, f"allow with {allowed}", f"allow: {exchange.header('allow')}", exchange)
+            yield BrokenLaw(name, f"allow with {allowed}", f"allow: {exchange.header('allow')}", exchange)
 
 
-def _off_road(context: LawContext, name: str, path: str | None, method: str, status: int, error: str) -> Any:
+def _check_routing_error(
+    context: LawContext, name: str, path: str | None, method: str, status: int, error: str
+) -> Generator[BrokenLaw | SkippedOperation, None, HttpExchange]:
+    """Send a request to another path or with another method than that of an operation, and check the error."""
     operation = context.contract.operations[name]
-    request = context.client.request(name, {"model": "x"})
+    request = context.client.build_request(name, {"model": "x"})
     base = request.path.removesuffix(operation.path)
-    # a method of another name keeps the exchange out of what the operation itself promises
     request = replace(request, method=method, path=base + path if path else request.path, body=None)
     if request.method == operation.method:
+        # another method keeps the rules from taking the answer for one of the operation
         request = replace(request, method="HEAD" if path is None else "OPTIONS")
     exchange = context.client.send(request)
     spec = context.contract.find_error(operation.protocol, error)
     if exchange.status != status:
-        yield broken(
-            name,
-            f"{status} for {request.method} {path or operation.path}",
-            exchange.outcome,
-            exchange,
-            evidence="assumed",
-        )
+        expected = f"{status} for {request.method} {path or operation.path}"
+        yield BrokenLaw(name, expected, exchange.summary, exchange, "assumed")
     elif spec is not None and request.method != "HEAD":
-        yield from _envelope(operation, spec, exchange, "assumed")
+        yield from check_envelope(operation, spec, exchange, "assumed")
     return exchange
 
 
-def modelrouter_invalid(context: LawContext) -> LawResults:
-    """ModelRouter refuses a bad parameter with 400 and names it in the code, in both spellings of the envelope."""
-    for name in (
-        "ModelRouterQueryObservationCharts",
-        "ModelRouterQueryObservationMetrics",
-        "ModelRouterQueryObservationLogs",
-    ):
-        operation = context.contract.operations.get(name)
-        if operation is None:
-            continue
-        exchange = context.call(name, query={"timeRange": "2h"})
-        problems = list(refusal(operation, "invalid_parameter", exchange))
+def check_modelrouter_parameter(context: LawContext) -> LawResults:
+    """Reject a bad parameter of ModelRouter with 400, and name it in `code` and `errCode` alike."""
+    for operation in context.present(*MODELROUTER):
+        exchange = context.call(operation.id, query={"timeRange": "2h"})
+        problems = list(check_error(context, exchange, "invalid_parameter"))
         yield from problems
         if problems:
             continue
-        body = exchange.json
-        if body.get("code") != "InvalidParameter.timeRange":
-            yield broken(name, "code InvalidParameter.timeRange", f"{body.get('code')}", exchange, evidence="assumed")
-        if body.get("code") != body.get("errCode") or body.get("message") != body.get("errMessage"):
-            yield broken(name, "the same code and text in both spellings", shown(exchange.body), exchange)
+        if code_parameter(exchange) != "timeRange":
+            seen = f"{exchange.data.find('code')}"
+            yield BrokenLaw(operation.id, "code InvalidParameter.timeRange", seen, exchange, "assumed")
+        body = exchange.data
+        if (body.find("code"), body.find("message")) != (body.find("errCode"), body.find("errMessage")):
+            expected = "the same in code and errCode, message and errMessage"
+            yield BrokenLaw(operation.id, expected, shorten_body(exchange.body), exchange)
 
 
-def request_id(context: LawContext) -> LawResults:
-    """A refusal that names its request in the body names it as the header does."""
-    for name, header, member in (
-        ("createMessage", "x-request-id", "request_id"),
-        ("ModelRouterQueryObservationMetrics", "x-request-id", "requestId"),
+def check_request_id(context: LawContext) -> LawResults:
+    """Give the request id in the body of an error as in its header."""
+    for name, member, body, query in (
+        ("createMessage", "request_id", {"model": UNKNOWN_MODEL}, {}),
+        (MODELROUTER[1], "requestId", None, {"timeRange": "2h"}),
     ):
         if name not in context.contract.operations:
             continue
         try:
-            body = {"model": "no-such-model-7"} if name == "createMessage" else None
-            exchange = context.call(name, body=body, query={} if body else {"timeRange": "2h"})
+            exchange = context.call(name, body=body, query=query)
         except NotChecked as error:
             yield SkippedOperation(name, str(error))
             continue
-        if exchange.status >= 400 and exchange.header(header) and exchange.json.get(member) != exchange.header(header):
-            seen = f"{exchange.json.get(member)} and {exchange.header(header)}"
-            yield broken(name, f"{member} equal to {header}", seen, exchange, evidence="assumed")
+        in_header = exchange.header("x-request-id")
+        if exchange.status >= 400 and in_header and exchange.data.find(member) != in_header:
+            seen = f"{exchange.data.find(member)} and {in_header}"
+            yield BrokenLaw(name, f"{member} equal to x-request-id", seen, exchange, "assumed")
 
 
-def too_large(context: LawContext) -> LawResults:
-    """A body over the limit (32 MiB by default) is refused with 413."""
-    protocol = context.protocols()[0]
-    model = context.model(protocol.name).encode()
-    body = (
-        b'{"model":"' + model + b'","max_tokens":4,"messages":[{"role":"user","content":"' + b"a" * (33 << 20) + b'"}]}'
-    )
-    operation = context.contract.operations[protocol.plain]
-    yield from refusal(operation, "request_too_large", context.call(protocol.plain, raw=body, timeout=30.0))
+def check_body_limit(context: LawContext) -> LawResults:
+    """Reject a body above the limit with 413; the limit is 32 MiB by default."""
+    protocol = context.chat_protocols()[0]
+    model = context.choose_model(protocol.name)
+    text = "a" * (_BODY_LIMIT_BYTES + (1 << 20))
+    exchange = context.call(protocol.plain, body=protocol.body(ChatQuestion(text, max_tokens=4), model), timeout=30.0)
+    yield from check_error(context, exchange, "request_too_large")
 
+
+_law = partial(Law, area="errors")
+_assumed = partial(_law, evidence="assumed")
 
 LAWS = (
-    Law(
+    _law(
         "error-unknown-model",
-        "Unknown models are refused",
-        unknown_model,
-        (*PLAIN, "retrieveModel", "getGeminiModel", *COUNTS),
-        ("key",),
-        area="errors",
+        "Unknown models are rejected",
+        check_unknown_model,
+        (*PLAIN_CHAT, "retrieveModel", "getGeminiModel", *TOKEN_COUNTS),
+        needs=("key",),
     ),
-    Law("error-malformed", "Malformed bodies are refused", malformed, PLAIN, ("key",), area="errors"),
-    Law(
-        "error-param",
-        "The wrong parameter is named",
-        parameter_named,
-        ("createChatCompletion",),
-        ("key",),
-        "assumed",
-        area="errors",
+    _law("error-malformed", "Malformed bodies are rejected", check_malformed_body, PLAIN_CHAT, needs=("key",)),
+    _assumed(
+        "error-param", "Errors name the parameter", check_parameter_named, ("createChatCompletion",), needs=("key",)
     ),
-    Law("error-too-long", "Prompts beyond the context are refused", too_long, PLAIN, ("key",), area="errors"),
-    Law(
-        "error-unsupported", "Image models refuse what they cannot do", unsupported, PLAIN[:2], ("key",), area="errors"
+    _law("error-too-long", "Prompts above the context are rejected", check_context_length, PLAIN_CHAT, needs=("key",)),
+    _law(
+        "error-unsupported",
+        "Image models reject unsupported requests",
+        check_image_model,
+        PLAIN_CHAT[:2],
+        needs=("key",),
     ),
-    Law(
+    _law(
         "error-validation",
-        "The console lists everything that is wrong",
-        console_validation,
-        ("getKey", *FIGURES, "listInvoices"),
-        ("token",),
-        area="errors",
+        "The console lists every invalid parameter",
+        check_console_validation,
+        ("getKey", *USAGE, "listInvoices"),
+        needs=("token",),
     ),
-    Law(
+    _law(
         "error-body-validation",
-        "Unusable keys are refused with all findings",
-        console_body_validation,
+        "Invalid new keys are rejected",
+        check_key_validation,
         ("createKey",),
-        ("token", "writes"),
-        area="errors",
+        needs=("token", "writes"),
     ),
-    Law(
-        "error-no-such-key",
-        "Keys that do not exist are not found",
-        console_not_found,
-        ONE_KEY,
-        ("token",),
-        area="errors",
-    ),
-    Law(
+    _law("error-no-such-key", "Unknown keys are not found", check_unknown_key, ONE_KEY, needs=("token",)),
+    _assumed(
         "error-unknown-path",
-        "Unknown paths are not found, in their protocol",
-        unknown_path,
-        ("createChatCompletion", "createMessage", "listGeminiModels", "listKeys"),
-        (),
-        "assumed",
-        area="errors",
+        "Unknown paths are not found",
+        check_unknown_path,
+        tuple(name for name, _ in _UNKNOWN_PATHS),
     ),
-    Law(
+    _assumed(
         "error-wrong-method",
-        "Wrong methods are refused, with allow",
-        wrong_method,
-        (*PLAIN[:2], "listGeminiModels", "getDashboard"),
-        (),
-        "assumed",
-        area="errors",
+        "Wrong methods are rejected",
+        check_wrong_method,
+        tuple(name for name, _ in _WRONG_METHODS),
     ),
-    Law(
+    _law(
         "error-router",
-        "ModelRouter's refusals are spelt twice alike",
-        modelrouter_invalid,
-        ROUTER,
-        ("access_secret",),
-        area="errors",
+        "ModelRouter's errors name the parameter",
+        check_modelrouter_parameter,
+        MODELROUTER,
+        needs=("access_secret",),
     ),
-    Law(
-        "error-request-id",
-        "Refusals name their request alike",
-        request_id,
-        ("createMessage", ROUTER[1]),
-        (),
-        "assumed",
-        area="errors",
-    ),
-    Law("error-too-large", "Bodies over the limit are refused", too_large, PLAIN[:1], ("key", "local"), area="errors"),
+    _assumed("error-request-id", "Errors repeat the request id", check_request_id, ("createMessage", MODELROUTER[1])),
+    _law("error-too-large", "Too large bodies are rejected", check_body_limit, PLAIN_CHAT[:1], needs=("key", "local")),
 )

@@ -1,144 +1,119 @@
-"""Two organisations do not see each other."""
+"""Organisations: neither sees what belongs to the other."""
 
 from __future__ import annotations
 
+from functools import partial
+
 from aione_mock.checker.client import Auth
-from aione_mock.checker.context import LawContext, broken
-from aione_mock.checker.finding import NotChecked, SkippedOperation
-from aione_mock.checker.law import Law, LawResults
-from aione_mock.checker.laws.areas import ONE_KEY
-from aione_mock.checker.laws.errors import refusal
-from aione_mock.types import Json
+from aione_mock.checker.context import LawContext, console_auth
+from aione_mock.checker.errors import NotChecked
+from aione_mock.checker.finding import BrokenLaw, LawResults, SkippedOperation
+from aione_mock.checker.json_reader import JsonReader
+from aione_mock.checker.law import Law
+from aione_mock.checker.laws.error_responses import check_error
+from aione_mock.checker.laws.operation_groups import ONE_KEY
+
+_FOREIGN_KEY = "404 for the key of another organisation"
 
 
-def _other(context: LawContext) -> Auth:
-    return context.console(context.target.other_token or "")
+def _other_auth(context: LawContext) -> Auth:
+    return console_auth(context.target.other_token)
 
 
-def by_id(context: LawContext) -> LawResults:
-    """What belongs to another organisation is a 404 on every operation that takes an id, and stays as it is."""
-    key = context.new_key("not yours")
+def check_foreign_key(context: LawContext) -> LawResults:
+    """Answer 404 for every operation on another organisation's key, and do not change the key."""
+    key = context.create_key("not yours")
     before = context.read("getKey", {"key_id": key.id})
-    for name in ("getKey", "updateKey", "rotateKey", "disableKey", "enableKey", "deleteKey"):
+    for name in ONE_KEY:
         body = {"name": "mine now"} if name == "updateKey" else None
-        exchange = context.call(name, {"key_id": key.id}, body=body, auth=_other(context))
-        what = "404 for the key of another organisation"
-        yield from refusal(context.contract.operations[name], "not_found", exchange, expected=what)
+        exchange = context.call(name, {"key_id": key.id}, body=body, auth=_other_auth(context))
+        yield from check_error(context, exchange, "not_found", _FOREIGN_KEY)
         after = context.call("getKey", {"key_id": key.id})
-        if after.status != 200 or after.json != before:
-            yield broken(name, "the key as it was", f"changed by another organisation ({after.outcome})", after)
+        if after.status != 200 or after.json != before.value:
+            seen = f"changed by another organisation ({after.summary})"
+            yield BrokenLaw(name, "the key as it was", seen, after)
             return
 
 
-def listed_key(context: LawContext) -> LawResults:
-    """A key that one organisation lists is a 404 for the other."""
-    rows = context.read("listKeys")["items"]
+def check_foreign_listed_key(context: LawContext) -> LawResults:
+    """Answer 404 for a key that another organisation lists."""
+    rows = context.read("listKeys").rows("items")
     if not rows:
         raise NotChecked("there is no key")
-    exchange = context.call("getKey", {"key_id": rows[0]["id"]}, auth=_other(context))
-    what = "404 for the key of another organisation"
-    yield from refusal(context.contract.operations["getKey"], "not_found", exchange, expected=what)
+    exchange = context.call("getKey", {"key_id": rows[0].text("id")}, auth=_other_auth(context))
+    yield from check_error(context, exchange, "not_found", _FOREIGN_KEY)
 
 
-def lists(context: LawContext) -> LawResults:
-    """No list of one organisation holds anything of the other."""
+def check_lists(context: LawContext) -> LawResults:
+    """List only what belongs to the organisation."""
     for name in ("listKeys", "listInvoices"):
         try:
-            mine, theirs = (_rows(body) for body in (context.read(name), context.read(name, auth=_other(context))))
+            own, other = (_read_rows(context, name, auth) for auth in (None, _other_auth(context)))
         except NotChecked as error:
             yield SkippedOperation(name, str(error))
             continue
-        if both := {row["id"] for row in mine} & {row["id"] for row in theirs}:
-            yield broken(name, "nothing in common", f"{len(both)} ids in both lists", context.client.last)
-        own = {row["org_id"] for row in theirs if "org_id" in row}
-        if len(own) > 1 or own & {row["org_id"] for row in mine if "org_id" in row}:
-            yield broken(name, "one organisation", f"{len(own)} organisations", context.client.last)
+        if common := _texts(own, "id") & _texts(other, "id"):
+            yield BrokenLaw(name, "nothing in common", f"{len(common)} ids in both lists", context.client.last)
+        organisations = _texts(other, "org_id")
+        if len(organisations) > 1 or organisations & _texts(own, "org_id"):
+            seen = f"{len(organisations)} organisations"
+            yield BrokenLaw(name, "one organisation", seen, context.client.last)
 
 
-def _rows(body: Json) -> list[Json]:
-    found: list[Json] = body["items"] if isinstance(body, dict) else body
-    return found
+def _read_rows(context: LawContext, name: str, auth: Auth | None) -> list[JsonReader]:
+    answer = context.read(name, auth=auth or "target")
+    return answer.rows("items") if isinstance(answer.value, dict) else answer.rows()
 
 
-def account(context: LawContext) -> LawResults:
-    """Each organisation has an account of its own."""
-    mine, theirs = context.read("getBillingAccount"), context.read("getBillingAccount", auth=_other(context))
+def _texts(rows: list[JsonReader], name: str) -> set[str]:
+    """Return the values of a member, as far as rows have it."""
+    return {row.text(name) for row in rows if row.find(name) is not None}
+
+
+def check_accounts(context: LawContext) -> LawResults:
+    """Give each organisation a billing account of its own."""
+    own, other = context.read("getBillingAccount"), context.read("getBillingAccount", auth=_other_auth(context))
     for member in ("id", "org_id"):
-        if mine[member] == theirs[member]:
-            yield broken("getBillingAccount", f"an account with another {member}", "the same", context.client.last)
+        if own.at(member).value == other.at(member).value:
+            expected = f"an account with another {member}"
+            yield BrokenLaw("getBillingAccount", expected, "the same", context.client.last)
 
 
-def usage(context: LawContext) -> LawResults:
-    """Asking for the usage of another organisation's key or team selects nothing."""
-    window = {"start_date": None}
+def check_usage_filter(context: LawContext) -> LawResults:
+    """Select nothing for a key or team of another organisation."""
     for member, group in (("key_id", "key"), ("team_id", "team")):
-        rows = context.read("queryUsage", query={"group_by": group, **window})
-        found = next((row[member] for row in rows if row[member]), None)
-        if found is None:
+        rows = context.read("queryUsage", query={"group_by": group}).rows()
+        own = next((row.at(member).value for row in rows if row.at(member).value), None)
+        if own is None:
             continue
-        exchange = context.ok("queryUsage", query={member: found}, auth=_other(context))
+        exchange = context.call_ok("queryUsage", query={member: own}, auth=_other_auth(context))
         if exchange.json:
-            yield broken(
-                "queryUsage", f"no row for another organisation's {member}", f"{len(exchange.json)} rows", exchange
-            )
+            expected = f"no row for another organisation's {member}"
+            yield BrokenLaw("queryUsage", expected, f"{len(exchange.data.rows())} rows", exchange)
 
 
-def dashboard(context: LawContext) -> LawResults:
-    """The usage that one organisation sees is not that of both."""
-    mine = context.read("queryUsage", query={"group_by": "team"})
-    theirs = context.read("queryUsage", query={"group_by": "team"}, auth=_other(context))
-    both = {row["team_id"] for row in mine if row["team_id"]} & {row["team_id"] for row in theirs if row["team_id"]}
-    if both:
-        yield broken("queryUsage", "no team in both organisations", f"{len(both)} in both", context.client.last)
+def check_teams(context: LawContext) -> LawResults:
+    """Show each team's usage to one organisation."""
+    query = {"group_by": "team"}
+    own = context.read("queryUsage", query=query).rows()
+    other = context.read("queryUsage", query=query, auth=_other_auth(context)).rows()
+    if common := _texts(own, "team_id") & _texts(other, "team_id"):
+        yield BrokenLaw("queryUsage", "no team in both organisations", f"{len(common)} in both", context.client.last)
 
+
+_law = partial(Law, area="isolation", needs=("token", "other_token"))
 
 LAWS = (
-    Law(
-        "isolation-listed",
-        "Another organisation's key is not found",
-        listed_key,
-        ("getKey",),
-        ("token", "other_token"),
-        area="isolation",
-    ),
-    Law(
+    _law("isolation-listed", "Another organisation's key is not found", check_foreign_listed_key, ("getKey",)),
+    _law(
         "isolation-id",
-        "No operation reaches into another organisation",
-        by_id,
+        "No operation reaches another organisation",
+        check_foreign_key,
         ONE_KEY,
-        ("token", "other_token", "writes"),
-        area="isolation",
+        needs=("token", "other_token", "writes"),
     ),
-    Law(
-        "isolation-lists",
-        "Lists have nothing in common",
-        lists,
-        ("listKeys", "listInvoices"),
-        ("token", "other_token"),
-        area="isolation",
-    ),
-    Law(
-        "isolation-account",
-        "Each organisation has its account",
-        account,
-        ("getBillingAccount",),
-        ("token", "other_token"),
-        area="isolation",
-    ),
-    Law(
-        "isolation-usage",
-        "Another organisation's usage is not shown",
-        usage,
-        ("queryUsage",),
-        ("token", "other_token"),
-        area="isolation",
-    ),
-    Law(
-        "isolation-teams",
-        "Teams belong to one organisation",
-        dashboard,
-        ("queryUsage",),
-        ("token", "other_token"),
-        area="isolation",
-    ),
+    _law("isolation-lists", "Lists have nothing in common", check_lists, ("listKeys", "listInvoices")),
+    _law("isolation-account", "Each organisation has its account", check_accounts, ("getBillingAccount",)),
+    _law("isolation-usage", "Another organisation's usage is hidden", check_usage_filter, ("queryUsage",)),
+    _law("isolation-teams", "Teams belong to one organisation", check_teams, ("queryUsage",)),
 )

@@ -1,32 +1,30 @@
-"""The life of a key as a state machine: any order of events, compared with a model of eight lines."""
+"""The life of a key as a Hypothesis state machine: any order of events, compared with a small model."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from aione_mock.checker.client import Stop
-from aione_mock.checker.context import LawContext, TemporaryKey, broken
-from aione_mock.checker.finding import BrokenLaw, NotChecked
-from aione_mock.checker.law import Law, LawResults
-from aione_mock.checker.laws.areas import KEYS
+from aione_mock.checker.context import LawContext, TemporaryKey, bearer_auth
+from aione_mock.checker.errors import NotChecked
+from aione_mock.checker.exchange import HttpExchange
+from aione_mock.checker.finding import BrokenLaw, LawResults
+from aione_mock.checker.law import Law
+from aione_mock.checker.laws.operation_groups import KEYS
 from aione_mock.types import Json
 
 _EXAMPLES, _STEPS = 6, 10
 
 
-class Departed(Exception):
-    """The server went another way than the model."""
+class _ModelViolated(Exception):
+    """The server differs from the model."""
 
-    def __init__(self, said: BrokenLaw) -> None:
-        super().__init__(said.seen)
-        self.said = said
+    def __init__(self, broken: BrokenLaw) -> None:
+        super().__init__(broken.seen)
+        self.broken = broken
 
 
-def life(context: LawContext) -> LawResults:
-    """In whatever order a key is made, changed, switched, rotated and deleted, it is read as what was done to it,
-    its present
-    secret works exactly while it is active, and the shortest departure from that is shown.
-    """
+def check_key_lifecycle(context: LawContext) -> LawResults:
+    """Keep a key as its history says in any order of events, and accept its secret exactly while it is active."""
     from hypothesis import HealthCheck, Phase, Verbosity, settings
     from hypothesis.errors import Flaky
     from hypothesis.stateful import run_state_machine_as_test
@@ -43,117 +41,138 @@ def life(context: LawContext) -> LawResults:
         print_blob=False,
         verbosity=Verbosity.quiet,
     )
-    machine = _machine(context)
     try:
-        run_state_machine_as_test(machine, settings=chosen)
-    except Departed as departed:
-        said = departed.said
-        yield BrokenLaw(said.operation, said.expected, said.seen, said.exchange, said.evidence)
+        run_state_machine_as_test(_create_machine(context), settings=chosen)
+    except _ModelViolated as error:
+        yield error.broken
     except Flaky:
-        raise NotChecked("the server did not answer the same events twice alike") from None
+        raise NotChecked("the server did not answer the same events alike") from None
     except BaseExceptionGroup as group:
-        for error in group.exceptions:
-            if isinstance(error, Departed):
-                yield error.said
-            elif isinstance(error, (Stop, NotChecked)):
-                raise error from None
+        for failure in group.exceptions:
+            if not isinstance(failure, _ModelViolated):
+                raise failure from None
+            yield failure.broken
 
 
-def _machine(context: LawContext) -> Any:
+class _KeyModel:
+    """A temporary key and what its history says about it. Raises _ModelViolated where the server differs."""
+
+    def __init__(self, context: LawContext) -> None:
+        self._context = context
+        self.key = context.create_key("life")
+        self.deleted = False
+        self.expected: dict[str, Json] = {
+            "name": self.key.record.at("name").value,
+            "status": "active",
+            "rpm_limit": None,
+            "models_allowed": None,
+        }
+        self._history = ["create"]
+
+    def perform(self, operation: str, what: str, rejection: int | None = None, **request: Any) -> HttpExchange | None:
+        """Perform an event; return the exchange, or None if the event was meant to be rejected."""
+        self._history.append(what)
+        exchange = self._context.call(operation, {"key_id": self.key.id}, **request)
+        success = self._context.contract.operations[operation].success
+        status = 404 if self.deleted else rejection or success
+        self._expect(operation, status, exchange.status, exchange)
+        return exchange if status == success else None
+
+    def rotate(self) -> None:
+        """Rotate the key."""
+        exchange = self.perform("rotateKey", "rotate", 409 if self.expected["status"] != "active" else None)
+        if exchange is not None:
+            secret = exchange.data.text("key")
+            self._context.client.mask.add(secret, "AIONE_NEW_KEY")
+            self.key = TemporaryKey(self.key.id, secret, self.key.record)
+
+    def delete(self) -> None:
+        """Delete the key."""
+        self.perform("deleteKey", "delete")
+        self._context.forget_key(self.key)
+        self.deleted = True
+
+    def check_record(self) -> None:
+        """Compare the record with the model."""
+        exchange = self._context.call("getKey", {"key_id": self.key.id})
+        self._expect("getKey", 404 if self.deleted else 200, exchange.status, exchange)
+        if not self.deleted:
+            seen = {name: exchange.data.find(name) for name in self.expected}
+            self._expect("getKey", self.expected, seen, exchange)
+
+    def check_secret(self) -> None:
+        """Use the secret."""
+        exchange = self._context.call("listModels", auth=bearer_auth(self.key.secret))
+        active = not self.deleted and self.expected["status"] == "active"
+        self._expect("getKey" if active else "listKeys", 200 if active else 401, exchange.status, exchange)
+
+    def _expect(self, operation: str, expected: Json, seen: Json, exchange: HttpExchange) -> None:
+        if expected != seen:
+            history = ", ".join(self._history)
+            raise _ModelViolated(BrokenLaw(operation, f"{expected} after {history}", f"{seen}", exchange))
+
+
+def _create_machine(context: LawContext) -> Any:
     from hypothesis import seed
     from hypothesis import strategies as st
     from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-    class Life(RuleBasedStateMachine):
-        """One key from its making to its end."""
+    changes = st.fixed_dictionaries(
+        {}, optional={"name": st.sampled_from(["a", "名字"]), "rpm_limit": st.sampled_from([None, 1000, 2000])}
+    )
 
-        key: TemporaryKey | None = None
-        gone = False
+    class KeyMachine(RuleBasedStateMachine):
+        """One key from its creation to its end."""
 
-        def __init__(self) -> None:
-            super().__init__()
-            self.steps: list[str] = []
-            self.expected: dict[str, Json] = {}
+        model: _KeyModel
 
         @initialize()
-        def make(self) -> None:
-            self.key = context.new_key("life")
-            self.expected = {
-                "name": self.key.record["name"],
-                "status": "active",
-                "rpm_limit": None,
-                "models_allowed": None,
-            }
-            self.steps = ["create"]
+        def create(self) -> None:
+            self.model = _KeyModel(context)
 
-        @rule(change=st.fixed_dictionaries({}, optional={
-            "name": st.sampled_from(["a", "名字"]), "rpm_limit": st.sampled_from([None, 1000, 2000]),
-        }))  # fmt: skip
+        @rule(change=changes)
         def update(self, change: dict[str, Json]) -> None:
-            if self._do("updateKey", f"update {change}", body=change):
-                self.expected |= change
+            if self.model.perform("updateKey", f"update {change}", body=change):
+                self.model.expected |= change
 
         @rule()
         def disable(self) -> None:
-            if self._do("disableKey", "disable"):
-                self.expected["status"] = "disabled"
+            if self.model.perform("disableKey", "disable"):
+                self.model.expected["status"] = "disabled"
 
         @rule()
         def enable(self) -> None:
-            if self._do("enableKey", "enable"):
-                self.expected["status"] = "active"
+            if self.model.perform("enableKey", "enable"):
+                self.model.expected["status"] = "active"
 
         @rule()
         def rotate(self) -> None:
-            refused = 409 if self.expected["status"] != "active" else None
-            exchange = self._do("rotateKey", "rotate", refused=refused)
-            if exchange is not None and self.key is not None:
-                secret = exchange.json["key"]
-                context.client.mask.learn(secret, "AIONE_NEW_KEY")
-                self.key = TemporaryKey(self.key.id, secret, self.key.record)
+            self.model.rotate()
 
-        @rule(sure=st.integers(0, 3))
-        def delete(self, sure: int) -> None:
-            # seldom, or nothing else would happen
-            if sure == 3 and not self.gone and self.key is not None:
-                self._do("deleteKey", "delete")
-                context.forget(self.key)
-                self.gone = True
+        @rule(chance=st.integers(0, 3))
+        def delete(self, chance: int) -> None:
+            # rarely: nothing else would happen
+            if chance == 3 and not self.model.deleted:
+                self.model.delete()
 
         @invariant()
-        def is_read_as_it_is(self) -> None:
-            if self.key is None:
-                return
-            exchange = context.call("getKey", {"key_id": self.key.id})
-            if self.gone:
-                self._say("getKey", 404, exchange.status, exchange)
-                return
-            self._say("getKey", 200, exchange.status, exchange)
-            seen = {name: exchange.json.get(name) for name in self.expected}
-            self._say("getKey", self.expected, seen, exchange)
+        def record_matches(self) -> None:
+            self.model.check_record()
 
         @invariant()
-        def works_while_it_is_active(self) -> None:
-            if self.key is None:
-                return
-            exchange = context.call("listModels", auth=context.bearer(self.key.secret))
-            active = not self.gone and self.expected["status"] == "active"
-            self._say("getKey" if active else "listKeys", 200 if active else 401, exchange.status, exchange)
+        def secret_works_while_active(self) -> None:
+            self.model.check_secret()
 
-        def _do(self, operation: str, what: str, refused: int | None = None, **given: Any) -> Any:
-            if self.key is None:
-                return None
-            self.steps.append(what)
-            exchange = context.call(operation, {"key_id": self.key.id}, **given)
-            wanted = 404 if self.gone else (refused or context.contract.operations[operation].success)
-            self._say(operation, wanted, exchange.status, exchange)
-            return exchange if wanted < 300 else None
-
-        def _say(self, operation: str, wanted: Json, seen: Json, exchange: Any) -> None:
-            if wanted != seen:
-                raise Departed(broken(operation, f"{wanted} after {', '.join(self.steps)}", f"{seen}", exchange))
-
-    return seed(context.seed.draw_integer("life"))(Life)
+    return seed(context.seed.draw_integer("life"))(KeyMachine)
 
 
-LAWS = (Law("key-life", "The life of a key, in any order of events", life, KEYS, ("token", "writes"), area="keys"),)
+LAWS = (
+    Law(
+        "key-life",
+        "Keys follow their history",
+        check_key_lifecycle,
+        KEYS,
+        area="keys",
+        needs=("token", "writes"),
+    ),
+)

@@ -1,195 +1,156 @@
-"""Rate limits: they hold, their headers are true, and the time to wait is honest."""
+"""Rate limits: they are enforced, their headers are right, and the time to wait is right."""
 
 from __future__ import annotations
 
-from aione_mock.checker.context import LawContext, TemporaryKey, broken
-from aione_mock.checker.finding import NotChecked
-from aione_mock.checker.law import Law, LawResults
-from aione_mock.checker.laws.areas import PLAIN
-from aione_mock.checker.laws.errors import refusal
+from functools import partial
+
+from aione_mock.checker.context import LawContext, TemporaryKey, bearer_auth
+from aione_mock.checker.errors import NotChecked
+from aione_mock.checker.exchange import HttpExchange
+from aione_mock.checker.finding import BrokenLaw, LawResults
+from aione_mock.checker.law import Law
+from aione_mock.checker.laws.error_responses import check_error
+from aione_mock.checker.laws.operation_groups import PLAIN_CHAT
 from aione_mock.checker.protocols import ChatProtocol, ChatQuestion
-from aione_mock.checker.traffic import HttpExchange
 
-SPAN = 60
-"""Seconds over which requests and tokens are counted."""
+_WINDOW_SECONDS = 60
+"""Requests and tokens are counted over this time."""
+_MAX_WAIT_SECONDS = 2
+"""A longer time to wait is not waited for."""
 _HEADERS = {"openai": "x-ratelimit-{1}-{0}", "anthropic": "anthropic-ratelimit-{0}-{1}"}
+"""Protocol → name of a header for what is counted and which figure."""
 
 
-def _ask(context: LawContext, protocol: ChatProtocol, key: TemporaryKey, max_tokens: int = 4) -> HttpExchange:
-    return context.ask(
-        protocol,
-        ChatQuestion("Say yes.", max_tokens=max_tokens),
-        context.model(protocol.name),
-        context.bearer(key.secret),
-    )
+def _ask(context: LawContext, protocol: ChatProtocol, key: TemporaryKey) -> HttpExchange:
+    question = ChatQuestion("Say yes.", max_tokens=4)
+    return context.ask(protocol, question, context.choose_model(protocol.name), bearer_auth(key.secret))
 
 
-def _figure(exchange: HttpExchange, protocol: ChatProtocol, what: str, which: str) -> int | None:
-    text = exchange.header(_HEADERS[protocol.name].format(what, which)) or ""
-    return int(text) if text.isdigit() else None
+def _ask_ok(context: LawContext, protocol: ChatProtocol, key: TemporaryKey) -> HttpExchange:
+    return context.require_success(_ask(context, protocol, key))
 
 
-def requests(context: LawContext) -> LawResults:
-    """A key with a limit of requests may call so often in a minute and is then refused with 429, over every
-    protocol alike.
-    """
-    key = context.new_key("two a minute", rpm_limit=2)
-    first, *others = context.protocols()
+def _protocols_with_headers(context: LawContext) -> list[ChatProtocol]:
+    return [protocol for protocol in context.chat_protocols() if protocol.name in _HEADERS]
+
+
+def _read_figure(exchange: HttpExchange, protocol: ChatProtocol, counted: str, figure: str) -> int | None:
+    return _parse_count(exchange.header(_HEADERS[protocol.name].format(counted, figure)))
+
+
+def _parse_count(text: str | None) -> int | None:
+    return int(text) if text and text.isdecimal() and len(text) < 16 else None
+
+
+def check_request_limit(context: LawContext) -> LawResults:
+    """Accept as many requests per minute as a key's limit allows, then reject them with 429 over every protocol."""
+    key = context.create_key("two a minute", rpm_limit=2)
+    first, *others = context.chat_protocols()
     for _ in range(2):
         exchange = _ask(context, first, key)
         if exchange.status != 200:
-            yield broken(first.plain, "200 within the limit", exchange.outcome, exchange)
+            yield BrokenLaw(first.plain, "200 within the limit", exchange.summary, exchange)
             return
     for protocol in (first, *others):
         exchange = _ask(context, protocol, key)
-        yield from refusal(
-            context.contract.operations[protocol.plain], "rate_limit_exceeded", exchange, expected="429 over the limit"
-        )
+        yield from check_error(context, exchange, "rate_limit_exceeded", "429 above the limit")
 
 
-def tokens(context: LawContext) -> LawResults:
-    """A key with a limit of tokens is refused with 429 once they are used."""
-    key = context.new_key("few tokens", tpm_limit=1)
-    protocol = context.protocols()[0]
+def check_token_limit(context: LawContext) -> LawResults:
+    """Reject requests with 429 once the tokens of a key's limit are used."""
+    key = context.create_key("few tokens", tpm_limit=1)
+    protocol = context.chat_protocols()[0]
     exchange = _ask(context, protocol, key)
     if exchange.status == 429:
-        return  # one that counts the tokens of a prompt before it is sent
-    context.good(exchange)
+        return  # the gateway counts the tokens of a prompt before it sends it
+    context.require_success(exchange)
     exchange = _ask(context, protocol, key)
-    yield from refusal(
-        context.contract.operations[protocol.plain],
-        "rate_limit_exceeded",
-        exchange,
-        expected="429 over the limit of tokens",
-    )
+    yield from check_error(context, exchange, "rate_limit_exceeded", "429 above the limit of tokens")
 
 
-def new_limit(context: LawContext) -> LawResults:
-    """A changed limit holds from the next call on."""
-    key = context.new_key("raised", rpm_limit=1)
-    protocol = context.protocols()[0]
-    context.good(_ask(context, protocol, key))
-    context.ok("updateKey", {"key_id": key.id}, body={"rpm_limit": 100})
+def check_raised_limit(context: LawContext) -> LawResults:
+    """Apply a changed limit from the next request on."""
+    key = context.create_key("raised", rpm_limit=1)
+    protocol = context.chat_protocols()[0]
+    _ask_ok(context, protocol, key)
+    context.call_ok("updateKey", {"key_id": key.id}, body={"rpm_limit": 100})
     exchange = _ask(context, protocol, key)
     if exchange.status == 429:
-        yield broken(protocol.plain, "200 after the limit was raised", exchange.outcome, exchange, evidence="assumed")
+        yield BrokenLaw(protocol.plain, "200 after the limit was raised", exchange.summary, exchange, "assumed")
 
 
-def headers_true(context: LawContext) -> LawResults:
-    """The headers say the key's limits, and what is left falls by one request and by the tokens that were used."""
-    for protocol in [p for p in context.protocols() if p.name in _HEADERS]:
-        key = context.new_key("headers", rpm_limit=9, tpm_limit=90_000)
-        one = context.good(_ask(context, protocol, key))
-        two = context.good(_ask(context, protocol, key))
-        for what, limit in (("requests", 9), ("tokens", 90_000)):
-            if _figure(one, protocol, what, "limit") != limit:
-                seen = str(_figure(one, protocol, what, "limit"))
-                yield broken(protocol.plain, f"a limit of {limit} {what}", seen, one, evidence="assumed")
-        if _figure(one, protocol, "requests", "remaining") != 8:
-            seen = str(_figure(one, protocol, "requests", "remaining"))
-            yield broken(protocol.plain, "8 requests left of 9", seen, one, evidence="assumed")
-        before, after = (_figure(e, protocol, "requests", "remaining") for e in (one, two))
-        if before is not None and after is not None and before - after != 1:
-            yield broken(
-                protocol.plain,
-                "one request fewer left after a call",
-                f"{before - after} fewer",
-                two,
-                evidence="assumed",
-            )
-        yield from _tokens_left(protocol, one, two)
+def check_limit_headers(context: LawContext) -> LawResults:
+    """Report a key's limits in headers, and what remains after the requests and tokens that were used."""
+    for protocol in _protocols_with_headers(context):
+        key = context.create_key("headers", rpm_limit=9, tpm_limit=90_000)
+        first, second = _ask_ok(context, protocol, key), _ask_ok(context, protocol, key)
+        for counted, limit in (("requests", 9), ("tokens", 90_000)):
+            figure = _read_figure(first, protocol, counted, "limit")
+            if figure != limit:
+                yield BrokenLaw(protocol.plain, f"a limit of {limit} {counted}", str(figure), first, "assumed")
+        remaining = [_read_figure(exchange, protocol, "requests", "remaining") for exchange in (first, second)]
+        if remaining[0] != 8:
+            yield BrokenLaw(protocol.plain, "8 of 9 requests remaining", str(remaining[0]), first, "assumed")
+        if remaining[0] is not None and remaining[1] is not None and remaining[0] - remaining[1] != 1:
+            seen = f"{remaining[0] - remaining[1]} fewer"
+            yield BrokenLaw(protocol.plain, "one request fewer remaining after a call", seen, second, "assumed")
+        yield from _check_remaining_tokens(protocol, first, second)
 
 
-def _tokens_left(protocol: ChatProtocol, one: HttpExchange, two: HttpExchange) -> LawResults:
-    left = [_figure(exchange, protocol, "tokens", "remaining") for exchange in (one, two)]
-    used = protocol.usage(two.json)
-    if left[0] is None or left[1] is None:
-        return
-    if left[0] - left[1] != used.prompt + used.completion:
-        expected = f"{used.prompt + used.completion} tokens fewer left"
-        yield broken(protocol.plain, expected, f"{left[0] - left[1]} fewer", two, evidence="assumed")
+def _check_remaining_tokens(protocol: ChatProtocol, first: HttpExchange, second: HttpExchange) -> LawResults:
+    before, after = (_read_figure(exchange, protocol, "tokens", "remaining") for exchange in (first, second))
+    usage = protocol.usage(second.data)
+    used = usage.prompt + usage.completion
+    if before is not None and after is not None and before - after != used:
+        yield BrokenLaw(protocol.plain, f"{used} tokens fewer remaining", f"{before - after} fewer", second, "assumed")
 
 
-def retry_after(context: LawContext) -> LawResults:
-    """`retry-after` is the whole number of seconds, at most a minute, after which the call is not refused any more."""
-    for protocol in context.protocols():
-        key = context.new_key("retry", rpm_limit=1)
-        context.good(_ask(context, protocol, key))
+def check_retry_after(context: LawContext) -> LawResults:
+    """Report in `retry-after` the whole seconds, at most 60, after which a request is accepted again."""
+    for protocol in context.chat_protocols():
+        key = context.create_key("retry", rpm_limit=1)
+        _ask_ok(context, protocol, key)
         exchange = _ask(context, protocol, key)
         if exchange.status != 429:
-            raise NotChecked("the limit does not hold")
-        text = exchange.header("retry-after") or ""
-        if not text.isdigit() or not 1 <= int(text) <= SPAN:
-            yield broken(protocol.plain, f"retry-after from 1 to {SPAN}", f"'{text}'", exchange, evidence="assumed")
-            continue
-        if int(text) > 2:
-            # it cannot be waited for; but the next refusal must not promise a later end
+            raise NotChecked("the limit is not enforced")
+        seconds = _parse_count(exchange.header("retry-after"))
+        if seconds is None or not 1 <= seconds <= _WINDOW_SECONDS:
+            expected, seen = f"retry-after from 1 to {_WINDOW_SECONDS}", f"'{exchange.header('retry-after') or ''}'"
+            yield BrokenLaw(protocol.plain, expected, seen, exchange, "assumed")
+        elif seconds > _MAX_WAIT_SECONDS:
+            # the next error must not promise a later end
             again = _ask(context, protocol, key)
-            later = again.header("retry-after") or ""
-            if again.status == 429 and later.isdigit() and int(later) > int(text) + 1:
-                yield broken(
-                    protocol.plain, f"at most {text} s", f"{later} s a moment later", again, evidence="assumed"
-                )
-            continue
-        context.client.sleep(int(text) + 0.1)
-        again = _ask(context, protocol, key)
-        if again.status == 429:
-            expected = f"a call after the {text} s of retry-after to be taken"
-            yield broken(protocol.plain, expected, again.outcome, again, evidence="assumed")
+            later = _parse_count(again.header("retry-after"))
+            if again.status == 429 and later is not None and later > seconds + 1:
+                seen = f"{later} s a moment later"
+                yield BrokenLaw(protocol.plain, f"at most {seconds} s", seen, again, "assumed")
+        else:
+            context.client.sleep(seconds + 0.1)
+            again = _ask(context, protocol, key)
+            if again.status == 429:
+                expected = f"a request to be accepted after {seconds} s of retry-after"
+                yield BrokenLaw(protocol.plain, expected, again.summary, again, "assumed")
 
 
-def refused_with_headers(context: LawContext) -> LawResults:
-    """A refusal for the rate says that nothing is left."""
-    for protocol in [p for p in context.protocols() if p.name in _HEADERS]:
-        key = context.new_key("nothing left", rpm_limit=1)
-        context.good(_ask(context, protocol, key))
+def check_headers_of_rejection(context: LawContext) -> LawResults:
+    """Report in a 429 that no requests remain."""
+    for protocol in _protocols_with_headers(context):
+        key = context.create_key("nothing left", rpm_limit=1)
+        _ask_ok(context, protocol, key)
         exchange = _ask(context, protocol, key)
-        if exchange.status == 429 and _figure(exchange, protocol, "requests", "remaining") != 0:
-            seen = str(_figure(exchange, protocol, "requests", "remaining"))
-            yield broken(protocol.plain, "0 requests left", seen, exchange, evidence="assumed")
+        remaining = _read_figure(exchange, protocol, "requests", "remaining")
+        if exchange.status == 429 and remaining != 0:
+            yield BrokenLaw(protocol.plain, "0 requests remaining", str(remaining), exchange, "assumed")
 
+
+_law = partial(Law, area="limits", needs=("token", "writes"))
+_assumed = partial(_law, evidence="assumed")
 
 LAWS = (
-    Law("limit-requests", "Limits of requests hold", requests, PLAIN, ("token", "writes"), paid=2, area="limits"),
-    Law("limit-tokens", "Limits of tokens hold", tokens, PLAIN[:1], ("token", "writes"), paid=1, area="limits"),
-    Law(
-        "limit-raised",
-        "New limits hold at once",
-        new_limit,
-        PLAIN[:1],
-        ("token", "writes"),
-        "assumed",
-        paid=2,
-        area="limits",
-    ),
-    Law(
-        "limit-headers",
-        "Rate limit headers are true",
-        headers_true,
-        PLAIN[:2],
-        ("token", "writes"),
-        "assumed",
-        paid=4,
-        area="limits",
-    ),
-    Law(
-        "limit-retry-after",
-        "retry-after is honest",
-        retry_after,
-        PLAIN,
-        ("token", "writes"),
-        "assumed",
-        paid=3,
-        area="limits",
-    ),
-    Law(
-        "limit-refusal",
-        "Refusals say that nothing is left",
-        refused_with_headers,
-        PLAIN[:2],
-        ("token", "writes"),
-        "assumed",
-        paid=2,
-        area="limits",
-    ),
+    _law("limit-requests", "Request limits are enforced", check_request_limit, PLAIN_CHAT, paid=2),
+    _law("limit-tokens", "Token limits are enforced", check_token_limit, PLAIN_CHAT[:1], paid=1),
+    _assumed("limit-raised", "New limits apply at once", check_raised_limit, PLAIN_CHAT[:1], paid=2),
+    _assumed("limit-headers", "Rate limit headers are right", check_limit_headers, PLAIN_CHAT[:2], paid=4),
+    _assumed("limit-retry-after", "retry-after is right", check_retry_after, PLAIN_CHAT, paid=3),
+    _assumed("limit-refusal", "429 reports that nothing remains", check_headers_of_rejection, PLAIN_CHAT[:2], paid=2),
 )

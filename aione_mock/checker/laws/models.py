@@ -1,216 +1,221 @@
-"""The lists of models: the same over all protocols, complete, and true."""
+"""The lists of models: the same over all protocols, complete and right."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 
-from aione_mock.checker.budget import BudgetSpent
-from aione_mock.checker.context import LawContext, broken
-from aione_mock.checker.finding import NotChecked, SkippedOperation
-from aione_mock.checker.law import Law, LawResults
-from aione_mock.checker.laws.areas import PLAIN
+from aione_mock.checker.context import LawContext
+from aione_mock.checker.errors import BudgetSpent, NotChecked
+from aione_mock.checker.finding import BrokenLaw, LawResults, SkippedOperation
+from aione_mock.checker.law import Law
+from aione_mock.checker.laws.operation_groups import PLAIN_CHAT
 from aione_mock.checker.protocols import PROTOCOLS, ChatQuestion
 from aione_mock.types import Json
 
-ALIASES = ("opus-4-6", "sonnet-4-6", "haiku-4-5")
+_ALIASES = ("opus-4-6", "sonnet-4-6", "haiku-4-5")
 """Short names that the documentation gives to editors."""
+_IMAGE_TOKENS = 3000
+"""Tokens that an image may take."""
+_CHEAP_TOKENS = 4
+_MAX_PAGES = 100
+_SHOWN_IDS = 6
 
 
-def openai_ids(context: LawContext) -> list[str]:
-    """Ids of the data plane's list. Raises NotChecked."""
-    return [row["id"] for row in context.read("listModels")["data"]]
+def _read_openai_ids(context: LawContext) -> list[str]:
+    """Return the ids of the data plane's list. Raises NotChecked."""
+    return [row.text("id") for row in context.read("listModels").rows("data")]
 
 
-def gemini_ids(context: LawContext) -> list[str]:
-    """Ids of Gemini's list, all pages. Raises NotChecked."""
-    found: list[str] = []
+def _read_gemini_ids(context: LawContext) -> list[str]:
+    """Return the ids of all pages of Gemini's list. Raises NotChecked."""
+    ids: list[str] = []
     token = None
-    for _ in range(100):
+    for _ in range(_MAX_PAGES):
         page = context.read("listGeminiModels", query={"pageSize": 50, "pageToken": token})
-        found += [row["name"].removeprefix("models/") for row in page["models"]]
-        token = page.get("nextPageToken")
+        ids += [row.text("name").removeprefix("models/") for row in page.rows("models")]
+        token = page.find("nextPageToken")
         if not token:
             break
-    return found
+    return ids
 
 
-def agree(context: LawContext) -> LawResults:
-    """The console lists the models that the data plane lists, and Gemini's list is a part of them."""
-    ids = set(openai_ids(context))
+def check_lists_agree(context: LawContext) -> LawResults:
+    """List every model of the data plane on the console, and only those in Gemini's list."""
+    ids = set(_read_openai_ids(context))
     try:
-        console = {row["id"] for row in context.read("listGatewayModels")["items"]}
-        # a key may be restricted to some of the plan's models, so the data plane's list may be the shorter one
+        console = {row.text("id") for row in context.read("listGatewayModels").rows("items")}
+        # a key may be restricted, so the list of the data plane may be the shorter one
         if extra := sorted(ids - console):
-            yield broken("listGatewayModels", "every model that /v1/models lists", f"not there: {', '.join(extra[:6])}")
+            yield BrokenLaw("listGatewayModels", "every model of /v1/models", f"without {_join_ids(extra)}")
     except NotChecked as error:
         yield SkippedOperation("listGatewayModels", str(error))
     try:
-        if extra := sorted(set(gemini_ids(context)) - ids):
-            yield broken("listGeminiModels", "only models of /v1/models", f"also {', '.join(extra[:6])}")
+        if extra := sorted(set(_read_gemini_ids(context)) - ids):
+            yield BrokenLaw("listGeminiModels", "only models of /v1/models", f"also {_join_ids(extra)}")
     except NotChecked as error:
         yield SkippedOperation("listGeminiModels", str(error))
 
 
-def unique(context: LawContext) -> LawResults:
-    """No model is listed twice."""
-    for operation, ids in (("listModels", openai_ids), ("listGeminiModels", gemini_ids)):
+def _join_ids(ids: list[str]) -> str:
+    return ", ".join(ids[:_SHOWN_IDS])
+
+
+def check_unique_ids(context: LawContext) -> LawResults:
+    """List each model once."""
+    lists: dict[str, Callable[[LawContext], list[str]]] = {
+        "listModels": _read_openai_ids,
+        "listGeminiModels": _read_gemini_ids,
+    }
+    for operation, read_ids in lists.items():
         try:
-            found = ids(context)
+            ids = read_ids(context)
         except NotChecked as error:
             yield SkippedOperation(operation, str(error))
             continue
-        if twice := sorted({name for name in found if found.count(name) > 1}):
-            yield broken(operation, "each model once", f"twice: {', '.join(twice[:6])}", context.client.last)
+        if repeated := sorted({name for name in ids if ids.count(name) > 1}):
+            yield BrokenLaw(operation, "each model once", f"twice: {_join_ids(repeated)}", context.client.last)
 
 
-def retrievable(context: LawContext) -> LawResults:
-    """Every listed model can be read on its own, and the answer is the row of the list."""
-    rows = {row["id"]: row for row in context.read("listModels")["data"]}
-    for name, row in rows.items():
+def check_listed_models_readable(context: LawContext) -> LawResults:
+    """Return every listed model on its own, with the members of the list."""
+    for row in context.read("listModels").rows("data"):
+        name = row.text("id")
         exchange = context.call("retrieveModel", {"model": name})
         if exchange.status != 200:
-            yield broken("retrieveModel", f"model '{name}', which is listed", exchange.outcome, exchange)
-        elif exchange.json.get("id") != name or {**row, **exchange.json} != exchange.json:
-            yield broken("retrieveModel", f"the row of '{name}' in the list", "another one", exchange)
-    for name in gemini_ids(context):
+            yield BrokenLaw("retrieveModel", f"the listed model '{name}'", exchange.summary, exchange)
+        elif exchange.data.find("id") != name or not row.members().keys() <= exchange.data.members().keys():
+            yield BrokenLaw("retrieveModel", f"the row of '{name}' in the list", "another one", exchange)
+    for name in _read_gemini_ids(context):
         exchange = context.call("getGeminiModel", {"model": name})
         if exchange.status != 200:
-            yield broken("getGeminiModel", f"model '{name}', which is listed", exchange.outcome, exchange)
+            yield BrokenLaw("getGeminiModel", f"the listed model '{name}'", exchange.summary, exchange)
 
 
-def callable_(context: LawContext) -> LawResults:
-    """Every listed model can be called, in exactly the spelling of the list."""
-    context.rows()
-    gemini = set(gemini_ids(context)) if "listGeminiModels" in context.contract.operations else set()
-    by_id = {row["id"]: row for row in context.rows()}
-    for name in openai_ids(context):
-        picture = _paints(by_id.get(name, {}))
-        if picture and not context.target.local:
-            continue  # a picture is dear, and takes minutes
-        protocol = PROTOCOLS["openai"]
+def check_listed_models_callable(context: LawContext) -> LawResults:
+    """Accept calls to every listed model by the id of the list."""
+    rows = {row["id"]: row for row in context.list_models()}
+    gemini = sorted(_read_gemini_ids(context)) if "listGeminiModels" in context.contract.operations else []
+    for name in _read_openai_ids(context):
+        image = _generates_images(rows.get(name, {}))
+        if image and not context.target.is_local:
+            continue  # an image is expensive and takes minutes
+        question = ChatQuestion("Say yes.", max_tokens=_IMAGE_TOKENS if image else _CHEAP_TOKENS)
         try:
-            exchange = context.ask(protocol, ChatQuestion("Say yes.", max_tokens=_PICTURE if picture else 4), name)
+            exchange = context.ask(PROTOCOLS["openai"], question, name)
         except BudgetSpent:
-            if picture:
+            if image:
                 continue
             raise
         if exchange.status != 200:
-            yield broken(protocol.plain, f"an answer of '{name}', which is listed", exchange.outcome, exchange)
-    for name in sorted(gemini)[:1]:
-        exchange = context.ask(PROTOCOLS["gemini"], ChatQuestion("Say yes.", max_tokens=4), name)
+            expected = f"an answer of the listed model '{name}'"
+            yield BrokenLaw("createChatCompletion", expected, exchange.summary, exchange)
+    for name in gemini[:1]:
+        exchange = context.ask(PROTOCOLS["gemini"], ChatQuestion("Say yes.", max_tokens=_CHEAP_TOKENS), name)
         if exchange.status != 200:
-            yield broken("generateContent", f"an answer of '{name}', which is listed", exchange.outcome, exchange)
+            expected = f"an answer of the listed model '{name}'"
+            yield BrokenLaw("generateContent", expected, exchange.summary, exchange)
 
 
-_PICTURE = 3000
-"""Tokens that a picture may take."""
+def _generates_images(row: dict[str, Json]) -> bool:
+    capabilities = row.get("capabilities")
+    return isinstance(capabilities, list) and "image_output" in capabilities
 
 
-def _paints(row: dict[str, Json]) -> bool:
-    return "image_output" in (row.get("capabilities") or ())
-
-
-def dear(context: LawContext) -> Decimal:
-    """RMB that `callable_` may cost: each model at its own price, pictures first of all."""
-    budget = context.client.budget
+def estimate_listed_models(context: LawContext) -> Decimal:
+    """Return the RMB that calls to all listed models may cost."""
     try:
-        rows = [row for row in context.rows() if context.target.local or not _paints(row)]
+        rows = context.list_models()
     except NotChecked:
         return Decimal(0)
-    return sum((budget.price(row["id"]).cost(20, _PICTURE if _paints(row) else 4) for row in rows), Decimal(0))
+    cost = Decimal(0)
+    for row in rows:
+        image = _generates_images(row)
+        if context.target.is_local or not image:
+            price = context.client.budget.price(row["id"])
+            cost += price.cost(20, _IMAGE_TOKENS if image else _CHEAP_TOKENS)
+    return cost
 
 
-def aliases(context: LawContext) -> LawResults:
-    """Short names work where their models are listed, though they are not listed themselves."""
-    ids = openai_ids(context)
-    if listed := [name for name in ALIASES if name in ids]:
-        yield broken("listModels", "standard ids only", f"also {', '.join(listed)}", context.client.last)
-    for alias in ALIASES:
+def check_aliases(context: LawContext) -> LawResults:
+    """Accept the short names of listed models, and do not list the short names."""
+    ids = _read_openai_ids(context)
+    if listed := [name for name in _ALIASES if name in ids]:
+        yield BrokenLaw("listModels", "standard ids only", f"also {_join_ids(listed)}", context.client.last)
+    for alias in _ALIASES:
         if f"claude-{alias}" not in ids:
             continue
         exchange = context.call("retrieveModel", {"model": alias})
         if exchange.status != 200:
-            yield broken("retrieveModel", f"'{alias}' to be known", exchange.outcome, exchange)
-        elif exchange.json.get("id") != f"claude-{alias}":
-            yield broken("retrieveModel", f"the id 'claude-{alias}'", f"'{exchange.json.get('id')}'", exchange)
-    if f"claude-{ALIASES[-1]}" in ids:
-        exchange = context.ask(PROTOCOLS["openai"], ChatQuestion("Say yes.", max_tokens=4), ALIASES[-1])
+            yield BrokenLaw("retrieveModel", f"'{alias}' to be known", exchange.summary, exchange)
+        elif exchange.data.find("id") != f"claude-{alias}":
+            seen = f"'{exchange.data.find('id')}'"
+            yield BrokenLaw("retrieveModel", f"the id 'claude-{alias}'", seen, exchange)
+    if f"claude-{_ALIASES[-1]}" in ids:
+        question = ChatQuestion("Say yes.", max_tokens=_CHEAP_TOKENS)
+        exchange = context.ask(PROTOCOLS["openai"], question, _ALIASES[-1])
         if exchange.status != 200:
-            yield broken("createChatCompletion", f"'{ALIASES[-1]}' to be known", exchange.outcome, exchange)
+            yield BrokenLaw("createChatCompletion", f"'{_ALIASES[-1]}' to be known", exchange.summary, exchange)
 
 
-def case(context: LawContext) -> LawResults:
-    """Model ids are case-sensitive: one in capitals is not found."""
-    name = context.model("openai").upper()
-    if name in openai_ids(context):
+def check_case_of_ids(context: LawContext) -> LawResults:
+    """Answer 404 for a model id in capitals."""
+    name = context.choose_model("openai").upper()
+    if name in _read_openai_ids(context):
         raise NotChecked("the model's id is in capitals")
-    exchange = context.ask(PROTOCOLS["openai"], ChatQuestion("Say yes.", max_tokens=4), name)
+    exchange = context.ask(PROTOCOLS["openai"], ChatQuestion("Say yes.", max_tokens=_CHEAP_TOKENS), name)
     if exchange.status != 404:
-        yield broken("createChatCompletion", "404 for an id in capitals", exchange.outcome, exchange)
+        yield BrokenLaw("createChatCompletion", "404 for an id in capitals", exchange.summary, exchange)
 
 
-def pages(context: LawContext) -> LawResults:
-    """Gemini's list comes in pages of at most `pageSize`, which together are the whole list, always in the same
-    order.
-    """
-    whole = gemini_ids(context)
-    found: list[str] = []
+def check_gemini_pages(context: LawContext) -> LawResults:
+    """Divide Gemini's list into pages of at most `pageSize` models, always in the same order."""
+    whole = _read_gemini_ids(context)
+    ids: list[str] = []
     token = None
     for _ in range(len(whole) + 2):
-        exchange = context.ok("listGeminiModels", query={"pageSize": 2, "pageToken": token})
-        rows = [row["name"].removeprefix("models/") for row in exchange.json["models"]]
-        if len(rows) > 2:
-            yield broken("listGeminiModels", "at most 2 models to a page", f"{len(rows)}", exchange)
+        exchange = context.call_ok("listGeminiModels", query={"pageSize": 2, "pageToken": token})
+        page = [row.text("name").removeprefix("models/") for row in exchange.data.rows("models")]
+        if len(page) > 2:
+            yield BrokenLaw("listGeminiModels", "at most 2 models per page", f"{len(page)}", exchange)
             return
-        found += rows
-        token = exchange.json.get("nextPageToken")
+        ids += page
+        token = exchange.data.find("nextPageToken")
         if not token:
             break
-    if found != whole:
-        yield broken(
-            "listGeminiModels", f"{len(whole)} models in pages of 2", f"{len(found)}, or another order", exchange
-        )
+    if ids != whole:
+        seen = f"{len(ids)}, or another order"
+        yield BrokenLaw("listGeminiModels", f"{len(whole)} models in pages of 2", seen, exchange)
 
+
+_law = partial(Law, area="models", needs=("key",))
+_deduced = partial(_law, evidence="deduced")
 
 LAWS = (
-    Law(
-        "models-agree",
-        "The lists of models agree",
-        agree,
-        ("listGatewayModels", "listGeminiModels"),
-        ("key",),
-        "deduced",
-        area="models",
-    ),
-    Law(
-        "models-unique",
-        "No model is listed twice",
-        unique,
-        ("listModels", "listGeminiModels"),
-        ("key",),
-        "deduced",
-        area="models",
-    ),
-    Law(
+    _deduced("models-agree", "The lists of models agree", check_lists_agree, ("listGatewayModels", "listGeminiModels")),
+    _deduced("models-unique", "No model is listed twice", check_unique_ids, ("listModels", "listGeminiModels")),
+    _law(
         "models-readable",
-        "Listed models can be read",
-        retrievable,
+        "Listed models are readable",
+        check_listed_models_readable,
         ("retrieveModel", "getGeminiModel"),
-        ("key",),
-        area="models",
     ),
-    Law("models-paged", "Gemini's list turns its pages", pages, ("listGeminiModels",), ("key",), area="models"),
-    Law(
+    _law("models-paged", "Gemini's list has pages", check_gemini_pages, ("listGeminiModels",)),
+    _law(
         "models-aliases",
-        "Short names work and are not listed",
-        aliases,
+        "Short names are accepted and not listed",
+        check_aliases,
         ("listModels", "retrieveModel", "createChatCompletion"),
-        ("key",),
         paid=1,
-        area="models",
     ),
-    Law("models-case", "Model ids are case-sensitive", case, ("createChatCompletion",), ("key",), area="models"),
-    Law(
-        "models-callable", "Listed models can be called", callable_, PLAIN, ("key",), paid=20, dear=dear, area="models"
+    _law("models-case", "Model ids are case-sensitive", check_case_of_ids, ("createChatCompletion",)),
+    _law(
+        "models-callable",
+        "Listed models are callable",
+        check_listed_models_callable,
+        PLAIN_CHAT,
+        paid=20,
+        extra_cost=estimate_listed_models,
     ),
 )

@@ -1,99 +1,29 @@
-"""Whatever is sent, the answer is a refusal or a success, never a failure of the server."""
+"""Unusual requests: the answer is a success or an error of the client, never a server error."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import orjson
 
-from aione_mock.checker.context import LawContext, broken
-from aione_mock.checker.finding import NotChecked, SkippedOperation
-from aione_mock.checker.law import Law, LawResults
-from aione_mock.checker.laws.areas import PLAIN
+from aione_mock.checker.context import LawContext
+from aione_mock.checker.errors import NotChecked
+from aione_mock.checker.exchange import HttpExchange
+from aione_mock.checker.finding import BrokenLaw, LawResults, SkippedOperation
+from aione_mock.checker.law import Law
+from aione_mock.checker.laws.operation_groups import CHARTS, LOGS, METRICS, PLAIN_CHAT
 from aione_mock.checker.protocols import ChatProtocol, ChatQuestion
-from aione_mock.checker.traffic import HttpExchange
 from aione_mock.types import Json
 
 _DEPTH = 3000
-_ZWJ = "👩‍👩‍👧‍👦"
-
-
-def _hurt(exchange: HttpExchange) -> str:
-    """What is wrong with an answer to something strange; empty when nothing is."""
-    if not exchange.status:
-        return exchange.failure
-    return exchange.outcome if exchange.status >= 500 else ""
-
-
-def _withstands(context: LawContext, protocol: ChatProtocol, what: str, raw: bytes, **given: Any) -> LawResults:
-    exchange = context.call(protocol.plain, protocol.params(context.model(protocol.name)), raw=raw, **given)
-    if problem := _hurt(exchange):
-        yield broken(protocol.plain, f"no server error for {what}", problem, exchange, evidence="documented")
-
-
-def _body(context: LawContext, protocol: ChatProtocol, text: str = "Hello") -> dict[str, Json]:
-    body: dict[str, Json] = protocol.body(ChatQuestion(text, max_tokens=4), context.model(protocol.name))
-    return body
-
-
-def strange_bodies(context: LawContext) -> LawResults:
-    """A body that is no UTF-8, nested too deeply, or holds numbers beyond all bounds does not make the server fail."""
-    for protocol in context.protocols():
-        good = orjson.dumps(_body(context, protocol))
-        member = b'"contents"' if protocol.name == "gemini" else b'"messages"'
-        for what, raw in (
-            ("bytes that are not UTF-8", good.replace(b"Hello", b"\xff\xfe\xc3(")),
-            ("half of a surrogate pair", good.replace(b"Hello", b"\\ud83d")),
-            ("a null character", good.replace(b"Hello", b"a\\u0000b")),
-            ("deep nesting", b'{"model":"x",' + member + b":" + b"[" * _DEPTH + b"]" * _DEPTH + b"}"),
-            ("deep nesting of objects", b'{"a":' * _DEPTH + b"1" + b"}" * _DEPTH),
-            ("a huge number", good[:-1] + b',"temperature":1e400}'),
-            ("a huge integer", good[:-1] + b',"seed":' + b"9" * 400 + b"}"),
-            ("not a number", good[:-1] + b',"top_p":NaN}'),
-            ("a member twice", good[:-1] + b',"model":"y"}'),
-            ("half a body", good[: len(good) // 2]),
-            ("a byte order mark", b"\xef\xbb\xbf" + good),
-        ):
-            yield from _withstands(context, protocol, what, raw)
-
-
-def any_language(context: LawContext) -> LawResults:
-    """Text in any script is answered: Chinese, emoji, right to left, combining marks, very long words."""
-    for protocol in context.protocols():
-        for what, text in (
-            ("Chinese and emoji", f"请回答：好 🙂 {_ZWJ}"),
-            ("right to left", "שלום مرحبا"),
-            ("combining marks", "e\u0301" * 50 + "\u200b\u202e"),
-            ("a long word", "a" * 5000),
-            ("line breaks", "a\r\n\tb\u2028c"),
-        ):
-            exchange = context.call(
-                protocol.plain, protocol.params(context.model(protocol.name)), body=_body(context, protocol, text)
-            )
-            if exchange.status != 200:
-                yield broken(protocol.plain, f"an answer to {what}", exchange.outcome, exchange)
-
-
-def empty_text(context: LawContext) -> LawResults:
-    """A message without words is answered or refused, without a failure of the server."""
-    for protocol in context.protocols():
-        yield from _withstands(context, protocol, "an empty message", orjson.dumps(_body(context, protocol, "")))
-
-
-def strange_parameters(context: LawContext) -> LawResults:
-    """A parameter of any value does not make the server fail."""
-    for name, params, query in _PARAMETERS:
-        if name not in context.contract.operations:
-            continue
-        try:
-            exchange = context.call(name, params, query=query)
-        except NotChecked as error:
-            yield SkippedOperation(name, str(error))
-            continue
-        if problem := _hurt(exchange):
-            yield broken(name, "no server error for strange parameters", problem, exchange, evidence="documented")
-
-
+_TEXTS = (
+    ("Chinese and emoji", "请回答：好 🙂 👩‍👩‍👧‍👦"),
+    ("right-to-left text", "שלום مرحبا"),
+    ("combining marks", "e\u0301" * 50 + "\u200b\u202e"),
+    ("a long word", "a" * 5000),
+    ("line breaks", "a\r\n\tb\u2028c"),
+)
 _PARAMETERS: tuple[tuple[str, dict[str, str], dict[str, Json]], ...] = (
     ("retrieveModel", {"model": "../../etc/passwd"}, {}),
     ("retrieveModel", {"model": "模型 🙂"}, {}),
@@ -113,99 +43,168 @@ _PARAMETERS: tuple[tuple[str, dict[str, str], dict[str, Json]], ...] = (
     ("getDashboard", {}, {"range_days": ""}),
     ("listInvoices", {}, {"page": 2**63, "page_size": 100}),
     ("listInvoices", {}, {"page": "１"}),
-    ("ModelRouterQueryObservationLogs", {}, {"pageIndex": 2147483647, "pageSize": 50}),
-    ("ModelRouterQueryObservationLogs", {}, {"orderBy": "no_such_field", "orderDirection": "ASC"}),
-    ("ModelRouterQueryObservationLogs", {}, {"nextToken": "not-a-token"}),
-    ("ModelRouterQueryObservationMetrics", {}, {"clientId": 2**62}),
-    ("ModelRouterQueryObservationCharts", {}, {"memberUserIds": ""}),
+    (LOGS, {}, {"pageIndex": 2147483647, "pageSize": 50}),
+    (LOGS, {}, {"orderBy": "no_such_field", "orderDirection": "ASC"}),
+    (LOGS, {}, {"nextToken": "not-a-token"}),
+    (METRICS, {}, {"clientId": 2**62}),
+    (CHARTS, {}, {"memberUserIds": ""}),
+)
+"""Operation, path parameters, query."""
+_HEADERS = (
+    ("content-type", "text/plain"),
+    ("content-type", "application/json; charset=latin-1"),
+    ("content-type", "multipart/form-data"),
+    ("content-type", ";;"),
+    ("accept", "image/png"),
+    ("content-encoding", "gzip"),
+    ("x-request-id", "x" * 2000),
+)
+_CONSOLE_BODIES = (
+    b"",
+    b"{",
+    b"[]",
+    b"null",
+    b'"x"',
+    b'{"name": "\xff"}',
+    b'{"name": "\\ud800"}',
+    b"[" * 3000,
+    b'{"name":' + b"9" * 500 + b"}",
 )
 
 
-def strange_headers(context: LawContext) -> LawResults:
-    """A content type that is not JSON, or a header of any value, does not make the server fail."""
-    for protocol in context.protocols():
-        body = _body(context, protocol)
-        for headers in (
-            {"content-type": "text/plain"},
-            {"content-type": "application/json; charset=latin-1"},
-            {"content-type": "multipart/form-data"},
-            {"content-type": ";;"},
-            {"accept": "image/png"},
-            {"content-encoding": "gzip"},
-            {"x-request-id": "x" * 2000},
-        ):
-            exchange = context.call(
-                protocol.plain, protocol.params(context.model(protocol.name)), body=body, headers=headers
-            )
-            if problem := _hurt(exchange):
-                name, value = next(iter(headers.items()))
-                yield broken(
-                    protocol.plain,
-                    f"no server error for {name}: {value[:40]}",
-                    problem,
-                    exchange,
-                    evidence="documented",
-                )
+def _find_problem(exchange: HttpExchange) -> str:
+    """Return what is wrong with an answer to an unusual request; empty if nothing is."""
+    if not exchange.status:
+        return exchange.failure
+    return exchange.summary if exchange.status >= 500 else ""
 
 
-def console_bodies(context: LawContext) -> LawResults:
-    """A strange body does not make the console fail."""
-    for raw in (
-        b"",
-        b"{",
-        b"[]",
-        b"null",
-        b'"x"',
-        b'{"name": "\xff"}',
-        b'{"name": "\\ud800"}',
-        b"[" * 3000,
-        b'{"name":' + b"9" * 500 + b"}",
-    ):
+def _expect_no_failure(exchange: HttpExchange, what: str) -> LawResults:
+    if problem := _find_problem(exchange):
+        yield BrokenLaw(exchange.request.operation, f"no server error for {what}", problem, exchange, "documented")
+
+
+def _build_body(context: LawContext, protocol: ChatProtocol, text: str = "Hello") -> dict[str, Json]:
+    return protocol.body(ChatQuestion(text, max_tokens=4), context.choose_model(protocol.name))
+
+
+def _call_chat(context: LawContext, protocol: ChatProtocol, **request: Any) -> HttpExchange:
+    params = protocol.path_params(context.choose_model(protocol.name))
+    return context.call(protocol.plain, params, **request)
+
+
+def check_unusual_bodies(context: LawContext) -> LawResults:
+    """Do not fail on a body that is not UTF-8, deeply nested, or has huge numbers."""
+    for protocol in context.chat_protocols():
+        valid = orjson.dumps(_build_body(context, protocol))
+        for what, raw in _unusual_bodies(valid, b'"contents"' if protocol.name == "gemini" else b'"messages"'):
+            yield from _expect_no_failure(_call_chat(context, protocol, raw=raw), what)
+
+
+def _unusual_bodies(valid: bytes, member: bytes) -> tuple[tuple[str, bytes], ...]:
+    return (
+        ("bytes that are not UTF-8", valid.replace(b"Hello", b"\xff\xfe\xc3(")),
+        ("half of a surrogate pair", valid.replace(b"Hello", b"\\ud83d")),
+        ("a null character", valid.replace(b"Hello", b"a\\u0000b")),
+        ("deep nesting", b'{"model":"x",' + member + b":" + b"[" * _DEPTH + b"]" * _DEPTH + b"}"),
+        ("deep nesting of objects", b'{"a":' * _DEPTH + b"1" + b"}" * _DEPTH),
+        ("a huge number", valid[:-1] + b',"temperature":1e400}'),
+        ("a huge integer", valid[:-1] + b',"seed":' + b"9" * 400 + b"}"),
+        ("NaN", valid[:-1] + b',"top_p":NaN}'),
+        ("a repeated member", valid[:-1] + b',"model":"y"}'),
+        ("half a body", valid[: len(valid) // 2]),
+        ("a byte order mark", b"\xef\xbb\xbf" + valid),
+    )
+
+
+def check_any_script(context: LawContext) -> LawResults:
+    """Answer text in any script: Chinese, emoji, right-to-left, combining marks, long words."""
+    for protocol in context.chat_protocols():
+        for what, text in _TEXTS:
+            exchange = _call_chat(context, protocol, body=_build_body(context, protocol, text))
+            if exchange.status != 200:
+                yield BrokenLaw(protocol.plain, f"an answer to {what}", exchange.summary, exchange)
+
+
+def check_empty_message(context: LawContext) -> LawResults:
+    """Do not fail on an empty message."""
+    for protocol in context.chat_protocols():
+        exchange = _call_chat(context, protocol, body=_build_body(context, protocol, ""))
+        yield from _expect_no_failure(exchange, "an empty message")
+
+
+def check_unusual_parameters(context: LawContext) -> LawResults:
+    """Do not fail on any value of a parameter."""
+    for name, params, query in _PARAMETERS:
+        if name not in context.contract.operations:
+            continue
+        try:
+            exchange = context.call(name, params, query=query)
+        except NotChecked as error:
+            yield SkippedOperation(name, str(error))
+            continue
+        yield from _expect_no_failure(exchange, "unusual parameters")
+
+
+def check_unusual_headers(context: LawContext) -> LawResults:
+    """Do not fail on another content type or any value of a header."""
+    for protocol in context.chat_protocols():
+        for name, value in _HEADERS:
+            exchange = _call_chat(context, protocol, body=_build_body(context, protocol), headers={name: value})
+            yield from _expect_no_failure(exchange, f"{name}: {value[:40]}")
+
+
+def check_console_bodies(context: LawContext) -> LawResults:
+    """Do not fail on an unusual body on the console."""
+    for raw in _CONSOLE_BODIES:
         exchange = context.call("createKey", raw=raw)
-        if exchange.status == 201:
-            from aione_mock.checker.context import TemporaryKey
-
-            context.adopt(TemporaryKey(str(exchange.json.get("id")), str(exchange.json.get("key")), exchange.json))
-        if problem := _hurt(exchange):
-            yield broken("createKey", "no server error for a strange body", problem, exchange, evidence="documented")
+        context.track_created_key(exchange)
+        yield from _expect_no_failure(exchange, "an unusual body")
 
 
-def big_body(context: LawContext) -> LawResults:
-    """A body of a megabyte is read and answered or refused, in reasonable time."""
-    for protocol in context.protocols()[:1]:
-        raw = orjson.dumps({**_body(context, protocol), "metadata": {"x": "a" * (1 << 20)}})
-        yield from _withstands(context, protocol, "a body of a megabyte", raw)
+def check_large_body(context: LawContext) -> LawResults:
+    """Answer or reject a body of one megabyte."""
+    protocol = context.chat_protocols()[0]
+    body = {**_build_body(context, protocol), "metadata": {"x": "a" * (1 << 20)}}
+    yield from _expect_no_failure(_call_chat(context, protocol, body=body), "a body of one megabyte")
 
 
-def slow_body(context: LawContext) -> LawResults:
-    """A body that arrives slowly is waited for."""
-    protocol = context.protocols()[0]
-    request = context.client.request(protocol.plain, body=_body(context, protocol))
-    exchange = context.client.send(request, pause=0.1)
-    if problem := _hurt(exchange):
-        yield broken(protocol.plain, "an answer to a slow body", problem, exchange, evidence="documented")
+def check_slow_body(context: LawContext) -> LawResults:
+    """Wait for a body that arrives slowly."""
+    protocol = context.chat_protocols()[0]
+    request = context.client.build_request(protocol.plain, body=_build_body(context, protocol))
+    yield from _expect_no_failure(context.client.send(request, pause=0.1), "a slow body")
 
+
+_law = partial(Law, area="robustness", needs=("key",))
+_OPERATIONS = tuple(dict.fromkeys(name for name, _, _ in _PARAMETERS))
 
 LAWS = (
-    Law("robust-bodies", "Strange bodies do no harm", strange_bodies, PLAIN, ("key",), paid=9, area="robustness"),
-    Law("robust-languages", "Any script is answered", any_language, PLAIN, ("key",), paid=15, area="robustness"),
-    Law("robust-empty", "Empty messages do no harm", empty_text, PLAIN, ("key",), paid=3, area="robustness"),
-    Law(
+    _law("robust-bodies", "Unusual bodies cause no server error", check_unusual_bodies, PLAIN_CHAT, paid=9),
+    _law("robust-languages", "Any script is answered", check_any_script, PLAIN_CHAT, paid=15),
+    _law("robust-empty", "Empty messages cause no server error", check_empty_message, PLAIN_CHAT, paid=3),
+    _law(
         "robust-parameters",
-        "Strange parameters do no harm",
-        strange_parameters,
-        tuple(dict.fromkeys(name for name, _, _ in _PARAMETERS)),
-        area="robustness",
+        "Unusual parameters cause no server error",
+        check_unusual_parameters,
+        _OPERATIONS,
+        needs=(),
     ),
-    Law("robust-headers", "Strange headers do no harm", strange_headers, PLAIN, ("key",), paid=9, area="robustness"),
-    Law(
+    _law("robust-headers", "Unusual headers cause no server error", check_unusual_headers, PLAIN_CHAT, paid=9),
+    _law(
         "robust-console",
-        "Strange bodies do the console no harm",
-        console_bodies,
+        "Unusual console bodies cause no server error",
+        check_console_bodies,
         ("createKey",),
-        ("token", "writes"),
-        area="robustness",
+        needs=("token", "writes"),
     ),
-    Law("robust-big", "A body of a megabyte is read", big_body, PLAIN[:1], ("key", "local"), paid=1, area="robustness"),
-    Law("robust-slow", "Slow bodies are waited for", slow_body, PLAIN[:1], ("key",), paid=1, area="robustness"),
+    _law(
+        "robust-big",
+        "Large bodies cause no server error",
+        check_large_body,
+        PLAIN_CHAT[:1],
+        needs=("key", "local"),
+        paid=1,
+    ),
+    _law("robust-slow", "Slow bodies are waited for", check_slow_body, PLAIN_CHAT[:1], paid=1),
 )

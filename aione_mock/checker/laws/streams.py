@@ -1,224 +1,232 @@
-"""Streams: whole, in order (see `conformance.stream_order`), and saying what the plain answer says."""
+"""Streams: complete, and with the content of the plain answer. The rule `stream-order` checks their order."""
 
 from __future__ import annotations
 
-from aione_mock.checker.context import LawContext, broken
-from aione_mock.checker.finding import NotChecked, SkippedOperation
-from aione_mock.checker.law import Law, LawResults
-from aione_mock.checker.laws.areas import STREAMED
-from aione_mock.checker.protocols import ChatProtocol, ChatQuestion, ReportedUsage
-from aione_mock.checker.traffic import HttpExchange, shown
+from functools import partial
+
+from aione_mock.checker.context import LawContext
+from aione_mock.checker.errors import NotChecked, UnreadableAnswer
+from aione_mock.checker.exchange import HttpExchange, shorten_body
+from aione_mock.checker.finding import BrokenLaw, LawResults, SkippedOperation
+from aione_mock.checker.json_reader import JsonReader
+from aione_mock.checker.law import Law
+from aione_mock.checker.laws.operation_groups import STREAMED_CHAT
+from aione_mock.checker.protocols import PROTOCOLS, ChatProtocol, ChatQuestion
 from aione_mock.contract.stream_grammar import decode_data
 from aione_mock.types import Json
 
 QUESTION = "Name three calm colours, in one short sentence."
-WIDE = "Repeat exactly, with nothing else: 你好，世界 🙂 naïve"
-EXACT = "Repeat exactly, with nothing else: alpha beta gamma delta epsilon zeta eta theta iota kappa"
-_OWN = ("id", "created", "system_fingerprint", "responseId", "createTime", "usage", "usageMetadata", "service_tier")
-"""Members in which two answers to one question may differ, and the usage, which has laws of its own."""
+_MULTI_BYTE_QUESTION = "Repeat exactly, with nothing else: 你好，世界 🙂 naïve"
+_EXACT_QUESTION = "Repeat exactly, with nothing else: alpha beta gamma delta epsilon zeta eta theta iota kappa"
+_TOOL_QUESTION = "What is the weather like in Hangzhou? Use the tool."
+_OPTIONAL_MEMBERS = ("usage", "usageMetadata", "service_tier", "system_fingerprint")
+_VARYING_MEMBERS = (*_OPTIONAL_MEMBERS, "id", "created", "responseId", "createTime")
+"""Members in which two answers to one question may differ. Other laws check the usage."""
+_MAX_SEEN_CHARACTERS = 200
 
 
-def streamed(context: LawContext, protocol: ChatProtocol, question: ChatQuestion | None = None) -> HttpExchange:
-    """A stream that came through. Raises NotChecked."""
+def ask_streamed(context: LawContext, protocol: ChatProtocol, question: ChatQuestion | None = None) -> HttpExchange:
+    """Return a successful stream, the same for each call. Raises NotChecked."""
     question = question or ChatQuestion(QUESTION, stream=True)
-    model = context.model(protocol.name)
-    exchange = context.memo(
-        f"stream/{protocol.name}/{question}", lambda: context.good(context.ask(protocol, question, model))
-    )
-    if not exchange.media_type.endswith("event-stream"):
-        raise NotChecked(f"{protocol.streamed} answered {exchange.outcome}, not an event stream")
+    exchange = ask_once(context, protocol, question)
+    if not exchange.is_event_stream:
+        raise NotChecked(f"{protocol.streamed} answered {exchange.summary}, not an event stream")
     return exchange
 
 
-def plain(context: LawContext, protocol: ChatProtocol, question: ChatQuestion | None = None) -> HttpExchange:
-    """A plain answer that came through. Raises NotChecked."""
-    question = question or ChatQuestion(QUESTION)
-    model = context.model(protocol.name)
-    return context.memo(
-        f"plain/{protocol.name}/{question}", lambda: context.good(context.ask(protocol, question, model))
-    )
+def ask_plain(context: LawContext, protocol: ChatProtocol, question: ChatQuestion | None = None) -> HttpExchange:
+    """Return a successful plain answer, the same for each call. Raises NotChecked."""
+    return ask_once(context, protocol, question or ChatQuestion(QUESTION))
 
 
-def folded(context: LawContext, protocol: ChatProtocol, exchange: HttpExchange) -> Json:
-    """The plain answer that a stream adds up to. Raises NotChecked."""
+def ask_once(context: LawContext, protocol: ChatProtocol, question: ChatQuestion) -> HttpExchange:
+    """Return the answer to a question, sent once in a run. Raises NotChecked."""
+    model = context.choose_model(protocol.name)
+    return context.cached(f"ask/{protocol.name}/{question}", lambda: context.ask_ok(protocol, question, model))
+
+
+def read_answer(context: LawContext, protocol: ChatProtocol, exchange: HttpExchange) -> JsonReader:
+    """Return a plain answer, or the answer that a stream adds up to. Raises NotChecked."""
+    if not exchange.is_event_stream:
+        return exchange.data
     grammar = context.contract.operations[protocol.streamed].stream
     if grammar is None:
         raise NotChecked(f"the contract has no grammar for the stream of {protocol.streamed}")
-    return grammar.fold(exchange.events)
+    try:
+        return JsonReader(grammar.fold(exchange.events), protocol.streamed)
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        raise UnreadableAnswer(f"the events of {protocol.streamed} do not add up: {error}") from None
 
 
-def is_stream(context: LawContext) -> LawResults:
-    """Asked for a stream, the gateway answers with server-sent events."""
-    for protocol in context.protocols():
-        exchange = context.good(
-            context.ask(protocol, ChatQuestion(QUESTION, stream=True), context.model(protocol.name))
-        )
-        if not exchange.media_type.endswith("event-stream"):
-            yield broken(protocol.streamed, "content type text/event-stream", exchange.outcome, exchange)
+def check_stream_sent(context: LawContext) -> LawResults:
+    """Answer a request for a stream with server-sent events."""
+    for protocol in context.chat_protocols():
+        question = ChatQuestion(QUESTION, stream=True)
+        exchange = context.ask_ok(protocol, question, context.choose_model(protocol.name))
+        if not exchange.is_event_stream:
+            yield BrokenLaw(protocol.streamed, "content type text/event-stream", exchange.summary, exchange)
         elif not exchange.events:
-            yield broken(protocol.streamed, "at least one event", shown(exchange.body), exchange)
+            yield BrokenLaw(protocol.streamed, "at least one event", shorten_body(exchange.body), exchange)
 
 
-def adds_up(context: LawContext) -> LawResults:
-    """The events of a stream, put together, are an answer of the same shape as the plain one."""
-    for protocol in context.protocols():
-        exchange = streamed(context, protocol)
+def check_events_add_up(context: LawContext) -> LawResults:
+    """Send events that add up to an answer with the schema of the plain one."""
+    for protocol in context.chat_protocols():
+        exchange = ask_streamed(context, protocol)
         try:
-            answer = folded(context, protocol, exchange)
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
-            yield broken(protocol.streamed, "events that add up", f"they do not: {error}"[:200], exchange)
+            answer = read_answer(context, protocol, exchange)
+        except UnreadableAnswer as error:
+            seen = str(error)[:_MAX_SEEN_CHARACTERS]
+            yield BrokenLaw(protocol.streamed, "events that add up", seen, exchange)
             continue
         validator = context.contract.operations[protocol.plain].response_validator(200, "application/json")
-        for problem in list(validator.iter_errors(answer))[:1] if validator else ():
+        for problem in list(validator.iter_errors(answer.value))[:1] if validator else ():
             place = "/".join(map(str, problem.instance_path))
-            # the usage of a stream is optional, since it must be asked for
-            yield broken(
-                protocol.streamed, "the shape of the plain answer", f"{place}: {problem.message[:200]}", exchange
-            )
+            seen = f"{place}: {problem.message[:_MAX_SEEN_CHARACTERS]}"
+            yield BrokenLaw(protocol.streamed, "the schema of the plain answer", seen, exchange)
 
 
-def same_as_plain(context: LawContext) -> LawResults:
-    """A stream has the members that the plain answer has, and where both say the same words they are equal in
-    everything
-    but their ids and times.
-    """
-    for protocol in context.protocols():
-        exchange, other = streamed(context, protocol), plain(context, protocol)
-        left, right = folded(context, protocol, exchange), other.json
-        if lost := sorted(set(_members(right)) ^ set(_members(left))):
-            yield broken(
-                protocol.streamed, "the members of the plain answer", f"differs in {', '.join(lost)}", exchange
-            )
-        elif protocol.text(left) == protocol.text(right) and _rest(left) != _rest(right):
-            differing = [name for name in _rest(right) if _rest(left).get(name) != _rest(right)[name]]
-            yield broken(
-                protocol.streamed, "the plain answer, in pieces", f"differs in {', '.join(differing)}", exchange
-            )
+def check_same_as_plain(context: LawContext) -> LawResults:
+    """Stream the members of the plain answer, with equal values where both have the same text."""
+    for protocol in context.chat_protocols():
+        exchange = ask_streamed(context, protocol)
+        streamed, plain = read_answer(context, protocol, exchange), ask_plain(context, protocol).data
+        left, right = streamed.members(), plain.members()
+        differing = sorted((left.keys() ^ right.keys()) - set(_OPTIONAL_MEMBERS))
+        expected = "the members of the plain answer"
+        if not differing and protocol.text(streamed) == protocol.text(plain):
+            names = [name for name in right if name in left and name not in _VARYING_MEMBERS]
+            differing = [name for name in names if left[name] != right[name]]
+            expected = "the plain answer, in pieces"
+        if differing:
+            yield BrokenLaw(protocol.streamed, expected, f"differs in {', '.join(differing)}", exchange)
 
 
-def _members(answer: Json) -> list[str]:
-    return [name for name in answer if name not in ("usage", "usageMetadata", "service_tier", "system_fingerprint")]
-
-
-def _rest(answer: Json) -> dict[str, Json]:
-    return {name: value for name, value in answer.items() if name not in _OWN}
-
-
-def usage(context: LawContext) -> LawResults:
-    """A stream says at its end what the call used, and a prompt has as many tokens streamed as plain."""
-    for protocol in context.protocols():
-        exchange = streamed(context, protocol)
+def check_stream_usage(context: LawContext) -> LawResults:
+    """Report the usage at the end of a stream, with the token counts of the plain answer."""
+    for protocol in context.chat_protocols():
+        exchange, other = ask_streamed(context, protocol), ask_plain(context, protocol).data
+        answer = read_answer(context, protocol, exchange)
         try:
-            used = protocol.usage(folded(context, protocol, exchange))
-        except (KeyError, TypeError):
-            yield broken(protocol.streamed, "usage in the stream", "none, although it was asked for", exchange)
+            streamed = protocol.usage(answer)
+        except UnreadableAnswer:
+            yield BrokenLaw(protocol.streamed, "usage in the stream", "none, although it was requested", exchange)
             continue
-        asked: ReportedUsage = protocol.usage(plain(context, protocol).json)
-        if used.prompt != asked.prompt:
-            seen = f"{used.prompt} streamed, {asked.prompt} plain"
-            yield broken(protocol.streamed, "the same number of prompt tokens", seen, exchange)
-        same = protocol.text(folded(context, protocol, exchange)) == protocol.text(plain(context, protocol).json)
-        if same and used.completion != asked.completion:
-            seen = f"{used.completion} streamed, {asked.completion} plain, for the same words"
-            yield broken(protocol.streamed, "the same number of completion tokens", seen, exchange)
+        plain = protocol.usage(other)
+        if streamed.prompt != plain.prompt:
+            seen = f"{streamed.prompt} streamed, {plain.prompt} plain"
+            yield BrokenLaw(protocol.streamed, "the same number of prompt tokens", seen, exchange)
+        if protocol.text(answer) == protocol.text(other) and streamed.completion != plain.completion:
+            seen = f"{streamed.completion} streamed, {plain.completion} plain, for the same text"
+            yield BrokenLaw(protocol.streamed, "the same number of completion tokens", seen, exchange)
 
 
-def usage_when_asked(context: LawContext) -> LawResults:
-    """The usage event comes only when `stream_options.include_usage` asks for it."""
-    protocol = context.protocols()[0]
-    model = context.model(protocol.name)
-    body = {**protocol.body(ChatQuestion(QUESTION, max_tokens=16, stream=True), model)}
+def check_usage_requested(context: LawContext) -> LawResults:
+    """Send a usage event only if `stream_options.include_usage` requests it."""
+    protocol = context.chat_protocols()[0]
+    question = ChatQuestion(QUESTION, max_tokens=16, stream=True)
+    body = protocol.body(question, context.choose_model(protocol.name))
     body.pop("stream_options", None)
-    exchange = context.ok(protocol.streamed, body=body)
+    exchange = context.call_ok(protocol.streamed, body=body)
     if any('"usage":{' in event.data.replace(" ", "") for event in exchange.events):
-        yield broken(protocol.streamed, "no usage event without include_usage", "one", exchange)
+        yield BrokenLaw(protocol.streamed, "no usage event without include_usage", "one", exchange)
 
 
-def characters(context: LawContext) -> LawResults:
-    """Text arrives whole: no character of several bytes is broken by the cutting into events."""
-    question = ChatQuestion(WIDE, max_tokens=64, stream=True)
-    for protocol in context.protocols():
-        exchange = streamed(context, protocol, question)
+def check_whole_characters(context: LawContext) -> LawResults:
+    """Do not split a character between two events."""
+    question = ChatQuestion(_MULTI_BYTE_QUESTION, max_tokens=64, stream=True)
+    for protocol in context.chat_protocols():
+        exchange = ask_streamed(context, protocol, question)
         if "\ufffd" in "".join(event.data for event in exchange.events):
-            yield broken(protocol.streamed, "whole characters", "a replacement character (U+FFFD)", exchange)
+            yield BrokenLaw(protocol.streamed, "whole characters", "a replacement character (U+FFFD)", exchange)
 
 
-def complete(context: LawContext) -> LawResults:
-    """No part of a stream is lost or sent twice: words that a model must repeat arrive streamed as they do plain."""
-    for protocol in context.protocols():
-        model = context.model(protocol.name)
-        wholes = [protocol.text(context.good(context.ask(protocol, ChatQuestion(EXACT), model)).json) for _ in range(2)]
-        if wholes[0] != wholes[1]:
-            yield SkippedOperation(protocol.streamed, "the model says the same words differently each time")
+def check_stream_complete(context: LawContext) -> LawResults:
+    """Send each part of the text once: words to be repeated arrive as in the plain answer."""
+    for protocol in context.chat_protocols():
+        model = context.choose_model(protocol.name)
+        plain = ChatQuestion(_EXACT_QUESTION)
+        texts = [protocol.text(context.ask_ok(protocol, plain, model).data) for _ in range(2)]
+        if texts[0] != texts[1]:
+            yield SkippedOperation(protocol.streamed, "the model repeats the words differently each time")
             continue
         for attempt in range(2):
-            exchange = context.good(context.ask(protocol, ChatQuestion(EXACT, stream=True), model))
-            text = protocol.text(folded(context, protocol, exchange))
-            if text == wholes[0]:
+            exchange = context.ask_ok(protocol, ChatQuestion(_EXACT_QUESTION, stream=True), model)
+            text = protocol.text(read_answer(context, protocol, exchange))
+            if text == texts[0]:
                 break
             if attempt:
-                yield broken(protocol.streamed, f"the words {wholes[0]!r}", f"{text!r}", exchange)
+                yield BrokenLaw(protocol.streamed, f"the words {texts[0]!r}", f"{text!r}", exchange)
 
 
-def fragments(context: LawContext) -> LawResults:
-    """The fragments of tool calls are numbered from 0, and the first of each has the call's id and the function's
-    name.
-    """
-    protocol = next(p for p in context.protocols() if p.name == "openai")
-    question = ChatQuestion(
-        "What is the weather like in Hangzhou? Use the tool.", max_tokens=300, tool=True, stream=True
-    )
-    exchange = context.good(context.ask(protocol, question, context.model("openai", "tools")))
-    seen: list[int] = []
-    for piece in [p for event in exchange.events for p in _tool_pieces(decode_data(event))]:
-        number = piece.get("index")
-        if number in seen:
+def check_tool_fragments(context: LawContext) -> LawResults:
+    """Number streamed tool calls from 0, and put id and function name in the first fragment of each."""
+    protocol = PROTOCOLS["openai"]
+    question = ChatQuestion(_TOOL_QUESTION, max_tokens=300, tool=True, stream=True)
+    exchange = context.ask_ok(protocol, question, context.choose_model("openai", "tools"))
+    indexes: list[Json] = []
+    for fragment in _list_fragments(exchange):
+        index = fragment.find("index")
+        if index in indexes:
             continue
-        if number != len(seen):
-            yield broken(protocol.streamed, f"tool call number {len(seen)}", f"number {number}", exchange)
+        if index != len(indexes):
+            yield BrokenLaw(protocol.streamed, f"tool call number {len(indexes)}", f"number {index}", exchange)
             return
-        seen.append(number)
-        if not piece.get("id") or not (piece.get("function") or {}).get("name"):
-            yield broken(protocol.streamed, "id and name in the first fragment", f"{piece}"[:200], exchange)
-    if not seen:
+        indexes.append(index)
+        if not fragment.find("id") or not fragment.find("function", "name"):
+            seen = f"{fragment.value}"[:_MAX_SEEN_CHARACTERS]
+            yield BrokenLaw(protocol.streamed, "id and name in the first fragment", seen, exchange)
+    if not indexes:
         raise NotChecked("the model called no tool")
 
 
-def _tool_pieces(data: Json) -> list[Json]:
-    choices = data.get("choices", []) if isinstance(data, dict) else []
-    return [piece for choice in choices for piece in (choice.get("delta") or {}).get("tool_calls") or []]
+def _list_fragments(exchange: HttpExchange) -> list[JsonReader]:
+    choices = [
+        choice
+        for event in exchange.events
+        if isinstance(data := decode_data(event), dict) and data.get("choices")
+        for choice in JsonReader(data, exchange.request.operation).rows("choices")
+    ]
+    deltas = [choice.at("delta") for choice in choices if choice.find("delta", "tool_calls")]
+    return [fragment for delta in deltas for fragment in delta.rows("tool_calls")]
 
 
-def array(context: LawContext) -> LawResults:
-    """Without `alt=sse`, streamGenerateContent answers with one JSON array of the same pieces."""
-    model = context.model("gemini")
-    gemini = next(p for p in context.protocols() if p.name == "gemini")
-    exchange = context.ok("streamGenerateContent", {"model": model}, body=gemini.body(ChatQuestion(QUESTION), model))
+def check_json_array(context: LawContext) -> LawResults:
+    """Answer streamGenerateContent without `alt=sse` with one JSON array of the same pieces."""
+    model = context.choose_model("gemini")
+    body = PROTOCOLS["gemini"].body(ChatQuestion(QUESTION), model)
+    exchange = context.call_ok("streamGenerateContent", {"model": model}, body=body)
     if exchange.media_type != "application/json" or not isinstance(exchange.json, list):
-        yield broken("streamGenerateContent", "a JSON array", f"{exchange.outcome}: {shown(exchange.body)}", exchange)
+        seen = f"{exchange.summary}: {shorten_body(exchange.body)}"
+        yield BrokenLaw("streamGenerateContent", "a JSON array", seen, exchange)
     elif not exchange.json:
         yield SkippedOperation("streamGenerateContent", "the array is empty")
 
 
+_law = partial(Law, area="streams", needs=("key",))
+
 LAWS = (
-    Law("stream-asked", "Who asks for a stream gets one", is_stream, STREAMED, ("key",), paid=3, area="streams"),
-    Law("stream-adds-up", "Events add up to an answer", adds_up, STREAMED, ("key",), paid=3, area="streams"),
-    Law(
-        "stream-plain", "Streams say what plain answers say", same_as_plain, STREAMED, ("key",), paid=3, area="streams"
-    ),
-    Law("stream-complete", "No part of a stream is lost", complete, STREAMED, ("key",), paid=12, area="streams"),
-    Law("tool-fragments", "Fragments of tool calls fit", fragments, STREAMED[:1], ("key",), paid=1, area="streams"),
-    Law("stream-usage", "Streams count as plain answers do", usage, STREAMED, ("key",), area="streams"),
-    Law(
+    _law("stream-asked", "Requested streams are sent", check_stream_sent, STREAMED_CHAT, paid=3),
+    _law("stream-adds-up", "Events add up to an answer", check_events_add_up, STREAMED_CHAT, paid=3),
+    _law("stream-plain", "Streams and plain answers agree", check_same_as_plain, STREAMED_CHAT, paid=3),
+    _law("stream-complete", "No part of a stream is lost", check_stream_complete, STREAMED_CHAT, paid=12),
+    _law("tool-fragments", "Fragments of tool calls fit", check_tool_fragments, STREAMED_CHAT[:1], paid=1),
+    _law("stream-usage", "Streams report usage like plain answers", check_stream_usage, STREAMED_CHAT),
+    _law(
         "stream-usage-asked",
-        "Usage events come when asked for",
-        usage_when_asked,
-        STREAMED[:1],
-        ("key",),
-        "deduced",
+        "Usage events are sent on request",
+        check_usage_requested,
+        STREAMED_CHAT[:1],
+        evidence="deduced",
         paid=1,
-        area="streams",
     ),
-    Law("stream-characters", "Characters arrive whole", characters, STREAMED, ("key",), paid=3, area="streams"),
-    Law("stream-array", "Without alt=sse, an array", array, STREAMED[2:], ("key",), "assumed", paid=1, area="streams"),
+    _law("stream-characters", "Characters are not split", check_whole_characters, STREAMED_CHAT, paid=3),
+    _law(
+        "stream-array",
+        "Without alt=sse, a JSON array is sent",
+        check_json_array,
+        STREAMED_CHAT[2:],
+        evidence="assumed",
+        paid=1,
+    ),
 )

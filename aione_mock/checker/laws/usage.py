@@ -1,239 +1,262 @@
-"""Figures of use: they add up, they cover the window that was asked for, and a call moves them by what it used."""
+"""Usage figures: they add up, cover the requested days, and grow by what a call used."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from decimal import ROUND_HALF_UP, Decimal
+from functools import partial
 
-from aione_mock.checker.client import Auth
-from aione_mock.checker.context import LawContext, TemporaryKey, broken
-from aione_mock.checker.finding import NotChecked
-from aione_mock.checker.law import Law, LawResults
-from aione_mock.checker.laws.amounts import UsageTotals, between, days, today
-from aione_mock.checker.laws.areas import BILLING, CHAT, FIGURES
-from aione_mock.checker.laws.errors import refusal
-from aione_mock.checker.protocols import ChatQuestion
-from aione_mock.checker.traffic import HttpExchange
+from aione_mock.checker.context import LawContext, TemporaryKey, bearer_auth, console_auth
+from aione_mock.checker.errors import NotChecked
+from aione_mock.checker.exchange import HttpExchange
+from aione_mock.checker.finding import BrokenLaw, LawResults
+from aione_mock.checker.json_reader import JsonReader
+from aione_mock.checker.law import Law
+from aione_mock.checker.laws.error_responses import check_error
+from aione_mock.checker.laws.errors import UNKNOWN_MODEL
+from aione_mock.checker.laws.operation_groups import BILLING, CHAT, USAGE
+from aione_mock.checker.laws.streams import read_answer
+from aione_mock.checker.laws.usage_totals import (
+    UsageTotals,
+    date_query,
+    is_between,
+    list_days,
+    query_totals,
+    read_today,
+    sum_decimals,
+)
+from aione_mock.checker.protocols import ChatProtocol, ChatQuestion
 from aione_mock.types import Json
 
-GROUPS = ("day", "model", "team", "key")
-_DIMENSION = {"day": "date", "model": "model", "team": "team_id", "key": "key_id"}
-_PATIENCE = (0.0, 0.3, 0.7, 1.0, 2.0)
-"""Seconds that figures are given to show a call, again and again."""
+_MEMBERS = {"day": "date", "model": "model", "team": "team_id", "key": "key_id"}
+"""Grouping → member of the rows that it fills."""
+_SORTED_GROUPS = ("model", "team", "key")
+"""Groupings that are sorted by cost."""
+_MAX_DAYS = 90
+_WAITS_SECONDS = (0.0, 0.3, 0.7, 1.0, 2.0)
+"""Waits for figures to include a call."""
+_MONEY_OPERATIONS = (*USAGE, *BILLING, "listGatewayModels")
+_ROUNDING_RMB = Decimal("0.0001")
 
 
-def rows_add_up(context: LawContext) -> LawResults:
-    """In each usage row `total_tokens` is prompt plus completion, and the dimensions that were not grouped are null."""
-    for group in GROUPS:
-        exchange = context.ok("queryUsage", query={"group_by": group})
-        for row in exchange.json:
-            if row["total_tokens"] != row["prompt_tokens"] + row["completion_tokens"]:
-                seen = f"{row['prompt_tokens']} + {row['completion_tokens']} given as {row['total_tokens']}"
-                yield broken("queryUsage", "total = prompt + completion in each row", seen, exchange)
-            if filled := [m for g, m in _DIMENSION.items() if g != group and row[m] is not None]:
-                yield broken("queryUsage", f"null beside {_DIMENSION[group]}", f"{', '.join(filled)} filled", exchange)
+def check_rows_add_up(context: LawContext) -> LawResults:
+    """Report `total_tokens` of a row as prompt plus completion, and null for members that were not grouped by."""
+    for group, member in _MEMBERS.items():
+        exchange = context.call_ok("queryUsage", query={"group_by": group})
+        for row in exchange.data.rows():
+            prompt, completion = row.integer("prompt_tokens"), row.integer("completion_tokens")
+            if row.integer("total_tokens") != prompt + completion:
+                seen = f"{prompt} + {completion} given as {row.integer('total_tokens')}"
+                yield BrokenLaw("queryUsage", "total = prompt + completion in each row", seen, exchange)
+            if filled := [m for m in _MEMBERS.values() if m != member and row.at(m).value is not None]:
+                yield BrokenLaw("queryUsage", f"null beside {member}", f"{', '.join(filled)} filled", exchange)
 
 
-def groupings_agree(context: LawContext) -> LawResults:
-    """Every grouping of the same days adds up to the same totals."""
-    window = _window(context, 7)
-    before = UsageTotals.of(context.read("queryUsage", query={**window, "group_by": "day"}))
-    for group in GROUPS[1:]:
-        exchange = context.ok("queryUsage", query={**window, "group_by": group})
-        found = UsageTotals.of(exchange.json)
-        after = UsageTotals.of(context.read("queryUsage", query={**window, "group_by": "day"}))
+def check_groupings_agree(context: LawContext) -> LawResults:
+    """Give the same totals in every grouping of the same days."""
+    window = _last_days(context, 7)
+    before = query_totals(context, **window, group_by="day")
+    for group in _SORTED_GROUPS:
+        exchange = context.call_ok("queryUsage", query={**window, "group_by": group})
+        found = UsageTotals.from_rows(exchange.data.rows())
+        after = query_totals(context, **window, group_by="day")
         for name in ("requests", "total", "cost"):
-            if not between(getattr(before, name), getattr(found, name), getattr(after, name)):
+            value, low, high = getattr(found, name), getattr(before, name), getattr(after, name)
+            if not is_between(low, value, high):
                 expected = f"by {group} the same {name} as by day"
-                yield broken("queryUsage", expected, f"{getattr(found, name)}, not {getattr(after, name)}", exchange)
+                yield BrokenLaw("queryUsage", expected, f"{value}, not {high}", exchange)
         before = after
 
 
-def _window(context: LawContext, count: int) -> dict[str, str]:
-    last = today(context)
-    return {"start_date": (last - timedelta(days=count - 1)).isoformat(), "end_date": last.isoformat()}
+def _last_days(context: LawContext, count: int) -> dict[str, str]:
+    last = read_today(context)
+    return date_query(last - timedelta(days=count - 1), last)
 
 
-def usage_window(context: LawContext) -> LawResults:
-    """A window includes its first and its last day and nothing else; without dates it is the last seven days."""
-    last = today(context)
+def check_usage_window(context: LawContext) -> LawResults:
+    """Select the days from `start_date` to `end_date`, or the last seven if neither is given."""
+    last = read_today(context)
+    day = timedelta(days=1)
     for query, first, end in (
-        ({}, last - timedelta(days=6), last),
-        (
-            {"start_date": (last - timedelta(days=9)).isoformat(), "end_date": (last - timedelta(days=3)).isoformat()},
-            last - timedelta(days=9),
-            last - timedelta(days=3),
-        ),
-        ({"end_date": (last - timedelta(days=2)).isoformat()}, last - timedelta(days=8), last - timedelta(days=2)),
+        ({}, last - 6 * day, last),
+        (date_query(last - 9 * day, last - 3 * day), last - 9 * day, last - 3 * day),
+        ({"end_date": (last - 2 * day).isoformat()}, last - 8 * day, last - 2 * day),
     ):
-        exchange = context.ok("queryUsage", query={**query, "group_by": "day"})
-        found = [row["date"] for row in exchange.json]
-        if outside := sorted(set(found) - set(days(first, end))):
-            yield broken("queryUsage", f"days from {first} to {end}", f"also {', '.join(outside[:5])}", exchange)
-        if found != sorted(set(found)):
-            yield broken("queryUsage", "each day once, in ascending order", ", ".join(found[:8]), exchange)
-        # a day with use in a window of its own must not be missing from a wider one
-        for day in (first, end):
-            alone = context.read("queryUsage", query={"start_date": day.isoformat(), "end_date": day.isoformat()})
-            if alone and day.isoformat() not in found:
-                yield broken("queryUsage", f"{day}, which the window includes", "no such day", exchange)
+        exchange = context.call_ok("queryUsage", query={**query, "group_by": "day"})
+        dates = [row.text("date") for row in exchange.data.rows()]
+        if outside := sorted(set(dates) - set(list_days(first, end))):
+            yield BrokenLaw("queryUsage", f"days from {first} to {end}", f"also {', '.join(outside[:5])}", exchange)
+        if dates != sorted(set(dates)):
+            yield BrokenLaw("queryUsage", "each day once, in ascending order", ", ".join(dates[:8]), exchange)
+        for edge in (first, end):
+            # a day without usage has no row
+            used = context.read("queryUsage", query=date_query(edge, edge)).value
+            if used and edge.isoformat() not in dates:
+                yield BrokenLaw("queryUsage", f"{edge}, which the window includes", "no such day", exchange)
 
 
-def usage_order(context: LawContext) -> LawResults:
-    """Groupings other than by day begin with the most expensive row."""
-    for group in GROUPS[1:]:
-        exchange = context.ok("queryUsage", query={"group_by": group})
-        costs = [Decimal(str(row["cost_rmb"])) for row in exchange.json]
+def check_usage_order(context: LawContext) -> LawResults:
+    """Sort rows by cost, the highest first, unless they are grouped by day."""
+    for group in _SORTED_GROUPS:
+        exchange = context.call_ok("queryUsage", query={"group_by": group})
+        costs = [row.decimal("cost_rmb") for row in exchange.data.rows()]
         if costs != sorted(costs, reverse=True):
-            yield broken("queryUsage", f"by {group}, the most expensive first", "another order", exchange)
+            yield BrokenLaw("queryUsage", f"by {group}, the highest cost first", "another order", exchange)
 
 
-def usage_filters(context: LawContext) -> LawResults:
-    """A filter selects what the grouping by the same thing shows in one row; something unknown selects nothing."""
-    last = today(context) - timedelta(days=1)
-    window = {"start_date": (last - timedelta(days=6)).isoformat(), "end_date": last.isoformat()}
-    for group in GROUPS[1:]:
-        member = _DIMENSION[group]
-        for row in [row for row in context.read("queryUsage", query={**window, "group_by": group}) if row[member]][:2]:
-            exchange = context.ok("queryUsage", query={**window, member: row[member]})
-            if UsageTotals.of(exchange.json) != UsageTotals.of([row]):
-                yield broken(
-                    "queryUsage", f"{member}: {UsageTotals.of([row])}", str(UsageTotals.of(exchange.json)), exchange
-                )
-    exchange = context.ok("queryUsage", query={"model": "no-such-model-7"})
+def check_usage_filters(context: LawContext) -> LawResults:
+    """Select by a filter what the grouping shows in one row, and nothing for an unknown value."""
+    last = read_today(context) - timedelta(days=1)
+    window = date_query(last - timedelta(days=6), last)
+    for group in _SORTED_GROUPS:
+        member = _MEMBERS[group]
+        rows = context.read("queryUsage", query={**window, "group_by": group}).rows()
+        for row in [row for row in rows if row.at(member).value][:2]:
+            exchange = context.call_ok("queryUsage", query={**window, member: row.at(member).value})
+            alone, filtered = UsageTotals.from_rows([row]), UsageTotals.from_rows(exchange.data.rows())
+            if filtered != alone:
+                yield BrokenLaw("queryUsage", f"{member}: {alone}", str(filtered), exchange)
+    exchange = context.call_ok("queryUsage", query={"model": UNKNOWN_MODEL})
     if exchange.json:
-        yield broken("queryUsage", "no row for a model that does not exist", f"{len(exchange.json)} rows", exchange)
+        seen = f"{len(exchange.data.rows())} rows"
+        yield BrokenLaw("queryUsage", "no row for an unknown model", seen, exchange)
 
 
-def usage_limits(context: LawContext) -> LawResults:
-    """A window of more than 90 days, and one that ends before it starts, are refused with 422."""
-    operation, last = context.contract.operations["queryUsage"], today(context)
-    whole = {"start_date": (last - timedelta(days=89)).isoformat(), "end_date": last.isoformat()}
-    exchange = context.call("queryUsage", query=whole)
+def check_usage_limits(context: LawContext) -> LawResults:
+    """Reject a window of more than 90 days, or one that ends before it starts, with 422."""
+    last = read_today(context)
+    exchange = context.call("queryUsage", query=date_query(last - timedelta(days=_MAX_DAYS - 1), last))
     if exchange.status != 200:
-        yield broken(operation, "90 days to be taken", exchange.outcome, exchange)
-    for first, end, what in ((90, 0, "91 days"), (0, 3, "a start after the end")):
-        query = {
-            "start_date": (last - timedelta(days=first)).isoformat(),
-            "end_date": (last - timedelta(days=end)).isoformat(),
-        }
-        refused = context.call("queryUsage", query=query)
-        yield from refusal(operation, "validation_error", refused, expected=f"422 for {what}")
+        yield BrokenLaw("queryUsage", f"{_MAX_DAYS} days to be accepted", exchange.summary, exchange)
+    for query, what in (
+        (date_query(last - timedelta(days=_MAX_DAYS), last), f"{_MAX_DAYS + 1} days"),
+        (date_query(last, last - timedelta(days=3)), "a start after the end"),
+    ):
+        exchange = context.call("queryUsage", query=query)
+        yield from check_error(context, exchange, "validation_error", f"422 for {what}")
 
 
 # Dashboard
 
 
-def view(context: LawContext, mode: str) -> tuple[HttpExchange, Json]:
-    """The dashboard in one view. Raises NotChecked when no credential of that view was given."""
+def read_view(context: LawContext, mode: str) -> tuple[HttpExchange, JsonReader]:
+    """Return the dashboard in one view. Raises NotChecked if no token with this view was given."""
     for token in (context.target.token, context.target.business_token):
         if token:
-            exchange = context.ok("getDashboard", query={"range_days": 7}, auth=Auth("consoleToken", token))
-            if exchange.json["view_mode"] == mode:
-                return exchange, exchange.json[mode]
+            exchange = context.call_ok("getDashboard", query={"range_days": 7}, auth=console_auth(token))
+            if exchange.data.text("view_mode") == mode:
+                return exchange, exchange.data.at(mode)
     raise NotChecked(f"no token with the {mode} view was given")
 
 
-def dashboard_window(context: LawContext) -> LawResults:
-    """`daily_trend` has one entry for each day of the range, today included, oldest first; the range is 7 days by
-    default.
-    """
-    for asked, count in ((None, 7), (1, 1), (30, 30), (90, 90)):
-        exchange = context.ok("getDashboard", query={"range_days": asked})
-        body = exchange.json
-        trend = [entry["date"] for entry in body[body["view_mode"]]["daily_trend"]]
-        last = today(context)
-        if trend != days(last - timedelta(days=count - 1), last):
-            seen = f"{len(trend)} entries from {trend[0]} to {trend[-1]}" if trend else "none"
-            yield broken("getDashboard", f"{count} days up to {last}", seen, exchange)
+def _present_view(exchange: HttpExchange) -> JsonReader:
+    return exchange.data.at(exchange.data.text("view_mode"))
 
 
-def dashboard_sums(context: LawContext) -> LawResults:
-    """Trend and distribution of the engineers' view add up to its totals, and total tokens are prompt plus
-    completion.
-    """
-    exchange, tech = view(context, "tech")
-    trend, models = tech["daily_trend"], tech["model_distribution"]
-    sums = (
-        ("total_tokens", tech["prompt_tokens"] + tech["completion_tokens"], "prompt plus completion"),
-        ("total_tokens", sum(day["tokens"] for day in trend), "the sum of daily_trend"),
-        ("total_requests", sum(day["requests"] for day in trend), "the sum of daily_trend"),
-        ("total_cost_rmb", sum((Decimal(str(d["cost_rmb"])) for d in trend), Decimal(0)), "the sum of daily_trend"),
-        ("total_tokens", sum(model["tokens"] for model in models), "the sum of model_distribution"),
-        ("total_requests", sum(model["requests"] for model in models), "the sum of model_distribution"),
+def check_dashboard_window(context: LawContext) -> LawResults:
+    """Give `daily_trend` one entry for each day of the range up to today, the oldest first; 7 days by default."""
+    for requested, count in ((None, 7), (1, 1), (30, 30), (90, 90)):
+        exchange = context.call_ok("getDashboard", query={"range_days": requested})
+        dates = [entry.text("date") for entry in _present_view(exchange).rows("daily_trend")]
+        last = read_today(context)
+        if dates != list_days(last - timedelta(days=count - 1), last):
+            seen = f"{len(dates)} entries from {dates[0]} to {dates[-1]}" if dates else "none"
+            yield BrokenLaw("getDashboard", f"{count} days up to {last}", seen, exchange)
+
+
+def check_dashboard_sums(context: LawContext) -> LawResults:
+    """Give the technical view totals that are the sums of its trend and of its models."""
+    exchange, tech = read_view(context, "tech")
+    trend, models = tech.rows("daily_trend"), tech.rows("model_distribution")
+    counts = [model.integer("tokens") for model in models]
+    sums: tuple[tuple[str, int | Decimal, str], ...] = (
+        ("total_tokens", tech.integer("prompt_tokens") + tech.integer("completion_tokens"), "prompt plus completion"),
+        ("total_tokens", sum(day.integer("tokens") for day in trend), "the sum of daily_trend"),
+        ("total_requests", sum(day.integer("requests") for day in trend), "the sum of daily_trend"),
+        ("total_cost_rmb", sum_decimals(trend, "cost_rmb"), "the sum of daily_trend"),
+        ("total_tokens", sum(counts), "the sum of model_distribution"),
+        ("total_requests", sum(model.integer("requests") for model in models), "the sum of model_distribution"),
     )
     for member, value, what in sums:
-        if Decimal(str(tech[member])) != value:
-            yield broken("getDashboard", f"{member} to be {what}, {value}", str(tech[member]), exchange)
-    if [m["tokens"] for m in models] != sorted((m["tokens"] for m in models), reverse=True):
-        yield broken("getDashboard", "model_distribution with most tokens first", "another order", exchange)
+        if tech.decimal(member) != value:
+            seen = str(tech.at(member).value)
+            yield BrokenLaw("getDashboard", f"{member} to be {what}, {value}", seen, exchange)
+    if counts != sorted(counts, reverse=True):
+        yield BrokenLaw("getDashboard", "model_distribution with most tokens first", "another order", exchange)
 
 
-def dashboard_business(context: LawContext) -> LawResults:
-    """Trend and team ranking of the payers' view add up to its totals, the ranking with the highest cost first."""
-    exchange, business = view(context, "business")
-    costs = [Decimal(str(team["cost_rmb"])) for team in business["team_cost_ranking"]]
-    trend = sum((Decimal(str(day["cost_rmb"])) for day in business["daily_trend"]), Decimal(0))
-    total = Decimal(str(business["total_cost_rmb"]))
+def check_dashboard_business(context: LawContext) -> LawResults:
+    """Give the business view totals that are the sums of its trend and of its teams, the highest cost first."""
+    exchange, business = read_view(context, "business")
+    teams = business.rows("team_cost_ranking")
+    costs = [team.decimal("cost_rmb") for team in teams]
+    trend = sum_decimals(business.rows("daily_trend"), "cost_rmb")
+    total = business.decimal("total_cost_rmb")
     if sum(costs, Decimal(0)) != total:
-        yield broken("getDashboard", f"team_cost_ranking to add up to {total}", str(sum(costs)), exchange)
+        yield BrokenLaw("getDashboard", f"team_cost_ranking to add up to {total}", str(sum(costs)), exchange)
     if trend != total:
-        yield broken("getDashboard", f"daily_trend to add up to {total}", str(trend), exchange)
+        yield BrokenLaw("getDashboard", f"daily_trend to add up to {total}", str(trend), exchange)
     if costs != sorted(costs, reverse=True):
-        yield broken("getDashboard", "the highest cost first", "another order", exchange)
-    talks = sum(team["conversations"] for team in business["team_cost_ranking"])
-    if talks != business["total_conversations"]:
-        yield broken("getDashboard", f"{business['total_conversations']} conversations", f"{talks} by team", exchange)
+        yield BrokenLaw("getDashboard", "the highest cost first", "another order", exchange)
+    conversations = sum(team.integer("conversations") for team in teams)
+    if conversations != business.integer("total_conversations"):
+        expected = f"{business.integer('total_conversations')} conversations"
+        yield BrokenLaw("getDashboard", expected, f"{conversations} by team", exchange)
 
 
-def views_agree(context: LawContext) -> LawResults:
-    """Both views of the dashboard show the same cost."""
-    _, tech = view(context, "tech")
-    exchange, business = view(context, "business")
-    _, later = view(context, "tech")
-    low, high = Decimal(str(tech["total_cost_rmb"])), Decimal(str(later["total_cost_rmb"]))
-    if not between(low, Decimal(str(business["total_cost_rmb"])), high):
-        yield broken("getDashboard", f"total_cost_rmb {low}", str(business["total_cost_rmb"]), exchange)
+def check_views_agree(context: LawContext) -> LawResults:
+    """Show the same cost in both views of the dashboard."""
+    low = read_view(context, "tech")[1].decimal("total_cost_rmb")
+    exchange, business = read_view(context, "business")
+    high = read_view(context, "tech")[1].decimal("total_cost_rmb")
+    cost = business.decimal("total_cost_rmb")
+    if not is_between(low, cost, high):
+        yield BrokenLaw("getDashboard", f"total_cost_rmb {low}", str(cost), exchange)
 
 
-def dashboard_is_usage(context: LawContext) -> LawResults:
-    """The dashboard's totals are those of the usage rows of the same days."""
+def check_dashboard_usage(context: LawContext) -> LawResults:
+    """Show on the dashboard the totals of the usage rows of the same days."""
     for count in (1, 7):
-        window = _window(context, count)
-        before = UsageTotals.of(context.read("queryUsage", query=window))
-        exchange = context.ok("getDashboard", query={"range_days": count})
-        after = UsageTotals.of(context.read("queryUsage", query=window))
-        shown = exchange.json[exchange.json["view_mode"]]
-        cost = Decimal(str(shown["total_cost_rmb"]))
-        if not between(before.cost, cost, after.cost):
-            yield broken("getDashboard", f"total_cost_rmb {after.cost} over {count} days", str(cost), exchange)
-        if "total_tokens" in shown and not between(before.total, shown["total_tokens"], after.total):
-            yield broken(
-                "getDashboard", f"total_tokens {after.total} over {count} days", str(shown["total_tokens"]), exchange
-            )
+        window = _last_days(context, count)
+        before = query_totals(context, **window)
+        exchange = context.call_ok("getDashboard", query={"range_days": count})
+        after = query_totals(context, **window)
+        view = _present_view(exchange)
+        cost = view.decimal("total_cost_rmb")
+        if not is_between(before.cost, cost, after.cost):
+            yield BrokenLaw("getDashboard", f"total_cost_rmb {after.cost} over {count} days", str(cost), exchange)
+        if "total_tokens" in view.members():
+            tokens = view.integer("total_tokens")
+            if not is_between(before.total, tokens, after.total):
+                expected = f"total_tokens {after.total} over {count} days"
+                yield BrokenLaw("getDashboard", expected, str(tokens), exchange)
 
 
-def money_is_text(context: LawContext) -> LawResults:
-    """Money is a decimal string with four places, two on invoices; a percentage is one with two."""
-    for name in ("getDashboard", "queryUsage", "getPlan", "getBillingAccount", "listInvoices", "listGatewayModels"):
-        if name not in context.contract.operations:
-            continue
-        exchange = context.ok(name)
-        for member, value in _leaves(exchange.json):
+def check_money_format(context: LawContext) -> LawResults:
+    """Write money as a decimal string with four places, two on invoices, and percentages with two."""
+    for operation in context.present(*_MONEY_OPERATIONS):
+        exchange = context.call_ok(operation.id)
+        for member, value in _list_leaves(exchange.json):
             places = 2 if member == "amount_rmb" or member.endswith("_pct") else 4
-            if member.endswith(("_rmb", "_pct")) and value is not None and not _decimal(value, places):
-                yield broken(name, f"{member} as text with {places} places", f"{value!r}", exchange, evidence="assumed")
+            if member.endswith(("_rmb", "_pct")) and value is not None and not _is_decimal_text(value, places):
+                expected = f"{member} as text with {places} places"
+                yield BrokenLaw(operation.id, expected, f"{value!r}", exchange, "assumed")
 
 
-def _leaves(value: Json, name: str = "") -> list[tuple[str, Json]]:
+def _list_leaves(value: Json, name: str = "") -> Iterator[tuple[str, Json]]:
+    """Yield each value that is neither an object nor a list, with the name of the nearest member."""
     if isinstance(value, dict):
-        return [leaf for key, child in value.items() for leaf in _leaves(child, key)]
-    if isinstance(value, list):
-        return [leaf for child in value for leaf in _leaves(child, name)]
-    return [(name, value)]
+        for key, child in value.items():
+            yield from _list_leaves(child, key)
+    elif isinstance(value, list):
+        for child in value:
+            yield from _list_leaves(child, name)
+    else:
+        yield name, value
 
 
-def _decimal(value: Json, places: int) -> bool:
+def _is_decimal_text(value: Json, places: int) -> bool:
     if not isinstance(value, str):
         return False
     whole, _, rest = value.removeprefix("-").partition(".")
@@ -243,176 +266,135 @@ def _decimal(value: Json, places: int) -> bool:
 # Conservation
 
 
-def conserved(context: LawContext) -> LawResults:
-    """A completion's usage raises the usage rows by exactly itself, and its cost is its tokens times the model's
-    prices.
-    """
-    key, secret = _own(context)
-    context.rows()
-    for protocol in context.protocols():
+def check_usage_conserved(context: LawContext) -> LawResults:
+    """Add exactly the usage of an answer to the usage rows, at the prices of the model."""
+    key, secret = choose_key(context)
+    context.list_models()
+    for protocol in context.chat_protocols():
         for stream in (False, True):
-            model = context.model(protocol.name)
-            question = ChatQuestion(
-                f"Say yes to {protocol.name} ({'streamed' if stream else 'plain'}).", max_tokens=12, stream=stream
-            )
-            before = _used(context, key)
-            exchange = context.good(context.ask(protocol, question, model, context.bearer(secret)))
-            yield from _moved(context, protocol.operation(question), exchange, key, before, model)
+            model = context.choose_model(protocol.name)
+            text = f"Say yes to {protocol.name} ({'streamed' if stream else 'plain'})."
+            question = ChatQuestion(text, max_tokens=12, stream=stream)
+            before = _read_key_totals(context, key)
+            exchange = context.ask_ok(protocol, question, model, bearer_auth(secret))
+            yield from _check_growth(context, protocol, exchange, key, before, model)
 
 
-def _own(context: LawContext) -> tuple[str, str]:
-    """Id and secret of a key that nobody else uses, or else of the target's own. Raises NotChecked."""
-    if context.client.writes:
-        key: TemporaryKey = context.memo("usage/key", lambda: context.new_key("usage"))
+def choose_key(context: LawContext) -> tuple[str, str]:
+    """Return id and secret of a temporary key, or else of the target's own. Raises NotChecked."""
+    if context.client.allow_writes:
+        key: TemporaryKey = context.cached("usage key", lambda: context.create_key("usage"))
         return key.id, key.secret
     secret = context.target.key or ""
-    rows = [r for r in context.read("listKeys")["items"] if r.get("key_prefix") and secret.startswith(r["key_prefix"])]
-    active = [row for row in rows if row.get("status") == "active"]
+    rows = context.read("listKeys").rows("items")
+    similar = [row for row in rows if row.find("key_prefix") and secret.startswith(row.text("key_prefix"))]
+    active = [row for row in similar if row.find("status") == "active"]
     if len(active) != 1:
-        raise NotChecked(
-            f"{len(active)} listed keys begin like the given one; --allow-writes makes one of the run's own"
-        )
-    return active[0]["id"], secret
+        raise NotChecked(f"{len(active)} listed keys begin like the given one; --allow-writes creates a temporary key")
+    return active[0].text("id"), secret
 
 
-def _used(context: LawContext, key: str) -> UsageTotals:
-    last = today(context)
-    # a call around midnight may fall on either day
-    window = {"start_date": (last - timedelta(days=1)).isoformat(), "end_date": (last + timedelta(days=1)).isoformat()}
-    exchange = context.call("queryUsage", query={**window, "key_id": key})
+def _read_key_totals(context: LawContext, key: str) -> UsageTotals:
+    last = read_today(context)
+    # a request around midnight may count for either day
+    query = {**date_query(last - timedelta(days=1), last + timedelta(days=1)), "key_id": key}
+    exchange = context.call("queryUsage", query=query)
     if exchange.status == 422:
-        exchange = context.ok("queryUsage", query={**window, "end_date": last.isoformat(), "key_id": key})
-    return UsageTotals.of(context.good(exchange).json)
+        exchange = context.call("queryUsage", query={**query, "end_date": last.isoformat()})
+    return UsageTotals.from_rows(context.require_success(exchange).data.rows())
 
 
-def _moved(
-    context: LawContext, operation: str, exchange: HttpExchange, key: str, before: UsageTotals, model: str
+def _check_growth(
+    context: LawContext, protocol: ChatProtocol, exchange: HttpExchange, key: str, before: UsageTotals, model: str
 ) -> LawResults:
-    from aione_mock.checker.laws.streams import folded
-
-    protocol = next(p for p in context.protocols() if operation in (p.plain, p.streamed))
-    answer = folded(context, protocol, exchange) if exchange.media_type.endswith("event-stream") else exchange.json
+    answer = read_answer(context, protocol, exchange)
     used = protocol.usage(answer)
-    moved = UsageTotals()
-    for pause in _PATIENCE if context.hopeful else _PATIENCE[:1]:
-        context.client.sleep(pause)
-        moved = _used(context, key).minus(before)
-        if moved.requests > 0:
-            break
-    else:
-        context.hopeful = False
-    expected = f"the rows of the key to grow by {used.prompt} + {used.completion} tokens in 1 request"
-    if moved.requests > 1 and not context.client.writes:
-        raise NotChecked("somebody else uses the key; --allow-writes makes one of the run's own")
-    if (moved.requests, moved.prompt, moved.completion) != (1, used.prompt, used.completion):
-        yield broken(operation, expected, f"they grew by {moved}", exchange, evidence="assumed")
+    growth = _wait_for_growth(context, key, before)
+    if growth.requests > 1 and not context.client.allow_writes:
+        raise NotChecked("somebody else uses the key; --allow-writes creates a temporary key")
+    operation = exchange.request.operation
+    if (growth.requests, growth.prompt, growth.completion) != (1, used.prompt, used.completion):
+        expected = f"the rows of the key to grow by {used.prompt} + {used.completion} tokens in 1 request"
+        yield BrokenLaw(operation, expected, f"they grew by {growth}", exchange, "assumed")
         return
-    yield from _priced(context, operation, exchange, answer, moved, model)
-
-
-def _priced(
-    context: LawContext, operation: str, exchange: HttpExchange, answer: Json, moved: UsageTotals, model: str
-) -> LawResults:
     price = context.client.budget.prices.get(model)
     if price is None:
         return
-    cached = _cached(answer)
-    plain = price.cost(moved.prompt - cached, moved.completion)
-    extra = price.cached if price.cached is not None else price.prompt
-    cost = plain + extra * cached / Decimal(1_000_000)
-    exact = cost.quantize(Decimal("0.0001"), rounding=ROUND_HALF_UP)
-    # rows are sums of exact amounts, each rounded for itself
-    if abs(moved.cost - exact) > Decimal("0.0001"):
-        expected = f"a cost of {exact} RMB for {moved.prompt} ({cached} cached) + {moved.completion} tokens of {model}"
-        yield broken(operation, expected, f"{moved.cost} RMB", exchange, evidence="assumed")
+    cached = _read_cached_tokens(answer)
+    cached_price = price.cached if price.cached is not None else price.prompt
+    cost = price.cost(growth.prompt - cached, growth.completion) + cached_price * cached / Decimal(1_000_000)
+    rounded = cost.quantize(_ROUNDING_RMB, rounding=ROUND_HALF_UP)
+    # each row is a rounded sum of exact amounts
+    if abs(growth.cost - rounded) > _ROUNDING_RMB:
+        tokens = f"{growth.prompt} ({cached} cached) + {growth.completion} tokens"
+        expected = f"a cost of {rounded} RMB for {tokens} of {model}"
+        yield BrokenLaw(operation, expected, f"{growth.cost} RMB", exchange, "assumed")
 
 
-def _cached(answer: Json) -> int:
-    usage = answer.get("usage") or answer.get("usageMetadata") or {}
-    details = usage.get("prompt_tokens_details") or {}
-    found = details.get("cached_tokens") or usage.get("cache_read_input_tokens") or usage.get("cachedContentTokenCount")
-    return found if isinstance(found, int) else 0
+def _wait_for_growth(context: LawContext, key: str, before: UsageTotals) -> UsageTotals:
+    growth = UsageTotals()
+    for seconds in _WAITS_SECONDS if context.usage_lags else _WAITS_SECONDS[:1]:
+        context.client.sleep(seconds)
+        growth = _read_key_totals(context, key).minus(before)
+        if growth.requests > 0:
+            return growth
+    context.usage_lags = False
+    return growth
 
 
-def refused_is_free(context: LawContext) -> LawResults:
-    """A call that is refused uses nothing."""
-    key, secret = _own(context)
-    before = _used(context, key)
-    protocol = context.protocols()[0]
-    exchange = context.ask(protocol, ChatQuestion("Hello"), "no-such-model-7", context.bearer(secret))
-    moved = _used(context, key).minus(before)
-    if exchange.status >= 400 and moved.total:
-        yield broken("queryUsage", "no tokens for a refused call", str(moved), exchange)
+def _read_cached_tokens(answer: JsonReader) -> int:
+    for path in (
+        ("usage", "prompt_tokens_details", "cached_tokens"),
+        ("usage", "cache_read_input_tokens"),
+        ("usageMetadata", "cachedContentTokenCount"),
+    ):
+        if answer.find(*path):
+            return answer.integer(*path)
+    return 0
 
+
+def check_rejected_free(context: LawContext) -> LawResults:
+    """Count no tokens for a rejected call."""
+    key, secret = choose_key(context)
+    before = _read_key_totals(context, key)
+    protocol = context.chat_protocols()[0]
+    exchange = context.ask(protocol, ChatQuestion("Hello"), UNKNOWN_MODEL, bearer_auth(secret))
+    growth = _read_key_totals(context, key).minus(before)
+    if exchange.status >= 400 and growth.total:
+        yield BrokenLaw("queryUsage", "no tokens for a rejected call", str(growth), exchange)
+
+
+_law = partial(Law, area="usage", needs=("token",))
+_usage_law = partial(_law, operations=("queryUsage",))
+_dashboard_law = partial(_law, operations=("getDashboard",))
 
 LAWS = (
-    Law("usage-rows", "Usage rows add up", rows_add_up, ("queryUsage",), ("token",), area="usage"),
-    Law(
-        "usage-groupings",
-        "All groupings have the same totals",
-        groupings_agree,
-        ("queryUsage",),
-        ("token",),
-        area="usage",
-    ),
-    Law(
-        "usage-window", "Windows hold their days and no others", usage_window, ("queryUsage",), ("token",), area="usage"
-    ),
-    Law("usage-order", "The most expensive first", usage_order, ("queryUsage",), ("token",), area="usage"),
-    Law("usage-filters", "Filters select", usage_filters, ("queryUsage",), ("token",), area="usage"),
-    Law("usage-limits", "At most 90 days", usage_limits, ("queryUsage",), ("token",), area="usage"),
-    Law(
-        "dashboard-window",
-        "The trend has every day of its range",
-        dashboard_window,
-        ("getDashboard",),
-        ("token",),
-        area="usage",
-    ),
-    Law("dashboard-sums", "The engineers' view adds up", dashboard_sums, ("getDashboard",), ("token",), area="usage"),
-    Law(
+    _usage_law("usage-rows", "Usage rows add up", check_rows_add_up),
+    _usage_law("usage-groupings", "All groupings have the same totals", check_groupings_agree),
+    _usage_law("usage-window", "Windows select their days", check_usage_window),
+    _usage_law("usage-order", "The highest cost is first", check_usage_order),
+    _usage_law("usage-filters", "Filters select usage", check_usage_filters),
+    _usage_law("usage-limits", "Windows have at most 90 days", check_usage_limits),
+    _dashboard_law("dashboard-window", "The trend has every day", check_dashboard_window),
+    _dashboard_law("dashboard-sums", "The technical view adds up", check_dashboard_sums),
+    _dashboard_law(
         "dashboard-business",
-        "The payers' view adds up",
-        dashboard_business,
-        ("getDashboard",),
-        ("token", "business_token"),
-        area="usage",
+        "The business view adds up",
+        check_dashboard_business,
+        needs=("token", "business_token"),
     ),
-    Law(
-        "dashboard-views",
-        "Both views show the same cost",
-        views_agree,
-        ("getDashboard",),
-        ("token", "business_token"),
-        area="usage",
+    _dashboard_law(
+        "dashboard-views", "Both views show the same cost", check_views_agree, needs=("token", "business_token")
     ),
-    Law(
-        "dashboard-usage", "The dashboard is the usage", dashboard_is_usage, ("getDashboard",), ("token",), area="usage"
-    ),
-    Law(
-        "money-text",
-        "Money and percentages are decimal text",
-        money_is_text,
-        (*FIGURES, *BILLING, "listGatewayModels"),
-        ("token",),
-        "assumed",
-        area="usage",
-    ),
-    Law(
+    _dashboard_law("dashboard-usage", "The dashboard shows the usage", check_dashboard_usage),
+    _law("money-text", "Money and percentages are text", check_money_format, _MONEY_OPERATIONS, evidence="assumed"),
+    _law(
         "usage-conserved",
-        "A call moves the figures by what it used",
-        conserved,
+        "A call adds its usage to the figures",
+        check_usage_conserved,
         CHAT,
-        ("key", "token"),
+        needs=("key", "token"),
         paid=6,
-        area="usage",
     ),
-    Law(
-        "usage-refused-free",
-        "Refused calls use nothing",
-        refused_is_free,
-        ("queryUsage",),
-        ("key", "token"),
-        area="usage",
-    ),
+    _usage_law("usage-refused-free", "Rejected calls cost nothing", check_rejected_free, needs=("key", "token")),
 )

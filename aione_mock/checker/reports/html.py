@@ -1,4 +1,4 @@
-"""A report as one HTML file without scripts or network: findings first, then the matrix, light and dark."""
+"""Reports as one HTML file, without scripts or other files: findings first, then the matrix."""
 
 from __future__ import annotations
 
@@ -36,38 +36,38 @@ tr.area th { padding-top: .9rem; color: var(--soft); text-transform: uppercase; 
   font-size: 12px; }
 """
 _LEGEND = (
-    "A violation is against what is documented or follows from it. An assumption mismatch is against what the contract "
-    "had to assume: either the gateway changes or the contract does, by the overlay given."
+    "A violation contradicts what is documented or deduced. An assumption mismatch contradicts what the contract "
+    "assumes: change either the gateway or, with the given overlay, the contract."
 )
 _MARKS = {"kept": ("kept", "✓"), "broken": ("broken", "✗"), "not checked": ("none", "·")}
 
 
-def write(report: CheckReport) -> bytes:
-    """HTML text."""
-    return "\n".join(_page(report)).encode("utf-8", "replace")
+def render_html(report: CheckReport) -> bytes:
+    """Return the report as HTML."""
+    return "\n".join(_render_page(report)).encode("utf-8", "replace")
 
 
-def _page(report: CheckReport) -> Iterator[str]:
+def _render_page(report: CheckReport) -> Iterator[str]:
     yield '<!doctype html><html lang="en"><head><meta charset="utf-8">'
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
     yield f"<title>Contract check of {escape(report.url)}</title><style>{_STYLE}</style></head><body>"
     yield f'<h1>Contract check</h1><div class="soft">{escape(report.url)}</div>'
     mood = "good" if report.kept else "bad"
     yield f'<div class="verdict {mood}">{escape(report.verdict)}</div>'
-    yield from _numbers(report)
-    yield from _findings(report)
-    yield from _matrix(report)
-    yield from _unchecked(report)
+    yield from _render_counts(report)
+    yield from _render_findings(report)
+    yield from _render_matrix(report)
+    yield from _render_unchecked(report)
     yield "</body></html>"
 
 
-def _numbers(report: CheckReport) -> Iterator[str]:
+def _render_counts(report: CheckReport) -> Iterator[str]:
     counts = report.counts
     yield '<div class="numbers">'
     for value, label in (
-        (report.cells("kept"), "kept"),
-        (report.cells("broken"), "broken"),
-        (report.cells("not checked"), "not checked"),
+        (counts.kept, "kept"),
+        (counts.broken, "broken"),
+        (counts.not_checked, "not checked"),
         (counts.operations, "operations"),
         (counts.laws, "laws"),
         (counts.requests, "requests"),
@@ -78,71 +78,70 @@ def _numbers(report: CheckReport) -> Iterator[str]:
     ):
         yield f"<div><b>{value}</b>{label}</div>"
     yield "</div>"
-    if report.unclean:
-        left = escape(", ".join(report.unclean))
-        yield f'<p class="soft">Keys that were made and could not be deleted: {left}</p>'
+    if report.keys_left:
+        left = escape(", ".join(report.keys_left))
+        yield f'<p class="soft">Temporary keys that could not be deleted: {left}</p>'
 
 
-def _findings(report: CheckReport) -> Iterator[str]:
-    if not report.findings and not report.known:
+def _render_findings(report: CheckReport) -> Iterator[str]:
+    if not report.findings and not report.known_findings:
         return
     yield f"<h2>Findings ({len(report.findings)})</h2>"
     yield f'<p class="soft">{_LEGEND}</p>'
     for finding in report.findings:
-        yield from _finding(finding)
-    if report.known:
-        known = ", ".join(sorted({finding.fingerprint for finding in report.known}))
-        yield f'<p class="soft">Known by the baseline: {escape(known)}</p>'
+        yield from _render_finding(finding)
+    if report.known_findings:
+        known = ", ".join(sorted({finding.fingerprint for finding in report.known_findings}))
+        yield f'<p class="soft">In the baseline: {escape(known)}</p>'
 
 
-def _finding(finding: LawFinding) -> Iterator[str]:
-    often = f" · {finding.count} times" if finding.count > 1 else ""
-    word = "violation" if finding.severity == "violation" else "assumption mismatch"
+def _render_finding(finding: LawFinding) -> Iterator[str]:
+    count = f" · {finding.times}" if finding.times else ""
     yield f'<details class="{finding.severity}"><summary><b>{escape(finding.operation)}</b> — {escape(finding.title)}'
-    yield f' <span class="soft">({word}, {escape(finding.law)}{often})</span></summary>'
+    yield f' <span class="soft">({finding.severity_name}, {escape(finding.law)}{count})</span></summary>'
     yield f"<p><b>Expected</b> {escape(finding.expected)}<br><b>Seen</b> {escape(finding.seen)}</p>"
     for label, text in (
         ("Answer", finding.answer),
-        ("As a shell line", finding.curl),
+        ("As a shell command", finding.curl),
         ("In Python", finding.python),
-        ("Overlay that adopts what was seen", finding.overlay),
+        ("Overlay that accepts what was seen", finding.overlay),
     ):
         if text:
             yield f'<div class="soft">{label}</div><pre>{escape(text)}</pre>'
     yield "</details>"
 
 
-def _matrix(report: CheckReport) -> Iterator[str]:
-    yield "<h2>Every law at every operation</h2>"
-    yield '<p class="soft">✓ kept, ✗ broken, · not checked (point at it to see why), empty: does not concern it.</p>'
+def _render_matrix(report: CheckReport) -> Iterator[str]:
+    yield "<h2>Laws and operations</h2>"
+    yield '<p class="soft">✓ kept, ✗ broken, · not checked (hover to see why), empty: does not apply.</p>'
     yield '<div class="scroll"><table><thead><tr><th></th>'
     yield from (f'<th class="op"><span>{escape(name)}</span></th>' for name in report.operations)
     yield "</tr></thead><tbody>"
     soft = {f.fingerprint for f in report.findings if f.severity == "assumption"}
-    for area, laws in _by_area(report.laws):
+    for area, laws in _group_by_area(report.laws):
         yield f'<tr class="area"><th colspan="{len(report.operations) + 1}">{escape(area)}</th></tr>'
         for law in laws:
             cells = report.matrix.get(law.name, {})
-            row = "".join(_cell(cells.get(name), f"{law.name}:{name}" in soft) for name in report.operations)
+            row = "".join(_render_cell(cells.get(name), f"{law.name}:{name}" in soft) for name in report.operations)
             yield f'<tr><th title="{escape(law.sentence)}">{escape(law.title)}</th>{row}</tr>'
     yield "</tbody></table></div>"
 
 
-def _by_area(laws: Iterable[LawInfo]) -> list[tuple[str, list[LawInfo]]]:
+def _group_by_area(laws: Iterable[LawInfo]) -> list[tuple[str, list[LawInfo]]]:
     found: dict[str, list[LawInfo]] = {}
     for law in laws:
         found.setdefault(law.area or "other", []).append(law)
     return list(found.items())
 
 
-def _cell(cell: MatrixCell | None, soft: bool) -> str:
+def _render_cell(cell: MatrixCell | None, soft: bool) -> str:
     if cell is None:
         return "<td></td>"
     kind, mark = _MARKS[cell.state]
     return f'<td class="{"warn" if soft and kind == "broken" else kind}" title="{escape(cell.reason)}">{mark}</td>'
 
 
-def _unchecked(report: CheckReport) -> Iterator[str]:
+def _render_unchecked(report: CheckReport) -> Iterator[str]:
     if not report.unchecked:
         return
     yield "<h2>Not checked, and why</h2><ul>"

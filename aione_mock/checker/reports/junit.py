@@ -1,4 +1,4 @@
-"""A report as JUnit XML: a suite for each law, a case for each operation, as CI systems read it."""
+"""Reports as JUnit XML for CI systems: a suite for each law, a case for each operation."""
 
 from __future__ import annotations
 
@@ -7,52 +7,52 @@ from collections.abc import Mapping
 from xml.etree import ElementTree as xml
 
 from aione_mock.checker.finding import LawFinding, MatrixCell
-from aione_mock.checker.report import CheckReport
+from aione_mock.checker.report import CheckReport, LawInfo
 
 _FORBIDDEN = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that XML cannot represent."""
 
 
-def write(report: CheckReport) -> bytes:
-    """XML text."""
+def render_junit(report: CheckReport) -> bytes:
+    """Return the report as XML."""
     root = xml.Element("testsuites", name="aione-mock check", time=str(report.counts.seconds))
     if report.could_not:
         suite = xml.SubElement(root, "testsuite", name="target", tests="1", errors="1")
-        case = xml.SubElement(suite, "testcase", classname="target", name=_text(report.url))
-        xml.SubElement(case, "error", message=_text(report.verdict))
+        case = xml.SubElement(suite, "testcase", classname="target", name=_clean_text(report.url))
+        xml.SubElement(case, "error", message=_clean_text(report.verdict))
     for law in report.laws:
-        _suite(root, report, law.name, law.title, report.matrix.get(law.name, {}))
+        _add_suite(root, report, law, report.matrix.get(law.name, {}))
     xml.indent(root)
     text: str = xml.tostring(root, encoding="unicode")
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'.encode()
 
 
-def _suite(root: xml.Element, report: CheckReport, law: str, title: str, cells: Mapping[str, MatrixCell]) -> None:
-    by_operation: dict[str, list[LawFinding]] = {}
+def _add_suite(root: xml.Element, report: CheckReport, law: LawInfo, cells: Mapping[str, MatrixCell]) -> None:
+    findings: dict[str, list[LawFinding]] = {}
     for finding in report.findings:
-        if finding.law == law:
-            by_operation.setdefault(finding.operation, []).append(finding)
-    known = {finding.operation for finding in report.known if finding.law == law}
-    skipped = [name for name, cell in cells.items() if cell.state == "not checked" or name in known]
+        if finding.law == law.name:
+            findings.setdefault(finding.operation, []).append(finding)
+    reasons = {name: cell.reason for name, cell in cells.items() if cell.state == "not checked"}
+    known = [f.operation for f in report.known_findings if f.law == law.name]
+    reasons |= dict.fromkeys(known, "known: it is in the baseline")
+    skipped = [name for name in cells if name in reasons and name not in findings]
     suite = xml.SubElement(
         root,
         "testsuite",
-        name=law,
+        name=law.name,
         tests=str(len(cells)),
-        failures=str(len(by_operation)),
-        skipped=str(len([name for name in skipped if name not in by_operation])),
+        failures=str(len(findings)),
+        skipped=str(len(skipped)),
     )
-    for name, cell in cells.items():
-        case = xml.SubElement(suite, "testcase", classname=law, name=f"{title}: {name}")
-        if name in by_operation:
-            for finding in by_operation[name]:
-                message = f"{finding.severity}: expected {finding.expected}; saw {finding.seen}"
-                xml.SubElement(case, "failure", type=finding.severity, message=_text(message)).text = _text(
-                    finding.curl
-                )
-        elif name in skipped:
-            reason = "known: it is in the baseline" if name in known else cell.reason
-            xml.SubElement(case, "skipped", message=_text(reason))
+    for name in cells:
+        case = xml.SubElement(suite, "testcase", classname=law.name, name=f"{law.title}: {name}")
+        for finding in findings.get(name, ()):
+            message = _clean_text(f"{finding.severity}: expected {finding.expected}; saw {finding.seen}")
+            failure = xml.SubElement(case, "failure", type=finding.severity, message=message)
+            failure.text = _clean_text(finding.curl)
+        if name in skipped:
+            xml.SubElement(case, "skipped", message=_clean_text(reasons[name]))
 
 
-def _text(value: str) -> str:
+def _clean_text(value: str) -> str:
     return _FORBIDDEN.sub("�", value)

@@ -1,4 +1,4 @@
-"""A report as SARIF 2.1.0, as code scanning reads it: a rule for each law, a result for each finding."""
+"""Reports as SARIF 2.1.0 for code scanning: a rule for each law, a result for each finding."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from aione_mock.types import Json
 _LEVELS = {"violation": "error", "assumption": "warning"}
 
 
-def write(report: CheckReport) -> bytes:
-    """JSON text."""
+def render_sarif(report: CheckReport) -> bytes:
+    """Return the report as indented JSON."""
     rules = [
         {
             "id": law.name,
@@ -34,7 +34,7 @@ def write(report: CheckReport) -> bytes:
                 "exitCodeDescription": report.verdict,
             }
         ],
-        "results": [_result(finding) for finding in report.findings],
+        "results": [_render_result(finding) for finding in report.findings],
     }
     document = {
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
@@ -44,7 +44,7 @@ def write(report: CheckReport) -> bytes:
     return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
-def _result(finding: LawFinding) -> Json:
+def _render_result(finding: LawFinding) -> Json:
     text = f"{finding.operation}: expected {finding.expected}; saw {finding.seen}"
     return {
         "ruleId": finding.law,

@@ -1,0 +1,83 @@
+"""Totals of usage rows, and the days that they belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from aione_mock.checker.context import LawContext
+from aione_mock.checker.json_reader import JsonReader
+
+USAGE_ZONE = ZoneInfo("Asia/Shanghai")
+"""The days of usage figures begin at midnight here."""
+
+
+@dataclass(frozen=True, slots=True)
+class UsageTotals:
+    """The sums of usage rows."""
+
+    requests: int = 0
+    prompt: int = 0
+    completion: int = 0
+    total: int = 0
+    cost: Decimal = Decimal(0)
+    """RMB."""
+
+    @classmethod
+    def from_rows(cls, rows: Iterable[JsonReader]) -> UsageTotals:
+        """Add up usage rows. Raises UnreadableAnswer."""
+        rows = list(rows)
+        return cls(
+            sum(row.integer("requests") for row in rows),
+            sum(row.integer("prompt_tokens") for row in rows),
+            sum(row.integer("completion_tokens") for row in rows),
+            sum(row.integer("total_tokens") for row in rows),
+            sum_decimals(rows, "cost_rmb"),
+        )
+
+    def minus(self, other: UsageTotals) -> UsageTotals:
+        """Return the differences."""
+        return UsageTotals(
+            self.requests - other.requests,
+            self.prompt - other.prompt,
+            self.completion - other.completion,
+            self.total - other.total,
+            self.cost - other.cost,
+        )
+
+    def __str__(self) -> str:
+        return f"{self.requests} requests, {self.prompt} + {self.completion} = {self.total} tokens, {self.cost} RMB"
+
+
+def query_totals(context: LawContext, **query: str) -> UsageTotals:
+    """Return the totals of the usage rows that a query selects. Raises NotChecked."""
+    return UsageTotals.from_rows(context.read("queryUsage", query=query).rows())
+
+
+def sum_decimals(rows: Iterable[JsonReader], name: str) -> Decimal:
+    """Add up a decimal member of rows. Raises UnreadableAnswer."""
+    return sum((row.decimal(name) for row in rows), Decimal(0))
+
+
+def read_today(context: LawContext) -> date:
+    """Return the present day of usage figures by the clock of the dashboard. Raises NotChecked."""
+    return context.read("getDashboard").instant("data_freshness").astimezone(USAGE_ZONE).date()
+
+
+def list_days(first: date, last: date) -> list[str]:
+    """Return all days of a range as usage rows write them."""
+    return [(first + timedelta(days=n)).isoformat() for n in range((last - first).days + 1)]
+
+
+def date_query(first: date, last: date) -> dict[str, str]:
+    """Return the query parameters of a range of days."""
+    return {"start_date": first.isoformat(), "end_date": last.isoformat()}
+
+
+def is_between(low: Any, value: Any, high: Any) -> bool:
+    """Whether a figure agrees with another one that was read before and after it and may have grown."""
+    return bool(low <= value <= high)

@@ -1,0 +1,151 @@
+"""The options of a check, each defined once for `check()`, the command line and pytest.
+
+pytest reads this module in every run of every suite, so it imports nothing expensive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from decimal import Decimal, InvalidOperation
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_type_hints
+
+from aione_mock.clock import parse_duration
+from aione_mock.errors import ConfigError
+
+PHASES = ("examples", "coverage", "fuzzing", "stateful")
+"""Phases of generated cases."""
+FailOn = Literal["violation", "assumption"]
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """How a field is given on a command line."""
+
+    metavar: str
+    """Empty for a switch."""
+    help: str
+    parse: Callable[[Any], Any] = str
+    """Converts the text that was given, or each text of a repeatable flag."""
+    name: str = ""
+    """The name of the flag, if it is not the field's."""
+    choices: tuple[str, ...] = ()
+    field: str = ""
+    """Set by `read_flags`, like `default`."""
+    default: Any = None
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether it may be given several times."""
+        return isinstance(self.default, tuple)
+
+    def parse_value(self, value: Any) -> Any:
+        """Return the field's value for what was given. Raises ConfigError."""
+        return tuple(map(self.parse, value)) if self.is_repeatable else self.parse(value)
+
+
+def parse_seconds(text: str) -> float:
+    """Return a duration in seconds. Raises ConfigError unless it is positive."""
+    seconds = parse_duration(text)
+    if seconds <= 0:
+        raise ConfigError(f"'{text}' is not a positive duration; write one such as 30s or 5m")
+    return seconds
+
+
+def parse_rate(text: str) -> float:
+    """Return requests per second. Raises ConfigError."""
+    number, _, unit = text.partition("/")
+    try:
+        rate = float(number) / {"": 1, "s": 1, "m": 60, "h": 3600}[unit.strip()]
+    except (ValueError, KeyError):
+        rate = 0.0
+    if 0 < rate < float("inf"):
+        return rate
+    raise ConfigError(f"'{text}' is not a rate; write one such as 5/s or 100/m")
+
+
+def parse_count(text: str, minimum: int = 0) -> int:
+    """Return a whole number. Raises ConfigError if it is below the minimum."""
+    if not (text.isascii() and text.isdecimal() and len(text) < 10) or int(text) < minimum:
+        raise ConfigError(f"'{text}' is not a whole number of at least {minimum}")
+    return int(text)
+
+
+def parse_amount(text: str) -> Decimal:
+    """Return an amount of RMB. Raises ConfigError."""
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        amount = Decimal(-1)
+    if not amount.is_finite() or amount < 0:
+        raise ConfigError(f"'{text}' is not an amount of RMB; write one such as 5 or 0.50")
+    return amount
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckOptions:
+    """What to check and within which limits."""
+
+    only: Annotated[
+        Iterable[str], Flag("NAME", "Check only this tag, operation, law, area or generated phase. Repeatable.")
+    ] = ()
+    skip: Annotated[Iterable[str], Flag("NAME", "Do not check this one. Repeatable.")] = ()
+    overlays: Annotated[
+        Iterable[Path], Flag("FILE", "Apply an OpenAPI Overlay to the contract. Repeatable.", Path, "overlay")
+    ] = ()
+    seed: Annotated[str | int, Flag("SEED", "Seed for the generated cases.")] = "0"
+    max_time: Annotated[
+        float | None, Flag("TIME", "End the run after this time, such as 30s or 5m.", parse_seconds)
+    ] = None
+    """Seconds."""
+    timeout: Annotated[float, Flag("TIME", "Longest time for one answer; 20s if not given.", parse_seconds)] = 20.0
+    """Seconds."""
+    workers: Annotated[
+        int, Flag("N", "Generated requests sent at the same time; 1 if not given.", partial(parse_count, minimum=1))
+    ] = 1
+    rate_limit: Annotated[float | None, Flag("N/s", "Most requests, such as 5/s or 100/m.", parse_rate)] = None
+    """Requests per second."""
+    allow_writes: Annotated[bool, Flag("", "Create, change and delete temporary API keys.", bool)] = False
+    spend_limit: Annotated[
+        Decimal | str, Flag("RMB", "Most that model calls may cost; 5 if not given.", parse_amount)
+    ] = "5"
+    """RMB."""
+    max_paid_calls: Annotated[int, Flag("N", "Most model calls; 250 if not given.", parse_count)] = 250
+    fail_on: Annotated[
+        FailOn,
+        Flag(
+            "",
+            "What fails: violations, or assumption mismatches too (the default).",
+            choices=("violation", "assumption"),
+        ),
+    ] = "assumption"
+    phases: Iterable[str] = PHASES
+    """Phases of generated cases; none to run the laws alone."""
+    cases: int = 12
+    """Generated requests for each operation in the fuzzing phase."""
+    generate_time: float = 25.0
+    """Seconds for all generated phases."""
+    baseline: Iterable[str] = ()
+    """Fingerprints (law:operation) of known findings, which do not count."""
+
+
+def read_flags(cls: type) -> list[Flag]:
+    """Return the flags of a dataclass's fields."""
+    hints = get_type_hints(cls, include_extras=True)
+    flags = {name: flag for name, hint in hints.items() for flag in getattr(hint, "__metadata__", ())}
+    return [
+        replace(flags[item.name], name=flags[item.name].name or item.name, field=item.name, default=item.default)
+        for item in fields(cls)
+        if item.name in flags
+    ]
+
+
+def parse_flags(cls: type, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a dataclass by name, parsed from flags by name; those not given are left out.
+
+    Raises ConfigError.
+    """
+    values = [(flag, given.get(flag.name)) for flag in read_flags(cls)]
+    return {flag.field: flag.parse_value(value) for flag, value in values if value not in (None, False, [], ())}
