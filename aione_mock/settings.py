@@ -27,6 +27,7 @@ _MESSAGES = {
     "bool_parsing": "must be true or false",
     "tuple_type": "must be a list of paths",
     "path_type": "must be a path",
+    "string_too_short": "must not be empty",
 }
 """Messages for types of errors whose own message speaks of Python."""
 
@@ -82,7 +83,9 @@ class Settings(BaseSettings):
     )
     time_scale: float = Field(1.0, gt=0, description="Divides every delay: 10 is ten times as fast.")
     control: bool = Field(True, description="Whether the control API under /_mock/ is served.")
-    control_token: str | None = Field(None, repr=False, description="Bearer token that the control API requires.")
+    control_token: str | None = Field(
+        None, min_length=1, repr=False, description="Bearer token that the control API requires."
+    )
     max_body: int = Field(32 << 20, ge=0, description="Size of the largest accepted request body, in bytes.")
     journal_entries: int = Field(1000, ge=0, description="Number of exchanges that the journal of a session keeps.")
     journal_bytes: int = Field(16 << 20, ge=0, description="Size of the journal of a session, in bytes.")

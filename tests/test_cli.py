@@ -246,12 +246,18 @@ def test_world_shows_what_json_says(capsys: pytest.CaptureFixture[str]) -> None:
         (["serve", "--time-scale", "0"], ["--time-scale", "greater than 0"]),
         (["serve", "--port", "0", "--overlay", "/no/such/overlay.yaml"], ["/no/such/overlay.yaml", "No such file"]),
         (["serve", "--port", "0", "--overlay", "/"], ["overlay '/'", "directory"]),
+        (["serve", "--port", "0", "--scenarios", "/no/such/rules.yaml"], ["/no/such/rules.yaml", "no such file"]),
+        (["serve", "--port", "0", "--replay", "/"], ["cassette '/'", "directory"]),
+        (["serve", "--control-token", ""], ["--control-token", "must not be empty"]),
         (["serve", "--prot", "1"], ["--prot", "--port"]),
         (["sreve"], ["'sreve'", "'serve'"]),
         (["keys", "--format", "xml"], ["--format", "'env'"]),
         (["spec", "bundle", "--document", "modelrooter"], ["'modelrooter'", "did you mean 'modelrouter'?"]),
         (["spec", "bundle", "--output", "/no/such/folder/x.yaml"], ["/no/such/folder/x.yaml", "--output"]),
         (["world", "--now", "2026-13-01"], ["2026-13-01"]),
+        (["cassette", "show", "/no/such.yaml"], ["cassette '/no/such.yaml'", "No such file"]),
+        (["probe", "--only", "x", "--", "true"], ["unknown check 'x'", "there are retries_too_often, "]),
+        (["probe"], ["COMMAND"]),
     ],
 )
 def test_a_refusal_is_one_line_and_code_2(
@@ -262,6 +268,31 @@ def test_a_refusal_is_one_line_and_code_2(
     assert shown.out == ""
     assert shown.err.count("\n") == 1
     assert [word for word in words if word not in shown.err] == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["serve", "--port", "0", "--overlay"],
+        ["serve", "--port", "0", "--scenarios"],
+        ["serve", "--port", "0", "--replay"],
+        ["spec", "lint", "--overlay"],
+        ["errors", "--overlay"],
+        ["cassette", "show"],
+        ["cassette", "check"],
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("content", [b"", b"- 1", b"a: [1", b"text", b"\xff\xfe\x00", b"[" * 2000])
+def test_a_file_of_another_kind_is_refused_in_one_line(
+    command: list[str], content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "file.yaml"
+    path.write_bytes(content)
+    assert main([*command, str(path)]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "file.yaml" in error
 
 
 @pytest.mark.parametrize(

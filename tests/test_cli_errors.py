@@ -43,4 +43,6 @@ def test_for_machines_it_is_what_the_control_api_says(server: Server, capsys: py
 def test_an_unknown_operation(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["errors", "--operation", "createMesage"]) == 2
     near = "unknown operation 'createMesage'; did you mean 'createMessage'?"
-    assert capsys.readouterr().err == f"aione-mock: {near}; `aione-mock spec routes` lists them\n"
+    assert capsys.readouterr().err == f"aione-mock: {near}\n"
+    assert main(["errors", "--operation", "x"]) == 2
+    assert capsys.readouterr().err == "aione-mock: unknown operation 'x'; `aione-mock spec routes` lists them\n"

@@ -29,8 +29,8 @@ def list_errors(
     """List every error of the contract: status, headers, body, and how to provoke it."""
     contract = load_bundled_contract(overlay)
     if operation is not None and operation not in contract.operations:
-        near = did_you_mean(operation, contract.operations)
-        raise ConfigError(f"unknown operation '{operation}'{near}; `aione-mock spec routes` lists them")
+        remedy = did_you_mean(operation, contract.operations) or "; `aione-mock spec routes` lists them"
+        raise ConfigError(f"unknown operation '{operation}'{remedy}")
     entries = error_catalogue.list_errors(
         contract, list_credentials(), base_url="http://127.0.0.1:8000", max_body=Settings().max_body
     )

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 When = Mapping[str, Json]
 _CONDITIONS = ("model", "key", "team", "header", "text", "pattern", "tool_offered", "tool_result", "stream", "body")
 _PLACE_IN_RULES = re.compile(r"^(rules(/\S*)?|when)(/\S*)?: ")
-"""Where the control API found a mistake. A test did not write those rules, so its errors leave the place out."""
 
 
 class MockSession:
@@ -190,7 +189,9 @@ class MockSession:
         try:
             self._control.replace_rules(self.name, [*replies, *self._rules, *pace])
         except ScenarioError as error:
-            raise ScenarioError(f"{description}: {_PLACE_IN_RULES.sub('', str(error))}") from None
+            # the place of a prepared reply in the list of rules would mean nothing to a test
+            message = f"{description}: {_PLACE_IN_RULES.sub('', str(error))}" if prepared else str(error)
+            raise ScenarioError(message) from None
         self._prepared = prepared
 
     # Time
@@ -315,7 +316,11 @@ class MockSession:
         if options.scenario is not None:
             self._control.request(self.name, "activateScenario", {"scenario": options.scenario})
         if self._rules:
-            self._send_rules([], "rules")
+            try:
+                self._send_rules([], "rules")
+            except ScenarioError as error:
+                file = f"{Path(options.rules).name}: " if isinstance(options.rules, str | Path) else ""
+                raise ScenarioError(f"{file}{error}") from None
 
     def close(self) -> None:
         """Delete the session."""

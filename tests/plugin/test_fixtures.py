@@ -303,10 +303,12 @@ def test_marker(suite: pytest.Pytester) -> None:
         ("pace='pace; ttft=soon'", "*ttft*"),
         ("pace='cut'", "*'cut' is not a pace; use instant, realistic or 'pace; ttft=0.5; tps=20'"),
         ("rules='none.yaml'", "*cannot read the scenario file '*none.yaml': No such file or directory"),
-        ("rules=[{'then': {'eror': 'x'}}]", "*rules: unknown member 'eror'; did you mean 'error'?"),
+        ("rules=[{'then': {'eror': 'x'}}]", "*rules/0/then/eror: unknown member 'eror'; did you mean 'error'?"),
+        ("rules='wrong.yaml'", "*wrong.yaml: rules/1/then/eror: unknown member 'eror'; did you mean 'error'?"),
     ],
 )
 def test_a_wrong_marker_says_what_is_right(suite: pytest.Pytester, marker: str, message: str) -> None:
+    suite.makefile(".yaml", wrong="rules: [{then: {error: not_found}}, {then: {eror: x}}]")
     suite.makepyfile(
         test_it=f"import pytest\n\n@pytest.mark.aione_mock({marker})\ndef test_it(aione_mock): assert False\n"
     )

@@ -98,7 +98,8 @@ def run_checks(
     """
     for name in only:
         if name not in CHECKS:
-            raise ConfigError(f"unknown check '{name}'{did_you_mean(name, CHECKS)}")
+            remedy = did_you_mean(name, CHECKS) or "; there are " + ", ".join(CHECKS)
+            raise ConfigError(f"unknown check '{name}'{remedy}")
     runner = ResilienceRunner(observe, thresholds)
     return ResilienceReport(tuple(runner.run_check(name) for name in only or CHECKS))
 
