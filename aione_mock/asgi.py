@@ -32,6 +32,9 @@ class Connection(Protocol):
     def body(self) -> bytes | None:
         """The body of the request; None where it has to be received."""
 
+    def is_own_send(self, send: Send) -> bool:
+        """Return whether `send` is the server's own: no middleware waits for, or changes, what is sent."""
+
     def write_response(self, send: Send, status: int, rest: bytes) -> bool:
         """Write a whole answer, `rest` being all that follows its status line, and return whether that was possible.
 

@@ -75,6 +75,8 @@ class Call:
     """A digest of method, path, query and body: equal for requests that are the same."""
     token: str = ""
     """Letters and digits of this very call, which ids in its answer are made of."""
+    mount_path: str = ""
+    """The path at which the mock is mounted in another application, percent-encoded."""
 
     def header(self, name: str) -> str | None:
         """The first value of a header, by its lower-case name."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_to_bytes
 
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
@@ -48,13 +49,14 @@ class Gateway:
         """Answer a request; without `body` it is received."""
         connection: Connection | None = scope.get("extensions", _NO_EXTENSIONS).get(CONNECTION)
         started, path = SYSTEM_CLOCK.timestamp(), scope.get("raw_path") or scope["path"].encode()
+        mount_path = ""
         if root := scope.get("root_path"):
-            path = path.removeprefix(root.encode())
+            mount_path, path = _split_path(path, root)
         client = (scope.get("client") or ("127.0.0.1",))[0]
         headers = tuple(scope["headers"])
         if headers and type(headers[0]) is not tuple:
             headers = tuple(map(tuple, headers))
-        request = Request(scope["method"], path, scope["query_string"], headers, body, client, receive)
+        request = Request(scope["method"], path, scope["query_string"], headers, body, client, receive, mount_path)
         exchange = Exchange(request, self.pipeline.sessions.default)
         try:
             response = await self.respond(exchange)
@@ -65,6 +67,14 @@ class Gateway:
         finally:
             self.pipeline.state.release(exchange)
             exchange.duration_ms = max(0.0, (SYSTEM_CLOCK.timestamp() - started) * 1000)
+
+
+def _split_path(path: bytes, root: str) -> tuple[str, bytes]:
+    """Split a percent-encoded path into the part at which the mock is mounted, `root` decoded, and the rest."""
+    mount_path = b"/".join(path.split(b"/")[: root.count("/") + 1])
+    if unquote_to_bytes(mount_path) != root.encode():
+        return "", path
+    return mount_path.decode("latin-1"), path[len(mount_path) :]
 
 
 def _choose_mutant(pipeline: Pipeline) -> Callable[[Exchange], Awaitable[Response]] | None:

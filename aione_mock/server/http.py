@@ -36,6 +36,10 @@ class Connection:
         self.transport, self.arrived = transport, arrived
         self.body: bytes | None = None
 
+    def is_own_send(self, send: Any) -> bool:
+        """Return whether `send` is uvicorn's own: no middleware waits for, or changes, what is sent."""
+        return isinstance(getattr(send, "__self__", None), RequestResponseCycle)
+
     def write_response(self, send: Any, status: int, rest: bytes) -> bool:
         """Write a whole answer at once, as uvicorn's own `send` does, but without a look at each header.
 

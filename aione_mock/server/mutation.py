@@ -36,7 +36,7 @@ class MutatedPipeline:
         exchange.request = Request(
             ask.method, ask.path.encode("latin-1"), ask.query, ask.headers, ask.body, request.client
         )
-        exchange.request.session_name = request.session_name
+        exchange.request.session_name, exchange.request.mount_path = request.session_name, request.mount_path
         response = await self._pipeline.respond(exchange)
         if response.raw or not response.status:
             return response

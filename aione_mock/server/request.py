@@ -26,7 +26,18 @@ _JSON = (None, b"application/json")
 class Request:
     """A request as it arrived, in the session that its path or header names."""
 
-    __slots__ = ("body", "client", "fields", "headers", "method", "path", "query", "receive", "session_name")
+    __slots__ = (
+        "body",
+        "client",
+        "fields",
+        "headers",
+        "method",
+        "mount_path",
+        "path",
+        "query",
+        "receive",
+        "session_name",
+    )
 
     def __init__(
         self,
@@ -37,16 +48,18 @@ class Request:
         body: bytes | None = None,
         client: str = "127.0.0.1",
         receive: asgi.Receive | None = None,
+        mount_path: str = "",
     ) -> None:
         """Read the head of a request.
 
-        `path` is percent-encoded and may begin with `/_session/NAME`; header names are lower-case. Without `body` the
-        body comes from `receive`.
+        `path` is percent-encoded and may begin with `/_session/NAME`; `mount_path` is what came before it. Header names
+        are lower-case. Without `body` the body comes from `receive`.
         """
         self.method, self.headers, self.body, self.receive = method, headers, body, receive
         self.path, self.query, named = path.decode("latin-1"), query.decode("latin-1"), ""
         if path.startswith(b"/_session/"):
             named, self.path = asgi.split_session(self.path)
+        self.mount_path = mount_path
         # of a header that occurs twice the first value counts
         self.fields = fields = dict(headers[::-1])
         header = fields.get(b"x-mock-session")
@@ -145,4 +158,5 @@ def make_call(exchange: Exchange, operation: Operation, params: Mapping[str, Jso
         exchange.at,
         exchange.key,
         exchange.token,
+        request.mount_path,
     )

@@ -127,6 +127,8 @@ class _Performance:
         self._transmission, self._send, self._wheel = transmission, send, wheel
         self._loop = asyncio.get_running_loop()
         self._transport: Any = connection.transport if connection else None
+        self._direct = connection is not None and connection.is_own_send(send)
+        """Whether packets may be written to the connection itself, past any middleware."""
         self._began = connection.arrived if connection else self._loop.time()
         self._left: asyncio.Future[None] = asyncio.ensure_future(_leaving(receive))
         self._packets = _packets(transmission)
@@ -142,7 +144,7 @@ class _Performance:
         if not raw:
             await self._send(_start(self._transmission))
         chunked = all(name != "content-length" for name, _ in self._transmission.headers)
-        whole = await (self._written() if self._transport is not None and (raw or chunked) else self._sent())
+        whole = await (self._written() if raw or (self._direct and chunked) else self._sent())
         if whole:
             await self._end()
 
@@ -218,9 +220,17 @@ class _Performance:
             return
         if end == "hang":
             await asyncio.wait({self._left})
-        if self._transport is not None:
-            _drop(self._transport, reset=not self._transmission.status)
-            await asyncio.wait({self._left})
+        if self._transport is None:
+            return
+        if not self._direct and not self._transmission.raw:
+            # middleware takes this only when it has passed on what came before
+            await self._send({"type": "http.response.body", "body": b"", "more_body": True})
+        _drop(self._transport, reset=not self._transmission.status)
+        await asyncio.wait({self._left})
+        if not self._direct and self._transmission.raw:
+            # middleware may insist on a response; nobody is there to receive it
+            await self._send({"type": "http.response.start", "status": 500, "headers": []})
+            await self._send({"type": "http.response.body", "body": b""})
 
 
 async def _leaving(receive: Receive) -> None:

@@ -102,7 +102,7 @@ class SessionControl:
             "rules": rules,
             "pace": self._name_pace(session),
             "snapshots": list(session.snapshots),
-            "base_url": f"http://{call.header('host') or '127.0.0.1'}{SESSION_PREFIX}{session.name}",
+            "base_url": f"http://{call.header('host') or '127.0.0.1'}{call.mount_path}{SESSION_PREFIX}{session.name}",
         }
 
     def _name_pace(self, session: Session) -> str:
