@@ -113,6 +113,7 @@ def pytest_sessionfinish(session):
         json.dump(SECONDS, file)
 """
 """A pytest plugin that tells coverage which test runs, and writes down how long each took; failed ones forever."""
+SURVIVED = ("survived", "unused")
 IDLE = 60.0
 """Seconds after which a run that does nothing is taken to hang."""
 Span = tuple[tuple[int, int], tuple[int, int]]
@@ -174,7 +175,7 @@ def main() -> int:
         earlier = _read_results(options.results)
         for number, mutant in enumerate(sample, start=1):
             known = earlier.get(mutant.id)
-            if known and not (options.again and known.outcome == "survived"):
+            if known and not (options.again and known.outcome in SURVIVED):
                 continue
             result = _try(tree, mutant, tests.executing(mutant, options.seconds, options.tests), tests)
             earlier[mutant.id] = result
@@ -210,13 +211,13 @@ def _print_report(results: list[Result]) -> None:
         print(f"{area:18} {_rate([result for result in results if result.area == area])}")
     print(f"{'all':18} {_rate(results)}")
     for result in results:
-        if result.outcome in ("survived", "unused"):
+        if result.outcome in SURVIVED:
             print(f"\n{result.path}:{result.line}  {result.operator}  {result.outcome}, {result.tests} tests")
             print(result.diff)
 
 
 def _rate(results: list[Result]) -> str:
-    killed = sum(result.outcome in ("killed", "timeout") for result in results)
+    killed = sum(result.outcome not in SURVIVED for result in results)
     return f"{killed} of {len(results)} killed, {100 * killed / len(results):.0f} %"
 
 
@@ -287,7 +288,7 @@ def _skipped_spans(tree: ast.AST) -> Iterator[Span]:
             yield _span(node)
         for decorator in node.decorator_list:
             if CACHING & {found.id for found in _nodes(decorator, ast.Name)}:
-                yield _span(decorator)
+                yield (decorator.lineno, 0), (decorator.end_lineno + 1, 0)
     for node in ast.walk(tree):
         for member in ("annotation", "returns"):
             if getattr(node, member, None) is not None:
@@ -372,7 +373,8 @@ class Tests:
         functions = [node for node in around if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
         statements = [node for node in around if isinstance(node, ast.stmt)]
         if not functions:
-            return self._using(_assigned_name(statements[-1])) if statements else set()
+            found = self._using(_assigned_name(statements[-1])) if statements else set()
+            return found or self._tests(mutant.path, range(1, len(ast.unparse(tree))))
         innermost, whole = statements[-1], functions[-1]
         if whole.body[0].lineno > mutant.span[0][0]:  # a default value
             return self._tests(mutant.path, range(whole.body[0].lineno, whole.end_lineno + 1))
@@ -424,6 +426,8 @@ def _parse(file: Path) -> ast.Module:
 
 def _contains(node: ast.AST, span: Span) -> bool:
     first, last = _span(node)
+    for decorator in getattr(node, "decorator_list", ()):
+        first = min(first, (decorator.lineno, 0))
     return first <= span[0] and span[1] <= last
 
 
