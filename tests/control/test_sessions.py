@@ -9,6 +9,7 @@ import openai
 import pytest
 
 from aione_mock.clock import parse_instant
+from aione_mock.server.app import Mock
 
 from .conftest import KEY, Client
 
@@ -209,3 +210,28 @@ def test_a_name_that_cannot_be_one_is_refused(root: Client, name: str) -> None:
     # what concerns the server alone makes no session
     assert root.get("/_mock/stats", headers={"x-mock-session": "never-made"}).status_code == 200
     assert root.refused("GET", "sessions/never-made")[0] == 404
+
+
+def test_a_seed_has_up_to_200_characters(root: Client) -> None:
+    for length, status in ((200, 201), (201, 400)):
+        answer = root.post("/_mock/sessions", json={"name": f"seed-{length}", "seed": "x" * length})
+        assert answer.status_code == status
+    root.delete("/_mock/sessions/seed-200")
+
+
+def test_ten_thousand_different_requests_are_counted_and_the_oldest_forgotten(
+    app: Mock, api: Client, name: str
+) -> None:
+    api.chat("kept")
+    occurrences = app.sessions.get(name).occurrences
+    occurrences.update({b"%d" % number: 1 for number in range(9_999)})
+    (first,) = [key for key in occurrences if len(key) > 4]
+    occurrences[first] = occurrences.pop(first)  # as if it came last
+    assert len(occurrences) == 10_000
+    api.chat("kept")
+    assert (len(occurrences), occurrences[first]) == (10_000, 2), "one that came before needs no room"
+    api.chat("new")
+    assert 8_000 < len(occurrences) < 9_000
+    assert (b"0" in occurrences, b"9998" in occurrences) == (False, True)
+    api.chat("kept")
+    assert api.ok("GET", "journal/4")["explain"]["occurrence"] == 3
