@@ -55,7 +55,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def aione_mock_server(request: pytest.FixtureRequest) -> Iterator[MockServer]:
-    """The mock server of this process (with pytest-xdist: of this worker), for sessions of your own."""
+    """Run the mock server of this process (with pytest-xdist: of this worker), for sessions of your own."""
     __tracebackhide__ = True
     from aione_mock.errors import MockError
     from aione_mock.testing import connect_to_server, start_server
@@ -76,7 +76,7 @@ def aione_mock_server(request: pytest.FixtureRequest) -> Iterator[MockServer]:
 
 @pytest.fixture
 def aione_mock(request: pytest.FixtureRequest, aione_mock_server: MockServer) -> Iterator[MockSession]:
-    """A session of the mock for this test alone: frozen clock, no delays, no state of other tests."""
+    """Open a session of the mock for this test alone: frozen clock, no delays, no state of other tests."""
     __tracebackhide__ = True
     from aione_mock.errors import MockError
 
@@ -91,13 +91,13 @@ def aione_mock(request: pytest.FixtureRequest, aione_mock_server: MockServer) ->
 
 @pytest.fixture
 def aione_base_url(aione_mock: MockSession) -> str:
-    """The session's root, without a trailing slash. OpenAI's clients need `/v1` after it."""
+    """Return the session's root, without a trailing slash. OpenAI's clients need `/v1` after it."""
     return aione_mock.base_url
 
 
 @pytest.fixture
 def aione_api_key(aione_mock: MockSession) -> str:
-    """An API key for every model."""
+    """Return an API key for every model."""
     return aione_mock.api_key
 
 
@@ -117,7 +117,7 @@ def aione_env(aione_mock: MockSession, monkeypatch: pytest.MonkeyPatch) -> dict[
 
 @pytest.fixture
 def aione_openai(aione_mock: MockSession) -> Iterator[OpenAI]:
-    """An OpenAI client for the session. It does not retry; its timeout is 10 s."""
+    """Return an OpenAI client for the session. It does not retry; its timeout is 10 s."""
     _require_sdk("openai", "aione_openai")
     from aione_mock.testing.sdk_clients import openai_client
 
@@ -127,7 +127,7 @@ def aione_openai(aione_mock: MockSession) -> Iterator[OpenAI]:
 
 @pytest.fixture
 def aione_async_openai(aione_mock: MockSession) -> AsyncOpenAI:
-    """An asynchronous OpenAI client for the session. It does not retry; its timeout is 10 s."""
+    """Return an asynchronous OpenAI client for the session. It does not retry; its timeout is 10 s."""
     _require_sdk("openai", "aione_async_openai")
     from aione_mock.testing.sdk_clients import async_openai_client
 
@@ -136,7 +136,7 @@ def aione_async_openai(aione_mock: MockSession) -> AsyncOpenAI:
 
 @pytest.fixture
 def aione_anthropic(aione_mock: MockSession) -> Iterator[Anthropic]:
-    """An Anthropic client for the session. It does not retry; its timeout is 10 s."""
+    """Return an Anthropic client for the session. It does not retry; its timeout is 10 s."""
     _require_sdk("anthropic", "aione_anthropic")
     from aione_mock.testing.sdk_clients import anthropic_client
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from aione_mock.checker import CheckOptions, Target
+from aione_mock.checker.options import read_flags
 from aione_mock.testing import messages
 
 pytest_plugins = ["pytester"]
@@ -36,5 +38,7 @@ def test_every_fixture_option_and_verb_is_named() -> None:
     plugin = (ROOT / "aione_mock" / "testing" / "pytest_plugin.py").read_text()
     fixtures = re.findall(r"@pytest\.fixture.*\ndef (\w+)", plugin)
     options = re.findall(r'"(--[\w-]+)"', plugin)
+    flags = (*read_flags(Target), *read_flags(CheckOptions))
+    options += [f"--aione-{flag.name.replace('_', '-')}" for flag in flags]
     assert len(fixtures) == 8
     assert [name for name in {*fixtures, *options} if f"`{name}`" not in SECTION and f"{name} " not in SECTION] == []
