@@ -53,9 +53,13 @@ def load_yaml_model(path: Path, model: type[Model], kind: str) -> Model:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        root = yaml.compose(text, Loader=yaml.CSafeLoader)
-        lines = [_describe_error(path, root, details, model) for details in _list_causes(error)[:_MAX_ERRORS]]
-        raise ConfigError("\n".join(lines)) from None
+        raise ConfigError("\n".join(describe_errors(path, text, error, model)[:_MAX_ERRORS])) from None
+
+
+def describe_errors(path: Path, text: str, error: ValidationError, model: type[YamlModel]) -> list[str]:
+    """Return one line for each error in a YAML text, such as `models.yaml:7: models[0].owner: Field required`."""
+    root = yaml.compose(text, Loader=yaml.CSafeLoader)
+    return [_describe_error(path, root, details, model) for details in _list_causes(error)]
 
 
 def _list_causes(error: ValidationError) -> list[ErrorDetails]:

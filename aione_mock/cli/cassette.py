@@ -11,7 +11,7 @@ from aione_mock.cli import terminal
 from aione_mock.cli.contract import Overlays, load_bundled_contract
 from aione_mock.errors import ConfigError
 from aione_mock.recorder import contract_check
-from aione_mock.recorder.cassette import Cassette, Interaction, load
+from aione_mock.recorder.cassette import Cassette, Interaction, load_cassette
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A cassette that `aione-mock record` wrote.")]
 app = typer.Typer(help="List recordings, and check them against today's contract.", no_args_is_help=True)
@@ -25,7 +25,7 @@ def check_cassette(file: File, overlay: Overlays = None) -> None:
         raise ConfigError(f"cassette '{file}' holds no recording to check")
     count = 0
     for number, item in enumerate(recordings, start=1):
-        for finding in contract_check.findings(contract, item):
+        for finding in contract_check.check_interaction(contract, item):
             count += 1
             typer.echo(f"{number}  {item.request.operation or 'unknown'}  {finding}")
     if count:
@@ -43,7 +43,7 @@ def show_cassette(file: File) -> None:
 
 
 def _load(file: Path) -> Cassette:
-    cassette = load(file)
+    cassette = load_cassette(file)
     if cassette.torn:
         typer.echo(f"aione-mock: '{file}' was interrupted; its last recording is left out", err=True)
     return cassette
@@ -51,14 +51,13 @@ def _load(file: Path) -> Cassette:
 
 def _to_row(number: int, item: Interaction) -> tuple[str, ...]:
     request, response = item.request, item.response
-    size = f"{len(response.body)} bytes" if response.events is None else f"{len(response.events)} events"
     path = f"{request.path}?{request.query}" if request.query else request.path
     return (
         str(number),
         request.operation or "unknown",
         f"{request.method} {path}",
         str(response.status),
-        size + (", cut off" if response.end == "cut" else ""),
-        f"{item.total:.3f}",
+        response.describe_size() + (", cut off" if response.end == "cut" else ""),
+        f"{item.timing.total:.3f}",
         "; ".join(item.findings),
     )

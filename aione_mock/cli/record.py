@@ -11,9 +11,9 @@ import typer
 from aione_mock.cli import banner, terminal
 from aione_mock.cli.contract import Overlays, load_bundled_contract
 from aione_mock.clock import SYSTEM_CLOCK, format_instant
-from aione_mock.recorder.cassette import Recording
+from aione_mock.recorder.cassette import CassetteWriter
 from aione_mock.recorder.proxy import Recorder
-from aione_mock.recorder.upstream import checked
+from aione_mock.recorder.upstream import check_url
 from aione_mock.server.http import UvicornServer, bind_socket, create_uvicorn_config
 
 
@@ -31,18 +31,18 @@ def record_traffic(
 ) -> None:
     """Forward requests to a gateway, and record requests and answers until Ctrl-C."""
     logging.basicConfig(level=log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
-    base = checked(upstream)
+    base = check_url(upstream)
     with bind_socket(host, port) as listener:
         contract = load_bundled_contract(overlay)
-        recording = Recording.create(out, base, redacted=redact, started=format_instant(SYSTEM_CLOCK.now()))
-        recorder = Recorder(contract, base, recording, redact=redact, tell=typer.echo)
+        writer = CassetteWriter.create(out, base, redacted=redact, started=format_instant(SYSTEM_CLOCK.now()))
+        recorder = Recorder(contract, base, writer, redact=redact, report=typer.echo)
         url = banner.format_base_url(host, listener.getsockname()[1])
         config = create_uvicorn_config(recorder, log_level=log_level, log_config=None)
         try:
             UvicornServer(config, lambda: _print_banner(url, base, out)).run(sockets=[listener])
         finally:
             # on Ctrl-C too
-            wrong = f", {recorder.wrong} of them with something wrong" if recorder.wrong else ""
+            wrong = f", {recorder.violating} of them with something wrong" if recorder.violating else ""
             typer.echo(f"{recorder.count} exchange{'' if recorder.count == 1 else 's'} in {out}{wrong}")
 
 

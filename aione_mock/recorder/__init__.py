@@ -1,1 +1,1 @@
-"""Real traffic kept and given again: a proxy that records, cassettes that can be read, answers from them."""
+"""Record real traffic: a proxy, cassettes that people can read, and redaction."""

@@ -1,7 +1,7 @@
-"""Cassettes: recorded exchanges as YAML that people can read, and that gives the same bytes back.
+"""Cassettes: recorded exchanges as YAML that people can read and that yields the same bytes again.
 
-One document a file: what it is, then `interactions`, to which each exchange is added when it is over. A value stands
-as YAML only where spelling it again gives the bytes that came; otherwise the text itself is kept, or base64.
+A file is one document: metadata, then `interactions`, to which each exchange is appended when it has ended. A body is
+written as YAML only if serializing it again yields the bytes received; otherwise as text, or else as base64.
 """
 
 from __future__ import annotations
@@ -9,120 +9,185 @@ from __future__ import annotations
 import base64
 import codecs
 import contextlib
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
+from pydantic import BeforeValidator, ValidationError, model_validator
 
 from aione_mock import sse
 from aione_mock.errors import ConfigError
 from aione_mock.recorder.json_style import STYLES, read_event, read_json
 from aione_mock.types import Headers, Json
+from aione_mock.yaml_model import YamlModel, describe_errors
 
-FORMAT = 1
-_READABLE = 256 << 10
-"""Bytes of a body, above which it is kept as text: nobody reads so much YAML, and it takes seconds to parse."""
+_FORMAT = 1
+_MAX_YAML_BYTES = 256 << 10
+"""Larger bodies are written as text: nobody reads so much YAML, and parsing it takes seconds."""
 _LEVELS = ("value", "text", "base64")
-"""How a body may be spelled, the most readable first."""
-_START = "\n- request:"
-"""How an interaction begins; nothing else stands at the beginning of a line."""
+"""Ways to write a body, the most readable first."""
+_INTERACTION_START = "\n- request:"
+"""Start of an interaction; nothing else has it at the beginning of a line."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A request as it was recorded: credentials masked."""
+def _group_headers(value: Json) -> Json:
+    """Return pairs, those of the same name next to each other, of pairs or of a file's mapping."""
+    if isinstance(value, dict):
+        items = [(name, item if isinstance(item, list) else [item]) for name, item in value.items()]
+        value = [(str(name).lower(), str(item)) for name, values in items for item in values]
+    names = dict.fromkeys(name for name, _ in value or ())
+    return tuple([(name, item) for name in names for key, item in value if key == name])
 
-    operation: str | None
+
+class RecordedMessage(YamlModel):
+    """What requests and responses have in common."""
+
+    headers: Annotated[tuple[tuple[str, str], ...], BeforeValidator(_group_headers)] = ()
+    """Names in lower case."""
+    body: bytes = b""
+    """In a file one of `body` (JSON, with its `style`), `text` and `base64`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _decode_body(cls, data: Json) -> Json:
+        if not isinstance(data, dict) or isinstance(data.get("body"), bytes):
+            return data
+        forms = {name: data[name] for name in ("body", "style", "text", "base64") if name in data}
+        body = _apply_style(forms["body"], forms) if "body" in forms else _decode_text("text", forms)
+        return {**{name: value for name, value in data.items() if name not in forms}, "body": body}
+
+    def find_header(self, name: str) -> str | None:
+        """Return the first value of a header by its lower-case name."""
+        return next((value for key, value in self.headers if key == name), None)
+
+
+class RecordedRequest(RecordedMessage):
+    """A request, with credentials masked."""
+
+    operation: str | None = None
+    """operationId; None for a path that the contract lacks."""
     method: str
     path: str
     query: str = ""
-    headers: Headers = ()
-    body: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """An answer as it was recorded. `end` is `cut` when it never became whole."""
+class RecordedEvent(YamlModel):
+    """Bytes of an event stream, usually one event."""
+
+    at: float
+    """Seconds after the request."""
+    raw: bytes
+    """In a file one of `data` (JSON or text, with the event's `name`), `raw` (text) and `base64`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _decode_raw(cls, data: Json) -> Json:
+        if not isinstance(data, dict) or isinstance(data.get("raw"), bytes):
+            return data
+        if "data" not in data:
+            return {"at": data.get("at"), "raw": _decode_text("raw", data)}
+        value = data["data"]
+        encoded = _apply_style(value, data) if isinstance(value, dict | list) else str(value).encode()
+        return {
+            "at": data.get("at"),
+            "raw": sse.encode(encoded, str(data["name"]).encode() if "name" in data else None),
+        }
+
+
+class RecordedResponse(RecordedMessage):
+    """A response."""
 
     status: int
-    headers: Headers = ()
-    body: bytes = b""
-    events: tuple[tuple[float, bytes], ...] | None = None
-    """Of an event stream: (seconds after the request, bytes), joined the whole body; None for a plain answer."""
+    events: tuple[RecordedEvent, ...] | None = None
+    """The events of a stream, which has no `body`; None for a plain response."""
     end: Literal["finish", "cut"] = "finish"
+    """`cut` if the response ended before it was complete."""
+
+    @property
+    def content(self) -> bytes:
+        """The body, or the bytes of all events."""
+        return self.body if self.events is None else b"".join([event.raw for event in self.events])
+
+    def describe_size(self) -> str:
+        """Return `12 events` or `345 bytes`."""
+        return f"{len(self.body)} bytes" if self.events is None else f"{len(self.events)} events"
 
     @property
     def media_type(self) -> str:
         """The content type without its parameters."""
-        return (header(self.headers, "content-type") or "").partition(";")[0].strip().lower()
+        return (self.find_header("content-type") or "").partition(";")[0].strip().lower()
 
 
-@dataclass(frozen=True, slots=True)
-class Interaction:
-    """One exchange: what was asked, what came, when (seconds), and what was wrong with it."""
+class RecordedTiming(YamlModel):
+    """When a response arrived, in seconds after the request."""
 
-    request: Asked
-    response: Answered
     first: float = 0.0
+    """The first byte."""
     total: float = 0.0
+    """The end."""
+
+
+class Interaction(YamlModel):
+    """One exchange, with the violations of the contract that were found in it."""
+
+    request: RecordedRequest
+    response: RecordedResponse
     findings: tuple[str, ...] = ()
+    timing: RecordedTiming = RecordedTiming()
 
 
-@dataclass(frozen=True, slots=True)
-class Cassette:
-    """A file of interactions. `torn` tells that its last one was not written to the end and is left out."""
+class Cassette(YamlModel):
+    """The content of a file."""
 
-    path: Path
-    interactions: tuple[Interaction, ...]
+    cassette: Literal[1]
+    """Version of the format."""
     upstream: str = ""
+    """Base URL of the recorded gateway."""
+    started: str = ""
+    """When the recording started: ISO 8601."""
     redacted: bool = False
+    """Whether contents were replaced by placeholders."""
+    interactions: tuple[Interaction, ...] = ()
+    path: Path
+    """The file, set by `load_cassette`."""
     torn: bool = False
-
-
-def header(headers: Headers, name: str) -> str | None:
-    """The first value of a header, by its lower-case name."""
-    return next((value for key, value in headers if key == name), None)
-
-
-def grouped(headers: Headers) -> Headers:
-    """Headers with those of one name side by side, as a cassette keeps them."""
-    names = dict.fromkeys(name for name, _ in headers)
-    return tuple([(name, value) for name in names for key, value in headers if key == name])
+    """Whether writing was interrupted; the incomplete last interaction is left out."""
 
 
 # --- writing
 
 
-class Recording:
-    """A cassette that is being written. Every interaction is on disk as soon as it is added."""
+class CassetteWriter:
+    """Write a cassette. Every interaction is on disk as soon as it is added."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     @classmethod
-    def create(cls, path: Path, upstream: str, *, redacted: bool = False, started: str = "") -> Recording:
-        """A new, empty cassette. Raises ConfigError when the file is there already or cannot be written."""
-        head = {"cassette": FORMAT, "upstream": upstream, "started": started, "redacted": redacted}
+    def create(cls, path: Path, upstream: str, *, redacted: bool = False, started: str = "") -> CassetteWriter:
+        """Create an empty cassette. Raises ConfigError when the file exists or cannot be written."""
+        head = {"cassette": _FORMAT, "upstream": upstream, "started": started, "redacted": redacted}
         try:
             with path.open("x", encoding="utf-8") as file:
                 file.write("# Recorded by aione-mock; `aione-mock cassette show` gives an overview.\n")
-                file.write(_dump(head) + "interactions:\n")
+                file.write(_dump_yaml(head) + "interactions:\n")
         except FileExistsError:
-            raise ConfigError(f"'{path}' is there already; delete it, or choose another --out") from None
+            raise ConfigError(f"'{path}' exists already; delete it, or choose another --out") from None
         except OSError as error:
             raise ConfigError(f"cannot write the cassette '{path}': {error.strerror or error}") from None
         return cls(path)
 
     def add(self, interaction: Interaction) -> None:
         """Append an interaction. Raises OSError."""
-        text = spell(interaction).encode()
+        text = dump_interaction(interaction).encode()
         with self.path.open("ab") as file:
             file.write(text)
 
-    def scrub(self, secret: str, mask: str) -> bool:
-        """Mask what turns out to be a credential after it was written; whether it occurred. Raises OSError."""
+    def mask(self, secret: str, mask: str) -> bool:
+        """Mask a credential in what was written before it was known to be one; return whether it occurred.
+
+        Raises OSError.
+        """
         text = self.path.read_bytes()
         if secret.encode() not in text:
             return False
@@ -132,72 +197,76 @@ class Recording:
         return True
 
 
-def spell(interaction: Interaction) -> str:
-    """An interaction as an item of YAML that reads back as exactly the same."""
+def dump_interaction(interaction: Interaction) -> str:
+    """Return an interaction as a YAML item from which exactly the same is read."""
     for level in _LEVELS[:-1]:
-        # a value may be nested too deeply, and a text hold what YAML has no spelling for
+        # a value may be nested too deeply, and text may contain what YAML cannot represent
         with contextlib.suppress(yaml.YAMLError, RecursionError, ValueError):
-            text = _dump([_item(interaction, level)])
-            if _interaction(yaml.load(text, Loader=yaml.CSafeLoader)[0]) == interaction:
+            text = _dump_yaml([_encode_interaction(interaction, level)])
+            if Interaction.model_validate(yaml.load(text, Loader=yaml.CSafeLoader)[0]) == interaction:
                 return text
-    return _dump([_item(interaction, _LEVELS[-1])])
+    return _dump_yaml([_encode_interaction(interaction, _LEVELS[-1])])
 
 
-def _item(interaction: Interaction, level: str) -> Json:
-    asked, answered = interaction.request, interaction.response
-    request = {"operation": asked.operation, "method": asked.method, "path": asked.path, "query": asked.query}
-    response: dict[str, Json] = {"status": answered.status, "headers": _spelt_headers(answered.headers)}
-    if answered.end != "finish":
-        response["end"] = answered.end
-    if answered.events is None:
-        response |= _spelt_body(answered.body, level)
+def _encode_interaction(interaction: Interaction, level: str) -> Json:
+    request, response, timing = interaction.request, interaction.response, interaction.timing
+    answer: dict[str, Json] = {"status": response.status, "headers": _encode_headers(response.headers)}
+    if response.end != "finish":
+        answer["end"] = response.end
+    if response.events is None:
+        answer |= _encode_body(response.body, level)
     else:
-        response["events"] = [_Line({"at": at, **_spelt_event(raw, level)}) for at, raw in answered.events]
+        answer["events"] = [_FlowMapping({"at": e.at, **_encode_event(e.raw, level)}) for e in response.events]
     return {
-        "request": {**request, "headers": _spelt_headers(asked.headers), **_spelt_body(asked.body, level)},
-        "response": response,
+        "request": {
+            **{name: getattr(request, name) for name in ("operation", "method", "path", "query")},
+            "headers": _encode_headers(request.headers),
+            **_encode_body(request.body, level),
+        },
+        "response": answer,
         "findings": list(interaction.findings),
-        # the last, and in brackets: cut short, it cannot be taken for whole
-        "timing": _Line({"first": interaction.first, "total": interaction.total}),
+        # last, and in braces, so that an interrupted write is not taken for a complete one
+        "timing": _FlowMapping({"first": timing.first, "total": timing.total}),
     }
 
 
-def _spelt_headers(headers: Headers) -> Json:
+def _encode_headers(headers: Headers) -> Json:
     names = dict.fromkeys(name for name, _ in headers)
     values = {name: [value for key, value in headers if key == name] for name in names}
     return {name: found[0] if len(found) == 1 else found for name, found in values.items()}
 
 
-def _spelt_body(raw: bytes, level: str) -> dict[str, Json]:
+def _encode_body(raw: bytes, level: str) -> dict[str, Json]:
     if not raw:
         return {}
-    if level == "value" and len(raw) <= _READABLE and (found := read_json(raw)):
-        value, style = found
-        return {"body": value} if style == "compact" else {"body": value, "style": style}
-    return _spelt_text(raw, level, "text")
+    if level == "value" and len(raw) <= _MAX_YAML_BYTES and (found := read_json(raw)):
+        return _encode_json("body", *found)
+    return _encode_text("text", raw, level)
 
 
-def _spelt_text(raw: bytes, level: str, name: str) -> dict[str, Json]:
-    if level != "base64":
-        try:
-            return {name: raw.decode()}
-        except UnicodeDecodeError:
-            pass
-    return {"base64": base64.b64encode(raw).decode()}
-
-
-def _spelt_event(raw: bytes, level: str) -> dict[str, Json]:
-    found = read_event(raw)
-    if found is None or level == "base64":
-        return _spelt_text(raw, level, "raw")
-    name, data = found
+def _encode_event(raw: bytes, level: str) -> dict[str, Json]:
+    event = read_event(raw)
+    if event is None or level == "base64":
+        return _encode_text("raw", raw, level)
+    name, data = event
     named: dict[str, Json] = {"name": name} if name else {}
-    if level == "value" and (value := read_json(data.encode())):
-        return {**named, "data": value[0]} | ({} if value[1] == "compact" else {"style": value[1]})
+    if level == "value" and (found := read_json(data.encode())):
+        return named | _encode_json("data", *found)
     return {**named, "data": data}
 
 
-class _Line(dict[str, Json]):
+def _encode_json(name: str, value: Json, style: str) -> dict[str, Json]:
+    return {name: value} if style == "compact" else {name: value, "style": style}
+
+
+def _encode_text(name: str, raw: bytes, level: str) -> dict[str, Json]:
+    if level != "base64":
+        with contextlib.suppress(UnicodeDecodeError):
+            return {name: raw.decode()}
+    return {"base64": base64.b64encode(raw).decode()}
+
+
+class _FlowMapping(dict[str, Json]):
     """A mapping that is written on one line."""
 
 
@@ -206,50 +275,56 @@ class _Dumper(yaml.CSafeDumper):
         return True
 
 
-def _line(dumper: _Dumper, value: _Line) -> yaml.MappingNode:
+def _represent_flow(dumper: _Dumper, value: _FlowMapping) -> yaml.MappingNode:
     return dumper.represent_mapping("tag:yaml.org,2002:map", value, flow_style=True)
 
 
-def _text(dumper: _Dumper, value: str) -> yaml.ScalarNode:
+def _represent_text(dumper: _Dumper, value: str) -> yaml.ScalarNode:
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
 
 
-_Dumper.add_representer(_Line, _line)
-_Dumper.add_representer(str, _text)
+_Dumper.add_representer(_FlowMapping, _represent_flow)
+_Dumper.add_representer(str, _represent_text)
 
 
-def _dump(value: Json) -> str:
+def _dump_yaml(value: Json) -> str:
     text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1 << 30)
-    return text
+    # the end of the document, written after text that ends with empty lines; more interactions follow
+    return text.removesuffix("...\n")
 
 
 # --- reading
 
 
-def load(path: Path) -> Cassette:
-    """Read a cassette, an interrupted one up to its last whole interaction.
+def load_cassette(path: Path) -> Cassette:
+    """Read a cassette, an interrupted one up to its last complete interaction.
 
-    Raises ConfigError that names the file and the interaction that cannot be read.
+    Raises ConfigError that names the file, the line and the field that cannot be read.
     """
-    text = _read(path)
+    text, torn = _read_text(path), False
     try:
-        torn, document = False, yaml.load(text, Loader=yaml.CSafeLoader)
+        document = yaml.load(text, Loader=yaml.CSafeLoader)
     except yaml.YAMLError as error:
-        torn, document = True, _without_last(path, text, error)
-    if not isinstance(document, dict) or document.get("cassette") != FORMAT:
-        raise ConfigError(f"'{path}' is no cassette of this version: it does not begin with `cassette: {FORMAT}`")
+        text, torn = _drop_last(path, text, error), True
+        document = yaml.load(text, Loader=yaml.CSafeLoader)
+    if not isinstance(document, dict) or document.get("cassette") != _FORMAT:
+        raise ConfigError(f"'{path}' is no cassette of this version: it does not begin with `cassette: {_FORMAT}`")
     items = document.get("interactions") or []
-    if not isinstance(items, list):
-        raise ConfigError(f"cassette '{path}': `interactions` is no list")
-    if items and not (isinstance(items[-1], dict) and isinstance(items[-1].get("timing"), dict)):
+    if isinstance(items, list) and items and not _is_complete(items[-1]):
         torn, items = True, items[:-1]
-    upstream, redacted = str(document.get("upstream") or ""), document.get("redacted") is True
-    return Cassette(path, tuple(_numbered(path, items)), upstream, redacted, torn)
-
-
-def _read(path: Path) -> str:
     try:
-        # an interrupted write may end within a letter, which is then left out
+        return Cassette.model_validate({**document, "interactions": items, "path": path, "torn": torn})
+    except ValidationError as error:
+        raise ConfigError(describe_errors(path, text, error, Cassette)[0]) from None
+
+
+def _is_complete(item: Json) -> bool:
+    return isinstance(item, dict) and isinstance(item.get("timing"), dict)
+
+
+def _read_text(path: Path) -> str:
+    try:
+        # an interrupted write may end inside a character, which is then left out
         return codecs.getincrementaldecoder("utf-8")().decode(path.read_bytes())
     except OSError as error:
         raise ConfigError(f"cannot read the cassette '{path}': {error.strerror or error}") from None
@@ -257,70 +332,24 @@ def _read(path: Path) -> str:
         raise ConfigError(f"the cassette '{path}' is not UTF-8 text") from None
 
 
-def _without_last(path: Path, text: str, error: yaml.YAMLError) -> Json:
+def _drop_last(path: Path, text: str, error: yaml.YAMLError) -> str:
+    """Return a text that is not YAML without its last interaction. Raises ConfigError if that is not YAML either."""
     mark = getattr(error, "problem_mark", None)
-    where = f" line {mark.line + 1}:" if mark else ""
-    whole, begins, _ = text.rpartition(_START)
-    try:
-        if begins:
-            return yaml.load(whole + "\n", Loader=yaml.CSafeLoader)
-    except yaml.YAMLError:
-        pass
-    raise ConfigError(f"cassette '{path}':{where} not YAML: {getattr(error, 'problem', None) or error}") from None
+    complete, separator, _ = text.rpartition(_INTERACTION_START)
+    with contextlib.suppress(yaml.YAMLError):
+        if separator:
+            yaml.compose(complete + "\n", Loader=yaml.CSafeLoader)
+            return complete + "\n"
+    line = f":{mark.line + 1}" if mark else ""
+    raise ConfigError(f"{path}{line}: the cassette is not YAML: {getattr(error, 'problem', None) or error}") from None
 
 
-def _numbered(path: Path, items: list[Json]) -> Iterator[Interaction]:
-    for number, item in enumerate(items, start=1):
-        try:
-            yield _interaction(item)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            said = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-            raise ConfigError(f"cassette '{path}', interaction {number}: {said}") from None
+def _decode_text(name: str, data: dict[str, Json]) -> bytes:
+    return str(data[name]).encode() if name in data else base64.b64decode(data.get("base64") or "")
 
 
-def _interaction(item: Json) -> Interaction:
-    asked, answered, timing = item["request"], item["response"], item["timing"]
-    operation = asked.get("operation")
-    request = Asked(
-        None if operation is None else str(operation),
-        str(asked["method"]),
-        str(asked["path"]),
-        str(asked.get("query") or ""),
-        _read_headers(asked.get("headers")),
-        _read_body(asked),
-    )
-    events = answered.get("events")
-    told = None if events is None else tuple((float(event["at"]), _read_event(event)) for event in events)
-    body = _read_body(answered) if told is None else b"".join([raw for _, raw in told])
-    end: Literal["finish", "cut"] = "cut" if answered.get("end") == "cut" else "finish"
-    response = Answered(int(answered["status"]), _read_headers(answered.get("headers")), body, told, end)
-    findings = tuple([str(finding) for finding in item.get("findings") or ()])
-    return Interaction(request, response, float(timing["first"]), float(timing["total"]), findings)
-
-
-def _read_headers(spelt: Json) -> Headers:
-    pairs = [(name, value if isinstance(value, list) else [value]) for name, value in (spelt or {}).items()]
-    return tuple([(str(name).lower(), str(value)) for name, values in pairs for value in values])
-
-
-def _read_body(spelt: Json, text: str = "text") -> bytes:
-    if "body" in spelt:
-        return _styled(spelt["body"], spelt)
-    if text in spelt:
-        return str(spelt[text]).encode()
-    return base64.b64decode(spelt.get("base64") or "")
-
-
-def _read_event(spelt: Json) -> bytes:
-    if "data" not in spelt:
-        return _read_body(spelt, "raw")
-    value = spelt["data"]
-    data = _styled(value, spelt) if isinstance(value, dict | list) else str(value).encode()
-    return sse.encode(data, str(spelt["name"]).encode() if "name" in spelt else None)
-
-
-def _styled(value: Json, spelt: Json) -> bytes:
-    style = spelt.get("style", "compact")
+def _apply_style(value: Json, data: dict[str, Json]) -> bytes:
+    style = data.get("style", "compact")
     if style not in STYLES:
         raise ValueError(f"unknown style '{style}'; known: {', '.join(STYLES)}")
     return STYLES[style](value)

@@ -1,4 +1,4 @@
-"""JSON and events read in such a way that their very bytes can be had again."""
+"""Parse JSON and events such that serializing them again yields the same bytes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aione_mock import sse
 from aione_mock.types import Json
 
 _EMPTY_LINE = re.compile(rb"(?:\r\n|\n|\r(?=[^\n])){2}")
-"""What ends an event. A CR at the very end may be half of a CRLF."""
+"""The end of an event. A CR at the very end may be half of a CRLF."""
 _plain = partial(json.dumps, ensure_ascii=False)
 STYLES: Mapping[str, Callable[[Json], bytes]] = {
     "compact": orjson.dumps,
@@ -23,11 +23,11 @@ STYLES: Mapping[str, Callable[[Json], bytes]] = {
     "indented": lambda value: _plain(value, indent=2).encode(),
     "indented-line": lambda value: _plain(value, indent=2).encode() + b"\n",
 }
-"""Ways in which servers write JSON; `compact` goes without saying."""
+"""Ways in which servers serialize JSON; `compact` is the default of cassettes."""
 
 
 def read_json(raw: bytes) -> tuple[Json, str] | None:
-    """A JSON object or list and the style that gives its bytes again; None when no style does."""
+    """Return a JSON object or list with the style that yields its bytes again; None when no style does."""
     if raw.lstrip()[:1] not in (b"{", b"["):
         return None
     try:
@@ -39,7 +39,7 @@ def read_json(raw: bytes) -> tuple[Json, str] | None:
 
 
 def read_event(raw: bytes) -> tuple[str | None, str] | None:
-    """Name and data of an event that is spelled the usual way, None for any other."""
+    """Return name and data of an event that `sse.encode` would write the same way, None for any other."""
     events = list(sse.decode([raw]))
     if len(events) != 1:
         return None
@@ -50,21 +50,21 @@ def read_event(raw: bytes) -> tuple[str | None, str] | None:
     return event.name, event.data
 
 
-class Splitter:
-    """Cuts arriving bytes after each empty line, which is what ends an event."""
+class EventSplitter:
+    """Split arriving bytes after each empty line, which ends an event."""
 
     def __init__(self) -> None:
         self._held = bytearray()
         self._seen = 0
 
     def feed(self, chunk: bytes, *, final: bool = False) -> Iterator[bytes]:
-        """What `chunk` completes; with `final` also what is left over."""
+        """Yield the events that `chunk` completes; with `final` also the rest."""
         self._held += chunk
         while match := _EMPTY_LINE.search(self._held, self._seen):
             yield bytes(self._held[: match.end()])
             del self._held[: match.end()]
             self._seen = 0
-        # an end of line may be cut in two, and an empty line takes up to four bytes
+        # a line end may be cut in two, and an empty line has up to four bytes
         self._seen = max(0, len(self._held) - 4)
         if final and self._held:
             yield bytes(self._held)

@@ -1,7 +1,7 @@
-"""What may be kept of an exchange: no credential ever and, on request, no content.
+"""Redact exchanges before they are stored: credentials always, contents on request.
 
-Both replace text by text of the same length, so that the pieces of a stream can be read together, replaced, and cut
-apart again where they were cut before. Both leave alone what they made themselves.
+Text is replaced by text of the same length. The pieces of a stream can therefore be joined, redacted, and split again
+at the same places. Redacting again changes nothing.
 """
 
 from __future__ import annotations
@@ -18,198 +18,206 @@ import orjson
 
 from aione_mock import sse
 from aione_mock.contract import Contract
-from aione_mock.recorder.cassette import Answered, Asked, Interaction
+from aione_mock.recorder.cassette import Interaction, RecordedEvent, RecordedRequest, RecordedResponse
 from aione_mock.recorder.credentials import ANY_CREDENTIAL, MASK, SECRET_PARAMETERS, is_secret_header, mask_parameters
 from aione_mock.recorder.json_style import STYLES, read_event, read_json
-from aione_mock.recorder.placeholder import FIGURE, filled, filled_line, vocabulary
-from aione_mock.structs import replace
+from aione_mock.recorder.placeholder import collect_constants, is_number_or_date, replace_event_line, replace_text
 from aione_mock.types import Headers, Json
 
-_MEMBERS = frozenset(("secret", "api_key", "apikey", "access_token", "refresh_token", "client_secret", "password"))
-"""Members of JSON that hold nothing else, whatever it looks like."""
-_KEY_LENGTH = 16
-"""Characters from which on a member `key` without a blank is taken for a secret."""
-_TELLING = 8
-"""Characters of a credential from a header, from which on it is also looked for elsewhere: `test` is everywhere."""
-_FOLD = re.compile(rb"(sk-nex-|nex-console-)x+|x{8,}")
-_CONTENT = frozenset(("content", "text", "arguments", "thinking", "reasoning", "reasoning_content", "partial_json"))
-_FIXED = frozenset(
+_SECRET_MEMBERS = frozenset(
+    ("secret", "api_key", "apikey", "access_token", "refresh_token", "client_secret", "password")
+)
+"""Members of JSON that always hold credentials."""
+_MIN_KEY_CHARS = 16
+"""Minimum length of a member `key` without a space that is taken for a credential."""
+_MIN_SEARCHED_CHARS = 8
+"""Minimum length of a credential in a header that is also masked elsewhere: `test` is everywhere."""
+_MASKED = re.compile(rb"(sk-nex-|nex-console-)x+|x{8,}")
+_CONTENT_MEMBERS = frozenset(
+    ("content", "text", "arguments", "thinking", "reasoning", "reasoning_content", "partial_json")
+)
+_PROTOCOL_MEMBERS = frozenset(
     ("id", "object", "type", "role", "model", "models", "models_allowed", "modelVersion", "status", "code", "param",
      "event", "key_prefix", "required", "format", "mimeType", "mime_type", "media_type", "finish_reason",
      "stop_reason", "timezone", "loc")
 )  # fmt: skip
-"""Members that name things of the protocol."""
+"""Members that name things of the protocol, and no content."""
+_MODEL_PROTOCOLS = ("openai", "anthropic", "gemini")
+Piece = tuple[Json, Any]
+"""The object or list that holds a string of an event, and the string's key in it."""
 
 
-def fold(raw: bytes) -> bytes:
-    """Masked text with all masks alike, so that a longer key makes no other request."""
-    return _FOLD.sub(lambda match: (match[1] or b"") + MASK.encode(), raw)
+def unify_masks(raw: bytes) -> bytes:
+    """Return text with all masks alike, so that requests with keys of different lengths are the same."""
+    return _MASKED.sub(lambda match: (match[1] or b"") + MASK.encode(), raw)
 
 
 class Redactor:
-    """Removes credentials, those of a known look and those seen in headers, and contents if it is told to."""
+    """Mask credentials, by their form or because a header presented them, and contents if asked to."""
 
     def __init__(self, contract: Contract, *, contents: bool = False) -> None:
         self.contents = contents
         self._known: tuple[str, ...] = ()
         self._contract = contract
-        self._words: frozenset[str] = vocabulary(contract) if contents else frozenset()
+        self._constants: frozenset[str] = collect_constants(contract) if contents else frozenset()
 
-    def fresh(self) -> Redactor:
-        """The same without any credential that was seen."""
+    def copy_without_credentials(self) -> Redactor:
+        """Return a redactor that has learned no credential."""
         other = copy(self)
         other._known = ()
         return other
 
-    def learn(self, headers: Headers, query: str) -> list[str]:
-        """Remember the credentials that a request presents; those that are new."""
-        found = [secret for name, value in headers if _secret(name) for secret in _credentials(value)]
+    def learn_credentials(self, headers: Headers, query: str) -> list[str]:
+        """Learn the credentials that a request presents, and return the new ones."""
+        found = [secret for name, value in headers if _is_secret(name) for secret in _split_credentials(value)]
         found += [value for name, value in parse_qsl(query) if name.lower() in SECRET_PARAMETERS]
-        new = [secret for secret in dict.fromkeys(found) if len(secret) >= _TELLING and secret not in self._known]
+        long = [secret for secret in dict.fromkeys(found) if len(secret) >= _MIN_SEARCHED_CHARS]
+        new = [secret for secret in long if secret not in self._known]
         self._known = tuple(sorted((*self._known, *new), key=len, reverse=True))
         return new
 
-    def interaction(self, interaction: Interaction) -> Interaction:
-        """The interaction as it may be kept."""
-        request, response = interaction.request, interaction.response
-        names = self._names(request.operation)
-        return replace(
-            interaction,
-            request=self.request(request),
-            response=self._response(response, names),
-            findings=tuple([self.text(finding) for finding in interaction.findings]),
+    def redact_interaction(self, interaction: Interaction) -> Interaction:
+        """Return an interaction as it may be stored."""
+        return Interaction(
+            request=self.redact_request(interaction.request),
+            response=self._redact_response(interaction.response, interaction.request.operation),
+            findings=tuple([self.mask_text(finding) for finding in interaction.findings]),
+            timing=interaction.timing,
         )
 
-    def request(self, request: Asked) -> Asked:
-        """A request as it may be kept."""
-        return replace(
-            request,
-            path=self.text(request.path),
-            query=self.query(request.query),
-            headers=self._headers(request.headers),
-            body=self._body(request.body, self._names(request.operation)),
+    def redact_request(self, request: RecordedRequest) -> RecordedRequest:
+        """Return a request as it may be stored."""
+        return RecordedRequest(
+            operation=request.operation,
+            method=request.method,
+            path=self.mask_text(request.path),
+            query=mask_parameters(request.query, self.mask_text),
+            headers=self._mask_headers(request.headers),
+            body=self._redact_body(request.body, self._keeps_names(request.operation)),
         )
 
-    def text(self, text: str) -> str:
-        """Text with every credential replaced by its prefix and as many `x` as it had letters."""
-        masked = ANY_CREDENTIAL.sub(_crossed, text) if "-" in text or "AIza" in text or "eyJ" in text else text
+    def mask_text(self, text: str) -> str:
+        """Replace every credential by its public prefix and an `x` for each further character."""
+        masked = ANY_CREDENTIAL.sub(_mask_match, text) if "-" in text or "AIza" in text or "eyJ" in text else text
         for secret in self._known:
             if secret in masked:
                 masked = masked.replace(secret, "x" * len(secret))
         return masked
 
-    def query(self, query: str) -> str:
-        """A query string without the values of credentials."""
-        return mask_parameters(query, self.text)
+    def _mask_headers(self, headers: Headers) -> tuple[tuple[str, str], ...]:
+        return tuple(
+            [(name, _mask_header(value) if _is_secret(name) else self.mask_text(value)) for name, value in headers]
+        )
 
-    def _headers(self, headers: Headers) -> Headers:
-        return tuple([(name, _hidden(value) if _secret(name) else self.text(value)) for name, value in headers])
-
-    def _names(self, operation: str | None) -> bool:
-        """Whether a member `name` is code (a tool, a model) and no person's or team's words."""
+    def _keeps_names(self, operation: str | None) -> bool:
+        """Return whether a member `name` is a tool's or a model's, and not what people call a key or a team."""
         found = self._contract.operations.get(operation or "")
-        return found is not None and found.protocol in ("openai", "anthropic", "gemini")
+        return found is not None and found.protocol in _MODEL_PROTOCOLS
 
-    def _response(self, response: Answered, names: bool) -> Answered:
-        headers = self._headers(response.headers)
-        if response.events is None:
-            return replace(response, headers=headers, body=self._body(response.body, names))
-        raws = self._stream([raw for _, raw in response.events], names)
-        events = tuple([(at, raw) for (at, _), raw in zip(response.events, raws, strict=True)])
-        return replace(response, headers=headers, body=b"".join(raws), events=events)
+    def _redact_response(self, response: RecordedResponse, operation: str | None) -> RecordedResponse:
+        keep_names, events = self._keeps_names(operation), response.events
+        if events is not None:
+            raws = self._redact_stream([event.raw for event in events], keep_names)
+            events = tuple([RecordedEvent(at=e.at, raw=raw) for e, raw in zip(events, raws, strict=True)])
+        return RecordedResponse(
+            status=response.status,
+            headers=self._mask_headers(response.headers),
+            body=self._redact_body(response.body, keep_names),
+            events=events,
+            end=response.end,
+        )
 
-    def _body(self, raw: bytes, names: bool) -> bytes:
+    def _redact_body(self, raw: bytes, keep_names: bool) -> bytes:
         known = read_json(raw)
         try:
             value = orjson.loads(raw)
-            hidden = self._walked(value, "", lambda text, member: self._leaf(text, member, names))
-            if hidden != value:
-                return STYLES[known[1] if known else "compact"](hidden)
+            redacted = self._map_strings(value, "", lambda text, member: self._redact_string(text, member, keep_names))
+            if redacted != value:
+                return STYLES[known[1] if known else "compact"](redacted)
         except (ValueError, TypeError, RecursionError):
-            # no JSON, or nested more deeply than can be walked
-            return self._loose(raw)
-        # what no style reproduces may hold more than its value shows, such as one member twice
-        return raw if known else self._loose(raw)
+            # not JSON, or nested too deeply
+            return self._redact_text(raw)
+        # bytes that no style yields may hold more than their value, such as the same member twice
+        return raw if known else self._redact_text(raw)
 
-    def _loose(self, raw: bytes) -> bytes:
-        """Bytes that are no JSON."""
-        text = self.text(raw.decode("utf-8", "surrogateescape"))
+    def _redact_text(self, raw: bytes) -> bytes:
+        text = self.mask_text(raw.decode("utf-8", "surrogateescape"))
         if self.contents:
-            text = "".join([filled_line(line, self._words) for line in text.splitlines(keepends=True)])
+            text = "".join([replace_event_line(line, self._constants) for line in text.splitlines(keepends=True)])
         return text.encode("utf-8", "surrogateescape")
 
-    def _walked(self, value: Json, member: str, leaf: Callable[[str, str], str]) -> Json:
-        """JSON with `leaf(string, name of its member)` in place of each string."""
+    def _map_strings(self, value: Json, member: str, change: Callable[[str, str], str]) -> Json:
+        """Return JSON with `change(string, name of its member)` in place of each string."""
         if isinstance(value, str):
-            return leaf(value, member)
+            return change(value, member)
         if isinstance(value, dict):
-            return {self.text(key): self._walked(item, key, leaf) for key, item in value.items()}
+            return {self.mask_text(key): self._map_strings(item, key, change) for key, item in value.items()}
         if not isinstance(value, list):
             return value
-        if self.contents and member == "bytes":  # of a token, beside its probability
+        if self.contents and member == "bytes":  # those of a token, next to its log probability
             return [ord("x")] * len(value)
-        return [self._walked(item, member, leaf) for item in value]
+        return [self._map_strings(item, member, change) for item in value]
 
-    def _leaf(self, text: str, member: str, names: bool) -> str:
-        if member in _MEMBERS or (member == "key" and len(text) >= _KEY_LENGTH and " " not in text):
-            masked = self.text(text)
+    def _redact_string(self, text: str, member: str, keep_names: bool) -> str:
+        masked = self.mask_text(text)
+        if member in _SECRET_MEMBERS or (member == "key" and len(text) >= _MIN_KEY_CHARS and " " not in text):
             return masked if masked != text else "x" * len(text)
-        masked = self.text(text)
-        return filled(masked) if self.contents and not self._kept(masked, member, names) else masked
+        return replace_text(masked) if self.contents and not self._is_no_content(masked, member, keep_names) else masked
 
-    def _kept(self, text: str, member: str, names: bool) -> bool:
-        """Whether a string is no content: an id, a figure, a date, or a word of the contract's own."""
-        if member in _CONTENT:
+    def _is_no_content(self, text: str, member: str, keep_names: bool) -> bool:
+        """Return whether a string is an id, a number, a date, or a constant of the contract."""
+        if member in _CONTENT_MEMBERS:
             return False
-        if member in _FIXED or (names and member == "name") or member.endswith(("_id", "Id", "_ids", "Ids")):
+        if member in _PROTOCOL_MEMBERS or (keep_names and member == "name"):
             return True
-        return text in self._words or FIGURE.fullmatch(text) is not None
+        return member.endswith(("_id", "Id", "_ids", "Ids")) or text in self._constants or is_number_or_date(text)
 
-    def _stream(self, raws: list[bytes], names: bool) -> list[bytes]:
-        """The events of a stream; a text is read over all events that bring a piece of it."""
-        parsed = [_parsed(raw) for raw in raws]
-        chains: dict[tuple[Any, ...], list[tuple[Json, Any]]] = {}
-        before = [orjson.dumps(found[1]) if found else b"" for found in parsed]
-        for found in filter(None, parsed):
-            found[1] = self._walked(found[1], "", lambda text, _: self.text(text))
-            _gather(found[1], (), chains)
-        for path, pieces in chains.items():
-            self._rewrite(pieces, next((step for step in reversed(path) if isinstance(step, str)), ""), names)
+    def _redact_stream(self, raws: list[bytes], keep_names: bool) -> list[bytes]:
+        """Redact the events of a stream; a text is joined from the pieces in all events."""
+        parsed = [_parse_event(raw) for raw in raws]
+        texts: dict[tuple[Any, ...], list[Piece]] = {}
+        before = [orjson.dumps(event[1]) if event else b"" for event in parsed]
+        for event in filter(None, parsed):
+            event[1] = self._map_strings(event[1], "", lambda text, _: self.mask_text(text))
+            _collect_pieces(event[1], (), texts)
+        for path, pieces in texts.items():
+            member = next((step for step in reversed(path) if isinstance(step, str)), "")
+            self._redact_pieces(pieces, member, keep_names)
         return [
-            (raw if orjson.dumps(found[1]) == old else _event(found)) if found else self._loose(raw)
-            for raw, found, old in zip(raws, parsed, before, strict=True)
+            (raw if orjson.dumps(event[1]) == old else _serialize_event(event)) if event else self._redact_text(raw)
+            for raw, event, old in zip(raws, parsed, before, strict=True)
         ]
 
-    def _rewrite(self, pieces: list[tuple[Json, Any]], member: str, names: bool) -> None:
+    def _redact_pieces(self, pieces: list[Piece], member: str, keep_names: bool) -> None:
         texts = [holder[key] for holder, key in pieces]
         joined = "".join(texts)
-        # an id or a word of the protocol that every event repeats is no text in pieces
-        fixed = all(self._kept(text, member, names) for text in set(texts))
-        hidden = self.text(joined) if fixed else self._leaf(joined, member, names)
-        if hidden == joined:
+        # an id or a constant that every event repeats is not a text in pieces
+        repeated = all(self._is_no_content(text, member, keep_names) for text in set(texts))
+        redacted = self.mask_text(joined) if repeated else self._redact_string(joined, member, keep_names)
+        if redacted == joined:
             return
-        at = 0
+        start = 0
         for (holder, key), text in zip(pieces, texts, strict=True):
-            holder[key] = hidden[at : at + len(text)]
-            at += len(text)
+            holder[key] = redacted[start : start + len(text)]
+            start += len(text)
 
 
-def _secret(name: str) -> bool:
+def _is_secret(name: str) -> bool:
     return is_secret_header(name.encode("latin-1"))
 
 
-def _hidden(value: str) -> str:
-    scheme, blank, _ = value.partition(" ")
-    return f"{scheme} {MASK}" if blank and scheme.replace("-", "").isalnum() and "=" not in scheme else MASK
+def _mask_header(value: str) -> str:
+    scheme, space, _ = value.partition(" ")
+    return f"{scheme} {MASK}" if space and scheme.replace("-", "").isalnum() and "=" not in scheme else MASK
 
 
-def _credentials(value: str) -> Iterable[str]:
-    """What is secret in a header's value."""
+def _split_credentials(value: str) -> Iterable[str]:
+    """Return the credentials in a header's value."""
     if "Credential=" in value or ";" in value:
         return [part.partition("=")[2].strip() for part in re.split(r"[,;]", value) if "SignedHeaders" not in part]
-    scheme, blank, rest = value.partition(" ")
+    scheme, space, rest = value.partition(" ")
     if scheme.lower() != "basic":
-        return [rest.strip() if blank else value]
+        return [rest.strip() if space else value]
     try:
         _, _, password = base64.b64decode(rest).decode("utf-8", "replace").partition(":")
     except (binascii.Error, ValueError):
@@ -217,7 +225,7 @@ def _credentials(value: str) -> Iterable[str]:
     return [rest, password]
 
 
-def _crossed(match: re.Match[str]) -> str:
+def _mask_match(match: re.Match[str]) -> str:
     prefix = next((group for group in match.groups() if group), "")
     return prefix + "x" * (len(match[0]) - len(prefix))
 
@@ -225,20 +233,20 @@ def _crossed(match: re.Match[str]) -> str:
 # --- streams
 
 
-def _parsed(raw: bytes) -> list[Any] | None:
-    """[name, value, style] of an event that brings JSON in the usual spelling, else None."""
-    found = read_event(raw)
-    value = read_json(found[1].encode()) if found else None
-    return [found[0], *value] if found and value else None
+def _parse_event(raw: bytes) -> list[Any] | None:
+    """Return [name, value, style] of an event with JSON in a usual style, else None."""
+    event = read_event(raw)
+    value = read_json(event[1].encode()) if event else None
+    return [event[0], *value] if event and value else None
 
 
-def _event(parsed: list[Any]) -> bytes:
-    name, value, style = parsed
+def _serialize_event(event: list[Any]) -> bytes:
+    name, value, style = event
     return sse.encode(STYLES[style](value), name.encode() if name else None)
 
 
-def _gather(value: Json, path: tuple[Any, ...], chains: dict[tuple[Any, ...], list[tuple[Json, Any]]]) -> None:
-    """Every string of an event, under the path that it shares with the other pieces of its text."""
+def _collect_pieces(value: Json, path: tuple[Any, ...], texts: dict[tuple[Any, ...], list[Piece]]) -> None:
+    """Collect every string of an event under the path that the pieces of a text have in common."""
     if isinstance(value, dict):
         path = (*path, value["index"]) if type(value.get("index")) is int else path
         steps: Iterable[tuple[Any, Any]] = value.items()
@@ -250,6 +258,6 @@ def _gather(value: Json, path: tuple[Any, ...], chains: dict[tuple[Any, ...], li
         indexed = isinstance(value, list) and isinstance(item, dict) and type(item.get("index")) is int
         here = path if indexed else (*path, key)
         if isinstance(item, str):
-            chains.setdefault(here, []).append((value, key))
+            texts.setdefault(here, []).append((value, key))
         else:
-            _gather(item, here, chains)
+            _collect_pieces(item, here, texts)

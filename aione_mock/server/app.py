@@ -155,7 +155,7 @@ def _load_replay(settings: Settings, contract: Contract) -> Replay | None:
     # most servers replay nothing, and need not load what reads and redacts cassettes
     from aione_mock.server.replay import Replay
 
-    return Replay.load(
+    return Replay(
         settings.replay,
         contract,
         only=settings.replay_only,

@@ -1,6 +1,6 @@
-"""Recorded answers to requests that have been asked before.
+"""Answer requests with recorded responses.
 
-Requests are the same when operation, path parameters, query and JSON body are, credentials and headers aside.
+Requests are the same if operation, path parameters, query and JSON body are; headers and credentials do not count.
 """
 
 from __future__ import annotations
@@ -16,161 +16,156 @@ import orjson
 from aione_mock import protocols
 from aione_mock.contract import Contract, Operation
 from aione_mock.errors import APIError
-from aione_mock.recorder import cassette
-from aione_mock.recorder.cassette import Asked, Cassette, Interaction
-from aione_mock.recorder.contract_check import locate
+from aione_mock.recorder.cassette import Interaction, RecordedRequest, load_cassette
+from aione_mock.recorder.contract_check import find_operation
 from aione_mock.recorder.credentials import MASK
-from aione_mock.recorder.redaction import Redactor, fold
+from aione_mock.recorder.redaction import Redactor, unify_masks
 from aione_mock.store import MemoryStore
 from aione_mock.structs import frozen
 from aione_mock.types import Call, EventStream, Json, Replayed, ReplayedStream, Response
 
-Timing = Literal["recorded", "none", "scale"]
-_DIFFERENCES = 3
-"""Differences to the nearest recording that are told."""
-_SHOWN = 60
-"""Characters of a value that are shown."""
+ReplayTiming = Literal["recorded", "none", "scale"]
+_MAX_DIFFERENCES = 3
+"""Differences to the nearest recording that are listed."""
+_MAX_VALUE_CHARS = 60
 _BODILESS = (204, 304)
 
 
 @frozen
-class Question:
-    """A request without what may differ: JSON values by their place, such as `body.messages[0].content`."""
+class RequestFingerprint:
+    """The parts of a request that decide whether it is the same as another."""
 
     operation: str
-    places: Mapping[str, Json]
+    values: Mapping[str, Json]
+    """JSON values by path, such as `body.messages[0].content`."""
     key: str
-    """A digest; equal for requests that are the same."""
+    """Equal for requests that are the same."""
 
 
 class Replay:
-    """A cassette that answers. It holds no state: how often a request came is counted in the session's store."""
+    """Answer from a cassette. It holds no state: the session's store counts how often a request came."""
 
     def __init__(
         self,
-        recorded: Cassette,
-        contract: Contract,
-        *,
-        only: bool = False,
-        timing: Timing = "recorded",
-        cycle: bool = False,
-        scale: float = 1.0,
-    ) -> None:
-        """`only`: a request that was never recorded is a 404; `cycle`: after the last recording comes the first."""
-        self.cassette, self.only, self.cycle = recorded, only, cycle
-        self._contract, self._timing, self._scale = contract, timing, scale
-        self._redactor = Redactor(contract, contents=recorded.redacted)
-        self._questions = [self._question(item.request) for item in recorded.interactions]
-        self._answers: dict[str, list[Interaction]] = {}
-        for question, item in zip(self._questions, recorded.interactions, strict=True):
-            if question is not None:
-                self._answers.setdefault(question.key, []).append(item)
-
-    @classmethod
-    def load(
-        cls,
         path: Path,
         contract: Contract,
         *,
         only: bool = False,
-        timing: Timing = "none",
+        timing: ReplayTiming = "none",
         cycle: bool = False,
         scale: float = 1.0,
-    ) -> Replay:
-        """The cassette in a file. Raises ConfigError when it cannot be read."""
-        return cls(cassette.load(path), contract, only=only, timing=timing, cycle=cycle, scale=scale)
+    ) -> None:
+        """With `only`, a request without a recording is a 404; with `cycle`, the first recording follows the last.
+
+        Raises ConfigError if the cassette cannot be read.
+        """
+        self.cassette, self.only, self.cycle = load_cassette(path), only, cycle
+        self._contract, self._timing, self._scale = contract, timing, scale
+        self._redactor = Redactor(contract, contents=self.cassette.redacted)
+        recorded = self.cassette.interactions
+        self._fingerprints = [self._make_fingerprint(interaction.request) for interaction in recorded]
+        self._interactions: dict[str, list[Interaction]] = {}
+        for fingerprint, interaction in zip(self._fingerprints, recorded, strict=True):
+            if fingerprint is not None:
+                self._interactions.setdefault(fingerprint.key, []).append(interaction)
 
     async def answer(self, call: Call, store: MemoryStore) -> Replayed | ReplayedStream | None:
-        """The recorded answer whose turn it is; None when there is none, or a scenario was asked for.
+        """Return the next recorded response; None if there is none, or if the request asks for a scenario.
 
-        Raises APIError `not_found` in place of None if nothing but the cassette may answer.
+        Raises APIError `not_found` instead of returning None if only the cassette may answer.
         """
         if call.operation.protocol == "control" or call.header("x-mock-scenario") is not None:
             return None
-        question = self._asked(call)
-        found = self._answers.get(question.key)
+        fingerprint = self._make_fingerprint_of_call(call)
+        found = self._interactions.get(fingerprint.key)
         if found is None:
             if self.only:
-                raise APIError("not_found", self._miss(question))
+                raise APIError("not_found", self._explain_miss(fingerprint))
             return None
-        count = await store.increment(f"replay/{question.key}")
-        return self._played(found[(count - 1) % len(found) if self.cycle else min(count, len(found)) - 1])
+        count = await store.increment(f"replay/{fingerprint.key}")
+        return self._make_reply(found[(count - 1) % len(found) if self.cycle else min(count, len(found)) - 1])
 
-    def _played(self, item: Interaction) -> Replayed | ReplayedStream:
-        response = item.response
-        if response.events is None:
-            sends: tuple[tuple[float, bytes], ...] = ((self._due(item.total), response.body),)
-        else:
-            sends = tuple([(self._due(at), raw) for at, raw in response.events])
-        length = str(len(response.body))
-        whole = response.end == "finish" and item.request.method != "HEAD"
-        headers = tuple([(n, length if n == "content-length" and whole else v) for n, v in response.headers])
+    def _make_reply(self, interaction: Interaction) -> Replayed | ReplayedStream:
+        response = interaction.response
+        headers = tuple(response.headers)
+        if response.end == "finish" and interaction.request.method != "HEAD":
+            # the recorded body may have been decompressed
+            length = str(len(response.content))
+            headers = tuple([(name, length if name == "content-length" else value) for name, value in headers])
+        events = response.events
         if response.status in _BODILESS:
-            sends = ()
+            sends: tuple[tuple[float, bytes], ...] = ()
+        elif events is None:
+            sends = ((self._get_due(interaction.timing.total), response.body),)
+        else:
+            sends = tuple([(self._get_due(event.at), event.raw) for event in events])
         sent = Response(response.status, headers, sends, response.end)
-        if response.events is None:
+        if events is None:
             return Replayed(status=response.status, headers=headers, transmission=sent)
-        events = EventStream.of([raw for _, raw in response.events])
-        return ReplayedStream(events, status=response.status, headers=headers, transmission=sent)
+        stream = EventStream.of([event.raw for event in events])
+        return ReplayedStream(stream, status=response.status, headers=headers, transmission=sent)
 
-    def _due(self, at: float) -> float:
+    def _get_due(self, at: float) -> float:
         if self._timing == "none":
             return 0.0
         return at / self._scale if self._timing == "scale" else at
 
-    def _asked(self, call: Call) -> Question:
+    def _make_fingerprint_of_call(self, call: Call) -> RequestFingerprint:
         headers = tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in call.headers])
-        # the caller's own credential is masked wherever it stands, as it was when the recording was made
-        redactor = self._redactor.fresh()
-        redactor.learn(headers, call.query)
-        asked = Asked(call.operation.id, call.method, call.path, call.query, (), call.body)
-        question = self._question(redactor.request(asked))
-        assert question is not None
-        return question
+        # the caller's own credential is masked everywhere, as it was in the recording
+        redactor = self._redactor.copy_without_credentials()
+        redactor.learn_credentials(headers, call.query)
+        request = RecordedRequest(
+            operation=call.operation.id, method=call.method, path=call.path, query=call.query, body=call.body
+        )
+        fingerprint = self._make_fingerprint(redactor.redact_request(request))
+        assert fingerprint is not None
+        return fingerprint
 
-    def _question(self, request: Asked) -> Question | None:
-        operation, params = locate(self._contract, request.method, request.path)
+    def _make_fingerprint(self, request: RecordedRequest) -> RequestFingerprint | None:
+        operation, params = find_operation(self._contract, request.method, request.path)
         if operation is None:
             return None
         query = {name: value for name, value in sorted(parse_qsl(request.query, True)) if value != MASK}
-        known = {"path": dict(params), "query": query}
+        parts = {"path": dict(params), "query": query}
         try:
-            body = self._comparable(request.body, operation)
-            raw = orjson.dumps({**known, "body": body}, option=orjson.OPT_SORT_KEYS)
+            body = _normalize_body(request.body, operation)
+            raw = orjson.dumps({**parts, "body": body}, option=orjson.OPT_SORT_KEYS)
         except (TypeError, RecursionError):
-            # nested too deeply to be taken apart
-            raw = orjson.dumps({**known, "body": request.body.decode("utf-8", "replace")}, option=orjson.OPT_SORT_KEYS)
-        raw = fold(raw)
+            # nested too deeply to be normalized
+            raw = orjson.dumps({**parts, "body": request.body.decode("utf-8", "replace")}, option=orjson.OPT_SORT_KEYS)
+        raw = unify_masks(raw)
         key = blake2b(operation.id.encode() + b" " + raw, digest_size=16).hexdigest()
-        return Question(operation.id, dict(_places(orjson.loads(raw), "")), key)
+        return RequestFingerprint(operation.id, dict(_flatten(orjson.loads(raw), "")), key)
 
-    def _comparable(self, raw: bytes, operation: Operation) -> Json:
-        """A body without what makes no difference."""
-        body = _json(raw)
-        normalize = protocols.NORMALIZERS.get(operation.protocol)
-        if normalize and body is not None:
-            body = normalize(body, operation)
-        if isinstance(body, dict):
-            # absent, null and false mean the same here, and releases of SDKs differ in which they send
-            body = {n: v for n, v in body.items() if v is not None and (n, v) != ("stream", False)}
-        return body
-
-    def _miss(self, asked: Question) -> str:
-        """Why no recording answers, and which comes nearest."""
+    def _explain_miss(self, fingerprint: RequestFingerprint) -> str:
+        """Return why no recording answers, and which is the nearest."""
         name = self.cassette.path.name
-        known = [(number, q) for number, q in enumerate(self._questions, start=1) if q is not None]
-        same = [(number, question) for number, question in known if question.operation == asked.operation]
+        recorded = [(number, each) for number, each in enumerate(self._fingerprints, start=1) if each is not None]
+        same = [(number, each) for number, each in recorded if each.operation == fingerprint.operation]
         if not same:
-            others = ", ".join(sorted({question.operation for _, question in known})) or "nothing"
-            return f"No recording of {asked.operation} in '{name}', which holds {others}."
-        number, nearest = min(same, key=lambda pair: len(_differing(asked, pair[1])))
-        differing = _differing(asked, nearest)
-        told = "; ".join([_difference(asked, nearest, place) for place in differing[:_DIFFERENCES]])
-        more = f"; and {len(differing) - _DIFFERENCES} more" if len(differing) > _DIFFERENCES else ""
-        return f"No recording in '{name}' is of this request. The nearest is number {number}: {told}{more}."
+            others = ", ".join(sorted({each.operation for _, each in recorded})) or "nothing"
+            return f"No recording of {fingerprint.operation} in '{name}', which holds {others}."
+        number, nearest = min(same, key=lambda pair: len(_list_differences(fingerprint, pair[1])))
+        paths = _list_differences(fingerprint, nearest)
+        listed = "; ".join([_describe_difference(fingerprint, nearest, path) for path in paths[:_MAX_DIFFERENCES]])
+        more = f"; and {len(paths) - _MAX_DIFFERENCES} more" if len(paths) > _MAX_DIFFERENCES else ""
+        return f"No recording in '{name}' is of this request. The nearest is number {number}: {listed}{more}."
 
 
-def _json(raw: bytes) -> Json:
+def _normalize_body(raw: bytes, operation: Operation) -> Json:
+    """Return a body without what makes no difference."""
+    body = _parse_body(raw)
+    normalize = protocols.NORMALIZERS.get(operation.protocol)
+    if normalize and body is not None:
+        body = normalize(body, operation)
+    if isinstance(body, dict):
+        # absent, null and false mean the same here, and releases of SDKs differ in which they send
+        body = {n: v for n, v in body.items() if v is not None and (n, v) != ("stream", False)}
+    return body
+
+
+def _parse_body(raw: bytes) -> Json:
     if not raw:
         return None
     try:
@@ -179,35 +174,35 @@ def _json(raw: bytes) -> Json:
         return raw.decode("utf-8", "replace")
 
 
-def _places(value: Json, place: str) -> Iterator[tuple[str, Json]]:
+def _flatten(value: Json, path: str) -> Iterator[tuple[str, Json]]:
     if isinstance(value, dict) and value:
         for name, item in value.items():
-            yield from _places(item, f"{place}.{name}" if place else name)
+            yield from _flatten(item, f"{path}.{name}" if path else name)
     elif isinstance(value, list) and value:
         for number, item in enumerate(value):
-            yield from _places(item, f"{place}[{number}]")
+            yield from _flatten(item, f"{path}[{number}]")
     else:
-        yield place, value
+        yield path, value
 
 
-def _differing(asked: Question, recorded: Question) -> list[str]:
-    """The places at which two requests differ."""
-    places = {**recorded.places, **asked.places}
-    return [place for place in places if _at(asked, place) != _at(recorded, place)]
+def _list_differences(request: RequestFingerprint, recorded: RequestFingerprint) -> list[str]:
+    """Return the paths at which two requests differ."""
+    paths = {**recorded.values, **request.values}
+    return [path for path in paths if _format_value(request, path) != _format_value(recorded, path)]
 
 
-def _at(question: Question, place: str) -> str:
-    return orjson.dumps(question.places[place]).decode() if place in question.places else "absent"
+def _format_value(fingerprint: RequestFingerprint, path: str) -> str:
+    return orjson.dumps(fingerprint.values[path]).decode() if path in fingerprint.values else "absent"
 
 
-def _difference(asked: Question, recorded: Question, place: str) -> str:
-    # what comes after the first difference is what tells two long texts apart
-    here, there = _at(asked, place), _at(recorded, place)
+def _describe_difference(request: RequestFingerprint, recorded: RequestFingerprint, path: str) -> str:
+    # of long texts the part around the first difference is shown
+    here, there = _format_value(request, path), _format_value(recorded, path)
     same = next((i for i, (a, b) in enumerate(zip(here, there, strict=False)) if a != b), min(len(here), len(there)))
-    start = max(0, same - _SHOWN // 3) if max(len(here), len(there)) > _SHOWN else 0
-    return f"{place} is {_excerpt(there, start)} there and {_excerpt(here, start)} here"
+    start = max(0, same - _MAX_VALUE_CHARS // 3) if max(len(here), len(there)) > _MAX_VALUE_CHARS else 0
+    return f"{path} is {_cut_text(there, start)} there and {_cut_text(here, start)} here"
 
 
-def _excerpt(text: str, start: int) -> str:
-    cut = text[start : start + _SHOWN]
-    return f"{'…' if start else ''}{cut}{'…' if start + _SHOWN < len(text) else ''}"
+def _cut_text(text: str, start: int) -> str:
+    end = start + _MAX_VALUE_CHARS
+    return f"{'…' if start else ''}{text[start:end]}{'…' if end < len(text) else ''}"

@@ -106,7 +106,7 @@ class InProcessControlClient(ControlClient):
 
     def play_cassette(self, session: str, path: Path, *, only: bool) -> None:
         """See `ControlClient`."""
-        self._app.sessions.get(session).replay = Replay.load(path, self._app.contract, only=only)
+        self._app.sessions.get(session).replay = Replay(path, self._app.contract, only=only)
 
     def close(self) -> None:
         """Stop the server."""

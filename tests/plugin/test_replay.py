@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from aione_mock.errors import ConfigError
-from aione_mock.recorder.cassette import Answered, Asked, Interaction, Recording
+from aione_mock.recorder.cassette import CassetteWriter, Interaction, RecordedRequest, RecordedResponse, RecordedTiming
 from aione_mock.server.http import Server
 from aione_mock.testing import connect_to_server, mock_server
 
@@ -22,13 +22,23 @@ def recorded(text: str, said: str) -> Interaction:
     message = {"role": "assistant", "content": said}
     choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
     body = {"id": "chatcmpl-1", "object": "chat.completion", "created": 0, "model": "gpt-5.4", "choices": choices}
-    request = Asked("createChatCompletion", "POST", "/v1/chat/completions", "", JSON, orjson.dumps(asked))
+    request = RecordedRequest(
+        operation="createChatCompletion",
+        method="POST",
+        path="/v1/chat/completions",
+        headers=JSON,
+        body=orjson.dumps(asked),
+    )
     # recorded as slow, to be replayed at once
-    return Interaction(request, Answered(200, JSON, orjson.dumps(body)), 30.0, 30.0)
+    return Interaction(
+        request=request,
+        response=RecordedResponse(status=200, headers=JSON, body=orjson.dumps(body)),
+        timing=RecordedTiming(first=30.0, total=30.0),
+    )
 
 
 def tape(path: Path) -> Path:
-    recording = Recording.create(path, "http://gateway.example")
+    recording = CassetteWriter.create(path, "http://gateway.example")
     for said in ("first", "second"):
         recording.add(recorded("Hello", said))
     return path

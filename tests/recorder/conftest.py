@@ -13,8 +13,7 @@ import pytest
 
 from aione_mock.clock import parse_instant
 from aione_mock.contract import Contract
-from aione_mock.recorder import cassette
-from aione_mock.recorder.cassette import Cassette, Recording
+from aione_mock.recorder.cassette import Cassette, CassetteWriter, load_cassette
 from aione_mock.recorder.proxy import Recorder
 from aione_mock.server.app import Mock, create_app
 from aione_mock.server.http import Server
@@ -33,7 +32,7 @@ class Tape:
 
     @property
     def cassette(self) -> Cassette:
-        return cassette.load(self.path)
+        return load_cassette(self.path)
 
     @property
     def text(self) -> str:
@@ -56,8 +55,8 @@ def taping(contract: Contract, tmp_path: Path) -> Taping:
     def recording(upstream: str, name: str = "calls.yaml", redact: bool = False, **options: Any) -> Iterator[Tape]:
         path, said = tmp_path / name, list[str]()
         path.unlink(missing_ok=True)  # of an attempt before
-        made = Recording.create(path, upstream, redacted=redact)
-        recorder = Recorder(contract, upstream, made, redact=redact, tell=said.append, **options)
+        made = CassetteWriter.create(path, upstream, redacted=redact)
+        recorder = Recorder(contract, upstream, made, redact=redact, report=said.append, **options)
         with Server(recorder) as running:
             yield Tape(running.url, path, said)
 

@@ -21,9 +21,16 @@ from aione_mock import sse
 from aione_mock.contract import Contract
 from aione_mock.errors import ConfigError
 from aione_mock.recorder import cassette
-from aione_mock.recorder.cassette import Answered, Asked, Interaction, Recording
-from aione_mock.recorder.json_style import STYLES, Splitter, read_json
-from aione_mock.recorder.placeholder import filled
+from aione_mock.recorder.cassette import (
+    CassetteWriter,
+    Interaction,
+    RecordedEvent,
+    RecordedRequest,
+    RecordedResponse,
+    RecordedTiming,
+)
+from aione_mock.recorder.json_style import STYLES, EventSplitter, read_json
+from aione_mock.recorder.placeholder import replace_text
 from aione_mock.recorder.redaction import Redactor
 from aione_mock.server.app import Mock
 from tests.recorder.conftest import CHAT, KEY, STREAM_HEAD, Gateway, chunk
@@ -63,27 +70,44 @@ EVENTS = st.lists(
 
 
 def interaction(body: bytes, events: list[tuple[float, bytes]] | None = None) -> Interaction:
-    told = tuple(events) if events is not None else None
-    answer = Answered(200, (("content-type", "x/y"), ("a", "1"), ("a", "2")), body, told)
-    if told is not None:
-        answer = Answered(200, answer.headers, b"".join(raw for _, raw in told), told, "cut")
-    return Interaction(Asked("op", "POST", "/p", "q=1", (("b", "no"),), body), answer, 0.25, 1.5, ("wrong: 1",))
+    headers = (("content-type", "x/y"), ("a", "1"), ("a", "2"))
+    if events is None:
+        response = RecordedResponse(status=200, headers=headers, body=body)
+    else:
+        recorded = tuple(RecordedEvent(at=at, raw=raw) for at, raw in events)
+        response = RecordedResponse(status=200, headers=headers, events=recorded, end="cut")
+    return Interaction(
+        request=RecordedRequest(
+            operation="op", method="POST", path="/p", query="q=1", headers=(("b", "no"),), body=body
+        ),
+        response=response,
+        findings=("wrong: 1",),
+        timing=RecordedTiming(first=0.25, total=1.5),
+    )
 
 
-def read(text: str) -> Any:
-    return cassette._interaction(yaml.load(text, Loader=yaml.CSafeLoader)[0])
+def read(text: str) -> Interaction:
+    return Interaction.model_validate(yaml.load(text, Loader=yaml.CSafeLoader)[0])
 
 
 @settings(deadline=None, max_examples=100)
 @given(BODIES)
 def test_bodies_read_back_byte_for_byte(body: bytes) -> None:
-    assert read(cassette.spell(interaction(body))) == interaction(body)
+    assert read(cassette.dump_interaction(interaction(body))) == interaction(body)
+
+
+@pytest.mark.parametrize("body", [b"a\n\n", b"\n", b"\n\n \n\n", b"...\n", b"---\n- request:\n\n\n"])
+def test_text_with_empty_lines_at_its_end_does_not_end_the_cassette(tmp_path: Path, body: bytes) -> None:
+    writer = CassetteWriter.create(tmp_path / "lines.yaml", "http://gateway.example")
+    for _ in range(3):
+        writer.add(interaction(body))
+    assert cassette.load_cassette(writer.path).interactions == (interaction(body),) * 3
 
 
 @settings(deadline=None, max_examples=100)
 @given(EVENTS)
 def test_events_read_back_byte_for_byte(events: list[tuple[float, bytes]]) -> None:
-    assert read(cassette.spell(interaction(b"", events))) == interaction(b"", events)
+    assert read(cassette.dump_interaction(interaction(b"", events))) == interaction(b"", events)
 
 
 @pytest.mark.parametrize(
@@ -102,14 +126,31 @@ def test_events_read_back_byte_for_byte(events: list[tuple[float, bytes]]) -> No
     ],
 )
 def test_a_body_is_as_readable_as_its_bytes_allow(body: bytes, shape: set[str]) -> None:
-    item = yaml.load(cassette.spell(interaction(body)), Loader=yaml.CSafeLoader)[0]
+    item = yaml.load(cassette.dump_interaction(interaction(body)), Loader=yaml.CSafeLoader)[0]
     assert set(item["response"]) - {"status", "headers"} == shape
 
 
 @pytest.mark.parametrize("deep", [300, 1000])
 def test_what_is_nested_too_deeply_is_kept_as_text(deep: int) -> None:
     body = b'{"a":' * deep + b"1" + b"}" * deep
-    assert read(cassette.spell(interaction(body))) == interaction(body)
+    assert read(cassette.dump_interaction(interaction(body))) == interaction(body)
+
+
+def test_the_format_of_files_stays_byte_for_byte(tmp_path: Path) -> None:
+    golden = Path(__file__).parents[1] / "data" / "cassette.yaml"
+    recorded = cassette.load_cassette(golden)
+    writer = CassetteWriter.create(tmp_path / "again.yaml", recorded.upstream, started=recorded.started)
+    for item in recorded.interactions:
+        writer.add(item)
+    assert writer.path.read_text() == golden.read_text()
+    events = recorded.interactions[0].response.events or ()
+    assert [event.raw for event in events] == [
+        b'data: {"a":1}\n\n',
+        b"event: x\ndata: [DONE]\n\n",
+        b": hi\n\n",
+        b"\xff",
+    ]
+    assert recorded.interactions[0].request.headers[1:] == (("accept", "b"), ("content-length", "12"))
 
 
 @settings(deadline=None)
@@ -117,8 +158,8 @@ def test_what_is_nested_too_deeply_is_kept_as_text(deep: int) -> None:
 def test_a_stream_is_cut_at_the_same_places_however_it_arrives(parts: list[bytes], data: st.DataObject) -> None:
     raw = b"".join(parts)
     at = data.draw(st.integers(0, len(raw)))
-    whole = list(Splitter().feed(raw, final=True))
-    splitter = Splitter()
+    whole = list(EventSplitter().feed(raw, final=True))
+    splitter = EventSplitter()
     pieces = [*splitter.feed(raw[:at]), *splitter.feed(raw[at:], final=True)]
     assert b"".join(whole) == b"".join(pieces) == raw
     assert [list(sse.decode([piece])) for piece in pieces] == [list(sse.decode([piece])) for piece in whole]
@@ -128,14 +169,14 @@ def test_a_stream_is_cut_at_the_same_places_however_it_arrives(parts: list[bytes
 @pytest.mark.parametrize("ending", [b"\n", b"\r\n", b"\r"])
 def test_events_end_at_empty_lines_of_every_kind(ending: bytes) -> None:
     raw = b"".join(b"data: %d" % n + ending * 2 for n in range(3))
-    assert len(list(Splitter().feed(raw, final=True))) == 3
+    assert len(list(EventSplitter().feed(raw, final=True))) == 3
 
 
 # --- interrupted
 
 
 def tape(path: Path) -> Path:
-    recording = Recording.create(path / "torn.yaml", "http://gateway.example")
+    recording = CassetteWriter.create(path / "torn.yaml", "http://gateway.example")
     recording.add(interaction(b'{"a":"\xe5\x96\x9c"}'))
     recording.add(interaction(b"", [(0.1, b'data: {"a":1}\n\n'), (0.2, b"data: [DONE]\n\n")]))
     recording.add(interaction("several\nlines\n- request: no\n 喜".encode()))
@@ -144,12 +185,12 @@ def tape(path: Path) -> Path:
 
 def test_a_recording_cut_anywhere_keeps_every_whole_interaction(tmp_path: Path) -> None:
     path = tape(tmp_path)
-    raw, whole = path.read_bytes(), cassette.load(path).interactions
+    raw, whole = path.read_bytes(), cassette.load_cassette(path).interactions
     assert len(whole) == 3
     starts = [at for at in range(len(raw)) if raw.startswith(b"\n- request:", at)]
     for size in range(starts[0] + 1, len(raw)):
         path.write_bytes(raw[:size])
-        found = cassette.load(path)
+        found = cassette.load_cassette(path)
         done = sum(size >= end for end in (*starts[1:], len(raw) - 1))
         assert found.interactions == whole[:done], raw[:size][-80:]
         assert found.torn == (size not in (starts[0] + 1, *[s + 1 for s in starts], *starts[1:], len(raw) - 1))
@@ -182,7 +223,7 @@ def test_a_recorder_that_is_killed_leaves_what_it_had(tmp_path: Path) -> None:
             process.send_signal(signal.SIGKILL)
             process.wait(PATIENCE)
         process.stdout.close()
-    assert [item.response.body for item in cassette.load(path).interactions] == [b"data: {}\n\n"]
+    assert [item.response.content for item in cassette.load_cassette(path).interactions] == [b"data: {}\n\n"]
 
 
 @pytest.mark.parametrize(
@@ -190,29 +231,29 @@ def test_a_recorder_that_is_killed_leaves_what_it_had(tmp_path: Path) -> None:
     [
         ("cassette: 2\n", "is no cassette of this version"),
         ("- a\n", "is no cassette of this version"),
-        ("cassette: 1\ninteractions: 7\n", "`interactions` is no list"),
-        ("cassette: 1\ninteractions: [1, {timing: {}}]\n", "interaction 1: "),
-        ("cassette: 1\ninteractions: [{timing: {}}]\n", "interaction 1: 'request' is missing"),
-        ("cassette: [\n", "line 2: not YAML"),
+        ("cassette: 1\ninteractions: 7\n", "bad.yaml:2: interactions: Input should be a list"),
+        ("cassette: 1\ninteractions: [1, {timing: {}}]\n", "bad.yaml:2: interactions[0]: Input should be a mapping"),
+        ("cassette: 1\ninteractions: [{timing: {}}]\n", "bad.yaml:2: interactions[0].request: Field required; add it"),
+        ("cassette: [\n", "bad.yaml:2: the cassette is not YAML"),
         (
             "cassette: 1\ninteractions:\n- {request: {method: GET, path: /, body: {}, style: odd}, response: {}, "
             "timing: {}}\n",
-            "interaction 1: unknown style 'odd'; known: compact",
+            "bad.yaml:3: interactions[0].request: unknown style 'odd'; known: compact",
         ),
     ],
 )
 def test_what_cannot_be_read_is_said_in_one_line(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "bad.yaml").write_text(text)
     with pytest.raises(ConfigError) as caught:
-        cassette.load(tmp_path / "bad.yaml")
+        cassette.load_cassette(tmp_path / "bad.yaml")
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_a_recording_never_writes_over_another(tmp_path: Path) -> None:
     path = tape(tmp_path)
-    with pytest.raises(ConfigError, match="is there already"):
-        Recording.create(path, "http://gateway.example")
+    with pytest.raises(ConfigError, match="exists already"):
+        CassetteWriter.create(path, "http://gateway.example")
 
 
 # --- masking
@@ -221,7 +262,7 @@ def test_a_recording_never_writes_over_another(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def redactor(app: Mock) -> Redactor:
     made = Redactor(app.contract)
-    made.learn((("authorization", "Bearer odd.credential+42"), ("x-acs-date", "2026-01-31T09:00:00Z")), "")
+    made.learn_credentials((("authorization", "Bearer odd.credential+42"), ("x-acs-date", "2026-01-31T09:00:00Z")), "")
     return made
 
 
@@ -231,9 +272,9 @@ SECRET = st.sampled_from([KEY, "nex-console-tech", "odd.credential+42", "sk-proj
 @settings(deadline=None)
 @given(st.lists(st.text(max_size=8) | SECRET, max_size=6).map(" ".join))
 def test_masks_are_as_long_as_what_they_hide_and_change_no_more(redactor: Redactor, text: str) -> None:
-    masked = redactor.text(text)
+    masked = redactor.mask_text(text)
     assert len(masked) == len(text)
-    assert redactor.text(masked) == masked
+    assert redactor.mask_text(masked) == masked
     assert KEY not in masked
     assert "odd.credential" not in masked
 
@@ -241,14 +282,14 @@ def test_masks_are_as_long_as_what_they_hide_and_change_no_more(redactor: Redact
 @settings(deadline=None)
 @given(st.text(max_size=60).filter(valid))
 def test_placeholders_are_as_long_as_what_they_hide_and_change_no_more(text: str) -> None:
-    assert len(filled(text)) == len(text)
-    assert filled(filled(text)) == filled(text)
+    assert len(replace_text(text)) == len(text)
+    assert replace_text(replace_text(text)) == replace_text(text)
 
 
 @settings(deadline=None)
 @given(DOCUMENTS)
 def test_placeholders_in_json_keep_it_json_with_the_same_members(value: Any) -> None:
-    again = orjson.loads(filled(orjson.dumps(value).decode()))
+    again = orjson.loads(replace_text(orjson.dumps(value).decode()))
     assert shape(again) == shape(value)
 
 
@@ -271,10 +312,10 @@ def test_a_secret_in_pieces_is_masked_in_pieces(contract: Contract, cuts: list[i
         for piece in pieces
     ]
     redactor = Redactor(contract)
-    redactor.learn((("x-api-key", "odd.credential+42"),), "")
-    kept = redactor._stream(raws, True)
+    redactor.learn_credentials((("x-api-key", "odd.credential+42"),), "")
+    kept = redactor._redact_stream(raws, True)
     again = [orjson.loads(event.data)["choices"][0]["delta"]["content"] for event in sse.decode(kept)]
-    assert "".join(again) == redactor.text(text)
+    assert "".join(again) == redactor.mask_text(text)
     assert [len(piece) for piece in again] == [len(piece) for piece in pieces]
 
 
@@ -290,7 +331,7 @@ def test_a_secret_in_pieces_is_masked_in_pieces(contract: Contract, cuts: list[i
     ],
 )
 def test_no_spelling_hides_a_secret(redactor: Redactor, body: bytes) -> None:
-    kept = redactor._body(body, True)
+    kept = redactor._redact_body(body, True)
     assert b"demo-every" not in kept
     assert "demo-every" not in str(read_json(kept))
 
@@ -299,5 +340,5 @@ def test_members_that_hold_secrets_are_masked_whatever_they_look_like(redactor: 
     body = (
         b'{"password":"kiwi","key":"0123456789abcdef","nested":[{"refresh_token":"plum"}],"key_prefix":"sk-nex-4Zp9"}'
     )
-    kept = redactor._body(body, True)
+    kept = redactor._redact_body(body, True)
     assert kept == body.replace(b"kiwi", b"xxxx").replace(b"0123456789abcdef", b"x" * 16).replace(b"plum", b"xxxx")

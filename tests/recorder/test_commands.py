@@ -12,7 +12,15 @@ import orjson
 import pytest
 
 from aione_mock.cli import main
-from aione_mock.recorder.cassette import Answered, Asked, Interaction, Recording, load
+from aione_mock.recorder.cassette import (
+    CassetteWriter,
+    Interaction,
+    RecordedEvent,
+    RecordedRequest,
+    RecordedResponse,
+    RecordedTiming,
+    load_cassette,
+)
 from tests.recorder.conftest import CHAT, KEY
 from tests.timing import PATIENCE
 
@@ -29,35 +37,48 @@ HEADERS = (("content-type", "application/json"), ("x-request-id", "req_1"))
 
 
 @pytest.fixture
-def tape(tmp_path: Path) -> Recording:
-    return Recording.create(tmp_path / "calls.yaml", "http://gateway.example")
+def tape(tmp_path: Path) -> CassetteWriter:
+    return CassetteWriter.create(tmp_path / "calls.yaml", "http://gateway.example")
 
 
 def listed(body: bytes, **more: object) -> Interaction:
-    return Interaction(Asked("listModels", "GET", "/v1/models"), Answered(200, HEADERS, body), 0.1, 1.25)
+    return Interaction(
+        request=RecordedRequest(operation="listModels", method="GET", path="/v1/models"),
+        response=RecordedResponse(status=200, headers=HEADERS, body=body),
+        timing=RecordedTiming(first=0.1, total=1.25),
+    )
 
 
-def test_check_tells_each_finding_and_exits_with_1(tape: Recording, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_tells_each_finding_and_exits_with_1(tape: CassetteWriter, capsys: pytest.CaptureFixture[str]) -> None:
     tape.add(listed(b'{"object":"list","data":[]}'))
     tape.add(listed(b'{"object":"list"}'))
-    tape.add(Interaction(Asked(None, "GET", "/gone"), Answered(404, HEADERS, b"{}")))
+    tape.add(
+        Interaction(
+            request=RecordedRequest(method="GET", path="/gone"),
+            response=RecordedResponse(status=404, headers=HEADERS, body=b"{}"),
+        )
+    )
     assert main(["cassette", "check", str(tape.path)]) == 1
     told = capsys.readouterr()
     assert told.out.splitlines() == ["2  listModels  answer: Missing required parameter: 'data'."]
     assert told.err == "1 finding\n"
 
 
-def test_check_measures_with_the_overlay(tape: Recording, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_measures_with_the_overlay(
+    tape: CassetteWriter, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     tape.add(listed(b'{"object":"list"}'))
     (tmp_path / "mine.yaml").write_text(OVERLAY)
     assert main(["cassette", "check", str(tape.path), "--overlay", str(tmp_path / "mine.yaml")]) == 0
     assert capsys.readouterr().out == "1 recording, no findings\n"
 
 
-def test_a_request_that_was_refused_is_no_finding(tape: Recording, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_request_that_was_refused_is_no_finding(tape: CassetteWriter, capsys: pytest.CaptureFixture[str]) -> None:
     error = {"error": {"message": "m", "type": "invalid_request_error", "param": "model", "code": "invalid_request"}}
-    asked = Asked("createChatCompletion", "POST", CHAT, "", HEADERS[:1], b"{}")
-    tape.add(Interaction(asked, Answered(400, HEADERS, orjson.dumps(error))))
+    asked = RecordedRequest(operation="createChatCompletion", method="POST", path=CHAT, headers=HEADERS[:1], body=b"{}")
+    tape.add(
+        Interaction(request=asked, response=RecordedResponse(status=400, headers=HEADERS, body=orjson.dumps(error)))
+    )
     assert main(["cassette", "check", str(tape.path)]) == 0, capsys.readouterr().out
 
 
@@ -69,10 +90,18 @@ def test_what_cannot_be_checked_is_2(tmp_path: Path, text: str | None, capsys: p
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_show_gives_a_line_for_each(tape: Recording, capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_gives_a_line_for_each(tape: CassetteWriter, capsys: pytest.CaptureFixture[str]) -> None:
     tape.add(listed(b"{}"))
-    stream = Answered(200, HEADERS, b"data: 1\n\n", ((0.5, b"data: 1\n\n"),), "cut")
-    tape.add(Interaction(Asked(None, "POST", "/x", "a=1"), stream, 0.5, 0.5, ("answer: cut off after 9 bytes",)))
+    event = RecordedEvent(at=0.5, raw=b"data: 1\n\n")
+    stream = RecordedResponse(status=200, headers=HEADERS, events=(event,), end="cut")
+    tape.add(
+        Interaction(
+            request=RecordedRequest(method="POST", path="/x", query="a=1"),
+            response=stream,
+            findings=("answer: cut off after 9 bytes",),
+            timing=RecordedTiming(first=0.5, total=0.5),
+        )
+    )
     with tape.path.open("a") as file:
         file.write("- request: {operation: listMod")
     assert main(["cassette", "show", str(tape.path)]) == 0
@@ -95,10 +124,10 @@ def test_an_upstream_that_is_no_base_url_is_refused(
     assert not (tmp_path / "a.yaml").exists()
 
 
-def test_record_writes_over_nothing(tape: Recording, capsys: pytest.CaptureFixture[str]) -> None:
+def test_record_writes_over_nothing(tape: CassetteWriter, capsys: pytest.CaptureFixture[str]) -> None:
     before = tape.path.read_bytes()
     assert main(["record", "--upstream", "http://a", "--out", str(tape.path), "--port", "0"]) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "exists already" in capsys.readouterr().err
     assert tape.path.read_bytes() == before
 
 
@@ -132,4 +161,4 @@ def test_recording_says_what_passes_and_what_is_wrong(session_url: str, tmp_path
     ]
     assert lines[4] == f"2 exchanges in {path}, 1 of them with something wrong"
     assert complaints.read_text() == ""
-    assert len(load(path).interactions) == 2
+    assert len(load_cassette(path).interactions) == 2

@@ -12,7 +12,14 @@ import pytest
 
 from aione_mock.contract import Contract
 from aione_mock.errors import ConfigError
-from aione_mock.recorder.cassette import Answered, Asked, Interaction, Recording
+from aione_mock.recorder.cassette import (
+    CassetteWriter,
+    Interaction,
+    RecordedEvent,
+    RecordedRequest,
+    RecordedResponse,
+    RecordedTiming,
+)
 from aione_mock.server.app import Mock, create_app
 from aione_mock.server.http import Server
 from aione_mock.server.replay import Replay
@@ -29,14 +36,23 @@ def chat(content: str, **more: Any) -> dict[str, Any]:
     return {"model": "gpt-5.4", "messages": [{"role": "user", "content": content}], **more}
 
 
+def request(body: Any, operation: str = "createChatCompletion", path: str = CHAT, query: str = "") -> RecordedRequest:
+    return RecordedRequest(
+        operation=operation, method="POST", path=path, query=query, headers=JSON, body=orjson.dumps(body)
+    )
+
+
 def said(text: str, asked: dict[str, Any], *, total: float = 0.0) -> Interaction:
     """A recording that answers with a text."""
-    request = Asked("createChatCompletion", "POST", CHAT, "", JSON, orjson.dumps(asked))
-    return Interaction(request, Answered(200, JSON, orjson.dumps({"said": text})), total, total)
+    return Interaction(
+        request=request(asked),
+        response=RecordedResponse(status=200, headers=JSON, body=orjson.dumps({"said": text})),
+        timing=RecordedTiming(first=total, total=total),
+    )
 
 
 def tape(path: Path, *items: Interaction) -> Path:
-    recording = Recording.create(path / "tape.yaml", "http://gateway.example")
+    recording = CassetteWriter.create(path / "tape.yaml", "http://gateway.example")
     for item in items:
         recording.add(item)
     return recording.path
@@ -79,8 +95,11 @@ def test_order_of_members_blanks_and_what_is_absent_make_no_difference(tmp_path:
 def test_both_spellings_of_gemini_are_one_request(tmp_path: Path) -> None:
     path = "/v1beta/models/gemini-2.5-flash:generateContent"
     body = {"contents": [{"parts": [{"text": "Hi"}]}], "generationConfig": {"maxOutputTokens": 5}}
-    request = Asked("generateContent", "POST", path, "key=***", JSON, orjson.dumps(body))
-    with replaying(tape(tmp_path, Interaction(request, Answered(200, JSON, b"{}"))), replay_only=True) as url:
+    recorded = Interaction(
+        request=request(body, "generateContent", path, "key=***"),
+        response=RecordedResponse(status=200, headers=JSON, body=b"{}"),
+    )
+    with replaying(tape(tmp_path, recorded), replay_only=True) as url:
         snake = {"contents": {"parts": [{"text": "Hi"}]}, "generation_config": {"max_output_tokens": 5}}
         assert httpx2.post(f"{url}{path}?key=mine", json=snake).status_code == 200
         assert httpx2.post(url + path.replace("2.5", "3"), json=snake).status_code == 404
@@ -138,9 +157,12 @@ def test_a_miss_never_shows_a_secret(tmp_path: Path) -> None:
 
 
 def streamed(*ats: float) -> Interaction:
-    events = tuple((at, encode(b'{"n":%d}' % number)) for number, at in enumerate(ats))
-    asked = Asked("createChatCompletion", "POST", CHAT, "", JSON, orjson.dumps(chat("Hi", stream=True)))
-    return Interaction(asked, Answered(200, STREAM, b"".join(raw for _, raw in events), events), ats[0], ats[-1])
+    events = tuple(RecordedEvent(at=at, raw=encode(b'{"n":%d}' % number)) for number, at in enumerate(ats))
+    return Interaction(
+        request=request(chat("Hi", stream=True)),
+        response=RecordedResponse(status=200, headers=STREAM, events=events),
+        timing=RecordedTiming(first=ats[0], total=ats[-1]),
+    )
 
 
 @pytest.mark.parametrize(
@@ -197,7 +219,7 @@ def test_a_session_may_have_recordings_of_its_own(
     app: Mock, server: Server, contract: Contract, tmp_path: Path
 ) -> None:
     session = app.sessions.create("own-tape")
-    session.replay = Replay.load(tape(tmp_path, said("own", chat("Hi"))), contract, only=True)
+    session.replay = Replay(tape(tmp_path, said("own", chat("Hi"))), contract, only=True)
     url = f"{server.url}/_session/own-tape"
     assert ask(url, chat("Hi")) == "own"
     assert ask(server.url, chat("Hi")) == 401

@@ -85,7 +85,7 @@ def test_no_seeded_secret_is_kept_wherever_it_stands(session_url: str, taping: T
     items = tape.cassette.interactions
     assert len(items) == 3 * len(SECRETS)
     assert [secret for secret in SECRETS if secret in tape.text] == []
-    said = [spoken(item.response.body, stream) for item in items if item.request.path == CHAT]
+    said = [spoken(item.response.content, stream) for item in items if item.request.path == CHAT]
     assert [secret for secret in SECRETS for text in said if secret in text] == []
     assert any("sk-nex-xxxxxxxx" in text for text in said), "the mock did repeat them"
 
@@ -136,16 +136,16 @@ def test_redacted_recordings_hold_no_words_and_still_answer(
     assert spoken(own[1].content, True)[:20] not in tape.text
     assert [word for word in ("Zacharias", "喜马拉雅", "To be recorded") if word in tape.text] == []
     items = tape.cassette.interactions
-    told = spoken(items[-1].response.body, True)
+    told = spoken(items[-1].response.content, True)
     assert told
     assert set(re.findall(r"[a-z]{7,}", told)) <= {("placeholder" * 4)[:n] for n in range(45)}
-    assert orjson.loads(items[-2].response.body)["choices"][0]["message"]["content"] == told
-    assert [finding for item in items for finding in contract_check.findings(contract, item)] == []
+    assert orjson.loads(items[-2].response.content)["choices"][0]["message"]["content"] == told
+    assert [finding for item in items for finding in contract_check.check_interaction(contract, item)] == []
     assert {item.request.operation for item in items} == {exchange.operation for exchange in seen}
     with replaying(tape.path, replay_only=True) as url:
         for body, item in zip(bodies, items[-2:], strict=True):
             again = httpx2.post(url + CHAT, json=body)
-            assert (again.status_code, again.content) == (200, item.response.body)
+            assert (again.status_code, again.content) == (200, item.response.content)
 
 
 def test_ids_survive_redaction(session_url: str, taping: Taping) -> None:
@@ -155,7 +155,7 @@ def test_ids_survive_redaction(session_url: str, taping: Taping) -> None:
         path = f"/api/v1/gateway/keys/{made['id']}"
         got = httpx2.get(tape.url + path, headers=headers).json()
     assert "Garden" not in tape.text
-    first, second = (orjson.loads(item.response.body) for item in tape.cassette.interactions)
+    first, second = (orjson.loads(item.response.content) for item in tape.cassette.interactions)
     assert first["id"] == second["id"] == made["id"]
     assert first["name"] == second["name"] == "placeh place"
     with replaying(tape.path, replay_only=True) as url:
