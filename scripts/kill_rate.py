@@ -10,7 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 from aione_mock.checker import check
 from aione_mock.checker.target import Target
-from aione_mock.mutants import MUTANTS, find
+from aione_mock.mutants import MUTANTS, find_mutant
 from aione_mock.server.app import create_app
 from aione_mock.server.http import Server
 from aione_mock.settings import Settings
@@ -39,7 +39,7 @@ def main() -> int:
     names = sys.argv[1:] or list(MUTANTS)
     killed = 0
     with ProcessPoolExecutor(2) as pool:
-        for name, laws in zip(names, pool.map(found, [find(name).name for name in names]), strict=True):
+        for name, laws in zip(names, pool.map(found, [find_mutant(name).name for name in names]), strict=True):
             right = set(laws) & set(MUTANTS[name].found_by)
             killed += bool(right)
             print(f"{'killed  ' if right else 'SURVIVED'}  {name:32} {', '.join(laws[:5])}", flush=True)

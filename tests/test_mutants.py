@@ -10,7 +10,7 @@ import pytest
 
 from aione_mock.clock import parse_instant
 from aione_mock.errors import ConfigError
-from aione_mock.mutants import MUTANTS, find
+from aione_mock.mutants import MUTANTS, find_mutant
 from aione_mock.server.app import Mock, create_app
 from aione_mock.server.http import Server
 from aione_mock.settings import Settings
@@ -37,7 +37,7 @@ def test_each_is_declared_well(app: Mock) -> None:
 
 def test_an_unknown_one_is_refused_with_the_nearest() -> None:
     with pytest.raises(ConfigError, match="did you mean 'usage_frozen'"):
-        find("usage_frozn")
+        find_mutant("usage_frozn")
     with pytest.raises(ConfigError, match="unknown mutant"):
         create_app(Settings(mutant="none_such"))
 

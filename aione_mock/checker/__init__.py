@@ -7,11 +7,11 @@ as pytest loads the options of the checker in every run.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from aione_mock.checker.options import CheckOptions
 from aione_mock.checker.target import Target
-from aione_mock.structs import replace
 
 if TYPE_CHECKING:
     from aione_mock.checker.report import CheckReport

@@ -1,4 +1,4 @@
-"""Mutants: deliberately wrong variants of the mock, which prove the checker and other people's tests.
+"""Mutants: deliberately wrong variants of the mock, which test the checker and other test suites.
 
 `aione-mock mutants` lists them, `aione-mock serve --mutant NAME` runs one.
 """
@@ -7,20 +7,16 @@ from __future__ import annotations
 
 from aione_mock.errors import ConfigError, did_you_mean
 from aione_mock.mutants import access, chat, console, modelrouter, streams
-from aione_mock.mutants.mutation import Mutant
+from aione_mock.mutants.mutant import Mutant
 
 MUTANTS: dict[str, Mutant] = {
     mutant.name: mutant
-    for area in (streams.MUTANTS, chat.MUTANTS, access.MUTANTS, console.MUTANTS, modelrouter.MUTANTS)
-    for mutant in area
+    for mutant in (*streams.MUTANTS, *chat.MUTANTS, *access.MUTANTS, *console.MUTANTS, *modelrouter.MUTANTS)
 }
 
 
-def find(name: str) -> Mutant:
-    """The mutant of that name. Raises ConfigError with the nearest."""
+def find_mutant(name: str) -> Mutant:
+    """Return the mutant with a name. Raises ConfigError that suggests a similar name."""
     if name not in MUTANTS:
         raise ConfigError(f"unknown mutant '{name}'{did_you_mean(name, MUTANTS)}; `aione-mock mutants` lists them")
     return MUTANTS[name]
-
-
-__all__ = ["MUTANTS", "Mutant", "Mutation", "find"]

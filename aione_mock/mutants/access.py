@@ -1,128 +1,116 @@
-"""Mutants that let in whom they should not, or forget what was decided about a key."""
+"""Mutants that accept wrong credentials, or ignore what was decided about a key."""
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
-import orjson
-
-from aione_mock.mutants.changes import body, member
-from aione_mock.mutants.mutation import Answer, Ask, Mutant
+from aione_mock.mutants.changes import change_body, change_member, remove_members, remove_parameters
+from aione_mock.mutants.mutant import Mutant, MutantRequest, MutantResponse, ResponseChange
 from aione_mock.structs import replace
 from aione_mock.types import Json
 
-PAID = ("createChatCompletion", "createMessage", "generateContent", "streamGenerateContent")
-DEMO = b"Bearer sk-nex-demo-every-model"
-_SHOWN = b"sk-nex-shown-for-ever"
+_PAID = ("createChatCompletion", "createMessage", "generateContent", "streamGenerateContent")
+_DEMO_KEY = b"Bearer sk-nex-demo-every-model"
+_CONSOLE_TOKEN = b"Bearer nex-console-tech"
+_KEY_HEADERS = (b"x-api-key", b"x-goog-api-key", b"authorization")
 
 
-def _as_demo(ask: Ask) -> Ask:
-    """The request with the demo key, wherever its own stood."""
-    headers = tuple(pair for pair in ask.headers if pair[0] not in (b"x-api-key", b"x-goog-api-key", b"authorization"))
-    return replace(ask, headers=(*headers, (b"authorization", DEMO)), query=b"&".join(_keyless(ask.query)))
+def _use_demo_key(request: MutantRequest) -> MutantRequest:
+    headers = tuple(pair for pair in request.headers if pair[0] not in _KEY_HEADERS)
+    return replace(remove_parameters("key")(request), headers=(*headers, (b"authorization", _DEMO_KEY)))
 
 
-def _keyless(query: bytes) -> list[bytes]:
-    return [part for part in query.split(b"&") if part and not part.startswith(b"key=")]
+def _use_demo_key_if_missing(request: MutantRequest) -> MutantRequest:
+    return request if _read_secret(request) or b"key=" in request.query else _use_demo_key(request)
 
 
-def _secret(ask: Ask) -> bytes:
-    bearer = ask.header(b"authorization").removeprefix(b"Bearer ")
-    return bearer or ask.header(b"x-api-key") or ask.header(b"x-goog-api-key")
+def _read_secret(request: MutantRequest) -> bytes:
+    bearer = request.header(b"authorization").removeprefix(b"Bearer ")
+    return bearer or request.header(b"x-api-key") or request.header(b"x-goog-api-key")
 
 
-def _remember(kind: str) -> Any:
-    """Remember the secrets of keys that are made, and what happens to them."""
+def _remember_secrets(operation: str) -> ResponseChange:
+    """Remember the secrets of new keys, and mark those of keys on which an operation succeeds."""
 
-    def answer(answer: Answer, ask: Ask) -> Answer:
-        data = answer.data
-        if answer.ok and isinstance(data, dict) and data.get("key") and "id" in data:
-            ask.memory.setdefault("secrets", {}).setdefault(data["id"], []).append(data["key"].encode())
-        elif answer.ok and ask.operation is not None and ask.operation.id == kind:
-            key_id = ask.path.rstrip("/").split("/")[6 if ask.path.startswith("/_session") else 5].split("?")[0]
-            for secret in ask.memory.get("secrets", {}).get(key_id, []):
-                ask.memory.setdefault("marked", set()).add(secret)
-        return answer
+    def remember(response: MutantResponse, request: MutantRequest) -> MutantResponse:
+        data, memory = response.data, request.memory
+        if response.is_success and isinstance(data, dict) and data.get("key") and "id" in data:
+            memory.setdefault("secrets", {}).setdefault(data["id"], []).append(data["key"].encode())
+        elif response.is_success and request.operation.id == operation:
+            key_id = request.path.split("/")[5]
+            memory.setdefault("marked", set()).update(memory.get("secrets", {}).get(key_id, []))
+        return response
 
-    return answer
-
-
-def _marked_pass(ask: Ask) -> Ask:
-    return _as_demo(ask) if _secret(ask) in ask.memory.get("marked", ()) else ask
+    return remember
 
 
-def _without_members(*names: str) -> Any:
-    def ask(ask: Ask) -> Ask:
-        data = ask.data
-        if not isinstance(data, dict):
-            return ask
-        return ask.with_data({name: value for name, value in data.items() if name not in names})
-
-    return ask
+def _accept_marked_secret(request: MutantRequest) -> MutantRequest:
+    return _use_demo_key(request) if _read_secret(request) in request.memory.get("marked", ()) else request
 
 
-def _rotated(answer: Answer, ask: Ask) -> Answer:
-    """Forget old secrets: remembers which secret each key had before it was rotated."""
-    data = answer.data
-    if answer.ok and isinstance(data, dict) and data.get("key") and "id" in data:
-        known = ask.memory.setdefault("known", {})
-        if old := known.get(data["id"]):
-            ask.memory.setdefault("dead", set()).add(old)
-        known[data["id"]] = data["key"].encode()
-    return answer
+def _remember_rotated_secrets(response: MutantResponse, request: MutantRequest) -> MutantResponse:
+    data = response.data
+    if response.is_success and isinstance(data, dict) and data.get("key") and "id" in data:
+        current = request.memory.setdefault("current", {})
+        if old := current.get(data["id"]):
+            request.memory.setdefault("rotated", set()).add(old)
+        current[data["id"]] = data["key"].encode()
+    return response
 
 
-def _dead_refused(ask: Ask) -> Ask:
-    if _secret(ask) not in ask.memory.get("dead", ()):
-        return ask
-    return ask.with_header(b"authorization", b"Bearer sk-nex-nobody")
+def _reject_rotated_secret(request: MutantRequest) -> MutantRequest:
+    if _read_secret(request) not in request.memory.get("rotated", ()):
+        return request
+    return request.with_header(b"authorization", b"Bearer sk-nex-nobody")
 
 
-def _shown(data: Json) -> Json:
-    return {**data, "key": _SHOWN.decode()} if isinstance(data, dict) and "key_prefix" in data else data
+def _show_secret(data: Json) -> Json:
+    return {**data, "key": "sk-nex-shown-for-ever"} if isinstance(data, dict) and "key_prefix" in data else data
 
 
-def _everyone(ask: Ask) -> Ask:
-    return ask.with_header(b"authorization", b"Bearer nex-console-tech")
+def _use_console_token(request: MutantRequest) -> MutantRequest:
+    return request.with_header(b"authorization", _CONSOLE_TOKEN)
 
 
-def _by_anyone(answer: Answer, ask: Ask) -> Answer:
-    """Another organisation's key, which the mutant remembers having shown to its owner."""
-    place = ask.path.rpartition("/")[2]
-    seen = ask.memory.setdefault("seen", {})
-    if answer.ok and ask.method == "GET" and isinstance(data := answer.data, dict):
-        for item in data.get("items", [data]):
-            seen[item.get("id")] = item
-    if answer.status == 404 and place in seen:
-        found = orjson.dumps(seen[place])
-        return replace(answer, status=200).with_body(found)
-    return answer
+def _show_foreign_keys(response: MutantResponse, request: MutantRequest) -> MutantResponse:
+    """Answer with a key of another organisation that was shown to its owner before."""
+    key_id = request.path.rpartition("/")[2]
+    shown = request.memory.setdefault("shown", {})
+    if response.is_success and request.method == "GET" and isinstance(data := response.data, dict):
+        shown |= {item.get("id"): item for item in data.get("items", [data])}
+    if response.status == 404 and key_id in shown:
+        return response.with_data(shown[key_id], status=200)
+    return response
 
+
+_mutant = partial(Mutant, area="access")
+_CONSOLE_READS = ("listKeys", "getPlan", "getDashboard", "queryUsage", "listInvoices", "getBillingAccount")
 
 MUTANTS = (
-    Mutant("any_key", "access", "Every key is taken", ("access-wrong",), PAID, ask=_as_demo),
-    Mutant("no_key_needed", "access", "No key is needed", ("access-none",), PAID,
-           ask=lambda ask: ask if _secret(ask) or b"key=" in ask.query else _as_demo(ask)),
-    Mutant("console_open", "access", "The console wants no token", ("access-none",),
-           ("listKeys", "getPlan", "getDashboard", "queryUsage", "listInvoices", "getBillingAccount"), ask=_everyone),
-    Mutant("disabled_key_works", "access", "A disabled key still works", ("access-disabled",),
-           (*PAID, "createKey", "disableKey"), ask=_marked_pass, answer=_remember("disableKey")),
-    Mutant("deleted_key_works", "access", "A deleted key still works", ("access-deleted",),
-           (*PAID, "createKey", "deleteKey"), ask=_marked_pass, answer=_remember("deleteKey")),
-    Mutant("expired_key_works", "access", "Expiry is ignored", ("access-expired",), ("createKey",),
-           ask=_without_members("expires_at")),
-    Mutant("models_allowed_ignored", "access", "models_allowed is not enforced", ("access-model",),
-           ("createKey", "updateKey"), ask=_without_members("models_allowed"),),
-    Mutant("allowed_ips_ignored", "access", "allowed_ips is not enforced", ("access-address",),
-           ("createKey", "updateKey"), ask=_without_members("allowed_ips")),
-    Mutant("rpm_limit_ignored", "access", "rpm_limit is not enforced", ("limit-requests",), ("createKey", "updateKey"),
-           ask=_without_members("rpm_limit")),
-    Mutant("grace_ignored", "access", "The old secret dies the moment a key is rotated", ("access-rotated",),
-           (*PAID, "createKey", "rotateKey"), ask=_dead_refused, answer=_rotated),
-    Mutant("secret_in_list", "access", "Lists show secrets", ("key-list-secrets",), ("listKeys",),
-           answer=body(member("items", "*", to=_shown))),
-    Mutant("secret_in_get", "access", "Reading a key shows its secret", ("key-secret-once",), ("getKey",),
-           answer=body(_shown)),
-    Mutant("other_organisation_readable", "access", "Any organisation may read a key by its id", ("isolation-listed",),
-           ("listKeys", "getKey"), answer=_by_anyone),
+    _mutant("any_key", "Every key is accepted", ("access-wrong",), _PAID, request=_use_demo_key),
+    _mutant("no_key_needed", "No key is needed", ("access-none",), _PAID, request=_use_demo_key_if_missing),
+    _mutant("console_open", "The console needs no token", ("access-none",), _CONSOLE_READS,
+            request=_use_console_token),
+    _mutant("disabled_key_works", "A disabled key is accepted", ("access-disabled",),
+            (*_PAID, "createKey", "disableKey"), request=_accept_marked_secret,
+            response=_remember_secrets("disableKey")),
+    _mutant("deleted_key_works", "A deleted key is accepted", ("access-deleted",),
+            (*_PAID, "createKey", "deleteKey"), request=_accept_marked_secret,
+            response=_remember_secrets("deleteKey")),
+    _mutant("expired_key_works", "Expiry is ignored", ("access-expired",), ("createKey",),
+            request=remove_members("expires_at")),
+    _mutant("models_allowed_ignored", "models_allowed is not enforced", ("access-model",),
+            ("createKey", "updateKey"), request=remove_members("models_allowed")),
+    _mutant("allowed_ips_ignored", "allowed_ips is not enforced", ("access-address",),
+            ("createKey", "updateKey"), request=remove_members("allowed_ips")),
+    _mutant("rpm_limit_ignored", "rpm_limit is not enforced", ("limit-requests",), ("createKey", "updateKey"),
+            request=remove_members("rpm_limit")),
+    _mutant("grace_ignored", "The old secret is rejected at once after a rotation", ("access-rotated",),
+            (*_PAID, "createKey", "rotateKey"), request=_reject_rotated_secret, response=_remember_rotated_secrets),
+    _mutant("secret_in_list", "Lists show secrets", ("key-list-secrets",), ("listKeys",),
+            response=change_body(change_member("items", "*", to=_show_secret))),
+    _mutant("secret_in_get", "Reading a key shows its secret", ("key-secret-once",), ("getKey",),
+            response=change_body(_show_secret)),
+    _mutant("other_organisation_readable", "Every organisation can read a key by its id", ("isolation-listed",),
+            ("listKeys", "getKey"), response=_show_foreign_keys),
 )  # fmt: skip

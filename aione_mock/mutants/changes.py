@@ -1,91 +1,112 @@
-"""Small changes that mutants are put together from."""
+"""Changes of requests and responses from which mutants are built."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from urllib.parse import parse_qsl, urlencode
 
 import orjson
 
-from aione_mock.mutants.mutation import Answer, Ask, Change
+from aione_mock.mutants.mutant import MutantRequest, MutantResponse, RequestChange, ResponseChange
+from aione_mock.structs import replace
 from aione_mock.types import Json
 
+JsonChange = Callable[[Json], Json]
 
-def body(change: Callable[[Json], Json]) -> Change:
-    """Another JSON body for a plain success. `change` may alter its argument, and what it returns counts."""
 
-    def apply(answer: Answer, ask: Ask) -> Answer:
-        data = answer.data
-        return answer if not answer.ok or answer.streamed or data is None else answer.with_data(change(data))
+def remove_members(*names: str) -> RequestChange:
+    """Remove members from the JSON body of a request."""
+
+    def change(request: MutantRequest) -> MutantRequest:
+        data = request.data
+        if not isinstance(data, dict) or not set(names) & set(data):
+            return request
+        return request.with_data({name: value for name, value in data.items() if name not in names})
+
+    return change
+
+
+def remove_parameters(*names: str) -> RequestChange:
+    """Remove query parameters from a request."""
+
+    def change(request: MutantRequest) -> MutantRequest:
+        pairs = parse_qsl(request.query.decode("latin-1"), keep_blank_values=True)
+        return replace(request, query=urlencode([pair for pair in pairs if pair[0] not in names]).encode())
+
+    return change
+
+
+def change_body(change: JsonChange) -> ResponseChange:
+    """Change the JSON body of a success that is not a stream."""
+
+    def apply(response: MutantResponse, request: MutantRequest) -> MutantResponse:
+        data = response.data
+        if not response.is_success or response.is_event_stream or data is None:
+            return response
+        return response.with_data(change(data))
 
     return apply
 
 
-def refusal(change: Callable[[Json], Json]) -> Change:
-    """Another JSON body for a refusal."""
+def change_error(change: JsonChange) -> ResponseChange:
+    """Change the JSON body of an error."""
 
-    def apply(answer: Answer, ask: Ask) -> Answer:
-        data = answer.data
-        return answer if answer.ok or data is None else answer.with_data(change(data))
-
-    return apply
-
-
-def events(change: Callable[[list[bytes]], list[bytes]]) -> Change:
-    """Other events for a stream."""
-
-    def apply(answer: Answer, ask: Ask) -> Answer:
-        return answer.with_events(change(answer.events)) if answer.streamed else answer
+    def apply(response: MutantResponse, request: MutantRequest) -> MutantResponse:
+        data = response.data
+        return response if response.is_success or data is None else response.with_data(change(data))
 
     return apply
 
 
-def each_event(change: Callable[[int, Json], Json]) -> Change:
-    """Other data for each event that is JSON; `change` gets its place in the stream."""
+def change_events(change: Callable[[list[bytes]], list[bytes]]) -> ResponseChange:
+    """Change the list of events of a stream."""
 
-    def rewrite(place: int, event: bytes) -> bytes:
-        head, mark, text = event.rpartition(b"data: ")
+    def apply(response: MutantResponse, request: MutantRequest) -> MutantResponse:
+        return response.with_body(b"".join(change(response.events))) if response.is_event_stream else response
+
+    return apply
+
+
+def change_each_event(change: Callable[[int, Json], Json]) -> ResponseChange:
+    """Change the data of each event that is JSON; `change` gets its index and data."""
+
+    def rewrite(index: int, event: bytes) -> bytes:
+        head, marker, text = event.rpartition(b"data: ")
         try:
-            return head + mark + orjson.dumps(change(place, orjson.loads(text))) + b"\n\n"
+            return head + marker + orjson.dumps(change(index, orjson.loads(text))) + b"\n\n"
         except orjson.JSONDecodeError:
             return event
 
-    return events(lambda found: [rewrite(place, event) for place, event in enumerate(found)])
+    return change_events(lambda events: [rewrite(index, event) for index, event in enumerate(events)])
 
 
-def status(old: int, new: int, error: Json = None) -> Change:
-    """Another status for a refusal, with the body that goes with it."""
-
-    def apply(answer: Answer, ask: Ask) -> Answer:
-        if answer.status != old:
-            return answer
-        changed = Answer(new, answer.headers, answer.body)
-        return changed if error is None else changed.with_data(error)
-
-    return apply
+def change_status(old: int, new: int) -> ResponseChange:
+    """Replace one status by another."""
+    return lambda response, request: replace(response, status=new) if response.status == old else response
 
 
-def without_header(*names: bytes) -> Change:
-    """The answer without some headers."""
+def change_header(name: bytes, change: Callable[[bytes], bytes]) -> ResponseChange:
+    """Change the value of a header that a response has."""
 
-    def apply(answer: Answer, ask: Ask) -> Answer:
-        return Answer(answer.status, tuple(p for p in answer.headers if p[0] not in names), answer.body)
+    def apply(response: MutantResponse, request: MutantRequest) -> MutantResponse:
+        return replace(response, headers=tuple((n, change(v) if n == name else v) for n, v in response.headers))
 
     return apply
 
 
-def header(name: bytes, change: Callable[[bytes], bytes]) -> Change:
-    """Another value of a header, where the answer has it."""
+def remove_headers(*names: bytes) -> ResponseChange:
+    """Remove headers from responses."""
 
-    def apply(answer: Answer, ask: Ask) -> Answer:
-        return Answer(answer.status, tuple((n, change(v) if n == name else v) for n, v in answer.headers), answer.body)
+    def apply(response: MutantResponse, request: MutantRequest) -> MutantResponse:
+        return replace(response, headers=tuple(pair for pair in response.headers if pair[0] not in names))
 
     return apply
 
 
-def member(*path: str | int, to: Callable[[Json], Json]) -> Callable[[Json], Json]:
-    """Change one member of a JSON value, where it is there; `*` goes over all items of a list."""
+def change_member(*path: str, to: JsonChange) -> JsonChange:
+    """Change a member of a JSON value where it exists; `*` in the path stands for all items of a list."""
 
-    def change(value: Json, steps: tuple[str | int, ...]) -> Json:
+    def change(value: Json, steps: tuple[str, ...]) -> Json:
         if not steps:
             return to(value)
         step, rest = steps[0], steps[1:]
@@ -93,8 +114,11 @@ def member(*path: str | int, to: Callable[[Json], Json]) -> Callable[[Json], Jso
             return [change(item, rest) for item in value]
         if isinstance(value, dict) and step in value:
             return {**value, step: change(value[step], rest)}
-        if isinstance(value, list) and isinstance(step, int) and len(value) > step:
-            return [*value[:step], change(value[step], rest), *value[step + 1 :]]
         return value
 
     return lambda value: change(value, path)
+
+
+def drop_member(name: str) -> JsonChange:
+    """Remove a member from an object."""
+    return lambda value: {key: member for key, member in value.items() if key != name}

@@ -1,106 +1,113 @@
-"""Mutants whose plain answers or refusals on the data plane are wrong."""
+"""Mutants with wrong plain answers or errors on the data plane."""
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
-from aione_mock.mutants.changes import body, header, member, refusal, status, without_header
-from aione_mock.mutants.mutation import Answer, Ask, Mutant
-from aione_mock.structs import replace
+from aione_mock.mutants.changes import (
+    change_body,
+    change_error,
+    change_header,
+    change_member,
+    change_status,
+    drop_member,
+    remove_headers,
+    remove_members,
+)
+from aione_mock.mutants.mutant import Mutant, MutantRequest, MutantResponse
 from aione_mock.types import Json
 
-CHAT = ("createChatCompletion",)
+_CHAT = ("createChatCompletion",)
+_ALIASES = ("sonnet-4-6", "opus-4-6", "haiku-4-5")
+_FOUR_BYTE_CHARACTER = 0xF0
+"""First byte of a character with four bytes in UTF-8, such as an emoji."""
 
 
-def _off_by_one(usage: Json) -> Json:
+def _add_one_token(usage: Json) -> Json:
     return {**usage, "total_tokens": usage["total_tokens"] + 1}
 
 
-def _forgets(*names: str) -> Any:
-    def ask(ask: Ask) -> Ask:
-        data = ask.data
-        if not isinstance(data, dict) or not set(names) & set(data):
-            return ask
-        return ask.with_data({name: value for name, value in data.items() if name not in names})
-
-    return ask
-
-
-def _first_choice(data: Json) -> Json:
+def _keep_first_choice(data: Json) -> Json:
     return {**data, "choices": data["choices"][:1]}
 
 
-def _one_gemini_less(data: Json) -> Json:
-    # of a Gemini model another list still tells; keys may be restricted, so no other loss is certainly wrong
+def _remove_gemini_model(data: Json) -> Json:
+    # Gemini's own list still has it; keys may be restricted, so no other loss is certainly wrong
     gemini = next((model for model in data["data"] if model["id"].startswith("gemini")), None)
     return {**data, "data": [model for model in data["data"] if model is not gemini]}
 
 
-def _always_stop(data: Json) -> Json:
-    return member("choices", "*", "finish_reason", to=lambda reason: "stop")(data)
+def _add_phantom_model(data: Json) -> Json:
+    return {**data, "data": [*data["data"], {**data["data"][0], "id": "gpt-phantom"}]}
 
 
-def _nested(data: Json) -> Json:
-    return {"detail": data}
+def _use_openai_envelope(data: Json) -> Json:
+    return {"error": {**data["error"], "code": "error"}} if "error" in data else data
 
 
-def _emoji(answer: Answer, ask: Ask) -> Answer:
-    if not any(byte >= 0xF0 for byte in ask.body) and b"\\ud83" not in ask.body.lower():
-        return answer
-    return replace(answer, status=500).with_body(b"Internal Server Error")
+def _fail_on_emoji(response: MutantResponse, request: MutantRequest) -> MutantResponse:
+    if any(byte >= _FOUR_BYTE_CHARACTER for byte in request.body) or b"\\ud83" in request.body.lower():
+        return response.with_body(b"Internal Server Error", status=500)
+    return response
 
 
-def _crash_on_bad_json(answer: Answer, ask: Ask) -> Answer:
-    if ask.data is not None or not ask.body:
-        return answer
-    return replace(answer, status=500).with_body(b"Traceback (most recent call last)")
+def _fail_on_malformed_json(response: MutantResponse, request: MutantRequest) -> MutantResponse:
+    if request.data is None and request.body:
+        return response.with_body(b"Traceback (most recent call last)", status=500)
+    return response
 
 
-def _lower(ask: Ask) -> Ask:
-    data = ask.data
+def _lower_model(request: MutantRequest) -> MutantRequest:
+    data = request.data
     if isinstance(data, dict) and isinstance(data.get("model"), str):
-        return ask.with_data({**data, "model": data["model"].lower()})
-    return ask
+        return request.with_data({**data, "model": data["model"].lower()})
+    return request
 
+
+def _hide_alias(request: MutantRequest) -> MutantRequest:
+    data = request.data
+    if isinstance(data, dict) and data.get("model") in _ALIASES:
+        return request.with_data({**data, "model": f"?{data['model']}"})
+    return request
+
+
+_mutant = partial(Mutant, area="chat")
+_limit_mutant = partial(Mutant, area="limits", operations=_CHAT)
 
 MUTANTS = (
-    Mutant("usage_off_by_one", "chat", "total_tokens is one more than its parts", ("usage-sums",), CHAT,
-           answer=body(member("usage", to=_off_by_one))),
-    Mutant("max_tokens_ignored", "chat", "max_tokens cuts nothing", ("max-tokens",), CHAT,
-           ask=_forgets("max_tokens", "max_completion_tokens")),
-    Mutant("n_ignored", "chat", "n gives one choice whatever it says", ("choices",), CHAT,
-           answer=body(_first_choice)),
-    Mutant("stop_ignored", "chat", "Stop sequences are ignored", ("stop",), CHAT, ask=_forgets("stop")),
-    Mutant("finish_always_stop", "chat", "The finish reason is always stop", ("max-tokens",), CHAT,
-           answer=body(_always_stop)),
-    Mutant("errors_nested", "chat", "Errors stand under `detail`, where no SDK looks", ("error-unknown-model",), CHAT,
-           answer=refusal(_nested)),
-    Mutant("error_code_missing", "chat", "Errors have no code", ("error-unknown-model",), CHAT,
-           answer=refusal(member("error", to=lambda e: {k: v for k, v in e.items() if k != "code"}))),
-    Mutant("anthropic_errors_as_openai", "chat", "Errors on /v1/messages come in OpenAI's envelope",
-           ("error-unknown-model",), ("createMessage",),
-           answer=refusal(lambda data: {"error": {**data["error"], "code": "error"}} if "error" in data else data)),
-    Mutant("unknown_model_400", "chat", "An unknown model is a 400", ("error-unknown-model",),
-           ("createChatCompletion", "createMessage"), answer=status(404, 400)),
-    Mutant("validation_500", "chat", "A missing parameter is a 500", ("error-malformed",), CHAT,
-           answer=status(400, 500)),
-    Mutant("emoji_500", "chat", "An emoji in the prompt is a 500", ("robust-languages",), CHAT, answer=_emoji),
-    Mutant("malformed_json_500", "chat", "Malformed JSON is a 500 with a traceback", ("error-malformed",),
-           ("createChatCompletion", "createMessage", "generateContent"), answer=_crash_on_bad_json),
-    Mutant("models_case_insensitive", "chat", "Model ids are taken in any case", ("models-case",), CHAT, ask=_lower),
-    Mutant("model_missing_in_list", "chat", "A model that can be called is not listed", ("models-agree",),
-           ("listModels",), answer=body(_one_gemini_less)),
-    Mutant("model_listed_only", "chat", "A listed model does not exist",
-           ("models-callable", "models-readable"), ("listModels",),
-           answer=body(lambda data: {**data, "data": [*data["data"], {**data["data"][0], "id": "gpt-phantom"}]})),
-    Mutant("alias_lost", "chat", "Short model names are unknown", ("models-aliases",), CHAT,
-           ask=lambda ask: ask.with_data({**ask.data, "model": "?" + ask.data["model"]})
-           if isinstance(ask.data, dict) and ask.data.get("model") in ("sonnet-4-6", "opus-4-6", "haiku-4-5") else ask),
-    Mutant("request_id_missing", "chat", "Answers have no x-request-id", ("headers",), CHAT,
-           answer=without_header(b"x-request-id")),
-    Mutant("rate_headers_constant", "limits", "Remaining requests never fall", ("limit-headers",), CHAT,
-           answer=header(b"x-ratelimit-remaining-requests", lambda value: b"999")),
-    Mutant("rate_headers_missing", "limits", "No rate-limit headers", ("limit-headers",), CHAT,
-           answer=without_header(b"x-ratelimit-limit-requests", b"x-ratelimit-remaining-requests",
-                                 b"x-ratelimit-reset-requests")),
+    _mutant("usage_off_by_one", "total_tokens is one more than its parts", ("usage-sums",), _CHAT,
+            response=change_body(change_member("usage", to=_add_one_token))),
+    _mutant("max_tokens_ignored", "max_tokens is ignored", ("max-tokens",), _CHAT,
+            request=remove_members("max_tokens", "max_completion_tokens")),
+    _mutant("n_ignored", "n is ignored", ("choices",), _CHAT, response=change_body(_keep_first_choice)),
+    _mutant("stop_ignored", "Stop sequences are ignored", ("stop",), _CHAT, request=remove_members("stop")),
+    _mutant("finish_always_stop", "The finish reason is always stop", ("max-tokens",), _CHAT,
+            response=change_body(change_member("choices", "*", "finish_reason", to=lambda reason: "stop"))),
+    _mutant("errors_nested", "Errors are nested under `detail`", ("error-unknown-model",), _CHAT,
+            response=change_error(lambda data: {"detail": data})),
+    _mutant("error_code_missing", "Errors have no code", ("error-unknown-model",), _CHAT,
+            response=change_error(change_member("error", to=drop_member("code")))),
+    _mutant("anthropic_errors_as_openai", "Errors on /v1/messages have OpenAI's envelope", ("error-unknown-model",),
+            ("createMessage",), response=change_error(_use_openai_envelope)),
+    _mutant("unknown_model_400", "An unknown model is a 400", ("error-unknown-model",), (*_CHAT, "createMessage"),
+            response=change_status(404, 400)),
+    _mutant("validation_500", "A missing parameter is a 500", ("error-malformed",), _CHAT,
+            response=change_status(400, 500)),
+    _mutant("emoji_500", "An emoji in the prompt is a 500", ("robust-languages",), _CHAT, response=_fail_on_emoji),
+    _mutant("malformed_json_500", "Malformed JSON is a 500 with a traceback", ("error-malformed",),
+            (*_CHAT, "createMessage", "generateContent"), response=_fail_on_malformed_json),
+    _mutant("models_case_insensitive", "Model ids are not case-sensitive", ("models-case",), _CHAT,
+            request=_lower_model),
+    _mutant("model_missing_in_list", "A callable model is not listed", ("models-agree",), ("listModels",),
+            response=change_body(_remove_gemini_model)),
+    _mutant("model_listed_only", "A listed model does not exist", ("models-callable", "models-readable"),
+            ("listModels",), response=change_body(_add_phantom_model)),
+    _mutant("alias_lost", "Short model names are unknown", ("models-aliases",), _CHAT, request=_hide_alias),
+    _mutant("request_id_missing", "Answers have no x-request-id", ("headers",), _CHAT,
+            response=remove_headers(b"x-request-id")),
+    _limit_mutant("rate_headers_constant", "The remaining requests never change", ("limit-headers",),
+                  response=change_header(b"x-ratelimit-remaining-requests", lambda value: b"999")),
+    _limit_mutant("rate_headers_missing", "Rate limit headers are missing", ("limit-headers",),
+                  response=remove_headers(b"x-ratelimit-limit-requests", b"x-ratelimit-remaining-requests",
+                                          b"x-ratelimit-reset-requests")),
 )  # fmt: skip

@@ -84,7 +84,7 @@ def _choose_mutant(pipeline: Pipeline) -> Callable[[Exchange], Awaitable[Respons
     from aione_mock import mutants
     from aione_mock.server.mutation import MutatedPipeline
 
-    return MutatedPipeline(pipeline, mutants.find(pipeline.settings.mutant)).respond
+    return MutatedPipeline(pipeline, mutants.find_mutant(pipeline.settings.mutant)).respond
 
 
 class Mock(Starlette):
@@ -137,7 +137,7 @@ def create_app(settings: Settings | None = None, /, **options: Any) -> Mock:
     if config.mutant is not None:
         from aione_mock import mutants
 
-        mutants.find(config.mutant)
+        mutants.find_mutant(config.mutant)
     contract = load_contract([document_path(name) for name in DOCUMENTS], config.overlays)
     contract = contract if config.control else contract.exclude_protocol("control")
     sessions = Sessions(config, ModelCatalogue.load())

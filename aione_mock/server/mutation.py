@@ -6,7 +6,7 @@ from typing import Any
 
 from aione_mock.asgi import raw_headers
 from aione_mock.errors import APIError
-from aione_mock.mutants.mutation import Answer, Ask, Mutant
+from aione_mock.mutants.mutant import Mutant, MutantRequest, MutantResponse
 from aione_mock.server.journal import Exchange
 from aione_mock.server.pipeline import Pipeline
 from aione_mock.server.request import Request
@@ -31,16 +31,18 @@ class MutatedPipeline:
         except APIError:
             return await self._pipeline.respond(exchange)
         query, body = request.query.encode("latin-1"), request.body or b""
-        ask = Ask(operation, request.method, request.path, query, request.headers, body, self._memory)
-        ask = self._mutant.ask(ask)
+        changed = self._mutant.request(
+            MutantRequest(operation, request.method, request.path, query, request.headers, body, self._memory)
+        )
         exchange.request = Request(
-            ask.method, ask.path.encode("latin-1"), ask.query, ask.headers, ask.body, request.client
+            changed.method, changed.path.encode("latin-1"), changed.query, changed.headers, changed.body, request.client
         )
         exchange.request.session_name, exchange.request.mount_path = request.session_name, request.mount_path
         response = await self._pipeline.respond(exchange)
         if response.raw or not response.status:
             return response
         whole = b"".join([data for _, data in response.sends])
-        answer = self._mutant.answer(Answer(response.status, tuple(raw_headers(response.headers)), whole), ask)
+        original = MutantResponse(response.status, tuple(raw_headers(response.headers)), whole)
+        answer = self._mutant.response(original, changed)
         headers = tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.headers])
         return Response(answer.status, headers, ((0.0, answer.body),), response.end)

@@ -160,7 +160,7 @@ def check_stream_complete(context: LawContext) -> LawResults:
 
 
 def check_tool_fragments(context: LawContext) -> LawResults:
-    """Number streamed tool calls from 0, and put id and function name in the first fragment of each."""
+    """Count streamed tool calls from 0, and put id and function name in the first fragment of each."""
     protocol = PROTOCOLS["openai"]
     question = ChatQuestion(_TOOL_QUESTION, max_tokens=300, tool=True, stream=True)
     exchange = context.ask_ok(protocol, question, context.choose_model("openai", "tools"))
