@@ -11,7 +11,7 @@ import typer
 from aione_mock.cli import terminal
 from aione_mock.cli.contract import Overlays, load_bundled_contract
 from aione_mock.errors import ConfigError, did_you_mean
-from aione_mock.server.control import error_catalogue
+from aione_mock.server.control.error_catalogue import ErrorCatalogue
 from aione_mock.settings import Settings
 from aione_mock.tenant.organisation_file import list_credentials
 from aione_mock.types import Json
@@ -31,10 +31,10 @@ def list_errors(
     if operation is not None and operation not in contract.operations:
         remedy = did_you_mean(operation, contract.operations) or "; `aione-mock spec routes` lists them"
         raise ConfigError(f"unknown operation '{operation}'{remedy}")
-    entries = error_catalogue.list_errors(
+    catalogue = ErrorCatalogue(
         contract, list_credentials(), base_url="http://127.0.0.1:8000", max_body=Settings().max_body
     )
-    items = [entry for entry in entries if operation in (None, *entry["operations"])]
+    items = [entry for entry in catalogue.list_errors() if operation in (None, *entry["operations"])]
     if json:
         terminal.print_json({"items": items, "total": len(items)})
     else:

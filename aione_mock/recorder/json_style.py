@@ -38,6 +38,16 @@ def read_json(raw: bytes) -> tuple[Json, str] | None:
     return (value, style) if style else None
 
 
+def read_json_or_text(raw: bytes) -> Json:
+    """Return a body as JSON, or as text if it is none; None for an empty one."""
+    if not raw:
+        return None
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return raw.decode("utf-8", "replace")
+
+
 def read_event(raw: bytes) -> tuple[str | None, str] | None:
     """Return name and data of an event that `sse.encode` would write the same way, None for any other."""
     events = list(sse.decode([raw]))

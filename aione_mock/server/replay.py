@@ -19,6 +19,7 @@ from aione_mock.errors import APIError
 from aione_mock.recorder.cassette import Interaction, RecordedRequest, load_cassette
 from aione_mock.recorder.contract_check import find_operation
 from aione_mock.recorder.credentials import MASK
+from aione_mock.recorder.json_style import read_json_or_text
 from aione_mock.recorder.redaction import Redactor, unify_masks
 from aione_mock.store import MemoryStore
 from aione_mock.structs import frozen
@@ -155,7 +156,7 @@ class Replay:
 
 def _normalize_body(raw: bytes, operation: Operation) -> Json:
     """Return a body without what makes no difference."""
-    body = _parse_body(raw)
+    body = read_json_or_text(raw)
     normalize = protocols.NORMALIZERS.get(operation.protocol)
     if normalize and body is not None:
         body = normalize(body, operation)
@@ -163,15 +164,6 @@ def _normalize_body(raw: bytes, operation: Operation) -> Json:
         # absent, null and false mean the same here, and releases of SDKs differ in which they send
         body = {n: v for n, v in body.items() if v is not None and (n, v) != ("stream", False)}
     return body
-
-
-def _parse_body(raw: bytes) -> Json:
-    if not raw:
-        return None
-    try:
-        return orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        return raw.decode("utf-8", "replace")
 
 
 def _flatten(value: Json, path: str) -> Iterator[tuple[str, Json]]:

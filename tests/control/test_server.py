@@ -15,7 +15,7 @@ from aione_mock.clock import SYSTEM_CLOCK, format_instant
 from aione_mock.contract import Operation
 from aione_mock.contract.loading import load_contract
 from aione_mock.protocols import acs3_signature
-from aione_mock.server.control.error_catalogue import list_errors
+from aione_mock.server.control.error_catalogue import ErrorCatalogue
 from aione_mock.server.http import Server
 from aione_mock.settings import DOCUMENTS, document_path
 from aione_mock.tenant.organisation_file import list_credentials
@@ -26,7 +26,7 @@ from .conftest import KEY, Client
 
 CONTRACT = load_contract([document_path(name) for name in DOCUMENTS])
 CREDENTIALS = list_credentials()
-ERRORS = list_errors(CONTRACT, CREDENTIALS, base_url="", max_body=32 << 20)
+ERRORS = ErrorCatalogue(CONTRACT, CREDENTIALS, base_url="", max_body=32 << 20).list_errors()
 
 
 def test_health(root: Client) -> None:

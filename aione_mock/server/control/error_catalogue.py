@@ -8,7 +8,7 @@ from dataclasses import field
 
 import orjson
 
-from aione_mock.contract import Contract, ErrorSpec, Operation
+from aione_mock.contract import Contract, ErrorSpec
 from aione_mock.structs import frozen, replace
 from aione_mock.tenant.organisation_file import SeededCredential
 from aione_mock.types import Json
@@ -39,54 +39,75 @@ class SampleRequest:
         return shlex.join(words)
 
 
-def list_errors(
-    contract: Contract,
-    credentials: Iterable[SeededCredential],
-    *,
-    base_url: str,
-    max_body: int,
-    needs_token: bool = False,
-) -> list[dict[str, Json]]:
-    """Return an entry for each error name and protocol, sorted by protocol, status and name.
+class ErrorCatalogue:
+    """Describe the errors of a server, with triggers that work there."""
 
-    The triggers are for a server with this `base_url` and `max_body` in bytes, whose control API `needs_token` or not.
-    """
-    keys = {credential.label: credential for credential in credentials if credential.kind == "key"}
-    specs = sorted(contract.errors.values(), key=lambda spec: (spec.protocol, spec.status, spec.name))
-    served = {operation.protocol for operation in contract.operations.values()}
-    return [
-        _describe_error(spec, contract, keys, base_url, max_body, needs_token)
-        for spec in specs
-        if spec.protocol in served
-    ]
+    def __init__(
+        self,
+        contract: Contract,
+        credentials: Iterable[SeededCredential],
+        *,
+        base_url: str,
+        max_body: int,
+        needs_token: bool = False,
+    ) -> None:
+        """`max_body` is in bytes; `needs_token` says whether the control API needs a token."""
+        self._contract, self._base_url, self._needs_token = contract, base_url, needs_token
+        self._keys = {credential.label: credential for credential in credentials if credential.kind == "key"}
+        # the announced length is enough, so that nobody has to send so much
+        too_large = _add_headers(**{"content-length": str(max_body + 1)})
+        self._common = {**_COMMON_CHANGES, "request_too_large": too_large}
 
+    def list_errors(self) -> list[dict[str, Json]]:
+        """Return an entry for each error name and protocol, sorted by protocol, status and name."""
+        served = {operation.protocol for operation in self._contract.operations.values()}
+        specs = [spec for spec in self._contract.errors.values() if spec.protocol in served]
+        return [self._describe(spec) for spec in sorted(specs, key=lambda s: (s.protocol, s.status, s.name))]
 
-def _describe_error(
-    spec: ErrorSpec,
-    contract: Contract,
-    keys: Mapping[str, SeededCredential],
-    base_url: str,
-    max_body: int,
-    needs_token: bool,
-) -> dict[str, Json]:
-    operations = [
-        operation.id
-        for operation in contract.operations.values()
-        if operation.protocol == spec.protocol and spec.name in operation.errors
-    ]
-    triggers = list(_list_name_triggers(spec.name)) if operations and spec.protocol != "control" else []
-    triggers += _list_key_triggers(spec, keys)
-    if spec.name != "not_authenticated" or spec.protocol != "control" or needs_token:
-        triggers += _list_request_triggers(spec, contract, keys["demo"].secret, base_url, max_body)
-    return {
-        "name": spec.name,
-        "dialect": spec.protocol,
-        "status": spec.status,
-        "operations": operations,
-        "headers": _list_example_headers(spec, contract),
-        "body": spec.body,
-        "triggers": triggers,
-    }
+    def _describe(self, spec: ErrorSpec) -> dict[str, Json]:
+        operations = [
+            operation.id
+            for operation in self._contract.operations.values()
+            if operation.protocol == spec.protocol and spec.name in operation.errors
+        ]
+        triggers = list(_list_name_triggers(spec.name)) if operations and spec.protocol != "control" else []
+        return {
+            "name": spec.name,
+            "dialect": spec.protocol,
+            "status": spec.status,
+            "operations": operations,
+            "headers": _list_example_headers(spec, self._contract),
+            "body": spec.body,
+            "triggers": [*triggers, *self._list_key_triggers(spec), *self._list_request_triggers(spec)],
+        }
+
+    def _list_key_triggers(self, spec: ErrorSpec) -> list[dict[str, str]]:
+        labels = _KEYS.get(spec.name, ()) if spec.protocol in _PROTOCOLS_WITH_KEYS else ()
+        keys = [self._keys[label] for label in labels if label in self._keys]
+        return [{"by": "key", "how": f"{key.secret} ({key.purpose})"} for key in keys]
+
+    def _list_request_triggers(self, spec: ErrorSpec) -> list[dict[str, str]]:
+        if (spec.protocol, spec.name) == ("control", "not_authenticated") and not self._needs_token:
+            return []
+        if other := _OTHER_OPERATIONS.get((spec.protocol, spec.name)):
+            request = self._build_request(other)
+        else:
+            change = _CHANGES[spec.protocol].get(spec.name) or self._common.get(spec.name)
+            valid = self._build_request(_SAMPLES[spec.protocol])
+            request = change(valid) if change and valid else None
+        return [{"by": "request", "how": request.to_curl(self._base_url)}] if request else []
+
+    def _build_request(self, sample: ValidSample) -> SampleRequest | None:
+        """Return a sample as a request; None if an overlay has removed its operation."""
+        operation = self._contract.operations.get(sample.operation_id)
+        if operation is None:
+            return None
+        path = operation.path
+        for name, value in sample.params.items():
+            path = path.replace(f"{{{name}}}", value)
+        key = self._keys["demo"].secret
+        headers = {name: value.replace("KEY", key) for name, value in sample.headers.items()}
+        return SampleRequest(operation.method, path, headers, sample.body)
 
 
 def _list_name_triggers(name: str) -> Iterator[dict[str, str]]:
@@ -107,12 +128,6 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
 }
 """Errors and the labels of the seeded keys that trigger them."""
 _PROTOCOLS_WITH_KEYS = ("openai", "anthropic", "gemini", "console")
-
-
-def _list_key_triggers(spec: ErrorSpec, keys: Mapping[str, SeededCredential]) -> list[dict[str, str]]:
-    labels = _KEYS.get(spec.name, ()) if spec.protocol in _PROTOCOLS_WITH_KEYS else ()
-    found = [keys[label] for label in labels if label in keys]
-    return [{"by": "key", "how": f"{credential.secret} ({credential.purpose})"} for credential in found]
 
 
 def _list_example_headers(spec: ErrorSpec, contract: Contract) -> dict[str, str]:
@@ -166,23 +181,22 @@ _SAMPLES: Mapping[str, ValidSample] = {
     "modelrouter": ValidSample("ModelRouterQueryObservationMetrics"),
     "control": ValidSample("changeClock", {"advance": "0s"}),
 }
-RequestChange = Callable[[SampleRequest, int], SampleRequest]
-"""From a request and the largest allowed body in bytes to a changed request."""
+RequestChange = Callable[[SampleRequest], SampleRequest]
 _IMAGE_MODEL = "gemini-2.5-flash-image"
 
 
 def _set_members(**members: Json) -> RequestChange:
-    return lambda request, max_body: replace(request, body={**request.body, **members})
+    return lambda request: replace(request, body={**request.body, **members})
 
 
 def _replace_body(**members: Json) -> RequestChange:
-    return lambda request, max_body: replace(request, body=members)
+    return lambda request: replace(request, body=members)
 
 
 def _set_model(name: str) -> RequestChange:
     """Change the model where the protocol has it: in the body or in the path."""
 
-    def change(request: SampleRequest, max_body: int) -> SampleRequest:
+    def change(request: SampleRequest) -> SampleRequest:
         if "model" in request.body:
             return replace(request, body={**request.body, "model": name})
         return replace(request, path=request.path.replace("gemini-2.5-flash", name))
@@ -191,30 +205,22 @@ def _set_model(name: str) -> RequestChange:
 
 
 def _drop_headers(*names: str) -> RequestChange:
-    return lambda request, max_body: replace(
-        request, headers={n: v for n, v in request.headers.items() if n not in names}
-    )
+    return lambda request: replace(request, headers={n: v for n, v in request.headers.items() if n not in names})
 
 
 def _add_headers(**headers: str) -> RequestChange:
-    return lambda request, max_body: replace(request, headers={**request.headers, **headers})
+    return lambda request: replace(request, headers={**request.headers, **headers})
 
 
-def _announce_too_much(request: SampleRequest, max_body: int) -> SampleRequest:
-    # the announced length is enough, so that nobody has to send so much
-    return replace(request, headers={**request.headers, "content-length": str(max_body + 1)})
-
-
-def _change_path(request: SampleRequest, max_body: int) -> SampleRequest:
+def _change_path(request: SampleRequest) -> SampleRequest:
     return replace(request, method="GET", path=request.path + "/nowhere", body=None)
 
 
 def _set_method(name: str) -> RequestChange:
-    return lambda request, max_body: replace(request, method=name, body=None)
+    return lambda request: replace(request, method=name, body=None)
 
 
-_COMMON: Mapping[str, RequestChange] = {
-    "request_too_large": _announce_too_much,
+_COMMON_CHANGES: Mapping[str, RequestChange] = {
     "method_not_allowed": _set_method("PATCH"),
     "not_found": _change_path,
 }
@@ -240,11 +246,11 @@ _CHANGES: Mapping[str, Mapping[str, RequestChange]] = {
         "context_length_exceeded": _set_members(generationConfig={"maxOutputTokens": 10_000_000}),
     },
     "console": {"validation_error": _replace_body(), "not_authenticated": _drop_headers("authorization")},
-    "modelrouter": {"permission_denied": lambda request, max_body: request},
+    "modelrouter": {"permission_denied": lambda request: request},
     "control": {
         "invalid_request": _replace_body(),
         "forbidden": _add_headers(origin="http://another.example"),
-        "not_authenticated": lambda request, max_body: request,
+        "not_authenticated": lambda request: request,
     },
 }
 _OTHER_OPERATIONS: Mapping[tuple[str, str], ValidSample] = {
@@ -253,27 +259,3 @@ _OTHER_OPERATIONS: Mapping[tuple[str, str], ValidSample] = {
     ("control", "conflict"): ValidSample("createSession", {"name": "default"}),
 }
 """Errors that a valid request of another operation triggers."""
-
-
-def _list_request_triggers(
-    spec: ErrorSpec, contract: Contract, key: str, base_url: str, max_body: int
-) -> list[dict[str, str]]:
-    if other := _OTHER_OPERATIONS.get((spec.protocol, spec.name)):
-        request = _build_request(other, contract, key)
-    else:
-        change = _CHANGES[spec.protocol].get(spec.name) or _COMMON.get(spec.name)
-        valid = _build_request(_SAMPLES[spec.protocol], contract, key) if change else None
-        request = change(valid, max_body) if change and valid else None
-    return [{"by": "request", "how": request.to_curl(base_url)}] if request else []
-
-
-def _build_request(sample: ValidSample, contract: Contract, key: str) -> SampleRequest | None:
-    """Return a sample as a request; None if an overlay has removed its operation."""
-    operation: Operation | None = contract.operations.get(sample.operation_id)
-    if operation is None:
-        return None
-    path = operation.path
-    for name, value in sample.params.items():
-        path = path.replace(f"{{{name}}}", value)
-    headers = {name: value.replace("KEY", key) for name, value in sample.headers.items()}
-    return SampleRequest(operation.method, path, headers, sample.body)

@@ -11,6 +11,7 @@ import orjson
 from aione_mock import sse
 from aione_mock.clock import parse_instant
 from aione_mock.errors import APIError
+from aione_mock.recorder.json_style import read_json_or_text
 from aione_mock.scenarios.rules import RuleMatch
 from aione_mock.server.control.clock import format_timestamp
 from aione_mock.server.journal import Exchange, mask_body, mask_text
@@ -101,22 +102,12 @@ def _describe(exchange: Exchange, session: Session) -> dict[str, Json]:
 
 def _show_body(raw: bytes) -> Json:
     """Return a body as JSON, or as text if it is none or nested too deeply to be serialized again."""
-    value = _parse_body(raw)
+    value = read_json_or_text(raw)
     try:
         orjson.dumps([[value]])  # it will be two levels below the reply
     except orjson.JSONEncodeError:
         return raw.decode("utf-8", "replace")
     return value
-
-
-def _parse_body(raw: bytes) -> Json:
-    """Return a body as JSON, or as text if it is none; None for an empty one."""
-    if not raw:
-        return None
-    try:
-        return orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        return raw.decode("utf-8", "replace")
 
 
 def _describe_usage(usage: Usage | None) -> Json:
@@ -153,7 +144,7 @@ def _has_text(exchange: Exchange, wanted: str) -> bool:
     raw = b"\n".join([request.query.encode(), request.body, response, *exchange.events])
     if folded in raw.decode("utf-8", "replace").casefold():
         return True
-    values = [_parse_body(request.body), _parse_body(response), _fold_events(exchange)]
+    values = [read_json_or_text(request.body), read_json_or_text(response), _fold_events(exchange)]
     return any(folded in text.casefold() for value in values for text in _list_strings(value))
 
 

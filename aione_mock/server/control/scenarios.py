@@ -157,10 +157,7 @@ def _describe_scenario(scenario: Scenario) -> Mapping[str, Json]:
         "applies_to": scenario.applies_to,
         "options": [
             {
-                "name": option.name,
-                "type": option.type,
-                "default": option.default,
-                "description": option.description,
+                **{name: getattr(option, name) for name in ("name", "type", "default", "description")},
                 **({"choices": list(option.choices)} if option.choices else {}),
             }
             for option in scenario.options

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aione_mock.clock import SYSTEM_CLOCK
 from aione_mock.errors import APIError, did_you_mean
-from aione_mock.server.control import error_catalogue
+from aione_mock.server.control.error_catalogue import ErrorCatalogue
 from aione_mock.server.pipeline import Pipeline
 from aione_mock.server.sessions import Session
 from aione_mock.settings import VERSION
@@ -42,7 +42,7 @@ class ServerControl:
         operation, operations = call.params.get("operation"), self._pipeline.contract.operations
         if operation is not None and operation not in operations:
             raise APIError("invalid_request", f"unknown operation '{operation}'{did_you_mean(operation, operations)}")
-        found = error_catalogue.list_errors(
+        catalogue = ErrorCatalogue(
             self._pipeline.contract,
             list_credentials(),
             base_url=f"http://{call.header('host') or '127.0.0.1:8000'}",
@@ -52,7 +52,7 @@ class ServerControl:
         wanted = {name: call.params[name] for name in ("dialect", "status") if name in call.params}
         items = [
             entry
-            for entry in found
+            for entry in catalogue.list_errors()
             if all(entry[name] == value for name, value in wanted.items()) and operation in (None, *entry["operations"])
         ]
         return Reply({"items": items, "total": len(items)})
