@@ -43,6 +43,7 @@ def test_invoices_are_the_whole_months_newest_first(console: Console, session: S
     for invoice in found:
         first, last = (date.fromisoformat(invoice[name]) for name in ("period_start", "period_end"))
         assert first.day == (last + timedelta(1)).day == 1
+        assert invoice["invoice_no"].startswith(f"INV-{first:%Y%m}-")
     assert len({invoice["id"] for invoice in found}) == len({invoice["invoice_no"] for invoice in found}) == 3
     session.clock.advance(11 * DAY)
     later = console.get(INVOICES)
