@@ -3,7 +3,7 @@
     python scripts/client_faults.py            write the page
     python scripts/client_faults.py --check    exit 1 if it would change
 
-Every case runs against a mock in a thread of this process, in a session of its own; all cases at the same time.
+All cases run at the same time, each in its own session of one mock in this process.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ from aione_mock.settings import Settings
 PAGE = Path(__file__).parents[1] / "docs" / "client-faults.md"
 KEY = "sk-nex-demo-every-model"
 QUESTION = "你好，请介绍一下杭州的天气。"
-PATIENT, SHORT = 60.0, 3.0
-"""Seconds after which a client gives up: usually, and where nothing more will come."""
+TIMEOUT, SHORT_TIMEOUT = 60.0, 3.0
+"""Seconds; the short one is for faults after which nothing more arrives."""
 
 
 _HANGS = re.compile(r"\bhang\b")  # not `changed_id`
 
 
 @dataclass
-class Said:
-    """What a client has handed to its user so far."""
+class ClientOutput:
+    """What a client has returned to its user so far."""
 
     pieces: list[str] = field(default_factory=list)
     finishes: list[str] = field(default_factory=list)
@@ -52,80 +52,84 @@ class Said:
 
     @property
     def text(self) -> str:
-        """All of the answer's text."""
+        """The text of the answer."""
         return "".join(self.pieces)
 
 
-Ask = Callable[[str, dict[str, str], float, int | None, Said], None]
-"""Base URL, headers, time-out in seconds, retries (None: as usual), and where to put what comes."""
+SendRequest = Callable[[str, dict[str, str], float, int | None, ClientOutput], None]
+"""Takes base URL, headers, timeout in seconds, retries (None for the default), and where to put the output."""
 
 
-def openai_stream(url: str, headers: dict[str, str], timeout: float, retries: int | None, said: Said) -> None:
+def openai_stream(url: str, headers: dict[str, str], timeout: float, retries: int | None, output: ClientOutput) -> None:
     """Chat completions with `stream=True`."""
-    with _openai(url, headers, timeout, retries) as client:
+    with _openai_client(url, headers, timeout, retries) as client:
         for chunk in client.chat.completions.create(
             model="gpt-5.2",
             messages=[{"role": "user", "content": QUESTION}],
             stream=True,
             stream_options={"include_usage": True},
         ):
-            said.ids.append(chunk.id)
-            said.empty += not chunk.choices and not chunk.usage
-            said.pieces += [choice.delta.content for choice in chunk.choices if choice.delta.content]
-            said.finishes += [choice.finish_reason for choice in chunk.choices if choice.finish_reason]
-            said.tokens += [chunk.usage.total_tokens] if chunk.usage else []
+            output.ids.append(chunk.id)
+            output.empty += not chunk.choices and not chunk.usage
+            output.pieces += [choice.delta.content for choice in chunk.choices if choice.delta.content]
+            output.finishes += [choice.finish_reason for choice in chunk.choices if choice.finish_reason]
+            output.tokens += [chunk.usage.total_tokens] if chunk.usage else []
 
 
-def openai_plain(url: str, headers: dict[str, str], timeout: float, retries: int | None, said: Said) -> None:
+def openai_plain(url: str, headers: dict[str, str], timeout: float, retries: int | None, output: ClientOutput) -> None:
     """Chat completions."""
-    with _openai(url, headers, timeout, retries) as client:
+    with _openai_client(url, headers, timeout, retries) as client:
         answer: Any = client.chat.completions.create(model="gpt-5.2", messages=[{"role": "user", "content": QUESTION}])
         if not hasattr(answer, "choices"):
-            said.pieces.append(f"<{type(answer).__name__}>")
+            output.pieces.append(f"<{type(answer).__name__}>")
             return
-        said.ids.append(answer.id)
-        said.pieces += [choice.message.content for choice in answer.choices or () if choice.message.content]
-        said.finishes += [choice.finish_reason for choice in answer.choices or ()]
-        said.tokens += [answer.usage.total_tokens] if answer.usage else []
+        output.ids.append(answer.id)
+        output.pieces += [choice.message.content for choice in answer.choices or () if choice.message.content]
+        output.finishes += [choice.finish_reason for choice in answer.choices or ()]
+        output.tokens += [answer.usage.total_tokens] if answer.usage else []
 
 
-def _openai(url: str, headers: dict[str, str], timeout: float, retries: int | None) -> openai.OpenAI:
+def _openai_client(url: str, headers: dict[str, str], timeout: float, retries: int | None) -> openai.OpenAI:
     options: dict[str, Any] = {} if retries is None else {"max_retries": retries}
     return openai.OpenAI(base_url=f"{url}/v1", api_key=KEY, timeout=timeout, default_headers=headers, **options)
 
 
-def anthropic_stream(url: str, headers: dict[str, str], timeout: float, retries: int | None, said: Said) -> None:
+def anthropic_stream(
+    url: str, headers: dict[str, str], timeout: float, retries: int | None, output: ClientOutput
+) -> None:
     """Messages with `stream=True`."""
-    with _anthropic(url, headers, timeout, retries) as client:
-        for event in client.messages.create(**_message(), stream=True):
+    with _anthropic_client(url, headers, timeout, retries) as client:
+        for event in client.messages.create(**_anthropic_request(), stream=True):
             if event.type == "message_start":
-                said.ids.append(event.message.id)
+                output.ids.append(event.message.id)
             elif event.type == "content_block_delta" and event.delta.type == "text_delta":
-                said.pieces.append(event.delta.text)
+                output.pieces.append(event.delta.text)
             elif event.type == "message_delta":
-                said.finishes += [event.delta.stop_reason] if event.delta.stop_reason else []
-                said.tokens += [event.usage.output_tokens] if event.usage else []
+                output.finishes += [event.delta.stop_reason] if event.delta.stop_reason else []
+                output.tokens += [event.usage.output_tokens] if event.usage else []
 
 
-def anthropic_plain(url: str, headers: dict[str, str], timeout: float, retries: int | None, said: Said) -> None:
+def anthropic_plain(
+    url: str, headers: dict[str, str], timeout: float, retries: int | None, output: ClientOutput
+) -> None:
     """Messages."""
-    with _anthropic(url, headers, timeout, retries) as client:
-        answer: Any = client.messages.create(**_message())
+    with _anthropic_client(url, headers, timeout, retries) as client:
+        answer: Any = client.messages.create(**_anthropic_request())
         if not hasattr(answer, "content"):
-            said.pieces.append(f"<{type(answer).__name__}>")
+            output.pieces.append(f"<{type(answer).__name__}>")
             return
-        said.ids.append(answer.id)
-        said.pieces += [block.text for block in answer.content or ()]
-        said.finishes += [answer.stop_reason] if answer.stop_reason else []
-        said.tokens += [answer.usage.output_tokens] if answer.usage else []
+        output.ids.append(answer.id)
+        output.pieces += [block.text for block in answer.content or ()]
+        output.finishes += [answer.stop_reason] if answer.stop_reason else []
+        output.tokens += [answer.usage.output_tokens] if answer.usage else []
 
 
-def _anthropic(url: str, headers: dict[str, str], timeout: float, retries: int | None) -> anthropic.Anthropic:
+def _anthropic_client(url: str, headers: dict[str, str], timeout: float, retries: int | None) -> anthropic.Anthropic:
     options: dict[str, Any] = {} if retries is None else {"max_retries": retries}
     return anthropic.Anthropic(base_url=url, api_key=KEY, timeout=timeout, default_headers=headers, **options)
 
 
-def _message() -> dict[str, Any]:
+def _anthropic_request() -> dict[str, Any]:
     return {
         "model": "claude-sonnet-4-6",
         "max_tokens": 500,
@@ -133,20 +137,20 @@ def _message() -> dict[str, Any]:
     }
 
 
-def gemini_stream(url: str, headers: dict[str, str], timeout: float, retries: int | None, said: Said) -> None:
+def gemini_stream(url: str, headers: dict[str, str], timeout: float, retries: int | None, output: ClientOutput) -> None:
     """`generate_content_stream`."""
-    with _gemini(url, headers, timeout, retries) as client:
+    with _gemini_client(url, headers, timeout, retries) as client:
         for chunk in client.models.generate_content_stream(model="gemini-2.5-flash", contents=QUESTION):
-            _take(chunk, said)
+            _collect_gemini(chunk, output)
 
 
-def gemini_plain(url: str, headers: dict[str, str], timeout: float, retries: int | None, said: Said) -> None:
+def gemini_plain(url: str, headers: dict[str, str], timeout: float, retries: int | None, output: ClientOutput) -> None:
     """`generate_content`."""
-    with _gemini(url, headers, timeout, retries) as client:
-        _take(client.models.generate_content(model="gemini-2.5-flash", contents=QUESTION), said)
+    with _gemini_client(url, headers, timeout, retries) as client:
+        _collect_gemini(client.models.generate_content(model="gemini-2.5-flash", contents=QUESTION), output)
 
 
-def _gemini(url: str, headers: dict[str, str], timeout: float, retries: int | None) -> genai.Client:
+def _gemini_client(url: str, headers: dict[str, str], timeout: float, retries: int | None) -> genai.Client:
     retry = None if retries is None else types.HttpRetryOptions(attempts=retries + 1)
     return genai.Client(
         api_key=KEY,
@@ -156,22 +160,24 @@ def _gemini(url: str, headers: dict[str, str], timeout: float, retries: int | No
     )
 
 
-def _take(answer: Any, said: Said) -> None:
-    said.ids += [answer.response_id] if answer.response_id else []
-    said.empty += not answer.candidates
+def _collect_gemini(answer: Any, output: ClientOutput) -> None:
+    output.ids += [answer.response_id] if answer.response_id else []
+    output.empty += not answer.candidates
     for candidate in answer.candidates or ():
-        said.pieces += [part.text for part in (candidate.content.parts or ()) if part.text] if candidate.content else []
-        said.finishes += [candidate.finish_reason.value] if candidate.finish_reason else []
-    said.tokens += [answer.usage_metadata.total_token_count] if answer.usage_metadata else []
+        output.pieces += (
+            [part.text for part in (candidate.content.parts or ()) if part.text] if candidate.content else []
+        )
+        output.finishes += [candidate.finish_reason.value] if candidate.finish_reason else []
+    output.tokens += [answer.usage_metadata.total_token_count] if answer.usage_metadata else []
 
 
 @dataclass(frozen=True)
 class Client:
-    """An official client: how it is called, plainly and for a stream."""
+    """An official client, and how to send it a request for a plain answer and for a stream."""
 
     package: str
-    plain: Ask
-    stream: Ask
+    plain: SendRequest
+    stream: SendRequest
 
 
 CLIENTS = (
@@ -256,78 +262,80 @@ class Case:
     scenario: str
 
     @property
-    def ask(self) -> Ask:
-        """The client's function."""
+    def send(self) -> SendRequest:
+        """The function that sends the request."""
         return self.client.stream if self.stream else self.client.plain
 
     @property
     def timeout(self) -> float:
-        """The client's patience: short where nothing more will come."""
-        return SHORT if _HANGS.search(self.scenario) else PATIENT
+        """Timeout of the client in seconds."""
+        return SHORT_TIMEOUT if _HANGS.search(self.scenario) else TIMEOUT
 
 
-class Bench:
-    """Asks in sessions of their own."""
+class FaultBench:
+    """Send requests to a server, each in its own session."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
         self.app: Mock = server.app
         self._number = iter(range(1_000_000))
 
-    def ask(self, case: Case, scenario: str, retries: int | None) -> tuple[Said, BaseException | None, float, int]:
-        """What came, what was raised, after how many seconds, and how many calls the server saw."""
+    def send(
+        self, case: Case, scenario: str, retries: int | None
+    ) -> tuple[ClientOutput, BaseException | None, float, int]:
+        """Return the output, the exception, the seconds it took, and the number of calls that the server received."""
         name = f"case-{next(self._number)}"
         headers = {"x-mock-scenario": scenario} if scenario else {}
-        said, raised, start = Said(), None, time.monotonic()
+        output, raised, start = ClientOutput(), None, time.monotonic()
         try:
-            case.ask(f"{self.server.url}/_session/{name}", headers, case.timeout, retries, said)
+            case.send(f"{self.server.url}/_session/{name}", headers, case.timeout, retries, output)
         except Exception as error:
             raised = error
         seconds = time.monotonic() - start
         calls = self.app.sessions.get(name).journal.total
         self.app.sessions.delete(name)
-        return said, raised, seconds, calls
+        return output, raised, seconds, calls
 
-    def outcome(self, case: Case, usual: Said) -> str:
-        """One cell of the table."""
-        said, raised, seconds, _ = self.ask(case, case.scenario, 0)
+    def describe_outcome(self, case: Case, usual: ClientOutput) -> str:
+        """Return one cell of the table; `usual` is the output without a fault."""
+        output, raised, seconds, _ = self.send(case, case.scenario, 0)
         if raised is None:
-            return "; ".join(_differences(said, usual)) or "complete"
-        words = f"`{_named(type(raised))}`"
-        if case.timeout == SHORT and seconds >= SHORT:
-            words += " at the time-out"
-        if case.stream and said.text:
-            words += " after all of the text" if said.text == usual.text else " after part of the text"
-        # a stream that has begun is never asked for again
-        calls = 1 if said.ids else self.ask(case, f"{case.scenario}; times=1", None)[3]
+            return "; ".join(_describe_differences(output, usual)) or "complete"
+        words = f"`{_import_name(type(raised))}`"
+        if case.timeout == SHORT_TIMEOUT and seconds >= SHORT_TIMEOUT:
+            words += " at the timeout"
+        if case.stream and output.text:
+            words += " after all of the text" if output.text == usual.text else " after part of the text"
+        # no client retries a stream that has begun
+        calls = 1 if output.ids else self.send(case, f"{case.scenario}; times=1", None)[3]
         return words + (", retried" if calls > 1 else "")
 
 
-def _named(kind: type[BaseException]) -> str:
-    """A class as users import it."""
+def _import_name(kind: type[BaseException]) -> str:
+    """Return the name of a class as users import it."""
     module = kind.__module__
     return f"{module if module.startswith('google.') else module.partition('.')[0]}.{kind.__name__}"
 
 
-def _differences(said: Said, usual: Said) -> Iterator[str]:
-    """What a user would get wrong without being told."""
-    if said.text != usual.text:
-        yield f"**{_difference(said.text, usual.text)}**"
-    if not said.finishes and usual.finishes:
+def _describe_differences(output: ClientOutput, usual: ClientOutput) -> Iterator[str]:
+    """Yield what is wrong with the output although no exception was raised."""
+    if output.text != usual.text:
+        yield f"**{_describe_text_difference(output.text, usual.text)}**"
+    if not output.finishes and usual.finishes:
         yield "no finish reason"
-    elif len(said.finishes) > len(usual.finishes):
+    elif len(output.finishes) > len(usual.finishes):
         yield "finish reason twice"
-    if not said.tokens and usual.tokens:
+    if not output.tokens and usual.tokens:
         yield "no usage"
-    elif said.tokens[-1:] != usual.tokens[-1:]:
+    elif output.tokens[-1:] != usual.tokens[-1:]:
         yield "wrong usage"
-    if len(set(said.ids)) > 1:
+    if len(set(output.ids)) > 1:
         yield "two ids"
-    if said.empty > usual.empty:
+    if output.empty > usual.empty:
         yield "an event without choices"
 
 
-def _difference(text: str, usual: str) -> str:
+def _describe_text_difference(text: str, usual: str) -> str:
     if not text:
         return "no text"
     if text.startswith("<"):
@@ -341,60 +349,62 @@ def _difference(text: str, usual: str) -> str:
 
 HEAD = """# What official clients do under each fault
 
-Measured, not guessed: `scripts/client_faults.py` asks a mock with the official Python clients and writes this page; a
-test fails when it would change. Ask for any row with the header `X-Mock-Scenario: ROW`.
+This page is measured: `scripts/client_faults.py` sends requests to a mock with the official Python clients and writes
+the results here. A test fails if they change. To reproduce a row, send the header `X-Mock-Scenario: ROW`.
 
-- **complete**: the client delivers what it would have delivered without the fault.
-- An exception is given with its class. *retried* means that the client, as it comes out of the box, asks again by
-  itself.
-- *at the time-out*: the client waits as long as its time-out allows, which is ten minutes by default with `openai` and
-  `anthropic` and for ever with `google-genai`.
-- **Bold**: the client says nothing, and the user has a wrong answer. These are the rows to guard against.
+- **complete**: the client returns what it returns without the fault.
+- An exception is shown by its class. *retried* means that the client retries by default.
+- *at the timeout*: the client waits until its timeout, which is ten minutes by default with `openai` and `anthropic`;
+  with `google-genai` there is none.
+- **Bold**: the client raises nothing and the user has a wrong answer. These are the rows to guard against.
 
 Clients: {clients}.
 """
 
 
-def page(bench: Bench) -> str:
-    """The whole document."""
+def render_page(bench: FaultBench) -> str:
+    """Return the page."""
     parts = [HEAD.format(clients=", ".join(f"{c.package} {version(c.package).split('.')[0]}.x" for c in CLIENTS))]
     with ThreadPoolExecutor(24) as pool:
         tables = (
             ("Streams", STREAMS, True),
             ("Plain answers", PLAINS, False),
             ("Errors", ERRORS, False),
-            ("Errors when a stream was asked for", ("rate_limit_exceeded", "internal_error"), True),
+            ("Errors of streamed requests", ("rate_limit_exceeded", "internal_error"), True),
         )
-        usual = {(c, s): bench.ask(Case(c, s, ""), "", 0)[0] for c in CLIENTS for s in (True, False)}
+        usual = {(c, s): bench.send(Case(c, s, ""), "", 0)[0] for c in CLIENTS for s in (True, False)}
         cells = [
             [
-                [pool.submit(bench.outcome, Case(client, stream, row), usual[client, stream]) for client in CLIENTS]
+                [
+                    pool.submit(bench.describe_outcome, Case(client, stream, row), usual[client, stream])
+                    for client in CLIENTS
+                ]
                 for row in rows
             ]
             for _, rows, stream in tables
         ]
         for (title, rows, _), found in zip(tables, cells, strict=True):
             parts.append(f"## {title}\n")
-            parts += _table(rows, [[cell.result() for cell in row] for row in found])
+            parts += _format_table(rows, [[cell.result() for cell in row] for row in found])
     return "\n".join(parts)
 
 
-def _table(rows: Sequence[str], cells: Iterable[Sequence[str]]) -> list[str]:
+def _format_table(rows: Sequence[str], cells: Iterable[Sequence[str]]) -> list[str]:
     names = [client.package for client in CLIENTS]
     lines = [f"| scenario | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
     lines += [f"| `{row}` | {' | '.join(found)} |" for row, found in zip(rows, cells, strict=True)]
     return [*lines, ""]
 
 
-def measure() -> str:
-    """The page, from a mock of its own."""
+def measure_page() -> str:
+    """Start a mock and return the page."""
     with Server(create_app(Settings(now=parse_instant("2026-11-20T10:30:00Z")))) as server:
-        return page(Bench(server))
+        return render_page(FaultBench(server))
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write the page, or with `--check` compare."""
-    text = measure()
+    """Write the page, or compare it with `--check`."""
+    text = measure_page()
     if "--check" in arguments:
         written = PAGE.read_text(encoding="utf-8").splitlines()
         changes = [*difflib.unified_diff(written, text.splitlines(), "written", "measured", lineterm="", n=0)]

@@ -44,5 +44,5 @@ def test_the_page_has_every_fault(script: ModuleType) -> None:
 
 def test_clients_are_short_of_time_only_where_nothing_comes(script: ModuleType) -> None:
     rows = (*script.STREAMS, *script.PLAINS)
-    short = {row for row in rows if script.Case(None, True, row).timeout == script.SHORT}
+    short = {row for row in rows if script.Case(None, True, row).timeout == script.SHORT_TIMEOUT}
     assert short == {"hang", "stall; after=5; then=hang"}
