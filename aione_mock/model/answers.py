@@ -67,7 +67,7 @@ def compose_scripted(script: Script, prompt: Prompt, seed: Seed, today: date) ->
         choice = replace(choice, text=text, tool_calls=script.tool_calls, finish=finish)
     if script.reasoning is not None:
         choice = replace(choice, reasoning=tokenize(script.reasoning))
-    choice = _cut(choice, prompt)
+    choice = _cut_choice(choice, prompt)
     return (replace(choice, finish=script.finish or choice.finish),) * prompt.n
 
 
@@ -87,8 +87,8 @@ def _compose_choice(prompt: Prompt, seed: Seed, today: date) -> Choice:
     reasoning = prose.compose_thoughts(prompt, seed) if prompt.reasoning else NO_TEXT
     calls = tools.choose_tool_calls(prompt, seed, today) if prompt.tools else ()
     if calls:
-        return _cut(Choice(NO_TEXT, reasoning, calls, finish="tool_calls"), prompt)
-    return _cut(Choice(_compose_text(prompt, seed, today), reasoning), prompt)
+        return _cut_choice(Choice(NO_TEXT, reasoning, calls, finish="tool_calls"), prompt)
+    return _cut_choice(Choice(_compose_text(prompt, seed, today), reasoning), prompt)
 
 
 def _compose_text(prompt: Prompt, seed: Seed, today: date) -> TokenText:
@@ -99,7 +99,7 @@ def _compose_text(prompt: Prompt, seed: Seed, today: date) -> TokenText:
     return prose.compose_prose(prompt, seed)
 
 
-def _cut(choice: Choice, prompt: Prompt) -> Choice:
+def _cut_choice(choice: Choice, prompt: Prompt) -> Choice:
     """End at a stop sequence, then at the number of tokens allowed."""
     if prompt.stops and choice.text:
         choice = _cut_at_stop(choice, prompt.stops)

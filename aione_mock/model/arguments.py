@@ -76,10 +76,10 @@ class _Filler:
         return [slot for slot in self.slots if slot.path not in self.values] if self.values else [*self.slots]
 
     def list_free(self, slot: Slot, kind: str) -> list[Mention]:
-        return [item for item in self.mentions.find(kind) if item not in self.used and _fits(slot, item.value)]
+        return [item for item in self.mentions.find(kind) if item not in self.used and _fits_bounds(slot, item.value)]
 
     def put(self, slot: Slot, items: Sequence[Mention]) -> None:
-        spelled = [_spell(slot, item, self.mentions) for item in items]
+        spelled = [_spell_value(slot, item, self.mentions) for item in items]
         self.values[slot.path] = ([values[0] for values in spelled],) if slot.is_array else spelled[0]
         self.used.update(items)
 
@@ -87,15 +87,17 @@ class _Filler:
 def find_values(slots: Sequence[Slot], mentions: Mentions) -> Assignment:
     """Return the values of a text for the slots that take a certain kind of value."""
     certain = [slot for slot in slots if slot.takes not in (THING, FREE_TEXT)]
-    return _assign(certain, mentions, (_take_members, _take_nearest, _take_first))
+    return _assign_in_steps(certain, mentions, (_take_members, _take_nearest, _take_first))
 
 
 def assign_values(slots: Sequence[Slot], mentions: Mentions) -> Assignment:
     """Return the values of a text for the slots that they fit."""
-    return _assign(slots, mentions, (_take_members, _take_nearest, _take_first, _take_only, _take_question))
+    return _assign_in_steps(slots, mentions, (_take_members, _take_nearest, _take_first, _take_only, _take_question))
 
 
-def _assign(slots: Sequence[Slot], mentions: Mentions, steps: Iterable[Callable[[_Filler], None]]) -> Assignment:
+def _assign_in_steps(
+    slots: Sequence[Slot], mentions: Mentions, steps: Iterable[Callable[[_Filler], None]]
+) -> Assignment:
     filler = _Filler(slots, mentions)
     for step in steps:
         if len(filler.values) == len(slots):
@@ -107,10 +109,10 @@ def _assign(slots: Sequence[Slot], mentions: Mentions, steps: Iterable[Callable[
 def _take_members(filler: _Filler) -> None:
     """Fill slots by the members of their enums that the text names."""
     text = filler.mentions.text.lower()
-    spoken = ""
     for slot in filler.slots:
-        if members := slot.members:
-            spoken = spoken or f" {' '.join(_WORD.findall(text))} "
+        members = slot.node.get("enum")
+        if isinstance(members, list):
+            spoken = f" {' '.join(_WORD.findall(text))} "
             places = [(_find_member(member, text, spoken), member) for member in members if isinstance(member, str)]
             named = [member for at, member in sorted(places) if at >= 0]
             if named:
@@ -185,7 +187,7 @@ def _take_question(filler: _Filler) -> None:
             filler.values[slot.path] = (text[: slot.node.get("maxLength", _MAX_QUESTION)],)
 
 
-def _fits(slot: Slot, value: Json) -> bool:
+def _fits_bounds(slot: Slot, value: Json) -> bool:
     if not slot.types & NUMERIC:
         return True
     if "number" not in slot.types and not isinstance(value, int):
@@ -193,7 +195,7 @@ def _fits(slot: Slot, value: Json) -> bool:
     return bool(slot.node.get("minimum", -inf) <= value <= slot.node.get("maximum", inf))
 
 
-def _spell(slot: Slot, item: Mention, mentions: Mentions) -> tuple[Json, ...]:
+def _spell_value(slot: Slot, item: Mention, mentions: Mentions) -> tuple[Json, ...]:
     """Return the spellings of a value that a slot may want."""
     if slot.types & NUMERIC:
         return (item.value,)

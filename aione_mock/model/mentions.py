@@ -85,7 +85,7 @@ class Mentions:
         """URLs, e-mail addresses and UUIDs."""
         text = self.text
         if "@" in text or "://" in text or text.count("-") > 3:
-            return self._scan(_ADDRESS, text)
+            return self._scan_text(_ADDRESS, text)
         return {}
 
     @cached_property
@@ -94,9 +94,9 @@ class Mentions:
         if not _DIGIT.search(self.text):
             return {}
         text = _ADDRESS.sub(lambda match: " " * len(match[0]), self.text) if self.addresses else self.text
-        return self._scan(_FIGURE, text)
+        return self._scan_text(_FIGURE, text)
 
-    def _scan(self, expression: re.Pattern[str], text: str) -> Mapping[str, list[Mention]]:
+    def _scan_text(self, expression: re.Pattern[str], text: str) -> Mapping[str, list[Mention]]:
         found = defaultdict[str, list[Mention]](list)
         for match in expression.finditer(text):
             kind = match.lastgroup or ""

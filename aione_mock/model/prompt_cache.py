@@ -1,7 +1,7 @@
-"""Prompt caching: a long beginning seen before in the session costs the cached price.
+"""Count prompt tokens that a prompt cache would serve.
 
-Assumed: a prefix of whole turns counts from 1,024 tokens on, as OpenAI documents for its own cache;
-Anthropic's breakpoints say where a prefix may end.
+Assumed: a prefix of whole turns is cached from 1,024 tokens on, as OpenAI documents for its own cache. Anthropic's
+breakpoints say where a prefix may end.
 """
 
 from __future__ import annotations
@@ -17,38 +17,39 @@ from aione_mock.structs import replace
 from aione_mock.types import Prompt, Usage
 
 MINIMUM = 1024
-"""Tokens of the shortest prefix worth keeping."""
+"""Tokens of the shortest prefix that is cached."""
 LIFETIME = 300.0
-"""Seconds on the session's clock for which a prefix is remembered."""
-_ENDS = 64
-"""Prefixes of one prompt that are looked at, from either end: conversations grow at the end and share beginnings."""
+"""Seconds on the session's clock for which a prefix is cached."""
+_MAX_PREFIXES = 64
+"""Prefixes of one prompt that are looked up from either end: conversations share beginnings and grow at the end."""
 _HASH = Seed.of("prompt-cache")
 
 
-async def measure(prompt: Prompt, usage: Usage, store: Store, now: float) -> Usage:
-    """The usage with its cached and, with breakpoints, newly written prompt tokens; remembers the prefixes."""
+async def count_cached_tokens(prompt: Prompt, usage: Usage, store: Store, now: float) -> Usage:
+    """Return the usage with its cached and, with breakpoints, newly written tokens. Remember the prompt's prefixes."""
     if usage.prompt < MINIMUM:
         return usage
-    ends = list(_prefixes(prompt))
+    prefixes = [*_list_prefixes(prompt)]
     cached, fresh = 0, []
-    for length, place in ends[:_ENDS] + ends[max(_ENDS, len(ends) - _ENDS) :]:
-        if (await store.window(place, now, LIFETIME)).totals[0]:
+    for length, key in prefixes[:_MAX_PREFIXES] + prefixes[max(_MAX_PREFIXES, len(prefixes) - _MAX_PREFIXES) :]:
+        if (await store.window(key, now, LIFETIME)).totals[0]:
             cached = length
         else:
-            fresh.append(place)
-    for place in fresh:
-        await store.window(place, now, LIFETIME, (1, 0))
-    written = ends[-1][0] - cached if ends and any(turn.cache for turn in prompt.turns) else 0
+            fresh.append(key)
+    for key in fresh:
+        await store.window(key, now, LIFETIME, (1, 0))
+    has_breakpoints = any(turn.cache for turn in prompt.turns)
+    written = prefixes[-1][0] - cached if prefixes and has_breakpoints else 0
     return replace(usage, cached=min(cached, usage.prompt), cache_write=max(0, written))
 
 
-def _prefixes(prompt: Prompt) -> Iterator[tuple[int, str]]:
-    """(tokens, key in the store) of every prefix that may be cached, the shortest first."""
-    marked = any(turn.cache for turn in prompt.turns)
-    digest = orjson.dumps((prompt.model, [(t.name, t.description, t.schema) for t in prompt.tools]))
+def _list_prefixes(prompt: Prompt) -> Iterator[tuple[int, str]]:
+    """Yield the tokens and the key in the store of every prefix that may be cached, the shortest first."""
+    has_breakpoints = any(turn.cache for turn in prompt.turns)
+    digest = orjson.dumps((prompt.model, [(tool.name, tool.description, tool.schema) for tool in prompt.tools]))
     length = 0
     for turn in prompt.turns:
         length += answers.count_turn_tokens(turn)
         digest = _HASH.digest(digest, orjson.dumps(answers.turn_key(turn)))
-        if length >= MINIMUM and (turn.cache or not marked):
+        if length >= MINIMUM and (turn.cache or not has_breakpoints):
             yield length, f"seen/{digest.hex()}"

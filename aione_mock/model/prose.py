@@ -91,9 +91,9 @@ def compose_prose(prompt: Prompt, seed: Seed) -> TokenText:
     small_talk = _SMALL_TALK.match(question)
     topic = _find_topic(voice, question[small_talk.end() :] if small_talk else question)
     if small_talk and topic is voice.topic:
-        answer = _draw(voice, small_talk.lastgroup or "", topic, seed.key)
+        answer = _draw_sentences(voice, small_talk.lastgroup or "", topic, seed.key)
     else:
-        answer = _draw(voice, _find_layout(question), topic, seed.key)
+        answer = _draw_sentences(voice, _find_layout(question), topic, seed.key)
     images = prompt.turns[-1].images
     if not images:
         return TokenText(answer)
@@ -110,7 +110,7 @@ def compose_thoughts(prompt: Prompt, seed: Seed) -> TokenText:
     question = find_question(prompt.turns)
     voice = load_voice(detect_language(question))
     sentences = len(str(budget))
-    thoughts = _draw(voice, "thinking", _find_topic(voice, question), seed.digest("thinking")[:sentences])
+    thoughts = _draw_sentences(voice, "thinking", _find_topic(voice, question), seed.digest("thinking")[:sentences])
     return TokenText(thoughts[:budget])
 
 
@@ -185,15 +185,15 @@ def load_voice(language: Language) -> Voice:
 
 
 def _prepare_bank(sentences: list[str], space: str) -> tuple[Sentence, ...]:
-    return tuple([_prepare(text if text[0] == "\n" else space + text) for text in sentences])
+    return tuple([_prepare_sentence(text if text[0] == "\n" else space + text) for text in sentences])
 
 
-def _prepare(text: str) -> Sentence:
+def _prepare_sentence(text: str) -> Sentence:
     # the space before a key word goes to its first token
     return tuple([tokenize(part).encoded for part in re.split(r" ?\{topic\}", text)])
 
 
-def _draw(voice: Voice, kind: str, topic: Tokens, chance: bytes) -> Tokens:
+def _draw_sentences(voice: Voice, kind: str, topic: Tokens, chance: bytes) -> Tokens:
     """Return one sentence of each bank of a kind."""
     tokens: Tokens = ()
     for bank, byte in zip(voice.kinds[kind], chance, strict=False):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from aione_mock.errors import ContractError
 from aione_mock.generator.plan import resolve_reference
 from aione_mock.generator.values import ValuePath
-from aione_mock.generator.words import find_kind, split_name, word_lists
+from aione_mock.generator.words import find_kind, split_name
 from aione_mock.types import Json
 
 _MAX_DEPTH = 5
@@ -16,31 +16,19 @@ _MAX_SLOTS = 200
 NUMERIC = frozenset(["number", "integer"])
 _MERGED = frozenset(["$ref", "allOf", "anyOf", "oneOf"])
 _BY_FORMAT = {
-    "email": ("email",),
+    **{form: (form,) for form in ("email", "url", "uuid", "date", "time")},
     "uri": ("url",),
-    "url": ("url",),
-    "uuid": ("uuid",),
-    "date": ("date",),
     "date-time": ("datetime", "date"),
-    "time": ("time",),
 }
 _BY_KIND = {
-    "city": ("place",),
-    "street": ("place",),
+    **{kind: (kind,) for kind in ("email", "url", "phone", "date", "time")},
+    **dict.fromkeys(("city", "street"), ("place",)),
+    **dict.fromkeys(("full_name", "first_name", "last_name", "username"), ("quoted", "name")),
+    **dict.fromkeys(("currency", "symbol"), ("code",)),
     "country": ("country", "place"),
-    "full_name": ("quoted", "name"),
-    "first_name": ("quoted", "name"),
-    "last_name": ("quoted", "name"),
-    "username": ("quoted", "name"),
-    "email": ("email",),
-    "phone": ("phone",),
-    "date": ("date",),
     "datetime": ("datetime", "date"),
-    "time": ("time",),
-    "url": ("url",),
     "id": ("id", "uuid", "number"),
-    "currency": ("code",),
-    "symbol": ("code",),
+    "language": ("capitalised",),
 }
 """What a string takes, by the kind of thing that its name stands for, best first."""
 _THINGS = (None, "company", "product", "title")
@@ -56,8 +44,6 @@ _DIRECTIONS = {
     **dict.fromkeys(("to", "destination", "arrival", "target", "recipient", "end", "目的地", "终点"), _DESTINATION),
 }
 """The prepositions before the value of a property, by a word of its name."""
-_LISTED = ("language", "color")
-"""Kinds whose usual members are recognised without an enum."""
 
 
 class Slot(NamedTuple):
@@ -78,39 +64,30 @@ class Slot(NamedTuple):
     beside: tuple[str, ...]
     """Words, or their beginnings, beside which a text has the value."""
 
-    @property
-    def members(self) -> list[Json]:
-        """Return the values of which it takes one; empty if it takes others."""
-        if isinstance(members := self.node.get("enum"), list):
-            return members
-        if self.kind in _LISTED and "string" in self.types:
-            return [*word_lists()["en"][self.kind], *word_lists()["zh"][self.kind]]
-        return []
-
 
 def collect_slots(schema: Mapping[str, Json]) -> list[Slot]:
     """Return the places of a schema that take a scalar or a list of scalars, in the order of the schema."""
     slots: list[Slot] = []
-    for slot in _walk(schema, schema, ()):
+    for slot in _walk_schema(schema, schema, ()):
         slots.append(slot)
         if len(slots) == _MAX_SLOTS:
             break
     return slots
 
 
-def _walk(root: Json, node: Json, path: ValuePath) -> Iterator[Slot]:
+def _walk_schema(root: Json, node: Json, path: ValuePath) -> Iterator[Slot]:
     view = _merge_parts(root, node)
     if view is None or len(path) > _MAX_DEPTH:
         return
     if isinstance(properties := view.get("properties"), Mapping):
         for name, child in properties.items():
-            yield from _walk(root, child, (*path, name))
+            yield from _walk_schema(root, child, (*path, name))
         return
     items = _merge_parts(root, view["items"]) if "items" in view else None
     if items is None:
         yield _make_slot(path, view, is_array=False)
     elif "properties" in items:
-        yield from _walk(root, items, (*path, 0))
+        yield from _walk_schema(root, items, (*path, 0))
     else:
         yield _make_slot(path, items, is_array=True)
 

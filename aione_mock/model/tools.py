@@ -84,20 +84,20 @@ def _find_named(tools: Sequence[Tool], question: str) -> list[Tool]:
     if not stems:
         return []
     names = [f" {_SEPARATOR.sub(' ', tool.name).lower()} " for tool in tools]
-    if found := _elect(tools, names, stems):
+    if found := _elect_tools(tools, names, stems):
         return found
-    descriptions = [_pad(tool.description[:_MAX_DESCRIPTION]) for tool in tools]
-    return _elect(tools, descriptions, [stem for stem in stems if stem not in _load_generic_stems()])
+    descriptions = [_pad_words(tool.description[:_MAX_DESCRIPTION]) for tool in tools]
+    return _elect_tools(tools, descriptions, [stem for stem in stems if stem not in _load_generic_stems()])
 
 
-def _pad(text: str) -> str:
+def _pad_words(text: str) -> str:
     """Return a text in lower case in which every word has a space before it."""
     for mark in "(\"'/-\n":
         text = text.replace(mark, " ")
     return f" {text.lower()} "
 
 
-def _elect(tools: Sequence[Tool], texts: Sequence[str], stems: Sequence[str]) -> list[Tool]:
+def _elect_tools(tools: Sequence[Tool], texts: Sequence[str], stems: Sequence[str]) -> list[Tool]:
     """Return for each stem the tool whose text has it; of several, the one with the most stems, or the first."""
     hits = [[stem in text for stem in stems] for text in texts]
     scores = [sum(row) for row in hits]

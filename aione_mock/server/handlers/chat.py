@@ -76,7 +76,7 @@ async def _answer(call: Call, session: Session, protocol: ModuleType, *, stream:
     draft = await _find_draft(call, session, protocol, stream)
     usage, model, choices = draft.usage, draft.model.id, draft.choices
     if usage.prompt >= prompt_cache.MINIMUM:
-        usage = await prompt_cache.measure(draft.prompt, usage, session.store, call.at)
+        usage = await prompt_cache.count_cached_tokens(draft.prompt, usage, session.store, call.at)
     if choices[0].tool_calls:
         choices = _name_tool_calls(choices, session.seed, call.token)
     completion = Completion(call.token, int(call.at), model, choices, usage)
