@@ -30,19 +30,16 @@ class JsonReader:
 
     def at(self, *path: str | int) -> JsonReader:
         """Return a reader of the value at a path."""
-        reader = self
+        value, source = self.value, self.source
         for step in path:
-            reader = reader._step(step)
-        return reader
-
-    def _step(self, step: str | int) -> JsonReader:
-        if isinstance(step, str):
-            present = isinstance(self.value, dict) and step in self.value
-        else:
-            present = isinstance(self.value, list) and step < len(self.value)
-        if not present:
-            raise UnreadableAnswer(f"the answer of {self.source} has no {step!r}")
-        return JsonReader(self.value[step], f"{self.source}/{step}")
+            if isinstance(step, str):
+                present = isinstance(value, dict) and step in value
+            else:
+                present = isinstance(value, list) and step < len(value)
+            if not present:
+                raise UnreadableAnswer(f"the answer of {source} has no {step!r}")
+            value, source = value[step], f"{source}/{step}"
+        return JsonReader(value, source)
 
     def find(self, *path: str | int) -> Json:
         """Return the value at a path, None if there is none."""
@@ -88,38 +85,37 @@ class JsonReader:
         return int(value)
 
     def decimal(self, *path: str | int) -> Decimal:
-        """Return a decimal number, written as a string or as a number."""
+        """Return a decimal number of at most 15 digits before the point, written as a string or as a number."""
         reader = self.at(*path)
         try:
             value = Decimal(reader.value if isinstance(reader.value, str) else str(reader.number()))
+            if value.is_finite() and value.copy_abs() < _MAX_NUMBER:
+                return value
         except InvalidOperation:
-            raise reader._mismatch("a decimal number") from None
-        if not value.is_finite() or value.copy_abs() >= _MAX_NUMBER:
-            raise reader._mismatch("a decimal number")
-        return value
+            pass
+        raise reader._mismatch("a decimal number")
 
     def instant(self, *path: str | int) -> datetime:
-        """Return an ISO 8601 time in UTC."""
+        """Return an ISO 8601 time in UTC, of the years from 1900 to 2999."""
         reader = self.at(*path)
         try:
             moment = parse_instant(reader.text())
+            if moment.year in _YEARS:
+                return moment
         except ConfigError:
-            raise reader._mismatch("an ISO 8601 time") from None
-        if moment.year not in _YEARS:
-            raise reader._mismatch("a time of this age")
-        return moment
+            pass
+        raise reader._mismatch("an ISO 8601 time")
 
     def day(self, *path: str | int) -> date:
-        """Return an ISO 8601 date."""
+        """Return an ISO 8601 date of the years from 1900 to 2999."""
         reader = self.at(*path)
         try:
             day = date.fromisoformat(reader.text())
+            if day.year in _YEARS:
+                return day
         except ValueError:
-            raise reader._mismatch("an ISO 8601 date") from None
-        if day.year not in _YEARS:
-            raise reader._mismatch("a date of this age")
-        return day
+            pass
+        raise reader._mismatch("an ISO 8601 date")
 
     def _mismatch(self, expected: str) -> UnreadableAnswer:
-        shown = repr(self.value)[:_SHOWN_CHARACTERS]
-        return UnreadableAnswer(f"{self.source} is not {expected}: {shown}")
+        return UnreadableAnswer(f"{self.source} is not {expected}: {repr(self.value)[:_SHOWN_CHARACTERS]}")

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from decimal import Decimal, InvalidOperation
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
@@ -18,6 +17,7 @@ from aione_mock.errors import ConfigError
 PHASES = ("examples", "coverage", "fuzzing", "stateful")
 """Phases of generated cases."""
 FailOn = Literal["violation", "assumption"]
+_SEVERITIES = ("violation", "assumption")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +28,9 @@ class Flag:
     """Empty for a switch."""
     help: str
     parse: Callable[[Any], Any] = str
-    """Converts the text that was given, or each text of a repeatable flag."""
+    """Converts what was given, or each item of a repeatable flag."""
     name: str = ""
-    """The name of the flag, if it is not the field's."""
+    """Set by `read_flags` to the name of the field if it is empty."""
     choices: tuple[str, ...] = ()
     field: str = ""
     """Set by `read_flags`, like `default`."""
@@ -66,10 +66,17 @@ def parse_rate(text: str) -> float:
     raise ConfigError(f"'{text}' is not a rate; write one such as 5/s or 100/m")
 
 
-def parse_count(text: str, minimum: int = 0) -> int:
-    """Return a whole number. Raises ConfigError if it is below the minimum."""
-    if not (text.isascii() and text.isdecimal() and len(text) < 10) or int(text) < minimum:
-        raise ConfigError(f"'{text}' is not a whole number of at least {minimum}")
+def parse_count(text: str) -> int:
+    """Return a whole number. Raises ConfigError."""
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise ConfigError(f"'{text}' is not a whole number")
+    return int(text)
+
+
+def parse_workers(text: str) -> int:
+    """Return a number of workers. Raises ConfigError unless it is from 1 to 32."""
+    if parse_count(text) not in range(1, 33):
+        raise ConfigError(f"'{text}' is not a number of workers from 1 to 32")
     return int(text)
 
 
@@ -88,41 +95,25 @@ def parse_amount(text: str) -> Decimal:
 class CheckOptions:
     """What to check and within which limits."""
 
-    only: Annotated[
-        Iterable[str], Flag("NAME", "Check only this tag, operation, law, area or generated phase. Repeatable.")
-    ] = ()
+    only: Annotated[Iterable[str], Flag("NAME", "Check only this tag, operation, law, area or phase. Repeatable.")] = ()
     skip: Annotated[Iterable[str], Flag("NAME", "Do not check this one. Repeatable.")] = ()
-    overlays: Annotated[
-        Iterable[Path], Flag("FILE", "Apply an OpenAPI Overlay to the contract. Repeatable.", Path, "overlay")
-    ] = ()
+    overlays: Annotated[Iterable[Path], Flag("FILE", "OpenAPI Overlay to apply. Repeatable.", Path, "overlay")] = ()
     seed: Annotated[str | int, Flag("SEED", "Seed for the generated cases.")] = "0"
-    max_time: Annotated[
-        float | None, Flag("TIME", "End the run after this time, such as 30s or 5m.", parse_seconds)
-    ] = None
+    max_time: Annotated[float | None, Flag("TIME", "End after this time, such as 30s or 5m.", parse_seconds)] = None
     """Seconds."""
-    timeout: Annotated[float, Flag("TIME", "Longest time for one answer; 20s if not given.", parse_seconds)] = 20.0
+    timeout: Annotated[float, Flag("TIME", "Longest time for one answer; 20s by default.", parse_seconds)] = 20.0
     """Seconds."""
-    workers: Annotated[
-        int, Flag("N", "Generated requests sent at the same time; 1 if not given.", partial(parse_count, minimum=1))
-    ] = 1
+    workers: Annotated[int, Flag("N", "Generated requests at the same time; 1 by default.", parse_workers)] = 1
     rate_limit: Annotated[float | None, Flag("N/s", "Most requests, such as 5/s or 100/m.", parse_rate)] = None
     """Requests per second."""
     allow_writes: Annotated[bool, Flag("", "Create, change and delete temporary API keys.", bool)] = False
-    spend_limit: Annotated[
-        Decimal | str, Flag("RMB", "Most that model calls may cost; 5 if not given.", parse_amount)
-    ] = "5"
-    """RMB."""
-    max_paid_calls: Annotated[int, Flag("N", "Most model calls; 250 if not given.", parse_count)] = 250
-    fail_on: Annotated[
-        FailOn,
-        Flag(
-            "",
-            "What fails: violations, or assumption mismatches too (the default).",
-            choices=("violation", "assumption"),
-        ),
-    ] = "assumption"
+    spend_limit: Annotated[Decimal | str, Flag("RMB", "Most to spend on models; 5 by default.", parse_amount)] = "5"
+    max_paid_calls: Annotated[int, Flag("N", "Most model calls; 250 by default.", parse_count)] = 250
+    fail_on: Annotated[FailOn, Flag("", "Fail on violations alone or, the default, on both.", choices=_SEVERITIES)] = (
+        "assumption"
+    )
     phases: Iterable[str] = PHASES
-    """Phases of generated cases; none to run the laws alone."""
+    """Phases of generated cases; none to check the laws alone."""
     cases: int = 12
     """Generated requests for each operation in the fuzzing phase."""
     generate_time: float = 25.0

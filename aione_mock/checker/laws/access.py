@@ -31,6 +31,9 @@ _UNKNOWN_KEY = "sk-nex-this-key-was-never-made-000000"
 _UNREADABLE_CREDENTIALS = ("Bearer", "Basic c2stbmV4LWRlbW86", "sk-nex-", "Bearer a b c", "bearer: x", ",")
 _ERRORS = {"console": "not_authenticated", "modelrouter": "permission_denied"}
 """Protocol → error for a bad credential; `invalid_api_key` for all others."""
+_WITHOUT_SIGNATURE = (*DATA_PLANE, *CONSOLE)
+_ANY_PLACE = ("listModels", "countMessageTokens", "listGeminiModels")
+"""Operations that accept a key in several places, one of each protocol."""
 _CHEAP_QUESTION = ChatQuestion("Say yes.", max_tokens=4)
 _GRACE = timedelta(hours=24)
 _GRACE_TOLERANCE = timedelta(minutes=2)
@@ -109,7 +112,7 @@ def check_key_not_repeated(context: LawContext) -> LawResults:
 
 def check_credential_places(context: LawContext) -> LawResults:
     """Accept a key as bearer token, in `x-api-key`, in `x-goog-api-key` and as `?key=`, as the contract declares."""
-    for operation in context.present("listModels", "countMessageTokens", "listGeminiModels"):
+    for operation in context.present(*_ANY_PLACE):
         if not context.target.key:
             continue
         model = context.choose_model("anthropic") if operation.id == "countMessageTokens" else ""
@@ -246,22 +249,14 @@ def check_allowed_addresses(context: LawContext) -> LawResults:
 
 _law = partial(Law, area="access")
 _key_law = partial(_law, needs=("token", "writes"))
-_CHEAP = (*PLAIN_CHAT, "listModels")
+_CALLED = (*PLAIN_CHAT, "listModels")
 
 LAWS = (
     _law("access-none", "Missing credentials are rejected", check_missing_credential, ALL_OPERATIONS),
-    _law(
-        "access-malformed", "Unreadable credentials are rejected", check_unreadable_credential, (*DATA_PLANE, *CONSOLE)
-    ),
-    _law("access-wrong", "Unknown credentials are rejected", check_unknown_credential, (*DATA_PLANE, *CONSOLE)),
+    _law("access-malformed", "Unreadable credentials are rejected", check_unreadable_credential, _WITHOUT_SIGNATURE),
+    _law("access-wrong", "Unknown credentials are rejected", check_unknown_credential, _WITHOUT_SIGNATURE),
     _law("access-not-echoed", "Errors do not repeat the key", check_key_not_repeated, (*CHAT, *MODEL_LISTS)),
-    _law(
-        "access-schemes",
-        "Keys are accepted in every declared place",
-        check_credential_places,
-        ("listModels", "countMessageTokens", "listGeminiModels"),
-        needs=("key",),
-    ),
+    _law("access-schemes", "Keys are accepted in all places", check_credential_places, _ANY_PLACE, needs=("key",)),
     _law(
         "access-key-on-console",
         "API keys see the technical view",
@@ -270,13 +265,11 @@ LAWS = (
         needs=("key",),
         evidence="assumed",
     ),
-    _key_law("access-disabled", "Disabled keys are rejected", check_disabled_key, _CHEAP, paid=6),
-    _key_law("access-deleted", "Deleted keys are rejected", check_deleted_key, _CHEAP),
-    _key_law(
-        "access-rotated", "Old secrets work in their grace period", check_rotated_key, (*_CHEAP, "rotateKey"), paid=6
-    ),
-    _key_law("access-rotated-twice", "At most two secrets are valid", check_key_rotated_twice, _CHEAP, paid=6),
-    _key_law("access-model", "Keys are limited to their models", check_allowed_models, _CHEAP),
-    _key_law("access-address", "Keys are limited to their addresses", check_allowed_addresses, _CHEAP, paid=3),
-    _key_law("access-expired", "Expired keys are rejected", check_expired_key, (*_CHEAP, "getKey"), paid=3),
+    _key_law("access-disabled", "Disabled keys are rejected", check_disabled_key, _CALLED, paid=6),
+    _key_law("access-deleted", "Deleted keys are rejected", check_deleted_key, _CALLED),
+    _key_law("access-rotated", "Old secrets have a grace period", check_rotated_key, (*_CALLED, "rotateKey"), paid=6),
+    _key_law("access-rotated-twice", "At most two secrets are valid", check_key_rotated_twice, _CALLED, paid=6),
+    _key_law("access-model", "Keys are limited to their models", check_allowed_models, _CALLED),
+    _key_law("access-address", "Keys are limited to their addresses", check_allowed_addresses, _CALLED, paid=3),
+    _key_law("access-expired", "Expired keys are rejected", check_expired_key, (*_CALLED, "getKey"), paid=3),
 )

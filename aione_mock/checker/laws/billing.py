@@ -158,13 +158,14 @@ def check_budget_progress(context: LawContext) -> LawResults:
 
 _law = partial(Law, area="billing", needs=("token",))
 _invoice_law = partial(_law, operations=("listInvoices",))
+_account_law = partial(_law, operations=("getBillingAccount",))
 
 LAWS = (
     _invoice_law("invoice-order", "Each month has one invoice, newest first", check_invoice_months),
     _invoice_law("invoice-pages", "Invoices have pages", check_invoice_pages),
     _invoice_law("invoice-count", "Invoices are counted", check_invoice_count, evidence="assumed"),
     _invoice_law("invoice-amount", "Invoices charge usage and fee", check_invoice_amount, evidence="assumed"),
-    _law("account-month", "The month's cost is its usage", check_month_to_date, ("getBillingAccount",)),
+    _account_law("account-month", "The month's cost is its usage", check_month_to_date),
     _law("plan-models", "The plan names the listed models", check_plan_models, ("getPlan",), evidence="assumed"),
     _law(
         "budget-progress",
@@ -174,12 +175,5 @@ LAWS = (
         needs=("token", "business_token"),
         evidence="assumed",
     ),
-    _law(
-        "balance-falls",
-        "The balance falls by the cost of a call",
-        check_balance,
-        ("getBillingAccount",),
-        needs=("key", "token"),
-        paid=1,
-    ),
+    _account_law("balance-falls", "Calls reduce the balance", check_balance, needs=("key", "token"), paid=1),
 )

@@ -243,26 +243,20 @@ def check_json_schema(context: LawContext) -> LawResults:
         yield BrokenLaw(protocol.plain, "text that matches the schema", repr(text[:160]), exchange)
 
 
-_law = partial(Law, area="chat", needs=("key",))
+_law = partial(Law, area="chat", needs=("key",), operations=PLAIN_CHAT)
+_OPENAI = PLAIN_CHAT[:1]
 
 LAWS = (
-    _law("usage-sums", "Usage adds up", check_usage_sums, PLAIN_CHAT),
-    _law("usage-details", "Usage details are parts of the usage", check_usage_details, PLAIN_CHAT[:1]),
-    _law("usage-longer", "Longer prompts count more", check_longer_prompt, PLAIN_CHAT, paid=3),
-    _law("usage-counted", "Token counting agrees with answers", check_token_counting, TOKEN_COUNTS),
-    _law("max-tokens", "Answers respect their limit", check_token_limit, CHAT, paid=6),
-    _law("stop", "Answers end at stop sequences", check_stop_sequence, PLAIN_CHAT, paid=6),
-    _law("choices", "The requested choices are given", check_choices, PLAIN_CHAT[:1], paid=1),
-    _law("ids-unique", "Every answer has its own id", check_unique_ids, PLAIN_CHAT, paid=6),
-    _law("model-named", "Answers name their model", check_model_named, PLAIN_CHAT),
-    _law("tool-calls", "Tool calls match their schema", check_tool_calls, CHAT, paid=6),
-    _law("json-answers", "JSON answers match their schema", check_json_schema, PLAIN_CHAT[:1], paid=1),
-    _law(
-        "unknown-members",
-        "Unknown members are ignored",
-        check_unknown_members,
-        PLAIN_CHAT,
-        evidence="assumed",
-        paid=3,
-    ),
+    _law("usage-sums", "Usage adds up", check_usage_sums),
+    _law("usage-details", "Usage details are parts of the usage", check_usage_details, operations=_OPENAI),
+    _law("usage-longer", "Longer prompts count more", check_longer_prompt, paid=3),
+    _law("usage-counted", "Token counting agrees with answers", check_token_counting, operations=TOKEN_COUNTS),
+    _law("max-tokens", "Answers respect their limit", check_token_limit, operations=CHAT, paid=6),
+    _law("stop", "Answers end at stop sequences", check_stop_sequence, paid=6),
+    _law("choices", "The requested choices are given", check_choices, operations=_OPENAI, paid=1),
+    _law("ids-unique", "Every answer has its own id", check_unique_ids, paid=6),
+    _law("model-named", "Answers name their model", check_model_named),
+    _law("tool-calls", "Tool calls match their schema", check_tool_calls, operations=CHAT, paid=6),
+    _law("json-answers", "JSON answers match their schema", check_json_schema, operations=_OPENAI, paid=1),
+    _law("unknown-members", "Unknown members are ignored", check_unknown_members, evidence="assumed", paid=3),
 )

@@ -11,13 +11,7 @@ from aione_mock.checker.exchange import HttpExchange, shorten_body
 from aione_mock.checker.finding import BrokenLaw, LawResults, SkippedOperation
 from aione_mock.checker.law import Law
 from aione_mock.checker.laws.error_responses import UNKNOWN_ID, check_envelope, check_error, code_parameter
-from aione_mock.checker.laws.operation_groups import (
-    MODELROUTER,
-    ONE_KEY,
-    PLAIN_CHAT,
-    TOKEN_COUNTS,
-    USAGE,
-)
+from aione_mock.checker.laws.operation_groups import METRICS, MODELROUTER, ONE_KEY, PLAIN_CHAT, TOKEN_COUNTS, USAGE
 from aione_mock.checker.protocols import ChatProtocol, ChatQuestion
 from aione_mock.contract import Operation
 from aione_mock.structs import replace
@@ -29,18 +23,19 @@ _TOO_MANY_TOKENS = 1_500_000_000
 _BODY_LIMIT_BYTES = 32 << 20
 Place = tuple[str, str]
 """Part of the request, and parameter or member."""
-_UNKNOWN_PATHS = (
-    ("createChatCompletion", "/v1/chat/completion"),
-    ("createMessage", "/v1/messages/nowhere"),
-    ("listGeminiModels", "/v1beta/modls"),
-    ("listKeys", "/api/v1/gateway/kees"),
-)
-_WRONG_METHODS = (
-    ("createChatCompletion", "GET"),
-    ("createMessage", "GET"),
-    ("listGeminiModels", "DELETE"),
-    ("getDashboard", "DELETE"),
-)
+_MODEL_OPERATIONS = (*PLAIN_CHAT, "retrieveModel", "getGeminiModel", *TOKEN_COUNTS)
+_UNKNOWN_PATHS = {
+    "createChatCompletion": "/v1/chat/completion",
+    "createMessage": "/v1/messages/nowhere",
+    "listGeminiModels": "/v1beta/modls",
+    "listKeys": "/api/v1/gateway/kees",
+}
+_WRONG_METHODS = {
+    "createChatCompletion": "GET",
+    "createMessage": "GET",
+    "listGeminiModels": "DELETE",
+    "getDashboard": "DELETE",
+}
 _INVALID_QUERIES: tuple[tuple[str, dict[str, str], dict[str, Json], set[Place]], ...] = (
     ("getKey", {"key_id": "not-a-uuid"}, {}, {("path", "key_id")}),
     ("getDashboard", {}, {"range_days": 0}, {("query", "range_days")}),
@@ -176,7 +171,7 @@ def check_unknown_key(context: LawContext) -> LawResults:
 
 def check_unknown_path(context: LawContext) -> LawResults:
     """Answer 404 for an unknown path, in the envelope of the protocol with the most similar path."""
-    for name, path in _UNKNOWN_PATHS:
+    for name, path in _UNKNOWN_PATHS.items():
         if name in context.contract.operations:
             try:
                 yield from _check_routing_error(context, name, path, "GET", 404, "not_found")
@@ -186,7 +181,7 @@ def check_unknown_path(context: LawContext) -> LawResults:
 
 def check_wrong_method(context: LawContext) -> LawResults:
     """Answer 405 for a method that a path does not have, and list the others in `allow`."""
-    for name, method in _WRONG_METHODS:
+    for name, method in _WRONG_METHODS.items():
         if name not in context.contract.operations:
             continue
         if method != "GET" and not context.client.allow_writes:
@@ -245,7 +240,7 @@ def check_request_id(context: LawContext) -> LawResults:
     """Give the request id in the body of an error as in its header."""
     for name, member, body, query in (
         ("createMessage", "request_id", {"model": UNKNOWN_MODEL}, {}),
-        (MODELROUTER[1], "requestId", None, {"timeRange": "2h"}),
+        (METRICS, "requestId", None, {"timeRange": "2h"}),
     ):
         if name not in context.contract.operations:
             continue
@@ -271,26 +266,17 @@ def check_body_limit(context: LawContext) -> LawResults:
 
 _law = partial(Law, area="errors")
 _assumed = partial(_law, evidence="assumed")
+_chat_law = partial(_law, operations=PLAIN_CHAT, needs=("key",))
+_IMAGE_OPERATIONS, _REQUEST_ID_OPERATIONS = PLAIN_CHAT[:2], ("createMessage", METRICS)
+_ONE = ("createChatCompletion",)
 
 LAWS = (
-    _law(
-        "error-unknown-model",
-        "Unknown models are rejected",
-        check_unknown_model,
-        (*PLAIN_CHAT, "retrieveModel", "getGeminiModel", *TOKEN_COUNTS),
-        needs=("key",),
-    ),
-    _law("error-malformed", "Malformed bodies are rejected", check_malformed_body, PLAIN_CHAT, needs=("key",)),
-    _assumed(
-        "error-param", "Errors name the parameter", check_parameter_named, ("createChatCompletion",), needs=("key",)
-    ),
-    _law("error-too-long", "Prompts above the context are rejected", check_context_length, PLAIN_CHAT, needs=("key",)),
-    _law(
-        "error-unsupported",
-        "Image models reject unsupported requests",
-        check_image_model,
-        PLAIN_CHAT[:2],
-        needs=("key",),
+    _chat_law("error-unknown-model", "Unknown models are rejected", check_unknown_model, operations=_MODEL_OPERATIONS),
+    _chat_law("error-malformed", "Malformed bodies are rejected", check_malformed_body),
+    _chat_law("error-param", "Errors name the parameter", check_parameter_named, operations=_ONE, evidence="assumed"),
+    _chat_law("error-too-long", "Prompts above the context are rejected", check_context_length),
+    _chat_law(
+        "error-unsupported", "Image models reject what they cannot do", check_image_model, operations=_IMAGE_OPERATIONS
     ),
     _law(
         "error-validation",
@@ -307,18 +293,8 @@ LAWS = (
         needs=("token", "writes"),
     ),
     _law("error-no-such-key", "Unknown keys are not found", check_unknown_key, ONE_KEY, needs=("token",)),
-    _assumed(
-        "error-unknown-path",
-        "Unknown paths are not found",
-        check_unknown_path,
-        tuple(name for name, _ in _UNKNOWN_PATHS),
-    ),
-    _assumed(
-        "error-wrong-method",
-        "Wrong methods are rejected",
-        check_wrong_method,
-        tuple(name for name, _ in _WRONG_METHODS),
-    ),
+    _assumed("error-unknown-path", "Unknown paths are not found", check_unknown_path, tuple(_UNKNOWN_PATHS)),
+    _assumed("error-wrong-method", "Wrong methods are rejected", check_wrong_method, tuple(_WRONG_METHODS)),
     _law(
         "error-router",
         "ModelRouter's errors name the parameter",
@@ -326,6 +302,8 @@ LAWS = (
         MODELROUTER,
         needs=("access_secret",),
     ),
-    _assumed("error-request-id", "Errors repeat the request id", check_request_id, ("createMessage", MODELROUTER[1])),
-    _law("error-too-large", "Too large bodies are rejected", check_body_limit, PLAIN_CHAT[:1], needs=("key", "local")),
+    _assumed("error-request-id", "Errors repeat the request id", check_request_id, _REQUEST_ID_OPERATIONS),
+    _chat_law(
+        "error-too-large", "Too large bodies are rejected", check_body_limit, operations=_ONE, needs=("key", "local")
+    ),
 )

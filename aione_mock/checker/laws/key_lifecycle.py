@@ -8,7 +8,7 @@ from aione_mock.checker.context import LawContext, TemporaryKey, bearer_auth
 from aione_mock.checker.errors import NotChecked
 from aione_mock.checker.exchange import HttpExchange
 from aione_mock.checker.finding import BrokenLaw, LawResults
-from aione_mock.checker.law import Law
+from aione_mock.checker.law import Law, Need
 from aione_mock.checker.laws.operation_groups import KEYS
 from aione_mock.types import Json
 
@@ -135,15 +135,10 @@ def _create_machine(context: LawContext) -> Any:
             if self.model.perform("updateKey", f"update {change}", body=change):
                 self.model.expected |= change
 
-        @rule()
-        def disable(self) -> None:
-            if self.model.perform("disableKey", "disable"):
-                self.model.expected["status"] = "disabled"
-
-        @rule()
-        def enable(self) -> None:
-            if self.model.perform("enableKey", "enable"):
-                self.model.expected["status"] = "active"
+        @rule(event=st.sampled_from([("disable", "disabled"), ("enable", "active")]))
+        def switch(self, event: tuple[str, str]) -> None:
+            if self.model.perform(f"{event[0]}Key", event[0]):
+                self.model.expected["status"] = event[1]
 
         @rule()
         def rotate(self) -> None:
@@ -166,13 +161,5 @@ def _create_machine(context: LawContext) -> Any:
     return seed(context.seed.draw_integer("life"))(KeyMachine)
 
 
-LAWS = (
-    Law(
-        "key-life",
-        "Keys follow their history",
-        check_key_lifecycle,
-        KEYS,
-        area="keys",
-        needs=("token", "writes"),
-    ),
-)
+_NEEDS: tuple[Need, ...] = ("token", "writes")
+LAWS = (Law("key-life", "Keys follow their history", check_key_lifecycle, KEYS, area="keys", needs=_NEEDS),)

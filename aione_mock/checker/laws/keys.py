@@ -8,7 +8,7 @@ from aione_mock.checker.context import LawContext, bearer_auth
 from aione_mock.checker.errors import NotChecked
 from aione_mock.checker.finding import BrokenLaw, LawResults
 from aione_mock.checker.json_reader import JsonReader
-from aione_mock.checker.law import Law
+from aione_mock.checker.law import Law, Need
 from aione_mock.checker.laws.error_responses import check_error
 from aione_mock.checker.laws.operation_groups import ONE_KEY
 from aione_mock.types import Json
@@ -21,7 +21,7 @@ def check_secret_shown_once(context: LawContext) -> LawResults:
     """Show a secret in the answer that created it and never again."""
     key = context.create_key("shown once")
     rotated, _ = context.rotate_key(key)
-    for name in ("getKey", "updateKey", "disableKey", "enableKey", "listKeys"):
+    for name in reversed(_SHOWING):
         params = {} if name == "listKeys" else {"key_id": key.id}
         exchange = context.call_ok(name, params, body={"name": "shown once"} if name == "updateKey" else None)
         rows = exchange.data.rows("items") if name == "listKeys" else [exchange.data]
@@ -218,31 +218,22 @@ def check_empty_restrictions(context: LawContext) -> LawResults:
 
 
 _law = partial(Law, area="keys", needs=("token", "writes"))
+_read_law = partial(_law, needs=("token",))
+_ALL: tuple[Need, ...] = ("key", "token", "writes")
+_SHOWING = ("listKeys", "getKey", "updateKey", "disableKey", "enableKey")
+_SWITCHES = ("disableKey", "enableKey", "getKey")
 
 LAWS = (
-    _law("key-list-secrets", "Lists show no secret", check_list_without_secrets, ("listKeys",), needs=("token",)),
-    _law("key-list-order", "Keys are listed oldest first", check_list_order, ("listKeys",), needs=("token",)),
-    _law("key-list-read", "Listed keys are readable", check_listed_keys, ("getKey",), needs=("token",)),
-    _law(
-        "key-secret-once",
-        "Secrets are shown once",
-        check_secret_shown_once,
-        ("listKeys", "getKey", "updateKey", "disableKey", "enableKey"),
-    ),
+    _read_law("key-list-secrets", "Lists show no secret", check_list_without_secrets, ("listKeys",)),
+    _read_law("key-list-order", "Keys are listed oldest first", check_list_order, ("listKeys",)),
+    _read_law("key-list-read", "Listed keys are readable", check_listed_keys, ("getKey",)),
+    _law("key-secret-once", "Secrets are shown once", check_secret_shown_once, _SHOWING),
     _law("key-prefix", "Prefixes begin the secret", check_prefix, ("createKey", "getKey", "rotateKey")),
     _law("key-read-back", "Keys are returned as created", check_read_back, ("createKey", "getKey", "listKeys")),
     _law("key-partial-update", "Updates change only their members", check_partial_update, ("updateKey", "getKey")),
-    _law(
-        "key-switching", "Disable and enable report the status", check_switching, ("disableKey", "enableKey", "getKey")
-    ),
+    _law("key-switching", "Disable and enable report the status", check_switching, _SWITCHES),
     _law("key-rotation", "Rotation gives a new secret", check_rotation, ("rotateKey", "getKey")),
     _law("key-rotation-refused", "Disabled keys are not rotated", check_rotation_of_disabled_key, ("rotateKey",)),
     _law("key-deletion", "Deleted keys are gone", check_deletion, (*ONE_KEY, "listKeys")),
-    _law(
-        "key-unrestricted",
-        "Empty restrictions do not restrict",
-        check_empty_restrictions,
-        ("listModels",),
-        needs=("key", "token", "writes"),
-    ),
+    _law("key-unrestricted", "Empty lists do not restrict", check_empty_restrictions, ("listModels",), needs=_ALL),
 )

@@ -78,7 +78,7 @@ def check_unique_ids(context: LawContext) -> LawResults:
             yield BrokenLaw(operation, "each model once", f"twice: {_join_ids(repeated)}", context.client.last)
 
 
-def check_listed_models_readable(context: LawContext) -> LawResults:
+def check_models_readable(context: LawContext) -> LawResults:
     """Return every listed model on its own, with the members of the list."""
     for row in context.read("listModels").rows("data"):
         name = row.text("id")
@@ -93,7 +93,7 @@ def check_listed_models_readable(context: LawContext) -> LawResults:
             yield BrokenLaw("getGeminiModel", f"the listed model '{name}'", exchange.summary, exchange)
 
 
-def check_listed_models_callable(context: LawContext) -> LawResults:
+def check_models_callable(context: LawContext) -> LawResults:
     """Accept calls to every listed model by the id of the list."""
     rows = {row["id"]: row for row in context.list_models()}
     gemini = sorted(_read_gemini_ids(context)) if "listGeminiModels" in context.contract.operations else []
@@ -191,29 +191,20 @@ def check_gemini_pages(context: LawContext) -> LawResults:
 
 _law = partial(Law, area="models", needs=("key",))
 _deduced = partial(_law, evidence="deduced")
+_LISTS = ("listModels", "listGeminiModels")
+_CHAT = ("createChatCompletion",)
 
 LAWS = (
     _deduced("models-agree", "The lists of models agree", check_lists_agree, ("listGatewayModels", "listGeminiModels")),
-    _deduced("models-unique", "No model is listed twice", check_unique_ids, ("listModels", "listGeminiModels")),
-    _law(
-        "models-readable",
-        "Listed models are readable",
-        check_listed_models_readable,
-        ("retrieveModel", "getGeminiModel"),
-    ),
+    _deduced("models-unique", "No model is listed twice", check_unique_ids, _LISTS),
+    _law("models-readable", "Listed models are readable", check_models_readable, ("retrieveModel", "getGeminiModel")),
     _law("models-paged", "Gemini's list has pages", check_gemini_pages, ("listGeminiModels",)),
-    _law(
-        "models-aliases",
-        "Short names are accepted and not listed",
-        check_aliases,
-        ("listModels", "retrieveModel", "createChatCompletion"),
-        paid=1,
-    ),
-    _law("models-case", "Model ids are case-sensitive", check_case_of_ids, ("createChatCompletion",)),
+    _law("models-aliases", "Short names are accepted", check_aliases, ("listModels", "retrieveModel", *_CHAT), paid=1),
+    _law("models-case", "Model ids are case-sensitive", check_case_of_ids, _CHAT),
     _law(
         "models-callable",
         "Listed models are callable",
-        check_listed_models_callable,
+        check_models_callable,
         PLAIN_CHAT,
         paid=20,
         extra_cost=estimate_listed_models,

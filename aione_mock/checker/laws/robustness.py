@@ -11,7 +11,7 @@ from aione_mock.checker.context import LawContext
 from aione_mock.checker.errors import NotChecked
 from aione_mock.checker.exchange import HttpExchange
 from aione_mock.checker.finding import BrokenLaw, LawResults, SkippedOperation
-from aione_mock.checker.law import Law
+from aione_mock.checker.law import Law, Need
 from aione_mock.checker.laws.operation_groups import CHARTS, LOGS, METRICS, PLAIN_CHAT
 from aione_mock.checker.protocols import ChatProtocol, ChatQuestion
 from aione_mock.types import Json
@@ -176,35 +176,36 @@ def check_slow_body(context: LawContext) -> LawResults:
     yield from _expect_no_failure(context.client.send(request, pause=0.1), "a slow body")
 
 
-_law = partial(Law, area="robustness", needs=("key",))
-_OPERATIONS = tuple(dict.fromkeys(name for name, _, _ in _PARAMETERS))
+_law = partial(Law, area="robustness", needs=("key",), operations=PLAIN_CHAT)
+_PARAMETER_OPERATIONS = tuple(dict.fromkeys(name for name, _, _ in _PARAMETERS))
+_WRITE: tuple[Need, ...] = ("token", "writes")
 
 LAWS = (
-    _law("robust-bodies", "Unusual bodies cause no server error", check_unusual_bodies, PLAIN_CHAT, paid=9),
-    _law("robust-languages", "Any script is answered", check_any_script, PLAIN_CHAT, paid=15),
-    _law("robust-empty", "Empty messages cause no server error", check_empty_message, PLAIN_CHAT, paid=3),
+    _law("robust-bodies", "Unusual bodies are handled", check_unusual_bodies, paid=9),
+    _law("robust-languages", "Any script is answered", check_any_script, paid=15),
+    _law("robust-empty", "Empty messages are handled", check_empty_message, paid=3),
     _law(
         "robust-parameters",
-        "Unusual parameters cause no server error",
+        "Unusual parameters are handled",
         check_unusual_parameters,
-        _OPERATIONS,
+        operations=_PARAMETER_OPERATIONS,
         needs=(),
     ),
-    _law("robust-headers", "Unusual headers cause no server error", check_unusual_headers, PLAIN_CHAT, paid=9),
+    _law("robust-headers", "Unusual headers are handled", check_unusual_headers, paid=9),
     _law(
         "robust-console",
-        "Unusual console bodies cause no server error",
+        "Unusual console bodies are handled",
         check_console_bodies,
-        ("createKey",),
-        needs=("token", "writes"),
+        operations=("createKey",),
+        needs=_WRITE,
     ),
     _law(
         "robust-big",
-        "Large bodies cause no server error",
+        "Large bodies are handled",
         check_large_body,
-        PLAIN_CHAT[:1],
+        operations=PLAIN_CHAT[:1],
         needs=("key", "local"),
         paid=1,
     ),
-    _law("robust-slow", "Slow bodies are waited for", check_slow_body, PLAIN_CHAT[:1], paid=1),
+    _law("robust-slow", "Slow bodies are handled", check_slow_body, operations=PLAIN_CHAT[:1], paid=1),
 )

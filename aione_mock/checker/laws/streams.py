@@ -203,29 +203,30 @@ def check_json_array(context: LawContext) -> LawResults:
         yield SkippedOperation("streamGenerateContent", "the array is empty")
 
 
-_law = partial(Law, area="streams", needs=("key",))
+_law = partial(Law, area="streams", needs=("key",), operations=STREAMED_CHAT)
+_OPENAI, _GEMINI = STREAMED_CHAT[:1], STREAMED_CHAT[2:]
 
 LAWS = (
-    _law("stream-asked", "Requested streams are sent", check_stream_sent, STREAMED_CHAT, paid=3),
-    _law("stream-adds-up", "Events add up to an answer", check_events_add_up, STREAMED_CHAT, paid=3),
-    _law("stream-plain", "Streams and plain answers agree", check_same_as_plain, STREAMED_CHAT, paid=3),
-    _law("stream-complete", "No part of a stream is lost", check_stream_complete, STREAMED_CHAT, paid=12),
-    _law("tool-fragments", "Fragments of tool calls fit", check_tool_fragments, STREAMED_CHAT[:1], paid=1),
-    _law("stream-usage", "Streams report usage like plain answers", check_stream_usage, STREAMED_CHAT),
+    _law("stream-asked", "Requested streams are sent", check_stream_sent, paid=3),
+    _law("stream-adds-up", "Events add up to an answer", check_events_add_up, paid=3),
+    _law("stream-plain", "Streams and plain answers agree", check_same_as_plain, paid=3),
+    _law("stream-complete", "No part of a stream is lost", check_stream_complete, paid=12),
+    _law("tool-fragments", "Fragments of tool calls fit", check_tool_fragments, operations=_OPENAI, paid=1),
+    _law("stream-usage", "Streams report usage like plain answers", check_stream_usage),
     _law(
         "stream-usage-asked",
         "Usage events are sent on request",
         check_usage_requested,
-        STREAMED_CHAT[:1],
+        operations=_OPENAI,
         evidence="deduced",
         paid=1,
     ),
-    _law("stream-characters", "Characters are not split", check_whole_characters, STREAMED_CHAT, paid=3),
+    _law("stream-characters", "Characters are not split", check_whole_characters, paid=3),
     _law(
         "stream-array",
-        "Without alt=sse, a JSON array is sent",
+        "Without alt=sse, JSON is sent",
         check_json_array,
-        STREAMED_CHAT[2:],
+        operations=_GEMINI,
         evidence="assumed",
         paid=1,
     ),

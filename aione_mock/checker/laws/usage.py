@@ -12,7 +12,7 @@ from aione_mock.checker.errors import NotChecked
 from aione_mock.checker.exchange import HttpExchange
 from aione_mock.checker.finding import BrokenLaw, LawResults
 from aione_mock.checker.json_reader import JsonReader
-from aione_mock.checker.law import Law
+from aione_mock.checker.law import Law, Need
 from aione_mock.checker.laws.error_responses import check_error
 from aione_mock.checker.laws.errors import UNKNOWN_MODEL
 from aione_mock.checker.laws.operation_groups import BILLING, CHAT, USAGE
@@ -367,6 +367,8 @@ def check_rejected_free(context: LawContext) -> LawResults:
 _law = partial(Law, area="usage", needs=("token",))
 _usage_law = partial(_law, operations=("queryUsage",))
 _dashboard_law = partial(_law, operations=("getDashboard",))
+_WITH_KEY: tuple[Need, ...] = ("key", "token")
+_BOTH_VIEWS: tuple[Need, ...] = ("token", "business_token")
 
 LAWS = (
     _usage_law("usage-rows", "Usage rows add up", check_rows_add_up),
@@ -377,24 +379,10 @@ LAWS = (
     _usage_law("usage-limits", "Windows have at most 90 days", check_usage_limits),
     _dashboard_law("dashboard-window", "The trend has every day", check_dashboard_window),
     _dashboard_law("dashboard-sums", "The technical view adds up", check_dashboard_sums),
-    _dashboard_law(
-        "dashboard-business",
-        "The business view adds up",
-        check_dashboard_business,
-        needs=("token", "business_token"),
-    ),
-    _dashboard_law(
-        "dashboard-views", "Both views show the same cost", check_views_agree, needs=("token", "business_token")
-    ),
+    _dashboard_law("dashboard-business", "The business view adds up", check_dashboard_business, needs=_BOTH_VIEWS),
+    _dashboard_law("dashboard-views", "Both views show the same cost", check_views_agree, needs=_BOTH_VIEWS),
     _dashboard_law("dashboard-usage", "The dashboard shows the usage", check_dashboard_usage),
     _law("money-text", "Money and percentages are text", check_money_format, _MONEY_OPERATIONS, evidence="assumed"),
-    _law(
-        "usage-conserved",
-        "A call adds its usage to the figures",
-        check_usage_conserved,
-        CHAT,
-        needs=("key", "token"),
-        paid=6,
-    ),
-    _usage_law("usage-refused-free", "Rejected calls cost nothing", check_rejected_free, needs=("key", "token")),
+    _law("usage-conserved", "Calls add their usage", check_usage_conserved, CHAT, needs=_WITH_KEY, paid=6),
+    _usage_law("usage-refused-free", "Rejected calls cost nothing", check_rejected_free, needs=_WITH_KEY),
 )
