@@ -1,4 +1,4 @@
-"""Anthropic's SDK: a plain answer, a stream, and a tool that runs by itself.
+"""Anthropic's SDK: a plain answer, a stream, and a tool that the SDK runs.
 
 pip install anthropic
 """

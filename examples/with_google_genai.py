@@ -1,4 +1,4 @@
-"""Google's SDK: a plain answer, a stream, and a function that is called by itself.
+"""Google's SDK: a plain answer, a stream, and a function that the SDK calls.
 
 pip install google-genai
 """
@@ -9,7 +9,7 @@ from google import genai
 
 client = genai.Client(
     api_key=os.environ.get("AIONE_API_KEY", "sk-nex-demo-every-model"),
-    # the version is part of the path, and has to be told where the address is not Google's
+    # the API version is part of the path; it must be given if the base URL is not Google's
     http_options={"base_url": os.environ.get("AIONE_URL", "http://127.0.0.1:8000"), "api_version": "v1beta"},
 )
 model = "gemini-2.5-flash"

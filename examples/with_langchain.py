@@ -1,4 +1,4 @@
-"""LangChain: the same program over all three protocols.
+"""LangChain: the same program with all three protocols.
 
 pip install langchain-openai langchain-anthropic langchain-google-genai
 """

@@ -1,11 +1,11 @@
 """LiteLLM: the prefix of the model chooses the protocol.
 
-pip install litellm    # in an environment of its own: it pins an older openai than the one used here
+pip install litellm    # in its own environment: it needs an older openai than the other examples
 """
 
 import os
 
-os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # else it fetches a price list from the network
+os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # otherwise it downloads a price list
 
 import litellm
 

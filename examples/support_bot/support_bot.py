@@ -1,8 +1,8 @@
-"""A small support bot for a shop: it looks orders up, starts refunds, and answers while it is still being written.
+"""A small support bot for a shop: it looks up orders, starts refunds, and streams its answers.
 
     python support_bot.py "Where is order 4711?"
 
-It finds its gateway in OPENAI_BASE_URL and OPENAI_API_KEY, as OpenAI's SDK does.
+It reads the gateway from OPENAI_BASE_URL and OPENAI_API_KEY, as OpenAI's SDK does.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Any
 
 import openai
 
-INSTRUCTIONS = "You are the support desk of a bicycle shop. Be brief. Look an order up before you speak of it."
+INSTRUCTIONS = "You are the support desk of a bicycle shop. Be brief. Look up an order before you talk about it."
 ROUNDS = 5
-"""How often the model may ask for tools before it has to answer."""
+"""How often the model may call tools before it must answer."""
 
 
 class Unfinished(Exception):
-    """The answer broke off; what came so far must not be taken for all of it."""
+    """The answer ended early; the part that arrived is not the complete answer."""
 
 
 @dataclass
@@ -32,11 +32,11 @@ class Shop:
     refunds: list[int] = field(default_factory=list)
 
     def find_order(self, number: int) -> dict[str, Any]:
-        """Where an order is."""
+        """Return the status of an order."""
         return {"number": number, "status": self.orders.get(number, "unknown")}
 
     def start_refund(self, number: int) -> dict[str, Any]:
-        """Give the money back for an order that exists."""
+        """Start a refund for an order that exists."""
         if number not in self.orders:
             return {"number": number, "refund": "refused", "reason": "no such order"}
         self.refunds.append(number)
@@ -55,7 +55,7 @@ TOOLS = [
 
 
 class SupportBot:
-    """Answers one question at a time. Retries and time-outs are the client's, see `client`."""
+    """Answer one question at a time. Retries and timeouts are settings of the client, see `client`."""
 
     def __init__(self, client: openai.OpenAI, shop: Shop, model: str = "gpt-5.4") -> None:
         self.client, self.model = client, model
@@ -65,7 +65,7 @@ class SupportBot:
         }
 
     def answer(self, question: str) -> Iterator[str]:
-        """The answer, piece by piece. Raises Unfinished, or what the SDK raises."""
+        """Yield the answer in pieces. Raises Unfinished, or what the SDK raises."""
         messages: list[Any] = [
             {"role": "system", "content": INSTRUCTIONS},
             {"role": "user", "content": question},
@@ -78,10 +78,10 @@ class SupportBot:
             wanted = [calls[index] for index in sorted(calls)]
             messages.append({"role": "assistant", "content": None, "tool_calls": wanted})
             messages += [self._run(call) for call in wanted]
-        raise Unfinished("the model goes on asking for tools")
+        raise Unfinished("the model keeps calling tools")
 
     def _round(self, messages: list[Any], calls: dict[int, Any]) -> Iterator[str]:
-        """Words of the model; the tools that it wants to call are put into `calls`."""
+        """Yield the text of one answer, and collect its tool calls in `calls`."""
         finish = None
         stream = self.client.chat.completions.create(
             model=self.model, messages=messages, tools=TOOLS, stream=True
@@ -103,7 +103,7 @@ class SupportBot:
 
 
 def _collect(calls: dict[int, Any], part: Any) -> None:
-    """A tool call comes in parts: the first has id and name, the others more of the arguments."""
+    """Merge a part of a tool call: the first part has id and name, the others have more of the arguments."""
     call = calls.setdefault(part.index, {"id": "", "type": "function", "function": {"name": "", "arguments": ""}})
     call["id"] = part.id or call["id"]
     call["function"]["name"] += part.function.name or ""
@@ -111,12 +111,12 @@ def _collect(calls: dict[int, Any], part: Any) -> None:
 
 
 def client(**options: Any) -> openai.OpenAI:
-    """The bot's client: two retries, twenty seconds of patience."""
+    """Return the bot's client: two retries, a timeout of twenty seconds."""
     return openai.OpenAI(**{"max_retries": 2, "timeout": 20.0, **options})
 
 
 def main() -> int:
-    """Answer the question of the command line."""
+    """Answer the question given on the command line."""
     shop = Shop({4711: "on its way", 4712: "in the workshop"})
     try:
         for piece in SupportBot(client(), shop).answer(" ".join(sys.argv[1:]) or "Where is order 4711?"):

@@ -1,4 +1,4 @@
-"""The bot's own tests, without a model: `pytest` in this folder."""
+"""Tests of the bot without a model: run `pytest` in this folder."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def ask(bot, question="Where is my order?"):
     return "".join(bot.answer(question))
 
 
-def test_it_streams_what_the_model_says(bot, aione_mock):
+def test_it_streams_the_answer(bot, aione_mock):
     aione_mock.reply(chunks=["We open ", "at nine."])
     assert list(bot.answer("When do you open?")) == ["We open ", "at nine."]
     aione_mock.assert_called("createChatCompletion", times=1, stream=True, text="open", tool_offered="find_order")
 
 
-def test_it_looks_the_order_up(bot, aione_mock):
+def test_it_looks_up_the_order(bot, aione_mock):
     aione_mock.reply(tool_calls={"find_order": {"number": 4711}})
     aione_mock.reply("It is on its way.", when={"tool_result": "find_order"})
     assert ask(bot, "Where is order 4711?") == "It is on its way."
@@ -52,13 +52,13 @@ def test_it_runs_every_tool_that_is_called(bot, aione_mock, shop):
 
 
 @pytest.mark.aione_mock(rules="refunds.yaml")
-def test_a_refund_from_beginning_to_end(bot, aione_mock, shop):
+def test_a_refund(bot, aione_mock, shop):
     assert ask(bot, "I want a refund for order 4712.") == "Your refund is on its way."
     assert shop.refunds == [4712]
     aione_mock.assert_called(times=2)
 
 
-def test_it_waits_and_tries_again(bot, aione_mock):
+def test_it_retries_after_a_rate_limit(bot, aione_mock):
     aione_mock.fail("rate_limit_exceeded", retry_after=1)
     aione_mock.reply("Here you are.")
     assert ask(bot) == "Here you are."
@@ -72,7 +72,7 @@ def test_it_gives_up_after_three_attempts(bot, aione_mock):
     aione_mock.assert_called(times=3, status=503)
 
 
-def test_half_an_answer_is_none(bot, aione_mock):
+def test_a_partial_answer_is_an_error(bot, aione_mock):
     aione_mock.reply("A long answer that will not arrive as a whole.")
     ask(bot)
     aione_mock.stream_fault("cut", after=3)
@@ -83,9 +83,9 @@ def test_half_an_answer_is_none(bot, aione_mock):
         ask(bot)
 
 
-def test_a_model_that_never_stops_asking_for_tools(bot, aione_mock):
+def test_a_model_that_keeps_calling_tools(bot, aione_mock):
     aione_mock.reply(tool_calls={"find_order": {"number": 4711}}, times=None)
-    with pytest.raises(Unfinished, match="goes on asking"):
+    with pytest.raises(Unfinished, match="keeps calling"):
         ask(bot)
 
 
@@ -98,8 +98,8 @@ def test_the_command(aione_env, aione_mock, monkeypatch, capsys, error, code, wo
 
 
 def test_it_is_resilient(aione_mock, shop):
-    def asked(mock):
+    def ask_bot(mock):
         bot = SupportBot(client(base_url=mock.openai_base_url, api_key=mock.api_key, timeout=0.5), shop)
         return ask(bot, "Where is order 4711? Tell me about bicycles too.")
 
-    aione_mock.assert_resilient(asked, patience=8)
+    aione_mock.assert_resilient(ask_bot, patience=8)
