@@ -24,7 +24,7 @@ _BACKLOG = 4096
 """Connections that may wait to be accepted."""
 
 
-class Connection:
+class UvicornConnection:
     """One request's hold on its connection (`asgi.Connection`).
 
     It does not refer to uvicorn's cycle, which refers to it: the garbage collector rarely looks for reference cycles.
@@ -95,7 +95,7 @@ class Protocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._current = cycle
-        cycle.scope["extensions"] = {CONNECTION: Connection(cycle.transport, self.loop.time())}  # type: ignore[dict-item]
+        cycle.scope["extensions"] = {CONNECTION: UvicornConnection(cycle.transport, self.loop.time())}  # type: ignore[dict-item]
         # a request that waited for the previous answer is started by that answer, which is no place to run it in
         if self._feeding and getattr(app, "eager", False):
             self._ready = cycle
