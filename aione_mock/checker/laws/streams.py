@@ -16,8 +16,8 @@ from aione_mock.contract.stream_grammar import decode_data
 from aione_mock.types import Json
 
 QUESTION = "Name three calm colours, in one short sentence."
-_MULTI_BYTE_QUESTION = "Repeat exactly, with nothing else: 你好，世界 🙂 naïve"
-_EXACT_QUESTION = "Repeat exactly, with nothing else: alpha beta gamma delta epsilon zeta eta theta iota kappa"
+_MULTI_BYTE_QUESTION = "Repeat only the following text: 你好，世界 🙂 naïve"
+_EXACT_QUESTION = "Repeat only the following words: alpha beta gamma delta epsilon zeta eta theta iota kappa"
 _TOOL_QUESTION = "What is the weather like in Hangzhou? Use the tool."
 _OPTIONAL_MEMBERS = ("usage", "usageMetadata", "service_tier", "system_fingerprint")
 _VARYING_MEMBERS = (*_OPTIONAL_MEMBERS, "id", "created", "responseId", "createTime")
