@@ -18,7 +18,7 @@ import httpx2
 import orjson
 import pytest
 
-from tests.recorder.conftest import replaying
+from tests.recorder.conftest import replay_server
 from tests.timing import PATIENCE, until
 from tests.wire_reader import Wire, ask, request
 
@@ -424,7 +424,7 @@ def test_a_recorded_answer_comes_before_everything_else(tmp_path: Path) -> None:
     """It asks for no key, takes no slot, uses no rule and costs nothing; it is numbered and written down."""
     path = tmp_path / "calls.yaml"
     path.write_text(CASSETTE)
-    with replaying(path) as url:
+    with replay_server(path) as url:
         observer = Observer(url, "replay")
         booked, before = observer.usage_today(DEMO), observer.count_exchanges()
         observer.set_rule(error_rule("internal_error"))
@@ -444,7 +444,7 @@ def test_a_recorded_answer_comes_before_everything_else(tmp_path: Path) -> None:
 def test_what_was_not_recorded_is_not_found_before_everything_else(tmp_path: Path) -> None:
     path = tmp_path / "calls.yaml"
     path.write_text(CASSETTE)
-    with replaying(path, replay_only=True) as url:
+    with replay_server(path, replay_only=True) as url:
         observer = Observer(url, "replay")
         for asked in (Ask(body=BAD_BODY), Ask("wrong", BAD_BODY), Ask(SPENT, chat("Good evening"))):
             answer = observer.send(asked)

@@ -167,7 +167,7 @@ def test_the_control_api_leaves_no_trace(api: Client) -> None:
 
 @pytest.fixture(scope="module")
 def small() -> Iterator[Server]:
-    """A mock with a small journal."""
+    """Return a mock with a small journal."""
     app = create_app(Settings(now=parse_instant("2026-11-20T10:30:00Z"), journal_entries=50, journal_bytes=400_000))
     with Server(app) as running:
         yield running

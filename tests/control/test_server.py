@@ -126,7 +126,7 @@ def test_each_error_that_an_operation_declares_has_a_header() -> None:
 
 
 def send(server: Server, line: str) -> tuple[int, Any]:
-    """What a curl line would do."""
+    """Send the request of a curl command."""
     words = iter(shlex.split(line)[1:])
     method, url, headers, body = "", "", {}, None
     for word in words:

@@ -18,7 +18,7 @@ SESSION = {"seed": 7, "now": "2026-04-07T09:30:00Z", "frozen": True}
 
 @pytest.fixture
 def made(root: Client, name: str) -> str:
-    """A session with a seed, a clock, a pace and a rule of its own."""
+    """Create a session with a seed, a clock, a pace and a rule of its own."""
     rule = {"id": "own", "when": {"text": "refuse"}, "then": {"error": "internal_error"}}
     root.ok("POST", "sessions", {"name": name, **SESSION, "pace": {"profile": "instant"}, "rules": [rule]})
     return name

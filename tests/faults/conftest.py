@@ -1,4 +1,4 @@
-"""Requests that are right, one for each operation, as the contract's own examples have them."""
+"""Build a valid request for each operation from the contract's examples."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _COUNT = iter(range(1_000_000))
 
 
 def call(operation: Operation, **headers: str) -> bytes:
-    """A request that the operation takes, with more headers (`_` stands for `-`)."""
+    """Return a valid request of an operation, with more headers (`_` stands for `-`)."""
     path = operation.path
     for parameter in operation.raw.get("parameters", ()):
         parameter = CONTRACT.resolve(operation.document, parameter)
@@ -73,7 +73,7 @@ def _signed(operation: Operation, path: str) -> dict[str, str]:
 
 
 def chat(protocol: str, text: str = "Hello", *, stream: bool = True, scenario: str = "", **more: str) -> bytes:
-    """A question to a model in one of the three protocols."""
+    """Return a question to a model in one of the three protocols."""
     headers = dict(_HEADERS[protocol]) | _dashed(more) | ({"x-mock-scenario": scenario} if scenario else {})
     messages = [{"role": "user", "content": text}]
     if protocol == "openai":
@@ -90,7 +90,7 @@ def chat(protocol: str, text: str = "Hello", *, stream: bool = True, scenario: s
 
 @pytest.fixture(scope="module")
 def mock() -> Iterator[Server]:
-    """A server whose clock stands still and whose every session begins alike."""
+    """Run a server whose clock is frozen and whose sessions all begin alike."""
     from aione_mock.clock import parse_instant
 
     with Server(create_app(Settings(now=parse_instant("2026-11-20T10:30:00Z")))) as running:
@@ -98,7 +98,7 @@ def mock() -> Iterator[Server]:
 
 
 class Asking:
-    """Asks in fresh sessions, so that the same question gets the same bytes."""
+    """Send requests in new sessions, so that the same request gets the same bytes."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
@@ -124,5 +124,5 @@ def asking(mock: Server) -> Asking:
 
 
 def json_of(wire: Wire) -> Any:
-    """The body as JSON."""
+    """Return the body as JSON."""
     return orjson.loads(wire.body)

@@ -39,8 +39,8 @@ def request(number: int) -> tuple[str, tuple[bytes, bytes], Any]:
     return "/api/v1/gateway/models", (b"authorization", b"Bearer " + KEY), None
 
 
-def fate(number: int, body: Any) -> list[tuple[bytes, bytes]]:
-    """The scenario of a request, if it has one that fits."""
+def choose_scenario(number: int, body: Any) -> list[tuple[bytes, bytes]]:
+    """Return the scenario of a request, if it has one."""
     chosen = FATES[number % len(FATES)] if body else None
     if chosen is None or (chosen.startswith((b"cut", b"crlf")) and not body.get("stream")):
         return []
@@ -48,7 +48,7 @@ def fate(number: int, body: Any) -> list[tuple[bytes, bytes]]:
 
 
 async def ask(number: int) -> None:
-    """One request, its answer thrown away."""
+    """Send one request and discard its response."""
     path, credential, body = request(number)
     raw = b"" if body is None else json.dumps(body).encode()
     asked = iter([{"type": "http.request", "body": raw, "more_body": False}])
@@ -59,7 +59,7 @@ async def ask(number: int) -> None:
     async def send(message: Any) -> None:
         pass
 
-    headers = [credential, (b"content-type", b"application/json"), *fate(number, body)]
+    headers = [credential, (b"content-type", b"application/json"), *choose_scenario(number, body)]
     scope = {
         "type": "http",
         "method": "POST" if body else "GET",
@@ -73,14 +73,14 @@ async def ask(number: int) -> None:
 
 
 def resident() -> float:
-    """MiB of this process."""
+    """Return the MiB that this process uses."""
     gc.collect()
     status = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in status if line.startswith("VmRSS")) / 1024
 
 
 async def main() -> None:
-    """Ask, and tell."""
+    """Send requests and report."""
     sizes = []
     for number in range(1, COUNT + 1):
         await ask(number)

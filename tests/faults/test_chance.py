@@ -29,8 +29,8 @@ def rules(asking: Asking, session: str, *specs: Any) -> None:
     asking.app.sessions.get(session).rules = asking.app.pipeline.scenarios.compiler.compile([*specs])
 
 
-async def at_once(url: str, session: str, texts: list[str], **headers: str) -> dict[str, list[int]]:
-    """All questions at the same time; the statuses that each text got, in no order."""
+async def send_at_once(url: str, session: str, texts: list[str], **headers: str) -> dict[str, list[int]]:
+    """Send all requests at once and return the statuses of each text."""
     limits = httpx2.Limits(max_connections=100)
     async with httpx2.AsyncClient(limits=limits, timeout=PATIENCE) as client:
 
@@ -47,14 +47,14 @@ async def at_once(url: str, session: str, texts: list[str], **headers: str) -> d
 
 def test_fail_two_then_succeed_under_a_hundred_callers(asking: Asking) -> None:
     rules(asking, "two", {"then": {"error": "internal_error", "times": 2}})
-    found = asyncio.run(at_once(asking.server.url, "two", ["Hello"] * 100))
+    found = asyncio.run(send_at_once(asking.server.url, "two", ["Hello"] * 100))
     assert Counter(found["Hello"]) == {500: 2, 200: 98}
 
 
 def test_the_same_by_header(asking: Asking) -> None:
     asking.app.sessions.delete("three")
     header = {"x-mock-scenario": "upstream_unavailable; times=3"}
-    found = asyncio.run(at_once(asking.server.url, "three", ["Hello"] * 100, **header))
+    found = asyncio.run(send_at_once(asking.server.url, "three", ["Hello"] * 100, **header))
     assert Counter(found["Hello"]) == {503: 3, 200: 97}
 
 
@@ -65,7 +65,7 @@ def test_the_same_calls_have_the_same_fate_in_any_order(asking: Asking) -> None:
         rules(asking, "fate", UNLUCKY)
         shuffled = sorted(texts, key=lambda text: Seed.of(order).draw_integer(text))
         fates.append(
-            {text: sorted(got) for text, got in asyncio.run(at_once(asking.server.url, "fate", shuffled)).items()}
+            {text: sorted(got) for text, got in asyncio.run(send_at_once(asking.server.url, "fate", shuffled)).items()}
         )
     assert fates[0] == fates[1] == fates[2]
     failed = sum(got.count(502) for got in fates[0].values())
@@ -82,7 +82,7 @@ def test_other_rules_do_not_change_the_fate(asking: Asking) -> None:
         {"id": "never", "when": {"text": "nobody says this"}, "then": {"error": "internal_error"}},
         UNLUCKY,
     )
-    alone, beside = (asyncio.run(at_once(asking.server.url, name, texts)) for name in ("alone", "beside"))
+    alone, beside = (asyncio.run(send_at_once(asking.server.url, name, texts)) for name in ("alone", "beside"))
     assert alone == beside
 
 
@@ -92,7 +92,7 @@ def test_another_seed_is_another_fate(asking: Asking) -> None:
     for seed in ("0", "1"):
         asking.app.sessions.create("seeded", seed=seed)
         asking.app.sessions.get("seeded").rules = asking.app.pipeline.scenarios.compiler.compile([UNLUCKY])
-        fates.append(asyncio.run(at_once(asking.server.url, "seeded", texts)))
+        fates.append(asyncio.run(send_at_once(asking.server.url, "seeded", texts)))
     assert fates[0] != fates[1]
 
 
@@ -120,8 +120,8 @@ def filed(tmp_path: Path) -> Iterator[tuple[Asking, Path]]:
         yield Asking(running), path
 
 
-def looked_again(asking: Asking, **headers: str) -> Wire:
-    """The first answer after so long that the files are looked at once more: half a second, rounded up."""
+def wait_for_reload(asking: Asking, **headers: str) -> Wire:
+    """Return the first response after the interval at which files are checked."""
     time.sleep(0.6)
     return asking(chat("openai", stream=False, **headers))
 
@@ -130,16 +130,16 @@ def test_files_are_read_again_when_they_change(filed: tuple[Asking, Path], caplo
     asking, path = filed
     assert asking(chat("openai", stream=False)).status == 500
     path.write_text(HALF)
-    wire = looked_again(asking, x_mock_explain="1")
+    wire = wait_for_reload(asking, x_mock_explain="1")
     assert (wire.status, wire.headers["x-mock-rule"]) == (500, "first"), "half a file keeps the last good rules"
     assert [r.getMessage().split(": ")[0] for r in caplog.records] == ["rules.yaml:3"], "and says so once"
     path.write_text(BETTER)
-    assert looked_again(asking).status == 502
+    assert wait_for_reload(asking).status == 502
     (path.parent / "another.yaml").write_text("rules:\n  - {id: zeroth, then: {error: upstream_timeout}}\n")
-    assert looked_again(asking).status == 504
+    assert wait_for_reload(asking).status == 504
     path.unlink()
     (path.parent / "another.yaml").unlink()
-    assert looked_again(asking).status == 200
+    assert wait_for_reload(asking).status == 200
 
 
 def test_who_goes_first(filed: tuple[Asking, Path]) -> None:

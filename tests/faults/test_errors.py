@@ -18,7 +18,7 @@ RUN_TIME = ("message", "request_id", "requestId", "detail", "errMessage", "param
 
 
 def shape(value: Any) -> Any:
-    """A body without what differs from one time to the next."""
+    """Return a body without what differs from one time to the next."""
     if isinstance(value, dict):
         return {key: type(item).__name__ if key in RUN_TIME else shape(item) for key, item in value.items()}
     return [shape(item) for item in value] if isinstance(value, list) else value

@@ -27,7 +27,7 @@ SEA = 'reply; text="' + " ".join(["sea"] * 30) + '"'
 
 
 def first_event(wire: Wire) -> float:
-    """Seconds until the first byte of the body."""
+    """Measure the seconds until the first byte of the body."""
     seen = b""
     for at, raw in wire.reads:
         seen += raw
@@ -163,7 +163,7 @@ class Load:
 
     @property
     def kept(self) -> bool:
-        """Whether the schedule was kept, or would have been on a machine that had a core for the server."""
+        """Return whether the schedule was kept, or would have been if the server had a core of its own."""
         if self.seen["whole"] < STREAMS or self.seen["earliest"] < -5:
             return False
         if self.seen["p99"] < 50 + 2 * self.seen["machine"]:

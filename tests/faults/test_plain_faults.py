@@ -27,7 +27,7 @@ class Damage:
         return self.asking(self.raw(scenario), **more)
 
     def headers(self, **changed: Any) -> dict[str, str]:
-        """The usual headers with some changed."""
+        """Return the usual headers with some changed."""
         return self.usual.headers | {name.replace("_", "-"): str(value) for name, value in changed.items()}
 
     @property

@@ -26,7 +26,7 @@ class Scripted:
         self.asking, self.protocol = asking, protocol
 
     def rules(self, *rules: Any) -> None:
-        """Begin afresh with these rules."""
+        """Reset the session and set these rules."""
         sessions = self.asking.app.sessions
         sessions.delete("scripted")
         sessions.get("scripted").rules = self.asking.app.pipeline.scenarios.compiler.compile([*rules])
@@ -37,7 +37,7 @@ class Scripted:
         return json_of(wire)
 
     def pieces(self, text: str = "Hello") -> list[str]:
-        """The text of a streamed answer, piece by piece."""
+        """Return the text of a streamed answer in pieces."""
         wire = self.asking(chat(self.protocol, text), session="scripted")
         assert wire.status == 200, wire.body
         data = [orjson.loads(e.data) for e in decode([wire.body]) if e.data != "[DONE]"]
@@ -51,7 +51,7 @@ class Scripted:
         return [p["text"] for c in item["candidates"] for p in c["content"]["parts"] if p.get("text")]
 
     def text(self, body: Any) -> str:
-        """The words of a plain answer."""
+        """Return the text of a plain answer."""
         if self.protocol == "openai":
             return str(body["choices"][0]["message"]["content"])
         if self.protocol == "anthropic":
@@ -59,13 +59,13 @@ class Scripted:
         return "".join(part.get("text", "") for part in body["candidates"][0]["content"]["parts"])
 
     def finish(self, body: Any) -> str:
-        """Why it ended, in the protocol's spelling."""
+        """Return why the answer ended, as the protocol spells it."""
         if self.protocol == "openai":
             return str(body["choices"][0]["finish_reason"])
         return str(body["stop_reason"] if self.protocol == "anthropic" else body["candidates"][0]["finishReason"])
 
     def calls(self, body: Any) -> list[tuple[str, Any]]:
-        """Names and arguments of the tools called."""
+        """Return names and arguments of the tools called."""
         if self.protocol == "openai":
             found = [c["function"] for c in body["choices"][0]["message"].get("tool_calls", ())]
             return [(f["name"], orjson.loads(f["arguments"])) for f in found]
@@ -75,7 +75,7 @@ class Scripted:
         return [(p["functionCall"]["name"], p["functionCall"].get("args", {})) for p in parts if "functionCall" in p]
 
     def tokens(self, body: Any) -> tuple[int, int]:
-        """Prompt and completion as the answer counts them."""
+        """Return the token counts of an answer."""
         usage = body["usageMetadata" if self.protocol == "gemini" else "usage"]
         names = {
             "openai": ("prompt_tokens", "completion_tokens"),

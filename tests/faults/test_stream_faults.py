@@ -21,12 +21,12 @@ OPERATION = {"openai": "createChatCompletion", "anthropic": "createMessage", "ge
 
 
 def events(body: bytes) -> list[bytes]:
-    """The events of a stream, each with its empty line."""
+    """Return the events of a stream, each with its empty line."""
     return re.findall(rb"(?s).*?\n\n", body)
 
 
 def data(event: bytes) -> Any:
-    """What an event says; its text where that is not JSON."""
+    """Return the data of an event, as text if it is not JSON."""
     text = next(line for line in event.split(b"\n") if line.startswith(b"data: ")).removeprefix(b"data: ")
     try:
         return orjson.loads(text)
@@ -35,14 +35,14 @@ def data(event: bytes) -> Any:
 
 
 def found(value: Any, name: str) -> list[Any]:
-    """All values under a name, at any depth."""
+    """Return all values of a name, at any depth."""
     if isinstance(value, dict):
         return [v for k, v in value.items() if k == name] + [x for v in value.values() for x in found(v, name)]
     return [x for item in value for x in found(item, name)] if isinstance(value, list) else []
 
 
 def without(value: Any, name: str) -> Any:
-    """A value without all members of a name, at any depth."""
+    """Return a value without the members of a name, at any depth."""
     if isinstance(value, dict):
         return {k: without(v, name) for k, v in value.items() if k != name}
     return [without(item, name) for item in value] if isinstance(value, list) else value
@@ -70,7 +70,7 @@ class Damage:
         return wire
 
     def whole(self, scenario: str, **more: Any) -> list[bytes]:
-        """Events of an answer that ends as HTTP says."""
+        """Return the events of a response that ends properly."""
         wire = self(scenario, **more)
         assert wire.whole
         assert wire.end == "open", "the connection stays good"

@@ -36,7 +36,7 @@ class Exchange:
 
 
 def requests(contract: Contract, key_id: str) -> Iterator[Exchange]:
-    """Requests in an order in which each succeeds; the key is made idle, used again and deleted at last."""
+    """Return requests in an order in which each succeeds: the key is disabled, enabled and finally deleted."""
     order = {"rotateKey": 1, "disableKey": 2, "enableKey": 3, "updateKey": 4, "deleteKey": 5}
     for operation in sorted(contract.operations.values(), key=lambda o: order.get(o.id, 0)):
         if operation.protocol == "control":
@@ -98,7 +98,7 @@ def signed(operation: Operation, path: str, host: str = "gateway.example") -> di
 
 
 def ask(client: httpx2.Client, url: str, exchange: Exchange) -> Exchange:
-    """The same with what was answered."""
+    """Send a request and return it with its response."""
     answer = client.request(exchange.method, url + exchange.path, headers=exchange.headers, content=exchange.body)
     request = (exchange.operation, exchange.method, exchange.path, exchange.headers, exchange.body)
     return Exchange(*request, answer.status_code, answer.content, dict(answer.headers))

@@ -1,4 +1,4 @@
-"""A recorder in front of a gateway, both on real sockets; and gateways that misbehave."""
+"""Run a recorder in front of a gateway, both on real sockets, and gateways that misbehave."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ KEY = "sk-nex-demo-every-model"
 CHAT = "/v1/chat/completions"
 
 
-class Tape:
-    """A cassette being recorded: the recorder's URL, what it said, and the cassette itself once it has stopped."""
+class RecordingTape:
+    """A running recorder: its URL, the lines it has reported, and its cassette."""
 
-    def __init__(self, url: str, path: Path, said: list[str]) -> None:
-        self.url, self.path, self.said = url, path, said
+    def __init__(self, url: str, path: Path, reported: list[str]) -> None:
+        self.url, self.path, self.reported = url, path, reported
 
     @property
     def cassette(self) -> Cassette:
@@ -39,7 +39,7 @@ class Tape:
         return self.path.read_text("utf-8")
 
 
-Taping = Callable[..., Any]
+StartRecorder = Callable[..., Any]
 
 
 @pytest.fixture(scope="session")
@@ -48,31 +48,33 @@ def contract(app: Mock) -> Contract:
 
 
 @pytest.fixture
-def taping(contract: Contract, tmp_path: Path) -> Taping:
-    """`with taping(upstream, redact=…, slow=…) as tape`: what goes to `tape.url` is on `tape.path` afterwards."""
+def start_recorder(contract: Contract, tmp_path: Path) -> StartRecorder:
+    """Start a recorder: `with start_recorder(upstream, redact=…, slow=…) as tape` records calls to `tape.url`."""
 
     @contextmanager
-    def recording(upstream: str, name: str = "calls.yaml", redact: bool = False, **options: Any) -> Iterator[Tape]:
-        path, said = tmp_path / name, list[str]()
+    def recording(
+        upstream: str, name: str = "calls.yaml", redact: bool = False, **options: Any
+    ) -> Iterator[RecordingTape]:
+        path, reported = tmp_path / name, list[str]()
         path.unlink(missing_ok=True)  # of an attempt before
-        made = CassetteWriter.create(path, upstream, redacted=redact)
-        recorder = Recorder(contract, upstream, made, redact=redact, report=said.append, **options)
+        writer = CassetteWriter.create(path, upstream, redacted=redact)
+        recorder = Recorder(contract, upstream, writer, redact=redact, report=reported.append, **options)
         with Server(recorder) as running:
-            yield Tape(running.url, path, said)
+            yield RecordingTape(running.url, path, reported)
 
     return recording
 
 
 @contextmanager
-def replaying(path: Path, **settings: Any) -> Iterator[str]:
-    """URL of a server that answers from a cassette, at once unless told otherwise."""
+def replay_server(path: Path, **settings: Any) -> Iterator[str]:
+    """Run a server that answers from a cassette, by default without delay, and return its URL."""
     config = Settings(now=parse_instant(NOW), replay=path, **{"replay_timing": "none", **settings})
     with Server(create_app(config)) as running:
         yield running.url
 
 
 class Gateway:
-    """An upstream that sends just the bytes it is told, once for each connection."""
+    """An upstream that sends given bytes to each connection."""
 
     def __init__(self, play: Callable[[socket.socket], None]) -> None:
         self._play = play
@@ -107,8 +109,8 @@ class Gateway:
             body += connection.recv(65536)
 
 
-def answering(*parts: bytes) -> Callable[[socket.socket], None]:
-    """Send the parts and hang up."""
+def sending(*parts: bytes) -> Callable[[socket.socket], None]:
+    """Send the parts and close the connection."""
 
     def play(connection: socket.socket) -> None:
         for part in parts:
@@ -117,8 +119,10 @@ def answering(*parts: bytes) -> Callable[[socket.socket], None]:
     return play
 
 
-def whole(body: bytes, kind: bytes = b"application/json", status: bytes = b"200 OK", more: bytes = b"") -> bytes:
-    """The bytes of a plain answer."""
+def plain_response(
+    body: bytes, kind: bytes = b"application/json", status: bytes = b"200 OK", more: bytes = b""
+) -> bytes:
+    """Return the bytes of a plain response."""
     return b"HTTP/1.1 %b\r\ncontent-type: %b\r\ncontent-length: %d\r\n%b\r\n%b" % (status, kind, len(body), more, body)
 
 

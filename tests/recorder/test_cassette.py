@@ -1,4 +1,4 @@
-"""Laws: what is written reads back byte for byte, however it breaks off; what is masked stays as long as it was."""
+"""Cassettes read back byte for byte, even if writing was interrupted; masks keep the length of the text."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ VALUES = st.recursive(
 DOCUMENTS = st.dictionaries(st.text(), VALUES, max_size=4) | st.lists(VALUES, max_size=4)
 
 
-def valid(text: str) -> bool:
+def is_encodable(text: str) -> bool:
     return not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 BODIES = (
     st.binary(max_size=60)
-    | st.text(max_size=60).filter(valid).map(str.encode)
+    | st.text(max_size=60).filter(is_encodable).map(str.encode)
     | st.builds(lambda value, style: STYLES[style](value), DOCUMENTS, st.sampled_from(sorted(STYLES)))
 )
 EVENTS = st.lists(
@@ -69,7 +69,7 @@ EVENTS = st.lists(
 )
 
 
-def interaction(body: bytes, events: list[tuple[float, bytes]] | None = None) -> Interaction:
+def make_interaction(body: bytes, events: list[tuple[float, bytes]] | None = None) -> Interaction:
     headers = (("content-type", "x/y"), ("a", "1"), ("a", "2"))
     if events is None:
         response = RecordedResponse(status=200, headers=headers, body=body)
@@ -86,28 +86,28 @@ def interaction(body: bytes, events: list[tuple[float, bytes]] | None = None) ->
     )
 
 
-def read(text: str) -> Interaction:
+def read_interaction(text: str) -> Interaction:
     return Interaction.model_validate(yaml.load(text, Loader=yaml.CSafeLoader)[0])
 
 
 @settings(deadline=None, max_examples=100)
 @given(BODIES)
 def test_bodies_read_back_byte_for_byte(body: bytes) -> None:
-    assert read(cassette.dump_interaction(interaction(body))) == interaction(body)
+    assert read_interaction(cassette.dump_interaction(make_interaction(body))) == make_interaction(body)
 
 
 @pytest.mark.parametrize("body", [b"a\n\n", b"\n", b"\n\n \n\n", b"...\n", b"---\n- request:\n\n\n"])
 def test_text_with_empty_lines_at_its_end_does_not_end_the_cassette(tmp_path: Path, body: bytes) -> None:
     writer = CassetteWriter.create(tmp_path / "lines.yaml", "http://gateway.example")
     for _ in range(3):
-        writer.add(interaction(body))
-    assert cassette.load_cassette(writer.path).interactions == (interaction(body),) * 3
+        writer.add(make_interaction(body))
+    assert cassette.load_cassette(writer.path).interactions == (make_interaction(body),) * 3
 
 
 @settings(deadline=None, max_examples=100)
 @given(EVENTS)
 def test_events_read_back_byte_for_byte(events: list[tuple[float, bytes]]) -> None:
-    assert read(cassette.dump_interaction(interaction(b"", events))) == interaction(b"", events)
+    assert read_interaction(cassette.dump_interaction(make_interaction(b"", events))) == make_interaction(b"", events)
 
 
 @pytest.mark.parametrize(
@@ -126,14 +126,14 @@ def test_events_read_back_byte_for_byte(events: list[tuple[float, bytes]]) -> No
     ],
 )
 def test_a_body_is_as_readable_as_its_bytes_allow(body: bytes, shape: set[str]) -> None:
-    item = yaml.load(cassette.dump_interaction(interaction(body)), Loader=yaml.CSafeLoader)[0]
+    item = yaml.load(cassette.dump_interaction(make_interaction(body)), Loader=yaml.CSafeLoader)[0]
     assert set(item["response"]) - {"status", "headers"} == shape
 
 
 @pytest.mark.parametrize("deep", [300, 1000])
 def test_what_is_nested_too_deeply_is_kept_as_text(deep: int) -> None:
     body = b'{"a":' * deep + b"1" + b"}" * deep
-    assert read(cassette.dump_interaction(interaction(body))) == interaction(body)
+    assert read_interaction(cassette.dump_interaction(make_interaction(body))) == make_interaction(body)
 
 
 def test_the_format_of_files_stays_byte_for_byte(tmp_path: Path) -> None:
@@ -175,16 +175,16 @@ def test_events_end_at_empty_lines_of_every_kind(ending: bytes) -> None:
 # --- interrupted
 
 
-def tape(path: Path) -> Path:
+def write_torn_cassette(path: Path) -> Path:
     recording = CassetteWriter.create(path / "torn.yaml", "http://gateway.example")
-    recording.add(interaction(b'{"a":"\xe5\x96\x9c"}'))
-    recording.add(interaction(b"", [(0.1, b'data: {"a":1}\n\n'), (0.2, b"data: [DONE]\n\n")]))
-    recording.add(interaction("several\nlines\n- request: no\n 喜".encode()))
+    recording.add(make_interaction(b'{"a":"\xe5\x96\x9c"}'))
+    recording.add(make_interaction(b"", [(0.1, b'data: {"a":1}\n\n'), (0.2, b"data: [DONE]\n\n")]))
+    recording.add(make_interaction("several\nlines\n- request: no\n 喜".encode()))
     return recording.path
 
 
 def test_a_recording_cut_anywhere_keeps_every_whole_interaction(tmp_path: Path) -> None:
-    path = tape(tmp_path)
+    path = write_torn_cassette(tmp_path)
     raw, whole = path.read_bytes(), cassette.load_cassette(path).interactions
     assert len(whole) == 3
     starts = [at for at in range(len(raw)) if raw.startswith(b"\n- request:", at)]
@@ -251,7 +251,7 @@ def test_what_cannot_be_read_is_said_in_one_line(tmp_path: Path, text: str, said
 
 
 def test_a_recording_never_writes_over_another(tmp_path: Path) -> None:
-    path = tape(tmp_path)
+    path = write_torn_cassette(tmp_path)
     with pytest.raises(ConfigError, match="exists already"):
         CassetteWriter.create(path, "http://gateway.example")
 
@@ -280,7 +280,7 @@ def test_masks_are_as_long_as_what_they_hide_and_change_no_more(redactor: Redact
 
 
 @settings(deadline=None)
-@given(st.text(max_size=60).filter(valid))
+@given(st.text(max_size=60).filter(is_encodable))
 def test_placeholders_are_as_long_as_what_they_hide_and_change_no_more(text: str) -> None:
     assert len(replace_text(text)) == len(text)
     assert replace_text(replace_text(text)) == replace_text(text)
@@ -290,14 +290,14 @@ def test_placeholders_are_as_long_as_what_they_hide_and_change_no_more(text: str
 @given(DOCUMENTS)
 def test_placeholders_in_json_keep_it_json_with_the_same_members(value: Any) -> None:
     again = orjson.loads(replace_text(orjson.dumps(value).decode()))
-    assert shape(again) == shape(value)
+    assert describe_shape(again) == describe_shape(value)
 
 
-def shape(value: Any) -> Any:
+def describe_shape(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: shape(item) for key, item in value.items()}
+        return {key: describe_shape(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [shape(item) for item in value]
+        return [describe_shape(item) for item in value]
     return "figure" if type(value) in (int, float) else type(value).__name__
 
 

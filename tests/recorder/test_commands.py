@@ -41,7 +41,7 @@ def tape(tmp_path: Path) -> CassetteWriter:
     return CassetteWriter.create(tmp_path / "calls.yaml", "http://gateway.example")
 
 
-def listed(body: bytes, **more: object) -> Interaction:
+def list_rows(body: bytes, **more: object) -> Interaction:
     return Interaction(
         request=RecordedRequest(operation="listModels", method="GET", path="/v1/models"),
         response=RecordedResponse(status=200, headers=HEADERS, body=body),
@@ -50,8 +50,8 @@ def listed(body: bytes, **more: object) -> Interaction:
 
 
 def test_check_tells_each_finding_and_exits_with_1(tape: CassetteWriter, capsys: pytest.CaptureFixture[str]) -> None:
-    tape.add(listed(b'{"object":"list","data":[]}'))
-    tape.add(listed(b'{"object":"list"}'))
+    tape.add(list_rows(b'{"object":"list","data":[]}'))
+    tape.add(list_rows(b'{"object":"list"}'))
     tape.add(
         Interaction(
             request=RecordedRequest(method="GET", path="/gone"),
@@ -67,7 +67,7 @@ def test_check_tells_each_finding_and_exits_with_1(tape: CassetteWriter, capsys:
 def test_check_measures_with_the_overlay(
     tape: CassetteWriter, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tape.add(listed(b'{"object":"list"}'))
+    tape.add(list_rows(b'{"object":"list"}'))
     (tmp_path / "mine.yaml").write_text(OVERLAY)
     assert main(["cassette", "check", str(tape.path), "--overlay", str(tmp_path / "mine.yaml")]) == 0
     assert capsys.readouterr().out == "1 recording, no findings\n"
@@ -91,7 +91,7 @@ def test_what_cannot_be_checked_is_2(tmp_path: Path, text: str | None, capsys: p
 
 
 def test_show_gives_a_line_for_each(tape: CassetteWriter, capsys: pytest.CaptureFixture[str]) -> None:
-    tape.add(listed(b"{}"))
+    tape.add(list_rows(b"{}"))
     event = RecordedEvent(at=0.5, raw=b"data: 1\n\n")
     stream = RecordedResponse(status=200, headers=HEADERS, events=(event,), end="cut")
     tape.add(

@@ -1,4 +1,4 @@
-"""Which recording answers, when it comes, and what is said when none does."""
+"""Which recording answers, when it is sent, and the error when none does."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from aione_mock.server.http import Server
 from aione_mock.server.replay import Replay
 from aione_mock.settings import Settings
 from aione_mock.sse import encode
-from tests.recorder.conftest import CHAT, KEY, replaying
+from tests.recorder.conftest import CHAT, KEY, replay_server
 from tests.timing import at_best
 
 JSON = (("content-type", "application/json"),)
@@ -42,8 +42,8 @@ def request(body: Any, operation: str = "createChatCompletion", path: str = CHAT
     )
 
 
-def said(text: str, asked: dict[str, Any], *, total: float = 0.0) -> Interaction:
-    """A recording that answers with a text."""
+def recorded_text(text: str, asked: dict[str, Any], *, total: float = 0.0) -> Interaction:
+    """Return a recording that answers with a text."""
     return Interaction(
         request=request(asked),
         response=RecordedResponse(status=200, headers=JSON, body=orjson.dumps({"said": text})),
@@ -51,7 +51,7 @@ def said(text: str, asked: dict[str, Any], *, total: float = 0.0) -> Interaction
     )
 
 
-def tape(path: Path, *items: Interaction) -> Path:
+def write_cassette(path: Path, *items: Interaction) -> Path:
     recording = CassetteWriter.create(path / "tape.yaml", "http://gateway.example")
     for item in items:
         recording.add(item)
@@ -64,17 +64,19 @@ def ask(url: str, body: Any, **headers: str) -> Any:
 
 
 def test_recordings_of_one_request_come_in_order_and_the_last_again(tmp_path: Path) -> None:
-    path = tape(tmp_path, said("one", chat("Hi")), said("other", chat("Ho")), said("two", chat("Hi")))
-    with replaying(path) as url:
+    path = write_cassette(
+        tmp_path, recorded_text("one", chat("Hi")), recorded_text("other", chat("Ho")), recorded_text("two", chat("Hi"))
+    )
+    with replay_server(path) as url:
         assert [ask(url, chat("Hi")) for _ in range(4)] == ["one", "two", "two", "two"]
         assert ask(url, chat("Ho")) == "other"
-    with replaying(path, replay_cycle=True) as url:
+    with replay_server(path, replay_cycle=True) as url:
         assert [ask(url, chat("Hi")) for _ in range(5)] == ["one", "two", "one", "two", "one"]
 
 
 def test_each_session_begins_at_the_first_and_a_reset_goes_back_to_it(tmp_path: Path) -> None:
-    path = tape(tmp_path, said("one", chat("Hi")), said("two", chat("Hi")))
-    with replaying(path) as url:
+    path = write_cassette(tmp_path, recorded_text("one", chat("Hi")), recorded_text("two", chat("Hi")))
+    with replay_server(path) as url:
         assert [ask(url, chat("Hi"), x_mock_session="a") for _ in range(2)] == ["one", "two"]
         assert ask(url, chat("Hi"), x_mock_session="b") == "one"
         assert ask(f"{url}/_session/b", chat("Hi")) == "two"
@@ -83,8 +85,8 @@ def test_each_session_begins_at_the_first_and_a_reset_goes_back_to_it(tmp_path: 
 
 
 def test_order_of_members_blanks_and_what_is_absent_make_no_difference(tmp_path: Path) -> None:
-    path = tape(tmp_path, said("same", chat("Hi", stream=False, user=None)))
-    with replaying(path, replay_only=True) as url:
+    path = write_cassette(tmp_path, recorded_text("same", chat("Hi", stream=False, user=None)))
+    with replay_server(path, replay_only=True) as url:
         spelt = b'{ "messages":[{"content":"Hi", "role":"user"}],\n"model":"gpt-5.4"}'
         again = httpx2.post(url + CHAT, content=spelt, headers={"content-type": "application/json; charset=utf-8"})
         assert again.json() == {"said": "same"}
@@ -99,14 +101,14 @@ def test_both_spellings_of_gemini_are_one_request(tmp_path: Path) -> None:
         request=request(body, "generateContent", path, "key=***"),
         response=RecordedResponse(status=200, headers=JSON, body=b"{}"),
     )
-    with replaying(tape(tmp_path, recorded), replay_only=True) as url:
+    with replay_server(write_cassette(tmp_path, recorded), replay_only=True) as url:
         snake = {"contents": {"parts": [{"text": "Hi"}]}, "generation_config": {"max_output_tokens": 5}}
         assert httpx2.post(f"{url}{path}?key=mine", json=snake).status_code == 200
         assert httpx2.post(url + path.replace("2.5", "3"), json=snake).status_code == 404
 
 
 def test_what_was_never_recorded_is_the_mock_s(tmp_path: Path) -> None:
-    with replaying(tape(tmp_path, said("taped", chat("Hi")))) as url:
+    with replay_server(write_cassette(tmp_path, recorded_text("taped", chat("Hi")))) as url:
         assert ask(url, chat("Hi")) == "taped"
         answer = httpx2.post(url + CHAT, json=chat("Ho"), headers={"authorization": f"Bearer {KEY}"})
         assert answer.json()["object"] == "chat.completion"
@@ -114,7 +116,7 @@ def test_what_was_never_recorded_is_the_mock_s(tmp_path: Path) -> None:
 
 
 def test_a_scenario_asked_for_goes_before_the_recording(tmp_path: Path) -> None:
-    with replaying(tape(tmp_path, said("taped", chat("Hi"))), replay_only=True) as url:
+    with replay_server(write_cassette(tmp_path, recorded_text("taped", chat("Hi"))), replay_only=True) as url:
         headers = {"authorization": f"Bearer {KEY}", "x_mock_scenario": "rate_limit_exceeded"}
         assert ask(url, chat("Hi"), **headers) == 429
         assert ask(url, chat("Hi")) == "taped"
@@ -122,8 +124,8 @@ def test_a_scenario_asked_for_goes_before_the_recording(tmp_path: Path) -> None:
 
 def test_a_miss_names_the_nearest_and_what_differs(tmp_path: Path) -> None:
     far, near = chat("Hello there", temperature=1, top_p=0.5), chat("Hello there", temperature=1)
-    path = tape(tmp_path, said("far", far), said("near", near))
-    with replaying(path, replay_only=True) as url:
+    path = write_cassette(tmp_path, recorded_text("far", far), recorded_text("near", near))
+    with replay_server(path, replay_only=True) as url:
         answer = httpx2.post(url + CHAT, json=chat("Hello, you", temperature=1))
         assert (answer.status_code, answer.json()["error"]["type"]) == (404, "invalid_request_error")
         assert answer.json()["error"]["message"] == (
@@ -140,7 +142,9 @@ def test_a_miss_names_the_nearest_and_what_differs(tmp_path: Path) -> None:
 
 def test_long_texts_are_shown_where_they_differ(tmp_path: Path) -> None:
     long = "word " * 400
-    with replaying(tape(tmp_path, said("long", chat(f"{long}A{long}"))), replay_only=True) as url:
+    with replay_server(
+        write_cassette(tmp_path, recorded_text("long", chat(f"{long}A{long}"))), replay_only=True
+    ) as url:
         told = httpx2.post(url + CHAT, json=chat(f"{long}B{long}")).json()["error"]["message"]
     assert "word A" in told
     assert "word B" in told
@@ -148,7 +152,7 @@ def test_long_texts_are_shown_where_they_differ(tmp_path: Path) -> None:
 
 
 def test_a_miss_never_shows_a_secret(tmp_path: Path) -> None:
-    with replaying(tape(tmp_path, said("taped", chat("Hi"))), replay_only=True) as url:
+    with replay_server(write_cassette(tmp_path, recorded_text("taped", chat("Hi"))), replay_only=True) as url:
         odd = {"authorization": "Bearer my-very-own-credential"}
         told = httpx2.post(url + CHAT, json=chat(f"{KEY} my-very-own-credential"), headers=odd).text
     assert "number 1" in told
@@ -156,7 +160,7 @@ def test_a_miss_never_shows_a_secret(tmp_path: Path) -> None:
     assert "my-very-own" not in told
 
 
-def streamed(*ats: float) -> Interaction:
+def recorded_stream(*ats: float) -> Interaction:
     events = tuple(RecordedEvent(at=at, raw=encode(b'{"n":%d}' % number)) for number, at in enumerate(ats))
     return Interaction(
         request=request(chat("Hi", stream=True)),
@@ -174,7 +178,10 @@ def streamed(*ats: float) -> Interaction:
     ],
 )
 def test_events_come_when_they_came(tmp_path: Path, settings: dict[str, Any], expected: tuple[float, ...]) -> None:
-    with replaying(tape(tmp_path, streamed(0.1, 0.3, 0.5)), **settings) as url, httpx2.Client() as client:
+    with (
+        replay_server(write_cassette(tmp_path, recorded_stream(0.1, 0.3, 0.5)), **settings) as url,
+        httpx2.Client() as client,
+    ):
         client.get(f"{url}/_mock/health")
 
         @at_best
@@ -191,8 +198,8 @@ def test_events_come_when_they_came(tmp_path: Path, settings: dict[str, Any], ex
 
 
 def test_a_plain_answer_comes_when_it_came(tmp_path: Path) -> None:
-    path = tape(tmp_path, said("late", chat("Hi"), total=0.3))
-    with replaying(path, replay_timing="recorded") as url, httpx2.Client() as client:
+    path = write_cassette(tmp_path, recorded_text("late", chat("Hi"), total=0.3))
+    with replay_server(path, replay_timing="recorded") as url, httpx2.Client() as client:
         client.get(f"{url}/_mock/health")
         began = time.perf_counter()
         client.post(url + CHAT, json=chat("Hi"))
@@ -200,7 +207,9 @@ def test_a_plain_answer_comes_when_it_came(tmp_path: Path) -> None:
 
 
 def test_replays_are_in_the_journal_and_on_no_bill(tmp_path: Path) -> None:
-    app = create_app(Settings(replay=tape(tmp_path, said("taped", chat("Hi")), streamed(0.0, 0.0))))
+    app = create_app(
+        Settings(replay=write_cassette(tmp_path, recorded_text("taped", chat("Hi")), recorded_stream(0.0, 0.0)))
+    )
     with Server(app) as running:
         ask(running.url, chat("Hi"), authorization=f"Bearer {KEY}")
         ask_stream = httpx2.post(running.url + CHAT, json=chat("Hi", stream=True))
@@ -219,7 +228,7 @@ def test_a_session_may_have_recordings_of_its_own(
     app: Mock, server: Server, contract: Contract, tmp_path: Path
 ) -> None:
     session = app.sessions.create("own-tape")
-    session.replay = Replay(tape(tmp_path, said("own", chat("Hi"))), contract, only=True)
+    session.replay = Replay(write_cassette(tmp_path, recorded_text("own", chat("Hi"))), contract, only=True)
     url = f"{server.url}/_session/own-tape"
     assert ask(url, chat("Hi")) == "own"
     assert ask(server.url, chat("Hi")) == 401

@@ -1,4 +1,4 @@
-"""Gateways that are slow, break off, send something else or are not there: passed on, recorded, and told."""
+"""Gateways that are slow, break off, send something else or are down: forwarded, recorded and reported."""
 
 from __future__ import annotations
 
@@ -16,7 +16,17 @@ import pytest
 from aione_mock.contract import Contract
 from aione_mock.recorder import contract_check
 from aione_mock.sse import encode
-from tests.recorder.conftest import CHAT, KEY, STREAM_HEAD, Gateway, Taping, answering, chunk, replaying, whole
+from tests.recorder.conftest import (
+    CHAT,
+    KEY,
+    STREAM_HEAD,
+    Gateway,
+    StartRecorder,
+    chunk,
+    plain_response,
+    replay_server,
+    sending,
+)
 from tests.timing import PATIENCE, at_best, until
 
 HEADERS = {"authorization": f"Bearer {KEY}"}
@@ -29,8 +39,8 @@ def post(url: str, body: Any = ASKED) -> httpx2.Response:
     return httpx2.post(url + CHAT, headers=HEADERS, json=body)
 
 
-def heard(url: str, body: Any = ASKED) -> bytes:
-    """What comes before the connection breaks."""
+def read_until_broken(url: str, body: Any = ASKED) -> bytes:
+    """Return what arrives before the connection breaks."""
     got = b""
     with httpx2.stream("POST", url + CHAT, headers=HEADERS, json=body) as answer:
         try:
@@ -41,7 +51,7 @@ def heard(url: str, body: Any = ASKED) -> bytes:
     raise AssertionError("the answer became whole")
 
 
-def test_a_stream_is_passed_on_event_by_event(taping: Taping) -> None:
+def test_a_stream_is_passed_on_event_by_event(start_recorder: StartRecorder) -> None:
     arrived = threading.Event()
 
     def play(connection: socket.socket) -> None:
@@ -51,7 +61,7 @@ def test_a_stream_is_passed_on_event_by_event(taping: Taping) -> None:
 
     with (
         Gateway(play) as gateway,
-        taping(gateway.url) as tape,
+        start_recorder(gateway.url) as tape,
         httpx2.stream("POST", tape.url + CHAT, headers=HEADERS, json=STREAMED) as answer,
     ):
         chunks = answer.iter_raw()
@@ -64,14 +74,14 @@ def test_a_stream_is_passed_on_event_by_event(taping: Taping) -> None:
 
 
 @at_best
-def test_a_slow_gateway_is_waited_for_and_told(taping: Taping) -> None:
+def test_a_slow_gateway_is_waited_for_and_told(start_recorder: StartRecorder) -> None:
     def play(connection: socket.socket) -> None:
         time.sleep(0.3)
         connection.sendall(STREAM_HEAD + chunk(EVENT))
         time.sleep(0.3)
         connection.sendall(chunk(EVENT) + chunk(b""))
 
-    with Gateway(play) as gateway, taping(gateway.url, slow=0.2) as tape:
+    with Gateway(play) as gateway, start_recorder(gateway.url, slow=0.2) as tape:
         assert post(tape.url, STREAMED).content == EVENT + EVENT
     (item,) = tape.cassette.interactions
     assert [finding.rpartition(" s ")[2] for finding in item.findings if "silent" in finding] == [
@@ -83,107 +93,110 @@ def test_a_slow_gateway_is_waited_for_and_told(taping: Taping) -> None:
 
 
 @at_best
-def test_a_gateway_that_says_nothing_is_a_504(taping: Taping) -> None:
-    with Gateway(lambda connection: time.sleep(5)) as gateway, taping(gateway.url, timeout=0.2) as tape:
+def test_a_gateway_that_says_nothing_is_a_504(start_recorder: StartRecorder) -> None:
+    with Gateway(lambda connection: time.sleep(5)) as gateway, start_recorder(gateway.url, timeout=0.2) as tape:
         answer = post(tape.url)
         assert (answer.status_code, answer.json()["error"]["code"]) == (504, "upstream_timeout")
     assert "did not answer for 0.2 s" in tape.cassette.interactions[0].findings[0]
 
 
-def test_a_plain_answer_cut_in_the_middle_is_cut_here_too(taping: Taping) -> None:
+def test_a_plain_answer_cut_in_the_middle_is_cut_here_too(start_recorder: StartRecorder) -> None:
     with (
-        Gateway(answering(whole(b'{"id": "chatcmpl-1", "object": "chat')[:-5])) as gateway,
-        taping(gateway.url) as tape,
+        Gateway(sending(plain_response(b'{"id": "chatcmpl-1", "object": "chat')[:-5])) as gateway,
+        start_recorder(gateway.url) as tape,
     ):
-        got = heard(tape.url)
+        got = read_until_broken(tape.url)
     (item,) = tape.cassette.interactions
     assert item.response.content == got == b'{"id": "chatcmpl-1", "object": '
     assert item.response.end == "cut"
     assert any("cut off after 31 bytes" in finding for finding in item.findings)
-    with replaying(tape.path) as url:
-        assert heard(url) == got
+    with replay_server(tape.path) as url:
+        assert read_until_broken(url) == got
 
 
-def test_a_stream_cut_within_an_event_is_cut_here_too(contract: Contract, taping: Taping) -> None:
+def test_a_stream_cut_within_an_event_is_cut_here_too(contract: Contract, start_recorder: StartRecorder) -> None:
     part = b'data: {"id":"c","choices":[{"delta":{"content":"\xe4\xb8'
-    with Gateway(answering(STREAM_HEAD + chunk(EVENT), chunk(part))) as gateway, taping(gateway.url) as tape:
-        assert heard(tape.url, STREAMED) == EVENT + part
+    with Gateway(sending(STREAM_HEAD + chunk(EVENT), chunk(part))) as gateway, start_recorder(gateway.url) as tape:
+        assert read_until_broken(tape.url, STREAMED) == EVENT + part
     (item,) = tape.cassette.interactions
     assert item.response.end == "cut"
     assert "answer: the stream ends within an event" in item.findings
     assert [f for f in contract_check.check_interaction(contract, item) if "cut off" in f]
-    with replaying(tape.path) as url:
-        assert heard(url, STREAMED) == EVENT + part
+    with replay_server(tape.path) as url:
+        assert read_until_broken(url, STREAMED) == EVENT + part
 
 
 @pytest.mark.parametrize(
-    ("sent", "said"),
+    ("sent", "expected"),
     [
-        (whole(b"<h1>Bad gateway</h1>", b"text/html"), "content type text/html, not application/json"),
-        (whole(b"<h1>Bad gateway</h1>"), "the body is not JSON"),
-        (whole(b'{"id": 7}'), "Missing required parameter"),
-        (whole(b"\xff\xfe\x00", b"application/octet-stream"), "content type application/octet-stream"),
-        (whole(b"{}", status=b"418 Teapot"), "status 418, which createChatCompletion does not declare"),
-        (whole(b'{"id": 1, "id": 2}'), "Missing required parameter"),
+        (plain_response(b"<h1>Bad gateway</h1>", b"text/html"), "content type text/html, not application/json"),
+        (plain_response(b"<h1>Bad gateway</h1>"), "the body is not JSON"),
+        (plain_response(b'{"id": 7}'), "Missing required parameter"),
+        (plain_response(b"\xff\xfe\x00", b"application/octet-stream"), "content type application/octet-stream"),
+        (plain_response(b"{}", status=b"418 Teapot"), "status 418, which createChatCompletion does not declare"),
+        (plain_response(b'{"id": 1, "id": 2}'), "Missing required parameter"),
     ],
 )
-def test_what_is_no_answer_is_passed_on_and_told(taping: Taping, sent: bytes, said: str) -> None:
-    with Gateway(answering(sent)) as gateway, taping(gateway.url) as tape:
+def test_what_is_no_answer_is_passed_on_and_told(start_recorder: StartRecorder, sent: bytes, expected: str) -> None:
+    with Gateway(sending(sent)) as gateway, start_recorder(gateway.url) as tape:
         answer = post(tape.url)
     assert answer.content == sent.partition(b"\r\n\r\n")[2]
     (item,) = tape.cassette.interactions
     assert (item.response.status, item.response.content) == (answer.status_code, answer.content)
-    assert any(said in finding for finding in item.findings), item.findings
-    assert any(said in line for line in tape.said)
-    with replaying(tape.path) as url:
+    assert any(expected in finding for finding in item.findings), item.findings
+    assert any(expected in line for line in tape.reported)
+    with replay_server(tape.path) as url:
         again = post(url)
         assert (again.status_code, again.content) == (answer.status_code, answer.content)
         assert again.headers == answer.headers
 
 
-def test_json_nested_too_deeply_is_passed_on_kept_and_replayed(taping: Taping) -> None:
+def test_json_nested_too_deeply_is_passed_on_kept_and_replayed(start_recorder: StartRecorder) -> None:
     body = b'{"a":' * 1000 + b'"sk-nex-demo-every-model"' + b"}" * 1000
-    with Gateway(answering(whole(body))) as gateway, taping(gateway.url) as tape:
+    with Gateway(sending(plain_response(body))) as gateway, start_recorder(gateway.url) as tape:
         assert httpx2.post(tape.url + CHAT, headers=HEADERS, content=body).content == body
     assert "demo-every" not in tape.text
     (item,) = tape.cassette.interactions
     assert {f.partition(":")[0] for f in item.findings if "nested too deeply" in f} == {"request", "answer"}
-    with replaying(tape.path, replay_only=True) as url:
+    with replay_server(tape.path, replay_only=True) as url:
         assert httpx2.post(url + CHAT, content=body).content == item.response.content
         assert httpx2.post(url + CHAT, content=body.replace(b'"a"', b'"b"', 1)).status_code == 404
 
 
-def test_what_answers_no_http_is_a_502(taping: Taping) -> None:
-    with Gateway(answering(b"220 mail.example ESMTP\r\n")) as gateway, taping(gateway.url) as tape:
+def test_what_answers_no_http_is_a_502(start_recorder: StartRecorder) -> None:
+    with Gateway(sending(b"220 mail.example ESMTP\r\n")) as gateway, start_recorder(gateway.url) as tape:
         answer = post(tape.url)
     assert (answer.status_code, answer.json()["error"]["code"]) == (502, "upstream_unavailable")
     assert "gave no answer" in tape.cassette.interactions[0].findings[0]
 
 
 @pytest.mark.parametrize("kind", [b"application/json", b"text/plain"])
-def test_ten_megabytes_come_through(taping: Taping, kind: bytes) -> None:
+def test_ten_megabytes_come_through(start_recorder: StartRecorder, kind: bytes) -> None:
     body = orjson.dumps({"id": "big", "text": "Ten megabytes; äöü 喜. " * 450_000})
     assert len(body) > 10_000_000
-    with Gateway(answering(whole(body, kind))) as gateway, taping(gateway.url) as tape:
+    with Gateway(sending(plain_response(body, kind))) as gateway, start_recorder(gateway.url) as tape:
         assert post(tape.url).content == body
     (item,) = tape.cassette.interactions
     assert item.response.content == body
-    with replaying(tape.path) as url:
+    with replay_server(tape.path) as url:
         assert post(url).content == body
 
 
-def test_a_compressed_answer_is_unpacked_so_that_it_can_be_masked(taping: Taping) -> None:
+def test_a_compressed_answer_is_unpacked_so_that_it_can_be_masked(start_recorder: StartRecorder) -> None:
     body = gzip.compress(b'{"note": "sk-nex-demo-every-model"}')
-    with Gateway(answering(whole(body, more=b"content-encoding: gzip\r\n"))) as gateway, taping(gateway.url) as tape:
+    with (
+        Gateway(sending(plain_response(body, more=b"content-encoding: gzip\r\n"))) as gateway,
+        start_recorder(gateway.url) as tape,
+    ):
         assert post(tape.url).json() == {"note": "sk-nex-demo-every-model"}
     assert tape.cassette.interactions[0].response.content == b'{"note": "sk-nex-xxxxxxxxxxxxxxxx"}'
 
 
-def test_what_cannot_be_unpacked_is_not_kept(taping: Taping) -> None:
-    sent = whole(b"\x00who knows\x00", more=b"content-encoding: nosuch\r\n")
+def test_what_cannot_be_unpacked_is_not_kept(start_recorder: StartRecorder) -> None:
+    sent = plain_response(b"\x00who knows\x00", more=b"content-encoding: nosuch\r\n")
     with (
-        Gateway(answering(sent)) as gateway,
-        taping(gateway.url) as tape,
+        Gateway(sending(sent)) as gateway,
+        start_recorder(gateway.url) as tape,
         httpx2.stream("POST", tape.url + CHAT, headers=HEADERS, json=ASKED) as answer,
     ):
         assert b"".join(answer.iter_raw()) == b"\x00who knows\x00"
@@ -205,11 +218,11 @@ DOWN: dict[str, tuple[str, Callable[[Any], Any], Any]] = {
 
 
 @pytest.mark.parametrize("protocol", DOWN)
-def test_a_gateway_that_is_not_there_is_a_502_of_the_protocol(taping: Taping, protocol: str) -> None:
+def test_a_gateway_that_is_not_there_is_a_502_of_the_protocol(start_recorder: StartRecorder, protocol: str) -> None:
     path, told, expected = DOWN[protocol]
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    with taping(f"http://127.0.0.1:{port}") as tape:
+    with start_recorder(f"http://127.0.0.1:{port}") as tape:
         answer = httpx2.post(tape.url + path, headers=HEADERS, json={})
     assert answer.status_code == 502
     assert told(answer.json()) == expected
@@ -218,24 +231,24 @@ def test_a_gateway_that_is_not_there_is_a_502_of_the_protocol(taping: Taping, pr
     assert any("cannot be reached" in finding for finding in item.findings)
 
 
-def test_a_client_that_leaves_is_told_and_what_came_is_kept(taping: Taping) -> None:
+def test_a_client_that_leaves_is_told_and_what_came_is_kept(start_recorder: StartRecorder) -> None:
     gone = threading.Event()
 
     def play(connection: socket.socket) -> None:
         connection.sendall(STREAM_HEAD + chunk(EVENT))
         gone.wait(PATIENCE)
 
-    with Gateway(play) as gateway, taping(gateway.url) as tape:
+    with Gateway(play) as gateway, start_recorder(gateway.url) as tape:
         with httpx2.stream("POST", tape.url + CHAT, headers=HEADERS, json=STREAMED) as answer:
             assert next(answer.iter_raw()) == EVENT
-        assert until(lambda: tape.said)
+        assert until(lambda: tape.reported)
         gone.set()
     (item,) = tape.cassette.interactions
     assert "the client left before the answer was whole" in item.findings
     assert item.response.content == EVENT
 
 
-def test_stopping_the_recorder_keeps_what_came(taping: Taping) -> None:
+def test_stopping_the_recorder_keeps_what_came(start_recorder: StartRecorder) -> None:
     release = threading.Event()
 
     def play(connection: socket.socket) -> None:
@@ -243,7 +256,7 @@ def test_stopping_the_recorder_keeps_what_came(taping: Taping) -> None:
         release.wait(PATIENCE)
 
     with Gateway(play) as gateway:
-        with taping(gateway.url) as tape, httpx2.Client() as client:
+        with start_recorder(gateway.url) as tape, httpx2.Client() as client:
             request = client.build_request("POST", tape.url + CHAT, headers=HEADERS, json=STREAMED)
             chunks = client.send(request, stream=True).iter_raw()
             assert next(chunks) == EVENT
@@ -251,7 +264,7 @@ def test_stopping_the_recorder_keeps_what_came(taping: Taping) -> None:
     assert [item.response.content for item in tape.cassette.interactions] == [EVENT]
 
 
-def test_what_concerns_one_connection_is_not_passed_on(taping: Taping) -> None:
+def test_what_concerns_one_connection_is_not_passed_on(start_recorder: StartRecorder) -> None:
     seen: list[bytes] = []
 
     class Listening(Gateway):
@@ -259,7 +272,7 @@ def test_what_concerns_one_connection_is_not_passed_on(taping: Taping) -> None:
             seen.append(connection.recv(65536))
 
     more = b"connection: close, x-hop\r\nx-hop: 1\r\nkeep-alive: timeout=5\r\nset-cookie: a=1\r\nset-cookie: b=2\r\n"
-    with Listening(answering(whole(b"{}", more=more))) as gateway, taping(gateway.url) as tape:
+    with Listening(sending(plain_response(b"{}", more=more))) as gateway, start_recorder(gateway.url) as tape:
         headers = {"connection": "keep-alive, x-mine", "x-mine": "1", "te": "trailers", "x-kept": "yes"}
         answer = httpx2.get(f"{tape.url}/v1/models?a=%20b", headers=headers)
     sent = seen[0].decode().lower()

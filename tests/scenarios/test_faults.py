@@ -58,7 +58,7 @@ def plain(body=b'{"a": 1, "b": "text"}'):
     return Response(200, (("content-type", "application/json"), ("x-request-id", "r1")), ((0.5, body),))
 
 
-def done(*faults, events=None, answer=None):
+def apply_to_stream(*faults, events=None, answer=None):
     uses = [Fault(name, options) for name, options in faults]
     before = answer or stream(events or openai())
     return apply_faults(
@@ -70,45 +70,45 @@ def done(*faults, events=None, answer=None):
     )
 
 
-def raws(transmission):
+def list_raws(transmission):
     return [raw for _, raw in transmission.sends]
 
 
-def whole(transmission):
-    return b"".join(raws(transmission))
+def join_raws(transmission):
+    return b"".join(list_raws(transmission))
 
 
-def data(raw):
+def parse_data(raw):
     return orjson.loads(next(sse.decode([raw])).data)
 
 
 @pytest.mark.parametrize(("after", "mid"), [(0, False), (3, False), (0, True), (3, True), (99, True)])
 def test_cut(after, mid):
     events = openai()
-    cut = done(("cut", {"after": after, "mid": mid}))
+    cut = apply_to_stream(("cut", {"after": after, "mid": mid}))
     half = events[after][: len(events[after]) // 2] if mid and after < len(events) else b""
-    assert whole(cut) == b"".join(events[:after]) + half
+    assert join_raws(cut) == b"".join(events[:after]) + half
     assert (cut.end, cut.status, cut.headers) == ("cut", 200, stream([]).headers)
 
 
 def test_stall():
     events = openai()
-    go = done(("stall", {"after": 2, "seconds": 3}))
-    assert raws(go) == events
+    go = apply_to_stream(("stall", {"after": 2, "seconds": 3}))
+    assert list_raws(go) == events
     assert [due for due, _ in go.sends[:4]] == [0.0, 0.5, 4.0, 4.5]
-    cut = done(("stall", {"after": 2, "seconds": 3, "then": "cut"}))
-    assert (cut.sends[-1], cut.end, whole(cut)) == ((3.5, b""), "cut", b"".join(events[:2]))
-    assert done(("stall", {"after": 0, "seconds": 3, "then": "cut"})).sends == ((0.0, b""), (3, b""))
-    early = done(("stall", {"after": 0, "seconds": 3}))
+    cut = apply_to_stream(("stall", {"after": 2, "seconds": 3, "then": "cut"}))
+    assert (cut.sends[-1], cut.end, join_raws(cut)) == ((3.5, b""), "cut", b"".join(events[:2]))
+    assert apply_to_stream(("stall", {"after": 0, "seconds": 3, "then": "cut"})).sends == ((0.0, b""), (3, b""))
+    early = apply_to_stream(("stall", {"after": 0, "seconds": 3}))
     assert [early.sends[0], early.sends[1][0]] == [(0.0, b""), 3.0], "the head comes at once, the rest late"
-    hang = done(("stall", {"after": 2, "then": "hang"}))
-    assert (raws(hang), hang.end) == (events[:2], "hang")
+    hang = apply_to_stream(("stall", {"after": 2, "then": "hang"}))
+    assert (list_raws(hang), hang.end) == (events[:2], "hang")
 
 
 def test_drip():
-    drip = done(("drip", {"size": 10, "seconds": 0.1}), events=openai()[:2])
-    assert whole(drip) == b"".join(openai()[:2])
-    assert max(map(len, raws(drip))) == 10
+    drip = apply_to_stream(("drip", {"size": 10, "seconds": 0.1}), events=openai()[:2])
+    assert join_raws(drip) == b"".join(openai()[:2])
+    assert max(map(len, list_raws(drip))) == 10
     dues = [due for due, _ in drip.sends]
     assert all(b - a >= 0.0999 for a, b in pairwise(dues))
 
@@ -116,106 +116,106 @@ def test_drip():
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_malformed_json_is_one_byte_of_one_event(protocol):
     events = PROTOCOLS[protocol]()
-    after = raws(done(("malformed_json", {"at": 2}), events=events))
+    after = list_raws(apply_to_stream(("malformed_json", {"at": 2}), events=events))
     assert after == [events[0], events[1][:-3] + b"\n\n", *events[2:]]
-    assert raws(done(("malformed_json", {}), answer=plain())) == [plain().sends[0][1][:-1]]
+    assert list_raws(apply_to_stream(("malformed_json", {}), answer=plain())) == [plain().sends[0][1][:-1]]
 
 
 def test_error_event():
-    after = raws(done(("error_event", {"after": 1, "error": "upstream_failed"})))
+    after = list_raws(apply_to_stream(("error_event", {"after": 1, "error": "upstream_failed"})))
     assert after == [openai()[0], b'data: {"error":"upstream_failed"}\n\n']
 
 
 @pytest.mark.parametrize("protocol", ["openai", "anthropic"])
 def test_no_end(protocol):
     events = PROTOCOLS[protocol]()
-    assert raws(done(("no_end", {}), events=events)) == events[:-1]
+    assert list_raws(apply_to_stream(("no_end", {}), events=events)) == events[:-1]
 
 
 @pytest.mark.parametrize(("protocol", "place"), [("openai", -3), ("anthropic", -2), ("gemini", -1)])
 def test_finish_reason_missing_or_double(protocol, place):
     events = PROTOCOLS[protocol]()
     place %= len(events)
-    after = raws(done(("no_finish", {}), events=events))
+    after = list_raws(apply_to_stream(("no_finish", {}), events=events))
     assert [n for n, (a, b) in enumerate(zip(events, after, strict=True)) if a != b] == [place]
-    spoilt = data(after[place])
+    spoilt = parse_data(after[place])
     assert orjson.dumps(spoilt).count(b"STOP") + orjson.dumps(spoilt).count(b"end_turn") == 0
     assert b'"finish_reason":"stop"' not in after[place]
     assert "finishReason" not in orjson.dumps(spoilt).decode()
-    assert raws(done(("double_finish", {}), events=events)) == [*events[: place + 1], *events[place:]]
+    assert list_raws(apply_to_stream(("double_finish", {}), events=events)) == [*events[: place + 1], *events[place:]]
 
 
 def test_usage_missing():
     events = openai()
-    assert raws(done(("no_usage", {}), events=events)) == [*events[:-2], events[-1]]
-    after = raws(done(("no_usage", {}), events=anthropic()))
+    assert list_raws(apply_to_stream(("no_usage", {}), events=events)) == [*events[:-2], events[-1]]
+    after = list_raws(apply_to_stream(("no_usage", {}), events=anthropic()))
     assert len(after) == len(anthropic())
     assert b"usage" not in b"".join(after)
-    assert b"usageMetadata" not in b"".join(raws(done(("no_usage", {}), events=gemini())))
+    assert b"usageMetadata" not in b"".join(list_raws(apply_to_stream(("no_usage", {}), events=gemini())))
 
 
 def test_usage_wrong():
-    after = raws(done(("wrong_usage", {"add": 7})))
+    after = list_raws(apply_to_stream(("wrong_usage", {"add": 7})))
     assert after[:-2] == openai()[:-2]
-    assert data(after[-2])["usage"] == {"prompt_tokens": 10, "completion_tokens": 11, "details": {"cached": 7}}
-    lower = raws(done(("wrong_usage", {"add": -9}), events=anthropic()))
-    assert data(lower[0])["message"]["usage"] == {"input_tokens": 0}
+    assert parse_data(after[-2])["usage"] == {"prompt_tokens": 10, "completion_tokens": 11, "details": {"cached": 7}}
+    lower = list_raws(apply_to_stream(("wrong_usage", {"add": -9}), events=anthropic()))
+    assert parse_data(lower[0])["message"]["usage"] == {"input_tokens": 0}
 
 
 def test_empty_choices():
-    after = raws(done(("empty_choices", {"at": 2})))
-    assert data(after[1]) == {**data(openai()[1]), "choices": []}
+    after = list_raws(apply_to_stream(("empty_choices", {"at": 2})))
+    assert parse_data(after[1]) == {**parse_data(openai()[1]), "choices": []}
     assert [*after[:1], *after[2:]] == [*openai()[:1], *openai()[2:]]
-    assert data(raws(done(("empty_choices", {"at": 1}), events=gemini()))[0])["candidates"] == []
+    assert parse_data(list_raws(apply_to_stream(("empty_choices", {"at": 1}), events=gemini()))[0])["candidates"] == []
 
 
 def test_duplicated_and_reordered_events():
     a, b, c, d, *rest = openai()
-    assert raws(done(("duplicate_event", {"at": 2}))) == [a, b, b, c, d, *rest]
-    swapped = done(("reorder_events", {"at": 3}))
-    assert raws(swapped) == [a, b, d, c, *rest]
+    assert list_raws(apply_to_stream(("duplicate_event", {"at": 2}))) == [a, b, b, c, d, *rest]
+    swapped = apply_to_stream(("reorder_events", {"at": 3}))
+    assert list_raws(swapped) == [a, b, d, c, *rest]
     assert [due for due, _ in swapped.sends] == [due for due, _ in stream(openai()).sends]
 
 
 def test_changed_id():
     events = openai()
-    after = raws(done(("changed_id", {"at": 3})))
+    after = list_raws(apply_to_stream(("changed_id", {"at": 3})))
     assert after[:2] == events[:2]
-    assert [data(raw)["id"] for raw in after[2:-1]] == ["chatcmpl-1-other"] * (len(events) - 3)
+    assert [parse_data(raw)["id"] for raw in after[2:-1]] == ["chatcmpl-1-other"] * (len(events) - 3)
     assert after[-1] == events[-1]
 
 
 def test_comments_line_ends_and_marks_change_no_event():
     expected = list(sse.decode(openai()))
     for name, options in [("comments", {"every": 2}), ("crlf", {}), ("cr", {}), ("bom", {})]:
-        after = done((name, options))
-        assert list(sse.decode([whole(after)])) == expected, name
-        assert whole(after) != b"".join(openai())
-    assert whole(done(("comments", {"every": 3}))).count(b": keep-alive\n\n") == -(-len(openai()) // 3)
-    assert b"\n" not in whole(done(("cr", {})))
-    assert whole(done(("crlf", {}))) == b"".join(openai()).replace(b"\n", b"\r\n")
-    assert whole(done(("bom", {}))) == b"\xef\xbb\xbf" + b"".join(openai())
+        after = apply_to_stream((name, options))
+        assert list(sse.decode([join_raws(after)])) == expected, name
+        assert join_raws(after) != b"".join(openai())
+    assert join_raws(apply_to_stream(("comments", {"every": 3}))).count(b": keep-alive\n\n") == -(-len(openai()) // 3)
+    assert b"\n" not in join_raws(apply_to_stream(("cr", {})))
+    assert join_raws(apply_to_stream(("crlf", {}))) == b"".join(openai()).replace(b"\n", b"\r\n")
+    assert join_raws(apply_to_stream(("bom", {}))) == b"\xef\xbb\xbf" + b"".join(openai())
 
 
 def test_packets():
     events = openai()
-    one = done(("one_packet", {}))
+    one = apply_to_stream(("one_packet", {}))
     assert one.sends == ((0.5 * (len(events) - 1), b"".join(events)),)
-    many = done(("split_events", {"size": 5}))
-    assert (whole(many), many.apart, max(map(len, raws(many)))) == (b"".join(events), PACKET_GAP, 5)
-    assert raws(done(("packet_each", {}))) == events
-    split = done(("split_utf8", {}))
-    assert (whole(split), split.apart, len(split.sends)) == (b"".join(events), PACKET_GAP, len(events) + 3)
-    for raw in raws(split):
+    many = apply_to_stream(("split_events", {"size": 5}))
+    assert (join_raws(many), many.apart, max(map(len, list_raws(many)))) == (b"".join(events), PACKET_GAP, 5)
+    assert list_raws(apply_to_stream(("packet_each", {}))) == events
+    split = apply_to_stream(("split_utf8", {}))
+    assert (join_raws(split), split.apart, len(split.sends)) == (b"".join(events), PACKET_GAP, len(events) + 3)
+    for raw in list_raws(split):
         if raw[-1] >= 0xC0:
             with pytest.raises(UnicodeDecodeError):
                 raw.decode()
 
 
 def test_a_big_event_means_the_same():
-    after = raws(done(("big_event", {"at": 2})))
+    after = list_raws(apply_to_stream(("big_event", {"at": 2})))
     assert len(after[1]) == 1 << 20
-    assert data(after[1]) == data(openai()[1])
+    assert parse_data(after[1]) == parse_data(openai()[1])
     assert [*after[:1], *after[2:]] == [*openai()[:1], *openai()[2:]]
 
 
@@ -230,26 +230,26 @@ def test_wrong_content_type():
 
 def test_bodies():
     body = plain().sends[0][1]
-    cut = done(("cut_body", {}), answer=plain())
-    assert (whole(cut), cut.end) == (body[: len(body) // 2], "cut")
+    cut = apply_to_stream(("cut_body", {}), answer=plain())
+    assert (join_raws(cut), cut.end) == (body[: len(body) // 2], "cut")
     assert ("content-length", str(len(body))) in cut.headers
-    empty = done(("empty_body", {}), answer=plain())
-    assert (whole(empty), empty.status, empty.end) == (b"", 200, "finish")
-    gzip = done(("gzip_garbage", {}), answer=plain())
-    assert whole(gzip).startswith(b"\x1f\x8b")
+    empty = apply_to_stream(("empty_body", {}), answer=plain())
+    assert (join_raws(empty), empty.status, empty.end) == (b"", 200, "finish")
+    gzip = apply_to_stream(("gzip_garbage", {}), answer=plain())
+    assert join_raws(gzip).startswith(b"\x1f\x8b")
     assert gzip.headers == (*plain().headers, ("content-length", "64"), ("content-encoding", "gzip"))
-    page = done(("html_page", {"status": 504}), answer=plain())
+    page = apply_to_stream(("html_page", {"status": 504}), answer=plain())
     assert (page.status, page.headers) == (504, (("content-type", "text/html"), ("content-length", "162")))
-    assert b"504 Gateway Timeout" in whole(page)
-    slow = done(("slow_body", {"seconds": 2, "parts": 4}), answer=plain())
-    assert (whole(slow), [due for due, _ in slow.sends]) == (body, [0.5, 1.166667, 1.833333, 2.5])
+    assert b"504 Gateway Timeout" in join_raws(page)
+    slow = apply_to_stream(("slow_body", {"seconds": 2, "parts": 4}), answer=plain())
+    assert (join_raws(slow), [due for due, _ in slow.sends]) == (body, [0.5, 1.166667, 1.833333, 2.5])
 
 
 @pytest.mark.parametrize(("name", "off"), [("content_length_long", 5), ("content_length_short", -5)])
 def test_wrong_content_length(name, off):
     body = plain().sends[0][1]
-    after = done((name, {"by": 5}), answer=plain())
-    head, _, rest = whole(after).partition(b"\r\n\r\n")
+    after = apply_to_stream((name, {"by": 5}), answer=plain())
+    head, _, rest = join_raws(after).partition(b"\r\n\r\n")
     assert (rest, after.raw, after.end) == (body, True, "finish")
     assert head.decode().split("\r\n") == [
         "HTTP/1.1 200 OK",
@@ -263,15 +263,15 @@ def test_wrong_content_length(name, off):
 @pytest.mark.parametrize(("name", "end"), [("reset", "cut"), ("hang", "hang")])
 def test_nothing_at_all(name, end):
     for answer in (None, plain()):
-        after = done((name, {}), answer=answer)
+        after = apply_to_stream((name, {}), answer=answer)
         assert (after.sends, after.end, after.raw, after.status) == ((), end, True, 0)
 
 
 def test_order_matters():
     events = openai()
-    assert whole(done(("cut", {"after": 2}), ("one_packet", {}))) == b"".join(events[:2])
-    assert whole(done(("one_packet", {}), ("cut", {"after": 1}))) == b"".join(events)
-    assert whole(done(("bom", {}), ("crlf", {}))).startswith(b"\xef\xbb\xbfdata: ")
+    assert join_raws(apply_to_stream(("cut", {"after": 2}), ("one_packet", {}))) == b"".join(events[:2])
+    assert join_raws(apply_to_stream(("one_packet", {}), ("cut", {"after": 1}))) == b"".join(events)
+    assert join_raws(apply_to_stream(("bom", {}), ("crlf", {}))).startswith(b"\xef\xbb\xbfdata: ")
 
 
 def test_faults_that_do_not_fit_are_left_out_and_can_be_told():
@@ -305,8 +305,8 @@ uses = st.lists(st.sampled_from(sorted(FAULTS)), max_size=4)
 @given(texts, st.sampled_from(sorted(HARMLESS)))
 def test_awkward_but_right_streams_say_the_same(text, name):
     expected = [orjson.loads(e.data) if e.data != "[DONE]" else e for e in sse.decode(openai(text))]
-    after = done((name, {"size": 50} if name == "big_event" else {}), events=openai(text))
-    assert [orjson.loads(e.data) if e.data != "[DONE]" else e for e in sse.decode(raws(after))] == expected
+    after = apply_to_stream((name, {"size": 50} if name == "big_event" else {}), events=openai(text))
+    assert [orjson.loads(e.data) if e.data != "[DONE]" else e for e in sse.decode(list_raws(after))] == expected
 
 
 @given(st.sampled_from(sorted(PROTOCOLS)), uses, st.booleans())
@@ -320,7 +320,7 @@ def test_any_faults_compose(protocol, names, is_stream):
     assert again[0] == again[1]
     dues = [due for due, _ in again[0].sends]
     assert dues == sorted(dues)
-    assert all(isinstance(raw, bytes) for raw in raws(again[0]))
+    assert all(isinstance(raw, bytes) for raw in list_raws(again[0]))
 
 
 @pytest.mark.parametrize("name", FAULTS)

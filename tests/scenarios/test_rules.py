@@ -92,13 +92,13 @@ def test_what_is_unknown_about_a_call_fits_nothing():
     assert match(rule({"model": "gpt"}), bare).reasons == ("there is no model; wanted 'gpt'",)
 
 
-async def play(rules, context, counter, calls):
+async def list_labels(rules, context, counter, calls):
     return [(await select_rule(rules, context, counter)).action.label for _ in range(calls)]
 
 
 async def test_fail_twice_then_succeed(context, counter):
     rules = [rule(then={"error": "internal_error", "times": 2})]
-    assert await play(rules, context, counter, 4) == ["internal_error", "internal_error", "ordinary", "ordinary"]
+    assert await list_labels(rules, context, counter, 4) == ["internal_error", "internal_error", "ordinary", "ordinary"]
 
 
 async def test_exactly_so_many_fail_whoever_calls_at_once(context, counter):
@@ -111,12 +111,12 @@ async def test_a_sequence_then_the_rules_after_it(context, counter):
     then = {"sequence": [{"error": "internal_error", "times": 2}, {}, {"faults": [{"name": "cut"}]}]}
     rules = [rule(then=then), rule(then={"error": "upstream_failed"}, rule_id="s")]
     expected = ["internal_error", "internal_error", "ordinary", "cut", "upstream_failed", "upstream_failed"]
-    assert await play(rules, context, counter, 6) == expected
+    assert await list_labels(rules, context, counter, 6) == expected
 
 
 async def test_a_sequence_that_begins_again(context, counter):
     rules = [rule(then={"sequence": [{"error": "internal_error"}, {}], "cycle": True})]
-    assert await play(rules, context, counter, 5) == ["internal_error", "ordinary"] * 2 + ["internal_error"]
+    assert await list_labels(rules, context, counter, 5) == ["internal_error", "ordinary"] * 2 + ["internal_error"]
 
 
 @pytest.mark.parametrize(
@@ -124,12 +124,12 @@ async def test_a_sequence_that_begins_again(context, counter):
     [({"nth": 3}, {3}), ({"nth": [5, 2]}, {2, 5}), ({"every": 3}, {3, 6, 9}), ({"nth": [2, 3, 4], "every": 2}, {2, 4})],
 )
 async def test_nth_and_every(when, calls, context, counter):
-    labels = await play([rule(when)], context, counter, 10)
+    labels = await list_labels([rule(when)], context, counter, 10)
     assert {n for n, label in enumerate(labels, 1) if label == "internal_error"} == calls
 
 
 async def test_turns_and_times_combine(context, counter):
-    labels = await play([rule({"every": 3}, {"error": "internal_error", "times": 2})], context, counter, 12)
+    labels = await list_labels([rule({"every": 3}, {"error": "internal_error", "times": 2})], context, counter, 12)
     assert [n for n, label in enumerate(labels, 1) if label == "internal_error"] == [3, 6]
 
 
@@ -181,34 +181,36 @@ async def test_the_nearest_rule_and_why_not(context, counter):
     assert find_nearest([], context) is None
 
 
-def scripted(reply, context, call=1):
+def make_script(reply, context, call=1):
     return rule(then={"reply": reply}).steps[0].action.make_script(context, call)
 
 
 def test_scripted_text_with_values_of_the_request(context):
     text = "{{model}} {{ last_user }} {{header.X-User}} {{json./max_tokens}} {{json./nope}}| {{call}} {{key}}"
-    said = scripted({"text": text, "finish": "length", "usage": {"prompt": 3}, "reasoning": "{{team}}"}, context, 4)
+    said = make_script({"text": text, "finish": "length", "usage": {"prompt": 3}, "reasoning": "{{team}}"}, context, 4)
     assert said.text == "gpt-5.4 Where is order #42? Ada 5 | 4 demo key"
     assert (said.finish, said.usage, said.reasoning) == ("length", {"prompt": 3}, "team_1")
 
 
 def test_scripted_json_keeps_types(context):
-    said = scripted({"json": {"n": "{{json./max_tokens}}", "m": ["{{json./messages}}", "n={{json./stream}}"]}}, context)
+    said = make_script(
+        {"json": {"n": "{{json./max_tokens}}", "m": ["{{json./messages}}", "n={{json./stream}}"]}}, context
+    )
     assert said.text == '{"n":5,"m":[[{"content":"hi"}],"n=false"]}'
 
 
 def test_scripted_chunks_tool_calls_and_bodies(context):
-    assert scripted({"chunks": ["a", "{{model}}"]}, context).chunks == ("a", "gpt-5.4")
-    assert scripted({"chunks": ["a", "{{model}}"]}, context).text == "agpt-5.4"
+    assert make_script({"chunks": ["a", "{{model}}"]}, context).chunks == ("a", "gpt-5.4")
+    assert make_script({"chunks": ["a", "{{model}}"]}, context).text == "agpt-5.4"
     calls = [{"name": "f", "arguments": {"q": "{{last_user}}"}}, {"name": "g", "id": "x"}]
-    assert scripted({"tool_calls": calls}, context).tool_calls == (
+    assert make_script({"tool_calls": calls}, context).tool_calls == (
         ToolCall("", "f", '{"q":"Where is order #42?"}'),
         ToolCall("x", "g", "{}"),
     )
-    assert scripted({"text": ""}, context).text == ""
-    assert scripted({"tool_calls": calls}, context).text is None
-    assert scripted({"body": {"id": "{{model}}"}}, context).body == {"id": "gpt-5.4"}
-    assert scripted({"body": None}, context).whole
+    assert make_script({"text": ""}, context).text == ""
+    assert make_script({"tool_calls": calls}, context).text is None
+    assert make_script({"body": {"id": "{{model}}"}}, context).body == {"id": "gpt-5.4"}
+    assert make_script({"body": None}, context).whole
 
 
 def test_header_changes(context):
