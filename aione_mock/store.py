@@ -122,6 +122,11 @@ class MemoryStore:
         self._values[key] = count
         return count
 
+    def read_counter(self, key: str) -> int:
+        """Return a counter, 0 for one that was never incremented."""
+        count: int = self._values.get(key, 0)
+        return count
+
     async def append(self, key: str, value: Json) -> int:
         """Add to a list that starts empty; its new length."""
         rows: list[Json] = self._values.setdefault(key, [])

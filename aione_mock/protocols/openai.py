@@ -174,8 +174,21 @@ def _compact_json(arguments: str | None) -> str:
         return arguments or ""
 
 
+_TEXT_ANSWER = (
+    b'{"id":"chatcmpl-%b","object":"chat.completion","created":%d,"model":%b,"choices":[{"index":0,"message":'
+    b'{"role":"assistant","content":"%b","refusal":null},"logprobs":null,"finish_reason":"%b"}],"usage":'
+    b'{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d,"prompt_tokens_details":{"cached_tokens":%d},'
+    b'"completion_tokens_details":{"reasoning_tokens":%d}},"system_fingerprint":"%b"}'
+)
+"""The plain answer of one choice that has nothing but text, by far the most frequent."""
+
+
 def render_body(completion: Completion, call: Call) -> bytes:
     """Return the plain answer."""
+    choice = completion.choices[0]
+    special = choice.reasoning or choice.tool_calls or choice.pictures or call.data.get("logprobs")
+    if len(completion.choices) == 1 and not special:
+        return _render_text_answer(completion, choice)
     return orjson.dumps(
         {
             "id": f"chatcmpl-{completion.id}",
@@ -186,6 +199,23 @@ def render_body(completion: Completion, call: Call) -> bytes:
             "usage": render_usage(completion.usage),
             "system_fingerprint": fingerprint(completion.model),
         }
+    )
+
+
+def _render_text_answer(completion: Completion, choice: Choice) -> bytes:
+    usage, model = completion.usage, orjson.dumps(completion.model)
+    return _TEXT_ANSWER % (
+        completion.id.encode(),
+        completion.created,
+        model,
+        b"".join(choice.text.encoded),
+        FINISH[choice.finish].encode(),
+        usage.prompt,
+        usage.completion,
+        usage.prompt + usage.completion,
+        usage.cached,
+        usage.reasoning,
+        fingerprint(completion.model).encode(),
     )
 
 

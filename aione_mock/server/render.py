@@ -27,10 +27,11 @@ if TYPE_CHECKING:
     from aione_mock.server.journal import Exchange
 
 _ID_LINES = {
-    name: "".join([f"\r\n{header}: %s" for header in headers]) for name, headers in protocols.REQUEST_ID_HEADERS.items()
+    name: "".join([f"\r\n{header}: %s" for header in headers])
+    for name, headers in protocols.REQUEST_ID_HEADERS.items()
+    if headers != ("x-request-id",)
 }
-"""Protocol to the header lines that carry the id of the request."""
-_USUAL_ID_LINE = "\r\nx-request-id: %s"
+"""Protocol to the header lines that carry the id of the request, where it has others than the usual one."""
 _EXPLANATION_CHARS = 1000
 """Characters of one header that explains the answer."""
 
@@ -71,7 +72,9 @@ class Renderer:
 
     def _serialize(self, exchange: Exchange, reply: Reply | StreamReply, *, whole: bool) -> Response:
         """Return the answer as it is due at once; the events of a stream apart unless `whole`."""
-        status, head = reply.status, _ID_LINES.get(exchange.protocol, _USUAL_ID_LINE).replace("%s", exchange.request_id)
+        status, id_lines = reply.status, _ID_LINES.get(exchange.protocol)
+        request_id = exchange.request_id
+        head = f"\r\nx-request-id: {request_id}" if id_lines is None else id_lines.replace("%s", request_id)
         if reply.headers:
             head += "\r\n" + HeaderBlock.of(reply.headers).text
         if exchange.limits is not None and exchange.operation is not None and status in (200, 429):

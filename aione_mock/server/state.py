@@ -14,6 +14,7 @@ from aione_mock.errors import APIError
 from aione_mock.seed import BASE62
 from aione_mock.server import metering, rate_limits
 from aione_mock.server.journal import Exchange, Statistics
+from aione_mock.tenant.live_usage import SPENT
 from aione_mock.types import Reply, Response, StreamReply
 
 _KEY, _ID, _TOKEN = 16, 12, 29
@@ -37,7 +38,8 @@ class MemoryState:
         caller, session = exchange.caller, exchange.session
         if caller is None or caller.key_id is None or not operation.paid:
             return
-        if await session.tenants.billing[caller.org_id].is_used_up(session.store, exchange.at):
+        spent = session.store.read_counter(SPENT + caller.org_id)
+        if spent >= session.tenants.billing[caller.org_id].spending_limit(exchange.at):
             exchange.limit = "Balance and credit are used up; top up the account to go on."
             raise APIError("insufficient_balance", exchange.limit)
         try:
