@@ -287,7 +287,7 @@ class Exchange:
         if sent > (_KEPT_EVENTS if self.stream else _KEPT):
             self._shorten(response)
             sent = sum([len(data) for _, data in self.response.sends])
-        head = len(request.path) + len(request.query) + sum([len(value) for _, value in request.headers])
+        head = len(request.path) + len(request.query) + sum(map(len, request.fields.values()))
         self.size = _OVERHEAD + head + _HEADER_OVERHEAD * len(request.headers) + len(request.body or b"") + sent
 
     def _shorten(self, response: Response) -> None:

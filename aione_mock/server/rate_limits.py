@@ -21,6 +21,7 @@ REQUESTS, TOKENS = 0, 1
 """Parts of a key's window."""
 SPAN_SECONDS = 60.0
 """The window in which requests and tokens are counted (assumed)."""
+_FULL_WINDOW = "1m0s"
 _KINDS = ("requests", "tokens")
 _ONE_REQUEST, _NOTHING = (1, 0), (0, 0)
 FormatReset = Callable[[Window, int], str]
@@ -109,6 +110,8 @@ def _header_template(operation: Operation, status: int) -> tuple[str, FormatRese
 
 def _format_duration(limits: Window, part: int) -> str:
     """Return when all of a part is free again, as OpenAI writes it: `350ms`, `12s` or `1m0s`."""
+    if limits.lasts[part] == limits.now:
+        return _FULL_WINDOW  # by far the most frequent: the request that is answered is the last one
     seconds = max(0.0, limits.lasts[part] + limits.span - limits.now)
     if seconds < 1:
         return f"{math.ceil(seconds * 1000)}ms"
