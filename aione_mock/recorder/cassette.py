@@ -18,8 +18,8 @@ from pydantic import BeforeValidator, ValidationError, model_validator
 from aione_mock import sse
 from aione_mock.errors import ConfigError
 from aione_mock.recorder.json_style import STYLES, read_event, read_json
+from aione_mock.settings import YamlModel, describe_errors
 from aione_mock.types import Headers, Json
-from aione_mock.yaml_model import YamlModel, describe_errors
 
 _FORMAT = 1
 _MAX_YAML_BYTES = 256 << 10

@@ -14,9 +14,9 @@ import yaml
 from aione_mock.errors import ScenarioError
 from aione_mock.scenarios.rule_compiler import RuleCompiler
 from aione_mock.scenarios.rules import Rule
+from aione_mock.settings import find_line
 from aione_mock.structs import frozen
 from aione_mock.types import Json
-from aione_mock.yaml_model import find_line
 
 Stamp = tuple[int, int]
 """Modification time of a file in nanoseconds and its size in bytes; (0, -1) for a missing file."""

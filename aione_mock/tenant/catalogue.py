@@ -11,8 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from aione_mock.settings import fixture_path
-from aione_mock.yaml_model import Money, PositiveInt, Text, YamlModel, load_yaml_model
+from aione_mock.settings import Money, PositiveInt, Text, YamlModel, fixture_path, load_yaml_model
 
 _TOKENS_PER_PRICE = 1_000_000
 

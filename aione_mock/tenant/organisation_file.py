@@ -13,9 +13,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from aione_mock.seed import Seed
-from aione_mock.settings import fixture_path
+from aione_mock.settings import Count, Money, PositiveInt, Text, YamlModel, fixture_path, load_yaml_model
 from aione_mock.structs import frozen
-from aione_mock.yaml_model import Count, Money, PositiveInt, Text, YamlModel, load_yaml_model
 
 _IDS = Seed.of("organisation")
 Names = Annotated[tuple[Text, ...], Field(min_length=1)]

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from aione_mock.errors import ConfigError
-from aione_mock.settings import fixture_path
+from aione_mock.settings import Count, Text, YamlModel, fixture_path, load_yaml_model
 from aione_mock.tenant.organisation_file import OrganisationFile, load_organisation_file
-from aione_mock.yaml_model import Count, Text, YamlModel, load_yaml_model
 
 
 class Street(YamlModel):
