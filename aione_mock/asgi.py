@@ -53,9 +53,9 @@ def announced_length(headers: RawHeaders) -> int:
 
 
 async def read_body(announced: int, receive: Receive, limit: int) -> bytes:
-    """The request's body, `announced` to have so many bytes.
+    """Read the body of a request whose `content-length` is `announced`.
 
-    Raises APIError `request_too_large` before more than `limit` bytes are held.
+    Raise APIError `request_too_large` before more than `limit` bytes are held.
     """
     if announced > limit:
         raise body_too_large(limit)

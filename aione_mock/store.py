@@ -51,7 +51,7 @@ class Window:
         return Window(self.entries, totals, lasts, self.most, self.span, self.now, self.taken)
 
     def left(self, part: int) -> int:
-        """What is left of a part's limit."""
+        """Return what is left of a part's limit."""
         return max(0, self.most[part] - self.totals[part])
 
     def wait(self, part: int, room: int) -> float:
@@ -99,7 +99,7 @@ class MemoryStore:
         self._sweep_at = _SWEEP
 
     async def get(self, key: str) -> Json:
-        """The value, or None."""
+        """Return the value, or None."""
         return self._values.get(key)
 
     async def put(self, key: str, value: Json) -> None:

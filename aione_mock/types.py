@@ -79,12 +79,12 @@ class Call:
     """The path at which the mock is mounted in another application, percent-encoded."""
 
     def header(self, name: str) -> str | None:
-        """The first value of a header, by its lower-case name."""
+        """Return the first value of a header, by its lower-case name."""
         return header(self.headers, name.encode())
 
 
 def header(headers: RawHeaders, name: bytes) -> str | None:
-    """The first value of a header as it arrived, by its lower-case name."""
+    """Return the first value of a raw header, by its lower-case name."""
     for key, value in headers:
         if key == name:
             return value.decode("latin-1")
@@ -331,17 +331,17 @@ class HeaderBlock(Sequence[tuple[str, str]]):
 
 
 class EventStream(Sequence[bytes]):
-    """The encoded events of a stream, kept as one run of bytes and cut apart only for those who look at them."""
+    """The encoded events of a stream in one bytes object, which is split only when events are read."""
 
     __slots__ = ("_ends", "raw")
 
     def __init__(self, raw: bytes, ends: tuple[int, ...] | None = None) -> None:
-        """`ends`: the place behind each event; without them an event ends where a blank line does."""
+        """Hold encoded events. `ends` are the offsets after each event; without them a blank line ends an event."""
         self.raw, self._ends = raw, ends
 
     @classmethod
     def of(cls, events: Iterable[bytes]) -> EventStream:
-        """Events that come one by one, however they end."""
+        """Join encoded events."""
         parts = [*events]
         return cls(b"".join(parts), tuple(accumulate(map(len, parts))))
 

@@ -166,10 +166,7 @@ def _load_replay(settings: Settings, contract: Contract) -> Replay | None:
 
 
 def checked(handlers: Mapping[str, Handler], contract: Contract) -> dict[str, Handler]:
-    """The handlers that the contract has operations for.
-
-    Raises ContractError when one is left over and no overlay can have removed its operation.
-    """
+    """Return the handlers by operation. Raise ContractError for one whose operation the contract does not have."""
     for name in handlers:
         if name not in contract.operations:
             raise ContractError(f"handler for unknown operation '{name}'{did_you_mean(name, contract.operations)}")

@@ -49,7 +49,7 @@ _MASK, _ESCAPED = MASK.encode(), b"\\u00"
 
 
 def mask_body(raw: bytes, secrets: Iterable[bytes] = ()) -> bytes:
-    """A body in which every API key or console token is masked after its prefix, and `secrets` wholly."""
+    """Mask every API key and console token in a body after its prefix, and all of each of `secrets`."""
     for secret in secrets:
         raw = raw.replace(secret, _MASK)
     # `in` takes three times as long for bytes
@@ -59,44 +59,44 @@ def mask_body(raw: bytes, secrets: Iterable[bytes] = ()) -> bytes:
 
 
 def mask_text(text: str) -> str:
-    """The same for text."""
+    """Mask every API key and console token in a text after its prefix."""
     return mask_body(text.encode("utf-8", "replace")).decode() if "-" in text else text
 
 
 def mask_query(query: str) -> str:
-    """A query string with the values of credentials masked."""
+    """Mask the values of credentials in a query string."""
     return mask_parameters(query, mask_text) if query else query
 
 
 def safe_headers(headers: RawHeaders) -> tuple[tuple[bytes, bytes], ...]:
-    """Request headers as they are kept: raw, credentials masked."""
+    """Return request headers as the journal keeps them: raw, with credentials masked."""
     mask = MASK.encode()
     return tuple([(name, mask if is_secret_header(name) else mask_body(value)) for name, value in headers])
 
 
 def credentials(headers: RawHeaders) -> tuple[bytes, ...]:
-    """The words of a request's headers that may be secrets, so that no answer that repeats one is kept with it.
+    """List the words of a request's headers that may be secrets. An answer that repeats one is kept without it.
 
-    Those that look like a credential of this API are masked anyway.
+    Words that look like a credential of this API are left out, since they are masked everywhere.
     """
     found = [word for name, value in headers if is_secret_header(name) for word in value.split()]
     return tuple([word for word in found if len(word) >= _WORD and not GATEWAY_CREDENTIAL.fullmatch(word)])
 
 
 def kept_headers(headers: Headers, secrets: Iterable[bytes]) -> HeaderBlock:
-    """Headers of an answer as they are kept, masked."""
+    """Return the headers of an answer as the journal keeps them, masked."""
     return HeaderBlock.of([(name, kept_text(value, secrets)) for name, value in headers])
 
 
 def kept_text(text: str, secrets: Iterable[bytes]) -> str:
-    """A text that the mock has made, masked."""
+    """Mask credentials and `secrets` in a text that the mock has generated."""
     return mask_body(text.encode("utf-8", "replace"), secrets).decode("utf-8", "replace")
 
 
 def kept_body(raw: bytes, secrets: Iterable[bytes]) -> tuple[bytes, bool]:
-    """A body as it is kept, masked, and whether it was too long to be kept whole.
+    """Return a body as the journal keeps it, masked, and whether it was shortened.
 
-    Of long JSON it is the long strings that are cut, so that it stays JSON where it can.
+    In long JSON the long strings are cut, so that it usually stays valid JSON.
     """
     if raw.find(_ESCAPED) >= 0:
         raw = _unescaped(raw)
@@ -108,7 +108,7 @@ def kept_body(raw: bytes, secrets: Iterable[bytes]) -> tuple[bytes, bool]:
 
 
 def _unescaped(raw: bytes) -> bytes:
-    """JSON spelled plainly, since a credential that is escaped would be shown unescaped."""
+    """Return JSON without escapes, since a credential written with escapes would not be masked."""
     with contextlib.suppress(orjson.JSONDecodeError):
         data = orjson.loads(raw)
         try:

@@ -34,5 +34,5 @@ async def record_usage(call: Call, session: Session, reply: Reply | StreamReply,
 
 
 def _asked(call: Call) -> str:
-    """The model that was asked for: in the path, or in the body."""
+    """Return the model that the path or the body names."""
     return str(call.params.get("model") or call.data["model"])

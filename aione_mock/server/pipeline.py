@@ -75,7 +75,7 @@ class Pipeline:
         return response
 
     async def _answer(self, exchange: Exchange) -> Reply | StreamReply:
-        """The line. The order of its side effects is pinned by tests/test_side_effects.py."""
+        """Run the steps of the pipeline. tests/test_side_effects.py pins the order of their side effects."""
         request = exchange.request
         match = self.contract.match(request.path)
         operation = exchange.operation = match.operations.get(request.method)

@@ -1,4 +1,4 @@
-"""Sessions: everything that a run may change, apart for each test that wants it apart."""
+"""Hold the state of sessions. Each test can have a session of its own."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from aione_mock.types import Json
 DEFAULT = "default"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _TENANTS = 64
-"""Pairs of seed and start whose organisations are kept."""
+"""Pairs of seed and start whose tenants are cached."""
 
 
 @dataclass(slots=True)
 class Session:
-    """Organisations with their state. Created on first use, reset for free."""
+    """The state of one session: clock, tenants, store, journal, rules. It is created on first use."""
 
     name: str
     seed_text: str
     seed: Seed
     clock: Clock
     epoch: float
-    """Unix seconds on its clock when it began; history ends here."""
+    """Start of the session in Unix seconds of its clock; usage history ends here."""
     create_tenants: Callable[[Seed, float], Tenants]
     tenants: Tenants
     """The organisations behind the API."""
@@ -44,22 +44,22 @@ class Session:
     store: MemoryStore = field(default_factory=MemoryStore)
     occurrences: dict[bytes, int] = field(default_factory=dict)
     scenarios: tuple[Any, ...] = ()
-    """Rules made of activated scenarios, the newest first; they go before all others."""
+    """Rules of activated scenarios, the newest first; they precede all others."""
     rules: tuple[Any, ...] = ()
-    """Rules set on the session, before those of files."""
+    """Rules set on the session; they precede those of files."""
     pace: Json = None
     """Changes of the server's pace, as in a rule; None for none."""
     calls: int = 0
     in_flight: dict[str, int] = field(default_factory=dict)
-    """Calls under way, by key id."""
+    """Number of calls in progress, by key id."""
     snapshots: dict[str, Json] = field(default_factory=dict)
     cache: Cache = field(default_factory=Cache)
     origin: Mapping[str, Any] = field(default_factory=dict)
-    """What it was made with, as arguments of `Sessions.create`."""
+    """The arguments of `Sessions.create` that created it."""
     number: int = 0
-    """Its place in the order of making."""
+    """Its position in the order of creation."""
     replay: Any = None
-    """Recordings of its own that answer before the mock does (`replay.Replay`); None leaves it to the server's."""
+    """Recordings that answer before the mock does (`replay.Replay`); None for those of the server."""
 
     @property
     def catalogue(self) -> ModelCatalogue:
@@ -67,7 +67,7 @@ class Session:
         return self.tenants.catalogue
 
     def dump(self) -> Json:
-        """The state, sharing nothing with the session."""
+        """Return the state; it shares nothing with the session."""
         return {
             "seed": self.seed_text,
             "clock": self.clock.save_state(),
@@ -82,7 +82,7 @@ class Session:
         }
 
     def load(self, dump: Json) -> None:
-        """Go back to a state and its instant; the journal and snapshots stay."""
+        """Restore a state and its time; the journal and snapshots stay."""
         self.seed_text, self.seed = dump["seed"], Seed.of(dump["seed"])
         self.clock.restore_state(dump["clock"])
         if not self.clock.frozen:
@@ -96,7 +96,7 @@ class Session:
 
 
 class Sessions:
-    """All sessions of a server, by name; bounded, the least recently used give way."""
+    """Hold the sessions of a server by name. The least recently used one is deleted for one too many."""
 
     def __init__(self, config: Settings, catalogue: ModelCatalogue) -> None:
         self._config = config
@@ -114,7 +114,7 @@ class Sessions:
         return iter(tuple(self._sessions.values()))
 
     def get(self, name: str = DEFAULT) -> Session:
-        """The session of that name, made when it is new. Raises APIError for a name that cannot be one."""
+        """Return the session of a name; create it if it is new. Raise APIError for a bad name."""
         if name == DEFAULT:
             return self.default
         session = self._sessions.get(name)
@@ -124,7 +124,7 @@ class Sessions:
         return session
 
     def known(self, name: str) -> Session | None:
-        """The session if there is one."""
+        """Return the session if it exists."""
         return self._sessions.get(name)
 
     def create(
@@ -138,7 +138,7 @@ class Sessions:
         rules: tuple[Any, ...] = (),
         state: Json = None,
     ) -> Session:
-        """A fresh session, in place of one of the same name; `state` is another's dump, to go on from."""
+        """Create a session; it replaces one of the same name. It starts from `state`, the dump of another."""
         if not NAME.fullmatch(name):
             raise APIError(
                 "invalid_request",
@@ -172,13 +172,13 @@ class Sessions:
         return session
 
     def reset(self, session: Session) -> Session:
-        """The session as it was when it was made. Its snapshots stay; calls under way end in the old one."""
+        """Create a session again as it was at first. Its snapshots stay; calls in progress end in the old one."""
         fresh = self.create(session.name, **session.origin)
         fresh.snapshots, fresh.number, fresh.replay = session.snapshots, session.number, session.replay
         return fresh
 
     def delete(self, name: str) -> None:
-        """Forget a session; `default` starts afresh instead."""
+        """Delete a session; `default` is created again instead."""
         if name == DEFAULT:
             self.create(DEFAULT)
         else:
@@ -186,12 +186,12 @@ class Sessions:
 
 
 def _hour(timestamp: float) -> float:
-    """The hour that an instant lies in: history comes in hours, and sessions of one hour share their organisations."""
+    """Return the start of the hour. Usage history is hourly; sessions of the same hour share their tenants."""
     return timestamp - timestamp % 3600
 
 
 def check_seed(text: str) -> str:
-    """A seed as given by a user. Raises ConfigError for an empty or overlong one."""
+    """Return a seed as given by a user. Raise ConfigError if it is empty or too long."""
     if not text.strip() or len(text) > 200:
         raise ConfigError("a seed is a number or a word of at most 200 characters, such as --seed 7")
     return text

@@ -68,7 +68,7 @@ def _start(transmission: Response) -> Any:
 
 
 def _packets(transmission: Response) -> tuple[tuple[float, bytes], ...]:
-    """Sends, with those that are due together joined when they may be."""
+    """Return the sends; those due at the same time are joined unless the answer forbids it."""
     if transmission.apart is not None:
         return transmission.sends
     packets: list[tuple[float, bytes]] = []
@@ -234,7 +234,7 @@ class _Performance:
 
 
 async def _leaving(receive: Receive) -> None:
-    """Ends when the client leaves."""
+    """Wait until the client disconnects."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
