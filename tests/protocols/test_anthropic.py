@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import orjson
 import pytest
 from hypothesis import given
@@ -73,6 +75,7 @@ def test_thinking_comes_before_text_and_calls():
 def test_omitted_thinking_keeps_its_signature():
     body = said(Choice(make_text("so"), make_text("hmm")), thinking={**THINKING, "display": "omitted"})
     assert body["content"][0] == {"type": "thinking", "thinking": "", "signature": anthropic.sign_thinking("hmm")}
+    assert len(base64.b64decode(body["content"][0]["signature"])) == 48
 
 
 def test_events_are_named_and_a_ping_follows_the_start():
@@ -195,6 +198,17 @@ def test_documents_are_read_as_far_as_they_are_text():
     assert anthropic.read_prompt(call("createMessage", data), look).turns == (
         Turn("user", "T\nbody\ninner\nHit\nfound"),
     )
+
+
+@pytest.mark.parametrize("block", ["text", "image"])
+def test_what_comes_before_a_tool_result_is_a_turn_of_its_own(block):
+    source = {"type": "base64", "media_type": "image/png", "data": PIXEL}
+    first = {"type": "text", "text": "hi"} if block == "text" else {"type": "image", "source": source}
+    content = [first, {"type": "tool_result", "tool_use_id": "toolu_1", "content": "found"}]
+    data = ASKED | {"messages": [{"role": "user", "content": content}]}
+    turn, result = anthropic.read_prompt(call("createMessage", data), look).turns
+    assert (turn.role, turn.text, len(turn.images)) == ("user", "hi" if block == "text" else "", block == "image")
+    assert result.results == (ToolResult("toolu_1", "", "found"),)
 
 
 def test_pictures_by_address_stay_unseen():

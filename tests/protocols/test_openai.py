@@ -160,6 +160,15 @@ def test_a_request_read():
     )
 
 
+@pytest.mark.parametrize(
+    ("effort", "tokens"),
+    [(None, 0), ("none", 0), ("minimal", 64), ("low", 256), ("medium", 1024), ("high", 4096), ("xhigh", 8192)],
+)
+def test_reasoning_efforts(effort, tokens):
+    prompt = openai.read_prompt(call("createChatCompletion", ASKED | {"reasoning_effort": effort}), look)
+    assert (prompt.reasoning, prompt.show_reasoning) == (tokens, tokens > 0)
+
+
 def test_a_broken_picture_is_refused_by_its_place():
     content = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]
     with pytest.raises(APIError) as refused:

@@ -59,6 +59,7 @@ def test_paces():
         ('reply; text="open', "has a quote that is not closed"),
         ("error_event; error=internal_eror", "unknown error 'internal_eror'; did you mean 'internal_error'?"),
         ("html_page; status=99", "should be an integer from 200 to 599"),
+        ("internal_error; retry_after=0", "should be an integer of at least 1"),
     ],
 )
 def test_mistakes_say_what_would_be_right(text, says):
@@ -78,6 +79,40 @@ def test_every_scenario_understands_its_own_header():
     for scenario in CATALOGUE:
         text = scenario.header.removeprefix("X-Mock-Scenario: ")
         assert CATALOGUE.parse_header(text), scenario.name
+
+
+OPTIONS = {
+    "*": {"times": (None, 1, None), "delay": (None, 0, None)},
+    "internal_error": {"retry_after": (None, 1, None), "message": (None, None, None)},
+    "cut": {"after": (1, 0, None), "mid": (False, None, None)},
+    "stall": {"after": (1, 0, None), "seconds": (30.0, 0, None), "then": ("go", None, None)},
+    "drip": {"size": (16, 1, 64 << 20), "seconds": (0.05, 0, None)},
+    "malformed_json": {"at": (2, 1, None)},
+    "error_event": {"after": (2, 0, None), "error": ("internal_error", None, None)},
+    "wrong_usage": {"add": (7, None, None)},
+    "empty_choices": {"at": (2, 1, None)},
+    "duplicate_event": {"at": (2, 1, None)},
+    "reorder_events": {"at": (2, 1, None)},
+    "changed_id": {"at": (3, 1, None)},
+    "comments": {"every": (1, 1, None)},
+    "split_events": {"size": (7, 1, 64 << 20)},
+    "big_event": {"at": (2, 1, None), "size": (1 << 20, 1, 64 << 20)},
+    "wrong_content_type": {"value": ("text/plain", None, None)},
+    "content_length_long": {"by": (16, 1, None)},
+    "content_length_short": {"by": (16, 1, None)},
+    "html_page": {"status": (502, 200, 599)},
+    "slow_body": {"seconds": (2.0, 0, None), "parts": (10, 1, 10_000)},
+    "pace": {name: (None, *bounds) for name, bounds in {
+        "ttft": (0, None), "tps": (0.001, None), "jitter": (0, 1), "tail": (0, None),
+    }.items()},
+}  # fmt: skip
+"""Scenarios and their options: default, minimum and maximum."""
+
+
+@pytest.mark.parametrize("name", [*FAULTS, "internal_error", "pace"])
+def test_options_have_their_defaults_and_bounds(name):
+    options = CATALOGUE.scenarios[name].options
+    assert {o.name: (o.default, o.minimum, o.maximum) for o in options} == OPTIONS["*"] | OPTIONS.get(name, {})
 
 
 def test_every_error_and_every_fault_is_a_scenario():

@@ -20,6 +20,19 @@ def match(one, context):
     return match_conditions(one.id, one.conditions, context)
 
 
+@pytest.mark.parametrize(
+    "reply",
+    [
+        {"text": "{{modle}}"},
+        {"tool_calls": [{"name": "f", "arguments": {"a": {"b": "{{modle}}"}}}]},
+        {"tool_calls": [{"name": "f", "arguments": {"a": ["x", "{{modle}}"]}}]},
+    ],
+)
+def test_unknown_templates_are_found_wherever_they_stand(compiler, reply):
+    (mistake,) = compiler.find_mistakes({"rules": [{"then": {"reply": reply}}]})
+    assert "unknown template '{{modle}}'; did you mean 'model'?" in str(mistake)
+
+
 FITS = [
     {"operation": "createChatCompletion"},
     {"operation": ["listModels", "createChat*"]},
