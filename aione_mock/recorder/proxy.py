@@ -189,9 +189,9 @@ class _ProxiedExchange:
                 raise rejection
             await self._relay(await self._unless_disconnected(self._send_request()))
         except Disconnected:
-            self.notes.append("the client left before the answer was whole")
+            self.notes.append("the client disconnected before the answer was complete")
         except asyncio.CancelledError:
-            self.notes.append("the recorder was stopped before the answer was whole")
+            self.notes.append("the recorder was stopped before the answer was complete")
             raise
         except APIError as error:
             self.notes.append(error.message)
@@ -225,11 +225,11 @@ class _ProxiedExchange:
             async for chunk in self._read_chunks(response):
                 await self._send_chunk(chunk)
         except httpx2.TimeoutException:
-            self.notes.append(f"answer: silent for {self.recorder.upstream.timeout:g} s, given up")
+            self.notes.append(f"answer: no data for {self.recorder.upstream.timeout:g} s, aborted")
         except httpx2.DecodingError:
             self.notes.append("answer: the body is not in the encoding that its header names")
         except httpx2.TransportError as error:
-            self.notes.append(f"answer: broken off by the upstream: {describe_error(error)}")
+            self.notes.append(f"answer: the upstream closed the connection: {describe_error(error)}")
         else:
             self.end = "finish"
             await self.send({"type": "http.response.body", "body": b""})
@@ -249,7 +249,8 @@ class _ProxiedExchange:
     def _note_silence(self, since: float) -> None:
         silence = self._measure_elapsed() - (since if self.chunks else 0.0)
         if silence >= self.recorder.slow:
-            self.notes.append(f"answer: silent for {silence:.1f} s {'in between' if self.chunks else 'at first'}")
+            place = "after its start" if self.chunks else "before its start"
+            self.notes.append(f"answer: no data for {silence:.1f} s {place}")
 
     async def _send_chunk(self, chunk: bytes) -> None:
         self.chunks.append((self._measure_elapsed(), chunk))
@@ -289,7 +290,7 @@ class _ProxiedExchange:
         encoding = response.find_header("content-encoding")
         if encoding and encoding.strip().lower() != "identity":
             # nothing in it can be masked, so nothing of it is stored
-            self.notes.append(f"answer: the body came in the encoding '{encoding}' and is not kept")
+            self.notes.append(f"answer: the body has the encoding '{encoding}' and is not stored")
             return response
         if response.media_type == STREAM:
             return response.model_copy(update={"events": tuple(self._split_events())})

@@ -40,16 +40,16 @@ def make_realistic(ttft: float, tps: float) -> Pace:
     return Pace(ttft, tps, jitter=0.3, tail=0.25)
 
 
-def schedule(weights: Sequence[int], pace: Pace, seed: Seed, scale: float = 1.0) -> tuple[float, ...]:
+def schedule(weights: Sequence[int], pace: Pace, seed: Seed) -> tuple[float, ...]:
     """Return due times in seconds, ascending, for events of so many tokens each.
 
     The first event is due at the time to first token, each later one when its tokens have been generated. An event
-    of weight 0 is due with the one before it. `scale` divides all times: 10 is ten times as fast.
+    of weight 0 is due with the one before it.
     """
     if pace == INSTANT:
         return (0.0,) * len(weights)
     rng = seed.create_random("pace")
-    factor = _draw_slowness(pace.tail, rng) / scale
+    factor = _draw_slowness(pace.tail, rng)
     due, dues = pace.ttft * factor, []
     for position, weight in enumerate(weights):
         if position and weight and pace.tps:

@@ -215,7 +215,7 @@ def _check_reply(reply: Json, here: DocumentPath) -> Iterator[RuleMistake]:
     if len(words) > 1:
         yield RuleMistake((*here, words[1]), f"'{words[0]}' and '{words[1]}' exclude each other")
     if "body" in reply and len(reply) > 1:
-        yield RuleMistake((*here, "body"), "'body' is the whole answer and stands alone")
+        yield RuleMistake((*here, "body"), "'body' is the whole answer and excludes other members")
     for mistake in templates.explain_unknown(reply):
         yield RuleMistake(here, mistake)
 
@@ -224,7 +224,7 @@ def _check_headers_and_delay(action: Json, here: DocumentPath) -> Iterator[RuleM
     headers = action.get("headers", {})
     for name in [*headers.get("set", {}), *headers.get("remove", ())]:
         if name.lower() in _CONNECTION_HEADERS:
-            yield RuleMistake((*here, "headers"), f"header '{name}' belongs to the connection; there are faults for it")
+            yield RuleMistake((*here, "headers"), f"header '{name}' belongs to the connection; use a fault instead")
     for mistake in templates.explain_unknown([action.get("message"), headers.get("set", {})]):
         yield RuleMistake(here, mistake)
     try:

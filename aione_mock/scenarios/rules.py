@@ -131,7 +131,7 @@ def find_nearest(rules: Iterable[Rule], context: MatchContext, passed: Iterable[
 
 def _explain_turn(rule: Rule, seen: int) -> str:
     if rule.get_turn(seen) is not None:
-        return f"it is spent: all its {rule.total} turns are over"
+        return f"it is spent: all its {rule.total} turns are used"
     if rule.nth:
         return f"this is call {seen}, the rule is for {', '.join(map(str, rule.nth))}"
-    return f"this is call {seen}, the rule is for every {rule.every}."
+    return f"this is call {seen}, the rule is for one call in {rule.every}"

@@ -151,7 +151,7 @@ class Replay:
         paths = _list_differences(fingerprint, nearest)
         listed = "; ".join([_describe_difference(fingerprint, nearest, path) for path in paths[:_MAX_DIFFERENCES]])
         more = f"; and {len(paths) - _MAX_DIFFERENCES} more" if len(paths) > _MAX_DIFFERENCES else ""
-        return f"No recording in '{name}' is of this request. The nearest is number {number}: {listed}{more}."
+        return f"No recording in '{name}' matches this request. The nearest is number {number}: {listed}{more}."
 
 
 def _normalize_body(raw: bytes, operation: Operation) -> Json:
@@ -192,7 +192,7 @@ def _describe_difference(request: RequestFingerprint, recorded: RequestFingerpri
     here, there = _format_value(request, path), _format_value(recorded, path)
     same = next((i for i, (a, b) in enumerate(zip(here, there, strict=False)) if a != b), min(len(here), len(there)))
     start = max(0, same - _MAX_VALUE_CHARS // 3) if max(len(here), len(there)) > _MAX_VALUE_CHARS else 0
-    return f"{path} is {_cut_text(there, start)} there and {_cut_text(here, start)} here"
+    return f"{path} is {_cut_text(there, start)} in the recording and {_cut_text(here, start)} in the request"
 
 
 def _cut_text(text: str, start: int) -> str:

@@ -229,4 +229,4 @@ def _explain_impossible(action: Action, operation: Operation, stream: bool, *, s
 def _explain_reply(action: Action, operation: Operation) -> str | None:
     if action.reply is None or ("body" in action.reply) != operation.paid:
         return None
-    return f"{operation.id} {'answers with what a model says' if operation.paid else 'calls no model; script its body'}"
+    return f"{operation.id} {'calls a model; script its text' if operation.paid else 'calls no model; script its body'}"

@@ -129,8 +129,8 @@ def test_a_miss_names_the_nearest_and_what_differs(tmp_path: Path) -> None:
         answer = httpx2.post(url + CHAT, json=chat("Hello, you", temperature=1))
         assert (answer.status_code, answer.json()["error"]["type"]) == (404, "invalid_request_error")
         assert answer.json()["error"]["message"] == (
-            "No recording in 'tape.yaml' is of this request. The nearest is number 2: "
-            'body.messages[0].content is "Hello there" there and "Hello, you" here.'
+            "No recording in 'tape.yaml' matches this request. The nearest is number 2: "
+            'body.messages[0].content is "Hello there" in the recording and "Hello, you" in the request.'
         )
         more = httpx2.post(url + CHAT, json={"model": "m", "messages": [], "n": 1, "seed": 2, "stream": True})
         assert more.json()["error"]["message"].endswith("; and 5 more.")

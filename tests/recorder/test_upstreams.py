@@ -84,9 +84,9 @@ def test_a_slow_gateway_is_waited_for_and_told(start_recorder: StartRecorder) ->
     with Gateway(play) as gateway, start_recorder(gateway.url, slow=0.2) as tape:
         assert post(tape.url, STREAMED).content == EVENT + EVENT
     (item,) = tape.cassette.interactions
-    assert [finding.rpartition(" s ")[2] for finding in item.findings if "silent" in finding] == [
-        "at first",
-        "in between",
+    assert [finding.rpartition(" s ")[2] for finding in item.findings if "no data" in finding] == [
+        "before its start",
+        "after its start",
     ]
     assert item.timing.first >= 0.3
     assert item.timing.total >= 0.6
@@ -244,7 +244,7 @@ def test_a_client_that_leaves_is_told_and_what_came_is_kept(start_recorder: Star
         assert until(lambda: tape.reported)
         gone.set()
     (item,) = tape.cassette.interactions
-    assert "the client left before the answer was whole" in item.findings
+    assert "the client disconnected before the answer was complete" in item.findings
     assert item.response.content == EVENT
 
 

@@ -35,14 +35,6 @@ def test_without_chance_the_figures_are_exact():
     assert schedule([0, 1], Pace(0.5, None), Seed.of(0)) == (0.5, 0.5)
 
 
-def test_the_scale_divides_all_times():
-    slow, fast = (
-        schedule([1] * 5, make_realistic(1.0, 20), Seed.of(3)),
-        schedule([1] * 5, make_realistic(1.0, 20), Seed.of(3), 10),
-    )
-    assert all(abs(a / 10 - b) < 1e-5 for a, b in zip(slow, fast, strict=True))
-
-
 def test_jitter_stays_within_its_part_and_differs_by_seed():
     dues = schedule([1] * 200, Pace(0, 10, jitter=0.3), Seed.of(5))
     gaps = [b - a for a, b in pairwise(dues)]
