@@ -123,7 +123,7 @@ class Sessions:
         self._sessions.move_to_end(name)
         return session
 
-    def known(self, name: str) -> Session | None:
+    def find(self, name: str) -> Session | None:
         """Return the session if it exists."""
         return self._sessions.get(name)
 

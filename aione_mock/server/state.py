@@ -34,7 +34,8 @@ class MemoryState:
 
         Raises APIError `insufficient_balance` or `rate_limit_exceeded`.
         """
-        self.count(exchange)
+        if not exchange.occurrence:  # a replay that had no recording has counted it
+            self.count(exchange)
         caller, session = exchange.caller, exchange.session
         if caller is None or caller.key_id is None or not operation.paid:
             return
@@ -52,6 +53,7 @@ class MemoryState:
     def count(self, exchange: Exchange) -> None:
         """Give a request its occurrence number, its time, and the ids that follow from them."""
         request, session = exchange.request, exchange.session
+        exchange.at = exchange.at or session.clock.timestamp()
         line = f"{request.method} {request.path}?{request.query}\n".encode("latin-1")
         chance = blake2b(line + (request.body or b""), key=session.seed.key, digest_size=_KEY + _ID + _TOKEN).digest()
         key = exchange.key = chance[:_KEY]
@@ -87,3 +89,5 @@ class MemoryState:
             rate_limits.release_call(exchange.admitted, exchange.session)
         if exchange.stream:
             self.statistics.streams_open -= 1
+        # the session's journal holds the exchange: without this a deleted session would be a reference cycle
+        del exchange.session

@@ -81,14 +81,14 @@ class SessionControl:
 
     def _find(self, call: Call) -> Session:
         name = call.params["name"]
-        found = self._sessions.known(name)
+        found = self._sessions.find(name)
         if found is None:
             names = [each.name for each in self._sessions]
             raise APIError("not_found", f"no session '{name}'{did_you_mean(name, names)}")
         return found
 
     def _require_unused(self, name: str) -> None:
-        if self._sessions.known(name) is not None:
+        if self._sessions.find(name) is not None:
             raise APIError("conflict", f"There is a session '{name}' already.")
 
     def _describe(self, session: Session, call: Call) -> Json:
