@@ -78,12 +78,13 @@ class Pipeline:
         """Run the steps of the pipeline. tests/test_side_effects.py pins the order of their side effects."""
         request = exchange.request
         match = self.contract.match(request.path)
-        operation = exchange.operation = match.operations.get(request.method)
+        operation = match.operations.get(request.method)
         exchange.path_params = match.params
         exchange.protocol = operation.protocol if operation else self._find_protocol(request, match)
         session = self._find_session(exchange, operation) if request.session_name else exchange.session
         if operation is None:
             raise explain_no_operation(request, match.operations)  # 404, 405
+        exchange.operation = operation  # not before: a session's name may be wrong where no 400 is declared
         if request.body is None or len(request.body) > self._max_body:
             await request.read_body(self._max_body)  # 413
         exchange.at = session.clock.timestamp()
