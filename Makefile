@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 HOST ?= 127.0.0.1
 PORT ?= 8000
+NO_CACHE_TESTS := tests/console tests/control tests/protocols tests/sdk tests/test_side_effects.py
 # uv trusts the machine's own certificates, as pip does, here and in the tests of the package
 export UV_NATIVE_TLS = true
 export UV_SYSTEM_CERTS = true
 
-.PHONY: run install test check fmt lint types layers unit mutants bench clean
+.PHONY: run install test check fmt unit unit-no-cache mutants bench clean
 
 run: $(VENV)/.run
 	$(BIN)/aione-mock serve --host $(HOST) --port $(PORT)
@@ -45,6 +46,10 @@ unit: install
 	$(BIN)/coverage run -m pytest -n 3 --dist worksteal
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+# no answer, journal or ledger may depend on the cache, so tests that send many requests pass without it
+unit-no-cache: install
+	AIONE_MOCK_CACHE=false $(BIN)/pytest -n 3 --dist worksteal $(NO_CACHE_TESTS)
 
 clean:
 	rm -rf $(VENV) .coverage* .pytest_cache .mypy_cache .ruff_cache dist

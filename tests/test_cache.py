@@ -303,7 +303,7 @@ def over_http(server: Server) -> Client:
 def twins() -> tuple[Mock, Mock]:
     """Return the mock with and without its cache."""
     now = parse_instant(NOW)
-    return create_app(Settings(now=now)), create_app(Settings(now=now, cache=False))
+    return create_app(Settings(now=now, cache=True)), create_app(Settings(now=now, cache=False))
 
 
 def assert_same(one: list[Any], other: list[Any]) -> None:
