@@ -69,6 +69,9 @@ class Window:
         return max(0.0, self.lasts[part] + self.span - self.now)
 
 
+Rows = list[Json]
+
+
 class Store(Protocol):
     """Keys are paths such as `keys/ID`; values are JSON. Every method is atomic."""
 
@@ -80,7 +83,6 @@ class Store(Protocol):
     async def delete(self, key: str) -> bool: ...
     async def list(self, prefix: str) -> list[tuple[str, Json]]: ...
     async def increment(self, key: str, by: int = 1) -> int: ...
-    async def append(self, key: str, value: Json) -> int: ...
     async def window(
         self, key: str, now: float, span: float, amounts: Amounts = ..., most: Amounts = ...
     ) -> Window: ...
@@ -102,6 +104,10 @@ class MemoryStore:
         """Return the value, or None."""
         return self._values.get(key)
 
+    def read(self, key: str) -> Json:
+        """Return the value, or None, without a coroutine."""
+        return self._values.get(key)
+
     async def put(self, key: str, value: Json) -> None:
         """Set the value; the place in `list` of a known key stays."""
         self._values[key] = value
@@ -117,7 +123,11 @@ class MemoryStore:
         return [(key, value) for key, value in self._values.items() if key.startswith(prefix)]
 
     async def increment(self, key: str, by: int = 1) -> int:
-        """Add to a counter that starts at 0; the new count."""
+        """Add to a counter that starts at 0, and return the new count."""
+        return self.add(key, by)
+
+    def add(self, key: str, by: int) -> int:
+        """Add to a counter that starts at 0, and return the new count."""
         count: int = self._values.get(key, 0) + by
         self._values[key] = count
         return count
@@ -127,11 +137,17 @@ class MemoryStore:
         count: int = self._values.get(key, 0)
         return count
 
-    async def append(self, key: str, value: Json) -> int:
-        """Add to a list that starts empty; its new length."""
-        rows: list[Json] = self._values.setdefault(key, [])
+    def append(self, key: str, value: Json) -> Rows:
+        """Add to a list that starts empty, and return it."""
+        rows: Rows | None = self._values.get(key)
+        if rows is None:
+            rows = self._values[key] = []
         rows.append(value)
-        return len(rows)
+        return rows
+
+    def replace(self, key: str, value: Json) -> None:
+        """Set a value that nothing is cached of."""
+        self._values[key] = value
 
     async def window(
         self, key: str, now: float, span: float, amounts: Amounts = _NOTHING, most: Amounts = _ANY

@@ -36,7 +36,7 @@ def sent(status: int, *dues: float) -> Response:
 
 
 async def booked(session: Session, call: Call, reply: Reply | StreamReply, *dues: float) -> list[ModelCall]:
-    await record_usage(call, session, reply, sent(reply.status, *dues))
+    record_usage(call, session, reply, sent(reply.status, *dues))
     return list((await load_usage(session.store, next(iter(session.tenants.organisations)))).calls)
 
 
@@ -91,7 +91,7 @@ def test_booking_is_cheap(app: Mock, session: Session) -> None:
 
     async def books() -> None:
         for _ in range(1000):
-            await record_usage(call, session, reply, transmission)
+            record_usage(call, session, reply, transmission)
 
     first = cost(lambda: asyncio.run(books()))
     for _ in range(10):

@@ -23,7 +23,7 @@ async def test_values_are_put_listed_in_order_and_deleted() -> None:
 async def test_counters_and_lists_start_empty() -> None:
     store = MemoryStore()
     assert [await store.increment("n"), await store.increment("n", 5)] == [1, 6]
-    assert [await store.append("l", "x"), await store.append("l", "y")] == [1, 2]
+    assert [len(store.append("l", "x")), len(store.append("l", "y"))] == [1, 2]
 
 
 async def test_a_window_forgets_what_is_older_than_its_span() -> None:
@@ -83,10 +83,10 @@ async def test_empty_windows_are_swept() -> None:
 
 async def test_a_dump_shares_nothing_and_restores_everything() -> None:
     store = MemoryStore()
-    await store.append("l", {"a": 1})
+    store.append("l", {"a": 1})
     await store.window("w", 0.0, 60, (3, 1))
     dump = store.dump()
-    await store.append("l", {"a": 2})
+    store.append("l", {"a": 2})
     await store.window("w", 1.0, 60, (3, 1))
     store.load(dump)
     assert await store.get("l") == [{"a": 1}]

@@ -8,12 +8,13 @@ reached a model and is in no figure.
 from __future__ import annotations
 
 from aione_mock.server.sessions import Session
+from aione_mock.tenant.live_usage import record_call
 from aione_mock.types import Call, Reply, Response, StreamReply, Usage
 
 _NOTHING = Usage()
 
 
-async def record_usage(call: Call, session: Session, reply: Reply | StreamReply, sent: Response) -> None:
+def record_usage(call: Call, session: Session, reply: Reply | StreamReply, sent: Response) -> None:
     """Book a validated call of an operation that calls a model."""
     caller, failed = call.caller, reply.status >= 500
     if caller is None or not call.operation.paid or 400 <= reply.status < 500:
@@ -30,7 +31,7 @@ async def record_usage(call: Call, session: Session, reply: Reply | StreamReply,
         took = max(took, pace.ttft + usage.completion / pace.tokens_per_second)
     ledger = session.tenants.ledgers[caller.org_id]
     record = ledger.price_call(call.at, caller, name, usage, not failed, 1000 * took, call.request_id, reply.status)
-    await ledger.record(session.store, record)
+    record_call(session.store, caller.org_id, record)
 
 
 def _asked(call: Call) -> str:

@@ -73,8 +73,8 @@ class MemoryState:
         session = exchange.session
         if exchange.admitted is not None and reply.usage is not None:
             rate_limits.take_tokens(exchange.admitted, reply.usage.total, session)
-        if exchange.valid and exchange.call is not None and exchange.call.operation.paid:
-            await metering.record_usage(exchange.call, session, reply, response)
+        if exchange.valid and exchange.call is not None:
+            metering.record_usage(exchange.call, session, reply, response)
         if exchange.protocol == "control":
             return
         session.calls += 1

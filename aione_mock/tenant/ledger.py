@@ -22,7 +22,7 @@ from aione_mock.store import Store
 from aione_mock.structs import frozen
 from aione_mock.tenant.calendar import date_to_day, day_to_date, day_to_timestamp, timestamp_to_day
 from aione_mock.tenant.catalogue import ModelCatalogue, TickPrices, compute_cost, ticks_to_rmb
-from aione_mock.tenant.live_usage import CallFields, LiveUsage, ModelCall, load_usage, record_call
+from aione_mock.tenant.live_usage import CallFields, LiveUsage, ModelCall, load_usage
 from aione_mock.tenant.organisation import Organisation
 from aione_mock.tenant.usage_history import (
     MINUTES,
@@ -168,10 +168,6 @@ class Ledger:
         prompt, cached, completion = usage.prompt, usage.cached, usage.completion
         cost = compute_cost(prices, prompt, cached, completion)
         return at, key_id, team_id, name, 0, prompt, cached, completion, took, cost, request_id, status
-
-    async def record(self, store: Store, call: CallFields) -> None:
-        """Store a call that `price_call` returned."""
-        await record_call(store, self.org_id, call)
 
     async def read(self, store: Store) -> LedgerSnapshot:
         """Read everything that is recorded now."""

@@ -15,7 +15,7 @@ from operator import add
 from typing import Final, NamedTuple
 
 from aione_mock.seed import Seed
-from aione_mock.store import Store
+from aione_mock.store import MemoryStore, Store
 from aione_mock.structs import frozen
 from aione_mock.tenant.usage_history import UsageSum
 
@@ -85,12 +85,13 @@ class LiveUsage:
         return [*counts, *Counter([call[_LATENCY] for call in self.newest if start <= call[0] < end]).items()]
 
 
-async def record_call(store: Store, org_id: str, call: CallFields) -> None:
+def record_call(store: MemoryStore, org_id: str, call: CallFields) -> None:
     """Store a call. O(1), apart from every `KEPT_CALLS`th one, which folds the older half into sums."""
     if ticks := call[_TICKS]:
-        await store.increment(SPENT + org_id, ticks)
-    if await store.append(CALLS + org_id, call) >= 2 * KEPT_CALLS:
-        await _fold_calls(store, org_id)
+        store.add(SPENT + org_id, ticks)
+    calls = store.append(CALLS + org_id, call)
+    if len(calls) >= 2 * KEPT_CALLS:
+        _fold_calls(store, org_id, calls)
 
 
 async def load_usage(store: Store, org_id: str) -> LiveUsage:
@@ -107,14 +108,13 @@ async def load_spending(store: Store, org_id: str) -> int:
     return ticks
 
 
-async def _fold_calls(store: Store, org_id: str) -> None:
-    calls = await store.get(CALLS + org_id)
-    sums = {tuple(row[:4]): row[4:] for row in await store.get(MINUTES + org_id) or ()}
+def _fold_calls(store: MemoryStore, org_id: str, calls: list[CallFields]) -> None:
+    sums = {tuple(row[:4]): row[4:] for row in store.read(MINUTES + org_id) or ()}
     for group, totals in _sum_calls(calls[:-KEPT_CALLS]).items():
         before = sums.get(group)
         sums[group] = [*map(add, before, totals)] if before else totals
-    await store.put(MINUTES + org_id, [[*group, *row] for group, row in sums.items()])
-    await store.put(CALLS + org_id, calls[-KEPT_CALLS:])
+    store.replace(MINUTES + org_id, [[*group, *row] for group, row in sums.items()])
+    store.replace(CALLS + org_id, calls[-KEPT_CALLS:])
 
 
 def _sum_calls(calls: Sequence[CallFields]) -> dict[tuple[int, str | None, str | None, str], list[int]]:

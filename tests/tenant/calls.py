@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from decimal import ROUND_HALF_EVEN, Decimal
 
-from aione_mock.store import Store
+from aione_mock.store import MemoryStore
 from aione_mock.tenant.catalogue import Model
 from aione_mock.tenant.ledger import Ledger
+from aione_mock.tenant.live_usage import record_call
 from aione_mock.types import Caller, Usage
 
 
 async def record(
     ledger: Ledger,
-    store: Store,
+    store: MemoryStore,
     at: float,
     caller: Caller,
     model: str,
@@ -23,7 +24,7 @@ async def record(
 ) -> None:
     """Record a call that a model answered with 200, or with 502 unless `ok`."""
     status = 200 if ok else 502
-    await ledger.record(store, ledger.price_call(at, caller, model, usage, ok, latency_ms, request_id, status))
+    record_call(store, ledger.org_id, ledger.price_call(at, caller, model, usage, ok, latency_ms, request_id, status))
 
 
 def compute_rmb(usage: Usage, model: Model) -> Decimal:
