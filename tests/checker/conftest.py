@@ -1,4 +1,4 @@
-"""One wrong-able server for all tests of the checker, and targets for it."""
+"""One faulty gateway for all tests of the checker, and targets for it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from aione_mock.checker.report import CheckReport
 from aione_mock.server.app import create_app
 from aione_mock.server.http import Server
 from aione_mock.settings import Settings
-from tests.checker.broken import ACCESS, KEY, OTHER, TOKEN, Change, Layer
+from tests.checker.faulty_gateway import ACCESS, KEY, OTHER, TOKEN, Fault, FaultyGateway
 
-Checked = Callable[..., CheckReport]
+CheckGateway = Callable[..., CheckReport]
 
 
 def target(url: str) -> Target:
-    """All credentials that the laws may need."""
+    """Return a target with all credentials."""
     return Target(
         url,
         key=KEY,
@@ -32,7 +32,7 @@ def target(url: str) -> Target:
 def given_time(
     run: Callable[[float], CheckReport], seen: Callable[[CheckReport], object], seconds: float
 ) -> CheckReport:
-    """A run with generated cases, which has more seconds for them if it did not get far in those it had."""
+    """Repeat a run with more seconds for generated cases until it has seen something."""
     for more in (1, 4, 16):
         report = run(seconds * more)
         if seen(report):
@@ -41,23 +41,23 @@ def given_time(
 
 
 @pytest.fixture(scope="session")
-def layer() -> Iterator[Layer]:
-    """The mock on a socket behind a layer that tests make wrong."""
-    layer = Layer(create_app(Settings(seed="checker")))
-    with Server(layer) as server:
-        layer.url = server.url  # type: ignore[attr-defined]
-        yield layer
+def gateway() -> Iterator[FaultyGateway]:
+    """Serve the mock behind a layer that tests make faulty."""
+    gateway = FaultyGateway(create_app(Settings(seed="checker")))
+    with Server(gateway) as server:
+        gateway.url = server.url
+        yield gateway
 
 
 @pytest.fixture
-def checked(layer: Layer) -> Iterator[Checked]:
-    """Check the layered mock, made wrong by a change, for some laws alone."""
+def check_gateway(gateway: FaultyGateway) -> Iterator[CheckGateway]:
+    """Check the faulty gateway with a fault for some laws."""
 
-    def run(*laws: str, change: Change | None = None, **options: object) -> CheckReport:
-        layer.app.sessions.reset(layer.app.sessions.get())
-        layer.change, layer.seen = change or Change(), []
+    def run(*laws: str, fault: Fault | None = None, **options: object) -> CheckReport:
+        gateway.app.sessions.reset(gateway.app.sessions.get())
+        gateway.fault, gateway.seen = fault or Fault(), []
         given = {"only": laws, "phases": (), "allow_writes": True, **options}
-        return check(target(layer.url), **given)  # type: ignore[attr-defined]
+        return check(target(gateway.url), **given)
 
     yield run
-    layer.change = Change()
+    gateway.fault = Fault()

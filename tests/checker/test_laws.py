@@ -1,4 +1,4 @@
-"""Every law sees what it is there for: a server that breaks it, and only what is broken."""
+"""Every law finds a gateway that breaks it."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ import pytest
 
 from aione_mock.checker.laws import LAWS, RULES
 from aione_mock.structs import replace
-from tests.checker.broken import (
+from tests.checker.conftest import CheckGateway
+from tests.checker.faulty_gateway import (
     KEY,
-    Asked,
-    Change,
-    answers,
-    anyone,
-    edits,
-    fails,
-    headers,
-    lines,
-    members,
-    one_organisation,
-    restatus,
-    without,
+    Fault,
+    SeenRequest,
+    accept_any_credential,
+    answer_with,
+    edit_json,
+    edit_request,
+    edit_stream,
+    fail_when,
+    ignore_parameters,
+    merge_organisations,
+    replace_status,
+    set_headers,
 )
-from tests.checker.conftest import Checked
 
 CHAT, MESSAGES, GENERATE = "/chat/completions$", "/v1/messages$", ":generateContent$"
 KEYS, ONE_KEY = "/gateway/keys$", "/gateway/keys/[^/]+$"
 USAGE, DASHBOARD, INVOICES, ACCOUNT = "/obs/usage$", "/obs/dashboard$", "/invoices$", "/account$"
 CHARTS, METRICS, LOGS = "/charts$", "/metrics$", "/logs$"
-OPEN = anyone()
+OPEN = accept_any_credential()
 
 
 def put(*way: str | int, to: Any) -> Any:
-    """An edit: put a value, or what a function makes of the present one, at a place; `*` is every place of a list."""
+    """Return an edit that sets a value, or what a function returns for it, at a path; `*` is every item of a list."""
 
     def edit(value: Any, steps: tuple[str | int, ...] = way) -> None:
         if not isinstance(value, dict | list):
@@ -52,7 +52,7 @@ def put(*way: str | int, to: Any) -> Any:
 
 
 def drop(*way: str | int) -> Any:
-    """An edit: leave a member out."""
+    """Return an edit that removes a member."""
 
     def edit(value: Any) -> None:
         for step in way[:-1]:
@@ -64,12 +64,12 @@ def drop(*way: str | int) -> Any:
 
 
 def thinned(value: Any) -> None:
-    """An edit: one point less, where there are any; a mock that nobody called for an hour has none for that."""
+    """Remove one point, if there are any; a mock without calls in the last hour has none."""
     del value["data"]["qpm"][3:4]
 
 
 def turned(*way: str) -> Any:
-    """An edit: turn a list round."""
+    """Return an edit that reverses a list."""
 
     def edit(value: Any) -> Any:
         here = value
@@ -80,8 +80,8 @@ def turned(*way: str) -> Any:
     return edit
 
 
-def said_in(asked: Asked, *words: bytes) -> bool:
-    return any(word in asked.body for word in words)
+def said_in(request: SeenRequest, *words: bytes) -> bool:
+    return any(word in request.body for word in words)
 
 
 def one_more(number: int) -> int:
@@ -106,27 +106,29 @@ def counting_up(rows: Any) -> Any:
     return [*rows, {**extra, "prompt_tokens": CALLS["count"], "completion_tokens": 0, "total_tokens": CALLS["count"]}]
 
 
-def swallowed(method: str, path: str, status: int) -> Change:
-    """A request that is answered without being done."""
+def swallowed(method: str, path: str, status: int) -> Fault:
+    """Answer a request without performing it."""
 
-    def inwards(asked: Asked) -> Asked:
+    def on_request(request: SeenRequest) -> SeenRequest:
         return (
-            replace(asked, method="GET", path="/v1/models", body=b"")
-            if (asked.method == method and re.search(path, asked.path))
-            else asked
+            replace(request, method="GET", path="/v1/models", body=b"")
+            if (request.method == method and re.search(path, request.path))
+            else request
         )
 
-    def outwards(asked: Asked, answered: Any) -> Any:
-        return replace(answered, status=status, body=b"") if inwards(asked) is not asked else answered
+    def on_response(request: SeenRequest, response: Any) -> Any:
+        return replace(response, status=status, body=b"") if on_request(request) is not request else response
 
-    return Change(inwards, outwards)
-
-
-def only_seven(*words: bytes) -> Change:
-    return answers("", 400, {"error": {"message": "no", "type": "x"}}, when=lambda asked: said_in(asked, *words))
+    return Fault(on_request, on_response)
 
 
-BREAKS: dict[str, Change] = {
+def only_seven(*words: bytes) -> Fault:
+    return answer_with(
+        "", 400, {"error": {"message": "no", "type": "x"}}, when=lambda request: said_in(request, *words)
+    )
+
+
+BREAKS: dict[str, Fault] = {
     **dict.fromkeys(
         (
             "access-none",
@@ -148,40 +150,43 @@ BREAKS: dict[str, Change] = {
         ),
         OPEN,
     ),
-    "access-not-echoed": edits("", put("error", "message", to="sk-nex-this-key-was-never-made-000000"), status=401),
-    "access-schemes": answers("/v1beta/", 401, when=lambda asked: "x-goog-api-key" in asked.headers),
-    "access-key-on-console": edits(DASHBOARD, put("view_mode", to="business")),
-    "access-rotated": edits("/rotate$", put("rotate_grace_until", to="2030-01-01T00:00:00Z")),
-    "error-unknown-model": restatus(404, 422),
-    "error-malformed": edits(CHAT, put("error", "code", to="bad"), status=400),
-    "error-param": edits(CHAT, drop("error", "param"), status=400),
-    "error-too-long": restatus(400, 200),
-    "error-unsupported": restatus(400, 501),
-    "error-validation": edits("", lambda value: {"detail": value["detail"][:1]}, status=422),
-    "error-body-validation": edits(
+    "access-not-echoed": edit_json("", put("error", "message", to="sk-nex-this-key-was-never-made-000000"), status=401),
+    "access-schemes": answer_with("/v1beta/", 401, when=lambda request: "x-goog-api-key" in request.headers),
+    "access-key-on-console": edit_json(DASHBOARD, put("view_mode", to="business")),
+    "access-rotated": edit_json("/rotate$", put("rotate_grace_until", to="2030-01-01T00:00:00Z")),
+    "error-unknown-model": replace_status(404, 422),
+    "error-malformed": edit_json(CHAT, put("error", "code", to="bad"), status=400),
+    "error-param": edit_json(CHAT, drop("error", "param"), status=400),
+    "error-too-long": replace_status(400, 200),
+    "error-unsupported": replace_status(400, 501),
+    "error-validation": edit_json("", lambda value: {"detail": value["detail"][:1]}, status=422),
+    "error-body-validation": edit_json(
         "", lambda value: {"detail": [{"loc": ["body"], "msg": "", "type": ""}]}, status=422
     ),
-    "error-no-such-key": restatus(404, 400),
-    "error-unknown-path": edits("", lambda value: {"oops": True}, status=404),
-    "error-wrong-method": headers(allow=None),
-    "error-router": edits("", drop("errCode"), status=400),
-    "error-request-id": edits("", put("request_id", to="another"), status=400),
-    "error-too-large": restatus(413, 400),
-    "key-list-secrets": edits(KEYS, put("items", 0, "key", to="sk-nex-shown"), method="GET"),
-    "key-list-order": edits(KEYS, turned("items"), method="GET"),
-    "key-list-read": edits(ONE_KEY, put("name", to="another"), method="GET"),
-    "key-secret-once": edits(ONE_KEY, put("key", to="sk-nex-shown"), method="GET"),
-    "key-prefix": edits("/rotate$", put("key_prefix", to="sk-nex-another")),
-    "key-read-back": edits(KEYS, put("rpm_limit", to=None), method="POST"),
-    "key-partial-update": edits(ONE_KEY, put("tpm_limit", to=None), method="PUT"),
-    "key-switching": edits("/disable$", put("status", to="active")),
-    "key-rotation": edits("/rotate$", put("id", to="0d3f9b62-8a14-4b7e-9c50-e6a1f27d4b83")),
-    "key-rotation-refused": restatus(409, 422),
+    "error-no-such-key": replace_status(404, 400),
+    "error-unknown-path": edit_json("", lambda value: {"oops": True}, status=404),
+    "error-wrong-method": set_headers(allow=None),
+    "error-router": edit_json("", drop("errCode"), status=400),
+    "error-request-id": edit_json("", put("request_id", to="another"), status=400),
+    "error-too-large": replace_status(413, 400),
+    "key-list-secrets": edit_json(KEYS, put("items", 0, "key", to="sk-nex-shown"), method="GET"),
+    "key-list-order": edit_json(KEYS, turned("items"), method="GET"),
+    "key-list-read": edit_json(ONE_KEY, put("name", to="another"), method="GET"),
+    "key-secret-once": edit_json(ONE_KEY, put("key", to="sk-nex-shown"), method="GET"),
+    "key-prefix": edit_json("/rotate$", put("key_prefix", to="sk-nex-another")),
+    "key-read-back": edit_json(KEYS, put("rpm_limit", to=None), method="POST"),
+    "key-partial-update": edit_json(ONE_KEY, put("tpm_limit", to=None), method="PUT"),
+    "key-switching": edit_json("/disable$", put("status", to="active")),
+    "key-rotation": edit_json("/rotate$", put("id", to="0d3f9b62-8a14-4b7e-9c50-e6a1f27d4b83")),
+    "key-rotation-refused": replace_status(409, 422),
     "key-deletion": swallowed("DELETE", ONE_KEY, 204),
-    "key-unrestricted": answers(
-        "/v1/models$", 200, {"object": "list", "data": []}, when=lambda asked: KEY not in asked.headers["authorization"]
+    "key-unrestricted": answer_with(
+        "/v1/models$",
+        200,
+        {"object": "list", "data": []},
+        when=lambda request: KEY not in request.headers["authorization"],
     ),
-    "key-life": edits(ONE_KEY, put("status", to="active"), method="GET"),
+    "key-life": edit_json(ONE_KEY, put("status", to="active"), method="GET"),
     **dict.fromkeys(
         (
             "isolation-listed",
@@ -191,140 +196,146 @@ BREAKS: dict[str, Change] = {
             "isolation-usage",
             "isolation-teams",
         ),
-        one_organisation(),
+        merge_organisations(),
     ),
-    "usage-rows": edits(USAGE, put("*", "total_tokens", to=one_more)),
-    "usage-groupings": answers(USAGE, 200, [], when=lambda asked: "group_by=team" in asked.query),
-    "usage-window": without(USAGE, "start_date", "end_date"),
-    "usage-order": edits(USAGE, turned()),
-    "usage-filters": without(USAGE, "model", "team_id", "key_id"),
-    "usage-limits": restatus(422, 200),
-    "dashboard-window": edits(DASHBOARD, lambda value: value["tech"]["daily_trend"].pop(0) and None),
-    "dashboard-sums": edits(DASHBOARD, put("tech", "total_tokens", to=one_more)),
-    "dashboard-business": edits(DASHBOARD, put("business", "team_cost_ranking", 0, "cost_rmb", to=dearer)),
-    "dashboard-views": edits(DASHBOARD, put("business", "total_cost_rmb", to=dearer)),
-    "dashboard-usage": edits(DASHBOARD, put("tech", "total_cost_rmb", to=dearer)),
-    "money-text": edits(ACCOUNT, put("balance_rmb", to=float)),
-    "usage-conserved": edits(CHAT, put("usage", "prompt_tokens", to=one_more)),
-    "usage-refused-free": edits(USAGE, counting_up),
-    "invoice-order": edits(INVOICES, turned()),
-    "invoice-pages": without(INVOICES, "page_size"),
-    "invoice-count": headers(x_total_count="1"),
-    "invoice-amount": edits(INVOICES, put("*", "amount_rmb", to="1.00")),
-    "account-month": edits(ACCOUNT, put("month_to_date_cost_rmb", to=dearer)),
-    "balance-falls": edits(ACCOUNT, put("balance_rmb", to="8600.0000")),
-    "plan-models": edits("/plan$", put("models", to=["one"])),
-    "budget-progress": edits(DASHBOARD, put("business", "budget_progress_pct", to="99.99")),
-    "signature-right": answers("", 403, when=lambda asked: "%20" in asked.query),
-    "router-exclusions": restatus(400, 200),
-    "router-paging-bounds": restatus(400, 200),
-    "router-buckets": edits(CHARTS, thinned),
-    "router-default-window": answers(CHARTS, 200, {"data": {"callVolume": []}}, when=lambda asked: not asked.query),
-    "router-half-open": edits(METRICS, put("data", "totalCalls", to=one_more)),
-    "router-views": edits(METRICS, put("data", "inputTokens", to=one_more)),
-    "router-curves": edits(CHARTS, put("data", "qpm", "*", "value", to=lambda value: value * 3 + 1)),
-    "router-log-rows": edits(LOGS, put("data", "list", "*", "totalTokens", to=one_more)),
-    "router-log-order": without(LOGS, "orderDirection"),
-    "router-log-pages": without(LOGS, "pageIndex", "nextToken"),
-    "router-filters": without("/modelRouter/", "modelId"),
-    "stream-asked": members(CHAT, lambda body: body.pop("stream", None)),
-    "stream-adds-up": lines(lambda text: text.replace('"role":"assistant"', '"role":7'), CHAT),
-    "stream-plain": lines(
+    "usage-rows": edit_json(USAGE, put("*", "total_tokens", to=one_more)),
+    "usage-groupings": answer_with(USAGE, 200, [], when=lambda request: "group_by=team" in request.query),
+    "usage-window": ignore_parameters(USAGE, "start_date", "end_date"),
+    "usage-order": edit_json(USAGE, turned()),
+    "usage-filters": ignore_parameters(USAGE, "model", "team_id", "key_id"),
+    "usage-limits": replace_status(422, 200),
+    "dashboard-window": edit_json(DASHBOARD, lambda value: value["tech"]["daily_trend"].pop(0) and None),
+    "dashboard-sums": edit_json(DASHBOARD, put("tech", "total_tokens", to=one_more)),
+    "dashboard-business": edit_json(DASHBOARD, put("business", "team_cost_ranking", 0, "cost_rmb", to=dearer)),
+    "dashboard-views": edit_json(DASHBOARD, put("business", "total_cost_rmb", to=dearer)),
+    "dashboard-usage": edit_json(DASHBOARD, put("tech", "total_cost_rmb", to=dearer)),
+    "money-text": edit_json(ACCOUNT, put("balance_rmb", to=float)),
+    "usage-conserved": edit_json(CHAT, put("usage", "prompt_tokens", to=one_more)),
+    "usage-refused-free": edit_json(USAGE, counting_up),
+    "invoice-order": edit_json(INVOICES, turned()),
+    "invoice-pages": ignore_parameters(INVOICES, "page_size"),
+    "invoice-count": set_headers(x_total_count="1"),
+    "invoice-amount": edit_json(INVOICES, put("*", "amount_rmb", to="1.00")),
+    "account-month": edit_json(ACCOUNT, put("month_to_date_cost_rmb", to=dearer)),
+    "balance-falls": edit_json(ACCOUNT, put("balance_rmb", to="8600.0000")),
+    "plan-models": edit_json("/plan$", put("models", to=["one"])),
+    "budget-progress": edit_json(DASHBOARD, put("business", "budget_progress_pct", to="99.99")),
+    "signature-right": answer_with("", 403, when=lambda request: "%20" in request.query),
+    "router-exclusions": replace_status(400, 200),
+    "router-paging-bounds": replace_status(400, 200),
+    "router-buckets": edit_json(CHARTS, thinned),
+    "router-default-window": answer_with(
+        CHARTS, 200, {"data": {"callVolume": []}}, when=lambda request: not request.query
+    ),
+    "router-half-open": edit_json(METRICS, put("data", "totalCalls", to=one_more)),
+    "router-views": edit_json(METRICS, put("data", "inputTokens", to=one_more)),
+    "router-curves": edit_json(CHARTS, put("data", "qpm", "*", "value", to=lambda value: value * 3 + 1)),
+    "router-log-rows": edit_json(LOGS, put("data", "list", "*", "totalTokens", to=one_more)),
+    "router-log-order": ignore_parameters(LOGS, "orderDirection"),
+    "router-log-pages": ignore_parameters(LOGS, "pageIndex", "nextToken"),
+    "router-filters": ignore_parameters("/modelRouter/", "modelId"),
+    "stream-asked": edit_request(CHAT, lambda body: body.pop("stream", None)),
+    "stream-adds-up": edit_stream(lambda text: text.replace('"role":"assistant"', '"role":7'), CHAT),
+    "stream-plain": edit_stream(
         lambda text: re.sub('"finish_reason":"[a-z]+"', '"finish_reason":"content_filter"', text), CHAT
     ),
-    "stream-complete": lines(lambda text: "\n\n".join(p for n, p in enumerate(text.split("\n\n")) if n != 3), CHAT),
-    "stream-usage": lines(lambda text: text.replace('"prompt_tokens":', '"prompt_tokens":9'), CHAT),
-    "stream-usage-asked": members(CHAT, lambda body: body.update(stream_options={"include_usage": True})),
-    "stream-characters": lines(lambda text: re.sub("[^\\x00-\\x7f]", "\ufffd", text)),
-    "stream-array": answers(":streamGenerateContent$", 200, {}),
-    "tool-fragments": lines(lambda text: text.replace('"tool_calls":[{"index":0', '"tool_calls":[{"index":1')),
-    "usage-sums": edits(CHAT, put("usage", "total_tokens", to=one_more)),
-    "usage-details": edits(CHAT, put("usage", "prompt_tokens_details", "cached_tokens", to=99999)),
-    "usage-longer": edits(CHAT, put("usage", "prompt_tokens", to=7)),
-    "usage-counted": edits("/count_tokens$", put("input_tokens", to=one_more)),
-    "max-tokens": members(CHAT, lambda body: body.update(max_tokens=60)),
-    "stop": members(CHAT, lambda body: body.pop("stop", None)),
-    "choices": members(CHAT, lambda body: body.pop("n", None)),
-    "ids-unique": edits(CHAT, put("id", to="chatcmpl-same")),
-    "model-named": edits(CHAT, put("model", to="another")),
-    "tool-calls": edits(CHAT, put("choices", 0, "message", "tool_calls", 0, "function", "arguments", to='{"city":')),
-    "json-answers": members(CHAT, lambda body: body.pop("response_format", None)),
+    "stream-complete": edit_stream(
+        lambda text: "\n\n".join(p for n, p in enumerate(text.split("\n\n")) if n != 3), CHAT
+    ),
+    "stream-usage": edit_stream(lambda text: text.replace('"prompt_tokens":', '"prompt_tokens":9'), CHAT),
+    "stream-usage-asked": edit_request(CHAT, lambda body: body.update(stream_options={"include_usage": True})),
+    "stream-characters": edit_stream(lambda text: re.sub("[^\\x00-\\x7f]", "\ufffd", text)),
+    "stream-array": answer_with(":streamGenerateContent$", 200, {}),
+    "tool-fragments": edit_stream(lambda text: text.replace('"tool_calls":[{"index":0', '"tool_calls":[{"index":1')),
+    "usage-sums": edit_json(CHAT, put("usage", "total_tokens", to=one_more)),
+    "usage-details": edit_json(CHAT, put("usage", "prompt_tokens_details", "cached_tokens", to=99999)),
+    "usage-longer": edit_json(CHAT, put("usage", "prompt_tokens", to=7)),
+    "usage-counted": edit_json("/count_tokens$", put("input_tokens", to=one_more)),
+    "max-tokens": edit_request(CHAT, lambda body: body.update(max_tokens=60)),
+    "stop": edit_request(CHAT, lambda body: body.pop("stop", None)),
+    "choices": edit_request(CHAT, lambda body: body.pop("n", None)),
+    "ids-unique": edit_json(CHAT, put("id", to="chatcmpl-same")),
+    "model-named": edit_json(CHAT, put("model", to="another")),
+    "tool-calls": edit_json(
+        CHAT, put("choices", 0, "message", "tool_calls", 0, "function", "arguments", to='{"city":')
+    ),
+    "json-answers": edit_request(CHAT, lambda body: body.pop("response_format", None)),
     "unknown-members": only_seven(b"x_never_heard_of"),
-    "limit-raised": answers(CHAT, 429, when=lambda asked: counted() > 2),
-    "limit-headers": headers(x_ratelimit_remaining_requests="5"),
-    "limit-retry-after": headers(retry_after="0"),
-    "limit-refusal": headers(x_ratelimit_remaining_requests="5"),
-    "robust-bodies": fails(lambda asked: b"\xff" in asked.body),
-    "robust-languages": fails(lambda asked: "🙂".encode() in asked.body),
-    "robust-empty": fails(lambda asked: b'"content":""' in asked.body),
-    "robust-parameters": fails(lambda asked: "range_days=1000" in asked.query),
-    "robust-headers": fails(lambda asked: asked.headers.get("content-type") == "text/plain"),
-    "robust-console": fails(lambda asked: asked.body == b"[]"),
-    "robust-big": fails(lambda asked: len(asked.body) > 1 << 20),
-    "robust-slow": fails(lambda asked: bool(asked.body)),
-    "models-agree": edits("/gateway/models$", lambda value: {"items": value["items"][1:], "total": 1}),
-    "models-unique": edits("/v1/models$", lambda value: {**value, "data": [*value["data"], value["data"][0]]}),
-    "models-readable": answers("/v1/models/claude", 404),
-    "models-paged": without("/v1beta/models$", "pageSize"),
-    "models-aliases": answers("/v1/models/sonnet", 404),
-    "models-case": restatus(404, 200),
-    "models-callable": answers(CHAT, 404, when=lambda asked: b"gpt-5.4" in asked.body),
+    "limit-raised": answer_with(CHAT, 429, when=lambda request: counted() > 2),
+    "limit-headers": set_headers(x_ratelimit_remaining_requests="5"),
+    "limit-retry-after": set_headers(retry_after="0"),
+    "limit-refusal": set_headers(x_ratelimit_remaining_requests="5"),
+    "robust-bodies": fail_when(lambda request: b"\xff" in request.body),
+    "robust-languages": fail_when(lambda request: "🙂".encode() in request.body),
+    "robust-empty": fail_when(lambda request: b'"content":""' in request.body),
+    "robust-parameters": fail_when(lambda request: "range_days=1000" in request.query),
+    "robust-headers": fail_when(lambda request: request.headers.get("content-type") == "text/plain"),
+    "robust-console": fail_when(lambda request: request.body == b"[]"),
+    "robust-big": fail_when(lambda request: len(request.body) > 1 << 20),
+    "robust-slow": fail_when(lambda request: bool(request.body)),
+    "models-agree": edit_json("/gateway/models$", lambda value: {"items": value["items"][1:], "total": 1}),
+    "models-unique": edit_json("/v1/models$", lambda value: {**value, "data": [*value["data"], value["data"][0]]}),
+    "models-readable": answer_with("/v1/models/claude", 404),
+    "models-paged": ignore_parameters("/v1beta/models$", "pageSize"),
+    "models-aliases": answer_with("/v1/models/sonnet", 404),
+    "models-case": replace_status(404, 200),
+    "models-callable": answer_with(CHAT, 404, when=lambda request: b"gpt-5.4" in request.body),
 }
 
 
 @pytest.mark.parametrize("law", [law.name for law in LAWS])
-def test_every_law_sees_what_breaks_it(law: str, checked: Checked) -> None:
+def test_every_law_sees_what_breaks_it(law: str, check_gateway: CheckGateway) -> None:
     CALLS["count"] = 1
-    report = checked(law, change=BREAKS[law])
+    report = check_gateway(law, fault=BREAKS[law])
     assert law in {finding.law for finding in report.findings}, [
         (name, cell.reason) for name, cell in report.matrix[law].items()
     ]
 
 
-RULES_BROKEN: dict[str, tuple[str, Change]] = {
-    "no-server-error": ("key-list-order", fails(lambda asked: True)),
-    "status-declared": ("key-list-order", restatus(200, 418)),
-    "content-type": ("key-list-order", headers(content_type="text/plain")),
-    "schema": ("key-list-order", edits(KEYS, put("total", to="many"))),
-    "headers": ("key-list-order", headers(x_request_id=None)),
-    "stream-events": ("stream-asked", lines(lambda text: text.replace("chat.completion.chunk", "something"))),
-    "stream-order": ("stream-asked", lines(lambda text: text.replace("data: [DONE]\n\n", ""))),
+RULES_BROKEN: dict[str, tuple[str, Fault]] = {
+    "no-server-error": ("key-list-order", fail_when(lambda request: True)),
+    "status-declared": ("key-list-order", replace_status(200, 418)),
+    "content-type": ("key-list-order", set_headers(content_type="text/plain")),
+    "schema": ("key-list-order", edit_json(KEYS, put("total", to="many"))),
+    "headers": ("key-list-order", set_headers(x_request_id=None)),
+    "stream-events": ("stream-asked", edit_stream(lambda text: text.replace("chat.completion.chunk", "something"))),
+    "stream-order": ("stream-asked", edit_stream(lambda text: text.replace("data: [DONE]\n\n", ""))),
 }
 
 
 @pytest.mark.parametrize("rule", [rule.name for rule in RULES if rule.name != "answers"])
-def test_every_rule_sees_what_breaks_it(rule: str, checked: Checked) -> None:
-    law, change = RULES_BROKEN[rule]
-    report = checked(law, rule, change=change)
+def test_every_rule_sees_what_breaks_it(rule: str, check_gateway: CheckGateway) -> None:
+    law, fault = RULES_BROKEN[rule]
+    report = check_gateway(law, rule, fault=fault)
     assert rule in {finding.law for finding in report.findings}
 
 
-def test_laws_have_names_sentences_and_operations_of_the_contract(checked: Checked) -> None:
+def test_laws_have_names_sentences_and_operations_of_the_contract(check_gateway: CheckGateway) -> None:
     names = [law.name for law in LAWS]
     assert len(set(names)) == len(names)
-    operations = set(checked("key-list-order").operations)
+    operations = set(check_gateway("key-list-order").operations)
     for law in LAWS:
         assert set(law.operations) <= operations, law.name
         assert law.sentence.endswith("."), law.name
 
 
-def idle(asked: Asked, answered: Any) -> Any:
-    """Nobody called for an hour: its charts have no points."""
-    if answered.status != 200 or not re.search(CHARTS, asked.path) or "timeRange=1h" not in asked.query:
-        return answered
-    return answered.saying({**answered.json, "data": {curve: [] for curve in answered.json["data"]}})
+def idle(request: SeenRequest, response: Any) -> Any:
+    """Return charts without points, as after an hour without calls."""
+    if response.status != 200 or not re.search(CHARTS, request.path) or "timeRange=1h" not in request.query:
+        return response
+    return response.with_json({**response.json, "data": {curve: [] for curve in response.json["data"]}})
 
 
-def test_a_gateway_that_was_idle_for_an_hour_tells_its_time_all_the_same(checked: Checked) -> None:
+def test_a_gateway_that_was_idle_for_an_hour_tells_its_time_all_the_same(check_gateway: CheckGateway) -> None:
     laws = [law.name for law in LAWS if law.name.startswith("router-")]
-    report = checked(*laws, change=Change(outwards=idle))
+    report = check_gateway(*laws, fault=Fault(on_response=idle))
     assert set(laws) <= set(report.matrix)
     assert not report.findings
     assert not [reason for reason, _ in report.unchecked if "time" in reason]
 
 
-def test_the_mock_itself_breaks_none(checked: Checked) -> None:
-    report = checked()
+def test_the_mock_itself_breaks_none(check_gateway: CheckGateway) -> None:
+    report = check_gateway()
     assert report.kept, str(report)
     assert report.counts.requests > 500
     assert not report.keys_left

@@ -17,16 +17,16 @@ from aione_mock.checker.options import CheckOptions
 from aione_mock.checker.report import CheckReport, rank_findings
 from aione_mock.checker.reports import RENDERERS
 from aione_mock.cli import main
-from tests.checker.broken import ACCESS, KEY, TOKEN, Change, Layer, edits, headers
-from tests.checker.conftest import Checked, target
+from tests.checker.conftest import CheckGateway, target
+from tests.checker.faulty_gateway import ACCESS, KEY, TOKEN, Fault, FaultyGateway, edit_json, set_headers
 
-WRONG = edits("/gateway/keys$", lambda value: {**value, "total": "<b>many</b>"})
+WRONG = edit_json("/gateway/keys$", lambda value: {**value, "total": "<b>many</b>"})
 
 
 @pytest.fixture
-def broken(checked: Checked) -> CheckReport:
+def broken(check_gateway: CheckGateway) -> CheckReport:
     """A report with a violation, an assumption mismatch, kept and unchecked places."""
-    return checked("schema", "key-list-order", "limit-headers", change=WRONG)
+    return check_gateway("schema", "key-list-order", "limit-headers", fault=WRONG)
 
 
 def test_json_says_all(broken: CheckReport) -> None:
@@ -67,14 +67,14 @@ def test_violations_come_before_assumptions(broken: CheckReport) -> None:
     assert severities == sorted(severities, reverse=True)
 
 
-def test_a_baseline_takes_findings_out_and_tells_what_is_gone(checked: Checked, tmp_path: Path) -> None:
-    first = checked("schema", "key-list-order", change=WRONG)
+def test_a_baseline_takes_findings_out_and_tells_what_is_gone(check_gateway: CheckGateway, tmp_path: Path) -> None:
+    first = check_gateway("schema", "key-list-order", fault=WRONG)
     path = tmp_path / "known" / "findings.txt"
     save_baseline(path, first)
-    again = checked("schema", "key-list-order", change=WRONG, baseline=load_baseline(path))
+    again = check_gateway("schema", "key-list-order", fault=WRONG, baseline=load_baseline(path))
     assert again.kept
     assert {f.fingerprint for f in again.known_findings} == {f.fingerprint for f in first.findings}
-    mended = checked("schema", "key-list-order", baseline=load_baseline(path))
+    mended = check_gateway("schema", "key-list-order", baseline=load_baseline(path))
     assert set(mended.fixed_fingerprints) == {f.fingerprint for f in first.findings}
 
 
@@ -85,35 +85,35 @@ def test_a_baseline_that_is_none_is_refused(tmp_path: Path) -> None:
         load_baseline(path)
 
 
-def test_fail_on_violation_passes_over_assumptions(checked: Checked) -> None:
-    report = checked("limit-headers", change=headers(x_ratelimit_remaining_requests="5"), fail_on="violation")
+def test_fail_on_violation_passes_over_assumptions(check_gateway: CheckGateway) -> None:
+    report = check_gateway("limit-headers", fault=set_headers(x_ratelimit_remaining_requests="5"), fail_on="violation")
     assert report.assumptions
     assert report.exit_code == 0
     with pytest.raises(AssertionError, match="limit-headers"):
-        checked("limit-headers", change=headers(x_ratelimit_remaining_requests="5")).assert_kept()
+        check_gateway("limit-headers", fault=set_headers(x_ratelimit_remaining_requests="5")).assert_kept()
 
 
 # Comparison
 
 
-def test_two_that_are_alike(layer: Layer) -> None:
-    layer.change = Change()
+def test_two_that_are_alike(gateway: FaultyGateway) -> None:
+    gateway.fault = Fault()
     found = compare_targets(
-        target(layer.url),  # type: ignore[attr-defined]
-        target(layer.url),  # type: ignore[attr-defined]
+        target(gateway.url),
+        target(gateway.url),
         CheckOptions(only=("usage-rows", "schema", "models-agree")),
-    )  # type: ignore[attr-defined]
+    )
     assert found.exit_code == 0, list(found.render_text())
     assert found.both_keep > 0
 
 
-def test_what_only_one_keeps_and_where_shapes_differ(layer: Layer, server: object) -> None:
-    layer.change = WRONG
+def test_what_only_one_keeps_and_where_shapes_differ(gateway: FaultyGateway, server: object) -> None:
+    gateway.fault = WRONG
     try:
-        right = target(server.url)  # type: ignore[attr-defined]
-        found = compare_targets(target(layer.url), right, CheckOptions(only=("schema", "key-list-order")))  # type: ignore[attr-defined]
+        right = target(server.url)
+        found = compare_targets(target(gateway.url), right, CheckOptions(only=("schema", "key-list-order")))
     finally:
-        layer.change = Change()
+        gateway.fault = Fault()
     assert found.exit_code == 1
     kinds = {(difference.kind, difference.operation) for difference in found.differences}
     assert ("only B keeps", "listKeys") in kinds
@@ -126,22 +126,22 @@ def test_what_only_one_keeps_and_where_shapes_differ(layer: Layer, server: objec
 
 
 @pytest.fixture
-def plain(layer: Layer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Layer]:
+def plain(gateway: FaultyGateway, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyGateway]:
     for name in ("AIONE_API_KEY", "AIONE_CONSOLE_TOKEN", "AIONE_OTHER_TOKEN", "AIONE_BUSINESS_TOKEN"):
         monkeypatch.delenv(name, raising=False)
-    layer.change = Change()
-    yield layer
-    layer.change = Change()
+    gateway.fault = Fault()
+    yield gateway
+    gateway.fault = Fault()
 
 
 def test_check_takes_credentials_from_the_environment_and_writes_reports(
-    plain: Layer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    plain: FaultyGateway, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("AIONE_CONSOLE_TOKEN", TOKEN)
     files = {name: tmp_path / f"report.{name}" for name in ("html", "json", "junit", "sarif")}
     options = [word for name, path in files.items() for word in (f"--{name}", str(path))]
-    plain.change = WRONG
-    code = main(["check", plain.url, "--only", "key-list-order", "--only", "schema", *options])  # type: ignore[attr-defined]
+    plain.fault = WRONG
+    code = main(["check", plain.url, "--only", "key-list-order", "--only", "schema", *options])
     told = capsys.readouterr()
     assert code == 1
     assert "VIOLATION listKeys" in told.out or "ASSUMPTION MISMATCH listKeys" in told.out
@@ -151,13 +151,13 @@ def test_check_takes_credentials_from_the_environment_and_writes_reports(
     assert orjson.loads(files["json"].read_bytes())["exit_code"] == 1
 
 
-def test_check_of_a_good_one_ends_with_0(plain: Layer, capsys: pytest.CaptureFixture[str]) -> None:
-    code = main(["check", plain.url, "--token", TOKEN, "--only", "key-list-order"])  # type: ignore[attr-defined]
+def test_check_of_a_good_one_ends_with_0(plain: FaultyGateway, capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["check", plain.url, "--token", TOKEN, "--only", "key-list-order"])
     assert code == 0
     assert "No finding." in capsys.readouterr().out
 
 
-def test_check_of_nobody_ends_with_2_and_still_writes_the_report(plain: Layer, tmp_path: Path) -> None:
+def test_check_of_nobody_ends_with_2_and_still_writes_the_report(plain: FaultyGateway, tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     assert main(["check", "http://127.0.0.1:1", "--key", KEY, "--json", str(path)]) == 2
     assert orjson.loads(path.read_bytes())["could_not"]
@@ -193,9 +193,9 @@ def test_addresses_that_cannot_be_used(url: str, capsys: pytest.CaptureFixture[s
     assert "pass" not in capsys.readouterr().err.replace("password", "")
 
 
-def test_the_baseline_is_made_and_used(plain: Layer, tmp_path: Path) -> None:
+def test_the_baseline_is_made_and_used(plain: FaultyGateway, tmp_path: Path) -> None:
     path = tmp_path / "baseline.txt"
-    plain.change = WRONG
+    plain.fault = WRONG
     words = [
         "check",
         plain.url,
@@ -207,23 +207,23 @@ def test_the_baseline_is_made_and_used(plain: Layer, tmp_path: Path) -> None:
         "schema",
         "--baseline",
         str(path),
-    ]  # type: ignore[attr-defined]
+    ]
     assert main([*words, "--update-baseline"]) == 1
     assert main(words) == 0
 
 
-def test_diff_compares(plain: Layer, capsys: pytest.CaptureFixture[str]) -> None:
-    code = main(["diff", plain.url, plain.url, "--token", TOKEN, "--only", "usage-rows"])  # type: ignore[attr-defined]
+def test_diff_compares(plain: FaultyGateway, capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["diff", plain.url, plain.url, "--token", TOKEN, "--only", "usage-rows"])
     assert code == 0
     assert "Both keep" in capsys.readouterr().out
 
 
 def test_diff_takes_credentials_of_the_second_alone(
-    plain: Layer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    plain: FaultyGateway, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIONE_CONSOLE_TOKEN", TOKEN)
     monkeypatch.setenv("AIONE_CONSOLE_TOKEN_B", "nobody-knows-this-token")
-    code = main(["diff", plain.url, plain.url, "--only", "usage-rows"])  # type: ignore[attr-defined]
+    code = main(["diff", plain.url, plain.url, "--only", "usage-rows"])
     said = capsys.readouterr().out
     assert code == 2
     assert re.search("^A .*No finding", said, re.MULTILINE)
@@ -231,10 +231,10 @@ def test_diff_takes_credentials_of_the_second_alone(
     assert "nobody-knows" not in said
 
 
-def test_signed_requests_are_shown_without_their_signature(checked: Checked) -> None:
-    report = checked(
+def test_signed_requests_are_shown_without_their_signature(check_gateway: CheckGateway) -> None:
+    report = check_gateway(
         "router-half-open",
-        change=edits("/metrics$", lambda v: v["data"].update(totalCalls=v["data"]["totalCalls"] + 1)),
+        fault=edit_json("/metrics$", lambda v: v["data"].update(totalCalls=v["data"]["totalCalls"] + 1)),
     )
     assert report.findings, report.unchecked
     finding = report.findings[0]

@@ -1,4 +1,4 @@
-"""What a run may send and say: reading only, within its budget, cleaned up after, and no credential anywhere."""
+"""What a run sends and reports: only reading, within the budget, with cleanup and without credentials."""
 
 from __future__ import annotations
 
@@ -21,52 +21,66 @@ from aione_mock.checker.reports import RENDERERS
 from aione_mock.checker.run_events import LawFinished, LawStarted, PaidCallsAhead, RunFinished, RunStarted
 from aione_mock.errors import ConfigError
 from aione_mock.structs import replace
-from tests.checker.broken import ACCESS, KEY, OTHER, TOKEN, Change, Layer, edits, headers, restatus
-from tests.checker.conftest import Checked, given_time, target
+from tests.checker.conftest import CheckGateway, given_time, target
+from tests.checker.faulty_gateway import (
+    ACCESS,
+    KEY,
+    OTHER,
+    TOKEN,
+    Fault,
+    FaultyGateway,
+    edit_json,
+    replace_status,
+    set_headers,
+)
 
 SECRETS = (KEY, TOKEN, OTHER, "nex-console-business", *ACCESS)
 PAID = ("/v1/chat/completions", "/v1/messages", "enerateContent")
 FREE = ("/count_tokens", ":countTokens")
 
 
-def test_a_reading_run_sends_only_gets_and_calls_within_the_budget(layer: Layer, checked: Checked) -> None:
-    report = checked(allow_writes=False, max_paid_calls=20)
-    posts = [asked for asked in layer.seen if asked.method not in ("GET", "HEAD", "OPTIONS")]
-    assert all(asked.method == "POST" and asked.path.endswith((*PAID, *FREE)) for asked in posts)
+def test_a_reading_run_sends_only_gets_and_calls_within_the_budget(
+    gateway: FaultyGateway, check_gateway: CheckGateway
+) -> None:
+    report = check_gateway(allow_writes=False, max_paid_calls=20)
+    posts = [request for request in gateway.seen if request.method not in ("GET", "HEAD", "OPTIONS")]
+    assert all(request.method == "POST" and request.path.endswith((*PAID, *FREE)) for request in posts)
     assert report.counts.paid_calls <= 20
     assert "usage-conserved" in report.matrix
     assert any("budget of 20 paid calls" in reason for reason, _ in report.unchecked)
 
 
-def test_generated_cases_keep_to_reading_too(layer: Layer, checked: Checked) -> None:
+def test_generated_cases_keep_to_reading_too(gateway: FaultyGateway, check_gateway: CheckGateway) -> None:
     given_time(
-        lambda seconds: checked("coverage", allow_writes=False, phases=("coverage",), generate_time=seconds),
-        lambda report: len(layer.seen) > 50,
+        lambda seconds: check_gateway("coverage", allow_writes=False, phases=("coverage",), generate_time=seconds),
+        lambda report: len(gateway.seen) > 50,
         3.0,
     )
-    assert len(layer.seen) > 50
-    posts = [asked for asked in layer.seen if asked.method not in ("GET", "HEAD", "OPTIONS")]
-    assert all(asked.method == "POST" and asked.path.endswith((*PAID, *FREE)) for asked in posts)
+    assert len(gateway.seen) > 50
+    posts = [request for request in gateway.seen if request.method not in ("GET", "HEAD", "OPTIONS")]
+    assert all(request.method == "POST" and request.path.endswith((*PAID, *FREE)) for request in posts)
 
 
-def test_money_is_not_spent_beyond_its_limit(checked: Checked) -> None:
-    report = checked(allow_writes=False, spend_limit="0.001")
+def test_money_is_not_spent_beyond_its_limit(check_gateway: CheckGateway) -> None:
+    report = check_gateway(allow_writes=False, spend_limit="0.001")
     assert Decimal(report.counts.spent_rmb) <= Decimal("0.001")
     assert any("limit of 0.0010 RMB" in reason for reason, _ in report.unchecked)
 
 
-def test_what_was_made_is_deleted(layer: Layer, checked: Checked) -> None:
-    report = checked("keys", "limits")
+def test_what_was_made_is_deleted(gateway: FaultyGateway, check_gateway: CheckGateway) -> None:
+    report = check_gateway("keys", "limits")
     assert not report.keys_left
-    made = sum(asked.method == "POST" and asked.path.endswith("/gateway/keys") for asked in layer.seen)
+    made = sum(request.method == "POST" and request.path.endswith("/gateway/keys") for request in gateway.seen)
     assert made > 10
-    left = checked("key-list-order")
+    left = check_gateway("key-list-order")
     assert left.kept
 
 
-def test_interruption_cleans_up_and_keeps_what_was_found(layer: Layer, monkeypatch: pytest.MonkeyPatch) -> None:
-    layer.change, layer.seen = Change(), []
-    run = prepare(target(layer.url), only=("keys",), phases=(), allow_writes=True)  # type: ignore[attr-defined]
+def test_interruption_cleans_up_and_keeps_what_was_found(
+    gateway: FaultyGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway.fault, gateway.seen = Fault(), []
+    run = prepare(target(gateway.url), only=("keys",), phases=(), allow_writes=True)
     send = run.context.client.send
     count = {"n": 0}
 
@@ -81,12 +95,12 @@ def test_interruption_cleans_up_and_keeps_what_was_found(layer: Layer, monkeypat
     assert run.stopped == "interrupted"
     assert build_report(run).exit_code == EXIT_COULD_NOT
     assert not run.context.key_ids
-    assert any(asked.method == "DELETE" for asked in layer.seen)
+    assert any(request.method == "DELETE" for request in gateway.seen)
 
 
-def test_one_who_stops_listening_leaves_a_clean_target(layer: Layer) -> None:
-    layer.change = Change()
-    run = prepare(target(layer.url), only=("keys",), phases=(), allow_writes=True)  # type: ignore[attr-defined]
+def test_one_who_stops_listening_leaves_a_clean_target(gateway: FaultyGateway) -> None:
+    gateway.fault = Fault()
+    run = prepare(target(gateway.url), only=("keys",), phases=(), allow_writes=True)
     events = run.events()
     while not run.context.key_ids:
         next(events)
@@ -96,82 +110,82 @@ def test_one_who_stops_listening_leaves_a_clean_target(layer: Layer) -> None:
     assert not run.keys_left
 
 
-def test_keys_that_cannot_be_deleted_are_named(checked: Checked) -> None:
-    report = checked("key-prefix", change=restatus(204, 500))
+def test_keys_that_cannot_be_deleted_are_named(check_gateway: CheckGateway) -> None:
+    report = check_gateway("key-prefix", fault=replace_status(204, 500))
     assert report.keys_left
 
 
-def test_a_server_that_is_gone_is_asked_once_to_delete(layer: Layer, monkeypatch: pytest.MonkeyPatch) -> None:
-    layer.change = Change()
-    run = prepare(target(layer.url), phases=(), allow_writes=True)  # type: ignore[attr-defined]
-    context, asked = run.context, []
+def test_a_server_that_is_gone_is_asked_once_to_delete(gateway: FaultyGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway.fault = Fault()
+    run = prepare(target(gateway.url), phases=(), allow_writes=True)
+    context, request = run.context, []
     for name in ("one", "two", "three"):
         context.create_key(name)
 
     def gone(operation: str, *_: Any, **__: Any) -> Any:
-        asked.append(operation)
+        request.append(operation)
         raise TargetGone("gone")
 
     with monkeypatch.context() as patch:
         patch.setattr(context.client, "call", gone)
         made = context.key_ids
         left = context.delete_keys()
-    assert asked == ["deleteKey"]
+    assert request == ["deleteKey"]
     assert {name.partition(" ")[0] for name in left} == made
     for name in made:
         context.call("deleteKey", {"key_id": name})
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_command_that_is_ended_cleans_up(layer: Layer, number: signal.Signals, tmp_path: Path) -> None:
-    layer.change, layer.seen = Change(), []
+def test_a_command_that_is_ended_cleans_up(gateway: FaultyGateway, number: signal.Signals, tmp_path: Path) -> None:
+    gateway.fault, gateway.seen = Fault(), []
     report = tmp_path / "report.json"
-    words = ["check", layer.url, "--only", "keys", "--allow-writes", "--json", str(report)]  # type: ignore[attr-defined]
+    words = ["check", gateway.url, "--only", "keys", "--allow-writes", "--json", str(report)]
     variables = {**os.environ, "AIONE_API_KEY": KEY, "AIONE_CONSOLE_TOKEN": TOKEN}
     with subprocess.Popen([sys.executable, "-m", "aione_mock", *words], env=variables, text=True) as process:
         # a key that was asked for, and something after it: so the answer with its id has come
-        while not any(asked.method == "POST" and asked.path.endswith("/keys") for asked in layer.seen[:-1]):
+        while not any(request.method == "POST" and request.path.endswith("/keys") for request in gateway.seen[:-1]):
             assert process.poll() is None
             time.sleep(0.01)
         process.send_signal(number)
         assert process.wait(timeout=300) == EXIT_COULD_NOT
     assert "interrupted" in report.read_text(encoding="utf-8")
-    assert any(asked.method == "DELETE" for asked in layer.seen)
-    listed = check(target(layer.url), only=("key-list-order",), phases=())  # type: ignore[attr-defined]
+    assert any(request.method == "DELETE" for request in gateway.seen)
+    listed = check(target(gateway.url), only=("key-list-order",), phases=())
     assert listed.kept
 
 
-def test_a_model_that_nobody_knows_is_told_before_money_is_spent(layer: Layer) -> None:
-    layer.change = Change()
-    report = check(replace(target(layer.url), model="gpt-5.5"), only=("streams",), phases=())  # type: ignore[attr-defined]
+def test_a_model_that_nobody_knows_is_told_before_money_is_spent(gateway: FaultyGateway) -> None:
+    gateway.fault = Fault()
+    report = check(replace(target(gateway.url), model="gpt-5.5"), only=("streams",), phases=())
     assert report.exit_code == EXIT_COULD_NOT
     assert report.verdict.endswith("the model 'gpt-5.5' (--model) is not listed and not found; did you mean 'gpt-5.4'?")
     assert report.counts.paid_calls == 0
 
 
-def test_an_alias_may_be_the_model(layer: Layer) -> None:
-    layer.change, layer.seen = Change(), []
-    report = check(replace(target(layer.url), model="sonnet-4-6"), only=("stream-usage-asked",), phases=())  # type: ignore[attr-defined]
+def test_an_alias_may_be_the_model(gateway: FaultyGateway) -> None:
+    gateway.fault, gateway.seen = Fault(), []
+    report = check(replace(target(gateway.url), model="sonnet-4-6"), only=("stream-usage-asked",), phases=())
     assert report.kept
-    assert {asked.json["model"] for asked in layer.seen if asked.path.endswith(PAID)} == {"sonnet-4-6"}
+    assert {request.json["model"] for request in gateway.seen if request.path.endswith(PAID)} == {"sonnet-4-6"}
 
 
-def test_the_estimate_is_at_least_what_is_spent(layer: Layer) -> None:
-    layer.change = Change()
-    run = prepare(target(layer.url), only=("models-callable", "models-aliases"), phases=())  # type: ignore[attr-defined]
+def test_the_estimate_is_at_least_what_is_spent(gateway: FaultyGateway) -> None:
+    gateway.fault = Fault()
+    run = prepare(target(gateway.url), only=("models-callable", "models-aliases"), phases=())
     [ahead] = [event for event in run.events() if isinstance(event, PaidCallsAhead)]
     spent = Decimal(build_report(run).counts.spent_rmb)
     assert spent <= Decimal(ahead.estimate) < 5 * spent
 
 
-def test_without_a_paid_call_none_is_announced(layer: Layer) -> None:
-    run = prepare(target(layer.url), only=("streams",), phases=(), max_paid_calls=0)  # type: ignore[attr-defined]
+def test_without_a_paid_call_none_is_announced(gateway: FaultyGateway) -> None:
+    run = prepare(target(gateway.url), only=("streams",), phases=(), max_paid_calls=0)
     assert not any(isinstance(event, PaidCallsAhead) for event in run.events())
 
 
-def test_generated_cases_alone_are_announced_too(layer: Layer) -> None:
-    layer.change = Change()
-    run = prepare(target(layer.url), only=("stream-order",), max_paid_calls=5, cases=1)  # type: ignore[attr-defined]
+def test_generated_cases_alone_are_announced_too(gateway: FaultyGateway) -> None:
+    gateway.fault = Fault()
+    run = prepare(target(gateway.url), only=("stream-order",), max_paid_calls=5, cases=1)
     [ahead] = [event for event in run.events() if isinstance(event, PaidCallsAhead)]
     assert build_report(run).counts.paid_calls <= ahead.calls == 5
 
@@ -196,9 +210,9 @@ def test_generated_cases_without_their_library_are_refused_before_anything_is_se
     assert prepare("http://127.0.0.1:1", only=("stream-complete",)).plan.laws
 
 
-def test_events_tell_the_course(layer: Layer) -> None:
-    layer.change = Change()
-    run = prepare(target(layer.url), only=("streams",), phases=())  # type: ignore[attr-defined]
+def test_events_tell_the_course(gateway: FaultyGateway) -> None:
+    gateway.fault = Fault()
+    run = prepare(target(gateway.url), only=("streams",), phases=())
     events = list(run.events())
     assert isinstance(events[0], RunStarted)
     assert isinstance(events[-1], RunFinished)
@@ -208,10 +222,10 @@ def test_events_tell_the_course(layer: Layer) -> None:
     ]
 
 
-def test_no_credential_in_any_report(checked: Checked) -> None:
-    """Everything breaks, so everything is shown."""
-    secret = edits("", lambda value: {**value, "key": KEY, "token": TOKEN} if isinstance(value, dict) else value)
-    report = checked("models", "keys", "usage", "billing", "schema", change=secret)
+def test_no_credential_in_any_report(check_gateway: CheckGateway) -> None:
+    """All laws are broken, so all is shown."""
+    secret = edit_json("", lambda value: {**value, "key": KEY, "token": TOKEN} if isinstance(value, dict) else value)
+    report = check_gateway("models", "keys", "usage", "billing", "schema", fault=secret)
     assert len(report.findings) > 3
     for name, render in RENDERERS.items():
         text = render(report).decode()
@@ -219,41 +233,43 @@ def test_no_credential_in_any_report(checked: Checked) -> None:
         assert "$AIONE_CONSOLE_TOKEN" in text
 
 
-def test_new_keys_are_masked_too(checked: Checked, layer: Layer) -> None:
-    report = checked("limits", change=headers(x_ratelimit_remaining_requests="5"))
+def test_new_keys_are_masked_too(check_gateway: CheckGateway, gateway: FaultyGateway) -> None:
+    report = check_gateway("limits", fault=set_headers(x_ratelimit_remaining_requests="5"))
     made = {
-        a.headers["authorization"].removeprefix("Bearer ") for a in layer.seen if "authorization" in a.headers
+        a.headers["authorization"].removeprefix("Bearer ") for a in gateway.seen if "authorization" in a.headers
     } - set(SECRETS)
     assert len(made) > 3
     assert not [secret for secret in made if secret.encode() in RENDERERS["json"](report)]
 
 
-def test_an_assumption_mismatch_comes_with_an_overlay_that_mends_it(checked: Checked, tmp_path: Path) -> None:
-    change = edits("/account$", lambda value: {**value, "balance_rmb": 86.5})
-    report = checked("schema", "account-month", change=change)
+def test_an_assumption_mismatch_comes_with_an_overlay_that_mends_it(
+    check_gateway: CheckGateway, tmp_path: Path
+) -> None:
+    fault = edit_json("/account$", lambda value: {**value, "balance_rmb": 86.5})
+    report = check_gateway("schema", "account-month", fault=fault)
     finding = next(f for f in report.findings if f.law == "schema")
     assert finding.severity == "assumption"
     overlay = tmp_path / "adopt.yaml"
     overlay.write_text(finding.overlay, encoding="utf-8")
-    again = checked("schema", "account-month", change=change, overlays=(overlay,))
+    again = check_gateway("schema", "account-month", fault=fault, overlays=(overlay,))
     assert not [f for f in again.findings if f.law == "schema"], finding.overlay
 
 
-def test_a_law_can_be_switched_off_by_the_overlay_of_its_finding(checked: Checked, tmp_path: Path) -> None:
-    change = headers(x_ratelimit_remaining_requests="5")
-    report = checked("limit-headers", change=change)
+def test_a_law_can_be_switched_off_by_the_overlay_of_its_finding(check_gateway: CheckGateway, tmp_path: Path) -> None:
+    fault = set_headers(x_ratelimit_remaining_requests="5")
+    report = check_gateway("limit-headers", fault=fault)
     overlay = tmp_path / "adopt.yaml"
     overlay.write_text(report.findings[0].overlay, encoding="utf-8")
-    again = checked("limit-headers", change=change, overlays=(overlay,))
+    again = check_gateway("limit-headers", fault=fault, overlays=(overlay,))
     cell = again.matrix["limit-headers"][report.findings[0].operation]
     assert (cell.state, cell.reason) == ("not checked", "the contract switches this law off here")
 
 
-def test_what_a_law_lacks_is_said(layer: Layer) -> None:
-    layer.change = Change()
+def test_what_a_law_lacks_is_said(gateway: FaultyGateway) -> None:
+    gateway.fault = Fault()
     from aione_mock.checker import Target
 
-    report = check(Target(layer.url, key=KEY), phases=())  # type: ignore[attr-defined]
+    report = check(Target(gateway.url, key=KEY), phases=())
     assert report.kept
     reasons = " ".join(reason for reason, _ in report.unchecked)
     for option in ("--token", "--other-token", "--access-key", "--allow-writes"):

@@ -1,4 +1,4 @@
-"""`pytest --pyargs aione_mock.checker`: the contract as tests of a gateway, as its users run it."""
+"""`pytest --pyargs aione_mock.checker`: the contract as tests of a gateway."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from aione_mock.server.app import create_app
 from aione_mock.server.http import Server
 from aione_mock.settings import Settings
 from aione_mock.structs import replace
-from tests.checker.broken import ACCESS, KEY, OTHER, TOKEN, Answered, Asked, Change, Layer
 from tests.checker.conftest import target
+from tests.checker.faulty_gateway import ACCESS, KEY, OTHER, TOKEN, Fault, FaultyGateway, SeenRequest, SentResponse
 
 pytest_plugins = ["pytester"]
 SECRETS = {
@@ -29,45 +29,45 @@ Suite = Callable[..., pytest.RunResult]
 
 
 @pytest.fixture(scope="module")
-def layer() -> Iterator[Layer]:
-    layer = Layer(create_app(Settings(seed="checker")))
-    with Server(layer) as server:
-        layer.url = server.url  # type: ignore[attr-defined]
-        yield layer
+def gateway() -> Iterator[FaultyGateway]:
+    gateway = FaultyGateway(create_app(Settings(seed="checker")))
+    with Server(gateway) as server:
+        gateway.url = server.url
+        yield gateway
 
 
 @pytest.fixture
-def suite(pytester: pytest.Pytester, layer: Layer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Suite]:
-    """Run the suite against the layered mock, with credentials in the environment."""
+def suite(pytester: pytest.Pytester, gateway: FaultyGateway, monkeypatch: pytest.MonkeyPatch) -> Iterator[Suite]:
+    """Run the suite against the faulty gateway, with credentials in the environment."""
     pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
     for name, secret in SECRETS.items():
         monkeypatch.setenv(name, secret)
 
     def run(
-        *options: str, change: Change | None = None, url: str = "", name: bool = True, apart: bool = False
+        *options: str, fault: Fault | None = None, url: str = "", name: bool = True, apart: bool = False
     ) -> pytest.RunResult:
-        layer.app.sessions.reset(layer.app.sessions.get())
-        layer.change, layer.seen = change or Change(), []
-        where = ("--aione-url", url or layer.url) if name else ()  # type: ignore[attr-defined]
+        gateway.app.sessions.reset(gateway.app.sessions.get())
+        gateway.fault, gateway.seen = fault or Fault(), []
+        where = ("--aione-url", url or gateway.url) if name else ()
         arguments = ("-p", "no:cacheprovider", "--pyargs", "aione_mock.checker", *where, *options)
         return pytester.runpytest_subprocess(*arguments) if apart else pytester.runpytest_inprocess(*arguments)
 
     yield run
-    layer.change = Change()
+    gateway.fault = Fault()
 
 
-def leaks(asked: Asked, answered: Answered) -> Answered:
-    """Models that are listed to anybody, with the key of whoever asks."""
-    if asked.path != "/v1/models" or answered.status == 200:
-        return answered
-    return replace(answered, status=200, body=b'{"object": "list", "data": [{"id": "%s"}]}' % KEY.encode())
+def leaks(request: SeenRequest, response: SentResponse) -> SentResponse:
+    """List models without a credential, with a key as id."""
+    if request.path != "/v1/models" or response.status == 200:
+        return response
+    return replace(response, status=200, body=b'{"object": "list", "data": [{"id": "%s"}]}' % KEY.encode())
 
 
-def strange(asked: Asked, answered: Answered) -> Answered:
-    """Unknown models are refused as the contract does not assume it."""
-    if answered.status == 404 and b"model" in answered.body:
-        return replace(answered, status=400)
-    return answered
+def strange(request: SeenRequest, response: SentResponse) -> SentResponse:
+    """Reject unknown models with a status that the contract does not assume."""
+    if response.status == 404 and b"model" in response.body:
+        return replace(response, status=400)
+    return response
 
 
 def test_one_test_for_each_operation_and_law(suite: Suite) -> None:
@@ -89,20 +89,22 @@ def test_what_is_not_checked_says_why_and_how_to(suite: Suite, monkeypatch: pyte
     )
 
 
-def test_options_come_before_the_environment(suite: Suite, layer: Layer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_options_come_before_the_environment(
+    suite: Suite, gateway: FaultyGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in SECRETS:
         monkeypatch.setenv(name, "of-somebody-else")
     only = ("--aione-only", "key-prefix", "--aione-allow-writes")
     result = suite(*only, "--aione-key", KEY, "--aione-token", TOKEN, "--aione-other-token", OTHER,
                    "--aione-access-key", ACCESS[0], "--aione-access-secret", ACCESS[1])  # fmt: skip
     result.assert_outcomes(passed=3)
-    assert not [asked for asked in layer.seen if "of-somebody-else" in str(asked.headers)]
-    assert {"POST", "DELETE"} <= {asked.method for asked in layer.seen}
+    assert not [request for request in gateway.seen if "of-somebody-else" in str(request.headers)]
+    assert {"POST", "DELETE"} <= {request.method for request in gateway.seen}
 
 
 def test_a_violation_fails_its_test_alone_and_shows_no_credential(suite: Suite) -> None:
     options = ("--aione-fail-on", "violation", "--showlocals", "-vv")
-    result = suite("--aione-only", "access-none", *options, apart=True, change=Change(outwards=leaks))
+    result = suite("--aione-only", "access-none", *options, apart=True, fault=Fault(on_response=leaks))
     result.assert_outcomes(passed=20, failed=1, skipped=6)
     result.stdout.fnmatch_lines(
         [
@@ -124,16 +126,16 @@ def test_a_violation_fails_its_test_alone_and_shows_no_credential(suite: Suite) 
 )
 def test_an_assumption_mismatch_fails_or_warns(suite: Suite, fail_on: str, outcome: dict[str, int]) -> None:
     chosen = ("-k", "createMessage-error-unknown-model", "--aione-only", "error-unknown-model")
-    result = suite(*chosen, "--aione-fail-on", fail_on, change=Change(outwards=strange))
+    result = suite(*chosen, "--aione-fail-on", fail_on, fault=Fault(on_response=strange))
     result.assert_outcomes(deselected=6, **outcome)
     result.stdout.fnmatch_lines(["*assumption mismatch at createMessage: *[[]error-unknown-model[]]*", "*overlay *"])
 
 
-def test_no_more_is_asked_than_chosen_tests_need(suite: Suite, layer: Layer) -> None:
+def test_no_more_is_asked_than_chosen_tests_need(suite: Suite, gateway: FaultyGateway) -> None:
     suite("--aione-only", "access", "-k", "access-not-echoed").assert_outcomes(passed=8, deselected=124)
-    alone = len(layer.seen)
+    alone = len(gateway.seen)
     suite("--aione-only", "access")
-    assert 0 < alone < len(layer.seen) / 4
+    assert 0 < alone < len(gateway.seen) / 4
 
 
 def test_rules_and_generated_checks_are_tests_too(suite: Suite) -> None:

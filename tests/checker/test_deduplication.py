@@ -1,4 +1,4 @@
-"""One cause is one finding."""
+"""One cause is reported once."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from aione_mock.checker.run_setup import GATEWAY_DOCUMENTS
 from aione_mock.checker.target import Target
 from aione_mock.contract.loading import load_contract
 from aione_mock.settings import document_path
-from tests.checker.broken import Answered, Asked, Change
-from tests.checker.conftest import Checked
+from tests.checker.conftest import CheckGateway
+from tests.checker.faulty_gateway import Fault, SeenRequest, SentResponse
 
 
 def _finding(law: str, operation: str = "listKeys", answer: str = "") -> LawFinding:
@@ -27,13 +27,13 @@ def _laws(*findings: LawFinding) -> list[str]:
     return [finding.law for finding in remove_consequences(findings)]
 
 
-def _nowhere(asked: Asked, answered: Answered) -> Answered:
-    gone = asked.path.startswith("/api/v1/gateway/keys") or answered.status == 404
-    return answered.saying({"detail": "Not Found"}, 404) if gone else answered
+def _nowhere(request: SeenRequest, response: SentResponse) -> SentResponse:
+    gone = request.path.startswith("/api/v1/gateway/keys") or response.status == 404
+    return response.with_json({"detail": "Not Found"}, 404) if gone else response
 
 
-def test_an_operation_that_is_missing_is_told_once(checked: Checked) -> None:
-    report = checked("listKeys", change=Change(outwards=_nowhere))
+def test_an_operation_that_is_missing_is_told_once(check_gateway: CheckGateway) -> None:
+    report = check_gateway("listKeys", fault=Fault(on_response=_nowhere))
     assert [finding.fingerprint for finding in report.findings] == ["operation-served:listKeys"]
     assert report.matrix["operation-served"]["listKeys"].state == "broken"
     states = {
@@ -44,8 +44,8 @@ def test_an_operation_that_is_missing_is_told_once(checked: Checked) -> None:
     assert states == {"not checked"}
 
 
-def test_an_operation_that_is_there_is_not_missing_when_its_object_is(checked: Checked) -> None:
-    report = checked("error-unknown-model")
+def test_an_operation_that_is_there_is_not_missing_when_its_object_is(check_gateway: CheckGateway) -> None:
+    report = check_gateway("error-unknown-model")
     assert report.kept
     assert "operation-served" not in report.matrix
 
@@ -74,7 +74,7 @@ def test_a_row_says_nothing_of_missing_operations_but_keeps_why_others_were_not_
 
 @pytest.fixture
 def closing() -> Iterator[str]:
-    """A server that answers 500, then takes one more request on the connection and drops it; then answers 200."""
+    """Run a server that answers 500, closes the connection on the next request, then answers 200."""
     server = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:

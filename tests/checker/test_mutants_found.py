@@ -1,4 +1,4 @@
-"""The checker proven by mutants: each is found, by a law that names the right cause. `make mutants` prints the rate."""
+"""Each mutant is found by a law that names the right cause. `make mutants` prints the rate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Servers that are no gateway, or a bad one: a clear verdict, in time, and the report so far."""
+"""Servers that are no gateway, or a bad one: the verdict is clear, in time, and has the results so far."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from aione_mock.contract.loading import load_contract
 from aione_mock.server.app import create_app
 from aione_mock.server.http import Server
 from aione_mock.settings import DOCUMENTS, Settings, document_path
-from tests.checker.broken import Layer
 from tests.checker.conftest import target
+from tests.checker.faulty_gateway import FaultyGateway
 from tests.timing import PATIENCE, at_best
 
 Send = Callable[[Any], Any]
 
 
 def app(answer: Callable[[Any, Send], Any]) -> Any:
-    """An ASGI application from what it does with a request."""
+    """Return an ASGI application that answers with a function."""
 
     async def asgi(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
@@ -46,7 +46,7 @@ def app(answer: Callable[[Any, Send], Any]) -> Any:
 
 
 def plain(status: int, content_type: str, body: bytes, **headers: str) -> Any:
-    """An application with one answer to everything."""
+    """Return an application with one answer to everything."""
 
     async def answer(scope: Any, send: Send) -> None:
         pairs = [(b"content-type", content_type.encode()), *((n.encode(), v.encode()) for n, v in headers.items())]
@@ -58,7 +58,7 @@ def plain(status: int, content_type: str, body: bytes, **headers: str) -> Any:
 
 @contextmanager
 def raw_server(behave: Callable[[socket.socket], None]) -> Iterator[str]:
-    """A server below HTTP: what it does with each connection."""
+    """Run a server that handles each connection with a function."""
     listener = socket.create_server(("127.0.0.1", 0))
     listener.settimeout(0.2)
     over = threading.Event()
@@ -145,7 +145,7 @@ def test_garbage_is_never_a_traceback(body: bytes) -> None:
 
 
 @at_best
-def test_a_stream_that_never_ends_is_left(layer: Layer) -> None:
+def test_a_stream_that_never_ends_is_left(gateway: FaultyGateway) -> None:
     async def answer(scope: Any, send: Send) -> None:
         headers = [(b"content-type", b"text/event-stream")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -214,16 +214,16 @@ def test_a_connection_that_breaks_off_in_the_middle() -> None:
     assert "closed early" in exchange.failure
 
 
-def test_one_that_dies_half_way(layer: Layer) -> None:
-    """The report so far is there, with what was kept before."""
+def test_one_that_dies_half_way(gateway: FaultyGateway) -> None:
+    """The report has the results so far."""
 
-    class Dying(Layer):
+    class Dying(FaultyGateway):
         async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
             if len(self.seen) == 25:
                 threading.Thread(target=server.stop).start()
             await super().__call__(scope, receive, send)
 
-    server = Server(Dying(layer.app))
+    server = Server(Dying(gateway.app))
     with server:
         report = check(target(server.url), phases=(), timeout=2.0)
     assert report.exit_code == EXIT_COULD_NOT
@@ -233,17 +233,17 @@ def test_one_that_dies_half_way(layer: Layer) -> None:
 
 
 @at_best
-def test_max_time_ends_a_run_with_a_partial_report(layer: Layer) -> None:
+def test_max_time_ends_a_run_with_a_partial_report(gateway: FaultyGateway) -> None:
     started = SYSTEM_CLOCK.timestamp()
-    report = check(target(layer.url), max_time=1.0)  # type: ignore[attr-defined]
+    report = check(target(gateway.url), max_time=1.0)
     assert SYSTEM_CLOCK.timestamp() - started < 5
     assert "the time is up" in report.stopped
     assert report.counts.kept > 0
     assert report.counts.not_checked > 0
 
 
-def test_little_time_is_not_spent_on_preparing_cases(layer: Layer) -> None:
-    """The generator takes seconds to start, and then there is no time for a case."""
+def test_little_time_is_not_spent_on_preparing_cases(gateway: FaultyGateway) -> None:
+    """Schemathesis takes seconds to start; afterwards there is no time for a case."""
     program = """if 1:
         import sys
         from aione_mock.checker import Target, check
@@ -252,12 +252,12 @@ def test_little_time_is_not_spent_on_preparing_cases(layer: Layer) -> None:
         assert "the time is up" in report.stopped
         assert "schemathesis" not in sys.modules
     """
-    done = subprocess.run([sys.executable, "-c", program, layer.url], capture_output=True, text=True, timeout=300)  # type: ignore[attr-defined]
+    done = subprocess.run([sys.executable, "-c", program, gateway.url], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
 
 
 def test_one_that_refuses_for_the_rate_now_and_then_breaks_no_law(tmp_path: Path) -> None:
-    """What the contract allows is no finding: the laws could not look, and say why."""
+    """A 429 is allowed, so laws that get one are not checked."""
     rules = tmp_path / "busy.yaml"
     rules.write_text("rules:\n- when: {every: 3}\n  then: {error: rate_limit_exceeded}\n", encoding="utf-8")
     with Server(create_app(Settings(scenarios=(rules,)))) as server:

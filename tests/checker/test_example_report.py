@@ -1,4 +1,4 @@
-"""The checker on a gateway that is not ours, and the report of it that is kept as an example."""
+"""The checker on another gateway, and the report of it that is kept as an example."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "example-report"
 ENVIRONMENT = os.environ.get("AIONE_LITELLM_ENV", "")
 HIDDEN = re.compile(r"sk-(?!nex-this-key-was-never-made)|/home/|/root/|site-packages")
-"""What must not be in a committed report: keys, except one made up to be refused, and where it was made."""
+"""What a committed report must not have: keys, except one made up to be rejected, and paths of a machine."""
 
 
 @pytest.fixture(scope="module")

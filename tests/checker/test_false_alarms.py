@@ -1,4 +1,4 @@
-"""A right implementation gives no false alarm: laws and generated cases over the mock's own worlds, twenty of them."""
+"""A correct gateway causes no findings: laws and generated cases over twenty seeds of the mock."""
 
 from __future__ import annotations
 

@@ -1,0 +1,97 @@
+"""Generated cases: no false alarms, the right check for each fault, and nothing registered process-wide."""
+
+from __future__ import annotations
+
+import pytest
+
+from aione_mock.checker.plan import CHECKS
+from aione_mock.checker.report import CheckReport
+from tests.checker.conftest import CheckGateway, given_time
+from tests.checker.faulty_gateway import (
+    Fault,
+    FaultyGateway,
+    SeenRequest,
+    accept_any_credential,
+    answer_with,
+    edit_json,
+    replace_status,
+    set_headers,
+)
+
+KEYS, USAGE, ACCOUNT = "/gateway/keys$", "/obs/usage$", "/account$"
+
+
+@pytest.mark.parametrize("phase", ["examples", "coverage", "fuzzing", "stateful"])
+def test_the_mock_gives_no_finding(phase: str, check_gateway: CheckGateway) -> None:
+    report = given_time(
+        lambda seconds: check_gateway(phase, phases=(phase,), generate_time=seconds, cases=4),
+        lambda report: not report.kept or report.counts.cases > 5,
+        15.0,
+    )
+    assert report.kept, str(report)
+    assert report.counts.cases > 5
+    assert set(report.matrix) >= set(CHECKS)
+
+
+@pytest.mark.parametrize(
+    ("check", "operation", "change"),
+    [
+        ("not_a_server_error", "getBillingAccount", answer_with(ACCOUNT, 500, {"detail": "x"})),
+        ("status_code_conformance", "getBillingAccount", answer_with(ACCOUNT, 418, {"detail": "x"})),
+        ("content_type_conformance", "getBillingAccount", set_headers(content_type="text/plain")),
+        ("response_headers_conformance", "getBillingAccount", set_headers(x_request_id=None)),
+        ("response_schema_conformance", "getBillingAccount", edit_json(ACCOUNT, lambda value: {"id": 7})),
+        (
+            "negative_data_rejection",
+            "getDashboard",
+            answer_with("/dashboard$", 200, when=lambda a: "range_days=0" in a.query),
+        ),
+        (
+            "positive_data_acceptance",
+            "queryUsage",
+            answer_with(USAGE, 422, {"detail": [{"loc": ["query"], "msg": "", "type": ""}]}),
+        ),
+        ("unsupported_method", "getPlan", replace_status(405, 200)),
+        ("allow_header_conformance", "getPlan", set_headers(allow="DELETE")),
+        ("ignored_auth", "getPlan", accept_any_credential()),
+    ],
+)
+def test_each_check_sees_what_it_is_there_for(
+    check: str, operation: str, fault: Fault, check_gateway: CheckGateway
+) -> None:
+    phases = ("examples", "coverage")
+    report = given_time(
+        lambda seconds: check_gateway(operation, check, fault=fault, phases=phases, generate_time=seconds),
+        lambda report: (check, operation) in found(report),
+        6.0,
+    )
+    assert (check, operation) in found(report)
+    assert "curl" in next(f for f in report.findings if f.law == check).curl
+
+
+def found(report: CheckReport) -> set[tuple[str, str]]:
+    return {(finding.law, finding.operation) for finding in report.findings}
+
+
+def test_keys_of_others_are_left_alone(gateway: FaultyGateway, check_gateway: CheckGateway) -> None:
+    """A request that would change a key which the run did not create is not sent."""
+    before = check_gateway("key-list-order")
+    assert before.kept
+    check_gateway("examples", "coverage", "API keys", phases=("examples", "coverage"), generate_time=6.0)
+    example = "0d3f9b62-8a14-4b7e-9c50-e6a1f27d4b83"
+    changing = [request for request in gateway.seen if request.method in ("PUT", "DELETE") and example in request.path]
+    assert not [request for request in changing if _authorised(request)]
+
+
+def _authorised(request: SeenRequest) -> bool:
+    return "nex-console-tech" in request.headers.get("authorization", "")
+
+
+def test_nothing_is_registered_process_wide(check_gateway: CheckGateway) -> None:
+    import schemathesis.checks
+    from schemathesis.hooks import GLOBAL_HOOK_DISPATCHER
+
+    before = schemathesis.checks.CHECKS.get_all_names()
+    check_gateway("examples", "getPlan", phases=("examples",), generate_time=3.0)
+    assert schemathesis.checks.CHECKS.get_all_names() == before
+    assert not GLOBAL_HOOK_DISPATCHER.get_all()
