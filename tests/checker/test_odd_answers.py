@@ -1,0 +1,104 @@
+"""A gateway's odd answers never end a run, and bugs of laws always do."""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+import pytest
+
+from aione_mock.checker import prepare
+from aione_mock.checker.finding import LawResults
+from aione_mock.checker.law import Law
+from aione_mock.checker.report import build_report
+from aione_mock.structs import replace
+from tests.checker.conftest import target
+from tests.checker.faulty_gateway import Fault, FaultyGateway, SeenRequest, SentResponse
+
+ODD_VALUES: tuple[Any, ...] = (
+    None, True, [], {}, "", "x", "NaN", "1E+999999", 0, -1, 1.5, 1e300, 2**63, [None], [[]], {"a": None}, [1, "a", {}],
+    "9999-12-31", "0001-01-01", "9999-12-31T23:59:59Z", "\u0000", "9" * 5000,
+)  # fmt: skip
+
+
+def replace_members(seed: int, share: float) -> Fault:
+    """Replace or remove random members in a share of the responses."""
+    chance = random.Random(seed)
+
+    def on_response(request: SeenRequest, response: SentResponse) -> SentResponse:
+        if chance.random() > share:
+            return response
+        if "event-stream" in response.headers.get("content-type", ""):
+            return replace(response, body=_replace_in_event(response.body, chance))
+        return response if response.json is None else response.with_json(_replace_member(response.json, chance))
+
+    return Fault(on_response=on_response)
+
+
+def _replace_in_event(body: bytes, chance: random.Random) -> bytes:
+    events = body.split(b"\n\n")
+    index = chance.randrange(len(events))
+    head, marker, text = events[index].rpartition(b"data: ")
+    try:
+        events[index] = head + marker + orjson.dumps(_replace_member(orjson.loads(text), chance))
+    except orjson.JSONDecodeError:
+        del events[index]
+    return b"\n\n".join(events)
+
+
+def _replace_member(value: Any, chance: random.Random) -> Any:
+    path = chance.choice(list(_list_paths(value)))
+    odd = copy.deepcopy(chance.choice(ODD_VALUES))
+    if not path:
+        return odd
+    holder = value
+    for step in path[:-1]:
+        holder = holder[step]
+    if isinstance(holder, dict) and chance.random() < 0.3:
+        del holder[path[-1]]
+    else:
+        holder[path[-1]] = odd
+    return value
+
+
+def _list_paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    yield path
+    children = value.items() if isinstance(value, dict) else enumerate(value[:4]) if isinstance(value, list) else ()
+    for step, child in children:
+        yield from _list_paths(child, (*path, step))
+
+
+@pytest.mark.parametrize(("seed", "share"), [(1, 0.05), (2, 0.3), (3, 0.8)])
+def test_odd_answers_never_end_a_run(seed: int, share: float, gateway: FaultyGateway) -> None:
+    gateway.app.sessions.reset(gateway.app.sessions.get())
+    gateway.fault = replace_members(seed, share)
+    run = prepare(target(gateway.url), phases=(), allow_writes=True, max_time=60.0)
+    try:
+        for _ in run.events():
+            pass
+    finally:
+        gateway.fault = Fault()
+    report = build_report(run)
+    assert report.findings
+    assert not run.stopped or "--max-time" in run.stopped
+
+
+def test_a_bug_of_a_law_ends_the_run_and_cleans_up(gateway: FaultyGateway) -> None:
+    def check_with_bug(context: Any) -> LawResults:
+        """Have a bug."""
+        context.create_key("left by a bug")
+        yield {}["no such member"]
+
+    gateway.fault = Fault()
+    run = prepare(target(gateway.url), only=("key-list-order",), phases=(), allow_writes=True)
+    law = Law("buggy", "A law with a bug", check_with_bug, ("listKeys",), area="keys")
+    run.plan = replace(run.plan, laws=(law,))
+    with pytest.raises(KeyError, match="no such member"):
+        list(run.events())
+    assert "internal error" in run.stopped
+    assert not run.context.key_ids
+    assert not run.keys_left
+    assert build_report(run).matrix["buggy"]["listKeys"].state == "not checked"
