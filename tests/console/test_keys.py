@@ -51,7 +51,7 @@ def test_the_list_is_complete_and_oldest_first(console: Console) -> None:
     [
         ({}, [200, 200, 200]),
         ({"rpm_limit": 1}, [200, 429, 429]),
-        ({"tpm_limit": 20}, [200, 429, 429]),
+        ({"tpm_limit": 10}, [200, 429, 429]),
         ({"models_allowed": ["claude-sonnet-4-6"]}, [403]),
         ({"models_allowed": ["gpt-5.4", "no-such-model"]}, [200]),
         ({"models_allowed": []}, [200]),
