@@ -36,6 +36,7 @@ MISTAKES = {
     "rules:\n  - then: {headers: {set: {Content-Length: '3'}}}\n": ":2: header 'Content-Length' belongs",
     "rules:\n  - then: {headers: {set: {'a b': '3'}}}\n": ':2: "a b" does not match',
     "rules:\n  - then: {delay: soon}\n": ':2: "soon" does not match',
+    "rules:\n  - then: {delay: 99999999999999d}\n": ":2: '99999999999999d' is too long",
     "rules:\n  - id: a\n    then: {delay: 1}\n  - id: a\n    then: {delay: 1}\n": ":4: there are two rules 'a'",
     "rules:\n  - then: {delay: 1}\n    then: {delay: 2}\n": ":3: 'then' occurs twice",
     "rules:\n  - then: {delay: 1\n": ":3: not YAML",

@@ -105,6 +105,32 @@ def test_what_is_unknown_about_a_call_fits_nothing():
     assert match(rule({"model": "gpt"}), bare).reasons == ("there is no model; wanted 'gpt'",)
 
 
+BODIES = [
+    ([1, 2], [1, 2], True),
+    ([1, 2], [1], False),
+    ([1, 2], [1, 3], False),
+    ([1], [True], False),
+    (["a", "b"], "ab", False),
+    ("ab", ["a", "b"], False),
+    ([{"a": 1}], [{"a": 1}], True),
+    ([{"a": 1}], [{"a": True}], False),
+    ({"a": [0]}, {"a": [False]}, False),
+    ({}, [], False),
+]
+
+
+@pytest.mark.parametrize(("value", "wanted", "fits"), BODIES, ids=str)
+def test_a_member_of_the_body_must_be_the_same_json(value, wanted, fits, context):
+    asked = replace(context, body={"x": value})
+    assert match(rule({"body": {"/x": wanted}}), asked).ok is fits
+
+
+@pytest.mark.parametrize(("length", "shown"), [(60, "x" * 60), (61, "x" * 57 + "…")])
+def test_a_long_text_is_shown_shortened(length, shown, context):
+    asked = replace(context, last_user="x" * length)
+    assert f"'{shown}'" in match(rule({"text": "refund"}), asked).reasons[0]
+
+
 async def list_labels(rules, context, counter, calls):
     return [(await select_rule(rules, context, counter)).action.label for _ in range(calls)]
 
