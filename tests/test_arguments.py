@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from datetime import date
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aione_mock.errors import ContractError
 from aione_mock.model import arguments, dates
 from aione_mock.model.mentions import Mentions
 from aione_mock.model.slots import collect_slots
@@ -212,6 +214,23 @@ def test_spread_over_several_values() -> None:
     assert cities(city=STRING) == 2
     assert cities(cities={"type": "array", "items": STRING}) == 1
     assert cities(origin=STRING, destination=STRING) == 1
+
+
+KEYWORDS = "type properties items enum const format required minimum maxLength anyOf allOf $ref a name".split()
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-5, 5)
+    | st.sampled_from(["string", "object", "array", "integer", "#/a", "date"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(KEYWORDS), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.sampled_from(KEYWORDS), json_values, max_size=5), st.booleans())
+def test_any_schema_is_filled_or_refused(schema: dict[str, Any], sparse: bool) -> None:
+    with contextlib.suppress(ContractError):
+        fill(schema, "Ada, 3 days in Paris from 2026-03-01", sparse=sparse)
 
 
 @given(st.text("Paris 3@x.co'\"北京a1-:/ ", max_size=80) | st.text(max_size=80), st.integers(0, 3), st.booleans())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import date
 from typing import Any
 
@@ -15,6 +16,7 @@ from aione_mock.errors import APIError
 from aione_mock.model.tools import choose_tool_calls
 from aione_mock.seed import Seed
 from aione_mock.types import Prompt, Tool, ToolCall, ToolResult, Turn
+from tests.test_arguments import KEYWORDS, json_values
 from tests.timing import cost
 
 STRING, INTEGER = {"type": "string"}, {"type": "integer"}
@@ -185,6 +187,11 @@ def test_parameters_that_contradict_each_other_are_named() -> None:
         calls("x", impossible, tool_choice="required")
 
 
+@pytest.mark.parametrize("required", [None, "a", ["a"], [["a"]], {"a": 1}])
+def test_the_only_tool_may_require_anything(required: Any) -> None:
+    assert calls("How about Paris?", Tool("f", "", {"required": required})) == []
+
+
 @pytest.mark.parametrize("schema", [{}, {"type": "object"}, {"properties": {"city": STRING}}])
 def test_loose_schemas_are_usable(schema: Any) -> None:
     assert calls("x", Tool("f", "", schema), tool_choice="required") == [("f", {})]
@@ -226,6 +233,12 @@ def test_arguments_are_always_valid(text: str, choice: str, parallel: bool) -> N
     for call in made:
         validator = jsonschema_rs.Draft202012Validator(tools[call.name].schema, validate_formats=True)
         assert validator.is_valid(orjson.loads(call.arguments))
+
+
+@given(st.dictionaries(st.sampled_from(KEYWORDS), json_values, max_size=5), st.sampled_from(["auto", "required"]))
+def test_any_schema_is_used_or_refused(schema: dict[str, Any], choice: str) -> None:
+    with contextlib.suppress(APIError):
+        calls("Ada, 3 days in Paris from 2026-03-01", Tool("f", "", schema), tool_choice=choice)
 
 
 def test_choosing_is_cheap() -> None:

@@ -9,7 +9,7 @@ from math import inf
 from aione_mock.generator import generate
 from aione_mock.generator.values import ValuePath
 from aione_mock.model.mentions import Mention, Mentions
-from aione_mock.model.slots import FREE_TEXT, NUMERIC, THING, Slot
+from aione_mock.model.slots import FREE_TEXT, NUMERIC, THING, Slot, get_list
 from aione_mock.seed import Seed
 from aione_mock.types import Json
 
@@ -44,12 +44,19 @@ def fill_schema(
 
 def _is_complete(schema: Mapping[str, Json], values: Assignment) -> bool:
     """Return whether the values make a valid object, as far as that is easy to see."""
-    if not schema.keys() <= _CHECKED_ROOT or schema.get("type", "object") != "object":
+    properties, required = schema.get("properties", {}), schema.get("required", [])
+    if not (
+        schema.keys() <= _CHECKED_ROOT
+        and schema.get("type", "object") == "object"
+        and isinstance(properties, Mapping)
+        and isinstance(required, list)
+        and () not in values
+    ):
         return False
-    if not all([(name,) in values for name in schema.get("required", ())]):  # noqa: C419 - a generator is slower
-        return False
-    nodes = [schema["properties"][path[0]] for path in values]
-    return all([node.keys() <= _CHECKED and node.get("type") in _SCALARS for node in nodes])  # noqa: C419
+    nodes = [properties[path[0]] for path in values]
+    return all(node.keys() <= _CHECKED and node.get("type") in _SCALARS for node in nodes) and all(
+        isinstance(name, str) and (name,) in values for name in required
+    )
 
 
 def spread_mentions(slots: Iterable[Slot], mentions: Mentions) -> list[Mentions]:
@@ -110,8 +117,7 @@ def _take_members(filler: _Filler) -> None:
     """Fill slots by the members of their enums that the text names."""
     text = filler.mentions.text.lower()
     for slot in filler.slots:
-        members = slot.node.get("enum")
-        if isinstance(members, list):
+        if members := get_list(slot.node, "enum"):
             spoken = f" {' '.join(_WORD.findall(text))} "
             places = [(_find_member(member, text, spoken), member) for member in members if isinstance(member, str)]
             named = [member for at, member in sorted(places) if at >= 0]
@@ -184,7 +190,8 @@ def _take_question(filler: _Filler) -> None:
     text = filler.mentions.text.strip()[:_MAX_QUESTION]
     for slot in filler.list_open():
         if text and slot.takes == FREE_TEXT and not slot.is_array:
-            filler.values[slot.path] = (text[: slot.node.get("maxLength", _MAX_QUESTION)],)
+            longest = slot.node.get("maxLength", _MAX_QUESTION)
+            filler.values[slot.path] = (text[:longest] if isinstance(longest, int) else text,)
 
 
 def _fits_bounds(slot: Slot, value: Json) -> bool:
@@ -192,7 +199,9 @@ def _fits_bounds(slot: Slot, value: Json) -> bool:
         return True
     if "number" not in slot.types and not isinstance(value, int):
         return False
-    return bool(slot.node.get("minimum", -inf) <= value <= slot.node.get("maximum", inf))
+    least, greatest = slot.node.get("minimum", -inf), slot.node.get("maximum", inf)
+    bounded = isinstance(least, int | float) and isinstance(greatest, int | float)
+    return bool(bounded and least <= value <= greatest)
 
 
 def _spell_value(slot: Slot, item: Mention, mentions: Mentions) -> tuple[Json, ...]:

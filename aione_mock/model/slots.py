@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from aione_mock.errors import ContractError
@@ -98,28 +98,38 @@ def _merge_parts(root: Json, node: Json, depth: int = 0) -> Mapping[str, Json] |
         return None
     if _MERGED.isdisjoint(node):
         return node
-    others = list(node.get("allOf", ()))
+    others = [*get_list(node, "allOf")]
     if "$ref" in node:
         try:
-            others.append(resolve_reference(root, node["$ref"]))
+            others.append(resolve_reference(root, str(node["$ref"])))
         except ContractError:
             return None
-    for alternatives in (node.get("anyOf"), node.get("oneOf")):
-        others += [branch for branch in alternatives or () if branch != {"type": "null"}][:1]
+    for alternatives in (get_list(node, "anyOf"), get_list(node, "oneOf")):
+        others += [branch for branch in alternatives if branch != {"type": "null"}][:1]
     merged: dict[str, Json] = {}
     for other in others:
         merged |= _merge_parts(root, other, depth + 1) or {}
     return {**merged, **node}
 
 
+def get_list(node: Mapping[str, Json], keyword: str) -> Sequence[Json]:
+    """Return the list that a keyword should have, empty if it has none. The schema may be invalid."""
+    value = node.get(keyword)
+    return value if isinstance(value, list) else ()
+
+
 def _make_slot(path: ValuePath, node: Mapping[str, Json], *, is_array: bool) -> Slot:
     name = next((part for part in reversed(path) if isinstance(part, str)), "")
-    found = node.get("type", ())
-    types = frozenset((found,) if isinstance(found, str) else found)
+    found = node.get("type")
+    types = frozenset([found] if isinstance(found, str) else filter(_is_text, get_list(node, "type")))
     known, words = find_kind(name), split_name(name)
     beside = next((_DIRECTIONS[word] for word in words if word in _DIRECTIONS), None)
     takes = _choose_kinds(node, types, known, words, beside)
     return Slot(path, node, is_array, types, name, known, takes, beside or tuple([word[:5] for word in words]))
+
+
+def _is_text(value: Json) -> bool:
+    return isinstance(value, str)
 
 
 def _choose_kinds(
@@ -135,8 +145,8 @@ def _choose_kinds(
         return ("number",)
     if types and "string" not in types:
         return ()
-    if form := node.get("format"):
-        return _BY_FORMAT.get(form, ())
+    if "format" in node:
+        return _BY_FORMAT.get(str(node["format"]), ())
     if direction and known is None:
         return ("place",) if direction is _ORIGIN else ("email", "place", "name")
     if not _FREE_TEXT_NAMES.isdisjoint(words):

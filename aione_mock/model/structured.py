@@ -69,12 +69,11 @@ def check_schema(schema: Json, param: str) -> None:
 
     Raises APIError `invalid_request`. Its message names the keyword and its JSON pointer, `param` the parameter.
     """
-    if problem := find_schema_problem(schema):
+    if problem := _find_schema_problem(schema):
         raise APIError("invalid_request", f"Invalid schema for '{param}': {problem}", fields={"param": param})
 
 
-def find_schema_problem(schema: Json) -> str | None:
-    """Return what is wrong with a schema, None if nothing is."""
+def _find_schema_problem(schema: Json) -> str | None:
     try:
         raw = orjson.dumps(schema)
     except TypeError:

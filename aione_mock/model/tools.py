@@ -18,8 +18,8 @@ from aione_mock.generator import NoInstance
 from aione_mock.generator.words import word_lists
 from aione_mock.model import arguments
 from aione_mock.model.mentions import Mentions
-from aione_mock.model.slots import Slot, collect_slots
-from aione_mock.model.structured import explain_contradiction, find_schema_problem
+from aione_mock.model.slots import Slot, collect_slots, get_list
+from aione_mock.model.structured import explain_contradiction
 from aione_mock.seed import Seed
 from aione_mock.types import Json, Prompt, Tool, ToolCall, Turn
 
@@ -40,17 +40,6 @@ def choose_tool_calls(prompt: Prompt, seed: Seed, today: date) -> tuple[ToolCall
     Arguments are valid against the tool's schema. Raises APIError `invalid_request` for an unknown tool or a schema
     without an instance.
     """
-    try:
-        return _choose_calls(prompt, seed, today)
-    except (AttributeError, IndexError, KeyError, TypeError):
-        # schemas of tools are not checked ahead, which would take longer than filling them
-        for tool in prompt.tools:
-            if problem := find_schema_problem(tool.schema):
-                raise _describe_unusable(tool, problem) from None
-        raise
-
-
-def _choose_calls(prompt: Prompt, seed: Seed, today: date) -> tuple[ToolCall, ...]:
     tools = _list_offered(prompt)
     if not tools or prompt.tool_choice == "none":
         return ()
@@ -157,9 +146,9 @@ def _load_generic_stems() -> frozenset[str]:
 
 def _find_fitting(tools: Sequence[Tool], mentions: Mentions) -> Sequence[Tool]:
     """Return the only tool on offer if the question has what it requires, which must be more than numbers."""
-    if len(tools) != 1 or not tools[0].schema.get("required"):
+    required = get_list(tools[0].schema, "required") if len(tools) == 1 else ()
+    if not required:
         return ()
-    required = set(tools[0].schema["required"])
     slots = [slot for slot in collect_slots(tools[0].schema) if slot.path and slot.path[0] in required]
     if len(slots) != len(required) or all(slot.takes == ("number",) for slot in slots):
         return ()
