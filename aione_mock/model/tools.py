@@ -31,7 +31,7 @@ _CHINESE_RUN = re.compile(r"[\u3400-\u9fff]{2,}")
 _TYPED = frozenset(["type", "$ref", "anyOf", "oneOf", "allOf"])
 _SEPARATOR = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[\W_]+")
 _NOTHING_CALLED = Counter[str]()
-_ENDINGS = ("ations", "ation", "ings", "ing", "ies", "ers", "ed", "er", "es", "s", "e", "y")
+_ENDING = re.compile(r"(?<=.{4})(?:ations?|ings?|ies|ers?|ed|es|s|e|y)\Z")
 
 
 def choose_tool_calls(prompt: Prompt, seed: Seed, today: date) -> tuple[ToolCall, ...]:
@@ -125,10 +125,7 @@ def _list_stems(question: str) -> list[str]:
 
 
 def _make_stem(word: str) -> str:
-    for ending in _ENDINGS:
-        if word.endswith(ending) and len(word) - len(ending) >= 4:
-            word = word[: -len(ending)]
-            break
+    word = _ENDING.sub("", word, 1)
     # what is too short to tell anything as the beginning of a word has to be all of it
     return f" {word}" if len(word) > 3 else f" {word} "
 
