@@ -73,7 +73,7 @@ class Mentions:
         """Return the values of a kind, in the order of the text.
 
         Kinds: `number`, `quoted`, `url`, `email`, `uuid`, `datetime`, `date`, `time`, `phone`, `id` (INV-2041), `code`
-        (USD), `place`, `country`, `name`, `capitalised`.
+        (USD), `place`, `name`, `capitalised`.
         """
         if kind not in self._found:
             finder = _FINDERS.get(kind)
@@ -181,12 +181,6 @@ def _find_places(mentions: Mentions) -> list[Mention]:
     return known or [item for item in capitalised if item.value.partition(" ")[0] not in _load_first_names()]
 
 
-def _find_countries(mentions: Mentions) -> Iterator[Mention]:
-    countries = word_lists()["countries"]
-    names = {*countries, *countries.values()}
-    return (item for item in mentions.find("place") if item.value in names)
-
-
 def _find_names(mentions: Mentions) -> Iterator[Mention]:
     """Return names of people: those with a known first name, else everything with a capital that is no known place."""
     capitalised = mentions.find("capitalised")
@@ -206,7 +200,6 @@ _FINDERS: Mapping[str, Callable[[Mentions], Iterable[Mention]]] = {
     "quoted": _find_quoted,
     "capitalised": _find_capitalised,
     "place": _find_places,
-    "country": _find_countries,
     "name": _find_names,
     "code": _find_codes,
 }

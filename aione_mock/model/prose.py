@@ -34,8 +34,8 @@ _MAX_QUOTE = 60
 """Tokens of a tool's result that are quoted."""
 _CHINESE = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 _LATIN_WORD = re.compile(r"[^\W\d_\u2e80-\ud7ff\uf900-\ufaff\U00020000-\U0003ffff]+")
-_WORD = re.compile(r"\b[^\W\d_]{3,24}\b(?!['’])")
-"""A candidate for the key word, in languages with spaces."""
+_PUNCTUATION = ".,;:!?()[]\"'“”‘’…*`"
+_LONGEST_WORD = 24
 _SMALL_TALK = re.compile(
     r"\W*(?:(?P<greeting>hello|hi|hey|good (?:morning|afternoon|evening)|[你您]好|大家好|[早晚]上好|下午好)"
     r"|(?P<thanks>thanks|thank you|谢谢|感谢|多谢)|(?P<farewell>bye|goodbye|see you|再见|拜拜))(?![a-z])",
@@ -66,8 +66,10 @@ class Voice:
 
     common: frozenset[str]
     """Words that are never the key word."""
-    word: re.Pattern[str]
-    """What a candidate for the key word looks like."""
+    word: re.Pattern[str] | None
+    """What a candidate for the key word looks like; None for words between spaces."""
+    shortest: int
+    """Characters of the shortest key word."""
     topic: Tokens
     """What an answer is about when the question has no key word."""
     space: str
@@ -169,7 +171,8 @@ def load_voice(language: Language) -> Voice:
     chinese = re.compile(rf"[A-Za-z]{{2,24}}|(?:(?![{common.replace(' ', '')}])[\u4e00-\u9fff]){{2,8}}")
     return Voice(
         common=frozenset([*common.split(), *common.title().split()]),
-        word=chinese if language == "zh" else _WORD,
+        word=chinese if language == "zh" else None,
+        shortest=2 if language == "zh" else 3,
         topic=tokenize(space + data["topic"]).encoded,
         space=space,
         kinds={
@@ -210,9 +213,12 @@ def _find_topic(voice: Voice, question: str) -> Tokens:
     """Return the longest word of a question that is not a common one, as tokens."""
     if len(question) > _SAMPLE:
         question = question[-_SAMPLE:].partition(" ")[2] or question[-_SAMPLE:]
-    common = voice.common
-    words = [word for word in voice.word.findall(question) if word not in common]
-    return tokenize(voice.space + max(words, key=len)).encoded if words else voice.topic
+    # splitting takes half as long as an expression for words between spaces
+    words = voice.word.findall(question) if voice.word else [word.strip(_PUNCTUATION) for word in question.split()]
+    for word in sorted(words, key=len, reverse=True):
+        if voice.shortest <= len(word) <= _LONGEST_WORD and word not in voice.common and word.isalpha():
+            return tokenize(voice.space + word).encoded
+    return voice.topic
 
 
 def _quote_result(phrases: dict[str, Any], result: ToolResult, byte: int) -> str:

@@ -22,10 +22,9 @@ _BY_FORMAT = {
 }
 _BY_KIND = {
     **{kind: (kind,) for kind in ("email", "url", "phone", "date", "time")},
-    **dict.fromkeys(("city", "street"), ("place",)),
+    **dict.fromkeys(("city", "country", "street"), ("place",)),
     **dict.fromkeys(("full_name", "first_name", "last_name", "username"), ("quoted", "name")),
     **dict.fromkeys(("currency", "symbol"), ("code",)),
-    "country": ("country", "place"),
     "datetime": ("datetime", "date"),
     "id": ("id", "uuid", "number"),
     "language": ("capitalised",),
