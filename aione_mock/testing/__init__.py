@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from aione_mock.testing.calls import RecordedCall
     from aione_mock.testing.options import SessionOptions
-    from aione_mock.testing.resilience.in_process import assert_resilient
+    from aione_mock.testing.resilience.assertion import assert_resilient
     from aione_mock.testing.servers import MockServer, connect_to_server, mock_server, start_server
     from aione_mock.testing.session import MockSession
 else:
@@ -29,7 +29,7 @@ else:
         "MockSession": "session",
         "RecordedCall": "calls",
         "SessionOptions": "options",
-        "assert_resilient": "resilience.in_process",
+        "assert_resilient": "resilience.assertion",
         "connect_to_server": "servers",
         "mock_server": "servers",
         "start_server": "servers",

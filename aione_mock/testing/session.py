@@ -291,9 +291,9 @@ class MockSession:
     def assert_resilient(self, call: Callable[..., object], **options: Any) -> ResilienceReport:
         """See `aione_mock.assert_resilient`; the faults are injected into this session, which starts over after it."""
         __tracebackhide__ = True
-        from aione_mock.testing.resilience.in_process import assert_resilient
+        from aione_mock.testing.resilience.in_process import check_client
 
-        return assert_resilient(call, mock=self, **options)
+        return check_client(call, self, **options)
 
     # Opening and closing
 

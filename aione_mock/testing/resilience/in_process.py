@@ -8,6 +8,7 @@ import logging
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -15,30 +16,22 @@ from aione_mock.errors import ConfigError
 from aione_mock.testing.messages import refer_to_readme
 from aione_mock.testing.resilience.observation import Thresholds
 from aione_mock.testing.resilience.report import ResilienceReport
-from aione_mock.testing.resilience.runner import ClientObserver, ClientRun, make_api_key, run_checks
-from aione_mock.testing.servers import start_server
-from aione_mock.testing.session import MockSession
+from aione_mock.testing.resilience.runner import ClientObserver, ClientRun, run_checks
+
+if TYPE_CHECKING:
+    from aione_mock.testing.session import MockSession
 
 
-def assert_resilient(
+def check_client(
     call: Callable[..., object],
+    mock: MockSession,
     *,
-    mock: MockSession | None = None,
     only: Sequence[str] = (),
     patience: float = 10.0,
     attempts: int = 5,
 ) -> ResilienceReport:
-    """Run client code under faults and check it. Raises AssertionError with a table of what to change.
-
-    `call` sends a question to the gateway and returns the answer; it may be asynchronous. If it takes an argument, it
-    is given the session, with `base_url`, `openai_base_url` and `api_key`, and creates its client anew each time.
-    `only` names checks, `patience` is the seconds within which it must give up on a silent gateway, `attempts` is how
-    often it may send the same request. Raises ConfigError if the client fails without a fault.
-    """
+    """Run client code under the faults of a session and check it. See `aione_mock.assert_resilient`."""
     __tracebackhide__ = True
-    if mock is None:
-        with start_server(auth="any") as server, server.session("resilience", api_key=make_api_key(server.url)) as own:
-            return assert_resilient(call, mock=own, only=only, patience=patience, attempts=attempts)
     observer = ClientObserver(mock, lambda limit: _run_in_thread(call, mock, limit), patience)
     try:
         report = run_checks(observer.observe, Thresholds(patience, attempts, mock.api_key), only)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from aione_mock.clock import SYSTEM_CLOCK
 from aione_mock.errors import ConfigError, did_you_mean
@@ -12,7 +13,9 @@ from aione_mock.testing.resilience.checks import CHECKS, EVERY_FAULT
 from aione_mock.testing.resilience.faults import FAULT_SCENARIOS, Rules, features_used, is_silent
 from aione_mock.testing.resilience.observation import Observation, Thresholds
 from aione_mock.testing.resilience.report import CheckResult, ResilienceReport
-from aione_mock.testing.session import MockSession
+
+if TYPE_CHECKING:
+    from aione_mock.testing.session import MockSession
 
 _WORKING_SECONDS = 30.0
 """How long a client may take besides waiting for a silent gateway."""
