@@ -1,4 +1,4 @@
-"""The checker against a gateway that is not ours: LiteLLM's proxy with mock answers. Writes docs/example-report/.
+"""Check another gateway, LiteLLM's proxy with mock answers. Writes docs/example-report/.
 
 python scripts/check_litellm.py [FOLDER]     FOLDER is an environment with litellm; made if it is missing
 """
@@ -26,9 +26,9 @@ from aione_mock.structs import replace
 
 FOLDER = Path(__file__).parents[1] / "docs" / "example-report"
 SHOWN = "http://127.0.0.1:4000"
-"""The address in the report; the real port is whichever is free."""
+"""Address in the report, in place of the real port."""
 KEY = "sk-master-of-the-example"
-PACKAGES = ("litellm[proxy]==1.106.2", "prisma")  # without the second, every refusal of a key is a 500
+PACKAGES = ("litellm[proxy]==1.106.2", "prisma")  # without prisma, every rejected key is a 500
 CONFIG = """\
 model_list:
   - model_name: gpt-5.2
@@ -39,11 +39,11 @@ litellm_settings: {telemetry: false}
 general_settings: {master_key: KEY}
 """.replace("KEY", KEY)
 START = 120.0
-"""Seconds that the proxy may take to start."""
+"""Seconds for the proxy to start."""
 
 
 def install(folder: Path) -> None:
-    """Make the environment if it is missing. Needs `uv` beside this Python or on the path, and a package index."""
+    """Create the environment if it is missing. Needs `uv` beside this Python or on the path, and a package index."""
     if (folder / "bin" / "litellm").exists():
         return
     beside = Path(sys.executable).with_name("uv")
@@ -54,7 +54,7 @@ def install(folder: Path) -> None:
 
 @contextmanager
 def proxy(folder: Path) -> Iterator[str]:
-    """The proxy of an environment, as long as the block lasts; yields its address."""
+    """Run the proxy of an environment; yield its address."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with tempfile.TemporaryDirectory() as place:
@@ -88,7 +88,7 @@ def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
 
 
 def run(folder: Path, **options: Any) -> CheckReport:
-    """The report on the proxy of an environment, without what differs from run to run."""
+    """Return the report on the proxy of an environment, without what differs between runs."""
     given: dict[str, Any] = {
         "phases": ("examples",),
         "spend_limit": "100",
@@ -96,7 +96,7 @@ def run(folder: Path, **options: Any) -> CheckReport:
         **options,
     }
     with proxy(folder) as url:
-        return settled(check(Target(url, key=KEY), **given), url)
+        return replace_varying(check(Target(url, key=KEY), **given), url)
 
 
 _VARIES = (
@@ -105,8 +105,8 @@ _VARIES = (
 )
 
 
-def settled(report: CheckReport, url: str) -> CheckReport:
-    """A report that reads the same for each run: address, ids and times are constants."""
+def replace_varying(report: CheckReport, url: str) -> CheckReport:
+    """Return a report with constants in place of address, ids and times."""
 
     def text(value: str) -> str:
         value = value.replace(url, SHOWN)
@@ -132,7 +132,7 @@ def settled(report: CheckReport, url: str) -> CheckReport:
 
 
 def main() -> int:
-    """Write the report; 1 when the proxy could not be checked."""
+    """Write the report; return 1 if the proxy could not be checked."""
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "litellm-env")
     install(folder)
     report = run(folder)

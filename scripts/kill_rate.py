@@ -1,4 +1,4 @@
-"""The checker with all its laws over every mutant: which are found, by what, and the kill rate. `make mutants`.
+"""Check every mutant with all laws and print which are found, by what, and the kill rate. `make mutants` runs it.
 
 python scripts/kill_rate.py [NAME …]     takes some ten minutes for all
 """
@@ -17,8 +17,8 @@ from aione_mock.settings import Settings
 from aione_mock.tenant.organisation_file import list_credentials
 
 
-def found(name: str) -> list[str]:
-    """The laws that a mutant breaks."""
+def find_broken_laws(name: str) -> list[str]:
+    """Return the laws that a mutant breaks."""
     given = {variable: value for c in list_credentials() for variable, value in c.env}
     with Server(create_app(Settings(mutant=name))) as server:
         target = Target(
@@ -35,11 +35,13 @@ def found(name: str) -> list[str]:
 
 
 def main() -> int:
-    """Print a line a mutant and the rate; 1 when one survives or is found for another reason only."""
+    """Print a line for each mutant and the rate; return 1 if one survives or is only found for another reason."""
     names = sys.argv[1:] or list(MUTANTS)
     killed = 0
     with ProcessPoolExecutor(2) as pool:
-        for name, laws in zip(names, pool.map(found, [find_mutant(name).name for name in names]), strict=True):
+        for name, laws in zip(
+            names, pool.map(find_broken_laws, [find_mutant(name).name for name in names]), strict=True
+        ):
             right = set(laws) & set(MUTANTS[name].found_by)
             killed += bool(right)
             print(f"{'killed  ' if right else 'SURVIVED'}  {name:32} {', '.join(laws[:5])}", flush=True)

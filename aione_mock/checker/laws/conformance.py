@@ -180,7 +180,7 @@ RULES = (
     ExchangeRule("status-declared", "Statuses are declared", check_status),
     ExchangeRule("content-type", "Content types are declared", check_content_type),
     ExchangeRule("schema", "Bodies match their schema", check_schema),
-    ExchangeRule("headers", "Headers match their schema", check_headers),
+    ExchangeRule("headers", "Headers are as declared", check_headers),
     ExchangeRule("stream-events", "Events match their schema", check_stream_events, area="streams"),
     ExchangeRule("stream-order", "Streams have the declared order and end", check_stream_order, area="streams"),
 )

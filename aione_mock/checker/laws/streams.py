@@ -27,10 +27,12 @@ _MAX_SEEN_CHARACTERS = 200
 
 def ask_streamed(context: LawContext, protocol: ChatProtocol, question: ChatQuestion | None = None) -> HttpExchange:
     """Return a successful stream, the same for each call. Raises NotChecked."""
-    question = question or ChatQuestion(QUESTION, stream=True)
-    exchange = ask_once(context, protocol, question)
+    return _require_stream(ask_once(context, protocol, question or ChatQuestion(QUESTION, stream=True)))
+
+
+def _require_stream(exchange: HttpExchange) -> HttpExchange:
     if not exchange.is_event_stream:
-        raise NotChecked(f"{protocol.streamed} answered {exchange.summary}, not an event stream")
+        raise NotChecked(f"{exchange.request.operation} answered {exchange.summary}, not an event stream")
     return exchange
 
 
@@ -151,7 +153,7 @@ def check_stream_complete(context: LawContext) -> LawResults:
             yield SkippedOperation(protocol.streamed, "the model repeats the words differently each time")
             continue
         for attempt in range(2):
-            exchange = context.ask_ok(protocol, ChatQuestion(_EXACT_QUESTION, stream=True), model)
+            exchange = _require_stream(context.ask_ok(protocol, ChatQuestion(_EXACT_QUESTION, stream=True), model))
             text = protocol.text(read_answer(context, protocol, exchange))
             if text == texts[0]:
                 break
