@@ -64,10 +64,6 @@ class Window:
                     return float(max(0.0, at + self.span - self.now))
         return 0.0
 
-    def empty_in(self, part: int) -> float:
-        """Seconds until nothing of a part is left inside: `wait(part, 0)`."""
-        return max(0.0, self.lasts[part] + self.span - self.now)
-
 
 Rows = list[Json]
 

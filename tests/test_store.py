@@ -60,7 +60,7 @@ async def test_waiting_as_long_as_told_makes_room(steps: list[tuple[float, int, 
     window = await store.window("w", now, 60)
     wait = window.wait(part, room)
     assert (wait == 0) == (window.totals[part] <= room)
-    assert window.empty_in(part) == window.wait(part, 0)
+    assert max(0.0, window.lasts[part] + window.span - now) == window.wait(part, 0)
     after = now + wait + 1e-6
     assert (await store.window("w", after, 60)).totals[part] <= room
 

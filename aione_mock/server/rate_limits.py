@@ -21,10 +21,9 @@ REQUESTS, TOKENS = 0, 1
 """Parts of a key's window."""
 SPAN_SECONDS = 60.0
 """The window in which requests and tokens are counted (assumed)."""
-_FULL_WINDOW = "1m0s"
 _KINDS = ("requests", "tokens")
 _ONE_REQUEST, _NOTHING = (1, 0), (0, 0)
-FormatReset = Callable[[Window, int], str]
+FormatReset = Callable[[float, float], str]
 
 
 def read_limits(caller: Caller, session: Session) -> Amounts:
@@ -86,14 +85,14 @@ def format_headers(limits: Window, operation: Operation, status: int) -> str:
     if not template:
         return ""
     (requests, tokens), (rpm, tpm), (last_request, last_tokens) = limits.totals, limits.most, limits.lasts
-    reset = format_reset(limits, REQUESTS)
+    reset = format_reset(last_request, limits.now)
     return template % (
         rpm,
         rpm - requests if requests < rpm else 0,
         reset,
         tpm,
         tpm - tokens if tokens < tpm else 0,
-        reset if last_request == last_tokens else format_reset(limits, TOKENS),
+        reset if last_request == last_tokens else format_reset(last_tokens, limits.now),
     )
 
 
@@ -108,20 +107,18 @@ def _header_template(operation: Operation, status: int) -> tuple[str, FormatRese
     return "", format_reset
 
 
-def _format_duration(limits: Window, part: int) -> str:
-    """Return when all of a part is free again, as OpenAI writes it: `350ms`, `12s` or `1m0s`."""
-    if limits.lasts[part] == limits.now:
-        return _FULL_WINDOW  # by far the most frequent: the request that is answered is the last one
-    seconds = max(0.0, limits.lasts[part] + limits.span - limits.now)
+def _format_duration(last: float, now: float) -> str:
+    """Return when what was last taken is free again, as OpenAI writes it: `350ms`, `12s` or `1m0s`."""
+    seconds = max(0.0, last + SPAN_SECONDS - now)
     if seconds < 1:
         return f"{math.ceil(seconds * 1000)}ms"
     whole = math.ceil(seconds)
     return f"{whole // 60}m{whole % 60}s" if whole >= 60 else f"{whole}s"
 
 
-def _format_instant(limits: Window, part: int) -> str:
+def _format_instant(last: float, now: float) -> str:
     """Return the same as Anthropic writes it: an instant."""
-    return format_instant(datetime.fromtimestamp(math.ceil(limits.now + limits.empty_in(part)), UTC))
+    return format_instant(datetime.fromtimestamp(math.ceil(max(now, last + SPAN_SECONDS)), UTC))
 
 
 _HEADERS = {
