@@ -1,4 +1,4 @@
-"""The command line: what it prints, how it refuses, how it starts and ends."""
+"""The command line: its output, its errors, its start and its end."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def contract() -> Contract:
 
 
 class Running:
-    """`aione-mock serve` in a process of its own, ready."""
+    """`aione-mock serve` in its own process, ready."""
 
     def __init__(self, *options: str) -> None:
         command = [sys.executable, "-m", "aione_mock", "serve", "--port", "0", *options]
@@ -86,7 +86,7 @@ class Running:
         self.url = next(word for word in self.lines[0].split() if word.startswith("http"))
 
     def end(self, number: signal.Signals) -> tuple[int, float, str]:
-        """Exit code, seconds it took, and the log."""
+        """Send a signal; return the exit code, the seconds it took, and the log."""
         started = time.monotonic()
         self.process.send_signal(number)
         log = self.process.communicate(timeout=PATIENCE)[1]
@@ -430,13 +430,13 @@ def test_serve_loads_no_test_library() -> None:
 
 
 def test_the_first_answer_comes_within_a_second() -> None:
-    """Of some starts the fastest, and without the time that other processes had the core for themselves."""
+    """The fastest of three starts counts, without the time that other processes used the core."""
     seconds = [first_answer() for _ in range(3)]
     assert min(seconds) < 1.0, seconds
 
 
 def first_answer() -> float:
-    """Seconds from the start to the first answer, as the machine that is meant would have needed them."""
+    """Return the seconds from the start to the first answer, scaled to the reference machine."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     before, started = slowness(), time.monotonic()
@@ -452,7 +452,7 @@ def first_answer() -> float:
 
 
 def answers(port: int) -> bool:
-    """Whether the server is there. A socket and nothing more, which would take the time of the process that starts."""
+    """Return whether the server answers. It uses a bare socket, to take no time from the process that starts."""
     with contextlib.suppress(ConnectionRefusedError):
         return ask(port, request("/_mock/health")).status == 200
     return False

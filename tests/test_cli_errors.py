@@ -1,4 +1,4 @@
-"""`aione-mock errors`: the catalogue in a terminal and for machines."""
+"""`aione-mock errors`: the catalogue as text and as JSON."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_one_operation(capsys: pytest.CaptureFixture[str]) -> None:
     assert "(openai)" not in text
 
 
-def test_for_machines_it_is_what_the_control_api_says(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_json_is_that_of_the_control_api(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     told = json.loads(printed(capsys, "--json", "--operation", "listKeys"))
     answered = httpx2.get(f"{server.url}/_mock/errors", params={"operation": "listKeys"}).json()
     assert told == json.loads(json.dumps(answered).replace(server.url, "http://127.0.0.1:8000"))

@@ -1,4 +1,4 @@
-"""The page on what official clients do under each fault is what they do."""
+"""The page on client faults matches what official clients do."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from aione_mock.testing.resilience.program import check_program
 def probe_program(
     command: Annotated[
         list[str],
-        typer.Argument(metavar="COMMAND", help="The program and its arguments, after `--`.", show_default=False),
+        typer.Argument(metavar="COMMAND...", help="The program and its arguments, after `--`.", show_default=False),
     ],
     only: Annotated[
         list[str] | None, typer.Option(metavar="CHECK", help="Run only this check, such as hangs; repeatable.")

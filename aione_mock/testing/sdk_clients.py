@@ -1,11 +1,11 @@
-"""Clients of the official SDKs for a session. They do not retry, and their timeout is 10 s.
+"""Clients of the official SDKs for a session. They do not retry, their timeout is 10 s, and they use no proxy.
 
 Each function raises ImportError if the SDK is not installed.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import anthropic
@@ -13,18 +13,15 @@ if TYPE_CHECKING:
 
     from aione_mock.testing.session import MockSession
 
-_TIMEOUT_SECONDS = 10.0
+_OPTIONS: dict[str, Any] = {"max_retries": 0, "timeout": 10.0}
 
 
 def openai_client(mock: MockSession) -> openai.OpenAI:
     """Return an OpenAI client for the session."""
     import openai
 
-    # ignore proxy settings of the environment
     http = openai.DefaultHttpxClient(trust_env=False)
-    return openai.OpenAI(
-        base_url=mock.openai_base_url, api_key=mock.api_key, max_retries=0, timeout=_TIMEOUT_SECONDS, http_client=http
-    )
+    return openai.OpenAI(base_url=mock.openai_base_url, api_key=mock.api_key, http_client=http, **_OPTIONS)
 
 
 def async_openai_client(mock: MockSession) -> openai.AsyncOpenAI:
@@ -33,9 +30,7 @@ def async_openai_client(mock: MockSession) -> openai.AsyncOpenAI:
     import openai
 
     http = openai.DefaultAsyncHttpxClient(trust_env=False, limits=httpx2.Limits(max_keepalive_connections=0))
-    return openai.AsyncOpenAI(
-        base_url=mock.openai_base_url, api_key=mock.api_key, max_retries=0, timeout=_TIMEOUT_SECONDS, http_client=http
-    )
+    return openai.AsyncOpenAI(base_url=mock.openai_base_url, api_key=mock.api_key, http_client=http, **_OPTIONS)
 
 
 def anthropic_client(mock: MockSession) -> anthropic.Anthropic:
@@ -43,6 +38,4 @@ def anthropic_client(mock: MockSession) -> anthropic.Anthropic:
     import anthropic
 
     http = anthropic.DefaultHttpxClient(trust_env=False)
-    return anthropic.Anthropic(
-        base_url=mock.base_url, api_key=mock.api_key, max_retries=0, timeout=_TIMEOUT_SECONDS, http_client=http
-    )
+    return anthropic.Anthropic(base_url=mock.base_url, api_key=mock.api_key, http_client=http, **_OPTIONS)

@@ -1,4 +1,4 @@
-"""Clients of the OpenAI protocol over bare HTTP: one that does everything right, and others with one fault each."""
+"""OpenAI clients written with httpx2: one that makes no mistake, and others that make one each."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ Events = Callable[[httpx2.Response], Iterator[str]]
 
 
 class Incomplete(Exception):
-    """The stream ended before the answer did."""
+    """The stream ended before the answer was complete."""
 
 
 def events(response: httpx2.Response) -> Iterator[str]:
-    """Data of each event, however the bytes come."""
+    """Yield the data of each event, however it is split into packets."""
     decoder, buffer = codecs.getincrementaldecoder("utf-8")(), ""
     for packet in response.iter_bytes():
         buffer += decoder.decode(packet)
@@ -42,7 +42,7 @@ def events(response: httpx2.Response) -> Iterator[str]:
 
 
 def events_by_packet(response: httpx2.Response) -> Iterator[str]:
-    """As if every packet were one event."""
+    """Yield the data of each packet, as if a packet were an event."""
     for packet in response.iter_raw():
         for line in packet.decode("utf-8", "replace").split("\n\n"):
             if line.startswith("data: "):
@@ -51,18 +51,18 @@ def events_by_packet(response: httpx2.Response) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A small agent: asks, runs the tools that the model calls, asks again."""
+    """A small agent: it sends a question, runs the tools that the model calls, and sends their results."""
 
     attempts: int = 3
     pause: float = PAUSE
     honours_retry_after: bool = True
     retries: tuple[int, ...] = (429, 500, 502, 503, 504)
     patience: float | None = 1.0
-    """Seconds until the answer begins; None waits for ever."""
+    """Seconds until the answer begins; None for no timeout."""
     stream_patience: float | None = 1.0
     """Seconds between two packets."""
     keeps_partial: bool = False
-    """Whether it takes what came before the connection dropped."""
+    """Whether it accepts the part that arrived before the connection dropped."""
     needs_finish: bool = True
     sees_errors: bool = True
     drops_last_tool: bool = False
@@ -71,7 +71,7 @@ class Client:
     read: Events = events
 
     def __call__(self, mock: MockSession) -> str:
-        """The answer to the question."""
+        """Return the answer to the question."""
         messages: list[dict[str, Any]] = [{"role": "user", "content": QUESTION}]
         with httpx2.Client(base_url=mock.openai_base_url, timeout=self.patience, trust_env=False) as http:
             for _ in range(4):
@@ -157,4 +157,4 @@ NAIVE: dict[str, Client] = {
     "breaks_on_legal_stream": replace(GOOD, read=events_by_packet),
     "leaks_key": replace(GOOD, logs_headers=True),
 }
-"""Under the name of the one verdict that must go against it."""
+"""By the name of the one check that must fail."""

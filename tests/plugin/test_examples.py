@@ -1,4 +1,4 @@
-"""The example application's own tests, run as its owner would run them."""
+"""The tests of the example application, run in its folder."""
 
 from __future__ import annotations
 

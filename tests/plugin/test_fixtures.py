@@ -1,4 +1,4 @@
-"""Every fixture, the marker and the options, as a stranger's test suite meets them."""
+"""Every fixture, the marker and the options, in a test suite of their own."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def passes(suite: pytest.Pytester, code: str, *options: str, count: int = 1) -> 
 
 
 def fails(suite: pytest.Pytester, code: str, *options: str) -> list[str]:
-    """The lines that a failing test shows, as people see them."""
+    """Return the lines that a failing test shows."""
     suite.makepyfile(test_it=code)
     result = suite.runpytest("-p", "no:cacheprovider", *options)
     assert result.ret == 1
@@ -506,7 +506,7 @@ def test_what_a_test_costs(suite: pytest.Pytester) -> None:
     )
 
     def seconds(name: str) -> float:
-        """From the start of a test to that of the next: what a quarter of them keep under."""
+        """Return the first quartile of the time from the start of a test to the start of the next."""
         recorder = suite.inline_run("-q", name)
         recorder.assertoutcome(passed=200)
         starts = [r.start for r in recorder.getreports("pytest_runtest_logreport") if r.when == "setup"]

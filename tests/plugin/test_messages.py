@@ -1,4 +1,4 @@
-"""What a failing test says: line by line."""
+"""The failure messages, line by line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from helper import ask
 
 
 def shown(suite: pytest.Pytester, body: str) -> list[str]:
-    """What a test with this body shows when it fails."""
+    """Return the lines that a test with this body shows when it fails."""
     lines = "\n".join("    " + line for line in body.strip().splitlines())
     return fails(suite, f"{HEAD}def test_it(aione_mock, aione_openai):\n{lines}\n")
 

@@ -1,4 +1,4 @@
-"""The section “In your tests” of the README: its samples run, its headings are those that failures point to."""
+"""The section “In your tests” of the README: its samples run, and failure messages refer to its headings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The marker's `replay`: a cassette answers the calls of a test."""
+"""The option `replay` of the marker: a cassette answers the calls of a test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The vocabulary: what is prepared, in which order, and what is seen of calls. Here and elsewhere alike."""
+"""Sessions: prepared replies and their order, time, recorded calls. In this process and over HTTP alike."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A suite without pytest: run by `test_fixtures.test_unittest`."""
+"""A suite for unittest, run by `test_fixtures.test_unittest`."""
 
 # ruff: noqa: PT009, PT027
 from __future__ import annotations
@@ -11,7 +11,7 @@ import aione_mock
 
 
 class Support(unittest.TestCase):
-    """One mock for the class, started over for each test."""
+    """One mock for the class, reset for each test."""
 
     @classmethod
     def setUpClass(cls) -> None:

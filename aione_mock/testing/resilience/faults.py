@@ -23,7 +23,6 @@ TWO_TOOLS_RULE = "two-tools"
 class FaultScenario:
     """Something that a gateway does and a client must handle."""
 
-    title: str
     build_rules: BuildRules
     needs: Literal["", "stream", "tools"] = ""
     """The feature that a client must use for the fault to reach it."""
@@ -63,33 +62,21 @@ def _build_two_tool_calls(thresholds: Thresholds, healthy: Observation) -> Rules
 
 
 FAULT_SCENARIOS: Mapping[str, FaultScenario] = {
-    "broken": FaultScenario("every call is answered with an internal error", _every_call(error="internal_error")),
-    "busy": FaultScenario(
-        "the first call exceeds the rate limit; retry-after is 1 s",
-        _every_call(error="rate_limit_exceeded", retry_after=1, times=1),
-    ),
-    "refused": FaultScenario("the API key is refused", _every_call(error="invalid_api_key")),
-    "silent": FaultScenario("no answer arrives", _build_silence),
-    "stalled": FaultScenario("a stream stops without ending", _build_stall, "stream"),
-    "cut": FaultScenario("the connection drops in a stream", _every_stream({"name": "cut", "after": 4}), "stream"),
-    "unfinished": FaultScenario(
-        "a stream ends without a finish reason", _every_stream({"name": "no_finish"}, {"name": "no_end"}), "stream"
-    ),
-    "error_event": FaultScenario(
-        "an error event arrives in a stream, after status 200",
-        _every_stream({"name": "error_event", "after": 4}),
-        "stream",
-    ),
-    "tools": FaultScenario("the model calls two tools at once", _build_two_tool_calls, "tools"),
-    "web_page": FaultScenario(
-        "a proxy answers 200 with a web page", _every_call(faults=[{"name": "html_page", "status": 200}])
-    ),
+    "broken": FaultScenario(_every_call(error="internal_error")),
+    "busy": FaultScenario(_every_call(error="rate_limit_exceeded", retry_after=1, times=1)),
+    "refused": FaultScenario(_every_call(error="invalid_api_key")),
+    "silent": FaultScenario(_build_silence),
+    "stalled": FaultScenario(_build_stall, "stream"),
+    "cut": FaultScenario(_every_stream({"name": "cut", "after": 4}), "stream"),
+    "unfinished": FaultScenario(_every_stream({"name": "no_finish"}, {"name": "no_end"}), "stream"),
+    "error_event": FaultScenario(_every_stream({"name": "error_event", "after": 4}), "stream"),
+    "tools": FaultScenario(_build_two_tool_calls, "tools"),
+    "web_page": FaultScenario(_every_call(faults=[{"name": "html_page", "status": 200}])),
+    # a valid stream, but one that naive parsers fail on
     "unusual": FaultScenario(
-        "a valid stream has comments, CRLF and split packets",
-        _every_stream({"name": "comments"}, {"name": "crlf"}, {"name": "split_events", "size": 5}),
-        "stream",
+        _every_stream({"name": "comments"}, {"name": "crlf"}, {"name": "split_events", "size": 5}), "stream"
     ),
-}  # fmt: skip
+}
 
 
 def is_silent(rules: Rules) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 from collections.abc import Sequence
 
@@ -32,6 +34,7 @@ def _run_command(command: Sequence[str], mock: MockSession, limit: float) -> Cli
             env=build_environment(mock.env(), without=CONFLICTING_VARIABLES),
             text=True,
             errors="replace",
+            start_new_session=True,
         )
     except OSError as error:
         raise ConfigError(f"cannot run {command[0]}: {error.strerror or error}") from None
@@ -39,11 +42,22 @@ def _run_command(command: Sequence[str], mock: MockSession, limit: float) -> Cli
     try:
         output, errors = process.communicate(timeout=limit)
     except subprocess.TimeoutExpired:
-        process.kill()
+        _kill(process)
         output, errors = process.communicate()
         timed_out = True
+    except KeyboardInterrupt:
+        _kill(process)
+        raise
     failure = None if process.returncode == 0 or timed_out else _describe_exit(process.returncode, errors)
     return ClientRun(output, failure, timed_out, f"{output}\n{errors}")
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    """Kill the program and its children, which would keep its output open."""
+    if os.name == "posix":
+        os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
 
 
 def _describe_exit(code: int, errors: str) -> str:
