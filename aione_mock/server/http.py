@@ -20,6 +20,8 @@ from aione_mock.errors import ConfigError
 
 T = TypeVar("T")
 _PORT_ERRORS = (errno.EADDRINUSE, errno.EACCES)
+_START_TIMEOUT = 30
+"""Seconds."""
 _BACKLOG = 4096
 """Connections that may wait to be accepted."""
 
@@ -227,9 +229,11 @@ class Server:
     def start(self) -> Server:
         """Start, and return when requests are answered. Raises what kept the application from starting."""
         self._thread.start()
-        self._ready.wait(30)
+        started = self._ready.wait(_START_TIMEOUT)
         if self._failure is not None:
             raise self._failure
+        if not started:
+            raise TimeoutError(f"the application has not started within {_START_TIMEOUT} s")
         return self
 
     def stop(self) -> None:

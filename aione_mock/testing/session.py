@@ -299,7 +299,6 @@ class MockSession:
 
     def open(self) -> MockSession:
         """Create the session. Raises ConfigError or ScenarioError for options that are not valid."""
-        self._prepared, self._pace = [], {}
         self._rules = self._options.load_rules(self._folder)
         self._control.request(self.name, "createSession", self._options.to_session(self.name))
         try:
@@ -310,7 +309,8 @@ class MockSession:
         return self
 
     def _apply_options(self) -> None:
-        options = self._options
+        """Apply the options to a session that has just been created or reset."""
+        self._prepared, self._pace, options = [], {}, self._options
         if options.replay is not None:
             self._control.play_cassette(self.name, self._folder / options.replay, only=options.replay_only)
         if options.scenario is not None:
@@ -328,8 +328,9 @@ class MockSession:
 
     def reset(self) -> None:
         """Start over: no calls, no prepared replies, the clock at its first time."""
-        self.close()
-        self.open()
+        self._rules = self._options.load_rules(self._folder)
+        self._control.request(self.name, "resetSession", name=self.name)
+        self._apply_options()
 
     def __enter__(self) -> MockSession:
         return self.open()

@@ -237,6 +237,25 @@ def test_reset(mock: MockSession, client: openai.OpenAI) -> None:
     assert ask(client).content != "prepared"
 
 
+def test_a_reset_session_always_exists(mock: MockSession) -> None:
+    """A client that is still running cannot take its name."""
+    stopped = threading.Event()
+
+    def keep_calling() -> None:
+        with httpx2.Client() as http:
+            while not stopped.is_set():
+                http.get(f"{mock.openai_base_url}/models")
+
+    thread = threading.Thread(target=keep_calling)
+    thread.start()
+    try:
+        for _ in range(50):
+            mock.reset()
+    finally:
+        stopped.set()
+        thread.join()
+
+
 def test_sessions_do_not_see_each_other(host: MockServer) -> None:
     with host.session("a b/c") as one, host.session("a b/c") as other:
         one.reply("one", times=None)
