@@ -195,11 +195,11 @@ class TargetClient:
             delay = self._reserve_turn()
         if delay > 0:
             time.sleep(delay)
-        exchange = self._exchange(request, timeout or self.timeout, pause)
+        exchange = self._send_once(request, timeout or self.timeout, pause)
         if self._is_lost(operation, exchange):
-            exchange = self._exchange(request, timeout or self.timeout, pause)
+            exchange = self._send_once(request, timeout or self.timeout, pause)
         with self._lock:
-            self._count(exchange, reserved)
+            self._count_exchange(exchange, reserved)
         for observer in self.observers:
             observer(exchange)
         if self._unanswered >= _MAX_UNANSWERED:
@@ -230,7 +230,7 @@ class TargetClient:
         lost = not exchange.status and exchange.failure.startswith("the connection ")
         return failed and lost and (operation.protocol != "console" or exchange.request.method == "GET")
 
-    def _count(self, exchange: HttpExchange, reserved: Decimal | None) -> None:
+    def _count_exchange(self, exchange: HttpExchange, reserved: Decimal | None) -> None:
         if reserved is not None:
             self.budget.settle(reserved, exchange)
         self.requests += 1
@@ -244,7 +244,7 @@ class TargetClient:
             raise TimeLimitReached
         time.sleep(seconds)
 
-    def _exchange(self, request: HttpRequest, timeout: float, pause: float) -> HttpExchange:
+    def _send_once(self, request: HttpRequest, timeout: float, pause: float) -> HttpExchange:
         started = SYSTEM_CLOCK.timestamp()
         end = started + timeout if self.deadline is None else min(started + timeout, self.deadline)
         status, body, failure = 0, bytearray(), ""

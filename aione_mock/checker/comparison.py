@@ -92,7 +92,7 @@ def compare_targets(first: Target, second: Target, options: CheckOptions) -> Com
     """
     # generated cases differ between runs, so they cannot be compared
     options = replace(options, phases=())
-    (left, left_shapes), (right, right_shapes) = (_check(target, options) for target in (first, second))
+    (left, left_shapes), (right, right_shapes) = (_check_target(target, options) for target in (first, second))
     differences = [*_compare_cells(left, right), *_compare_shapes(left_shapes, right_shapes)]
     both_keep = sum(
         cell.state == "kept" and right.matrix.get(law, {}).get(name, cell).state == "kept"
@@ -102,7 +102,7 @@ def compare_targets(first: Target, second: Target, options: CheckOptions) -> Com
     return Comparison(left, right, both_keep, tuple(differences))
 
 
-def _check(target: Target, options: CheckOptions) -> tuple[CheckReport, AnswerShapes]:
+def _check_target(target: Target, options: CheckOptions) -> tuple[CheckReport, AnswerShapes]:
     run = prepare(target, options)
     shapes: AnswerShapes = {}
     run.observers = (partial(_note_shape, shapes),)

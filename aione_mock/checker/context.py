@@ -86,7 +86,7 @@ class LawContext:
         """Send a question to a model. Raises NotChecked if the call fails."""
         return self.require_success(self.ask(protocol, question, model, auth))
 
-    def cached(self, name: str, make: Callable[[], T]) -> T:
+    def compute_once(self, name: str, make: Callable[[], T]) -> T:
         """Return what `make` returned or raised when it was first called under this name."""
         if name not in self._cache:
             try:
@@ -102,7 +102,7 @@ class LawContext:
         """Return the operations of some protocols."""
         return [operation for operation in self.contract.operations.values() if operation.protocol in protocols]
 
-    def present(self, *operations: str) -> list[Operation]:
+    def declared_operations(self, *operations: str) -> list[Operation]:
         """Return those of some operations that the contract has."""
         return [self.contract.operations[name] for name in operations if name in self.contract.operations]
 
@@ -117,7 +117,7 @@ class LawContext:
 
         Raises NotChecked.
         """
-        return self.cached("models", self._list_models)
+        return self.compute_once("models", self._list_models)
 
     def _list_models(self) -> list[dict[str, Json]]:
         problems: list[str] = []

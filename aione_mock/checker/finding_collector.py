@@ -29,7 +29,7 @@ class FindingCollector:
         """Add a finding, or count one that is there."""
         key = (law.name, broken.operation, broken.expected)
         known = self._findings.get(key)
-        self._findings[key] = replace(known, count=known.count + 1) if known else self._build(law, broken)
+        self._findings[key] = replace(known, count=known.count + 1) if known else self._build_finding(law, broken)
 
     def add_finding(self, finding: LawFinding) -> None:
         """Add a finding, or its count to that of one that is there."""
@@ -37,7 +37,7 @@ class FindingCollector:
         known = self._findings.get(key)
         self._findings[key] = replace(known, count=known.count + finding.count) if known else finding
 
-    def _build(self, law: Law | ExchangeRule, broken: BrokenLaw) -> LawFinding:
+    def _build_finding(self, law: Law | ExchangeRule, broken: BrokenLaw) -> LawFinding:
         operation = self._context.contract.operations[broken.operation]
         mask, origin = self._context.client.mask, self._context.target.origin
         evidence = broken.evidence or _weaker_evidence(law.evidence, operation.evidence)
@@ -48,12 +48,12 @@ class FindingCollector:
             title=law.title,
             operation=broken.operation,
             evidence=evidence,
-            expected=mask.text(broken.expected),
-            seen=mask.text(broken.seen),
+            expected=mask.apply(broken.expected),
+            seen=mask.apply(broken.seen),
             curl=render_curl(exchange.request, origin, mask) if exchange else "",
             python=render_python(exchange.request, origin, mask) if exchange else "",
             overlay=render_overlay(actions, f"As {origin} does it") if evidence == "assumed" else "",
-            answer=mask.text(f"{exchange.summary} {shorten_body(exchange.body, _MAX_ANSWER_CHARACTERS)}")
+            answer=mask.apply(f"{exchange.summary} {shorten_body(exchange.body, _MAX_ANSWER_CHARACTERS)}")
             if exchange
             else "",
         )

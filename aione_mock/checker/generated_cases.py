@@ -59,7 +59,7 @@ class _CaseRunner:
                 raise TimeLimitReached
         finally:
             self._run.cases += self._transport.sent
-            self._run.verdicts += [self._verdict(check) for check in self._run.plan.checks]
+            self._run.verdicts += [self._build_verdict(check) for check in self._run.plan.checks]
 
     def _check_document(self, document: str) -> Iterator[RunEvent]:
         planned = [name for name in self._run.plan.operations if self._operations[name].document == document]
@@ -138,7 +138,9 @@ class _CaseRunner:
             "request-timeout": self._context.client.timeout,
             "generation": {"max-examples": cases, "database": "none", "allow-x00": True},
             "phases": phases,
-            "auth": {"openapi": {name: _placeholder(scheme) for name, scheme in schemes.items() if name != "acs3"}},
+            "auth": {
+                "openapi": {name: _choose_placeholder(scheme) for name, scheme in schemes.items() if name != "acs3"}
+            },
             "checks": {
                 "enabled": False,
                 **{name: {"enabled": True} for name in self._run.plan.checks},
@@ -175,7 +177,7 @@ class _CaseRunner:
                     self._cells[node.name].setdefault(operation.id, MatrixCell("kept"))
                     continue
                 failure = node.failure_info.failure
-                title = self._context.client.mask.text(failure.title)
+                title = self._context.client.mask.apply(failure.title)
                 self._cells[node.name][operation.id] = MatrixCell("broken", title)
                 count = len(self._collector.findings)
                 self._collector.add_finding(self._build_finding(operation, node.name, failure, event.recorder, case_id))
@@ -193,33 +195,33 @@ class _CaseRunner:
             operation=operation.id,
             evidence=check_evidence(operation, check, response),
             expected=f"{title[0].lower()}{title[1:]}",
-            seen=mask.text(" ".join(f"{failure.title}: {failure.message}".split())[:_MAX_SEEN_CHARACTERS]),
+            seen=mask.apply(" ".join(f"{failure.title}: {failure.message}".split())[:_MAX_SEEN_CHARACTERS]),
             curl=render_curl(request, origin, mask) if request else "",
             python=render_python(request, origin, mask) if request else "",
-            answer=mask.text(answer),
+            answer=mask.apply(answer),
         )
 
     def _note_error(self, event: Any) -> None:
         operation = self._labels.get(event.label)
         if operation is not None:
             reason = str(event.value).replace(BASE_URL, self._context.target.url)
-            self._mark_unchecked(operation.id, self._context.client.mask.text(reason))
+            self._mark_unchecked(operation.id, self._context.client.mask.apply(reason))
 
     def _mark_unchecked(self, name: str, reason: str) -> None:
         cell = MatrixCell("not checked", " ".join(reason.split())[:_MAX_REASON_CHARACTERS])
         for row in self._cells.values():
             row.setdefault(name, cell)
 
-    def _verdict(self, check: str) -> LawVerdict:
-        row = {name: self._cells[check].get(name) or self._explain(name) for name in self._run.plan.operations}
+    def _build_verdict(self, check: str) -> LawVerdict:
+        row = {name: self._cells[check].get(name) or self._explain_unseen(name) for name in self._run.plan.operations}
         return LawVerdict(check, row, tuple(f for f in self._collector.findings if f.law == check))
 
-    def _explain(self, name: str) -> MatrixCell:
+    def _explain_unseen(self, name: str) -> MatrixCell:
         stopped = self._transport.stopped or self._run.stopped
         if stopped:
             return MatrixCell("not checked", f"the run ended before: {stopped}")
         return MatrixCell("not checked", self._transport.not_sent.get(name, "no generated case showed it"))
 
 
-def _placeholder(scheme: Json) -> dict[str, str]:
+def _choose_placeholder(scheme: Json) -> dict[str, str]:
     return {"bearer": PLACEHOLDER} if scheme.get("type") == "http" else {"api_key": PLACEHOLDER}

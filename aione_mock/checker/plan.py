@@ -58,8 +58,8 @@ class _Selection:
 
     def includes(self, names: Iterable[str], all_names: Iterable[str]) -> bool:
         """Whether something with these names is selected; `only` matters if it has any of `all_names`."""
-        folded = _fold(names)
-        return not folded & self.skip and (not self.only & _fold(all_names) or bool(folded & self.only))
+        folded = _fold_names(names)
+        return not folded & self.skip and (not self.only & _fold_names(all_names) or bool(folded & self.only))
 
 
 def make_plan(
@@ -88,8 +88,8 @@ def make_plan(
     chosen_laws = [law for law in chosen_laws if planned & set(law.operations)]
     chosen_rules = [rule for rule in rules if selection.includes((rule.name, rule.area), law_words)]
     # rules need somebody who sends requests
-    rules_alone = bool(chosen_rules) and not chosen_laws and not selection.only & _fold(PHASES)
-    generates = not selection.only & _fold(law_words) or bool(selection.only & _fold(CHECKS)) or rules_alone
+    rules_alone = bool(chosen_rules) and not chosen_laws and not selection.only & _fold_names(PHASES)
+    generates = not selection.only & _fold_names(law_words) or bool(selection.only & _fold_names(CHECKS)) or rules_alone
     return CheckPlan(
         tuple(o.id for o in operations if o.id in planned),
         tuple(chosen_laws),
@@ -103,7 +103,7 @@ def _operation_names(operation: Operation) -> tuple[str, ...]:
     return (operation.id, *operation.tags)
 
 
-def _fold(names: Iterable[str]) -> frozenset[str]:
+def _fold_names(names: Iterable[str]) -> frozenset[str]:
     return frozenset(name.casefold() for name in names)
 
 
@@ -112,4 +112,4 @@ def _resolve_names(names: Iterable[str], known: Mapping[str, str]) -> frozenset[
     for name in names:
         if name.casefold() not in known:
             raise ConfigError(f"no tag, operation, law or phase '{name}'{did_you_mean(name.casefold(), known)}")
-    return _fold(names)
+    return _fold_names(names)

@@ -16,7 +16,7 @@ _PROBES = ("listModels", "listKeys", "ModelRouterQueryObservationMetrics", "list
 def find_obstacle(context: LawContext) -> str:
     """Return why nothing can be checked; empty if something can. Sends at most one request for each probe."""
     exchanges: list[HttpExchange] = []
-    for operation in context.present(*_PROBES):
+    for operation in context.declared_operations(*_PROBES):
         try:
             exchanges.append(context.call(operation.id))
         except NotChecked:
@@ -29,9 +29,9 @@ def find_obstacle(context: LawContext) -> str:
         return "no credential was given (--key, --token, --access-key with --access-secret)"
     for applies, problem in _PROBLEMS:
         if all(applies(exchange) for exchange in exchanges):
-            return _describe(problem, exchanges[0])
+            return _describe_problem(problem, exchanges[0])
     rejected = next((exchange for exchange in exchanges if exchange.status in (401, 403)), None)
-    return _describe("a credential is rejected", rejected) if rejected else _check_model(context)
+    return _describe_problem("a credential is rejected", rejected) if rejected else _check_model(context)
 
 
 def _check_model(context: LawContext) -> str:
@@ -48,7 +48,7 @@ def _check_model(context: LawContext) -> str:
     return f"the model '{model}' (--model) is not listed and not found{near}"
 
 
-def _describe(problem: str, exchange: HttpExchange) -> str:
+def _describe_problem(problem: str, exchange: HttpExchange) -> str:
     location = exchange.header("location")
     redirect = f"redirected to {location[:120]}" if location and 300 <= exchange.status < 400 else ""
     detail = redirect or shorten_body(exchange.body, 120)

@@ -37,10 +37,10 @@ class PlaceOutcome:
         return "violation" if any(f.severity == "violation" for f in self.findings) else "assumption"
 
     def __str__(self) -> str:
-        return "\n\n".join(_describe(finding) for finding in self.findings) or self.cell.reason
+        return "\n\n".join(_describe_finding(finding) for finding in self.findings) or self.cell.reason
 
 
-def _describe(finding: LawFinding) -> str:
+def _describe_finding(finding: LawFinding) -> str:
     times = f" ({finding.times})" if finding.times else ""
     rows = (
         ("expected", finding.expected),
@@ -102,7 +102,7 @@ class ContractSuite:
         """Whether the target has stopped answering."""
         return self._run.target_gone
 
-    def outcome(self, place: MatrixPlace) -> PlaceOutcome:
+    def find_outcome(self, place: MatrixPlace) -> PlaceOutcome:
         """Run until the result of a place is known.
 
         Raises CheckError if there is nothing to check, and KeyboardInterrupt if that ended the run.
@@ -111,9 +111,9 @@ class ContractSuite:
             pass
         mask = self._run.context.client.mask
         if self._run.obstacle:
-            raise CheckError(mask.text(f"could not check: {build_report(self._run).could_not}"))
+            raise CheckError(mask.apply(f"could not check: {build_report(self._run).could_not}"))
         cell = cell or self._find_cell(place) or MatrixCell("not checked", "no request showed it")
-        cell = replace(cell, reason=mask.text(cell.reason))
+        cell = replace(cell, reason=mask.apply(cell.reason))
         findings = [f for f in self._run.findings if (f.operation, f.law) == (place.operation, place.law)]
         return PlaceOutcome(cell, tuple(findings) if cell.state == "broken" else ())
 

@@ -157,7 +157,7 @@ def build_report(run: CheckRun, *, fail_on: FailOn = "assumption", baseline: Ite
         matrix=matrix,
         laws=tuple(_describe_laws(run, matrix)),
         operations=run.plan.operations,
-        counts=_count(run, matrix),
+        counts=_count_results(run, matrix),
         stopped=run.stopped,
         could_not=_explain_failure(run),
         keys_left=run.keys_left,
@@ -165,7 +165,7 @@ def build_report(run: CheckRun, *, fail_on: FailOn = "assumption", baseline: Ite
     )
 
 
-def _count(run: CheckRun, matrix: Mapping[str, Mapping[str, MatrixCell]]) -> RunCounts:
+def _count_results(run: CheckRun, matrix: Mapping[str, Mapping[str, MatrixCell]]) -> RunCounts:
     client = run.context.client
     states = Counter(cell.state for row in matrix.values() for cell in row.values())
     return RunCounts(

@@ -31,7 +31,7 @@ def _repeatable_headers(request: HttpRequest) -> Iterable[tuple[str, str]]:
 
 
 def _quote_shell(text: str, mask: SecretMask) -> str:
-    masked = mask.text(text)
+    masked = mask.apply(text)
     if masked == text:
         return shlex.quote(text)
     escaped = masked.replace("\\", "\\\\").replace('"', '\\"').replace("`", "\\`")
@@ -50,7 +50,7 @@ def _quote_body(body: bytes, mask: SecretMask) -> str:
 
 def render_python(request: HttpRequest, origin: str, mask: SecretMask) -> str:
     """Return Python code that sends the request with httpx2."""
-    masked = "$" in mask.text(repr(request.headers) + request.path_and_query)
+    masked = "$" in mask.apply(repr(request.headers) + request.path_and_query)
     lines = ["import os, httpx2" if masked else "import httpx2"]
     arguments = [repr(request.method), _quote_python(origin + request.path_and_query, mask)]
     headers = ", ".join(f"{name!r}: {_quote_python(value, mask)}" for name, value in _repeatable_headers(request))
@@ -58,7 +58,7 @@ def render_python(request: HttpRequest, origin: str, mask: SecretMask) -> str:
         arguments.append(f"headers={{{headers}}}")
     if request.body is not None:
         body = repr(request.body) if len(request.body) <= _MAX_BODY_BYTES else f"b'x' * {len(request.body)}"
-        arguments.append(f"content={mask.text(body)}")
+        arguments.append(f"content={mask.apply(body)}")
     if request.is_signed:
         lines.append("# sign the headers with aione_mock.protocols.acs3_signature.sign_request(...) first")
     lines.append(f"answer = httpx2.request({', '.join(arguments)})")
@@ -67,7 +67,7 @@ def render_python(request: HttpRequest, origin: str, mask: SecretMask) -> str:
 
 
 def _quote_python(text: str, mask: SecretMask) -> str:
-    masked = mask.text(text)
+    masked = mask.apply(text)
     if masked == text:
         return repr(text)
     before, _, rest = masked.partition("$")

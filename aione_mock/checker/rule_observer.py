@@ -31,16 +31,16 @@ class RuleObserver:
         if exchange.request.method == operation.method:
             self.answers.add(operation, exchange)
             for rule in self._plan.rules:
-                self._check(rule, operation, exchange)
+                self._check_rule(rule, operation, exchange)
 
-    def _check(self, rule: ExchangeRule, operation: Operation, exchange: HttpExchange) -> None:
+    def _check_rule(self, rule: ExchangeRule, operation: Operation, exchange: HttpExchange) -> None:
         place = (rule.name, operation.id)
         if is_switched_off(operation, rule.name):
             self._cells[place] = SWITCHED_OFF
             return
         self._cells.setdefault(place, MatrixCell("kept"))
         for broken in rule.check(operation, exchange):
-            self._cells[place] = MatrixCell("broken", self._context.client.mask.text(broken.seen))
+            self._cells[place] = MatrixCell("broken", self._context.client.mask.apply(broken.seen))
             self._collector.add(rule, broken)
 
     def take_findings(self) -> tuple[LawFinding, ...]:
@@ -49,7 +49,7 @@ class RuleObserver:
         self._taken += len(new)
         return new
 
-    def verdict(self, rule: ExchangeRule, unseen: MatrixCell) -> LawVerdict:
+    def build_verdict(self, rule: ExchangeRule, unseen: MatrixCell) -> LawVerdict:
         """Return the results of a rule; `unseen` is the cell of operations without an exchange."""
         cells = {name: self._cells.get((rule.name, name), unseen) for name in self._plan.operations}
         return LawVerdict(rule.name, cells, tuple(f for f in self._collector.findings if f.law == rule.name))

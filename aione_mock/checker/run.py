@@ -112,7 +112,7 @@ class CheckRun:
             cells = dict.fromkeys(self.plan.operations, unseen)
             self.verdicts += [LawVerdict(rule.name, cells) for rule in self.plan.rules]
         else:
-            self.verdicts += [rules.verdict(rule, unseen) for rule in self.plan.rules]
+            self.verdicts += [rules.build_verdict(rule, unseen) for rule in self.plan.rules]
 
     def _add_missing_operations(self, rules: RuleObserver) -> None:
         collector = FindingCollector(self.context)
@@ -184,14 +184,14 @@ class CheckRun:
             if name not in cells or cells[name] is SWITCHED_OFF:
                 continue
             if isinstance(result, BrokenLaw) and not _is_rate_limited(law, result):
-                cells[name] = MatrixCell("broken", self.context.client.mask.text(result.seen))
+                cells[name] = MatrixCell("broken", self.context.client.mask.apply(result.seen))
                 collector.add(law, result)
             elif cells[name].state == "kept":
                 reason = result.reason if isinstance(result, SkippedOperation) else RATE_LIMITED
                 cells[name] = MatrixCell("not checked", reason)
 
     def _mark_unchecked(self, cells: dict[str, MatrixCell], reason: str) -> None:
-        cell = MatrixCell("not checked", self.context.client.mask.text(reason))
+        cell = MatrixCell("not checked", self.context.client.mask.apply(reason))
         cells |= {name: cell for name, old in cells.items() if old.state == "kept"}
 
     @property

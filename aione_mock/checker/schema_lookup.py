@@ -48,7 +48,7 @@ class _VisitedSchema:
 
 def find_schema(location: SchemaLocation) -> Json:
     """Return the schema of a member, as a reference if the contract has one; None if there is no schema."""
-    found = [visited for visited in _walk(location) if visited.depth == len(location.path)]
+    found = [visited for visited in _walk_schemas(location) if visited.depth == len(location.path)]
     if not found:
         return None
     return {"$ref": found[-1].pointer} if found[-1].pointer else found[-1].schema
@@ -56,7 +56,7 @@ def find_schema(location: SchemaLocation) -> Json:
 
 def find_component(location: SchemaLocation) -> ComponentReference | None:
     """Return the nearest named schema that contains a member."""
-    named = [visited for visited in _walk(location) if visited.pointer]
+    named = [visited for visited in _walk_schemas(location) if visited.pointer]
     if not named:
         return None
     return ComponentReference(named[-1].pointer.rpartition("/")[2], location.path[named[-1].depth :])
@@ -66,34 +66,34 @@ def find_evidence(location: SchemaLocation) -> str:
     """Return the nearest `x-evidence` above a member, or else the operation's."""
     response = location.operation.responses.get(location.status, {})
     evidence = response.get("x-evidence", location.operation.evidence)
-    for visited in _walk(location):
+    for visited in _walk_schemas(location):
         evidence = visited.schema.get("x-evidence", evidence)
     return str(evidence)
 
 
-def _walk(location: SchemaLocation) -> Iterator[_VisitedSchema]:
+def _walk_schemas(location: SchemaLocation) -> Iterator[_VisitedSchema]:
     """Yield all schemas from the body to a member, the outermost first."""
     operation = location.operation
     content = operation.responses.get(location.status, {}).get("content", {})
     node = content.get(location.media_type, {}).get("schema")
     if node is None:
         return
-    yield from _visit(operation, node, 0)
+    yield from _visit_node(operation, node, 0)
     nodes = [node]
     for depth, step in enumerate(location.path, start=1):
-        nodes = [child for node in nodes for child in _children(operation, node, step)]
+        nodes = [child for node in nodes for child in _find_children(operation, node, step)]
         for node in nodes:
-            yield from _visit(operation, node, depth)
+            yield from _visit_node(operation, node, depth)
 
 
-def _visit(operation: Operation, node: Json, depth: int) -> Iterator[_VisitedSchema]:
+def _visit_node(operation: Operation, node: Json, depth: int) -> Iterator[_VisitedSchema]:
     pointer = node.get("$ref", "") if isinstance(node, dict) else ""
     schema = operation.resolve(node)
     if isinstance(schema, dict):
         yield _VisitedSchema(pointer, schema, depth)
 
 
-def _children(operation: Operation, node: Json, step: str | int, depth: int = 0) -> Iterator[Json]:
+def _find_children(operation: Operation, node: Json, step: str | int, depth: int = 0) -> Iterator[Json]:
     schema = operation.resolve(node)
     if not isinstance(schema, dict) or depth > _MAX_BRANCH_DEPTH:
         return
@@ -103,4 +103,4 @@ def _children(operation: Operation, node: Json, step: str | int, depth: int = 0)
         yield schema["properties"][step]
     for keyword in ("allOf", "anyOf", "oneOf"):
         for branch in schema.get(keyword, ()):
-            yield from _children(operation, branch, step, depth + 1)
+            yield from _find_children(operation, branch, step, depth + 1)

@@ -43,7 +43,7 @@ class CaseTransport:
         """Operation → why requests were not sent."""
         self._foreign_keys: set[str] | None = None
 
-    def handle(self, method: str, path: str, query: str, given: HeaderPairs, body: bytes) -> Answer:
+    def answer_request(self, method: str, path: str, query: str, given: HeaderPairs, body: bytes) -> Answer:
         """Return status, headers and body for a request; `path` and `query` are percent-encoded."""
         match = self._context.contract.match(path)
         operation = match.operations.get(method) or next(iter(match.operations.values()), None)
@@ -151,7 +151,7 @@ def _create_http_adapter(transport: CaseTransport) -> Any:
             url, body = urlsplit(request.url), request.body or b""
             headers = tuple((name, _decode_header(value)) for name, value in request.headers.items())
             raw = body.encode() if isinstance(body, str) else body
-            status, answered, content = transport.handle(request.method, url.path, url.query, headers, raw)
+            status, answered, content = transport.answer_request(request.method, url.path, url.query, headers, raw)
             response = urllib3.HTTPResponse(
                 io.BytesIO(b"" if request.method == "HEAD" else content),
                 urllib3.HTTPHeaderDict(answered),

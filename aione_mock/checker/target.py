@@ -33,11 +33,11 @@ VARIABLES = {
 """Field of `Target` → environment variable."""
 
 
-def _credential(name: str, help_: str, metavar: str = "SECRET") -> Flag:
+def _credential_flag(name: str, help_: str, metavar: str = "SECRET") -> Flag:
     return Flag(metavar, f"{help_}; ${VARIABLES[name]} if not given.")
 
 
-def _secret() -> Any:
+def _secret_field() -> Any:
     return field(default=None, repr=False)
 
 
@@ -47,14 +47,20 @@ class Target:
 
     url: str
     """Where `/v1`, `/v1beta` and `/api` begin, without a final slash."""
-    key: Annotated[str | None, _credential("key", "API key of the data plane")] = _secret()
-    token: Annotated[str | None, _credential("token", "Console token")] = _secret()
-    business_token: Annotated[str | None, _credential("business_token", "Console token with the business view")] = (
-        _secret()
+    key: Annotated[str | None, _credential_flag("key", "API key of the data plane")] = _secret_field()
+    token: Annotated[str | None, _credential_flag("token", "Console token")] = _secret_field()
+    business_token: Annotated[
+        str | None, _credential_flag("business_token", "Console token with the business view")
+    ] = _secret_field()
+    other_token: Annotated[str | None, _credential_flag("other_token", "Console token of another organisation")] = (
+        _secret_field()
     )
-    other_token: Annotated[str | None, _credential("other_token", "Console token of another organisation")] = _secret()
-    access_key: Annotated[str | None, _credential("access_key", "ModelRouter access key id", "ID")] = _secret()
-    access_secret: Annotated[str | None, _credential("access_secret", "ModelRouter access key secret")] = _secret()
+    access_key: Annotated[str | None, _credential_flag("access_key", "ModelRouter access key id", "ID")] = (
+        _secret_field()
+    )
+    access_secret: Annotated[str | None, _credential_flag("access_secret", "ModelRouter access key secret")] = (
+        _secret_field()
+    )
     model: Annotated[str | None, Flag("ID", "Model to call; the cheapest if not given.")] = None
     verify: Annotated[bool, Flag("", "Do not verify TLS certificates.", not_, "insecure")] = True
 
@@ -133,7 +139,7 @@ class SecretMask:
             for form in (secret, quote(secret, safe="")):
                 self._variables.setdefault(form, f"${variable}")
 
-    def text(self, text: str) -> str:
+    def apply(self, text: str) -> str:
         """Return a text without secrets. The longest are replaced first, as one may contain another."""
         for secret in sorted(self._variables, key=len, reverse=True):
             if secret in text:

@@ -93,7 +93,7 @@ def test_keeps(
     """Fail unless the gateway keeps the law for the operation."""
     problem = ""
     try:
-        outcome = gateway.outcome(place)
+        outcome = gateway.find_outcome(place)
     except MockError as error:
         problem = _OPTION.sub("--aione-", str(error))
     if problem:  # outside the handler: pytest would show the cause

@@ -92,12 +92,12 @@ def check_unreadable_credential(context: LawContext) -> LawResults:
 def check_unknown_credential(context: LawContext) -> LawResults:
     """Reject an unknown credential in every place where a credential is allowed."""
     for operation, request in _build_requests(context, "openai", "anthropic", "gemini", "console"):
-        for scheme in _schemes(operation):
+        for scheme in _list_schemes(operation):
             sent = context.client.add_auth(request, Auth(scheme, _UNKNOWN_KEY))
             yield from _expect_rejection(context, operation, sent, "with a key that does not exist")
 
 
-def _schemes(operation: Operation) -> list[str]:
+def _list_schemes(operation: Operation) -> list[str]:
     return [scheme for option in operation.security for scheme in option]
 
 
@@ -112,12 +112,12 @@ def check_key_not_repeated(context: LawContext) -> LawResults:
 
 def check_credential_places(context: LawContext) -> LawResults:
     """Accept a key as bearer token, in `x-api-key`, in `x-goog-api-key` and as `?key=`, as the contract declares."""
-    for operation in context.present(*_ANY_PLACE):
+    for operation in context.declared_operations(*_ANY_PLACE):
         if not context.target.key:
             continue
         model = context.choose_model("anthropic") if operation.id == "countMessageTokens" else ""
         params, body = _sample_input(operation, model)
-        for scheme in _schemes(operation):
+        for scheme in _list_schemes(operation):
             exchange = context.call(operation.id, params, body=body, auth=Auth(scheme, context.target.key))
             if exchange.status in (401, 403):
                 evidence = context.contract.schemes[scheme].get("x-evidence")

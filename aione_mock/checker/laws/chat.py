@@ -103,7 +103,7 @@ def check_token_limit(context: LawContext) -> LawResults:
     for protocol in context.chat_protocols():
         for stream in (False, True):
             question = ChatQuestion(_LONG_QUESTION, max_tokens=_TOKEN_LIMIT, stream=stream)
-            exchange, answer = _ask(context, protocol, question)
+            exchange, answer = _ask_question(context, protocol, question)
             used, finish = protocol.usage(answer).completion, protocol.finish(answer)
             operation = protocol.operation(question)
             if used > _TOKEN_LIMIT:
@@ -112,7 +112,9 @@ def check_token_limit(context: LawContext) -> LawResults:
                 yield BrokenLaw(operation, f"finish '{protocol.length}'", f"'{finish}'", exchange)
 
 
-def _ask(context: LawContext, protocol: ChatProtocol, question: ChatQuestion) -> tuple[HttpExchange, JsonReader]:
+def _ask_question(
+    context: LawContext, protocol: ChatProtocol, question: ChatQuestion
+) -> tuple[HttpExchange, JsonReader]:
     ask = ask_streamed if question.stream else ask_plain
     exchange = ask(context, protocol, question)
     return exchange, read_answer(context, protocol, exchange)
@@ -121,13 +123,13 @@ def _ask(context: LawContext, protocol: ChatProtocol, question: ChatQuestion) ->
 def check_stop_sequence(context: LawContext) -> LawResults:
     """End an answer before a stop sequence."""
     for protocol in context.chat_protocols():
-        _, answer = _ask(context, protocol, ChatQuestion(_LONG_QUESTION, max_tokens=40))
+        _, answer = _ask_question(context, protocol, ChatQuestion(_LONG_QUESTION, max_tokens=40))
         whole = protocol.text(answer)
         word = _choose_stop_word(whole)
         if not word:
             yield SkippedOperation(protocol.plain, "the answer has too few words to stop at one")
             continue
-        exchange, answer = _ask(context, protocol, ChatQuestion(_LONG_QUESTION, max_tokens=40, stop=(word,)))
+        exchange, answer = _ask_question(context, protocol, ChatQuestion(_LONG_QUESTION, max_tokens=40, stop=(word,)))
         text, finish = protocol.text(answer), protocol.finish(answer)
         if word in text:
             yield BrokenLaw(protocol.plain, f"no '{word}' in the answer", f"'{text[:120]}'", exchange)

@@ -68,7 +68,7 @@ def check_unknown_model(context: LawContext) -> LawResults:
     for protocol in context.chat_protocols():
         body = protocol.body(ChatQuestion("Hello"), UNKNOWN_MODEL)
         yield from check_error(context, _call_chat(context, protocol, UNKNOWN_MODEL, body), "model_not_found")
-    for operation in context.present("retrieveModel", "getGeminiModel", *TOKEN_COUNTS):
+    for operation in context.declared_operations("retrieveModel", "getGeminiModel", *TOKEN_COUNTS):
         counting_body = _counting_body(operation) if operation.method == "POST" else None
         exchange = context.call(operation.id, {"model": UNKNOWN_MODEL}, body=counting_body)
         yield from check_error(context, exchange, "model_not_found")
@@ -158,7 +158,7 @@ def _check_validation_error(context: LawContext, exchange: HttpExchange, places:
 
 def check_unknown_key(context: LawContext) -> LawResults:
     """Answer 404 for every operation on an unknown key."""
-    for operation in context.present(*ONE_KEY):
+    for operation in context.declared_operations(*ONE_KEY):
         try:
             exchange = context.call(
                 operation.id, {"key_id": UNKNOWN_ID}, body={} if operation.id == "updateKey" else None
@@ -221,7 +221,7 @@ def _check_routing_error(
 
 def check_modelrouter_parameter(context: LawContext) -> LawResults:
     """Reject a bad parameter of ModelRouter with 400, and name it in `code` and `errCode` alike."""
-    for operation in context.present(*MODELROUTER):
+    for operation in context.declared_operations(*MODELROUTER):
         exchange = context.call(operation.id, query={"timeRange": "2h"})
         problems = list(check_error(context, exchange, "invalid_parameter"))
         yield from problems

@@ -52,10 +52,10 @@ def check_lists(context: LawContext) -> LawResults:
         except NotChecked as error:
             yield SkippedOperation(name, str(error))
             continue
-        if common := _texts(own, "id") & _texts(other, "id"):
+        if common := _collect_texts(own, "id") & _collect_texts(other, "id"):
             yield BrokenLaw(name, "nothing in common", f"{len(common)} ids in both lists", context.client.last)
-        organisations = _texts(other, "org_id")
-        if len(organisations) > 1 or organisations & _texts(own, "org_id"):
+        organisations = _collect_texts(other, "org_id")
+        if len(organisations) > 1 or organisations & _collect_texts(own, "org_id"):
             seen = f"{len(organisations)} organisations"
             yield BrokenLaw(name, "one organisation", seen, context.client.last)
 
@@ -65,7 +65,7 @@ def _read_rows(context: LawContext, name: str, auth: Auth | None) -> list[JsonRe
     return answer.rows("items") if isinstance(answer.value, dict) else answer.rows()
 
 
-def _texts(rows: list[JsonReader], name: str) -> set[str]:
+def _collect_texts(rows: list[JsonReader], name: str) -> set[str]:
     """Return the values of a member, as far as rows have it."""
     return {row.text(name) for row in rows if row.find(name) is not None}
 
@@ -97,7 +97,7 @@ def check_teams(context: LawContext) -> LawResults:
     query = {"group_by": "team"}
     own = context.read("queryUsage", query=query).rows()
     other = context.read("queryUsage", query=query, auth=_other_auth(context)).rows()
-    if common := _texts(own, "team_id") & _texts(other, "team_id"):
+    if common := _collect_texts(own, "team_id") & _collect_texts(other, "team_id"):
         yield BrokenLaw("queryUsage", "no team in both organisations", f"{len(common)} in both", context.client.last)
 
 

@@ -75,7 +75,7 @@ class _KeyModel:
         exchange = self._context.call(operation, {"key_id": self.key.id}, **request)
         success = self._context.contract.operations[operation].success
         status = 404 if self.deleted else rejection or success
-        self._expect(operation, status, exchange.status, exchange)
+        self._expect_equal(operation, status, exchange.status, exchange)
         return exchange if status == success else None
 
     def rotate(self) -> None:
@@ -95,18 +95,18 @@ class _KeyModel:
     def check_record(self) -> None:
         """Compare the record with the model."""
         exchange = self._context.call("getKey", {"key_id": self.key.id})
-        self._expect("getKey", 404 if self.deleted else 200, exchange.status, exchange)
+        self._expect_equal("getKey", 404 if self.deleted else 200, exchange.status, exchange)
         if not self.deleted:
             seen = {name: exchange.data.find(name) for name in self.expected}
-            self._expect("getKey", self.expected, seen, exchange)
+            self._expect_equal("getKey", self.expected, seen, exchange)
 
     def check_secret(self) -> None:
         """Use the secret."""
         exchange = self._context.call("listModels", auth=bearer_auth(self.key.secret))
         active = not self.deleted and self.expected["status"] == "active"
-        self._expect("getKey" if active else "listKeys", 200 if active else 401, exchange.status, exchange)
+        self._expect_equal("getKey" if active else "listKeys", 200 if active else 401, exchange.status, exchange)
 
-    def _expect(self, operation: str, expected: Json, seen: Json, exchange: HttpExchange) -> None:
+    def _expect_equal(self, operation: str, expected: Json, seen: Json, exchange: HttpExchange) -> None:
         if expected != seen:
             history = ", ".join(self._history)
             raise _ModelViolated(BrokenLaw(operation, f"{expected} after {history}", f"{seen}", exchange))

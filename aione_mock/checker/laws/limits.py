@@ -21,13 +21,13 @@ _HEADERS = {"openai": "x-ratelimit-{1}-{0}", "anthropic": "anthropic-ratelimit-{
 """Protocol → name of a header for what is counted and which figure."""
 
 
-def _ask(context: LawContext, protocol: ChatProtocol, key: TemporaryKey) -> HttpExchange:
+def _call_with_key(context: LawContext, protocol: ChatProtocol, key: TemporaryKey) -> HttpExchange:
     question = ChatQuestion("Say yes.", max_tokens=4)
     return context.ask(protocol, question, context.choose_model(protocol.name), bearer_auth(key.secret))
 
 
-def _ask_ok(context: LawContext, protocol: ChatProtocol, key: TemporaryKey) -> HttpExchange:
-    return context.require_success(_ask(context, protocol, key))
+def _call_with_key_ok(context: LawContext, protocol: ChatProtocol, key: TemporaryKey) -> HttpExchange:
+    return context.require_success(_call_with_key(context, protocol, key))
 
 
 def _protocols_with_headers(context: LawContext) -> list[ChatProtocol]:
@@ -47,12 +47,12 @@ def check_request_limit(context: LawContext) -> LawResults:
     key = context.create_key("two a minute", rpm_limit=2)
     first, *others = context.chat_protocols()
     for _ in range(2):
-        exchange = _ask(context, first, key)
+        exchange = _call_with_key(context, first, key)
         if exchange.status != 200:
             yield BrokenLaw(first.plain, "200 within the limit", exchange.summary, exchange)
             return
     for protocol in (first, *others):
-        exchange = _ask(context, protocol, key)
+        exchange = _call_with_key(context, protocol, key)
         yield from check_error(context, exchange, "rate_limit_exceeded", "429 above the limit")
 
 
@@ -60,11 +60,11 @@ def check_token_limit(context: LawContext) -> LawResults:
     """Reject requests with 429 once the tokens of a key's limit are used."""
     key = context.create_key("few tokens", tpm_limit=1)
     protocol = context.chat_protocols()[0]
-    exchange = _ask(context, protocol, key)
+    exchange = _call_with_key(context, protocol, key)
     if exchange.status == 429:
         return  # the gateway counts the tokens of a prompt before it sends it
     context.require_success(exchange)
-    exchange = _ask(context, protocol, key)
+    exchange = _call_with_key(context, protocol, key)
     yield from check_error(context, exchange, "rate_limit_exceeded", "429 above the limit of tokens")
 
 
@@ -72,9 +72,9 @@ def check_raised_limit(context: LawContext) -> LawResults:
     """Apply a changed limit from the next request on."""
     key = context.create_key("raised", rpm_limit=1)
     protocol = context.chat_protocols()[0]
-    _ask_ok(context, protocol, key)
+    _call_with_key_ok(context, protocol, key)
     context.call_ok("updateKey", {"key_id": key.id}, body={"rpm_limit": 100})
-    exchange = _ask(context, protocol, key)
+    exchange = _call_with_key(context, protocol, key)
     if exchange.status == 429:
         yield BrokenLaw(protocol.plain, "200 after the limit was raised", exchange.summary, exchange, "assumed")
 
@@ -83,7 +83,7 @@ def check_limit_headers(context: LawContext) -> LawResults:
     """Report a key's limits in headers, and what remains after the requests and tokens that were used."""
     for protocol in _protocols_with_headers(context):
         key = context.create_key("headers", rpm_limit=9, tpm_limit=90_000)
-        first, second = _ask_ok(context, protocol, key), _ask_ok(context, protocol, key)
+        first, second = _call_with_key_ok(context, protocol, key), _call_with_key_ok(context, protocol, key)
         for counted, limit in (("requests", 9), ("tokens", 90_000)):
             figure = _read_figure(first, protocol, counted, "limit")
             if figure != limit:
@@ -109,8 +109,8 @@ def check_retry_after(context: LawContext) -> LawResults:
     """Report in `retry-after` the whole seconds, at most 60, after which a request is accepted again."""
     for protocol in context.chat_protocols():
         key = context.create_key("retry", rpm_limit=1)
-        _ask_ok(context, protocol, key)
-        exchange = _ask(context, protocol, key)
+        _call_with_key_ok(context, protocol, key)
+        exchange = _call_with_key(context, protocol, key)
         if exchange.status != 429:
             raise NotChecked("the limit is not enforced")
         seconds = _parse_count(exchange.header("retry-after"))
@@ -119,14 +119,14 @@ def check_retry_after(context: LawContext) -> LawResults:
             yield BrokenLaw(protocol.plain, expected, seen, exchange, "assumed")
         elif seconds > _MAX_WAIT_SECONDS:
             # the next error must not promise a later end
-            again = _ask(context, protocol, key)
+            again = _call_with_key(context, protocol, key)
             later = _parse_count(again.header("retry-after"))
             if again.status == 429 and later is not None and later > seconds + 1:
                 seen = f"{later} s a moment later"
                 yield BrokenLaw(protocol.plain, f"at most {seconds} s", seen, again, "assumed")
         else:
             context.client.sleep(seconds + 0.1)
-            again = _ask(context, protocol, key)
+            again = _call_with_key(context, protocol, key)
             if again.status == 429:
                 expected = f"a request to be accepted after {seconds} s of retry-after"
                 yield BrokenLaw(protocol.plain, expected, again.summary, again, "assumed")
@@ -136,8 +136,8 @@ def check_headers_of_rejection(context: LawContext) -> LawResults:
     """Report in a 429 that no requests remain."""
     for protocol in _protocols_with_headers(context):
         key = context.create_key("nothing left", rpm_limit=1)
-        _ask_ok(context, protocol, key)
-        exchange = _ask(context, protocol, key)
+        _call_with_key_ok(context, protocol, key)
+        exchange = _call_with_key(context, protocol, key)
         remaining = _read_figure(exchange, protocol, "requests", "remaining")
         if exchange.status == 429 and remaining != 0:
             yield BrokenLaw(protocol.plain, "0 requests remaining", str(remaining), exchange, "assumed")

@@ -47,11 +47,11 @@ _FILTERS = (("clientId", "clientId"), ("apiKeyId", "apiKeyId"), ("modelId", "mod
 
 def _build_requests(context: LawContext) -> Iterator[HttpRequest]:
     """Yield a request without a signature for each operation."""
-    for operation in context.present(*MODELROUTER):
+    for operation in context.declared_operations(*MODELROUTER):
         yield context.client.build_request(operation.id, query={"timeRange": "1h"}, auth=None)
 
 
-def _sign(context: LawContext, request: HttpRequest, at: float | None = None) -> HttpRequest:
+def _sign_request(context: LawContext, request: HttpRequest, at: float | None = None) -> HttpRequest:
     target = context.target
     return context.client.sign(request, target.access_key or "", target.access_secret or "", at=at)
 
@@ -64,7 +64,7 @@ def check_valid_signature(context: LawContext) -> LawResults:
     """Accept a signed request, whatever its parameters."""
     for request in _build_requests(context):
         for query in _SIGNED_QUERIES:
-            exchange = context.client.send(_sign(context, replace(request, query=query)))
+            exchange = context.client.send(_sign_request(context, replace(request, query=query)))
             if exchange.status == 403:
                 expected = f"200 for a signed request with {query}"
                 yield BrokenLaw(request.operation, expected, exchange.summary, exchange)
@@ -93,9 +93,9 @@ def check_stale_signature(context: LawContext) -> LawResults:
     now = SYSTEM_CLOCK.timestamp()
     for request in _build_requests(context):
         for seconds, what in ((-_STALE_SECONDS, "old"), (_STALE_SECONDS, "ahead")):
-            stale = _sign(context, request, now + seconds)
+            stale = _sign_request(context, request, now + seconds)
             yield from _expect_denied(context, stale, f"a signature 17 minutes {what}")
-        exchange = context.client.send(_sign(context, request, now - _FRESH_SECONDS))
+        exchange = context.client.send(_sign_request(context, request, now - _FRESH_SECONDS))
         if exchange.status == 403:
             expected = "200 for a signature 10 minutes old"
             yield BrokenLaw(request.operation, expected, exchange.summary, exchange, "assumed")
@@ -104,7 +104,7 @@ def check_stale_signature(context: LawContext) -> LawResults:
 def check_repeated_signature(context: LawContext) -> LawResults:
     """Reject a signed request with 403 if its nonce was used before."""
     for request in _build_requests(context):
-        signed = _sign(context, request)
+        signed = _sign_request(context, request)
         if context.client.send(signed).status != 403:
             yield from _expect_denied(context, signed, "a request that is sent again")
 
@@ -116,11 +116,11 @@ def check_changed_request(context: LawContext) -> LawResults:
             ("a changed query", {"query": "timeRange=30d"}),
             ("an added parameter", {"query": "timeRange=1h&clientId=1"}),
         ):
-            yield from _expect_denied(context, replace(_sign(context, request), **change), what)
-        signed = _sign(context, request)
+            yield from _expect_denied(context, replace(_sign_request(context, request), **change), what)
+        signed = _sign_request(context, request)
         headers = (*signed.headers, ("content-type", "application/json"))
         yield from _expect_denied(context, replace(signed, body=b'{"a":1}', headers=headers), "an added body")
-        signed = _sign(context, request)
+        signed = _sign_request(context, request)
         headers = tuple((n, "2020-01-01T00:00:00Z" if n == "x-acs-date" else v) for n, v in signed.headers)
         yield from _expect_denied(context, replace(signed, headers=headers), "a changed date")
 
@@ -157,7 +157,7 @@ def _read_server_time(context: LawContext) -> datetime:
 
 def _find_past_window(context: LawContext) -> TimeWindow:
     """Return a past window with few calls, which do not change any more. Raises NotChecked."""
-    return context.cached("modelrouter window", lambda: _search_window(context))
+    return context.compute_once("modelrouter window", lambda: _search_window(context))
 
 
 def _search_window(context: LawContext) -> TimeWindow:
@@ -229,7 +229,7 @@ def _read_span(context: LawContext, query: dict[str, str]) -> tuple[int, timedel
 
 def check_exclusive_parameters(context: LawContext) -> LawResults:
     """Reject parameters that exclude each other, are incomplete or in the wrong order with 400, and name one."""
-    for operation in context.present(*MODELROUTER):
+    for operation in context.declared_operations(*MODELROUTER):
         for query, parameters in _exclusive_queries():
             exchange = context.call(operation.id, query=query)
             shown = " with ".join(f"{key}={value}" for key, value in query.items() if not value.startswith("20"))

@@ -44,7 +44,7 @@ def ask_plain(context: LawContext, protocol: ChatProtocol, question: ChatQuestio
 def ask_once(context: LawContext, protocol: ChatProtocol, question: ChatQuestion) -> HttpExchange:
     """Return the answer to a question, sent once in a run. Raises NotChecked."""
     model = context.choose_model(protocol.name)
-    return context.cached(f"ask/{protocol.name}/{question}", lambda: context.ask_ok(protocol, question, model))
+    return context.compute_once(f"ask/{protocol.name}/{question}", lambda: context.ask_ok(protocol, question, model))
 
 
 def read_answer(context: LawContext, protocol: ChatProtocol, exchange: HttpExchange) -> JsonReader:

@@ -235,7 +235,7 @@ def check_dashboard_usage(context: LawContext) -> LawResults:
 
 def check_money_format(context: LawContext) -> LawResults:
     """Write money as a decimal string with four places, two on invoices, and percentages with two."""
-    for operation in context.present(*_MONEY_OPERATIONS):
+    for operation in context.declared_operations(*_MONEY_OPERATIONS):
         exchange = context.call_ok(operation.id)
         for member, value in _list_leaves(exchange.json):
             places = 2 if member == "amount_rmb" or member.endswith("_pct") else 4
@@ -283,7 +283,7 @@ def check_usage_conserved(context: LawContext) -> LawResults:
 def choose_key(context: LawContext) -> tuple[str, str]:
     """Return id and secret of a temporary key, or else of the target's own. Raises NotChecked."""
     if context.client.allow_writes:
-        key: TemporaryKey = context.cached("usage key", lambda: context.create_key("usage"))
+        key: TemporaryKey = context.compute_once("usage key", lambda: context.create_key("usage"))
         return key.id, key.secret
     secret = context.target.key or ""
     rows = context.read("listKeys").rows("items")
@@ -335,7 +335,7 @@ def _wait_for_growth(context: LawContext, key: str, before: UsageTotals) -> Usag
     growth = UsageTotals()
     for seconds in _WAITS_SECONDS if context.usage_lags else _WAITS_SECONDS[:1]:
         context.client.sleep(seconds)
-        growth = _read_key_totals(context, key).minus(before)
+        growth = _read_key_totals(context, key).subtract(before)
         if growth.requests > 0:
             return growth
     context.usage_lags = False
@@ -359,7 +359,7 @@ def check_rejected_free(context: LawContext) -> LawResults:
     before = _read_key_totals(context, key)
     protocol = context.chat_protocols()[0]
     exchange = context.ask(protocol, ChatQuestion("Hello"), UNKNOWN_MODEL, bearer_auth(secret))
-    growth = _read_key_totals(context, key).minus(before)
+    growth = _read_key_totals(context, key).subtract(before)
     if exchange.status >= 400 and growth.total:
         yield BrokenLaw("queryUsage", "no tokens for a rejected call", str(growth), exchange)
 

@@ -39,7 +39,7 @@ class UsageTotals:
             sum_decimals(rows, "cost_rmb"),
         )
 
-    def minus(self, other: UsageTotals) -> UsageTotals:
+    def subtract(self, other: UsageTotals) -> UsageTotals:
         """Return the differences."""
         return UsageTotals(
             self.requests - other.requests,
