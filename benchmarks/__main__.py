@@ -1,4 +1,4 @@
-"""`make bench`: every server in turn under the same load, in interleaved rounds; ratios with their spread.
+"""Measure each server under the same load in alternating rounds, and report ratios and their spread.
 
 python -m benchmarks [--rounds 5] [--seconds 3] [--only chat] [--peer NAME=URL] [--write]
 """
@@ -23,7 +23,7 @@ _PACKAGES = ("uvicorn", "uvloop", "httptools", "starlette", "orjson", "jsonschem
 
 
 def report(bench: Bench) -> str:
-    """The results as a page."""
+    """Format the results as a Markdown page."""
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _PACKAGES)
     lines = [
         "# Results of `make bench`",
@@ -31,9 +31,9 @@ def report(bench: Bench) -> str:
         f"{datetime.now(UTC):%Y-%m-%d}, {_processor()}, {os.cpu_count()} cores, {platform.system()}, "
         f"Python {platform.python_version()}, {versions}.",
         "",
-        f"Server on one core, load on the other ({load.generator()}), 32 connections, {bench.rounds} interleaved",
-        f"rounds of {bench.seconds} s; medians. × is a share of the rate of bare uvicorn on the same core (see",
-        "[docs/performance.md](../docs/performance.md)); the spread is the least and the greatest ratio of a round.",
+        f"Server on one core, load on the other ({load.generator()}), 32 connections, {bench.rounds} alternating",
+        f"rounds of {bench.seconds} s; medians. × is the ratio to the rate of bare uvicorn on the same core (see",
+        "[docs/performance.md](../docs/performance.md)); the spread is the lowest and the highest ratio of a round.",
         "",
         "| workload | result | target | spread, notes |",
         "|---|---|---|---|",
@@ -64,19 +64,24 @@ def _peer(text: str) -> Server:
     try:
         socket.create_connection((address.hostname, address.port or 80), 5).close()
     except OSError as error:
-        raise argparse.ArgumentTypeError(f"nobody answers at {url}: {error.strerror or error}") from None
+        raise argparse.ArgumentTypeError(f"no answer at {url}: {error.strerror or error}") from None
     return Server(name, url.rstrip("/"), 0, 0.0)
 
 
 def main() -> None:
-    """Parse, measure, print and, if asked, write."""
+    """Measure, print the results and write them if requested."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=_positive, default=5)
-    parser.add_argument("--seconds", type=_positive, default=3, help="of a round")
-    parser.add_argument("--only", choices=PARTS, action="append", help="repeatable")
-    parser.add_argument("--requests", type=_positive, default=1_000_000, help="of the soak")
+    parser.add_argument("--rounds", type=_positive, default=5, help="rounds of each workload")
+    parser.add_argument("--seconds", type=_positive, default=3, help="length of a round")
+    parser.add_argument("--only", choices=PARTS, action="append", help="run this part only; repeatable")
+    parser.add_argument("--requests", type=_positive, default=1_000_000, help="for the row about memory")
     parser.add_argument(
-        "--peer", type=_peer, action="append", default=[], metavar="NAME=URL", help="a server that runs already"
+        "--peer",
+        type=_peer,
+        action="append",
+        default=[],
+        metavar="NAME=URL",
+        help="also measure a running server; repeatable",
     )
     parser.add_argument("--write", action="store_true", help=f"write {RESULTS.name}")
     given = parser.parse_args()

@@ -1,7 +1,7 @@
-"""Generated cases a second: `python -m benchmarks.cases plain|ours URL` prints them as JSON.
+"""Measure generated cases per second: `python -m benchmarks.cases plain|ours URL` prints the rate as JSON.
 
-Both generate for the same operations (reading ones, whose cases cost nothing), in the same phases, as many cases each,
-with the same checks. What reached the server is counted by the server.
+Both generate the same number of cases for the same operations, in the same phases and with the same checks. The
+operations only read, so their cases cost nothing. The server counts the requests.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ KEY, TOKEN = "sk-nex-demo-every-model", "nex-console-tech"
 
 
 def requests(url: str) -> int:
-    """Requests that the server has had."""
+    """Return the number of requests that the server has received."""
     with urllib.request.urlopen(url + "/_mock/stats", timeout=10) as answer:
         return int(json.load(answer)["requests"])
 
 
 def plain(url: str) -> None:
-    """Schemathesis alone."""
+    """Run Schemathesis alone."""
     import schemathesis
     from schemathesis.config import SchemathesisConfig
     from schemathesis.engine import from_schema
@@ -55,7 +55,7 @@ def plain(url: str) -> None:
 
 
 def ours(url: str) -> None:
-    """The checker's generated part."""
+    """Run the generated cases of the checker."""
     from aione_mock.checker import Target, check
 
     target = Target(url, key=KEY, token=TOKEN)
@@ -65,7 +65,7 @@ def ours(url: str) -> None:
 def main() -> None:
     """Run one of the two and print its rate."""
     name, url = sys.argv[1:]
-    # what is imported once a run is not a matter of cases
+    # imports happen once per run and are not part of the rate
     for module in ("schemathesis.engine", "schemathesis.specs.openapi.schemas", "aione_mock.checker.generated_cases"):
         importlib.import_module(module)
 

@@ -1,4 +1,4 @@
-"""Load generators: wrk for requests, an asyncio client for paced streams. Loopback only, bounded in time."""
+"""Generate load: wrk for requests, an asyncio client for paced streams."""
 
 from __future__ import annotations
 
@@ -48,16 +48,16 @@ _WORDS = (
     "penguin sandwich notebook"
 )
 _STRIDE, _MODULUS, _PLACES = 48271, 2**31 - 1, 6
-"""A number times the stride, modulo, is another number each time, far from the one before; in words it has six."""
+"""Request numbers are multiplied by the stride, modulo the modulus, and the result is written as six words."""
 _MOST = 10_000_000
-"""Requests of a run, at the most."""
+"""Largest number of requests in a run."""
 _RUNS = count(1)
-"""So that no run asks what another one has asked."""
+"""Numbers of runs, so that no two runs send the same request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """Answers a second, and how many were none."""
+    """Answers per second, and the number of failed requests."""
 
     per_second: float
     wrong: int
@@ -65,17 +65,17 @@ class Rate:
 
 
 def pinned(core: int, command: Sequence[str]) -> list[str]:
-    """The command on one core, where the machine has `taskset` and more than one core."""
+    """Return the command pinned to one core, if `taskset` is installed."""
     return ["taskset", "-c", str(core), *command] if shutil.which("taskset") else list(command)
 
 
 def generator() -> str:
-    """Which load generator is used."""
+    """Return the name of the load generator."""
     return "wrk" if shutil.which("wrk") else "asyncio (wrk is not installed; figures are a lower bound)"
 
 
 def requests(url: str, body: str, key: str, seconds: int, connections: int = 32) -> Rate:
-    """Requests as fast as the server answers them; in the body `@@` is another number each time, `@~` other words."""
+    """Send requests as fast as the server answers. In the body, `@@` becomes another number and `@~` other words."""
     if shutil.which("wrk") is None:
         return asyncio.run(_requests(url, body, key, seconds, connections))
     with tempfile.NamedTemporaryFile("w", suffix=".lua", delete=False) as script:
@@ -118,7 +118,7 @@ async def _requests(url: str, body: str, key: str, seconds: int, connections: in
 
 
 def _numbered(body: str, number: int) -> str:
-    """The body of a run's request with this number."""
+    """Return the body of the request with this number."""
     words, rest, said = _WORDS.split(), number * _STRIDE % _MODULUS, list[str]()
     for _ in range(_PLACES):
         rest, at = divmod(rest, len(words))
@@ -140,7 +140,7 @@ def _request(host: str, path: str, body: str, key: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """How late events of paced streams came against their schedule, in milliseconds."""
+    """How late events of paced streams arrived, in milliseconds."""
 
     streams: int
     events: int
@@ -149,11 +149,11 @@ class Lag:
     broken: int
     """Streams that ended before their last event."""
     peak_mb: float = 0.0
-    """The most memory that was seen while they ran."""
+    """Highest memory of the server while they ran."""
 
 
 class _Stream(asyncio.Protocol):
-    """One paced stream: notes when each event arrives."""
+    """Record when each event of a paced stream arrives."""
 
     def __init__(self, request: bytes, done: asyncio.Future[list[float]]) -> None:
         self._request, self._done = request, done
@@ -179,7 +179,7 @@ async def _paced(url: str, body: str, key: str, streams: int, rate: float, ramp:
     loop = asyncio.get_running_loop()
 
     async def one(number: int) -> list[float]:
-        # spread evenly over a whole period too, as clients that know nothing of each other are
+        # independent clients start at different moments of a period
         await asyncio.sleep(ramp * number / streams)
         done: asyncio.Future[list[float]] = loop.create_future()
         request = _request(host, path, _numbered(body, number), key)
@@ -190,7 +190,7 @@ async def _paced(url: str, body: str, key: str, streams: int, rate: float, ramp:
             transport.close()
 
     found = await asyncio.gather(*[one(number) for number in range(streams)])
-    # the first event sets each stream's schedule, the last two (finish, end) share a time
+    # the first event starts the schedule of a stream; the last two (finish, end) are due at the same time
     late = sorted(
         1000 * (at - times[0] - place / rate) for times in found for place, at in enumerate(times[:-2]) if place
     )
@@ -207,9 +207,9 @@ def paced(
     ramp: float = 2.0,
     watched: Callable[[], float] = lambda: 0.0,
 ) -> Lag:
-    """Many streams at once from a process of its own, on the core that the server does not have.
+    """Open many streams at once from another process, on the core that the server does not use.
 
-    `ramp`: seconds over which they begin; `watched` is asked for megabytes now and then.
+    The streams start within `ramp` seconds. `watched` returns the memory of the server in megabytes.
     """
     arguments = [url, body, key, str(streams), str(rate), str(ramp)]
     command = pinned(1, [sys.executable, "-m", "benchmarks.load", *arguments])

@@ -1,4 +1,4 @@
-"""The servers that are measured, each in a process of its own on the first core."""
+"""Start the servers that are measured, each in its own process on the first core."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HEALTH = "/_mock/health"
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server that runs."""
+    """A running server."""
 
     name: str
     url: str
@@ -31,7 +31,7 @@ class Server:
 
     @property
     def rss_mb(self) -> float:
-        """Resident memory in megabytes, 0 where the system does not tell."""
+        """Resident memory in megabytes; 0 if the system does not report it."""
         with contextlib.suppress(OSError):
             for line in Path(f"/proc/{self.pid}/status").read_text(encoding="ascii").splitlines():
                 if line.startswith("VmRSS:"):
@@ -41,14 +41,14 @@ class Server:
 
 @contextlib.contextmanager
 def serving(name: str, command: list[str], ready: str) -> Iterator[Server]:
-    """Start a server and wait for its first answer; end it afterwards."""
+    """Start a server, wait for its first answer, and stop it at the end of the block."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = load.pinned(0, [part.replace("{port}", str(port)) for part in command])
     start = time.perf_counter()
-    # whatever the shell says that benchmarks run in: compiled modules are kept, as every installation keeps them, and
-    # lines are not counted, which takes half of the mock's time and little of a bare server's
+    # ignore two settings of the shell: without compiled modules a start takes twice as long, and measuring coverage
+    # slows the mock down more than a bare server
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     environment["PYTHONDONTWRITEBYTECODE"] = ""
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -77,11 +77,11 @@ def _await(url: str, process: subprocess.Popen[bytes]) -> None:
 
 
 def yardstick(app: str) -> list[str]:
-    """The command for an app of `yardsticks` under uvicorn, as it is usually run for speed."""
+    """Return the command that runs an application of `yardsticks` with uvicorn's fastest settings."""
     options = ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "error", "--lifespan=off"]
     return [sys.executable, "-m", "uvicorn", f"benchmarks.yardsticks:{app}", "--port", "{port}", *options]
 
 
 def mock(*options: str) -> list[str]:
-    """The command for the mock."""
+    """Return the command that runs the mock."""
     return [sys.executable, "-m", "aione_mock", "serve", "--port", "{port}", *options]

@@ -1,4 +1,4 @@
-"""What is measured: one function for each part, in the order of the results."""
+"""Define the workloads: one function for each part of the results."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _TOOL = (
     '"required":["city"]}}}'
 )
 REPEATED = _CHAT % ("You are brief.", "Name three rivers of Europe and one sea, please.", _SETTINGS)
-# in each request `@@` is another number and `@~` are other words
+# in each request, `@@` becomes another number and `@~` other words
 OTHER_NUMBER = _CHAT % ("You are brief.", "Name three rivers of Europe and one sea, please. Case @@", _SETTINGS)
 OTHER_WORDS = _CHAT % ("You are brief.", "Compare @~ in a short text, please.", _SETTINGS)
 OTHER_SYSTEM = _CHAT % ("You are brief. You know about @~.", "Name three rivers and one sea, please.", _SETTINGS)
@@ -70,30 +70,30 @@ class Row:
 
 @dataclass(slots=True)
 class Bench:
-    """What is measured with, and what came out."""
+    """How to measure, and the results."""
 
     rounds: int
     seconds: int
     requests: int = 1_000_000
-    """Of the soak."""
+    """Number of requests for the row about memory."""
     peers: list[Server] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
     ratios: dict[str, float] = field(default_factory=dict)
-    """The median of each workload that is a share of another server's rate."""
+    """Median of each workload whose result is a ratio to the rate of another server."""
 
     def add(self, workload: str, figure: str, target: str = "", spread: str = "") -> None:
-        """Take a result and print it."""
+        """Add a result and print it."""
         self.rows.append(Row(workload, figure, target, spread))
         print(f"{workload:40} {figure:>34}  {('target ' + target) if target else '':30} {spread}", flush=True)
 
     def ratio(self, workload: str, base: tuple[Server, Runner], ours: tuple[Server, Runner], target: str) -> None:
-        """Interleaved rounds of both; the median of the ratios, and their spread."""
+        """Run both servers in alternating rounds; add the median of the ratios and their spread."""
         found: list[float] = []
         rates: list[float] = []
         for _ in range(self.rounds):
             there, here = base[1](base[0]), ours[1](ours[0])
             if there.wrong or here.wrong:
-                raise SystemExit(f"{workload}: {there.wrong + here.wrong} wrong answers; nothing is measured by these")
+                raise SystemExit(f"{workload}: {there.wrong + here.wrong} wrong answers; the rate is meaningless")
             found.append(here.per_second / there.per_second)
             rates.append(here.per_second)
         self.ratios[workload] = statistics.median(found)
@@ -106,9 +106,9 @@ def _post(bench: Bench, body: str, path: str = CHAT) -> Runner:
 
 
 def start(bench: Bench) -> None:
-    """Start to first answer, and memory then."""
+    """Measure the time from start to first answer, and the memory then."""
     found = []
-    with serving("mock", mock(), HEALTH):  # compiles what nobody has imported yet, and reads the contract
+    with serving("mock", mock(), HEALTH):  # the first start compiles modules and reads the contract
         pass
     for _ in range(max(3, bench.rounds)):
         with serving("mock", mock(), HEALTH) as ours:
@@ -118,7 +118,7 @@ def start(bench: Bench) -> None:
 
 
 def chat(bench: Bench) -> None:
-    """Plain and streamed chat against bare uvicorn."""
+    """Measure plain and streamed chat against bare uvicorn."""
     with ExitStack() as stack:
         bare = stack.enter_context(serving("bare", yardstick("bare"), CHAT))
         route = stack.enter_context(serving("route", yardstick("route"), CHAT))
@@ -139,7 +139,7 @@ def chat(bench: Bench) -> None:
 
 
 def console(bench: Bench) -> None:
-    """What a console page costs, one request after the other."""
+    """Measure pages of the console, one request after the other."""
     with serving("mock", mock(), HEALTH) as ours:
         for workload, path in (
             ("dashboard over 90 days", "/api/v1/obs/dashboard?range_days=90"),
@@ -156,8 +156,8 @@ def console(bench: Bench) -> None:
 
 
 def streams(bench: Bench) -> None:
-    """Paced streams: how late their events are against the schedule, and memory a stream."""
-    for count, rate, target in ((500, 50, "p99 ≤ 10 ms"), (2000, 20, "p99 ≤ 20 ms, ≤ 60 KB a stream")):
+    """Measure how late the events of paced streams are, and the memory of a stream."""
+    for count, rate, target in ((500, 50, "p99 ≤ 10 ms"), (2000, 20, "p99 ≤ 20 ms, ≤ 60 KB per stream")):
         with serving("mock", mock("--pace", f"pace; tps={rate}"), HEALTH) as ours:
             body = STREAM.replace("Write", "@@ write")
             load.paced(ours.url + CHAT, body, KEY, 20, 10 * rate)
@@ -165,12 +165,12 @@ def streams(bench: Bench) -> None:
             lag = load.paced(ours.url + CHAT, body, KEY, count, rate, watched=lambda: ours.rss_mb)
         figure = f"p50 {lag.p50_ms:.1f} ms, p99 {lag.p99_ms:.1f} ms"
         grown = (lag.peak_mb - before) * 1024 / count
-        notes = f"{grown:.0f} KB a stream, {lag.streams - lag.broken:,} whole"
+        notes = f"{grown:.0f} KB per stream, {lag.streams - lag.broken:,} complete"
         bench.add(f"{count:,} streams at {rate} tokens/s", figure, target, notes)
 
 
 def fixture(bench: Bench) -> None:
-    """What a test pays for the fixture, over an empty test."""
+    """Measure what the fixture adds to an empty test."""
     body = """
         import pytest
         @pytest.mark.parametrize("n", range(400))
@@ -189,11 +189,11 @@ def fixture(bench: Bench) -> None:
                 found.append(time.perf_counter() - begun)
             took[name] = min(found)
     each = (took["mock"] - took["empty"]) / 400 * 1000
-    bench.add("pytest fixture", f"{each:.2f} ms a test, the server's start included", "< 5 ms")
+    bench.add("pytest fixture", f"{each:.2f} ms per test, including the start of the server", "< 5 ms")
 
 
 def checker(bench: Bench) -> None:
-    """Generated cases a second, against Schemathesis alone on the same operations of the same server."""
+    """Measure generated cases per second against Schemathesis alone on the same operations of the same server."""
     rates: dict[str, list[float]] = {"plain": [], "ours": []}
     for _ in range(max(3, bench.rounds // 2)):
         for name, found in rates.items():
@@ -208,7 +208,7 @@ def checker(bench: Bench) -> None:
 
 
 def soak(bench: Bench) -> None:
-    """Memory over many requests, new and repeated ones in turn; the first ten thousand fill what is bounded."""
+    """Measure memory over many requests, alternately new and repeated; the first 10,000 fill bounded buffers."""
     with serving("mock", mock(), HEALTH) as ours:
         marks, done = list[tuple[int, float]](), 0
         while done < bench.requests:
@@ -221,7 +221,7 @@ def soak(bench: Bench) -> None:
 
 
 def smoke(bench: Bench) -> dict[str, float]:
-    """The three workloads that matter most, for a guard: their ratios."""
+    """Return the ratios of the three most important workloads, for a test that guards them."""
     with ExitStack() as stack:
         bare = stack.enter_context(serving("bare", yardstick("bare"), CHAT))
         ours = stack.enter_context(serving("mock", mock(), HEALTH))

@@ -1,4 +1,4 @@
-"""What the mock is measured against: the least that uvicorn can do, and a plain Starlette route.
+"""Applications that the mock is compared with: constant bytes on bare uvicorn, and a plain Starlette route.
 
 uvicorn benchmarks.yardsticks:bare
 uvicorn benchmarks.yardsticks:route
@@ -49,7 +49,7 @@ _SSE_START = {"type": "http.response.start", "status": 200, "headers": [(b"conte
 
 
 async def bare(scope: Any, receive: Any, send: Any) -> None:
-    """Constant bytes; `/sse` sends 64 events, each by itself, `/sse/flush` lets each go out before the next."""
+    """Answer with constant bytes. `/sse` sends 64 events one by one; `/sse/flush` waits until each is written."""
     if scope["type"] != "http":
         return
     if scope["path"] == PATH:

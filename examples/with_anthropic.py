@@ -27,7 +27,7 @@ print()
 
 @beta_tool
 def get_weather(city: str) -> str:
-    """Current weather of a city."""
+    """Return the current weather of a city."""
     return f"{city}: sunny, 23 °C"
 
 

@@ -24,7 +24,7 @@ print()
 
 
 def get_weather(city: str) -> str:
-    """Current weather of a city."""
+    """Return the current weather of a city."""
     return f"{city}: sunny, 23 °C"
 
 

@@ -16,7 +16,7 @@ key = os.environ.get("AIONE_API_KEY", "sk-nex-demo-every-model")
 
 @tool
 def get_weather(city: str) -> str:
-    """Current weather of a city."""
+    """Return the current weather of a city."""
     return f"{city}: sunny, 23 °C"
 
 
