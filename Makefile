@@ -1,11 +1,11 @@
-# `make run` serves on http://127.0.0.1:8000; `make test` is what CI runs. Both prepare .venv by themselves.
+# `make run` serves on http://127.0.0.1:8000; CI runs `make test unit-no-cache`. All targets prepare .venv themselves.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 HOST ?= 127.0.0.1
 PORT ?= 8000
 NO_CACHE_TESTS := tests/console tests/control tests/protocols tests/sdk tests/test_side_effects.py
-# uv trusts the machine's own certificates, as pip does, here and in the tests of the package
+# uv trusts the certificates of the system, as pip does, here and in the tests of the package
 export UV_NATIVE_TLS = true
 export UV_SYSTEM_CERTS = true
 
@@ -23,7 +23,7 @@ $(VENV)/.run: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
 	touch $@
 
-# uv, because pip's resolver takes minutes over this many SDKs
+# uv, because pip takes minutes to resolve this many SDKs
 $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[dev]'
