@@ -19,7 +19,7 @@ from aione_mock.model.tokens import split_tokens, tokenize
 from aione_mock.seed import Seed
 from aione_mock.settings import read_fixture
 from aione_mock.structs import frozen
-from aione_mock.types import NO_TEXT, Prompt, TokenText, ToolResult, Turn
+from aione_mock.types import NO_TEXT, ImageInput, Prompt, TokenText, ToolResult, Turn
 
 Language = Literal["en", "zh"]
 Tokens = tuple[bytes, ...]
@@ -81,26 +81,24 @@ class Voice:
 
 
 def compose_prose(prompt: Prompt, seed: Seed) -> TokenText:
-    """Return the answer in words: an acknowledgement of images, the text asked for, or sentences drawn by the seed."""
-    question = find_question(prompt.turns)
-    if len(question) > _MAX_QUESTION:
-        question = f"{question[: _MAX_QUESTION // 2]}\n{question[-_MAX_QUESTION // 2 :]}"
+    """Return the answer in words: the text that the question wants to hear, or sentences drawn by the seed."""
+    question = _shorten_question(prompt)
     if (wanted := find_wanted_text(question)) is not None:
         return tokenize(wanted)
     language = detect_language(question)
     voice = load_voice(language)
     small_talk = _SMALL_TALK.match(question)
     topic = _find_topic(voice, question[small_talk.end() :] if small_talk else question)
-    if small_talk and topic is voice.topic:
-        answer = _draw_sentences(voice, small_talk.lastgroup or "", topic, seed.key)
-    else:
-        answer = _draw_sentences(voice, _find_layout(question), topic, seed.key)
-    images = prompt.turns[-1].images
-    if not images:
-        return TokenText(answer)
+    kind = small_talk.lastgroup if small_talk and topic is voice.topic else _find_layout(question)
+    answer = _draw_sentences(voice, kind or "prose", topic, seed.key)
+    if images := prompt.turns[-1].images:
+        answer = _acknowledge_images(voice, language, images) + answer
+    return TokenText(answer)
+
+
+def _acknowledge_images(voice: Voice, language: Language, images: Sequence[ImageInput]) -> Tokens:
     described = (", " if language == "en" else "、").join([describe_image(image, language) for image in images])
-    seen = voice.phrases["seen"].replace("{images}", described) + voice.space
-    return TokenText(tokenize(seen).encoded + answer)
+    return tokenize(voice.phrases["seen"].replace("{images}", described) + voice.space).encoded
 
 
 def compose_thoughts(prompt: Prompt, seed: Seed) -> TokenText:
@@ -108,7 +106,7 @@ def compose_thoughts(prompt: Prompt, seed: Seed) -> TokenText:
     budget = prompt.reasoning
     if budget <= 0:
         return NO_TEXT
-    question = find_question(prompt.turns)
+    question = _shorten_question(prompt)
     voice = load_voice(detect_language(question))
     sentences = len(str(budget))
     thoughts = _draw_sentences(voice, "thinking", _find_topic(voice, question), seed.digest("thinking")[:sentences])
@@ -119,14 +117,14 @@ def compose_report(prompt: Prompt, seed: Seed) -> TokenText:
     """Return an answer that quotes the results of tools that end the conversation."""
     ending = takewhile(lambda turn: turn.results, reversed(prompt.turns))
     results = [result for turn in [*ending][::-1] for result in turn.results]
-    voice = load_voice(detect_language(find_question(prompt.turns)))
-    lines = [_quote_result(voice.phrases, result, seed.key[at % 16]) for at, result in enumerate(results)]
+    phrases = load_voice(detect_language(_shorten_question(prompt))).phrases
+    lines = [_quote_result(phrases, result, seed.key[at % 16]) for at, result in enumerate(results)]
     return tokenize("\n".join(lines))
 
 
 def compose_caption(prompt: Prompt) -> TokenText:
     """Return the text that comes with a generated image."""
-    return tokenize(load_voice(detect_language(find_question(prompt.turns))).phrases["drawn"])
+    return tokenize(load_voice(detect_language(_shorten_question(prompt))).phrases["drawn"])
 
 
 def find_question(turns: Sequence[Turn]) -> str:
@@ -135,6 +133,14 @@ def find_question(turns: Sequence[Turn]) -> str:
         if turn.role == "user" and turn.text:
             return turn.text
     return ""
+
+
+def _shorten_question(prompt: Prompt) -> str:
+    """Return the question, of a long one the beginning and the end."""
+    question = find_question(prompt.turns)
+    if len(question) <= _MAX_QUESTION:
+        return question
+    return f"{question[: _MAX_QUESTION // 2]}\n{question[-_MAX_QUESTION // 2 :]}"
 
 
 def detect_language(text: str) -> Language:
