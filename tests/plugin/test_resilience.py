@@ -18,7 +18,7 @@ from aione_mock.testing import MockSession, RecordedCall
 from aione_mock.testing.resilience.checks import CHECKS
 from aione_mock.testing.resilience.faults import FAULT_SCENARIOS, Rules, offered_tools
 from aione_mock.testing.resilience.observation import Observation, Thresholds
-from aione_mock.testing.resilience.report import CheckResult, ResilienceReport
+from aione_mock.testing.resilience.report import ResilienceReport, ResilienceResult
 from aione_mock.testing.resilience.runner import run_checks
 from tests.plugin.naive_clients import GOOD, NAIVE, Client
 from tests.timing import at_best
@@ -247,8 +247,8 @@ def test_no_tools(body: Any) -> None:
 
 def test_a_report_reads_as_a_table() -> None:
     report = ResilienceReport(
-        (CheckResult("a", "short", "passed"), CheckResult("b", "rather long", "failed", "it did so", "Do not."),
-         CheckResult("c", "other", "not applicable", "no streams"))
+        (ResilienceResult("a", "short", "passed"), ResilienceResult("b", "rather long", "failed", "it did so", "Do not."),
+         ResilienceResult("c", "other", "not applicable", "no streams"))
     )  # fmt: skip
     assert report.failed == ("b",)
     assert str(report).splitlines() == [

@@ -8,7 +8,7 @@ from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
-class CheckResult:
+class ResilienceResult:
     """The result of one check of a client."""
 
     name: str
@@ -24,7 +24,7 @@ class CheckResult:
 class ResilienceReport:
     """The results of all checks of a client. As text it is a table."""
 
-    results: tuple[CheckResult, ...]
+    results: tuple[ResilienceResult, ...]
 
     @property
     def failed(self) -> tuple[str, ...]:
@@ -36,7 +36,7 @@ class ResilienceReport:
         return "\n".join(line for result in self.results for line in _format_result(result, width))
 
 
-def _format_result(result: CheckResult, width: int) -> Iterator[str]:
+def _format_result(result: ResilienceResult, width: int) -> Iterator[str]:
     mark = {"passed": "ok  ", "failed": "FAIL", "not applicable": "-   "}[result.outcome]
     yield f"{mark}  {result.title:{width}}  {result.detail}".rstrip()
     if result.outcome == "failed":

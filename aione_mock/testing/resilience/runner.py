@@ -12,7 +12,7 @@ from aione_mock.seed import Seed
 from aione_mock.testing.resilience.checks import CHECKS, EVERY_FAULT
 from aione_mock.testing.resilience.faults import FAULT_SCENARIOS, Rules, features_used, is_silent
 from aione_mock.testing.resilience.observation import Observation, Thresholds
-from aione_mock.testing.resilience.report import CheckResult, ResilienceReport
+from aione_mock.testing.resilience.report import ResilienceReport, ResilienceResult
 
 if TYPE_CHECKING:
     from aione_mock.testing.session import MockSession
@@ -70,7 +70,7 @@ class ResilienceRunner:
         self._features = features_used(self._healthy.calls)
         self._observations: dict[str, Observation] = {}
 
-    def run_check(self, name: str) -> CheckResult:
+    def run_check(self, name: str) -> ResilienceResult:
         """Return the result of one check."""
         check = CHECKS[name]
         faults = FAULT_SCENARIOS if check.fault == EVERY_FAULT else (check.fault,)
@@ -79,10 +79,10 @@ class ResilienceRunner:
         if not runs:
             stream = FAULT_SCENARIOS[check.fault].needs == "stream"
             reason = f"the client {'streams nothing' if stream else 'offers no tools'}"
-            return CheckResult(name, check.title, "not applicable", reason)
+            return ResilienceResult(name, check.title, "not applicable", reason)
         problems = (check.find_problem(run, self._healthy, self._thresholds) for run in runs)
         problem = next((problem for problem in problems if problem), None)
-        return CheckResult(name, check.title, "failed" if problem else "passed", problem or "", check.remedy)
+        return ResilienceResult(name, check.title, "failed" if problem else "passed", problem or "", check.remedy)
 
     def _run_under(self, fault: str) -> Observation:
         if fault not in self._observations:
