@@ -246,10 +246,12 @@ def test_no_tools(body: Any) -> None:
 
 
 def test_a_report_reads_as_a_table() -> None:
-    report = ResilienceReport(
-        (ResilienceResult("a", "short", "passed"), ResilienceResult("b", "rather long", "failed", "it did so", "Do not."),
-         ResilienceResult("c", "other", "not applicable", "no streams"))
-    )  # fmt: skip
+    results = (
+        ResilienceResult("a", "short", "passed"),
+        ResilienceResult("b", "rather long", "failed", "it did so", "Do not."),
+        ResilienceResult("c", "other", "not applicable", "no streams"),
+    )
+    report = ResilienceReport(results)
     assert report.failed == ("b",)
     assert str(report).splitlines() == [
         "ok    short",
