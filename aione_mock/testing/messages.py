@@ -71,7 +71,7 @@ def format_no_calls(session: str, url: str) -> str:
             f"  Its base URL is {url}. Does the code under test use it?",
             "  The fixture aione_env sets it in the environment, for clients that are created after it.",
             "",
-            refer_to_readme("Looking at calls"),
+            refer_to_readme("Inspecting calls"),
         ]
     )
 
@@ -81,7 +81,7 @@ def format_unexpected_calls(
 ) -> str:
     """Return the message for too few or too many matching calls."""
     head = f"expected {expected}, found {count_matches(reasons)}"
-    see = ["", refer_to_readme("Looking at calls")]
+    see = ["", refer_to_readme("Inspecting calls")]
     if not calls:
         return "\n".join([f"{head}; the session '{session}' has received no call", *see])
     lines = [head, "", f"Calls in session '{session}':", *_format_skipped(calls)]

@@ -222,7 +222,7 @@ class MockSession:
     def _change_clock(self, **change: Json) -> None:
         self._control.request(self.name, "changeClock", change)
 
-    # Looking at calls
+    # Inspecting calls
 
     @property
     def calls(self) -> list[RecordedCall]:

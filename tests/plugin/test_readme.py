@@ -28,7 +28,7 @@ def test_there_are_samples() -> None:
     assert len(SAMPLES) == 3
 
 
-@pytest.mark.parametrize("topic", ["Preparing answers", "Looking at calls", "Is a client resilient?"])
+@pytest.mark.parametrize("topic", ["Preparing answers", "Inspecting calls", "Test the resilience of a client"])
 def test_failures_point_to_headings(topic: str) -> None:
     assert f"\n### {topic}\n" in SECTION
     assert messages.refer_to_readme(topic) == f"See README.md, “In your tests”, “{topic}”."

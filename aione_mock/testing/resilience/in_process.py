@@ -41,7 +41,7 @@ def check_client(
         mock.reset()
     if report.failed:
         head = f"the client is not resilient: {len(report.failed)} of {len(report.results)} checks failed"
-        raise AssertionError(f"{head}\n\n{report}\n\n{refer_to_readme('Is a client resilient?')}")
+        raise AssertionError(f"{head}\n\n{report}\n\n{refer_to_readme('Test the resilience of a client')}")
     return report
 
 
