@@ -110,6 +110,12 @@ class LawContext:
         """Return the chat protocols whose operations the contract has."""
         return [protocol for protocol in PROTOCOLS.values() if protocol.plain in self.contract.operations]
 
+    def default_protocol(self) -> ChatProtocol:
+        """Return the first chat protocol that the contract has. Raises NotChecked if there is none."""
+        for protocol in self.chat_protocols():
+            return protocol
+        raise NotChecked("the contract has no chat operation")
+
     # Models
 
     def list_models(self) -> list[dict[str, Json]]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import random
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
+import yaml
 
-from aione_mock.checker import prepare
+from aione_mock.checker import check, prepare
 from aione_mock.checker.finding import LawResults
 from aione_mock.checker.law import Law
 from aione_mock.checker.report import build_report
@@ -84,6 +86,20 @@ def test_odd_answers_never_end_a_run(seed: int, share: float, gateway: FaultyGat
     report = build_report(run)
     assert report.findings
     assert not run.stopped or "--max-time" in run.stopped
+
+
+def test_a_contract_without_chat_operations_ends_no_run(gateway: FaultyGateway, tmp_path: Path) -> None:
+    gateway.app.sessions.reset(gateway.app.sessions.get())
+    gateway.fault = Fault()
+    every = prepare(target(gateway.url)).context.contract.operations.values()
+    actions = [{"target": f"$.paths['{o.path}'].post", "remove": True} for o in every if o.paid]
+    overlay = tmp_path / "no-chat.yaml"
+    document = {"overlay": "1.0.0", "info": {"title": "No chat", "version": "1.0.0"}, "actions": actions}
+    overlay.write_text(yaml.safe_dump(document), encoding="utf-8")
+    areas = ("usage", "billing", "limits", "access")
+    report = check(target(gateway.url), only=areas, phases=(), overlays=(overlay,), allow_writes=True)
+    assert report.kept, str(report)
+    assert "createMessage" not in report.operations
 
 
 def test_a_bug_of_a_law_ends_the_run_and_cleans_up(gateway: FaultyGateway) -> None:

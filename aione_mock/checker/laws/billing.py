@@ -110,7 +110,7 @@ def check_balance(context: LawContext) -> LawResults:
     context.list_models()
     key, secret = choose_key(context)
     question = ChatQuestion("Tell me a short story about the sea.", max_tokens=200)
-    protocol, model = context.chat_protocols()[0], context.choose_model("openai")
+    protocol, model = context.default_protocol(), context.choose_model("openai")
     before = context.read("getBillingAccount")
     cost_before = _read_recent_cost(context, key)
     exchange = context.ask_ok(protocol, question, model, bearer_auth(secret))

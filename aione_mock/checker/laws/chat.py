@@ -56,7 +56,7 @@ def check_usage_sums(context: LawContext) -> LawResults:
 
 def check_usage_details(context: LawContext) -> LawResults:
     """Count cached tokens as part of the prompt, and reasoning tokens as part of the completion."""
-    protocol = context.chat_protocols()[0]
+    protocol = context.default_protocol()
     exchange = ask_plain(context, protocol)
     usage = exchange.data.at("usage")
     for whole, details, member in _USAGE_DETAILS:
@@ -145,7 +145,7 @@ def _choose_stop_word(text: str) -> str:
 
 def check_choices(context: LawContext) -> LawResults:
     """Give `n` choices, number them from 0 and count the tokens of all."""
-    protocol = context.chat_protocols()[0]
+    protocol = context.default_protocol()
     exchange = context.ask(protocol, ChatQuestion(QUESTION, n=2), context.choose_model(protocol.name))
     if exchange.status == 400:
         raise NotChecked("the model does not support `n`")
@@ -227,7 +227,7 @@ def check_unknown_members(context: LawContext) -> LawResults:
 
 def check_json_schema(context: LawContext) -> LawResults:
     """Answer with JSON that matches a requested schema."""
-    protocol = context.chat_protocols()[0]
+    protocol = context.default_protocol()
     question = ChatQuestion("Name a city and how many people live there.", max_tokens=120)
     json_schema = {"name": "place", "strict": True, "schema": _PLACE_SCHEMA}
     body: dict[str, Json] = {

@@ -100,7 +100,7 @@ def check_malformed_body(context: LawContext) -> LawResults:
 
 def check_parameter_named(context: LawContext) -> LawResults:
     """Name the invalid parameter in `error.param` of OpenAI's envelope."""
-    protocol = context.chat_protocols()[0]
+    protocol = context.default_protocol()
     if protocol.name != "openai":
         raise NotChecked("the contract has no chat completions")
     model = context.choose_model("openai")
@@ -257,7 +257,7 @@ def check_request_id(context: LawContext) -> LawResults:
 
 def check_body_limit(context: LawContext) -> LawResults:
     """Reject a body above the limit with 413; the limit is 32 MiB by default."""
-    protocol = context.chat_protocols()[0]
+    protocol = context.default_protocol()
     model = context.choose_model(protocol.name)
     text = "a" * (_BODY_LIMIT_BYTES + (1 << 20))
     exchange = context.call(protocol.plain, body=protocol.body(ChatQuestion(text, max_tokens=4), model), timeout=30.0)

@@ -45,7 +45,7 @@ def _parse_count(text: str | None) -> int | None:
 def check_request_limit(context: LawContext) -> LawResults:
     """Accept as many requests per minute as a key's limit allows, then reject them with 429 over every protocol."""
     key = context.create_key("two a minute", rpm_limit=2)
-    first, *others = context.chat_protocols()
+    first, others = context.default_protocol(), context.chat_protocols()[1:]
     for _ in range(2):
         exchange = _call_with_key(context, first, key)
         if exchange.status != 200:
@@ -59,7 +59,7 @@ def check_request_limit(context: LawContext) -> LawResults:
 def check_token_limit(context: LawContext) -> LawResults:
     """Reject requests with 429 once the tokens of a key's limit are used."""
     key = context.create_key("few tokens", tpm_limit=1)
-    protocol = context.chat_protocols()[0]
+    protocol = context.default_protocol()
     exchange = _call_with_key(context, protocol, key)
     if exchange.status == 429:
         return  # the gateway counts the tokens of a prompt before it sends it
@@ -71,7 +71,7 @@ def check_token_limit(context: LawContext) -> LawResults:
 def check_raised_limit(context: LawContext) -> LawResults:
     """Apply a changed limit from the next request on."""
     key = context.create_key("raised", rpm_limit=1)
-    protocol = context.chat_protocols()[0]
+    protocol = context.default_protocol()
     _call_with_key_ok(context, protocol, key)
     context.call_ok("updateKey", {"key_id": key.id}, body={"rpm_limit": 100})
     exchange = _call_with_key(context, protocol, key)

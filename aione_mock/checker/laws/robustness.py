@@ -164,14 +164,14 @@ def check_console_bodies(context: LawContext) -> LawResults:
 
 def check_large_body(context: LawContext) -> LawResults:
     """Answer or reject a body of one megabyte."""
-    protocol = context.chat_protocols()[0]
+    protocol = context.default_protocol()
     body = {**_build_body(context, protocol), "metadata": {"x": "a" * (1 << 20)}}
     yield from _expect_no_failure(_call_chat(context, protocol, body=body), "a body of one megabyte")
 
 
 def check_slow_body(context: LawContext) -> LawResults:
     """Wait for a body that arrives slowly."""
-    protocol = context.chat_protocols()[0]
+    protocol = context.default_protocol()
     request = context.client.build_request(protocol.plain, body=_build_body(context, protocol))
     yield from _expect_no_failure(context.client.send(request, pause=0.1), "a slow body")
 

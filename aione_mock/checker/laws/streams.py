@@ -125,7 +125,7 @@ def check_stream_usage(context: LawContext) -> LawResults:
 
 def check_usage_requested(context: LawContext) -> LawResults:
     """Send a usage event only if `stream_options.include_usage` requests it."""
-    protocol = context.chat_protocols()[0]
+    protocol = context.default_protocol()
     question = ChatQuestion(QUESTION, max_tokens=16, stream=True)
     body = protocol.body(question, context.choose_model(protocol.name))
     body.pop("stream_options", None)

@@ -357,7 +357,7 @@ def check_rejected_free(context: LawContext) -> LawResults:
     """Count no tokens for a rejected call."""
     key, secret = choose_key(context)
     before = _read_key_totals(context, key)
-    protocol = context.chat_protocols()[0]
+    protocol = context.default_protocol()
     exchange = context.ask(protocol, ChatQuestion("Hello"), UNKNOWN_MODEL, bearer_auth(secret))
     growth = _read_key_totals(context, key).subtract(before)
     if exchange.status >= 400 and growth.total:
