@@ -43,7 +43,7 @@ class Connection(Protocol):
 
 
 class Disconnected(Exception):
-    """The client left before its request was whole."""
+    """The client disconnected before its request was complete."""
 
 
 def announced_length(headers: RawHeaders) -> int:

@@ -1,4 +1,4 @@
-"""What a run may change: a small store of JSON values, and the bounded journal of exchanges."""
+"""Store the state of a run: JSON values, sliding windows, and a bounded journal."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _RESOLUTION_SECONDS = 0.02
 _ANY: Amounts = (1 << 62, 1 << 62)
 """No limit."""
 _SWEEP = 4096
-"""Windows held before empty ones are looked for."""
+"""Number of windows at which empty ones are dropped."""
 
 
 Amounts = tuple[int, int]
-"""How often and how much, such as requests and tokens: what a window counts together."""
+"""Two counts of one window, such as requests and tokens."""
 _NOTHING: Amounts = (0, 0)
 _NEVER = -math.inf
 
 
 @frozen
 class Window:
-    """What a sliding window holds at one instant."""
+    """A sliding window at one point in time."""
 
     entries: Sequence[Any]
     """Instant, how often and how much of each; oldest first."""
@@ -41,10 +41,10 @@ class Window:
     """Seconds that the window reaches back."""
     now: float
     taken: bool
-    """Whether what was to be added found room."""
+    """Whether the amounts were added."""
 
     def add(self, amounts: Amounts) -> Window:
-        """Return the window with more inside, added at its instant."""
+        """Return the window with more added at its time."""
         (often, much), (oftener, more), (often_at, much_at) = self.totals, amounts, self.lasts
         lasts = self.now if oftener else often_at, self.now if more else much_at
         totals = often + oftener, much + more
@@ -110,7 +110,7 @@ class MemoryStore:
         self.version += 1
 
     async def delete(self, key: str) -> bool:
-        """Forget the key; tells whether it was there."""
+        """Delete the key; return whether it existed."""
         self.version += 1
         return self._values.pop(key, None) is not None
 
@@ -177,7 +177,7 @@ class MemoryStore:
         return found
 
     def _sweep(self, now: float) -> None:
-        """Forget windows that have run empty, when there are many."""
+        """Drop empty windows if there are many."""
         if len(self._windows) < self._sweep_at:
             return
         for key in [k for k, w in self._windows.items() if w.last <= now - w.span]:
@@ -185,12 +185,12 @@ class MemoryStore:
         self._sweep_at = max(_SWEEP, 2 * len(self._windows))
 
     def dump(self) -> Json:
-        """Everything, as one JSON value that shares nothing with the store."""
+        """Return all state as one JSON value that shares nothing with the store."""
         windows = {key: [held.span, [[*entry] for entry in held.entries]] for key, held in self._windows.items()}
         return {"values": copy.deepcopy(self._values), "windows": windows}
 
     def load(self, dump: Json) -> None:
-        """Replace everything by what `dump` gave."""
+        """Replace all state with a result of `dump`."""
         self.version += 1
         self._values = copy.deepcopy(dump["values"])
         self._windows = {key: _Sliding(span, entries) for key, (span, entries) in dump["windows"].items()}
@@ -231,7 +231,7 @@ class _Sliding:
             self.much_at = newest[0]
 
     def prune(self, now: float) -> None:
-        """Drop what has slid out, and, where the clock was set back, what has not happened yet."""
+        """Drop entries that are too old or, after the clock was set back, in the future."""
         entries, oldest = self.entries, now - self.span
         while entries and (entries[0][0] <= oldest or entries[-1][0] > now):
             _, often, much = entries.pop(0 if entries[0][0] <= oldest else -1)
@@ -263,7 +263,7 @@ class Journal:
         return self._bytes
 
     def add(self, entry: Any) -> None:
-        """Take an entry, dropping old ones until the bounds hold."""
+        """Add an entry; drop old ones until the bounds hold."""
         size = entry.size
         self.total += 1
         self._entries.append((entry, size))
@@ -274,11 +274,11 @@ class Journal:
             self._bytes -= self._entries.popleft()[1]
 
     def latest(self, count: int) -> list[Any]:
-        """Up to `count` newest entries, newest first."""
+        """Return up to `count` newest entries, newest first."""
         return [entry for entry, _ in islice(reversed(self._entries), count)]
 
     def clear(self) -> None:
-        """Forget all entries; numbering goes on."""
+        """Delete all entries; numbering continues."""
         self._entries.clear()
         self._bytes = 0
 
@@ -290,7 +290,7 @@ def forget(values: dict[Any, Any]) -> None:
 
 
 class Memo:
-    """Results of a pure function, kept for speed alone; the oldest give way."""
+    """Cache results of a pure function; the oldest are dropped first."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -298,11 +298,11 @@ class Memo:
         self.get = self._values.get
 
     def put(self, key: Any, value: Any) -> None:
-        """Keep a value, which nobody may change from now on."""
+        """Store a value, which must not be changed afterwards."""
         if len(self._values) >= self._most:
             forget(self._values)
         self._values[key] = value
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Delete all values."""
         self._values.clear()

@@ -1,6 +1,6 @@
-"""The values that flow through a request: what was asked, what the model says, what is answered.
+"""Values of a request: the call, the prompt, the completion and the response.
 
-No protocol's spelling occurs here: `protocols` read a `Prompt` out of a `Call` and spell a `Completion`.
+They do not depend on a protocol: `protocols` reads a `Prompt` from a `Call` and renders a `Completion`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Finish = Literal["stop", "stop_sequence", "length", "tool_calls", "content_filte
 
 @frozen
 class Caller:
-    """Whose credential came with a call."""
+    """The owner of the credential of a call."""
 
     org_id: str
     key_id: str | None = None
@@ -68,13 +68,13 @@ class Call:
     """The JSON body, None without one."""
     caller: Caller | None = None
     script: Any = None
-    """The scripted reply of a scenario (`Script`), said in place of the model's own words."""
+    """The scripted reply of a scenario (`Script`), used instead of the model's answer."""
     at: float = 0.0
     """When it was read, by its session's clock, in Unix seconds."""
     key: bytes = b""
     """A digest of method, path, query and body: equal for requests that are the same."""
     token: str = ""
-    """Letters and digits of this very call, which ids in its answer are made of."""
+    """Letters and digits unique to this call; ids in its answer contain them."""
     mount_path: str = ""
     """The path at which the mock is mounted in another application, percent-encoded."""
 
@@ -114,7 +114,7 @@ class ToolCall:
 
 @frozen
 class ToolResult:
-    """What a called function gave back."""
+    """The result of a called function."""
 
     call_id: str
     name: str
@@ -146,7 +146,7 @@ class Tool:
 
 @frozen
 class Prompt:
-    """What the model is asked, in no protocol's spelling."""
+    """What the model is asked, independent of a protocol."""
 
     model: str
     turns: tuple[Turn, ...]
@@ -275,7 +275,7 @@ class Usage:
 
 @frozen
 class Completion:
-    """What the model said, in no protocol's spelling: whole first, streamed second."""
+    """The model's answer, independent of a protocol: complete first, streamed second."""
 
     id: str
     """Letters and digits; a protocol puts its own prefix before it."""
@@ -295,7 +295,7 @@ class Reply:
     headers: Headers = ()
     media_type: str = "application/json"
     usage: Usage | None = None
-    """What to book on the ledger; None books nothing."""
+    """Usage to record on the ledger; None records nothing."""
     model: str | None = None
     """The model that was called, for the ledger."""
 
@@ -346,7 +346,7 @@ class EventStream(Sequence[bytes]):
         return cls(b"".join(parts), tuple(accumulate(map(len, parts))))
 
     def refilled(self, raw: bytes) -> EventStream:
-        """Other bytes of the same length, cut at the same places."""
+        """Return the stream with other bytes of the same length, split at the same offsets."""
         return EventStream(raw, self._ends)
 
     def __len__(self) -> int:
@@ -384,7 +384,7 @@ class StreamReply:
 
 @frozen
 class Fault:
-    """A damage to be done on the wire: its name in the catalogue and its parameters."""
+    """A fault to apply to the response: its name in the catalogue and its parameters."""
 
     name: str
     options: Mapping[str, Json] = field(default_factory=dict)
@@ -392,14 +392,14 @@ class Fault:
 
 @frozen
 class Response:
-    """What goes over the wire and when: an answer after rendering, before or after damage."""
+    """The bytes of a response and their due times, before or after faults are applied."""
 
     status: int
     headers: Headers
     sends: tuple[tuple[float, bytes], ...]
     """(seconds after the request was read, bytes): due times, ascending; equal times may be one packet."""
     end: Literal["finish", "cut", "hang"] = "finish"
-    """Close properly, drop the connection, or keep it open and say nothing more."""
+    """Close properly, drop the connection, or keep it open and send nothing more."""
     raw: bool = False
     """Whether `sends` hold the status line and headers too, and so bypass the HTTP layer."""
     apart: float | None = None

@@ -41,7 +41,7 @@ class SecurityScheme:
 
 
 class Authenticator:
-    """Identifies callers by the contract's security schemes."""
+    """Identify callers by the contract's security schemes."""
 
     def __init__(
         self, contract: Contract, *, any_key: bool = False, demo_key: str = "", control_token: str | None = None
@@ -70,7 +70,7 @@ class Authenticator:
         if schemes[0].name == "acs3":
             return await _verify_signature(request, session)
         first: Caller | None = None
-        # two different credentials must both be good: a wrong one is never overlooked
+        # two different credentials must both be valid
         for secret, scheme in _find_credentials(request, schemes).items():
             caller = session.tenants.find_token(secret) if scheme == "consoleToken" else None
             if caller is None:

@@ -1,4 +1,4 @@
-"""The cache of the request path: everything here exists for speed alone.
+"""Cache results on the request path. Everything here exists for speed only.
 
 It holds results of pure functions of a request: the validated call, the draft of an answer, the caller behind a
 secret. `Settings(cache=False)` and `serve --no-cache` switch it off and change no byte of any answer, journal or
@@ -17,9 +17,9 @@ _LONGEST = 4096
 
 
 class Cache:
-    """Results of pure functions, bounded in entries and in bytes; the oldest give way.
+    """Cache results of pure functions, bounded in entries and bytes; the oldest are dropped first.
 
-    Values are shared: nobody may change one.
+    Values are shared and must not be changed.
     """
 
     __slots__ = ("_enabled", "_values", "get")

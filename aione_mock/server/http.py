@@ -29,7 +29,7 @@ _BACKLOG = 4096
 class UvicornConnection:
     """One request's hold on its connection (`asgi.Connection`).
 
-    It does not refer to uvicorn's cycle, which refers to it: the garbage collector rarely looks for reference cycles.
+    It holds no reference to uvicorn's cycle: that would create a reference cycle, and the collector runs rarely.
     """
 
     __slots__ = ("arrived", "body", "transport")
@@ -43,10 +43,10 @@ class UvicornConnection:
         return isinstance(getattr(send, "__self__", None), RequestResponseCycle)
 
     def write_response(self, send: Any, status: int, rest: bytes) -> bool:
-        """Write a whole answer at once, as uvicorn's own `send` does, but without a look at each header.
+        """Write a whole answer at once, as uvicorn's `send` does, but without examining each header.
 
-        Returns False, with nothing written, where the request asks for more than an answer, or where an application
-        around the mock listens to what is sent.
+        Return False, with nothing written, if the request needs more than an answer, or if an application around the
+        mock observes what is sent.
         """
         cycle = getattr(send, "__self__", None)
         if not isinstance(cycle, RequestResponseCycle) or cycle.response_started or cycle.disconnected:
@@ -62,7 +62,7 @@ class UvicornConnection:
 
 
 class Protocol(HttpToolsProtocol):
-    """Uvicorn's HTTP protocol, which hands over the connection so that faults below HTTP can be played.
+    """Uvicorn's HTTP protocol, extended to pass on the connection for faults below HTTP.
 
     An application that is `eager` runs as soon as its request has been read, and gets a task only when it first waits
     for something. Most answers of the mock wait for nothing, and a task costs a tenth of one.
@@ -88,7 +88,7 @@ class Protocol(HttpToolsProtocol):
         self._run(cycle)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the request that is being answered: uvicorn tells the one that was read last."""
+        """Notify the request that is being answered; uvicorn notifies the one that was read last."""
         self.pipeline.clear()
         if (cycle := self._current) is not None and not cycle.response_complete:
             cycle.disconnected = True
@@ -98,7 +98,7 @@ class Protocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._current = cycle
         cycle.scope["extensions"] = {CONNECTION: UvicornConnection(cycle.transport, self.loop.time())}  # type: ignore[dict-item]
-        # a request that waited for the previous answer is started by that answer, which is no place to run it in
+        # a request that waited for the previous answer is started while that answer is sent, so it needs a task
         if self._feeding and getattr(app, "eager", False):
             self._ready = cycle
         else:
@@ -117,12 +117,12 @@ class Protocol(HttpToolsProtocol):
 
 @coroutine
 def _resume(running: Coroutine[Any, Any, None], awaited: Any) -> Generator[Any, Any, None]:
-    """Go on with a coroutine that has run up to the first future that it awaits."""
+    """Continue a coroutine that has run up to the first future that it awaits."""
     with contextlib.suppress(StopIteration):
         while True:
             try:
                 sent = yield awaited
-            except BaseException as error:  # such as a cancellation, which is the coroutine's own affair
+            except BaseException as error:  # such as a cancellation, which the coroutine handles
                 awaited = running.throw(error)
             else:
                 awaited = running.send(sent)

@@ -1,4 +1,4 @@
-"""Exchanges: requests and their answers, shown without credentials."""
+"""Keep requests and their answers, and show them without credentials."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ if TYPE_CHECKING:
 _TEXT_PIECE = re.compile(rb'"(?:content|reasoning_content|text|thinking|partial_json|arguments)":"((?:[^"\\]|\\.)*+)"')
 """A piece of text in an event of a stream, of any protocol."""
 _OVERHEAD, _HEADER_OVERHEAD = 1200, 210
-"""Bytes that an entry and a header of a request hold beside their text, roughly; of a header, its name too."""
+"""Approximate overhead in bytes of an entry, and of a request header including its name."""
 _KEPT, _KEPT_EVENTS = 64 << 10, 256 << 10
 """Bytes kept of a body, and of all events of a stream."""
 _WORD = 8
-"""Bytes of a word that may be a secret."""
+"""Shortest word that may be a secret, in bytes."""
 _LONG, _DEEP = 4096, 64
-"""Characters of a string, and levels of nesting, that are kept of a long JSON body."""
+"""Characters of a string and levels of nesting that are kept of a long JSON body."""
 _MASK, _ESCAPED = MASK.encode(), b"\\u00"
 
 
@@ -129,9 +129,9 @@ def _shortened(value: Any, depth: int = 0) -> Any:
 
 
 def kept_events(events: EventStream, secrets: Collection[bytes], *, spread: bool = True) -> tuple[EventStream, bool]:
-    """Events of a stream as they are kept, masked, and whether there were too many to keep them all.
+    """Return the events of a stream as the journal keeps them, masked, and whether some were dropped.
 
-    `spread`: whether a credential may lie in pieces over several of them.
+    `spread`: whether a credential may be split over several events.
     """
     if spread:
         events = events.refilled(_gathered(events.raw, secrets))
@@ -145,7 +145,7 @@ def kept_events(events: EventStream, secrets: Collection[bytes], *, spread: bool
 
 
 def _gathered(raw: bytes, secrets: Iterable[bytes]) -> bytes:
-    """Events with stars for the letters of every credential in the text that they bring piece by piece."""
+    """Mask every credential in the text that the events carry in pieces."""
     spans = [found.span(1) for found in _TEXT_PIECE.finditer(raw)]
     text = b"".join([raw[start:end] for start, end in spans])
     hidden = [(found.end(1), found.end()) for found in GATEWAY_CREDENTIAL.finditer(text)]
@@ -161,7 +161,7 @@ def _gathered(raw: bytes, secrets: Iterable[bytes]) -> bytes:
 
 
 def kept_params(params: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Parameters without any credential."""
+    """Return the parameters without credentials."""
     return {name: _masked_parameter(name, value) for name, value in params.items()} if params else params
 
 
@@ -172,7 +172,7 @@ def _masked_parameter(name: str, value: Any) -> Any:
 
 
 class Statistics:
-    """Counts of a server since its start, over all sessions. The contract bounds how many there are."""
+    """Count requests since the start of a server, over all sessions. The contract bounds the number of counters."""
 
     def __init__(self) -> None:
         self.streams_open = 0
@@ -233,10 +233,10 @@ class Exchange:
     operation: Operation | None = None
     """The operation that is called, None for an unknown path or method."""
     protocol = ""
-    """The protocol whose envelope an error has, known even where there is no operation."""
+    """The protocol in which errors are rendered, known even without an operation."""
     path_params: Mapping[str, str] = MappingProxyType({})
     occurrence = 0
-    """How often the same request has come to its session, this time included; 0 until it is counted."""
+    """How often the session has received this request, including now; 0 until it is counted."""
     at = 0.0
     """When it was counted, by the session's clock, in Unix seconds."""
     key = b""
@@ -255,7 +255,7 @@ class Exchange:
     scenario: ActiveScenario = NO_SCENARIO
     """What a rule or a header makes of the answer (`scenario_engine.ActiveScenario`)."""
     damaged = False
-    """Whether the answer may violate the contract: damaged on purpose, or recorded."""
+    """Whether the answer may violate the contract: a fault or a recording."""
     params: Mapping[str, Any] = MappingProxyType({})
     number = 0
     response: Response
@@ -266,14 +266,14 @@ class Exchange:
     """The limit that refused the request, in words."""
     duration_ms = 0.0
     size = 0
-    """Bytes held, roughly."""
+    """Approximate size in bytes."""
     _request_truncated = _response_truncated = False
 
     def __init__(self, request: Request, session: Session) -> None:
         self.request, self.session = request, session
 
     def close(self, reply: Reply | StreamReply, response: Response) -> None:
-        """Take the answer, and drop what showing the exchange does not need."""
+        """Store the answer, and drop what is not needed to show the exchange."""
         request, call = self.request, self.call
         self.response, self.stream = response, isinstance(reply, StreamReply)
         self.model, self.usage = reply.model, reply.usage

@@ -1,4 +1,4 @@
-"""Read from a call what rules may ask about it."""
+"""Read the values of a call that rules can match."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from aione_mock.types import Call, ImageInput, Prompt
 
 
 def make_match_context(call: Call, session: Session, call_id: str, *, valid: bool = True) -> MatchContext:
-    """Return what rules may ask about a call; `call_id` identifies it. An invalid call has no prompt."""
+    """Return the values that rules can match; `call_id` identifies the call. An invalid call has no prompt."""
     label = call.caller.label if call.caller else None
     prompt = _read_prompt(call) if valid else None
     turns = prompt.turns if prompt else ()
@@ -53,5 +53,5 @@ def _read_prompt(call: Call) -> Prompt | None:
 
 
 def _skip_image(uri: str, param: str) -> ImageInput:
-    # no rule asks about images, so none is decoded
+    # rules cannot match images, so none is decoded
     return ImageInput("", 0, 0, "")

@@ -1,8 +1,7 @@
-"""What a call to a model leaves on the ledger: one entry, made when its answer is ready.
+"""Record calls to models on the ledger: one entry for each call, when its answer is ready.
 
-An answer counts with its usage, a stream too, and in full: what a fault cuts off, or a client does not wait for, was
-said all the same. An answer of 5xx counts as a failed call without tokens or cost. What is refused with 4xx never
-reached a model and is in no figure.
+Answers and streams count with their whole usage, even if a fault cuts them off or the client disconnects. A 5xx counts
+as a failed call without tokens or cost. A 4xx never reached a model and does not count.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ _NOTHING = Usage()
 
 
 def record_usage(call: Call, session: Session, reply: Reply | StreamReply, sent: Response) -> None:
-    """Book a validated call of an operation that calls a model."""
+    """Record a validated call of an operation that calls a model."""
     caller, failed = call.caller, reply.status >= 500
     if caller is None or not call.operation.paid or 400 <= reply.status < 500:
         return
@@ -25,8 +24,8 @@ def record_usage(call: Call, session: Session, reply: Reply | StreamReply, sent:
         return
     usage, took = reply.usage or _NOTHING, sent.sends[-1][0] if sent.sends else 0.0
     if model is not None:
-        # as long as the model takes, if the wire does not take longer; what passes on the machine is not asked, since
-        # figures must be the same in every run
+        # the time of the model or of the paced response, whichever is longer; elapsed time of the machine is ignored,
+        # so that figures are the same in every run
         pace = model.pace
         took = max(took, pace.ttft + usage.completion / pace.tokens_per_second)
     ledger = session.tenants.ledgers[caller.org_id]

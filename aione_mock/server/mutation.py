@@ -1,4 +1,4 @@
-"""Run the pipeline as a mutant has it: with what goes in and comes out of some operations changed."""
+"""Run the pipeline with one mutant: it changes requests and answers of some operations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aione_mock.types import Response
 
 
 class MutatedPipeline:
-    """Answers requests as the pipeline does, changed by one mutant."""
+    """Answer requests like the pipeline, changed by one mutant."""
 
     def __init__(self, pipeline: Pipeline, mutant: Mutant) -> None:
         self._pipeline, self._mutant = pipeline, mutant

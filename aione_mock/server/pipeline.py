@@ -1,4 +1,4 @@
-"""The line along which every request is answered. Start reading here.
+"""Answer every request in the same steps. Start reading here.
 
     match ▶ identify ▶ admit ▶ parse ▶ select ▶ handle ▶ render ▶ commit
 
@@ -39,7 +39,7 @@ _log = logging.getLogger("aione_mock")
 
 
 class Pipeline:
-    """Answers requests as the contract says."""
+    """Answer requests as the contract defines."""
 
     def __init__(
         self,
@@ -121,7 +121,7 @@ class Pipeline:
         return operation.protocol == "control" and all(p.name != "X-Mock-Session" for p in operation.parameters)
 
     async def _replay(self, replay: Replay, exchange: Exchange, operation: Operation) -> Reply | StreamReply | None:
-        """Return the recorded answer, if there is one. No limit and no bill knows of such a call."""
+        """Return the recorded answer, if there is one. It counts against no limit and is not billed."""
         self.state.count(exchange)
         # whether a request was recorded is said even where the contract declares no 404
         exchange.damaged = replay.only

@@ -1,4 +1,4 @@
-"""Render replies: status, headers and bytes, paced and damaged where a scenario says so."""
+"""Render replies as status, headers and bytes, with the pace and the faults of a scenario."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ _EXPLANATION_CHARS = 1000
 
 
 class Renderer:
-    """Renders the replies of one server."""
+    """Render the replies of one server."""
 
     def __init__(self, errors: ErrorRenderer, scenarios: ScenarioEngine, *, flush_interval: float | None) -> None:
         """`flush_interval`: seconds between writes of events, 0 for a write each, None for one write."""
         self._errors, self._scenarios, self._flush_interval = errors, scenarios, flush_interval
 
     def render(self, exchange: Exchange, reply: Reply | StreamReply) -> Response:
-        """Return the answer as it goes over the wire."""
+        """Return the response to send."""
         if isinstance(reply, (Replayed, ReplayedStream)):
-            # it may have violated the contract, or have been cut, even when it was recorded
+            # a recorded answer may violate the contract or be incomplete
             exchange.damaged = True
             return reply.transmission
         if self._scenarios.sends_at_once(exchange.scenario, exchange.session):
@@ -71,7 +71,7 @@ class Renderer:
         return response
 
     def _serialize(self, exchange: Exchange, reply: Reply | StreamReply, *, whole: bool) -> Response:
-        """Return the answer as it is due at once; the events of a stream apart unless `whole`."""
+        """Return the response without pace; the events of a stream are separate unless `whole`."""
         status, id_lines = reply.status, _ID_LINES.get(exchange.protocol)
         request_id = exchange.request_id
         head = f"\r\nx-request-id: {request_id}" if id_lines is None else id_lines.replace("%s", request_id)

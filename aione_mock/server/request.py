@@ -1,4 +1,4 @@
-"""Read requests: what arrives, and the call that validation makes of it."""
+"""Read and validate requests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from aione_mock.server.sessions import Session
 
 _JSON = (None, b"application/json")
-"""Media types of a body that need no closer look."""
+"""Media types of JSON bodies that need no parsing."""
 
 
 class Request:
@@ -60,12 +60,12 @@ class Request:
         if path.startswith(b"/_session/"):
             named, self.path = asgi.split_session(self.path)
         self.mount_path = mount_path
-        # of a header that occurs twice the first value counts
+        # the first value of a repeated header counts
         self.fields = fields = dict(headers[::-1])
         header = fields.get(b"x-mock-session")
         self.session_name = header.decode("latin-1") if header else named
         forwarded = fields.get(b"x-forwarded-for")
-        # a proxy on this machine names the client that it speaks for
+        # a proxy on this machine names its client
         if forwarded is not None and client in ("127.0.0.1", "::1"):
             client = forwarded.decode("latin-1").rpartition(",")[2].strip() or client
         self.client = client
@@ -76,7 +76,7 @@ class Request:
         return None if value is None else value.decode("latin-1")
 
     async def read_body(self, limit: int) -> None:
-        """Receive the body, unless it is there. Raises APIError `request_too_large` for more than `limit` bytes."""
+        """Receive the body, unless it was received. Raise APIError `request_too_large` for more than `limit` bytes."""
         if self.body is None and self.receive is not None:
             announced = self.fields.get(b"content-length", b"")
             self.body = await asgi.read_body(int(announced) if announced.isdigit() else 0, self.receive, limit)
@@ -92,7 +92,7 @@ class Request:
 
 
 def explain_no_operation(request: Request, operations: Mapping[str, Operation]) -> APIError:
-    """Return why none of the operations of its path takes a request: `not_found` or `method_not_allowed`."""
+    """Return why no operation matches a request: `not_found` or `method_not_allowed`."""
     if not operations:
         path = mask_text(request.path[:200])
         return APIError("not_found", f"Unknown path {path}. See `aione-mock spec routes`.")
@@ -129,9 +129,9 @@ def parse_request(
 
 
 def validate_call(call: Call, session: Session, findings: list[Violation], check: Check | None) -> None:
-    """Raise APIError with everything that the contract does not allow, unless it allows all.
+    """Raise APIError with all violations of the contract, if any.
 
-    `check` finds what schemas cannot say.
+    `check` finds violations that schemas cannot express.
     """
     if check is not None:
         places = {finding.place for finding in findings}

@@ -20,7 +20,7 @@ from aione_mock.types import Reply, Response, StreamReply
 _KEY, _ID, _TOKEN = 16, 12, 29
 """Bytes of a request's key, of its id and of the token that ids in its answer are made of."""
 _REMEMBERED_REQUESTS = 10_000
-"""Different requests of a session whose occurrences are counted; the oldest are forgotten first."""
+"""Different requests of a session whose occurrences are counted; the oldest are dropped first."""
 
 
 class MemoryState:
@@ -69,7 +69,7 @@ class MemoryState:
         exchange.token = chance[_KEY + _ID :].translate(BASE62).decode("ascii")
 
     async def commit(self, exchange: Exchange, reply: Reply | StreamReply, response: Response) -> None:
-        """Book an answer on the ledger and write it to the journal."""
+        """Record an answer in the ledger and in the journal."""
         session = exchange.session
         if exchange.admitted is not None and reply.usage is not None:
             rate_limits.take_tokens(exchange.admitted, reply.usage.total, session)

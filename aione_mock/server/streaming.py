@@ -1,6 +1,6 @@
-"""The border: ASGI messages to values, and values to bytes at the right time.
+"""Send responses over ASGI, each packet at its due time.
 
-Stream faults are data on a `Response`; here they only get carried out.
+Faults are data of a `Response`; this module carries them out.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from aione_mock.asgi import Connection, Receive, Send, raw_headers
 from aione_mock.types import Response
 
 _FULL = 1 << 16
-"""Bytes waiting for a slow client, above which nothing is added."""
+"""Unsent bytes for a slow client above which sending pauses."""
 _LONG = 1.0
-"""Seconds of a wait that gets a timer of its own, which can be cancelled."""
+"""Waits longer than this many seconds get a timer of their own, which can be cancelled."""
 _RESET = struct.pack("ii", 1, 0)
-"""SO_LINGER of no time: closing sends RST instead of FIN."""
+"""SO_LINGER with a timeout of 0: closing sends RST instead of FIN."""
 
 
 async def play(
     transmission: Response, connection: Connection | None, receive: Receive, send: Send, wheel: Wheel
 ) -> None:
-    """Send what is due when it is due. Returns early when the client leaves.
+    """Send each packet when it is due. Return early if the client disconnects.
 
-    The head goes out with the first send, so that a delay delays everything.
+    The head is sent with the first packet, so that a delay delays everything.
     """
     sends = transmission.sends
     if transmission.end == "finish" and not transmission.raw and transmission.apart is None and _at_once(sends):
@@ -47,7 +47,7 @@ async def play(
 
 
 def write_response(transmission: Response, connection: Connection | None, send: Send) -> bool:
-    """Write an ordinary answer at once and return True; return False where that takes the care of `play`."""
+    """Write an ordinary answer at once and return True; return False if it needs `play`."""
     if not transmission.ordinary or connection is None:
         return False
     body, text = transmission.sends[0][1], transmission.headers.text  # type: ignore[attr-defined]
@@ -79,10 +79,10 @@ def _packets(transmission: Response) -> tuple[tuple[float, bytes], ...]:
 
 
 class Wheel:
-    """Wakes thousands of sleepers with few timers: all that are due within one slot share one."""
+    """Call thousands of waiting callbacks with few timers: those due within one slot share a timer."""
 
     SLOT = 0.002
-    """Seconds; nobody is woken early, and nobody later than this by the wheel's doing."""
+    """Timer resolution in seconds: callbacks run up to one slot late, never early."""
 
     __slots__ = ("_loop", "_slots")
 
@@ -91,7 +91,7 @@ class Wheel:
         self._slots: dict[int, list[Callable[[float], None]]] = {}
 
     def wake(self, loop: asyncio.AbstractEventLoop, when: float, sleeper: Callable[[float], None]) -> None:
-        """Call `sleeper` with the loop's time when that has come to `when`."""
+        """Call `sleeper` with the loop's time, not before `when`."""
         if loop is not self._loop:
             self._loop, self._slots = loop, {}
         slot = int(when / self.SLOT) + 1
@@ -102,14 +102,14 @@ class Wheel:
         sleepers.append(sleeper)
 
     def _turn(self, loop: asyncio.AbstractEventLoop, slot: int) -> None:
-        # one look at the clock for all: whoever is woken here was due before
+        # one reading of the clock for all: each was due before it
         now = loop.time()
         for sleeper in self._slots.pop(slot, ()):
             sleeper(now)
 
 
 class _Performance:
-    """One transmission on its way out, by absolute deadlines, so that lag does not add up.
+    """Send one response by absolute deadlines, so that delays do not add up.
 
     While it lasts one task watches for the client leaving. Where our own server gave us the connection, packets of a
     chunked answer go to it directly: neither a task nor a future wakes up for an event, which is what lets thousands
@@ -137,7 +137,7 @@ class _Performance:
         self._timer: asyncio.TimerHandle | None = None
 
     async def run(self) -> None:
-        """Everything, up to and including the end that the transmission wants."""
+        """Send everything, up to and including the requested end."""
         raw = self._transmission.raw
         if self._packets and not await self._until(self._packets[0][0]):
             return
@@ -156,14 +156,14 @@ class _Performance:
             self._timer.cancel()
 
     async def _until(self, due: float) -> bool:
-        """Wait; False when the client has gone."""
+        """Wait. Return False if the client has disconnected."""
         wait = self._began + due - self._loop.time()
         if wait > 0:
             await asyncio.wait({self._left}, timeout=wait)
         return not self._left.done()
 
     async def _sent(self) -> bool:
-        """Hand the packets to the HTTP layer one by one; whether the client stayed."""
+        """Pass the packets to the HTTP layer one by one. Return whether the client is still connected."""
         for due, data in self._packets:
             if not await self._until(due):
                 return False
@@ -173,7 +173,7 @@ class _Performance:
         return True
 
     async def _written(self) -> bool:
-        """Write the packets to the connection itself; whether the client stayed."""
+        """Write the packets to the connection. Return whether the client is still connected."""
         self._done = self._loop.create_future()
         self._go_on()
         await asyncio.wait({self._left, self._done}, return_when=asyncio.FIRST_COMPLETED)
@@ -183,7 +183,7 @@ class _Performance:
         self._step(self._loop.time())
 
     def _step(self, now: float) -> None:
-        """Write what is due, and come back for what is not."""
+        """Write what is due, and schedule the rest."""
         packets, transport, place = self._packets, self._transport, self._next
         if not packets or transport.is_closing():
             return self._over()
@@ -240,7 +240,7 @@ async def _leaving(receive: Receive) -> None:
 
 
 def _drop(transport: Any, *, reset: bool) -> None:
-    """End the connection without a proper end of the answer; a reset leaves no doubt that something broke."""
+    """Close the connection without a proper end of the answer, with a reset if `reset`."""
     if not reset:
         transport.close()
         return
