@@ -1,4 +1,4 @@
-"""What came before is found ready, and nobody can tell: the same words again, new ids, and still no secret kept."""
+"""Repeated requests get the same words and new ids, and no secret is kept with a cached result."""
 
 from __future__ import annotations
 

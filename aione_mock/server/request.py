@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from aione_mock.server.sessions import Session
 
 _JSON = (None, b"application/json")
-"""Media types of JSON bodies that need no parsing."""
+"""Values of `content-type` that are accepted without parsing them."""
 
 
 class Request:
