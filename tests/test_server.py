@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import random
 import socket
@@ -139,6 +140,27 @@ def test_a_connection_is_kept_while_it_is_used_and_no_longer(app: Mock) -> None:
         begun = time.monotonic()
         assert connection.recv(1) == b""
         assert 0.5 < time.monotonic() - begun < 30
+
+
+@pytest.mark.parametrize("header", [b"", b"x-mock-scenario: stall; after=1; seconds=600\r\n"])
+def test_stopping_waits_for_no_client(app: Mock, header: bytes) -> None:
+    """Not for one that is being answered, nor for one that may ask again."""
+    streamed = BODY.replace(b"{", b'{"stream": true, ', 1) % 1
+    head = request(1).partition(b"content-length")[0] + b"content-length: %d\r\n%b" % (len(streamed), header)
+    with (
+        Server(app) as running,
+        socket.create_connection(("127.0.0.1", running.port), timeout=60) as connection,
+    ):
+        connection.sendall(head + b"\r\n" + streamed)
+        assert connection.recv(1 << 16)
+        begun = time.monotonic()
+        running.stop()
+        assert time.monotonic() - begun < 8
+        with contextlib.suppress(ConnectionResetError):
+            while connection.recv(1 << 16):
+                pass
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", running.port), timeout=60)
 
 
 def test_who_asks_whether_to_go_on_is_told_to(server: Server) -> None:
