@@ -32,12 +32,13 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatch
 from functools import cache
-from itertools import chain, zip_longest
+from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import NoReturn
 
@@ -234,9 +235,19 @@ def _sample(package: Path, count: int, seed: int) -> list[Mutant]:
                 # `a + b` can be mutated in many ways, of which only one is tried
                 family = mutant.operator.rpartition("/")[2].partition("_")[0]
                 places[name, mutant.span, family].append(mutant)
-        chosen = chance.sample(list(places.values()), min(count // len(AREAS), len(places)))
-        drawn += [chance.choice(mutants) for mutants in chosen]
+        shuffled = chance.sample(list(places.values()), len(places))
+        valid = (_draw_valid(package, mutants, chance) for mutants in shuffled)
+        drawn += islice(filter(None, valid), count // len(AREAS))
     return drawn
+
+
+def _draw_valid(package: Path, mutants: list[Mutant], chance: random.Random) -> Mutant | None:
+    """Return one of the mutants that Python can compile, None if it can compile none."""
+    for mutant in chance.sample(mutants, len(mutants)):
+        with contextlib.suppress(SyntaxError), warnings.catch_warnings(action="ignore"):
+            compile(mutant.apply((package / mutant.path).read_text("utf-8")), mutant.path, "exec")
+            return mutant
+    return None
 
 
 def _sampled_files(package: Path) -> dict[str, list[str]]:
