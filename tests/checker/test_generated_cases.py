@@ -34,7 +34,7 @@ def test_the_mock_gives_no_finding(phase: str, check_gateway: CheckGateway) -> N
 
 
 @pytest.mark.parametrize(
-    ("check", "operation", "change"),
+    ("check", "operation", "fault"),
     [
         ("not_a_server_error", "getBillingAccount", answer_with(ACCOUNT, 500, {"detail": "x"})),
         ("status_code_conformance", "getBillingAccount", answer_with(ACCOUNT, 418, {"detail": "x"})),

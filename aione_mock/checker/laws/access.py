@@ -160,7 +160,7 @@ def _expect_rejected(context: LawContext, key: TemporaryKey, what: str, name: st
 
 
 def check_disabled_key(context: LawContext) -> LawResults:
-    """Reject a disabled key over every protocol from the next request on, and accept it once it is enabled again."""
+    """Reject a disabled key from the next request on, and accept it again once it is enabled."""
     key = context.create_key("disabled")
     yield from _expect_accepted(context, key, "a new key")
     context.call_ok("disableKey", {"key_id": key.id})
@@ -170,7 +170,7 @@ def check_disabled_key(context: LawContext) -> LawResults:
 
 
 def check_deleted_key(context: LawContext) -> LawResults:
-    """Reject a deleted key from the next request on, also by a rotated secret in its grace period."""
+    """Reject a deleted key from the next request on, with each of its secrets."""
     key = context.create_key("deleted")
     rotated, _ = context.rotate_key(key)
     context.require_success(context.delete_key(key))
@@ -210,7 +210,7 @@ def check_rotated_key(context: LawContext) -> LawResults:
 
 
 def check_key_rotated_twice(context: LawContext) -> LawResults:
-    """Reject the oldest secret once a key is rotated again, so that no more than two are valid."""
+    """Reject the oldest secret once a key is rotated again."""
     key = context.create_key("rotated twice")
     second, _ = context.rotate_key(key)
     third, _ = context.rotate_key(second)

@@ -24,7 +24,7 @@ class _ModelViolated(Exception):
 
 
 def check_key_lifecycle(context: LawContext) -> LawResults:
-    """Keep a key as its history says in any order of events, and accept its secret exactly while it is active."""
+    """Keep the record of a key consistent with any order of events, and accept its secret only while it is active."""
     from hypothesis import HealthCheck, Phase, Verbosity, settings
     from hypothesis.errors import Flaky
     from hypothesis.stateful import run_state_machine_as_test

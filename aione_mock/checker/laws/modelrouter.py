@@ -228,7 +228,7 @@ def _read_span(context: LawContext, query: dict[str, str]) -> tuple[int, timedel
 
 
 def check_exclusive_parameters(context: LawContext) -> LawResults:
-    """Reject parameters that exclude each other, are incomplete or in the wrong order with 400, and name one."""
+    """Reject contradictory or incomplete parameters with 400, and name one of them in the code."""
     for operation in context.declared_operations(*MODELROUTER):
         for query, parameters in _exclusive_queries():
             exchange = context.call(operation.id, query=query)

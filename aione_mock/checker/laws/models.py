@@ -42,7 +42,7 @@ def _read_gemini_ids(context: LawContext) -> list[str]:
 
 
 def check_lists_agree(context: LawContext) -> LawResults:
-    """List every model of the data plane on the console, and only those in Gemini's list."""
+    """List every model of the data plane on the console, and no other models in Gemini's list."""
     ids = set(_read_openai_ids(context))
     try:
         console = {row.text("id") for row in context.read("listGatewayModels").rows("items")}

@@ -144,7 +144,7 @@ def check_whole_characters(context: LawContext) -> LawResults:
 
 
 def check_stream_complete(context: LawContext) -> LawResults:
-    """Send each part of the text once: words to be repeated arrive as in the plain answer."""
+    """Send each part of the text exactly once."""
     for protocol in context.chat_protocols():
         model = context.choose_model(protocol.name)
         plain = ChatQuestion(_EXACT_QUESTION)

@@ -106,7 +106,7 @@ def check_usage_order(context: LawContext) -> LawResults:
 
 
 def check_usage_filters(context: LawContext) -> LawResults:
-    """Select by a filter what the grouping shows in one row, and nothing for an unknown value."""
+    """Return for a filter what the grouping shows in its row, and nothing for an unknown value."""
     last = read_today(context) - timedelta(days=1)
     window = date_query(last - timedelta(days=6), last)
     for group in _SORTED_GROUPS:
