@@ -281,28 +281,3 @@ class Journal:
         """Delete all entries; numbering continues."""
         self._entries.clear()
         self._bytes = 0
-
-
-def forget(values: dict[Any, Any]) -> None:
-    """Drop the oldest eighth: one at a time, each look for the oldest would walk over the gaps of those before."""
-    for key in list(islice(values, 1 + len(values) // 8)):
-        del values[key]
-
-
-class Memo:
-    """Cache results of a pure function; the oldest are dropped first."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._values: dict[Any, Any] = {}
-        self.get = self._values.get
-
-    def put(self, key: Any, value: Any) -> None:
-        """Store a value, which must not be changed afterwards."""
-        if len(self._values) >= self._most:
-            forget(self._values)
-        self._values[key] = value
-
-    def clear(self) -> None:
-        """Delete all values."""
-        self._values.clear()

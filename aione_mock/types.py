@@ -415,14 +415,14 @@ _NOTHING_SENT = Response(200, (), ())
 class Replayed(Reply):
     """A recorded plain answer."""
 
-    transmission: Response = _NOTHING_SENT
+    response: Response = _NOTHING_SENT
 
 
 @frozen
 class ReplayedStream(StreamReply):
     """A recorded stream."""
 
-    transmission: Response = _NOTHING_SENT
+    response: Response = _NOTHING_SENT
 
 
 def header_value(text: str) -> str:

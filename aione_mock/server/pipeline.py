@@ -57,8 +57,8 @@ class Pipeline:
         self.auth = Authenticator(
             contract, any_key=settings.auth == "any", demo_key=demo, control_token=settings.control_token
         )
-        # read for each request, and slower to read from a pydantic model
         self.explanations: Mapping[str, Explanation] = {}
+        # read for each request, and slower to read from a pydantic model
         self._max_body, self._scenario_files = settings.max_body, bool(settings.scenarios)
 
     async def respond(self, exchange: Exchange) -> Response:

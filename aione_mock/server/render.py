@@ -48,7 +48,7 @@ class Renderer:
         if isinstance(reply, (Replayed, ReplayedStream)):
             # a recorded answer may violate the contract or be incomplete
             exchange.damaged = True
-            return reply.transmission
+            return reply.response
         if self._scenarios.sends_at_once(exchange.scenario, exchange.session):
             whole = self._flush_interval is None or not isinstance(reply, StreamReply)
             return self._serialize(exchange, reply, whole=whole)

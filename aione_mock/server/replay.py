@@ -102,9 +102,9 @@ class Replay:
             sends = tuple([(self._get_due(event.at), event.raw) for event in events])
         sent = Response(response.status, headers, sends, response.end)
         if events is None:
-            return Replayed(status=response.status, headers=headers, transmission=sent)
+            return Replayed(status=response.status, headers=headers, response=sent)
         stream = EventStream.of([event.raw for event in events])
-        return ReplayedStream(stream, status=response.status, headers=headers, transmission=sent)
+        return ReplayedStream(stream, status=response.status, headers=headers, response=sent)
 
     def _get_due(self, at: float) -> float:
         if self._timing == "none":

@@ -24,55 +24,53 @@ _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER with a timeout of 0: closing sends RST instead of FIN."""
 
 
-async def play(
-    transmission: Response, connection: Connection | None, receive: Receive, send: Send, wheel: Wheel
-) -> None:
+async def play(response: Response, connection: Connection | None, receive: Receive, send: Send, wheel: Wheel) -> None:
     """Send each packet when it is due. Return early if the client disconnects.
 
     The head is sent with the first packet, so that a delay delays everything.
     """
-    sends = transmission.sends
-    if transmission.end == "finish" and not transmission.raw and transmission.apart is None and _at_once(sends):
+    sends = response.sends
+    if response.end == "finish" and not response.raw and response.apart is None and _at_once(sends):
         body = sends[0][1] if len(sends) == 1 else b"".join([data for _, data in sends])
-        await send(_start(transmission))
+        await send(_start(response))
         await send({"type": "http.response.body", "body": body})
         return
-    if connection is None and transmission.raw:
+    if connection is None and response.raw:
         return
-    performance = _Performance(transmission, connection, receive, send, wheel)
+    performance = _Performance(response, connection, receive, send, wheel)
     try:
         await performance.run()
     finally:
         performance.close()
 
 
-def write_response(transmission: Response, connection: Connection | None, send: Send) -> bool:
+def write_response(response: Response, connection: Connection | None, send: Send) -> bool:
     """Write an ordinary answer at once and return True; return False if it needs `play`."""
-    if not transmission.ordinary or connection is None:
+    if not response.ordinary or connection is None:
         return False
-    body, text = transmission.sends[0][1], transmission.headers.text  # type: ignore[attr-defined]
+    body, text = response.sends[0][1], response.headers.text  # type: ignore[attr-defined]
     head = text.encode("latin-1", "replace")
     if "\ncontent-length: " in text:
         rest = b"%b\r\n\r\n%b" % (head, body)
     else:
         rest = b"%b\r\ntransfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (head, len(body), body)
-    return connection.write_response(send, transmission.status, rest)
+    return connection.write_response(send, response.status, rest)
 
 
 def _at_once(sends: tuple[tuple[float, bytes], ...]) -> bool:
     return not sends or sends[-1][0] <= 0
 
 
-def _start(transmission: Response) -> Any:
-    return {"type": "http.response.start", "status": transmission.status, "headers": raw_headers(transmission.headers)}
+def _start(response: Response) -> Any:
+    return {"type": "http.response.start", "status": response.status, "headers": raw_headers(response.headers)}
 
 
-def _packets(transmission: Response) -> tuple[tuple[float, bytes], ...]:
+def _packets(response: Response) -> tuple[tuple[float, bytes], ...]:
     """Return the sends; those due at the same time are joined unless the answer forbids it."""
-    if transmission.apart is not None:
-        return transmission.sends
+    if response.apart is not None:
+        return response.sends
     packets: list[tuple[float, bytes]] = []
-    for due, together in groupby(transmission.sends, itemgetter(0)):
+    for due, together in groupby(response.sends, itemgetter(0)):
         pairs = [*together]
         packets.append(pairs[0] if len(pairs) == 1 else (due, b"".join([data for _, data in pairs])))
     return tuple(packets)
@@ -118,32 +116,32 @@ class _Performance:
 
     def __init__(
         self,
-        transmission: Response,
+        response: Response,
         connection: Connection | None,
         receive: Receive,
         send: Send,
         wheel: Wheel,
     ) -> None:
-        self._transmission, self._send, self._wheel = transmission, send, wheel
+        self._response, self._send, self._wheel = response, send, wheel
         self._loop = asyncio.get_running_loop()
         self._transport: Any = connection.transport if connection else None
         self._direct = connection is not None and connection.is_own_send(send)
         """Whether packets may be written to the connection itself, past any middleware."""
         self._began = connection.arrived if connection else self._loop.time()
         self._left: asyncio.Future[None] = asyncio.ensure_future(_leaving(receive))
-        self._packets = _packets(transmission)
+        self._packets = _packets(response)
         self._next = 0
         self._done: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     async def run(self) -> None:
         """Send everything, up to and including the requested end."""
-        raw = self._transmission.raw
+        raw = self._response.raw
         if self._packets and not await self._until(self._packets[0][0]):
             return
         if not raw:
-            await self._send(_start(self._transmission))
-        chunked = all(name != "content-length" for name, _ in self._transmission.headers)
+            await self._send(_start(self._response))
+        chunked = all(name != "content-length" for name, _ in self._response.headers)
         whole = await (self._written() if raw or (self._direct and chunked) else self._sent())
         if whole:
             await self._end()
@@ -168,8 +166,8 @@ class _Performance:
             if not await self._until(due):
                 return False
             await self._send({"type": "http.response.body", "body": data, "more_body": True})
-            if self._transmission.apart is not None:
-                await asyncio.sleep(self._transmission.apart)
+            if self._response.apart is not None:
+                await asyncio.sleep(self._response.apart)
         return True
 
     async def _written(self) -> bool:
@@ -187,7 +185,7 @@ class _Performance:
         packets, transport, place = self._packets, self._transport, self._next
         if not packets or transport.is_closing():
             return self._over()
-        elapsed, raw, apart = now - self._began, self._transmission.raw, self._transmission.apart
+        elapsed, raw, apart = now - self._began, self._response.raw, self._response.apart
         while place < len(packets):
             due, data = packets[place]
             if due > elapsed:
@@ -214,20 +212,20 @@ class _Performance:
 
     async def _end(self) -> None:
         """Finish, hang or cut, and let the server see that the connection is gone, so that it does not complain."""
-        end = self._transmission.end
-        if end == "finish" and not self._transmission.raw:
+        end = self._response.end
+        if end == "finish" and not self._response.raw:
             await self._send({"type": "http.response.body", "body": b""})
             return
         if end == "hang":
             await asyncio.wait({self._left})
         if self._transport is None:
             return
-        if not self._direct and not self._transmission.raw:
+        if not self._direct and not self._response.raw:
             # middleware takes this only when it has passed on what came before
             await self._send({"type": "http.response.body", "body": b"", "more_body": True})
-        _drop(self._transport, reset=not self._transmission.status)
+        _drop(self._transport, reset=not self._response.status)
         await asyncio.wait({self._left})
-        if not self._direct and self._transmission.raw:
+        if not self._direct and self._response.raw:
             # middleware may insist on a response; nobody is there to receive it
             await self._send({"type": "http.response.start", "status": 500, "headers": []})
             await self._send({"type": "http.response.body", "body": b""})
