@@ -1,20 +1,33 @@
-# `make run` serves on http://127.0.0.1:8000; CI runs `make test unit-no-cache`. All targets prepare .venv themselves.
+# `make run` serves on http://127.0.0.1:8000; CI runs `.ci/run`. All targets prepare .venv themselves.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 HOST ?= 127.0.0.1
 PORT ?= 8000
+DEPENDENCY_TESTS := tests/sdk/test_openai.py tests/sdk/test_anthropic.py tests/sdk/test_google.py \
+  tests/recorder/test_commands.py tests/test_uvicorn_names.py tests/test_settings.py tests/test_yaml_files.py \
+  tests/test_validation.py tests/test_realistic.py tests/test_input_images.py
+SLOW_TESTS ?= tests
 NO_CACHE_TESTS := tests/console tests/control tests/protocols tests/sdk tests/test_side_effects.py
 # uv trusts the certificates of the system, as pip does, here and in the tests of the package
 export UV_NATIVE_TLS = true
 export UV_SYSTEM_CERTS = true
 
-.PHONY: run install test check fmt unit unit-no-cache mutants bench clean
+.PHONY: help run install web screenshots test check fmt unit coverage unit-no-cache slow dependencies mutants proof bench clean
 
-run: $(VENV)/.run
+help:  ## this list
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F '\t' '{printf "%-15s %s\n", $$1, $$2}'
+
+run: $(VENV)/.run  ## serve on http://127.0.0.1:8000
+	$(BIN)/python scripts/build_page.py --optional
 	$(BIN)/aione-mock serve --host $(HOST) --port $(PORT)
 
-install: $(VENV)/.dev
+install: $(VENV)/.dev  ## install everything that development needs into .venv, and build the page
+	@$(BIN)/python scripts/build_page.py --optional
+
+# the page under /_mock/ui; the other targets build it too where they can, if its sources have changed
+web: $(VENV)/bin/python  ## build the page under /_mock/ui
+	$(BIN)/python scripts/build_page.py
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -29,33 +42,59 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[dev]'
 	touch $@ $(VENV)/.run
 
-test: check unit
+screenshots: install  ## take the pictures in docs/images, with Chromium
+	$(BIN)/python scripts/screenshots.py
 
-check: install
+test: check unit  ## check, then all tests but the slow ones
+
+check: install  ## format, lint, types, order of imports, security, the page
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/bandit --quiet --recursive aione_mock -ll
+	$(BIN)/python scripts/build_page.py --check
 
-fmt: install
+fmt: install  ## correct format and imports
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	! command -v npm >/dev/null || npm --prefix web run --silent format
 
-unit: install
+unit: install  ## all tests but the slow ones
+	$(BIN)/pytest -n 3 --dist worksteal -m 'not slow' --durations 12 --durations-min 5
+
+coverage: install  ## the same, with the lines and branches that they run; half as long again
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n 3 --dist worksteal
+	$(BIN)/coverage run -m pytest -n 3 --dist worksteal -m 'not slow'
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
 # no answer, journal or ledger may depend on the cache, so tests that send many requests pass without it
-unit-no-cache: install
-	AIONE_MOCK_CACHE=false $(BIN)/pytest -n 3 --dist worksteal $(NO_CACHE_TESTS)
+unit-no-cache: install  ## tests that send many requests, without the cache
+	AIONE_MOCK_CACHE=false $(BIN)/pytest -n 3 --dist worksteal -m 'not slow' $(NO_CACHE_TESTS)
 
-clean:
-	rm -rf $(VENV) .coverage* .pytest_cache .mypy_cache .ruff_cache dist
+# `.ci/run` names those that CI runs
+slow: install  ## soaks, many runs, other programs; SLOW_TESTS=tests/x.py for some of them
+	$(BIN)/pytest -m slow $(SLOW_TESTS)
 
-mutants: install
+# each in an environment of its own
+dependencies: install  ## some tests with the lowest and the newest dependencies that are allowed
+	for resolution in lowest-direct highest; do \
+	  folder=$$(mktemp -d) && echo "dependencies: $$resolution" \
+	  && $(BIN)/uv venv --quiet --python $(BIN)/python $$folder \
+	  && $(BIN)/uv pip install --quiet --upgrade --resolution $$resolution --python $$folder/bin/python -e '.[dev]' \
+	  && $$folder/bin/python -m pytest -q -n 2 -p no:cacheprovider $(DEPENDENCY_TESTS); \
+	  status=$$?; rm -rf $$folder; [ $$status -eq 0 ] || exit $$status; \
+	done
+
+clean:  ## remove what was built and installed
+	rm -rf $(VENV) .coverage* .pytest_cache .mypy_cache .ruff_cache dist web/dist web/node_modules web/.node
+
+mutants: install  ## how many wrong variants of the mock the checker finds
 	$(BIN)/python scripts/kill_rate.py
 
-bench: install
+proof: install  ## measure the checker for docs/proof.md, an hour; SECTIONS=alarms for a part
+	$(BIN)/python scripts/proof.py $(SECTIONS)
+
+bench: install  ## measure speed and memory for benchmarks/results.md
 	$(BIN)/python -m benchmarks --write

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
@@ -15,6 +16,10 @@ SESSION_PREFIX = "/_session/"
 """Path under which each session has the whole API: `/_session/NAME/v1/…`."""
 CONNECTION = "aione_mock.connection"
 """Scope extension under which our server hands over a `Connection`; without it nothing below HTTP can be played."""
+
+
+_CODINGS = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}
+"""Content codings with the window bits by which zlib decodes them."""
 
 
 class Connection(Protocol):
@@ -44,6 +49,30 @@ class Connection(Protocol):
 
 class Disconnected(Exception):
     """The client disconnected before its request was complete."""
+
+
+def decode_body(body: bytes, coding: bytes, limit: int) -> bytes:
+    """Decode a request body by its `content-encoding`, to at most `limit` bytes. Raise ValueError for broken data.
+
+    Raise APIError `unsupported_media_type` for a coding that is not known, and `request_too_large`.
+    """
+    name = coding.strip().lower()
+    if name in (b"", b"identity"):
+        return body
+    if name not in _CODINGS:
+        shown = name[:40].decode("latin-1")
+        message = f"The content encoding '{shown}' is not supported; use gzip, deflate or identity."
+        raise APIError("unsupported_media_type", message, headers={"accept-encoding": "gzip, deflate"})
+    decoder = zlib.decompressobj(_CODINGS[name])
+    try:
+        decoded = decoder.decompress(body, limit + 1)
+    except zlib.error as error:
+        raise ValueError(str(error)) from None
+    if len(decoded) > limit:
+        raise body_too_large(limit)
+    if not decoder.eof or decoder.unused_data:
+        raise ValueError("incomplete or followed by other data")
+    return decoded
 
 
 def announced_length(headers: RawHeaders) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 from aione_mock.errors import ConfigError
 
@@ -109,3 +110,8 @@ def parse_duration(text: str | float) -> float:
 def format_instant(at: datetime) -> str:
     """Format an instant as `2026-01-31T09:00:00Z`, in UTC and whole seconds."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def format_timestamp(timestamp: float, precision: Literal["auto", "microseconds"] = "auto") -> str:
+    """Format Unix seconds as `2026-04-07T09:30:00Z`, by default with microseconds only if there are any."""
+    return datetime.fromtimestamp(timestamp, UTC).isoformat(timespec=precision).replace("+00:00", "Z")

@@ -17,6 +17,8 @@ _ANY: Amounts = (1 << 62, 1 << 62)
 """No limit."""
 _SWEEP = 4096
 """Number of windows at which empty ones are dropped."""
+_MAX_WINDOWS = 8192
+"""Most windows of a store; the least recently used half is dropped for one more."""
 
 
 Amounts = tuple[int, int]
@@ -42,13 +44,6 @@ class Window:
     now: float
     taken: bool
     """Whether the amounts were added."""
-
-    def add(self, amounts: Amounts) -> Window:
-        """Return the window with more added at its time."""
-        (often, much), (oftener, more), (often_at, much_at) = self.totals, amounts, self.lasts
-        lasts = self.now if oftener else often_at, self.now if more else much_at
-        totals = often + oftener, much + more
-        return Window(self.entries, totals, lasts, self.most, self.span, self.now, self.taken)
 
     def left(self, part: int) -> int:
         """Return what is left of a part's limit."""
@@ -159,17 +154,21 @@ class MemoryStore:
         if found.first <= now - span or found.last > now:
             found.prune(now)
         taken = found.often < most[0] and found.much < most[1]
-        if taken and amounts != _NOTHING:
-            found.add(now, amounts)
+        if taken and amounts is not _NOTHING:
+            found.add(now, *amounts)
         lasts = found.often_at, found.much_at
         return Window(found.entries, (found.often, found.much), lasts, most, span, now, taken)
+
+    def list_windows(self, prefix: str) -> tuple[str, ...]:
+        """Return the keys of the windows that begin with a text, in the order in which they were opened."""
+        return tuple([key for key in self._windows if key.startswith(prefix)])
 
     def add_to_window(self, key: str, now: float, span: float, amounts: Amounts) -> None:
         """Add `amounts` to what the last `span` seconds hold, whatever the limits."""
         found = self._windows.get(key) or self._open_window(key, now, span)
-        if found.first <= now - span or found.last > now:
+        if found.last > now:
             found.prune(now)
-        found.add(now, amounts)
+        found.add(now, *amounts)
 
     def _open_window(self, key: str, now: float, span: float) -> _Sliding:
         self._sweep(now)
@@ -182,7 +181,10 @@ class MemoryStore:
             return
         for key in [k for k, w in self._windows.items() if w.last <= now - w.span]:
             del self._windows[key]
-        self._sweep_at = max(_SWEEP, 2 * len(self._windows))
+        if len(self._windows) >= _MAX_WINDOWS:
+            latest = sorted(self._windows.items(), key=lambda item: item[1].last)[_MAX_WINDOWS // 2 :]
+            self._windows = dict(latest)
+        self._sweep_at = min(_MAX_WINDOWS, max(_SWEEP, 2 * len(self._windows)))
 
     def dump(self) -> Json:
         """Return all state as one JSON value that shares nothing with the store."""
@@ -215,20 +217,25 @@ class _Sliding:
         self.often_at: float = next((entry[0] for entry in reversed(entries) if entry[1]), _NEVER)
         self.much_at: float = next((entry[0] for entry in reversed(entries) if entry[2]), _NEVER)
 
-    def add(self, now: float, amounts: Amounts) -> None:
+    def add(self, now: float, often: int, much: int) -> None:
         """Add amounts. Those that come within 20 ms share an entry, so that heavy load cannot fill the memory."""
-        if now - self.last >= _RESOLUTION_SECONDS:
-            self.entries.append([now, 0, 0])
-            self.first, self.last = min(self.first, now), now
-        newest, (often, much) = self.entries[-1], amounts
-        if often:
+        if not often and not much:
+            return
+        if now - self.last < _RESOLUTION_SECONDS:
+            newest = self.entries[-1]
             newest[1] += often
-            self.often += often
-            self.often_at = newest[0]
-        if much:
             newest[2] += much
+        else:
+            if not self.entries:
+                self.first = now
+            self.entries.append([now, often, much])
+            self.last = now
+        if often:
+            self.often += often
+            self.often_at = self.last
+        if much:
             self.much += much
-            self.much_at = newest[0]
+            self.much_at = self.last
 
     def prune(self, now: float) -> None:
         """Drop entries that are too old or, after the clock was set back, in the future."""
@@ -239,11 +246,56 @@ class _Sliding:
         self._note()
 
 
+class Holder(Protocol):
+    """What holds bytes of a shared budget."""
+
+    @property
+    def bytes_held(self) -> int: ...
+    def drop_half(self) -> None: ...
+
+
+class ByteBudget:
+    """Bytes that several holders share. For one too many, the largest holders drop the older half of what they hold."""
+
+    def __init__(self, most: int) -> None:
+        self.most, self.held = most, 0
+        self._holders: set[Holder] = set()
+
+    def join(self, holder: Holder) -> None:
+        """Count what a holder holds; it changes `held` by itself from now on."""
+        self._holders.add(holder)
+        self.held += holder.bytes_held
+
+    def leave(self, holder: Holder) -> None:
+        """Stop counting what a holder holds."""
+        if holder in self._holders:
+            self._holders.remove(holder)
+            self.held -= holder.bytes_held
+
+    def grow(self, size: int) -> None:
+        """Count more, or less, of what a holder holds."""
+        self.held += size
+        if size > 0 and self.held > self.most:
+            self.shrink()
+
+    def shrink(self) -> None:
+        """Free an eighth more than needed, so that this happens rarely."""
+        while self.held > self.most - self.most // 8:
+            largest = max(self._holders, key=lambda holder: holder.bytes_held)
+            before = largest.bytes_held
+            largest.drop_half()
+            if largest.bytes_held == before:
+                return
+
+
 class Journal:
     """A ring of exchanges, bounded in entries and in bytes; the oldest give way.
 
     An entry is any object with an integer `size`, the bytes that it holds when it is added.
     """
+
+    budget: ByteBudget | None = None
+    """What it shares with other journals; None for a journal that nobody reads any more."""
 
     def __init__(self, max_entries: int = 1000, max_bytes: int = 16 << 20) -> None:
         self.max_entries, self.max_bytes = max_entries, max_bytes
@@ -264,7 +316,7 @@ class Journal:
 
     def add(self, entry: Any) -> None:
         """Add an entry; drop old ones until the bounds hold."""
-        size = entry.size
+        size, before = entry.size, self._bytes
         self.total += 1
         self._entries.append((entry, size))
         self._bytes += size
@@ -272,12 +324,26 @@ class Journal:
             self._bytes -= self._entries.popleft()[1]
         while self._bytes > self.max_bytes and len(self._entries) > 1:
             self._bytes -= self._entries.popleft()[1]
+        if (budget := self.budget) is not None:
+            budget.held += self._bytes - before
+            if budget.held > budget.most:
+                budget.shrink()
 
     def latest(self, count: int) -> list[Any]:
         """Return up to `count` newest entries, newest first."""
         return [entry for entry, _ in islice(reversed(self._entries), count)]
 
+    def drop_half(self) -> None:
+        """Drop the oldest entries until half of the bytes are left."""
+        self._drop_to(self._bytes // 2)
+
     def clear(self) -> None:
         """Delete all entries; numbering continues."""
-        self._entries.clear()
-        self._bytes = 0
+        self._drop_to(-1)
+
+    def _drop_to(self, most: int) -> None:
+        before = self._bytes
+        while self._entries and self._bytes > most:
+            self._bytes -= self._entries.popleft()[1]
+        if self.budget is not None:
+            self.budget.held += self._bytes - before

@@ -6,7 +6,7 @@ They do not depend on a protocol: `protocols` reads a `Prompt` from a `Call` and
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -26,7 +26,8 @@ RawHeaders = tuple[tuple[bytes, bytes], ...]
 _BLANK_LINE = b"\n\n"
 _UNFIT = re.compile(r"[\x00-\x20\x7f]+")
 Role = Literal["system", "user", "assistant", "tool"]
-Finish = Literal["stop", "stop_sequence", "length", "tool_calls", "content_filter"]
+Finish = Literal["stop", "stop_sequence", "length", "tool_calls", "content_filter", "malformed_call"]
+"""`malformed_call`: the model has called a tool, but the arguments are no JSON."""
 
 
 @frozen
@@ -46,6 +47,11 @@ class Caller:
     rpm_limit: int | None = None
     tpm_limit: int | None = None
     """The key's own limits; None leaves the plan's."""
+    may_write: bool = True
+    """Whether a console token may change anything."""
+    concurrency_limit: int | None = None
+    balance_ticks: int | None = None
+    """What the key may spend in a session, in 0.0001 RMB."""
 
 
 @frozen
@@ -109,7 +115,7 @@ class ToolCall:
     id: str
     name: str
     arguments: str
-    """JSON text of an object."""
+    """JSON text of an object; any text in a choice that ends with `malformed_call`."""
 
 
 @frozen
@@ -169,7 +175,8 @@ class Prompt:
     show_reasoning: bool = False
     """Whether the client asked to see the thinking."""
     aspect_ratio: str = "1:1"
-    image_size: str = "1K"
+    image_size: str = ""
+    """`1K`, `2K` or `4K`; empty means the size that is usual for the model."""
 
 
 @frozen
@@ -238,6 +245,8 @@ class Choice:
     finish: Finish = "stop"
     stop_sequence: str | None = None
     """The client's stop sequence that ended the text."""
+    refused: bool = False
+    """Whether the text declines to answer."""
 
 
 @frozen
@@ -255,6 +264,8 @@ class Script:
     body: Json = None
     """The whole body, for operations that call no model; only if `whole`."""
     whole: bool = False
+    awkward: str | None = None
+    """Name of the awkward answer that the model gives instead of its own; nothing else is set then."""
 
 
 @frozen
@@ -406,6 +417,15 @@ class Response:
     """Seconds between writes that must not share a packet; 0 is a write each, None joins what is due at once."""
     ordinary: bool = False
     """Whether it is due whole and at once, with a `HeaderBlock` of the mock's own that needs no check."""
+    live: Callable[[], AsyncIterator[bytes]] | None = None
+    """Makes what is sent while the connection lasts, in place of `sends`."""
+
+
+@frozen
+class LiveReply(Reply):
+    """A stream of events that are not known yet."""
+
+    source: Callable[[], AsyncIterator[bytes]] | None = None
 
 
 _NOTHING_SENT = Response(200, (), ())

@@ -1,21 +1,20 @@
-"""Measure what the official clients do under each fault, and write `docs/client-faults.md`.
+"""Measure what official clients, LangChain and instructor do under each fault, and write `docs/client-faults.md`.
 
-    python scripts/client_faults.py            write the page
-    python scripts/client_faults.py --check    exit 1 if it would change
+    python scripts/client_faults.py                       write the page
+    python scripts/client_faults.py --check               exit 1 if it would change
+    python scripts/client_faults.py --check --installed   the same without instructor, which has its own environment
 
 All cases run at the same time, each in its own session of one mock in this process.
 """
 
 from __future__ import annotations
 
-import difflib
 import re
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,8 @@ import anthropic
 import openai
 from google import genai
 from google.genai import types
+from langchain_openai import ChatOpenAI
+from sdk_clients import InstructorWorker, find_version, format_table, start_worker, write_page
 
 from aione_mock.clock import parse_instant
 from aione_mock.server.app import Mock, create_app
@@ -171,9 +172,65 @@ def _collect_gemini(answer: Any, output: ClientOutput) -> None:
     output.tokens += [answer.usage_metadata.total_token_count] if answer.usage_metadata else []
 
 
+def langchain_stream(
+    url: str, headers: dict[str, str], timeout: float, retries: int | None, output: ClientOutput
+) -> None:
+    """`ChatOpenAI.stream`."""
+    for chunk in _langchain_model(url, headers, timeout, retries, stream_usage=True).stream(QUESTION):
+        _collect_langchain(chunk, output)
+
+
+def langchain_plain(
+    url: str, headers: dict[str, str], timeout: float, retries: int | None, output: ClientOutput
+) -> None:
+    """`ChatOpenAI.invoke`."""
+    _collect_langchain(_langchain_model(url, headers, timeout, retries).invoke(QUESTION), output)
+
+
+def _langchain_model(url: str, headers: dict[str, str], timeout: float, retries: int | None, **more: Any) -> ChatOpenAI:
+    more |= {} if retries is None else {"max_retries": retries}
+    return ChatOpenAI(
+        model="gpt-5.2",
+        base_url=f"{url}/v1",
+        api_key=KEY,
+        timeout=timeout,
+        default_headers=headers,
+        # loading certificates is most of the time that it takes to make one
+        http_client=openai.DefaultHttpxClient(verify=False),
+        http_async_client=openai.DefaultAsyncHttpxClient(verify=False),
+        **more,
+    )
+
+
+def _collect_langchain(message: Any, output: ClientOutput) -> None:
+    # LangChain gives the chunks of a stream an id of its own
+    output.ids.append("langchain")
+    output.pieces += [message.text] if message.text else []
+    finish = message.response_metadata.get("finish_reason")
+    output.finishes += [finish] if finish else []
+    output.tokens += [message.usage_metadata["total_tokens"]] if message.usage_metadata else []
+
+
+def instructor_request(worker: InstructorWorker, *, stream: bool) -> SendRequest:
+    """`chat.completions.create` of instructor, or `create_partial`, with a pydantic model as the answer."""
+
+    def send(url: str, headers: dict[str, str], timeout: float, retries: int | None, output: ClientOutput) -> None:
+        job = {"url": url, "headers": headers, "timeout": timeout, "retries": retries, "stream": stream}
+        found = worker.send({**job, "mode": "json", "asks": 0, "more": {}})
+        value = found.get("value") or found.get("partial")
+        if value:
+            output.ids.append("instructor")
+            output.pieces.append("".join(str(each) for each in value.values() if each is not None))
+        if "error" in found:
+            module, _, name = found["error"].partition(".")
+            raise type(name, (Exception,), {"__module__": module})
+
+    return send
+
+
 @dataclass(frozen=True)
 class Client:
-    """An official client, and how to send it a request for a plain answer and for a stream."""
+    """A client, and how to send it a request for a plain answer and for a stream."""
 
     package: str
     plain: SendRequest
@@ -184,6 +241,7 @@ CLIENTS = (
     Client("openai", openai_plain, openai_stream),
     Client("anthropic", anthropic_plain, anthropic_stream),
     Client("google-genai", gemini_plain, gemini_stream),
+    Client("langchain-openai", langchain_plain, langchain_stream),
 )
 
 STREAMS = (
@@ -314,13 +372,16 @@ class FaultBench:
 def _import_name(kind: type[BaseException]) -> str:
     """Return the name of a class as users import it."""
     module = kind.__module__
+    if module == "builtins":
+        return kind.__name__
     return f"{module if module.startswith('google.') else module.partition('.')[0]}.{kind.__name__}"
 
 
 def _describe_differences(output: ClientOutput, usual: ClientOutput) -> Iterator[str]:
     """Yield what is wrong with the output although no exception was raised."""
     if output.text != usual.text:
-        yield f"**{_describe_text_difference(output.text, usual.text)}**"
+        is_object = "instructor" in usual.ids and output.text
+        yield "**another object**" if is_object else f"**{_describe_text_difference(output.text, usual.text)}**"
     if not output.finishes and usual.finishes:
         yield "no finish reason"
     elif len(output.finishes) > len(usual.finishes):
@@ -349,8 +410,9 @@ def _describe_text_difference(text: str, usual: str) -> str:
 
 HEAD = """# What official clients do under each fault
 
-This page is measured: `scripts/client_faults.py` sends requests to a mock with the official Python clients and writes
-the results here. A test fails if they change. To reproduce a row, send the header `X-Mock-Scenario: ROW`.
+This page is measured: `scripts/client_faults.py` sends requests to a mock with the official Python clients, LangChain
+and instructor, and writes the results here. A test fails if they change. To reproduce a row, send the header
+`X-Mock-Scenario: ROW`.
 
 - **complete**: the client returns what it returns without the fault.
 - An exception is shown by its class. *retried* means that the client retries by default.
@@ -358,13 +420,16 @@ the results here. A test fails if they change. To reproduce a row, send the head
   with `google-genai` there is none.
 - **Bold**: the client raises nothing and the user has a wrong answer. These are the rows to guard against.
 
+instructor asks for an object, of which a stream has parts; it runs in an environment of its own, with the `openai`
+that it allows.
+
 Clients: {clients}.
 """
 
 
-def render_page(bench: FaultBench) -> str:
+def render_page(bench: FaultBench, clients: Sequence[Client]) -> str:
     """Return the page."""
-    parts = [HEAD.format(clients=", ".join(f"{c.package} {version(c.package).split('.')[0]}.x" for c in CLIENTS))]
+    parts = [HEAD.format(clients=", ".join(f"{c.package} {find_version(c.package)}" for c in clients))]
     with ThreadPoolExecutor(24) as pool:
         tables = (
             ("Streams", STREAMS, True),
@@ -372,12 +437,12 @@ def render_page(bench: FaultBench) -> str:
             ("Errors", ERRORS, False),
             ("Errors of streamed requests", ("rate_limit_exceeded", "internal_error"), True),
         )
-        usual = {(c, s): bench.send(Case(c, s, ""), "", 0)[0] for c in CLIENTS for s in (True, False)}
+        usual = {(c, s): bench.send(Case(c, s, ""), "", 0)[0] for c in clients for s in (True, False)}
         cells = [
             [
                 [
                     pool.submit(bench.describe_outcome, Case(client, stream, row), usual[client, stream])
-                    for client in CLIENTS
+                    for client in clients
                 ]
                 for row in rows
             ]
@@ -385,34 +450,25 @@ def render_page(bench: FaultBench) -> str:
         ]
         for (title, rows, _), found in zip(tables, cells, strict=True):
             parts.append(f"## {title}\n")
-            parts += _format_table(rows, [[cell.result() for cell in row] for row in found])
+            parts += format_table(
+                [client.package for client in clients], rows, [[cell.result() for cell in row] for row in found]
+            )
     return "\n".join(parts)
 
 
-def _format_table(rows: Sequence[str], cells: Iterable[Sequence[str]]) -> list[str]:
-    names = [client.package for client in CLIENTS]
-    lines = [f"| scenario | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
-    lines += [f"| `{row}` | {' | '.join(found)} |" for row, found in zip(rows, cells, strict=True)]
-    return [*lines, ""]
-
-
-def measure_page() -> str:
+def measure_page(*, with_instructor: bool) -> str:
     """Start a mock and return the page."""
     with Server(create_app(Settings(now=parse_instant("2026-11-20T10:30:00Z")))) as server:
-        return render_page(FaultBench(server))
+        if not with_instructor:
+            return render_page(FaultBench(server), CLIENTS)
+        with start_worker() as worker:
+            plain, stream = instructor_request(worker, stream=False), instructor_request(worker, stream=True)
+            return render_page(FaultBench(server), (*CLIENTS, Client("instructor", plain, stream)))
 
 
 def main(arguments: Sequence[str]) -> int:
     """Write the page, or compare it with `--check`."""
-    text = measure_page()
-    if "--check" in arguments:
-        written = PAGE.read_text(encoding="utf-8").splitlines()
-        changes = [*difflib.unified_diff(written, text.splitlines(), "written", "measured", lineterm="", n=0)]
-        print("\n".join(changes))
-        return 1 if changes else 0
-    PAGE.parent.mkdir(exist_ok=True)
-    PAGE.write_text(text, encoding="utf-8")
-    return 0
+    return write_page(PAGE, measure_page, arguments)
 
 
 if __name__ == "__main__":

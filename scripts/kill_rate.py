@@ -17,20 +17,24 @@ from aione_mock.settings import Settings
 from aione_mock.tenant.organisation_file import list_credentials
 
 
+def create_target(url: str) -> Target:
+    """Return a target with all credentials of the mock."""
+    given = {variable: value for c in list_credentials() for variable, value in c.env}
+    return Target(
+        url,
+        key=given["AIONE_API_KEY"],
+        token=given["AIONE_CONSOLE_TOKEN"],
+        business_token=given["AIONE_BUSINESS_TOKEN"],
+        other_token=given["AIONE_OTHER_TOKEN"],
+        access_key=given["AIONE_ACCESS_KEY_ID"],
+        access_secret=given["AIONE_ACCESS_KEY_SECRET"],
+    )
+
+
 def find_broken_laws(name: str) -> list[str]:
     """Return the laws that a mutant breaks."""
-    given = {variable: value for c in list_credentials() for variable, value in c.env}
     with Server(create_app(Settings(mutant=name))) as server:
-        target = Target(
-            server.url,
-            key=given["AIONE_API_KEY"],
-            token=given["AIONE_CONSOLE_TOKEN"],
-            business_token=given["AIONE_BUSINESS_TOKEN"],
-            other_token=given["AIONE_OTHER_TOKEN"],
-            access_key=given["AIONE_ACCESS_KEY_ID"],
-            access_secret=given["AIONE_ACCESS_KEY_SECRET"],
-        )
-        report = check(target, phases=("laws",), allow_writes=True)
+        report = check(create_target(server.url), phases=(), allow_writes=True, extensions=MUTANTS[name].extensions)
     return sorted({finding.law for finding in report.findings})
 
 

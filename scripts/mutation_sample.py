@@ -57,6 +57,7 @@ AREAS = {
         "server/render.py",
         "server/streaming.py",
         "server/http.py",
+        "server/http_protocol.py",
         "server/journal.py",
         "protocols/errors.py",
     ),

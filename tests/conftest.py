@@ -15,8 +15,8 @@ from aione_mock.server.app import Mock, create_app
 from aione_mock.server.http import Server
 from aione_mock.server.journal import Exchange
 from aione_mock.server.pipeline import Pipeline
-from aione_mock.settings import Settings
-from aione_mock.sse import decode
+from aione_mock.settings import EXTENSIONS, Settings
+from aione_mock.text.sse import decode
 from aione_mock.types import Response
 
 # how long it takes to draw an example says nothing on a machine that does something else at the same time
@@ -33,13 +33,15 @@ VIOLATIONS: list[str] = []
 
 
 def violations(contract: Contract, exchange: Exchange, sent: Response) -> Iterator[str]:
-    """Return how an answer violates the contract. Answers to unknown paths and damaged ones are passed over."""
+    """Return how an answer violates the contract, unless the path is unknown, a fault did it or it was recorded."""
     operation = exchange.operation
-    if operation is None or sent.raw or sent.end != "finish" or exchange.damaged:
+    if operation is None or sent.raw or sent.end != "finish" or sent.live is not None:
+        return
+    if exchange.damaged or exchange.findings:
         return
     response = operation.responses.get(str(sent.status))
     if response is None:
-        if sent.status != 405:
+        if sent.status not in (405, 415):  # declared for a protocol, not for each operation
             yield f"{operation.id} answers {sent.status}, which it does not declare"
         return
     headers = dict(sent.headers)
@@ -51,7 +53,7 @@ def violations(contract: Contract, exchange: Exchange, sent: Response) -> Iterat
     media_type = headers.get("content-type", "")
     validator = operation.response_validator(sent.status, media_type)
     if validator is None:
-        if body:
+        if body and media_type not in response.get("content", {}):
             yield f"{operation.id} {sent.status}: undeclared body of type {media_type}"
         return
     if "event-stream" in media_type:
@@ -59,9 +61,9 @@ def violations(contract: Contract, exchange: Exchange, sent: Response) -> Iterat
         for event in events:
             value = {"data": event.data, **({"event": event.name} if event.name else {})}
             yield from (f"{operation.id} event: {e.message[:200]}" for e in validator.iter_errors(value))
-        yield from (f"{operation.id} stream: {problem}" for problem in operation.stream.find_violations(events))
+        yield from (f"{operation.id} stream: {problem}" for problem in operation.stream.find_problems(events))
         return
-    for error in validator.iter_errors(orjson.loads(body)):
+    for error in validator.iter_errors(orjson.loads(body) if "json" in media_type else body.decode()):
         yield f"{operation.id} {sent.status}: {'/'.join(map(str, error.instance_path))}: {error.message[:300]}"
 
 
@@ -108,3 +110,25 @@ def session_url(server: Server, request: pytest.FixtureRequest) -> str:
     server_app: Mock = server.app
     server_app.sessions.delete(name)
     return f"{server.url}/_session/{name}"
+
+
+@pytest.fixture(scope="session")
+def extended_server() -> Iterator[Server]:
+    """A server with the operations of all extensions."""
+    with Server(create_app(Settings(now=parse_instant(NOW), extensions=EXTENSIONS))) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def extended_app(extended_server: Server) -> Mock:
+    """The mock behind that server."""
+    found: Mock = extended_server.app
+    return found
+
+
+@pytest.fixture
+def extended_url(extended_server: Server, extended_app: Mock, request: pytest.FixtureRequest) -> str:
+    """A base URL of that server with a session of the test's own."""
+    name = "t-" + "".join(c if c.isalnum() else "-" for c in request.node.name)[:60]
+    extended_app.sessions.delete(name)
+    return f"{extended_server.url}/_session/{name}"

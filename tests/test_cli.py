@@ -50,8 +50,6 @@ EXTRA = {
                 "/v1/audio/voices": {
                     "get": {
                         "operationId": "listVoices",
-                        "x-dialect": "openai",
-                        "x-evidence": "assumed",
                         "summary": "Voices",
                         "responses": {"200": {"description": "All voices."}},
                     }
@@ -73,9 +71,11 @@ def contract() -> Contract:
 class Running:
     """`aione-mock serve` in its own process, ready."""
 
-    def __init__(self, *options: str) -> None:
-        command = [sys.executable, "-m", "aione_mock", "serve", "--port", "0", *options]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    def __init__(self, *options: str, **process: Any) -> None:
+        port = () if "--uds" in options else ("--port", "0")
+        command = [sys.executable, "-m", "aione_mock", "serve", *port, *options]
+        given = {"stderr": subprocess.PIPE, **process}
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **given)
         assert self.process.stdout is not None
         self.lines: list[str] = []
         for line in self.process.stdout:
@@ -94,8 +94,8 @@ class Running:
 
 
 @contextlib.contextmanager
-def serving(*options: str) -> Iterator[Running]:
-    running = Running(*options)
+def serving(*options: str, **process: Any) -> Iterator[Running]:
+    running = Running(*options, **process)
     try:
         yield running
     finally:
@@ -107,7 +107,7 @@ def serving(*options: str) -> Iterator[Running]:
 
 
 def test_keys_as_environment(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["keys", "--format", "env"]) == 0
+    assert main(["keys", "--format", "dotenv"]) == 0
     pairs = dict(line.split("=", 1) for line in capsys.readouterr().out.splitlines())
     assert set(pairs) == set(ENVIRONMENT)
     known = {value for credential in credentials() for value in (credential.secret, credential.id)}
@@ -197,11 +197,46 @@ def test_lint_names_what_an_overlay_breaks(tmp_path: Path, capsys: pytest.Captur
     update = {"minimun": 3}
     action = {"target": "$.components.schemas.ChatCompletionRequest", "update": update}
     overlay.write_text(json.dumps({"overlay": "1.0.0", "actions": [action]}), encoding="utf-8")
-    assert main(["spec", "lint", "--overlay", str(overlay)]) == 1
+    assert main(["spec", "lint", "--overlay", str(overlay)]) == 2
     shown = capsys.readouterr()
-    assert "aione.yaml#/components/schemas/ChatCompletionRequest/minimun" in shown.out
-    assert "did you mean 'minimum'?" in shown.out
-    assert "finding" in shown.err
+    assert "wrong.yaml: action 1: aione.yaml#/components/schemas/ChatCompletionRequest/minimun" in shown.err
+    assert "did you mean 'minimum'?" in shown.err
+    assert not shown.out
+
+
+def test_serve_and_lint_show_all_problems_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = tmp_path / "first.yaml", tmp_path / "second.yaml"
+    first.write_text(
+        """overlay: 1.0.0
+actions:
+  - {target: $.nowhere, update: {}}
+  - {update: {}}
+  - {target: $.info, update: 5}
+  - {target: $.components.schemas, update: {A: {typ: string, $ref: '#/components/schemas/None'}, B: {type: text}}}
+  - {target: $.paths, update: {/v1/a: {get: {operationId: a, responses: {2XX: {description: A}}}}}}
+""",
+        encoding="utf-8",
+    )
+    second.write_text("overlay: 2.0.0", encoding="utf-8")
+    overlays = ["--overlay", str(first), "--overlay", str(second)]
+    lines = []
+    for command in (["spec", "lint"], ["serve", "--port", "0"]):
+        assert main([*command, *overlays]) == 2
+        lines.append(capsys.readouterr().err.splitlines())
+    assert lines[0] == lines[1]
+    wanted = (
+        "first.yaml: action 1: '$.nowhere' matches nothing",
+        "first.yaml: action 2 has no `target`",
+        "first.yaml: action 3: `update` needs",
+        "second.yaml: not an OpenAPI Overlay 1.x",
+        "first.yaml: action 5: aione.yaml#/paths/~1v1~1a/get/responses: '2XX' is no status",
+        "first.yaml: action 4: aione.yaml#/components/schemas/A/$ref: '#/components/schemas/None' points to nothing",
+        "aione.yaml#/components/schemas/A/typ: unknown schema keyword 'typ'; did you mean 'type'?",
+        "first.yaml: action 4: aione.yaml#/components/schemas/B/type: 'text' is no type",
+    )
+    assert len(lines[0]) == len(wanted)
+    for words, line in zip(wanted, lines[0], strict=True):
+        assert words in line
 
 
 # --- world
@@ -303,7 +338,10 @@ def test_a_file_of_another_kind_is_refused_in_one_line(
         ("overlay: 3.0.0", ["Overlay 1.x"]),
         ("{overlay: 1.0.0, actions: [{target: $.paths.nowhere, remove: true}]}", ["action 1", "matches nothing"]),
         ("{overlay: 1.0.0, actions: [{target: '$..[', remove: true}]}", ["action 1", "JSONPath"]),
-        ("{overlay: 1.0.0, actions: [{target: $.paths, update: {/x: {get: {}}}}]}", ["operationId is missing"]),
+        (
+            "{overlay: 1.0.0, actions: [{target: $.paths, update: {/x: {get: {responses: {200: {}}}}}}]}",
+            ["operationId is missing"],
+        ),
     ],
 )
 def test_an_overlay_that_cannot_be_used(
@@ -374,7 +412,7 @@ def test_what_serve_prints_can_be_pasted() -> None:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
 @at_best
 def test_it_ends_at_once_streams_included(number: signal.Signals, code: int, scenario: str) -> None:
-    with serving("--pace", "realistic", "--time-scale", "0.01", "--auth", "any") as running:
+    with serving("--pace", "realistic", "--time-scale", "0.01", "--auth", "any", "--drain", "0") as running:
         body = {"model": "gpt-5.4", "stream": True, "messages": [{"role": "user", "content": "Hello"}]}
         address = running.url.removeprefix("http://").split(":")
         raw = json.dumps(body).encode()
@@ -419,14 +457,15 @@ def test_serve_loads_no_test_library() -> None:
     modules = set(json.loads(done.stdout))
     loaded = {name.partition(".")[0] for name in modules}
     wanted = {"uvicorn", "starlette", "orjson"}
-    unwanted = {"schemathesis", "hypothesis", "faker", "openai", "anthropic", "google", "pytest", "jsonpath"}
+    unwanted = {"schemathesis", "hypothesis", "faker", "openai", "anthropic", "google", "pytest", "jsonpath", "httpx2"}
     assert wanted <= loaded
     assert loaded & unwanted == set()
     # only for what is looked at on a terminal
     assert "rich" not in loaded
     # only where it was asked for
     ours = {name.partition(".")[2] for name in modules if name.startswith("aione_mock.")}
-    assert ours & {"checker", "mutants", "testing", "verdicts", "recording.replay", "recording.cassette"} == set()
+    optional = {"checker", "mutants", "testing", "recorder.cassette", "server.replay", "server.session_cassette"}
+    assert ours & optional == set()
 
 
 def test_the_first_answer_comes_within_a_second() -> None:

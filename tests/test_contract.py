@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -16,10 +17,10 @@ from aione_mock.contract import loading
 from aione_mock.contract.documents import bundle_document
 from aione_mock.contract.lint import find_problems
 from aione_mock.contract.loading import load_contract
-from aione_mock.errors import ConfigError, ContractError
-from aione_mock.server.app import Mock, checked
+from aione_mock.errors import ContractError
+from aione_mock.server.app import Mock, checked, create_app
 from aione_mock.server.handlers import HANDLERS
-from aione_mock.settings import DOCUMENTS, document_path
+from aione_mock.settings import DOCUMENTS, Settings, document_path
 
 TINY: dict[str, Any] = {
     "openapi": "3.1.0",
@@ -106,7 +107,7 @@ def test_the_tiny_contract_itself_is_fine(tmp_path: Path) -> None:
 
 def test_a_checked_contract_is_cached_and_a_change_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     checked: list[object] = []
-    monkeypatch.setattr(loading, "check_contract", checked.append)
+    monkeypatch.setattr(loading, "find_problems", lambda contract: checked.append(contract) or [])
     path = write(tmp_path, TINY)
     load_contract([path])
     load_contract([path])
@@ -131,8 +132,12 @@ def test_every_document_passes_the_specification(name: str) -> None:
     validate(bundle_document(document_path(name)))
 
 
-def test_the_contract_has_no_findings(app: Mock) -> None:
-    assert list(find_problems(app.contract)) == []
+def test_the_document_with_all_extensions_passes_the_specification(extended_app: Mock) -> None:
+    validate(extended_app.contract.documents["aione.yaml"])
+
+
+def test_the_contract_has_no_findings(extended_app: Mock) -> None:
+    assert list(find_problems(extended_app.contract)) == []
 
 
 @pytest.mark.skipif(shutil.which("npx") is None, reason="needs Node, which is not installed")
@@ -149,15 +154,15 @@ def test_redocly_recommended_rules_have_no_errors(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_every_operation_is_documented_for_people(app: Mock) -> None:
-    for op in app.contract.operations.values():
+def test_every_operation_is_documented_for_people(extended_app: Mock) -> None:
+    for op in extended_app.contract.operations.values():
         assert op.raw.get("summary"), op
         assert op.raw.get("description"), op
         assert op.tags, op
 
 
-def test_every_error_has_its_chinese_sister(app: Mock) -> None:
-    for op in app.contract.operations.values():
+def test_every_error_has_its_chinese_sister(extended_app: Mock) -> None:
+    for op in extended_app.contract.operations.values():
         if op.protocol == "control":
             continue
         for status, response in op.responses.items():
@@ -168,8 +173,8 @@ def test_every_error_has_its_chinese_sister(app: Mock) -> None:
                     assert {f"{n}_zh" for n in english} <= names, (op, status)
 
 
-def test_requests_and_answers_have_examples_in_both_languages(app: Mock) -> None:
-    for op in app.contract.operations.values():
+def test_requests_and_answers_have_examples_in_both_languages(extended_app: Mock) -> None:
+    for op in extended_app.contract.operations.values():
         if op.protocol == "control":
             continue
         bodies = [op.request_body, op.responses[str(op.success)]]
@@ -269,6 +274,74 @@ def test_a_bad_overlay_is_told_in_one_line(tmp_path: Path, text: str, told: str)
     assert "\n" not in str(refused.value)
 
 
+_ADDED = "overlay: 1.0.0\nactions: [{target: $.paths, update: {/v1/x: %s}}]"
+
+
+@pytest.mark.parametrize(
+    ("item", "told"),
+    [
+        ("null", "~1v1~1x: must be a mapping"),
+        ("{get: null}", "get: must be a mapping"),
+        ("{get: {operationId: x}}", "responses is missing; add it"),
+        ("{get: {operationId: x, responses: {404: {description: d}}}}", "no answer of success; add '200'"),
+        ("{get: {operationId: x, responses: {2XX: {}}}}", "'2XX' is no status"),
+        ("{get: {operationId: x, parameters: {a: 1}, responses: {200: {}}}}", "parameters: must be a list"),
+        (
+            "{get: {operationId: x, parameters: [{name: a, in: cookie, schema: {}}], responses: {200: {}}}}",
+            "one of path",
+        ),
+        ("{get: {operationId: x, parameters: [{name: a, in: query}], responses: {200: {}}}}", "schema is missing"),
+        ("{get: {operationId: x, responses: {200: {content: {a/b: {examples: {c: {}}}}}}}}", "value is missing"),
+        (
+            "{get: {operationId: x, responses: {200: {content: {a/b: {schema: {type: strng}}}}}}}",
+            "did you mean 'string'",
+        ),
+        ("{get: {operationId: x, responses: {200: {$ref: '#/components/responses/No'}}}}", "points to nothing"),
+        ("{get: {operationId: x, x-dialect: smtp, responses: {200: {}}}}", "x-dialect: must be one of"),
+        ("{get: {operationId: getThing, responses: {200: {}}}}", "occurs twice"),
+    ],
+)
+def test_an_operation_of_another_shape_is_refused_with_its_action(tmp_path: Path, item: str, told: str) -> None:
+    overlay = tmp_path / "more.yaml"
+    overlay.write_text(_ADDED % item, encoding="utf-8")
+    with pytest.raises(ContractError) as refused:
+        load_contract([write(tmp_path, TINY)], [overlay], cache=False)
+    assert told in str(refused.value)
+    assert str(refused.value).startswith("more.yaml: action 1: tiny.yaml#/paths/")
+
+
+def test_references_in_a_circle_are_refused(tmp_path: Path) -> None:
+    circle = {"A": {"$ref": "#/components/schemas/B"}, "B": {"$ref": "#/components/schemas/A"}}
+    with pytest.raises(ContractError, match="leads back to itself"):
+        load_contract([write(tmp_path, broken(lambda c: c["components"]["schemas"].update(circle)))], cache=False)
+
+
+def test_an_added_operation_needs_no_extension(tmp_path: Path) -> None:
+    overlay = tmp_path / "more.yaml"
+    sample = "{get: {operationId: x, responses: {200: {content: {application/json: {example: {on: 2026-01-01}}}}}}}"
+    text = "overlay: 1.0.0\nactions: [{target: $.paths, update: {/v1beta/x: %s, /api/v1/gateway/x: %s}}]"
+    overlay.write_text(text % (sample, sample.replace("x,", "y,", 1)), encoding="utf-8")
+    for _ in range(2):  # the second time from the cache
+        contract = load_contract([document_path(n) for n in DOCUMENTS], [overlay])
+        assert [(o.id, o.protocol, o.evidence) for o in contract.operations.values() if o.added] == [
+            ("x", "gemini", "assumed"),
+            ("y", "console", "assumed"),
+        ]
+
+
+@pytest.mark.parametrize("name", ["createChatCompletion", "createKey", "getHealth", "ModelRouterQueryObservationLogs"])
+def test_any_operation_can_be_removed(tmp_path: Path, name: str, app: Mock) -> None:
+    spec = app.contract.operations[name]
+    action = {"target": f"$.paths['{spec.path}']['{spec.method.lower()}']", "remove": True}
+    overlay = tmp_path / "less.yaml"
+    overlay.write_text(
+        json.dumps({"overlay": "1.0.0", "extends": spec.document, "actions": [action]}), encoding="utf-8"
+    )
+    made = create_app(Settings(overlays=(overlay,)))
+    assert made.contract.removed == {name}
+    assert name not in made.pipeline.handlers
+
+
 def test_an_unreadable_overlay_is_told_in_one_line(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="cannot read the overlay"):
+    with pytest.raises(ContractError, match="cannot read the overlay"):
         load_contract([write(tmp_path, TINY)], [tmp_path / "none.yaml"])

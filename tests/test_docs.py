@@ -8,6 +8,7 @@ import itertools
 import json
 import re
 import shlex
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -126,7 +127,7 @@ def test_keys_do_what_the_readme_says(secret: str, effect: str, session_url: str
 def test_the_sample_overlay_works() -> None:
     (sample,) = blocks("yaml")
     documents = {name: json.loads(json.dumps(body)) for name, body in contract().documents.items()}
-    apply_overlay(documents, yaml.load(sample, Loader=yaml.CSafeLoader), "README.md")
+    assert not apply_overlay(documents, yaml.load(sample, Loader=yaml.CSafeLoader), "README.md")[1]
     before, after = (page_size(made) for made in (contract(), Contract(documents)))
     assert before.is_valid(51)
     assert after.is_valid(50)
@@ -190,3 +191,19 @@ def test_no_text_names_a_place_on_some_machine() -> None:
 def test_a_machine_path_would_be_found() -> None:
     assert MACHINE_PATH.search("see /" + "home/somebody/project")
     assert not MACHINE_PATH.search("GET /api/v1/" + "work/items, https://x.test/home/page")
+
+
+def test_make_help_lists_every_target() -> None:
+    command = ["make", "--no-print-directory", "help"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    targets = re.search(r"^\.PHONY: (.*)$", page("Makefile"), re.MULTILINE)
+    assert targets is not None
+    assert {line.split()[0] for line in listed.splitlines()} == set(targets[1].split())
+
+
+def test_forms_for_issues_ask_for_something() -> None:
+    for path in (ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml"):
+        form = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if path.name != "config.yml":
+            assert {"name", "description", "labels"} <= form.keys()
+            assert any(part.get("validations", {}).get("required") for part in form["body"]), path.name

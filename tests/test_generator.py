@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import string
 from typing import Any
 
 import jsonschema_rs
+import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -29,6 +31,15 @@ PATTERNS = st.sampled_from(
         r"^\w+\s\w+$",
     ]
 )
+
+
+HUGE = st.builds(
+    lambda digits, power, sign: sign * digits * 10**power,
+    st.integers(1, 999),
+    st.integers(0, 320),
+    st.sampled_from([1, -1]),
+)
+"""Numbers within and beyond 64 bits, and beyond the greatest float."""
 
 
 def valid(schema: Any, value: Any) -> bool:
@@ -367,3 +378,43 @@ def test_the_same_words_kind_in_every_spelling() -> None:
     assert [words.find_kind(n) for n in ("email", "userEmail", "contact_email", "联系邮箱", "E-Mail")] == ["email"] * 5
     assert words.split_name("startDate2_x") == ("start", "date", "2", "x")
     assert words.find_kind("flurb") is None
+
+
+@given(
+    kind=st.sampled_from(["integer", "number"]),
+    bounds=st.dictionaries(
+        st.sampled_from(["minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum", "multipleOf"]), HUGE, max_size=3
+    ),
+    items=st.booleans(),
+)
+@settings(max_examples=400)
+def test_numbers_of_any_size_can_be_written_as_json(kind: str, bounds: dict[str, int], items: bool) -> None:
+    node: dict[str, Any] = {
+        "type": kind,
+        **bounds,
+        **({"multipleOf": abs(bounds["multipleOf"])} if "multipleOf" in bounds else {}),
+    }
+    raw = json.dumps({"type": "array", "items": node, "minItems": 2, "uniqueItems": True} if items else node)
+    try:
+        schema = orjson.loads(raw)
+    except orjson.JSONDecodeError:  # beyond the greatest float
+        return
+    try:
+        value = generate(schema, SEED)
+    except ContractError:
+        return
+    assert valid(schema, orjson.loads(orjson.dumps(value)))
+
+
+@pytest.mark.parametrize(
+    ("schema", "found"),
+    [
+        ({"type": "integer", "minimum": 18446744073709551615, "maximum": 18446744073709551615}, 18446744073709551615),
+        ({"type": "integer", "minimum": -(2**63), "maximum": -(2**63)}, -(2**63)),
+        ({"type": "integer", "minimum": 1e30, "maximum": 1e30}, 1e30),
+        ({"type": "integer", "exclusiveMinimum": 2.0**80, "maximum": 2.0**80 + 2.0**28}, 2.0**80 + 2.0**28),
+        ({"type": "number", "minimum": 1.7976931348623157e308}, 1.7976931348623157e308),
+    ],
+)
+def test_the_only_number_is_found(schema: Any, found: float) -> None:
+    assert generate(schema, SEED) == found

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -14,8 +17,11 @@ import httpx2
 import pytest
 import yaml
 
+from aione_mock.settings import EXTENSIONS
+
 ROOT = Path(__file__).parent.parent
 UV = Path(sys.executable).with_name("uv")
+PAGE_SOURCES = ("web/package.json", "web/package-lock.json")
 CHAT = {"model": "gpt-5.4", "messages": [{"role": "user", "content": "Hello"}]}
 
 pytestmark = pytest.mark.packaging
@@ -103,6 +109,17 @@ def test_the_commands_find_their_files(commands: Path, tmp_path: Path) -> None:
     assert "sk-nex-demo-every-model" in run(commands / "python", "-m", "aione_mock", "keys")
 
 
+def test_extensions_are_served(commands: Path, tmp_path: Path) -> None:
+    routes = run(commands / "aione-mock", "spec", "routes", "--with", ",".join(EXTENSIONS))
+    assert "createEmbedding" in routes
+    assert "createResponse" in routes
+    program = (
+        "from aione_mock import create_app; app = create_app(extensions='embeddings,responses');"
+        "print('text-embedding-3-small' in app.sessions.get().catalogue.names)"
+    )
+    assert run(commands / "python", "-c", program).strip() == "True"
+
+
 def test_an_editable_install_uses_the_files_of_the_checkout(commands: Path) -> None:
     code = "from aione_mock import settings; print(settings.document_path(''), settings.fixture_path('models.yaml'))"
     # -P: not the checkout in the working directory
@@ -135,7 +152,7 @@ def test_the_wheel_holds_every_file(wheel: Path) -> None:
         links = [entry.filename for entry in archive.infolist() if (entry.external_attr >> 28) == 0o12]
     package = ROOT / "aione_mock"
     wanted = {f"aione_mock/{path.relative_to(package)}" for path in package.rglob("*") if counts(path)}
-    for folder in ("openapi", "fixtures"):
+    for folder in ("openapi", "fixtures", "web/dist"):
         wanted |= {f"aione_mock/{path.relative_to(ROOT)}" for path in (ROOT / folder).rglob("*") if counts(path)}
     assert links == []
     assert "aione_mock/openapi/aione/openai.yaml" in held
@@ -145,3 +162,38 @@ def test_the_wheel_holds_every_file(wheel: Path) -> None:
 
 def counts(path: Path) -> bool:
     return path.is_file() and not {".cache", "__pycache__"} & set(path.parts)
+
+
+def test_the_page_is_in_both_distributions_and_is_served_without_node(dist: Path, wheel: Path, url: str) -> None:
+    (archive,) = dist.glob("*.tar.gz")
+    with tarfile.open(archive) as opened:
+        names = {name.partition("/")[2] for name in opened.getnames()}
+    assert {"web/package-lock.json", "web/src/main.tsx", "web/dist/index.html", "scripts/build_page.py"} <= names
+    assert not [name for name in names if "node_modules" in name]
+    with zipfile.ZipFile(wheel) as opened_wheel:
+        assert "aione_mock/web/dist/index.html" in opened_wheel.namelist()
+        assert not [name for name in opened_wheel.namelist() if name.endswith((".ts", ".tsx"))]
+    page = httpx2.get(url, headers={"accept": "text/html"}, follow_redirects=True)
+    assert (page.status_code, page.url.path) == (200, "/_mock/ui/")
+    (script,) = re.findall(r'src="[.]/([^"]+)"', page.text)
+    assert httpx2.get(f"{url}/_mock/ui/{script}").status_code == 200
+
+
+def test_without_node_and_network_the_page_is_left_out(tmp_path: Path) -> None:
+    for name in ("scripts/build_page.py", "openapi/control.yaml", *PAGE_SOURCES):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    nothing = {"PATH": str(tmp_path), "PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull, "HOME": str(tmp_path)}
+    script = [sys.executable, str(tmp_path / "scripts" / "build_page.py")]
+    optional = subprocess.run([*script, "--optional"], env=nothing, capture_output=True, text=True, check=False)
+    assert optional.returncode == 0
+    assert "the page could not be built" in optional.stderr
+    assert not (tmp_path / "web" / "dist").exists()
+    assert subprocess.run(script, env=nothing, capture_output=True, check=False).returncode == 1
+
+
+def test_the_lock_names_no_registry() -> None:
+    lock = json.loads((ROOT / "web" / "package-lock.json").read_text())["packages"]
+    assert len(lock) > 50
+    assert [name for name, package in lock.items() if "resolved" in package] == []
+    assert [name for name, package in lock.items() if name and "integrity" not in package] == []

@@ -251,7 +251,8 @@ def test_calls_at_a_time(server: Server, narrow: tuple[str, Session]) -> None:
     assert until(lambda: sum(session.in_flight.values()) == 3)
     refused = ask(server.port, quick)
     assert (refused.status, refused.headers["retry-after"]) == (429, "1")
-    assert b"3 calls at a time" in refused.body
+    assert b"Concurrency limit exceeded: 3 calls at a time" in refused.body
+    assert b'"code":"concurrency_limit_exceeded"' in refused.body
     assert refused.headers["x-ratelimit-remaining-requests"] == "9999997", "it is not counted"
     other = request(
         "/v1/chat/completions", BODY, headers=headers | {"authorization": "Bearer sk-nex-sandbox-for-trying"}
@@ -301,7 +302,7 @@ def test_after_retry_after_the_call_succeeds(
         assert limits is not None
         rate_limits.release_call(call.caller.key_id, session)
         if tokens:
-            rate_limits.take_tokens(call.caller.key_id, tokens, session)
+            rate_limits.take_tokens(call.caller.key_id, tokens, session.clock.timestamp(), session)
         return None
 
     async def story() -> None:

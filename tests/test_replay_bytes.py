@@ -22,7 +22,7 @@ from aione_mock.clock import parse_instant
 from aione_mock.contract import Operation
 from aione_mock.server.app import Mock, create_app
 from aione_mock.settings import Settings
-from aione_mock.sse import decode
+from aione_mock.text.sse import decode
 from aione_mock.types import Json
 
 ROOT = Path(__file__).parent.parent
@@ -313,7 +313,7 @@ def contents(draw: st.DrawFn) -> Json:
 
 def _folded(operation: Operation, text: str) -> Json:
     events = list(decode([text.encode()]))
-    assert not list(operation.stream.find_violations(events))
+    assert not list(operation.stream.find_problems(events))
     return operation.stream.fold(events)
 
 

@@ -37,7 +37,7 @@ def test_every_kind_of_value_can_come_from_the_environment(monkeypatch: pytest.M
         "MAX_BODY": "100",
         "REPLAY": "tape.yaml",
         "REPLAY_ONLY": "true",
-        "CONTROL_TOKEN": "",
+        "MUTANT": "",
         "PORT": "tcp://10.0.0.1:80",  # Kubernetes sets this one for a service that is called aione-mock
     }
     for name, value in values.items():
@@ -47,12 +47,16 @@ def test_every_kind_of_value_can_come_from_the_environment(monkeypatch: pytest.M
     assert settings.overlays == (Path("a.yaml"), Path("b.yaml"))
     assert (settings.seed, settings.time_scale, settings.control, settings.max_body) == ("7", 2.5, False, 100)
     assert (settings.replay, settings.replay_only, settings.control_token) == (Path("tape.yaml"), True, None)
+    assert settings.mutant is None
+    assert settings.port == 8000
 
 
 def test_values_are_converted() -> None:
     settings = Settings(seed=7, now=datetime(2026, 1, 31), overlays=[Path("a.yaml")], scenarios=Path("rules"))
     assert (settings.seed, settings.now) == ("7", datetime(2026, 1, 31, tzinfo=UTC))
     assert (settings.overlays, settings.scenarios) == ((Path("a.yaml"),), (Path("rules"),))
+    settings = Settings(log=False, cors="HTTPS://A.example/,null", root_path="/llm/")  # YAML reads `off` as false
+    assert (settings.log, settings.cors, settings.root_path) == ("off", ("https://a.example", "null"), "/llm")
 
 
 @pytest.mark.parametrize(
@@ -118,5 +122,7 @@ def test_every_setting_is_described_and_is_an_option_of_serve(capsys: pytest.Cap
     shown = " ".join(capsys.readouterr().out.split())
     for name, info in Settings.model_fields.items():
         assert info.description
-        option = "overlay" if name == "overlays" else name.replace("_", "-")
+        option = {"overlays": "overlay", "extensions": "with", "allowed_hosts": "allowed-host"}.get(
+            name
+        ) or name.replace("_", "-")
         assert f"--{option}" in shown

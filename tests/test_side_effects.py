@@ -563,7 +563,7 @@ def test_calls_at_a_time(observer: Observer, crowd: list[socket.socket]) -> None
     observer.set_rule(PROBE)
     for asked in (Ask(OTHER_ORGANISATION), Ask(OTHER_ORGANISATION, BAD_BODY)):
         answer = observer.send(asked)
-        assert (answer.status, error_code(answer)) == (429, "rate_limit_exceeded")
+        assert (answer.status, error_code(answer)) == (429, "concurrency_limit_exceeded")
         assert answer.headers["x-mock-limits"].startswith(f"rpm {CONCURRENCY}/")
         assert "x-ratelimit-remaining-requests" in answer.headers
         entry = observer.newest_exchange()

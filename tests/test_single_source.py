@@ -33,6 +33,12 @@ TABLES = {
 """Modules that may name operations, and what for."""
 
 
+@pytest.fixture
+def app(extended_app: Mock) -> Mock:
+    """The mock with all extensions."""
+    return extended_app
+
+
 def _trees(*, clients: bool) -> Iterator[tuple[str, ast.Module]]:
     for name, tree in _parsed().items():
         if clients or not name.startswith(CLIENTS):
@@ -147,7 +153,7 @@ def _enumerated(app: Mock, *place: str) -> set[Json]:
 def test_tables_of_meanings_cover_the_enums(app: Mock) -> None:
     """Where Python gives the words of an enum a meaning, it gives one to each, and to no other."""
     chat = ("ChatCompletionRequest", "properties")
-    assert set(openai._EFFORT) == _enumerated(app, *chat, "reasoning_effort")
+    assert set(openai.EFFORT) == _enumerated(app, *chat, "reasoning_effort")
     assert set(anthropic._EFFORT) == _enumerated(app, "AnthropicOutputConfig", "properties", "effort")
     assert set(openai.FINISH.values()) | {"function_call"} == _enumerated(app, "ChatCompletionFinishReason")
     assert set(anthropic.STOP_REASON.values()) <= _enumerated(app, "AnthropicStopReason")

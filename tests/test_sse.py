@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aione_mock.sse import Event, decode, encode
+from aione_mock.clock import SYSTEM_CLOCK
+from aione_mock.text.sse import Decoder, Event, decode, encode
+from tests.timing import PATIENCE
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n"), max_size=20)
 
@@ -36,3 +38,16 @@ def test_an_event_that_the_stream_ends_in_is_not_delivered() -> None:
 
 def test_lines_without_data_make_no_event() -> None:
     assert list(decode([b"event: ping\n\nid: 7\n\n"])) == []
+
+
+def test_decoding_that_is_left_goes_on_where_it_was() -> None:
+    decoder = Decoder()
+    assert next(decoder.feed(b"data: x\n\ndata: y")) == Event("x")
+    assert list(decoder.feed(b"z\n\n")) == [Event("yz")]
+
+
+@pytest.mark.parametrize("chunks", [[b"\n" * 2_000_000], [b"x" * 64] * 100_000, [b": ping\n\n" * 500_000]])
+def test_the_time_grows_with_the_bytes_alone(chunks: list[bytes]) -> None:
+    started = SYSTEM_CLOCK.timestamp()
+    assert list(decode(chunks)) == []
+    assert SYSTEM_CLOCK.timestamp() - started < PATIENCE

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from aione_mock.contract.json_pointer import resolve_pointer
 from aione_mock.contract.stream_grammar import StreamGrammar
 from aione_mock.errors import ContractError
-from aione_mock.sse import Event
+from aione_mock.text.sse import Event
 
 CHAT: dict[str, Any] = {
     "kinds": {
@@ -68,42 +68,41 @@ GOOD = [chunk({"index": 0, "text": "x"}), chunk({"index": 0, "finish": "stop"}),
 
 
 def test_a_right_stream_has_no_findings():
-    assert StreamGrammar.parse(CHAT).find_violations(events(*GOOD)) == []
+    assert StreamGrammar.parse(CHAT).find_problems(events(*GOOD)) == []
 
 
 @pytest.mark.parametrize(
     ("stream", "finding"),
     [
-        (GOOD[:-1], "events come as 'chunk chunk', not as 'chunk+ done'"),
+        (GOOD[:-1], "events come as 'chunk chunk'; expected 'chunk+ done'"),
         ([*GOOD, "[DONE]"], "events come as 'chunk chunk done done'"),
         ([GOOD[0], "{half", *GOOD[1:]], "chunk unknown chunk done"),
-        ([GOOD[0], "[DONE]"], "item 0: events come as 'piece', not as 'piece* finish'"),
-        ([*GOOD[:2], chunk({"index": 1, "text": "x"}), "[DONE]"], "item 1: events come as 'piece'"),
-        ([GOOD[0], {**GOOD[1], "id": "b"}, "[DONE]"], "/id changes from 'a' to 'b'"),
+        ([GOOD[0], "[DONE]"], "choices 0: events come as 'piece'; expected 'piece* finish' (finish has finish)"),
+        ([*GOOD[:2], chunk({"index": 1, "text": "x"}), "[DONE]"], "choices 1: events come as 'piece'"),
+        ([GOOD[0], {**GOOD[1], "id": "b"}, "[DONE]"], "/id: 'a', then 'b'; expected one value in all events"),
         ([], "events come as ''"),
     ],
 )
 def test_what_is_wrong_is_said(stream, finding):
-    found = StreamGrammar.parse(CHAT).find_violations(events(*stream))
-    assert any(finding in problem for problem in found), found
+    found = StreamGrammar.parse(CHAT).find_problems(events(*stream))
+    assert any(finding in str(problem) for problem in found), found
 
 
 def test_a_constant_may_be_missing_in_some_events_but_null_is_a_value():
     without = {"choices": [{"index": 0, "text": "x"}]}
-    assert StreamGrammar.parse(CHAT).find_violations(events(without, *GOOD)) == []
-    assert StreamGrammar.parse(CHAT).find_violations(events({**without, "id": None}, *GOOD)) == [
-        "/id changes from None to 'a'"
-    ]
+    assert StreamGrammar.parse(CHAT).find_problems(events(without, *GOOD)) == []
+    (problem,) = StreamGrammar.parse(CHAT).find_problems(events({**without, "id": None}, *GOOD))
+    assert (problem.rule, problem.seen) == ("constant /id", "None, then 'a'")
 
 
 def test_a_long_stream_is_shown_in_short():
-    (finding, *_) = StreamGrammar.parse(CHAT).find_violations(events(*[GOOD[0]] * 50))
-    assert len(finding) < 120
+    (finding, *_) = StreamGrammar.parse(CHAT).find_problems(events(*[GOOD[0]] * 50))
+    assert len(finding.seen) < 120
 
 
 def test_kinds_that_stand_anywhere_are_passed_over():
     good = [{"type": "start", "message": {}}, {"type": "ping"}, {"type": "stop"}, {"type": "ping"}]
-    assert StreamGrammar.parse(BLOCKS).find_violations(events(*good)) == []
+    assert StreamGrammar.parse(BLOCKS).find_problems(events(*good)) == []
 
 
 def test_events_without_a_kind_or_without_an_object_are_unknown():
@@ -119,8 +118,8 @@ def test_the_law_of_each_item_reads_events_that_have_its_key():
         {"type": "close", "index": 0},
         {"type": "stop"},
     ]
-    assert StreamGrammar.parse(BLOCKS).find_violations(events(*stream)) == [
-        "item 1: events come as 'rest', not as 'open rest*'"
+    assert [problem.seen for problem in StreamGrammar.parse(BLOCKS).find_problems(events(*stream))] == [
+        "events come as 'rest'"
     ]
 
 
@@ -228,7 +227,7 @@ chunks = st.fixed_dictionaries({"choices": st.lists(anything, max_size=2)}) | an
 @given(st.lists(chunks, max_size=5), st.sampled_from([CHAT, BLOCKS]))
 def test_whatever_comes_there_is_a_finding_or_an_answer_and_no_other_failure(stream, spec):
     grammar = StreamGrammar.parse(spec)
-    assert all(isinstance(finding, str) for finding in grammar.find_violations(events(*stream)))
+    assert all(str(finding) for finding in grammar.find_problems(events(*stream)))
     with suppress(ValueError):
         orjson.dumps(grammar.fold(events(*stream)))
 

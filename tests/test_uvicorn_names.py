@@ -1,4 +1,4 @@
-"""Names of uvicorn that `server/http.py` uses although uvicorn does not document them.
+"""Names of uvicorn that `server/http_protocol.py` and `server/http.py` use although uvicorn does not document them.
 
 If uvicorn renames one, these tests say which, instead of a fault that shows somewhere else.
 """
@@ -17,8 +17,15 @@ from uvicorn.server import ServerState
 
 PACKAGE = Path(__file__).parent.parent / "aione_mock"
 HTTP = PACKAGE / "server" / "http.py"
+HTTP_PROTOCOL = PACKAGE / "server" / "http_protocol.py"
 MODULE_NAMES = {"STATUS_LINE", "HttpToolsProtocol", "RequestResponseCycle"}
-PROTOCOL_NAMES = {"_start_asgi_task", "app", "connection_lost", "data_received", "loop", "pipeline", "tasks"}
+PROTOCOL_NAMES = {
+    *("_start_asgi_task", "app", "cycle", "flow", "headers", "logger", "loop", "parser", "pipeline", "scope"),
+    *("server_state", "shutdown", "tasks", "timeout_keep_alive", "transport", "url"),
+    # overridden
+    *("connection_lost", "connection_made", "data_received", "on_body", "on_headers_complete", "on_message_begin"),
+    *("on_message_complete", "on_response_complete"),
+}
 CYCLE_NAMES = {
     "access_log",
     "body",
@@ -36,7 +43,8 @@ CYCLE_NAMES = {
     "transport",
     "waiting_for_100_continue",
 }
-SERVER_NAMES = {"lifespan", "run", "server_state", "servers", "should_exit", "shutdown", "startup"}
+FLOW_NAMES = {"read_paused", "resume_reading", "write_paused"}
+SERVER_NAMES = {"handle_exit", "lifespan", "run", "server_state", "servers", "should_exit", "shutdown", "startup"}
 
 
 class Transport(asyncio.Transport):
@@ -76,10 +84,10 @@ def missing_names(value: Any, names: set[str]) -> list[str]:
 
 
 def attributes_of(variable: str) -> set[str]:
-    """List the attributes of a variable that `server/http.py` uses."""
+    """List the attributes of a variable that `server/http_protocol.py` uses."""
     return {
         node.attr
-        for node in ast.walk(ast.parse(HTTP.read_text(encoding="utf-8")))
+        for node in ast.walk(ast.parse(HTTP_PROTOCOL.read_text(encoding="utf-8")))
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == variable
     }
 
@@ -95,7 +103,7 @@ async def test_uvicorn_has_the_names_of_a_protocol(protocol: Any) -> None:
 
 async def test_uvicorn_has_the_names_of_a_cycle(protocol: Any) -> None:
     assert missing_names(protocol.cycle, CYCLE_NAMES) == []
-    assert missing_names(protocol.cycle.flow, {"write_paused"}) == []
+    assert missing_names(protocol.cycle.flow, FLOW_NAMES) == []
     assert protocol.cycle.response_complete
 
 
@@ -103,7 +111,7 @@ def test_uvicorn_has_the_names_of_a_server() -> None:
     server = uvicorn.Server(uvicorn.Config(app))
     # `startup` creates the other two
     assert missing_names(server, SERVER_NAMES - {"lifespan", "servers"}) == []
-    assert missing_names(server.server_state, {"connections", "tasks"}) == []
+    assert missing_names(server.server_state, {"connections", "tasks", "total_requests"}) == []
 
 
 def test_uvicorn_starts_requests_by_the_overridden_method() -> None:
@@ -112,9 +120,13 @@ def test_uvicorn_starts_requests_by_the_overridden_method() -> None:
 
 
 def test_the_list_of_a_cycle_is_complete() -> None:
-    assert attributes_of("cycle") <= CYCLE_NAMES
+    assert attributes_of("cycle") | attributes_of("unread") <= CYCLE_NAMES
+
+
+async def test_the_list_of_a_protocol_is_complete(protocol: Any) -> None:
+    assert attributes_of("self") & set(dir(protocol)) <= PROTOCOL_NAMES
 
 
 def test_no_other_module_imports_the_protocols_of_uvicorn() -> None:
     importing = [path for path in PACKAGE.rglob("*.py") if "uvicorn.protocols" in path.read_text(encoding="utf-8")]
-    assert importing == [HTTP]
+    assert importing == [HTTP_PROTOCOL]

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from aione_mock.errors import ConfigError
-from aione_mock.settings import Count, Text, YamlModel, fixture_path, load_yaml_model
-from aione_mock.tenant.organisation_file import OrganisationFile, load_organisation_file
+from aione_mock.tenant.organisation_file import load_organisation_file
+from aione_mock.text.data_files import Count, Text, YamlModel, load_yaml_model, read_text
 
 
 class Street(YamlModel):
@@ -73,28 +73,6 @@ def test_the_bundled_organisations_have_no_mistake() -> None:
     assert len(load_organisation_file().organisations) == 3
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "error"),
-    [
-        (
-            "team: engineering, rpm_limit: 2,",
-            "team: enginering, rpm_limit: 2,",
-            "there is no team 'enginering'; add it",
-        ),
-        ("view: tech, person: 30004", "view: tech, person: 1", "there is no person 1; add one to people"),
-        ("rhythm: night", "rhythm: day", "key 'reports': there is no rhythm 'day'; add it to rhythms"),
-        ("monthly_fee_rmb: '299.00'", "monthly_fee_rmb: 299.00", "plan.monthly_fee_rmb: quote amounts of money"),
-        ("label: studio, ", "", "label: Field required; add it"),
-        ("secret: sk-nex-studio-pictures", "secret: 1234", ".secret: Input should be a valid string"),
-    ],
-)
-def test_organisations_refer_to_what_exists(tmp_path: Path, old: str, new: str, error: str) -> None:
-    text = fixture_path("organisation.yaml").read_text(encoding="utf-8")
-    assert old in text
-    path = tmp_path / "organisation.yaml"
-    path.write_text(text.replace(old, new), encoding="utf-8")
-    with pytest.raises(ConfigError) as failed:
-        load_yaml_model(path, OrganisationFile, "organisation file")
-    assert error in str(failed.value)
-    assert "1234" not in str(failed.value)
-    assert len(str(failed.value).splitlines()) == 1
+def test_a_file_without_an_end_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"the baseline '/dev/full' has more than 64 MiB"):
+        read_text(Path("/dev/full"), "baseline")

@@ -66,7 +66,7 @@ def request(
 ) -> bytes:
     """The bytes of a request; `body` is JSON."""
     raw = b"" if body is None else orjson.dumps(body)
-    lines = [f"{method or ('GET' if body is None else 'POST')} {path} HTTP/1.1", "host: mock"]
+    lines = [f"{method or ('GET' if body is None else 'POST')} {path} HTTP/1.1", "host: localhost"]
     lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
     if body is not None:
         lines += ["content-type: application/json", f"content-length: {len(raw)}"]

@@ -35,7 +35,13 @@ def check(target: Target | str, *, listen: Callable[[RunEvent], None] | None = N
         if listen:
             listen(event)
     run.context.client.close()
-    return build_report(run, fail_on=chosen.fail_on, baseline=chosen.baseline)
+    return build_report(
+        run,
+        fail_on=chosen.fail_on,
+        baseline=chosen.baseline,
+        coverage_min=chosen.coverage_min,
+        require_checked=chosen.require_checked,
+    )
 
 
 def prepare(target: Target | str, options: CheckOptions | None = None, **changes: Any) -> CheckRun:

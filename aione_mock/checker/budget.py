@@ -12,6 +12,7 @@ from aione_mock.checker.errors import BudgetSpent
 from aione_mock.checker.exchange import HttpExchange, HttpRequest
 from aione_mock.types import Json
 
+_SMALLEST_AMOUNT = Decimal("0.0001")
 _MILLION = Decimal(1_000_000)
 _MAX_PROMPT_BYTES = 400_000
 """Longer bodies are meant to be rejected, so they cost no more."""
@@ -19,9 +20,14 @@ _MAX_COMPLETION_TOKENS = 1_000_000
 """A higher limit is rejected, so it costs nothing."""
 _DEFAULT_COMPLETION_TOKENS = 400
 """Assumed for a request without a limit."""
-_TOKEN_LIMITS = ("max_tokens", "max_completion_tokens", "maxOutputTokens")
-_PROMPT_COUNTS = ("prompt_tokens", "input_tokens", "promptTokenCount")
-_COMPLETION_COUNTS = ("completion_tokens", "output_tokens", "candidatesTokenCount")
+_TOKEN_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "maxOutputTokens")
+_PROMPT_COUNTS = (
+    ("prompt_tokens",),
+    ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"),
+    ("promptTokenCount", "toolUsePromptTokenCount"),
+)
+_COMPLETION_COUNTS = (("completion_tokens",), ("output_tokens",), ("candidatesTokenCount", "thoughtsTokenCount"))
+"""Members of each protocol that add up to the tokens that are billed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,8 @@ class ModelPrice:
         return price if all(part.is_finite() and part.copy_abs() < _MILLION for part in parts) else None
 
 
+_IMAGE_TOKENS = 3000
+"""Tokens that an image may take, whatever the limit of the request."""
 UNKNOWN_PRICE = ModelPrice(Decimal(40), Decimal(200))
 """Assumed for a model without a known price: that of an expensive one."""
 
@@ -61,6 +69,8 @@ class Budget:
     limit: Decimal = Decimal(5)
     """RMB."""
     prices: dict[str, ModelPrice] = field(default_factory=dict)
+    image_models: set[str] = field(default_factory=set)
+    """Models that generate images. They are not called if their price is not known."""
     calls: int = 0
     spent: Decimal = Decimal(0)
 
@@ -73,7 +83,13 @@ class Budget:
         body = request.body or b""
         # a token has at least two bytes
         prompt = min(len(body), _MAX_PROMPT_BYTES) // 2 + 1
-        amount = self.price(requested_model(request)).cost(prompt, _completion_limit(_parse_json(body)))
+        model = requested_model(request) or ""
+        completion = _completion_limit(_parse_json(body))
+        if model in self.image_models:
+            completion = max(completion, _IMAGE_TOKENS)
+            if model not in self.prices:
+                raise BudgetSpent(f"{model} generates images, and its price is not known")
+        amount = self.price(model).cost(prompt, completion)
         if self.calls >= self.max_calls:
             raise BudgetSpent(f"the budget of {self.max_calls} paid calls is used up")
         if self.spent + amount > self.limit:
@@ -87,13 +103,15 @@ class Budget:
         if 400 <= exchange.status < 600:
             self.calls -= 1
             self.spent -= reserved
-        elif exchange.status and (used := _read_used_tokens(exchange)):
-            self.spent += self.price(requested_model(exchange.request)).cost(*used) - reserved
+        elif exchange.status and not exchange.failure and (used := _read_used_tokens(exchange)):
+            cost = self.price(requested_model(exchange.request)).cost(*used)
+            # each call may be billed rounded up
+            self.spent += cost.quantize(_SMALLEST_AMOUNT, rounding=ROUND_UP) - reserved
 
 
 def format_money(amount: Decimal) -> str:
     """Return RMB with four decimal places, rounded up."""
-    return str(amount.quantize(Decimal("0.0001"), rounding=ROUND_UP))
+    return str(amount.quantize(_SMALLEST_AMOUNT, rounding=ROUND_UP))
 
 
 def requested_model(request: HttpRequest) -> str | None:
@@ -126,18 +144,23 @@ def _completion_limit(body: Json) -> int:
 def _read_used_tokens(exchange: HttpExchange) -> tuple[int, int] | None:
     """Return the prompt and completion tokens that an answer reports; None if it reports none."""
     bodies = [event.data.encode() for event in exchange.events] if exchange.is_event_stream else [exchange.body]
-    for body in reversed(bodies):
-        if usage := _find_usage(_parse_json(body)):
-            return _max_count(usage, _PROMPT_COUNTS), _max_count(usage, _COMPLETION_COUNTS)
-    return None
+    usages = list(filter(None, (_find_usage(_parse_json(body)) for body in bodies)))
+    if not usages:
+        return None
+    # the first event of a stream may have the prompt alone, the last one the completion
+    return _max_count(usages, _PROMPT_COUNTS), _max_count(usages, _COMPLETION_COUNTS)
 
 
 def _find_usage(data: Json) -> dict[str, Json] | None:
     if isinstance(data, list):
         data = data[-1] if data else None
+    for member in ("message", "response"):  # of Anthropic's first event, and of the last one of a response
+        if isinstance(data, dict) and isinstance(data.get(member), dict):
+            data = data[member]
     usage = (data.get("usage") or data.get("usageMetadata")) if isinstance(data, dict) else None
     return usage if isinstance(usage, dict) else None
 
 
-def _max_count(usage: dict[str, Json], names: tuple[str, ...]) -> int:
-    return max((usage[name] for name in names if isinstance(usage.get(name), int)), default=0)
+def _max_count(usages: list[dict[str, Json]], groups: tuple[tuple[str, ...], ...]) -> int:
+    sums = (sum(usage[n] for n in names if isinstance(usage.get(n), int)) for usage in usages for names in groups)
+    return max(sums, default=0)

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
+from http import HTTPStatus
 from typing import Any
 
 from aione_mock.checker.context import LawContext
 from aione_mock.checker.errors import NotChecked
+from aione_mock.checker.law_entries import find_law_evidence
+from aione_mock.checker.schema_differences import find_differences, list_member_evidence
+from aione_mock.checker.schema_lookup import (
+    EVIDENCE_ORDER,
+    find_parameter_evidence,
+    find_status_evidence,
+    weaker_evidence,
+)
 from aione_mock.clock import SYSTEM_CLOCK, format_instant
-from aione_mock.contract import METHODS, Operation
+from aione_mock.contract import METHODS, Contract, Operation, Parameter
 from aione_mock.contract.json_pointer import resolve_pointer
 from aione_mock.types import Json
 
@@ -18,8 +28,11 @@ _MAX_SAFE_INTEGER = (1 << 53) - 1
 """Larger integers are not read alike by all JSON parsers."""
 _MAX_COMPLETION_TOKENS = 16
 _MAX_CHOICES = 2
-_TOKEN_LIMITS = ("max_tokens", "max_completion_tokens", "maxOutputTokens")
+_DIMENSIONS = 8
+_TOKEN_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "maxOutputTokens")
 _CHOICE_COUNTS = ("n", "candidateCount")
+_OUTAGES = (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
+"""Statuses that say nothing about the case. Laws and rules judge them."""
 _RATE_LIMIT_FAILURES = (
     "AcceptedNegativeData",
     "EnsureResourceAvailability",
@@ -29,7 +42,14 @@ _RATE_LIMIT_FAILURES = (
     "UnsupportedMethodResponse",
 )
 """Failures that a 429 explains."""
-_ALWAYS_DOCUMENTED = ("not_a_server_error", "ignored_auth")
+_DATA_CHECKS = ("negative_data_rejection", "missing_required_header")
+_LAWS_OF_CHECKS = {
+    "ignored_auth": "access-none",
+    "unsupported_method": "error-wrong-method",
+    "allow_header_conformance": "error-wrong-method",
+}
+"""Check → law that enforces the same."""
+JSON_TYPES = (dict, list, str, int, float, bool, type(None))
 
 
 def adapt_document(document: Json) -> Json:
@@ -81,7 +101,7 @@ class CaseAdapter:
         """Whether the target is to blame for a failure."""
         operation = self._find_operation(case)
         name = type(failure).__name__
-        if NOT_SENT in response.headers:
+        if NOT_SENT in response.headers or response.status_code in _OUTAGES:
             return False
         if operation is not None and response.status_code == 429 and name in _RATE_LIMIT_FAILURES:
             return False
@@ -97,6 +117,8 @@ class CaseAdapter:
 
     def _choose_model(self, operation: Operation) -> str:
         try:
+            if operation.paid and not operation.prompt_format:
+                return self._context.choose_model(operation.protocol, "embeddings", without=())
             return self._context.choose_model(operation.protocol)
         except NotChecked:
             return self._context.target.model or "gpt-5.2"
@@ -115,6 +137,8 @@ class CaseAdapter:
         if isinstance(case.body.get("generateContentRequest"), dict):
             case.body["generateContentRequest"]["model"] = f"models/{model}"
         _limit_cost(case.body)
+        if not (operation.prompt_format or is_example) and "input" in case.body:
+            case.body["dimensions"] = _DIMENSIONS  # thousands of vectors would be too long an answer
 
     def _is_usable_example(self, operation: Operation, body: Any) -> bool:
         """Whether a body is an example of the contract for a model that the target lists."""
@@ -162,7 +186,8 @@ def _limit_members(holder: dict[str, Json], *, thinking: bool) -> None:
 
 def _adapt_usage_window(query: dict[str, Json]) -> None:
     last = SYSTEM_CLOCK.now().date()
-    if query.get("end_date"):
+    # a start alone would lie after the end that a gateway with an earlier clock assumes
+    if query.get("end_date") or query.get("start_date"):
         query["end_date"] = last.isoformat()
     if query.get("start_date"):
         query["start_date"] = (last - timedelta(days=20)).isoformat()
@@ -183,9 +208,46 @@ def _adapt_modelrouter_window(query: dict[str, Json]) -> None:
         query["nextToken"] = ""
 
 
-def check_evidence(operation: Operation, check: str, response: Any) -> str:
-    """Return the evidence of what a check enforces."""
-    if check in _ALWAYS_DOCUMENTED:
-        return "documented"
-    status = str(getattr(response, "status_code", ""))
-    return str(operation.responses.get(status, {}).get("x-evidence", operation.evidence))
+def find_case_evidence(contract: Contract, operation: Operation, check: str, case: Any, response: Any) -> str:
+    """Return the evidence of what a check enforces with a case: for data, that of the members that matter."""
+    status = int(getattr(response, "status_code", 0))
+    if check in _DATA_CHECKS:
+        return max(_list_fault_evidence(operation, case), key=EVIDENCE_ORDER.index, default=EVIDENCE_ORDER[0])
+    if check == "positive_data_acceptance":
+        return weaker_evidence(operation.evidence, *_list_used_evidence(operation, case))
+    if check in _LAWS_OF_CHECKS:
+        return find_law_evidence(contract, _LAWS_OF_CHECKS[check], operation)
+    return find_status_evidence(operation, status)
+
+
+def _list_fault_evidence(operation: Operation, case: Any) -> Iterator[str]:
+    """Yield the evidence of each place where a case violates the schemas of its operation."""
+    for parameter, node in _list_parameters(operation):
+        value = _read_parameter(parameter, case)
+        if parameter.required if value is None else not parameter.validator.is_valid(value):
+            yield find_parameter_evidence(operation, node)
+    media = operation.request_body.get("content", {}).get("application/json")
+    if media and isinstance(case.body, JSON_TYPES):
+        differences = find_differences(operation, media["schema"], case.body, operation.evidence)
+        yield from (weaker_evidence(operation.evidence, difference.evidence) for difference in differences)
+
+
+def _list_used_evidence(operation: Operation, case: Any) -> Iterator[str]:
+    """Yield the evidence of each parameter and member that a case uses."""
+    for parameter, node in _list_parameters(operation):
+        if _read_parameter(parameter, case) is not None:
+            yield find_parameter_evidence(operation, node)
+    media = operation.request_body.get("content", {}).get("application/json")
+    if media and isinstance(case.body, JSON_TYPES):
+        yield from list_member_evidence(operation, media["schema"], case.body, operation.evidence)
+
+
+def _list_parameters(operation: Operation) -> Iterator[tuple[Parameter, Json]]:
+    nodes = [operation.resolve(node) for node in operation.raw.get("parameters", ())]
+    by_name = {(parameter.location, parameter.name): parameter for parameter in operation.parameters}
+    yield from ((by_name[node["in"], node["name"]], node) for node in nodes)
+
+
+def _read_parameter(parameter: Parameter, case: Any) -> Json:
+    sources = {"path": case.path_parameters, "query": case.query, "header": case.headers}
+    return (sources.get(parameter.location) or {}).get(parameter.name)

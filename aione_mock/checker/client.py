@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
 import ssl
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
+from http import HTTPStatus
 from typing import Any, Literal
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 import httpx2
 import orjson
 
 from aione_mock.checker.budget import Budget
-from aione_mock.checker.errors import NotChecked, TargetGone, TimeLimitReached
+from aione_mock.checker.errors import AnswerTimedOut, NotChecked, TargetGone, TimeLimitReached
 from aione_mock.checker.exchange import HeaderPairs, HttpExchange, HttpRequest
+from aione_mock.checker.json_reader import MAX_DEPTH
+from aione_mock.checker.retry_delay import read_retry_delay
 from aione_mock.checker.target import SecretMask, Target
-from aione_mock.clock import SYSTEM_CLOCK, format_instant
+from aione_mock.checker.timed_network import limit_time
+from aione_mock.clock import SYSTEM_CLOCK
 from aione_mock.contract import Contract, Operation
 from aione_mock.protocols import acs3_signature
 from aione_mock.seed import Seed
@@ -27,16 +32,32 @@ from aione_mock.structs import replace
 from aione_mock.types import Json
 
 _MAX_BODY_BYTES = 48 << 20
-_MAX_EVENTS = 5000
+_SHOWN_BYTES = 1000
+"""What is kept of a body that cannot be read."""
+_MAX_LINES = 20_000
+"""Of a stream; an event has two or three."""
 _MAX_UNANSWERED = 5
-"""Requests in a row without an answer after which the target counts as gone."""
+"""Requests in a row without an answer after which the target counts as gone, if it answers no other request either."""
+_MAX_TIMEOUTS = 3
+"""Answers of an operation in a row that do not come in time; after them it is not called any more."""
+_PASSING_STATUSES = (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE)
+"""Failures that may be over when the request is repeated."""
+_REPEAT_SECONDS = 0.2
+_MAX_REPEATS = 3
+"""Repeated requests of an operation in a row that fail again; after them none is repeated."""
+_READING_METHODS = ("GET", "HEAD", "OPTIONS")
+_MAX_WAIT_SECONDS = 60.0
+"""Longest time that a run waits for rate limits in all."""
 _CREDENTIAL_FIELDS = {"consoleToken": "token", "acs3": "access_secret"}
 """Security scheme → field of `Target`; the API key for all others."""
-_MISSING_CREDENTIAL = {
+MISSING_CREDENTIALS = {
+    "key": "no API key was given (--key)",
     "token": "no console token was given (--token)",
-    "access_secret": "no credential was given (--access-key and --access-secret)",
-    "key": "no credential was given (--key)",
+    "business_token": "no business token was given (--business-token)",
+    "other_token": "no token of a second organisation was given (--other-token)",
+    "access_secret": "no access key was given (--access-key, --access-secret)",
 }
+"""Field of `Target` → why what needs it is not checked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +84,26 @@ class TargetClient:
         allow_writes: bool = False,
         rate_limit: float | None = None,
         timeout: float = 20.0,
+        model_timeout: float = 120.0,
         deadline: float | None = None,
         seed: str = "0",
     ) -> None:
         self.target, self.contract, self.allow_writes = target, contract, allow_writes
         self.budget = budget or Budget()
         self.mask = SecretMask(target)
-        self.timeout = timeout
+        self.timeout, self.model_timeout = timeout, model_timeout
         self.deadline = deadline
         """Seconds since 1970."""
+        self.timed_out: dict[str, str] = {}
+        """Operation → why an answer of it was not read to its end."""
+        self.rejected: dict[str, str] = {}
+        """Field of `Target` → why its credential is not used."""
+        self.rejections: list[str] = []
+        """How the target rejected credentials."""
+        self.protected: frozenset[str] = frozenset()
+        """Ids of what must not be changed, in lower case."""
+        self.forbidden: frozenset[str] = frozenset()
+        """Operations that are not called."""
         self.observers: list[Callable[[HttpExchange], None]] = []
         self.requests = 0
         self.statuses: dict[int, int] = {}
@@ -79,6 +111,16 @@ class TargetClient:
         self._interval = 1 / rate_limit if rate_limit else 0.0
         self._next_start = 0.0
         self._unanswered = 0
+        self._timeouts: dict[str, int] = {}
+        """Operation → answers in a row that did not come in time."""
+        self.passed_failures: Counter[str] = Counter()
+        """Operation → failures that were over when the request was repeated."""
+        self._lasting_failures: Counter[str] = Counter()
+        """Operation → repeated requests in a row that failed again."""
+        self._answered_request: HttpRequest | None = None
+        """A request that was answered and may be repeated."""
+        self._patience = _MAX_WAIT_SECONDS
+        """Seconds that may still be waited for rate limits."""
         self._lock = threading.Lock()
         # nonces must differ between runs of the same seed
         self._nonces = Seed.of(seed).child("nonce", str(SYSTEM_CLOCK.timestamp()))
@@ -88,6 +130,7 @@ class TargetClient:
             trust_env=not target.is_local,
             headers={"user-agent": "aione-mock-check", "accept": "*/*", "accept-encoding": "identity"},
         )
+        self._timer = limit_time(self._http)
 
     def close(self) -> None:
         """Close the connections."""
@@ -135,8 +178,20 @@ class TargetClient:
         name = _CREDENTIAL_FIELDS.get(scheme, "key")
         secret = getattr(self.target, name)
         if secret is None or (scheme == "acs3" and not self.target.access_key):
-            raise NotChecked(_MISSING_CREDENTIAL[name])
+            raise NotChecked(self.rejected.get(name) or MISSING_CREDENTIALS[name])
         return Auth(scheme, secret)
+
+    def reject_credential(self, field: str, reason: str, answer: str) -> None:
+        """Use a credential no more, as the target rejects it; `answer` tells how."""
+        self.rejected[field] = reason
+        self.rejections.append(answer)
+        self.target = replace(self.target, **{field: None})
+
+    def add_target_headers(self, request: HttpRequest) -> HttpRequest:
+        """Return a request with the headers that every request to the target has."""
+        present = {name.lower() for name, _ in request.headers}
+        added = tuple(pair for pair in self.target.headers if pair[0].lower() not in present)
+        return replace(request, headers=(*request.headers, *added)) if added else request
 
     def add_auth(self, request: HttpRequest, auth: Auth) -> HttpRequest:
         """Return the request with a credential where its security scheme puts it."""
@@ -156,12 +211,14 @@ class TargetClient:
         document = self.contract.documents[self.find_operation(request.operation).document]
         headers: HeaderPairs = (
             *((name, value) for name, value in request.headers if not name.startswith("x-acs-") and name != "host"),
-            ("host", self.target.origin.partition("://")[2]),
-            ("x-acs-action", request.operation),
-            ("x-acs-version", str(document.get("info", {}).get("version", ""))),
-            ("x-acs-date", format_instant(moment)),
-            ("x-acs-signature-nonce", self._create_nonce()),
-            ("x-acs-content-sha256", hashlib.sha256(request.body or b"").hexdigest()),
+            *acs3_signature.make_required_headers(
+                request.operation,
+                str(document.get("info", {}).get("version", "")),
+                self.target.origin.partition("://")[2],
+                request.body or b"",
+                moment,
+                self._create_nonce(),
+            ),
         )
         # a session of the mock is a prefix of the path that is not signed
         path = request.path.removeprefix(self.target.base_path)
@@ -180,49 +237,141 @@ class TargetClient:
         self, operation: str, params: Mapping[str, str] | None = None, *, timeout: float | None = None, **request: Any
     ) -> HttpExchange:
         """Build a request and send it."""
-        return self.send(self.build_request(operation, params, **request), timeout=timeout)
 
-    def send(self, request: HttpRequest, *, timeout: float | None = None, pause: float = 0.0) -> HttpExchange:
-        """Send a request and read its answer to the end, or to the limits of time and size.
+        def build() -> HttpRequest:
+            return self.build_request(operation, params, **request)
 
-        With a `pause` in seconds, the body is sent in pieces. Raises NotChecked for a write that is not allowed,
-        BudgetSpent, TimeLimitReached or TargetGone.
+        return self.send(build(), timeout=timeout, rebuild=build)
+
+    def send(
+        self,
+        request: HttpRequest,
+        *,
+        timeout: float | None = None,
+        pause: float = 0.0,
+        rebuild: Callable[[], HttpRequest] | None = None,
+    ) -> HttpExchange:
+        """Send a request and read its answer to the end, or to the limit of its size.
+
+        With a `pause` in seconds, the body is sent in pieces. `rebuild` makes the request again, with a signature of
+        its own; without it, a signed request is sent once, even if it fails. Raises NotChecked for a write that is not
+        allowed, BudgetSpent, TimeLimitReached, AnswerTimedOut or TargetGone.
         """
         operation = self.find_operation(request.operation)
+        request = self.add_target_headers(request)
         self._ensure_allowed(operation, request)
         with self._lock:
+            delay = self._find_delay()
             reserved = self.budget.reserve(request) if operation.paid and request.method == "POST" else None
-            delay = self._reserve_turn()
+            self._next_start = SYSTEM_CLOCK.timestamp() + delay + self._interval
         if delay > 0:
             time.sleep(delay)
-        exchange = self._send_once(request, timeout or self.timeout, pause)
+        timeout = timeout or (self.model_timeout if operation.paid else self.timeout)
+        exchange = self._send_once(request, timeout, pause)
         if self._is_lost(operation, exchange):
-            exchange = self._send_once(request, timeout or self.timeout, pause)
+            exchange = self._send_once(request, timeout, pause)
+        if self._wait_for_limit(exchange):
+            exchange = self._send_once(request, timeout, pause)
+        if self._may_pass(operation, exchange) and (rebuild or not request.is_signed):
+            self._show_exchange(exchange)
+            time.sleep(max(_REPEAT_SECONDS, self._interval))
+            again = self.add_target_headers(rebuild()) if rebuild else request
+            exchange = self._send_once(again, timeout, pause)
+            self._note_repetition(exchange)
         with self._lock:
             self._count_exchange(exchange, reserved)
-        for observer in self.observers:
-            observer(exchange)
-        if self._unanswered >= _MAX_UNANSWERED:
-            raise TargetGone(f"{self._unanswered} requests in a row had no answer: {exchange.failure}")
+        self._show_exchange(exchange)
+        self._ensure_alive(exchange)
+        if exchange.timed_out:
+            reason = f"{operation.id}: {exchange.summary} ({timeout:g} s)"
+            self.timed_out[operation.id] = reason
+            raise AnswerTimedOut(reason)
         return exchange
 
+    def _show_exchange(self, exchange: HttpExchange) -> None:
+        if not (exchange.timed_out or exchange.unsent):
+            for observer in self.observers:
+                observer(exchange)
+
+    def may_call(self, operation: str) -> bool:
+        """Whether an operation is in the contract, is not left out and answers in time."""
+        allowed = operation in self.contract.operations and operation not in self.forbidden
+        return allowed and self._timeouts.get(operation, 0) < _MAX_TIMEOUTS
+
     def _ensure_allowed(self, operation: Operation, request: HttpRequest) -> None:
+        if operation.id in self.forbidden:
+            raise NotChecked(f"it needs {operation.id}, which --skip leaves out")
         calls_model = request.method == operation.method == "POST" and operation.protocol in (
             "openai",
             "anthropic",
             "gemini",
         )
-        if not (self.allow_writes or calls_model or request.method in ("GET", "HEAD", "OPTIONS")):
+        if not (self.allow_writes or calls_model or request.method in _READING_METHODS):
             raise NotChecked("it would change something (--allow-writes)")
 
-    def _reserve_turn(self) -> float:
-        """Return the seconds to wait before the next request. Raises TimeLimitReached."""
+        if request.method not in _READING_METHODS and any(map(self.is_protected, request.path.split("/"))):
+            raise NotChecked("it would change a key that was there before the run")
+        if self._timeouts.get(operation.id, 0) >= _MAX_TIMEOUTS:
+            raise AnswerTimedOut(f"{operation.id} did not answer in time {_MAX_TIMEOUTS} times in a row")
+
+    def is_protected(self, name: str) -> bool:
+        """Whether an id, or a percent-encoded segment of a path, names what must not be changed."""
+        return bool(self.protected) and unquote(name).lower() in self.protected
+
+    def _find_delay(self) -> float:
+        """Return the seconds to wait before the next request. Raises TimeLimitReached if they are not left."""
         now = SYSTEM_CLOCK.timestamp()
-        if self.deadline is not None and now >= self.deadline:
+        delay = max(0.0, self._next_start - now) if self._interval else 0.0
+        if self.deadline is not None and now + delay >= self.deadline:
             raise TimeLimitReached
-        start = max(now, self._next_start)
-        self._next_start = start + self._interval
-        return start - now if self._interval else 0.0
+        return delay
+
+    def _ensure_alive(self, exchange: HttpExchange) -> None:
+        """Raise TimeLimitReached if the time limit cut an exchange, or TargetGone if the target answers nothing."""
+        if exchange.timed_out and self.deadline is not None and SYSTEM_CLOCK.timestamp() >= self.deadline:
+            raise TimeLimitReached
+        if self._unanswered < _MAX_UNANSWERED:
+            return
+        request = self._answered_request
+        if request is None or not self._send_once(request, self.timeout, 0.0).status:
+            raise TargetGone(f"{self._unanswered} requests in a row had no answer: {exchange.failure}")
+        self._unanswered = 0
+
+    def _wait_for_limit(self, exchange: HttpExchange) -> bool:
+        """Wait as long as a 429 tells, if there is time; return whether the request may be repeated.
+
+        Laws about limits reach them with keys of their own, which are not waited for.
+        """
+        request, delay = exchange.request, read_retry_delay(exchange)
+        if delay is None or delay > self._patience or request.is_signed or not self._is_from_target(request):
+            return False
+        if self.deadline is not None and SYSTEM_CLOCK.timestamp() + delay >= self.deadline:
+            return False
+        self._patience -= delay
+        time.sleep(delay)
+        return True
+
+    def _may_pass(self, operation: Operation, exchange: HttpExchange) -> bool:
+        """Whether an answer is a failure that may be over soon, and the request may be repeated."""
+        request = exchange.request
+        changes = operation.protocol == "console" and request.method not in _READING_METHODS
+        if exchange.status not in _PASSING_STATUSES or changes:
+            return False
+        late = self.deadline is not None and SYSTEM_CLOCK.timestamp() + _REPEAT_SECONDS >= self.deadline
+        return not late and self._lasting_failures[operation.id] < _MAX_REPEATS
+
+    def _note_repetition(self, exchange: HttpExchange) -> None:
+        name = exchange.request.operation
+        if exchange.status in _PASSING_STATUSES:
+            self._lasting_failures[name] += 1
+        elif exchange.status:
+            self._lasting_failures[name] = 0
+            self.passed_failures[name] += 1
+
+    def _is_from_target(self, request: HttpRequest) -> bool:
+        """Whether a request carries a credential of the target."""
+        secrets = [secret for secret in (self.target.key, self.target.token) if secret]
+        return any(secret in value for secret in secrets for _, value in request.headers)
 
     def _is_lost(self, operation: Operation, exchange: HttpExchange) -> bool:
         """Whether the request may be repeated: a server that had just failed closed the connection before it."""
@@ -236,7 +385,11 @@ class TargetClient:
         self.requests += 1
         self.last = exchange
         self.statuses[exchange.status] = self.statuses.get(exchange.status, 0) + 1
-        self._unanswered = 0 if exchange.status else self._unanswered + 1
+        self._unanswered = 0 if exchange.status and not exchange.timed_out else self._unanswered + 1
+        name = exchange.request.operation
+        self._timeouts[name] = self._timeouts.get(name, 0) + 1 if exchange.timed_out else 0
+        if 0 < exchange.status < 400 and exchange.request.method == "GET" and not exchange.request.is_signed:
+            self._answered_request = exchange.request
 
     def sleep(self, seconds: float) -> None:
         """Wait. Raises TimeLimitReached if the time limit is nearer."""
@@ -247,7 +400,7 @@ class TargetClient:
     def _send_once(self, request: HttpRequest, timeout: float, pause: float) -> HttpExchange:
         started = SYSTEM_CLOCK.timestamp()
         end = started + timeout if self.deadline is None else min(started + timeout, self.deadline)
-        status, body, failure = 0, bytearray(), ""
+        status, body, failure, timed_out, unsent = 0, bytearray(), "", False, False
         headers: HeaderPairs = ()
         try:
             sent = self._http.build_request(
@@ -257,17 +410,22 @@ class TargetClient:
                 content=_send_slowly(request.body, pause) if pause and request.body else request.body,
                 timeout=max(0.05, end - started),
             )
-            answer = self._http.send(sent, stream=True)
-            try:
+            with self._timer.end_at(end), closing(self._http.send(sent, stream=True)) as answer:
                 status, headers = answer.status_code, tuple(answer.headers.multi_items())
-                failure = _read_body(answer, body, end)
-            finally:
-                answer.close()
+                failure = _read_body(answer, body)
         except (httpx2.LocalProtocolError, httpx2.InvalidURL, UnicodeEncodeError) as error:
             raise NotChecked(f"the request cannot be sent: {error}") from None
+        except httpx2.TimeoutException as error:
+            timed_out = True
+            failure = f"not ended after {len(body)} bytes when the time was over" if status else describe_failure(error)
         except Exception as error:  # whatever a server may cause
-            failure = describe_failure(error)
-        return HttpExchange(request, status, headers, bytes(body), SYSTEM_CLOCK.timestamp() - started, failure)
+            failure, unsent = describe_failure(error), isinstance(error, httpx2.ConnectError)
+        elapsed = SYSTEM_CLOCK.timestamp() - started
+        exchange = HttpExchange(request, status, headers, bytes(body), elapsed, failure, timed_out, unsent)
+        if exchange.is_too_deep:
+            reason = f"nested more than {MAX_DEPTH} levels deep"
+            return replace(exchange, body=exchange.body[:_SHOWN_BYTES], failure=reason)
+        return exchange
 
 
 def _fill_path(template: str, params: Mapping[str, str]) -> str:
@@ -289,18 +447,21 @@ def _send_slowly(body: bytes, pause: float) -> Iterator[bytes]:
         time.sleep(pause)
 
 
-def _read_body(answer: httpx2.Response, body: bytearray, end: float) -> str:
-    """Append the answer to `body`; return why it could not be read to its end, or an empty string."""
+def _read_body(answer: httpx2.Response, body: bytearray) -> str:
+    """Append the answer to `body`; return why it was not read to its end, or an empty string."""
+    length = answer.headers.get("content-length", "")
+    if length.isdecimal() and int(length[:20]) > _MAX_BODY_BYTES:
+        return f"longer than {_MAX_BODY_BYTES} bytes"
     stream = "event-stream" in answer.headers.get("content-type", "")
+    lines = 0
     # raw chunks: with chunks of a fixed size a slow body would not be looked at before its end
     for chunk in answer.iter_raw():
         body += chunk
-        if SYSTEM_CLOCK.timestamp() > end:
-            return f"not ended after {len(body)} bytes when the time limit was reached"
         if len(body) > _MAX_BODY_BYTES:
             return f"not ended after {len(body)} bytes"
-        if stream and body.count(b"\n\n", max(0, len(body) - len(chunk) - 2)) and body.count(b"\n\n") > _MAX_EVENTS:
-            return f"not ended after {_MAX_EVENTS} events"
+        lines += chunk.count(b"\n")
+        if stream and lines > _MAX_LINES:
+            return f"not ended after {_MAX_LINES} lines"
     return ""
 
 

@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 
 import orjson
 
 from aione_mock.checker import prepare
-from aione_mock.checker.errors import UnreadableAnswer
+from aione_mock.checker.deduplication import OPERATION_SERVED
+from aione_mock.checker.errors import INTERRUPTED, UnreadableAnswer
 from aione_mock.checker.exchange import HttpExchange
 from aione_mock.checker.options import CheckOptions
-from aione_mock.checker.overlay_suggestions import json_type
 from aione_mock.checker.report import EXIT_COULD_NOT, EXIT_FOUND, EXIT_KEPT, CheckReport, build_report
-from aione_mock.checker.run import INTERRUPTED
+from aione_mock.checker.run import CheckRun
+from aione_mock.checker.schema_differences import json_type
 from aione_mock.checker.target import Target
 from aione_mock.structs import replace
+from aione_mock.text.escaping import count_nouns, escape_unprintable
 from aione_mock.types import Json
 
 PointerTypes = dict[str, set[str]]
 """JSON pointer → JSON types that were seen there."""
 AnswerShapes = dict[tuple[str, int], PointerTypes]
 """(operation, status) → shape of the answers."""
+RunWithShapes = tuple[CheckRun, AnswerShapes]
 _KINDS = {
     ("kept", "broken"): "only A keeps",
     ("broken", "kept"): "only B keeps",
     ("broken", "broken"): "both break",
 }
 """States of two cells → kind of the difference."""
+_SHAPE = "shape"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +41,17 @@ class Difference:
 
     kind: str
     """`only A keeps`, `only B keeps`, `both break` or `shape`."""
+    law: str
+    """Name of a law, or `shape`."""
     operation: str
     what: str
     a: str
     b: str
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies the difference in a baseline: law and operation, and the place of a shape."""
+        return f"{self.law}:{self.operation}" + (f":{self.what}" if self.kind == _SHAPE else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +60,8 @@ class Comparison:
 
     first: CheckReport
     second: CheckReport
+    only_second: CheckReport
+    """The second report with what the first gateway breaks too as known findings."""
     both_keep: int
     """Cells that both keep."""
     differences: tuple[Difference, ...]
@@ -64,15 +77,18 @@ class Comparison:
         """Yield the comparison as lines of text."""
         yield f"A  {self.first.url}  {self.first.verdict}"
         yield f"B  {self.second.url}  {self.second.verdict}"
-        yield f"Both keep {self.both_keep} of the cells of the matrix."
-        for kind in (*_KINDS.values(), "shape"):
+        yield f"Both keep {count_nouns(self.both_keep, 'cell')} of the matrix."
+        for kind in (*_KINDS.values(), _SHAPE):
             found = [difference for difference in self.differences if difference.kind == kind]
             if found:
-                yield f"\n{kind} ({len(found)})"
+                yield ""
+                yield f"{kind} ({len(found)})"
             for difference in found:
                 yield f"  {difference.operation}: {difference.what}"
                 yield f"    A  {difference.a}"
                 yield f"    B  {difference.b}"
+        if self.exit_code == EXIT_KEPT:
+            yield "They are alike."
 
     def render_json(self) -> bytes:
         """Return the comparison as indented JSON."""
@@ -82,48 +98,94 @@ class Comparison:
             "both_keep": self.both_keep,
             "differences": [asdict(difference) for difference in self.differences],
         }
-        return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+        text = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
+        return escape_unprintable(text, lines=True).encode()
 
 
-def compare_targets(first: Target, second: Target, options: CheckOptions) -> Comparison:
+def compare_targets(
+    first: Target,
+    second: Target,
+    options: CheckOptions,
+    *,
+    baseline: Iterable[str] = (),
+    watch: Callable[[CheckRun], None] | None = None,
+) -> Comparison:
     """Run the laws on both targets, one after the other. `max_time` is for each.
 
-    Raises ConfigError or ContractError.
+    `baseline` has fingerprints of differences and findings that are known. `watch` runs a run to its end. Raises
+    ConfigError or ContractError.
     """
     # generated cases differ between runs, so they cannot be compared
-    options = replace(options, phases=())
-    (left, left_shapes), (right, right_shapes) = (_check_target(target, options) for target in (first, second))
-    differences = [*_compare_cells(left, right), *_compare_shapes(left_shapes, right_shapes)]
+    options, known = replace(options, phases=()), frozenset(baseline)
+    runs = [_check_target(target, options, watch or _run_silently) for target in (first, second)]
+    (left_run, left_shapes), (right_run, right_shapes) = runs
+    left = build_report(left_run, baseline=known)
+    right = build_report(right_run, baseline=known)
+    only_right = build_report(right_run, baseline=known | {finding.fingerprint for finding in left.findings})
+    differences = [
+        *_compare_cells(left, right, known),
+        *_compare_served(left, right),
+        *_compare_shapes(left_shapes, right_shapes),
+    ]
     both_keep = sum(
         cell.state == "kept" and right.matrix.get(law, {}).get(name, cell).state == "kept"
         for law, cells in left.matrix.items()
         for name, cell in cells.items()
     )
-    return Comparison(left, right, both_keep, tuple(differences))
+    new = tuple(difference for difference in differences if difference.fingerprint not in known)
+    return Comparison(left, right, only_right, both_keep, new)
 
 
-def _check_target(target: Target, options: CheckOptions) -> tuple[CheckReport, AnswerShapes]:
+def _run_silently(run: CheckRun) -> None:
+    for _ in run.events():
+        pass
+
+
+def _check_target(target: Target, options: CheckOptions, watch: Callable[[CheckRun], None]) -> RunWithShapes:
     run = prepare(target, options)
     shapes: AnswerShapes = {}
     run.observers = (partial(_note_shape, shapes),)
-    for _ in run.events():
-        pass
+    watch(run)
     run.context.client.close()
     if run.stopped == INTERRUPTED:
         raise KeyboardInterrupt  # half a run cannot be compared
-    return build_report(run), shapes
+    return run, shapes
 
 
-def _compare_cells(left: CheckReport, right: CheckReport) -> Iterator[Difference]:
+def _compare_cells(left: CheckReport, right: CheckReport, known: Container[str]) -> Iterator[Difference]:
     titles = {law.name: law.title for law in left.laws}
     for law, cells in left.matrix.items():
         for name, a in cells.items():
             b = right.matrix.get(law, {}).get(name)
             kind = _KINDS.get((a.state, b.state)) if b else None
-            if b and kind:
-                yield Difference(
-                    kind, name, f"{titles.get(law, law)} [{law}]", a.reason or a.state, b.reason or b.state
-                )
+            if b and kind and not _is_known(law, name, left, right, known):
+                what = f"{titles.get(law, law)} [{law}]"
+                yield Difference(kind, law, name, what, a.reason or a.state, b.reason or b.state)
+
+
+def _is_known(law: str, operation: str, left: CheckReport, right: CheckReport, known: Container[str]) -> bool:
+    """Whether the baseline has all findings of a place."""
+    reports = (left, right)
+    found = [f for report in reports for f in (*report.findings, *report.known_findings)]
+    here = [finding for finding in found if (finding.law, finding.operation) == (law, operation)]
+    return bool(here) and all(finding.fingerprint in known or finding.place in known for finding in here)
+
+
+def _compare_served(left: CheckReport, right: CheckReport) -> Iterator[Difference]:
+    """Yield the operations that only one of the gateways has."""
+    a, b = (_list_missing(report) for report in (left, right))
+    what = f"{OPERATION_SERVED.title} [{OPERATION_SERVED.name}]"
+    for name, reason in b.items():
+        if name not in a:
+            yield Difference("only A keeps", OPERATION_SERVED.name, name, what, "served", reason)
+    for name, reason in a.items():
+        if name not in b:
+            yield Difference("only B keeps", OPERATION_SERVED.name, name, what, reason, "served")
+
+
+def _list_missing(report: CheckReport) -> dict[str, str]:
+    cells = report.matrix.get(OPERATION_SERVED.name, {})
+    return {name: cell.reason for name, cell in cells.items() if cell.state == "broken"}
 
 
 def _note_shape(shapes: AnswerShapes, exchange: HttpExchange) -> None:
@@ -156,7 +218,7 @@ def _compare_shapes(left: AnswerShapes, right: AnswerShapes) -> Iterator[Differe
             # a member that may be null shows nothing when it is
             if a - {"null"} != b - {"null"} and not _is_below_empty(pointer, left[key], right[key]):
                 what = f"{status} {pointer or '/'}"
-                yield Difference("shape", operation, what, _join_types(a), _join_types(b))
+                yield Difference(_SHAPE, _SHAPE, operation, what, _join_types(a), _join_types(b))
 
 
 def _is_below_empty(pointer: str, left: PointerTypes, right: PointerTypes) -> bool:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 from aione_mock.checker.budget import ModelPrice
 from aione_mock.checker.client import Auth, AuthChoice, TargetClient
-from aione_mock.checker.errors import NotChecked, TargetGone, UnreadableAnswer
+from aione_mock.checker.errors import CallFailed, NotChecked, TargetGone, UnreadableAnswer
 from aione_mock.checker.exchange import HttpExchange
 from aione_mock.checker.json_reader import JsonReader
+from aione_mock.checker.law_entries import find_law_entry
 from aione_mock.checker.protocols import PROTOCOLS, ChatProtocol, ChatQuestion
+from aione_mock.checker.schema_differences import prune_value
+from aione_mock.checker.schema_lookup import SchemaLocation, find_body_schema, find_children, find_evidence
+from aione_mock.checker.target import Target
 from aione_mock.contract import Contract, Operation
 from aione_mock.seed import Seed
 from aione_mock.types import Json
@@ -22,6 +28,10 @@ _KEY_NAME = "aione-mock check"
 """Begins the names of temporary keys, for whoever finds one after a crash."""
 _LAST_PRICE = 1e9
 """Sorts models without a price after all others."""
+
+
+OTHER_MODELS = ("image_output", "embeddings")
+"""Abilities of models that do not answer a question in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +50,17 @@ class LawContext:
     def __init__(self, client: TargetClient, seed: str = "0") -> None:
         self.client = client
         self.contract: Contract = client.contract
-        self.target = client.target
         self.seed = Seed.of(seed)
         self.usage_lags = True
         """Whether it may help to wait for usage figures; false once they did not come."""
+        self._scope: frozenset[str] | None = None
         self._keys: dict[str, TemporaryKey] = {}
         self._cache: dict[str, Any] = {}
+
+    @property
+    def target(self) -> Target:
+        """The target with the credentials that it accepts."""
+        return self.client.target
 
     # Calls
 
@@ -60,8 +75,9 @@ class LawContext:
     def require_success(self, exchange: HttpExchange) -> HttpExchange:
         """Return the exchange. Raises NotChecked if it failed: why is the matter of another law."""
         operation = self.client.find_operation(exchange.request.operation)
-        if exchange.status != operation.success or exchange.failure:
-            raise NotChecked(f"{operation.id} answered {exchange.summary}, {operation.success} was needed")
+        if not exchange.is_success or exchange.failure:
+            reason = f"{operation.id} answered {exchange.summary}, {operation.success} was needed"
+            raise CallFailed(reason, exchange)
         return exchange
 
     def read(self, operation: str, params: dict[str, str] | None = None, **request: Any) -> JsonReader:
@@ -95,26 +111,91 @@ class LawContext:
                 self._cache[name] = error
         result: T | NotChecked = self._cache[name]
         if isinstance(result, NotChecked):
-            raise NotChecked(str(result))
+            raise result.with_traceback(None)
         return result
 
+    # Scope
+
+    @contextmanager
+    def limit_scope(self, operations: Iterable[str]) -> Iterator[None]:
+        """Show a law only some operations, those that it is checked for at the moment."""
+        self._scope = frozenset(operations)
+        try:
+            yield
+        finally:
+            self._scope = None
+
+    def includes(self, operation: str) -> bool:
+        """Whether an operation is in the contract and in the scope of the law that is being checked."""
+        return operation in self.contract.operations and (self._scope is None or operation in self._scope)
+
     def operations_of(self, *protocols: str) -> list[Operation]:
-        """Return the operations of some protocols."""
-        return [operation for operation in self.contract.operations.values() if operation.protocol in protocols]
+        """Return the operations of some protocols, as far as they are in the scope."""
+        operations = self.contract.operations.values()
+        return [o for o in operations if o.protocol in protocols and self.includes(o.id)]
 
     def declared_operations(self, *operations: str) -> list[Operation]:
-        """Return those of some operations that the contract has."""
-        return [self.contract.operations[name] for name in operations if name in self.contract.operations]
+        """Return those of some operations that the contract has and that are in the scope."""
+        return [self.contract.operations[name] for name in operations if self.includes(name)]
 
     def chat_protocols(self) -> list[ChatProtocol]:
-        """Return the chat protocols whose operations the contract has."""
-        return [protocol for protocol in PROTOCOLS.values() if protocol.plain in self.contract.operations]
+        """Return the chat protocols of which an operation is in the scope."""
+        return [p for p in PROTOCOLS.values() if self.includes(p.plain) or self.includes(p.streamed)]
+
+    def list_stream_modes(self, protocol: ChatProtocol) -> list[bool]:
+        """Return whether to ask for a stream, once for each way to ask whose operation is in the scope."""
+        return [s for s in (False, True) if self.includes(protocol.streamed if s else protocol.plain)]
 
     def default_protocol(self) -> ChatProtocol:
-        """Return the first chat protocol that the contract has. Raises NotChecked if there is none."""
-        for protocol in self.chat_protocols():
+        """Return the first chat protocol of the scope, or else one that may be called. Raises NotChecked."""
+        others = [
+            p for p in PROTOCOLS.values() if p.plain in self.contract.operations and self.client.may_call(p.plain)
+        ]
+        for protocol in (*self.chat_protocols(), *others):
             return protocol
-        raise NotChecked("the contract has no chat operation")
+        raise NotChecked("there is no chat operation that may be called")
+
+    # Contract
+
+    def find_figure(self, law: str, name: str) -> Any:
+        """Return a figure or word that the contract gives for a law. Raises NotChecked if there is none."""
+        entry = find_law_entry(self.contract, law)
+        if name not in entry:
+            raise NotChecked(f"the contract says no {name} in x-laws/{law}")
+        return entry[name]
+
+    def find_example(self, operation: str, *path: str | int) -> Json:
+        """Return a member of the first example of an operation's successful answer. Raises NotChecked."""
+        spec = self.client.find_operation(operation)
+        content = spec.responses.get(str(spec.success), {}).get("content", {}).get("application/json", {})
+        for example in content.get("examples", {}).values():
+            return JsonReader(example["value"], f"the example of {operation}").at(*path).value
+        raise NotChecked(f"the contract has no example of an answer of {operation}")
+
+    def find_parameter(self, operation: str, name: str) -> dict[str, Json]:
+        """Return the schema of a query parameter. Raises NotChecked if the contract has no such parameter."""
+        spec = self.client.find_operation(operation)
+        for node in map(spec.resolve, spec.raw.get("parameters", ())):
+            if node["name"] == name:
+                return dict(spec.resolve(node["schema"]))
+        raise NotChecked(f"the contract has no parameter {name} of {operation}")
+
+    def find_member_evidence(self, operation: str, *path: str | int) -> str:
+        """Return how a member of an operation's successful answer is known."""
+        spec = self.client.find_operation(operation)
+        return find_evidence(SchemaLocation(spec, spec.success, "application/json", path))
+
+    def prune_answer(self, exchange: HttpExchange) -> Json:
+        """Return the body of an answer without nulls and further members. Raises UnreadableAnswer."""
+        return self.prune_value(exchange.request.operation, exchange.json)
+
+    def prune_value(self, operation: str, value: Json, *path: str) -> Json:
+        """Return a value like that of an operation's successful answer, or of a member of it, without the same."""
+        spec = self.client.find_operation(operation)
+        schema = find_body_schema(spec, spec.success, "application/json")
+        for step in path:
+            schema = {"anyOf": list(find_children(spec, schema, step))}
+        return value if schema is None else prune_value(spec, schema, value)
 
     # Models
 
@@ -134,14 +215,13 @@ class LawContext:
                 problems.append(str(error))
                 continue
             if rows:
+                self.client.budget.image_models |= {row["id"] for row in rows if "image_output" in _list_abilities(row)}
                 prices = {row["id"]: ModelPrice.from_row(row) for row in rows}
                 self.client.budget.prices |= {model: price for model, price in prices.items() if price}
                 return rows
         raise NotChecked("no list of models could be read: " + "; ".join(problems or ["it is empty"]))
 
-    def choose_model(
-        self, protocol: str = "openai", *abilities: str, without: tuple[str, ...] = ("image_output",)
-    ) -> str:
+    def choose_model(self, protocol: str = "openai", *abilities: str, without: tuple[str, ...] = OTHER_MODELS) -> str:
         """Return the target's model, or else the cheapest with the abilities. Raises NotChecked if there is none."""
         model = self.target.model
         rows = self.find_models(protocol, *abilities, without=without)
@@ -160,7 +240,7 @@ class LawContext:
             return False
 
     def find_models(
-        self, protocol: str, *abilities: str, without: tuple[str, ...] = ("image_output",)
+        self, protocol: str, *abilities: str, without: tuple[str, ...] = OTHER_MODELS
     ) -> list[dict[str, Json]]:
         """Return the listed models of a protocol that have all abilities and none of `without`."""
         try:
@@ -177,12 +257,22 @@ class LawContext:
 
     # Keys
 
+    def protect_listed_keys(self) -> None:
+        """Let no request change the keys that are listed now, before the run has created any."""
+        try:
+            rows = self.read("listKeys").rows("items")
+            self.client.protected = frozenset(str(row.find("id")).lower() for row in rows)
+        except NotChecked:
+            return
+
     def create_key(self, name: str = "key", **fields: Json) -> TemporaryKey:
         """Create a temporary key. Raises NotChecked."""
         record = self.read("createKey", body={"name": f"{_KEY_NAME}: {name}", **fields})
         key_id, secret = record.find("id"), record.find("key")
         if not isinstance(key_id, str):
             raise NotChecked("createKey answered without an id")
+        if self.client.is_protected(key_id):
+            raise NotChecked(f"createKey answered with the id of a key that was there before: {key_id}")
         key = self.track_key(record)
         if not isinstance(secret, str):
             raise NotChecked("createKey answered without a secret")
@@ -191,13 +281,14 @@ class LawContext:
     def track_key(self, record: JsonReader) -> TemporaryKey:
         """Remember an answer of createKey: its key will be deleted and its secret masked."""
         key = TemporaryKey(str(record.find("id")), str(record.find("key") or ""), record)
-        self._keys[key.id] = key
+        if not self.client.is_protected(key.id):
+            self._keys[key.id] = key
         self.client.mask.add(key.secret, f"AIONE_NEW_KEY_{len(self._keys)}")
         return key
 
     def track_created_key(self, exchange: HttpExchange) -> None:
         """Remember the key of an answer of createKey, if it has one."""
-        if exchange.status == 201:
+        if exchange.is_success:
             try:
                 exchange.data.text("id")
             except UnreadableAnswer:
@@ -214,7 +305,7 @@ class LawContext:
     def delete_key(self, key: TemporaryKey) -> HttpExchange:
         """Delete a temporary key before the end of the run."""
         exchange = self.call("deleteKey", {"key_id": key.id})
-        if exchange.status in (204, 404):
+        if exchange.is_success or exchange.status == HTTPStatus.NOT_FOUND:
             self.forget_key(key)
         return exchange
 
@@ -236,8 +327,9 @@ class LawContext:
             problem = "the server is gone"
             if not gone:
                 try:
-                    status = self.client.call("deleteKey", {"key_id": key_id}, timeout=5.0).status
-                    problem = "" if status in (200, 204, 404) else str(status)
+                    answer = self.client.call("deleteKey", {"key_id": key_id}, timeout=5.0)
+                    deleted = answer.is_success or answer.status == HTTPStatus.NOT_FOUND
+                    problem = "" if deleted else str(answer.status)
                 except TargetGone:
                     gone = True
                 except Exception as error:  # the others must be deleted all the same
@@ -264,8 +356,12 @@ def console_auth(token: str | None) -> Auth:
     return Auth("consoleToken", token or "")
 
 
+def _list_abilities(row: dict[str, Json]) -> set[str]:
+    capabilities = row.get("capabilities")
+    return set(map(str, capabilities)) if isinstance(capabilities, list) else set()
+
+
 def _is_suitable(row: dict[str, Json], protocol: str, abilities: set[str], without: set[str]) -> bool:
-    protocols, capabilities = row.get("protocols"), row.get("capabilities")
-    present = set(map(str, capabilities)) if isinstance(capabilities, list) else set()
+    protocols, present = row.get("protocols"), _list_abilities(row)
     supported = not isinstance(protocols, list) or protocol in protocols
     return supported and abilities <= present and not without & present

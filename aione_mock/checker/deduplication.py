@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 
 from aione_mock.checker.context import LawContext
-from aione_mock.checker.errors import NotChecked, StopRun
-from aione_mock.checker.exchange import HttpExchange, shorten_body
+from aione_mock.checker.errors import NotChecked, StopRun, UnreadableAnswer
+from aione_mock.checker.exchange import HttpExchange, HttpRequest, shorten_body
 from aione_mock.checker.finding import BrokenLaw, LawFinding, MatrixCell
 from aione_mock.checker.law import ExchangeRule
 from aione_mock.contract import Operation
@@ -16,14 +17,22 @@ from aione_mock.structs import replace
 
 _UNKNOWN_SEGMENT = "no-such-operation-7"
 _EQUIVALENT_LAWS = {
-    "status_code_conformance": "status-declared",
-    "content_type_conformance": "content-type",
-    "response_schema_conformance": "schema",
-    "response_headers_conformance": "headers",
-    "not_a_server_error": "no-server-error",
-    "ignored_auth": "access-none",
+    "ignored_auth": ("access-none", "access-malformed", "access-wrong"),
+    "missing_required_header": ("access-none",),
 }
-"""Check of generated cases → the law that finds the same."""
+"""Check of generated cases → the laws that find the same."""
+_ERRORS_OF_MIDDLEWARE = frozenset(
+    (
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.FORBIDDEN,
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.METHOD_NOT_ALLOWED,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        HTTPStatus.TOO_MANY_REQUESTS,
+    )
+)
+_MAX_SUSPECTS = 5
+_VARYING_WORDS = re.compile(rb"(https?:)?/[^\s\"'<>,]*|\b(GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS)\b")
 _PARAMETER = re.compile(r"\{(\w+)\}")
 
 
@@ -41,33 +50,54 @@ class OperationAnswers:
     """What each operation has answered, as far as needed to find missing operations."""
 
     _present: set[str] = field(default_factory=set)
-    _suspects: dict[str, HttpExchange] = field(default_factory=dict)
-    """Operations that have given one and the same 404 so far."""
+    _suspects: dict[str, list[HttpExchange]] = field(default_factory=dict)
+    """Operation → the different 404s of those that have answered nothing of their own so far."""
 
     def add(self, operation: Operation, exchange: HttpExchange) -> None:
-        """Remember an answer, unless it is from another path."""
+        """Remember an answer, unless it is from another path. Other errors than 404 may come from any middleware."""
         if operation.id in self._present or not exchange.status or not _has_path_of(operation, exchange):
             return
-        known = self._suspects.get(operation.id)
-        if exchange.status == 404 and (known is None or _without_path(exchange) == _without_path(known)):
-            self._suspects.setdefault(operation.id, exchange)
-            return
-        self._present.add(operation.id)
-        self._suspects.pop(operation.id, None)
+        if exchange.is_success or _is_own_error(operation, exchange):
+            self._present.add(operation.id)
+            self._suspects.pop(operation.id, None)
+        elif exchange.status == HTTPStatus.NOT_FOUND:
+            known = self._suspects.setdefault(operation.id, [])
+            if len(known) < _MAX_SUSPECTS and all(_without_path(exchange) != _without_path(other) for other in known):
+                known.append(exchange)
 
     def find_missing(self, context: LawContext) -> Iterator[BrokenLaw]:
         """Yield operations that have only answered as an unknown path does. Sends one request for each."""
-        for name, exchange in sorted(self._suspects.items(), key=lambda item: item[0]):
+        for name, exchanges in sorted(self._suspects.items()):
             params = dict.fromkeys(_PARAMETER.findall(context.contract.operations[name].path), "x")
             try:
-                request = context.client.build_request(name, params, auth=None)
-                request = replace(request, method="GET", path=f"{request.path}/{_UNKNOWN_SEGMENT}", body=None)
+                request = _build_unknown(context, name, params)
                 unknown = context.client.send(request, timeout=5.0)
             except (NotChecked, StopRun):
                 continue
-            if unknown.status == 404 and _without_path(unknown) == _without_path(exchange):
+            exchange = exchanges[0]
+            if unknown.status == HTTPStatus.NOT_FOUND and _without_path(unknown) in map(_without_path, exchanges):
                 seen = f"{exchange.summary}, as for any unknown path: {shorten_body(exchange.body)}"
                 yield BrokenLaw(name, "an answer of the operation", seen, exchange)
+
+
+def _build_unknown(context: LawContext, name: str, params: dict[str, str]) -> HttpRequest:
+    """Return a request to a path below that of an operation, with the target's credential if there is one."""
+    try:
+        request = context.client.build_request(name, params)
+    except NotChecked:
+        request = context.client.build_request(name, params, auth=None)
+    return replace(request, method="GET", path=f"{request.path}/{_UNKNOWN_SEGMENT}", body=None)
+
+
+def _is_own_error(operation: Operation, exchange: HttpExchange) -> bool:
+    """Whether an error comes from the operation itself: it is declared, has its schema and judges the request."""
+    validator = operation.response_validator(exchange.status, exchange.media_type)
+    if exchange.status in _ERRORS_OF_MIDDLEWARE or exchange.status >= 500 or validator is None:
+        return False
+    try:
+        return bool(validator.is_valid(exchange.data.value))
+    except UnreadableAnswer:
+        return False
 
 
 def _has_path_of(operation: Operation, exchange: HttpExchange) -> bool:
@@ -76,7 +106,10 @@ def _has_path_of(operation: Operation, exchange: HttpExchange) -> bool:
 
 
 def _without_path(exchange: HttpExchange) -> tuple[str, bytes]:
-    return exchange.media_type, exchange.body.replace(exchange.request.path.encode(), b"")
+    """Return what a 404 says, without methods and paths, which a proxy may have rewritten."""
+    request_id = (exchange.header("x-request-id") or "").encode()
+    body = exchange.body.replace(request_id, b"") if request_id else exchange.body
+    return exchange.media_type, _VARYING_WORDS.sub(b"", body)
 
 
 def remove_consequences(findings: Iterable[LawFinding]) -> list[LawFinding]:
@@ -88,7 +121,8 @@ def remove_consequences(findings: Iterable[LawFinding]) -> list[LawFinding]:
         missing = (OPERATION_SERVED.name, finding.operation) in reported and finding.law != OPERATION_SERVED.name
         # a server error is not an acceptance of invalid data
         failed = finding.law == "negative_data_rejection" and finding.answer.startswith("5")
-        return missing or failed or (_EQUIVALENT_LAWS.get(finding.law), finding.operation) in reported
+        laws = _EQUIVALENT_LAWS.get(finding.law, ())
+        return missing or failed or any((law, finding.operation) in reported for law in laws)
 
     return [finding for finding in found if not is_consequence(finding)]
 
@@ -97,4 +131,9 @@ def clear_missing(law: str, row: Mapping[str, MatrixCell], missing: Iterable[str
     """Return a matrix row without results for missing operations, except for the law about them."""
     gone = set() if law == OPERATION_SERVED.name else set(missing)
     unseen = MatrixCell("not checked", "the gateway does not have this operation")
-    return {name: unseen if name in gone and cell.state != "not checked" else cell for name, cell in row.items()}
+    return {name: unseen if name in gone and _shows_missing(name, cell) else cell for name, cell in row.items()}
+
+
+def _shows_missing(operation: str, cell: MatrixCell) -> bool:
+    """Whether a cell of a missing operation is as it is because of that."""
+    return cell.state != "not checked" or cell.reason.startswith(f"{operation} answered ")

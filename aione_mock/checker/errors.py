@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from aione_mock.errors import MockError
+
+if TYPE_CHECKING:
+    from aione_mock.checker.exchange import HttpExchange
+
+INTERRUPTED = "interrupted"
+"""Why a run ended early if somebody ended it."""
 
 
 class NotChecked(Exception):
@@ -11,6 +19,21 @@ class NotChecked(Exception):
 
 class UnreadableAnswer(NotChecked):
     """An answer lacks what a law reads, or has it as another type."""
+
+
+class CallFailed(NotChecked):
+    """A call that a law builds on was answered with an error."""
+
+    def __init__(self, reason: str, exchange: HttpExchange) -> None:
+        super().__init__(reason)
+        self.exchange = exchange
+
+
+class AnswerTimedOut(NotChecked):
+    """An answer did not come, or did not end, within its time."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"{reason}; a longer --timeout or --model-timeout may help")
 
 
 class BudgetSpent(Exception):

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import count
 
 import orjson
 
 from aione_mock.checker.errors import UnreadableAnswer
-from aione_mock.checker.json_reader import JsonReader
-from aione_mock.sse import Event, decode
+from aione_mock.checker.json_reader import JsonReader, is_too_deep
+from aione_mock.text.sse import Event, decode
 from aione_mock.types import Json
 
 HeaderPairs = tuple[tuple[str, str], ...]
-_MAX_DEPTH = 100
-"""Nested levels of a JSON body; Python cannot process many more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +53,21 @@ class HttpExchange:
     """Seconds."""
     failure: str = ""
     """Why the answer is missing or incomplete."""
+    timed_out: bool = False
+    """Whether it is missing or incomplete because the time for it was over."""
+    unsent: bool = False
+    """Whether no connection could be made, so that nobody has seen the request."""
+    number: int = field(default_factory=count(1).__next__, compare=False)
+    """Tells exchanges apart that are otherwise alike."""
 
     def header(self, name: str) -> str | None:
         """Return the first value of a header."""
         return next((value for key, value in self.headers if key.lower() == name.lower()), None)
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the status is 2xx."""
+        return 200 <= self.status < 300
 
     @property
     def media_type(self) -> str:
@@ -73,13 +83,10 @@ class HttpExchange:
     def json(self) -> Json:
         """The parsed body. Raises UnreadableAnswer."""
         try:
-            value = orjson.loads(self.body)
+            return orjson.loads(self.body)
         except orjson.JSONDecodeError:
             shown = shorten_body(self.body)
             raise UnreadableAnswer(f"the answer of {self.request.operation} is not JSON: {shown}") from None
-        if _is_deeper(value, _MAX_DEPTH):
-            raise UnreadableAnswer(f"the answer of {self.request.operation} has more than {_MAX_DEPTH} nested levels")
-        return value
 
     @property
     def data(self) -> JsonReader:
@@ -92,26 +99,19 @@ class HttpExchange:
         return list(decode([self.body]))
 
     @property
+    def is_too_deep(self) -> bool:
+        """Whether JSON in the body is nested too deeply to be read."""
+        if not self.is_event_stream:
+            return is_too_deep(self.body)
+        return any(is_too_deep(event.data) for event in self.events)
+
+    @property
     def summary(self) -> str:
         """Status, content type and failure, for messages."""
         if not self.status:
             return self.failure or "no answer"
         answer = f"{self.status} {self.media_type or 'without a content type'}"
         return f"{answer}, {self.failure}" if self.failure else answer
-
-
-def _is_deeper(value: Json, depth: int) -> bool:
-    level = [value]
-    for _ in range(depth):
-        level = [
-            child
-            for item in level
-            if isinstance(item, dict | list)
-            for child in (item.values() if isinstance(item, dict) else item)
-        ]
-        if not level:
-            return False
-    return True
 
 
 def shorten_body(body: bytes, limit: int = 200) -> str:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
 from aione_mock.checker.exchange import HttpExchange
+from aione_mock.text.escaping import escape_unprintable
 from aione_mock.types import Json
 
 Severity = Literal["violation", "assumption"]
 OverlayAction = tuple[str, Json]
 """JSONPath of the target, and the update; None removes the target."""
+_FIGURE = re.compile(r"(?!\A[1-5]\d\d\b)\b\w*\d\w*")
+"""Numbers, times and ids, which differ between runs; a status at the beginning does not."""
+_MAX_FINGERPRINT_CHARACTERS = 160
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +31,12 @@ class BrokenLaw:
     """Evidence of this detail; None for that of the law and the operation."""
     overlay: tuple[OverlayAction, ...] = ()
     """Changes the contract to what was seen."""
+    subject: str = ""
+    """What differs: a JSON pointer into the body, or the name of a header; empty if `expected` says it."""
+    component: str = ""
+    """The named schema that the member belongs to."""
+    excerpt: str = ""
+    """The part of the answer that is at fault; empty for its beginning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +64,22 @@ class LawFinding:
     python: str = ""
     overlay: str = ""
     """An overlay in YAML that makes the contract agree with the target."""
+    actions: tuple[OverlayAction, ...] = ()
+    """The actions of the overlay."""
     count: int = 1
     """How often it was seen."""
     answer: str = ""
-    """Status and first characters of the answer."""
+    """Status of the answer, and its first characters or the part at fault."""
+    status: int = 0
+    """Status of the answer, 0 without one."""
+    media_type: str = ""
+    """Content type of the answer."""
+    members: tuple[str, ...] = ()
+    """Names at the top of the answer's body."""
+    subject: str = ""
+    """What differs: a JSON pointer into the body, or the name of a header."""
+    component: str = ""
+    """The named schema that the member belongs to."""
 
     @property
     def severity(self) -> Severity:
@@ -70,7 +93,14 @@ class LawFinding:
 
     @property
     def fingerprint(self) -> str:
-        """Identifies the finding in other runs."""
+        """Identifies the finding in other runs: law, operation, and what differs or was expected."""
+        subject = f"{self.status // 100}xx {self.subject}" if self.subject.startswith("/") else self.subject
+        what = subject or _FIGURE.sub("N", self.expected)
+        return f"{self.place}:{escape_unprintable(what)[:_MAX_FINGERPRINT_CHARACTERS].strip()}"
+
+    @property
+    def place(self) -> str:
+        """Law and operation: the cell of the matrix."""
         return f"{self.law}:{self.operation}"
 
     @property
@@ -97,3 +127,5 @@ class LawVerdict:
     law: str
     cells: dict[str, MatrixCell] = field(default_factory=dict)
     findings: tuple[LawFinding, ...] = ()
+    seconds: float = 0.0
+    """How long the check took."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 import copy
 import sys
 from collections.abc import Iterator
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from aione_mock.checker.case_adapter import CaseAdapter, adapt_document, check_evidence
-from aione_mock.checker.errors import NotChecked, StopRun, TimeLimitReached
+from aione_mock.checker.background_iterator import BackgroundIterator
+from aione_mock.checker.case_adapter import CaseAdapter, adapt_document, find_case_evidence
+from aione_mock.checker.errors import INTERRUPTED, NotChecked, StopRun, TimeLimitReached
 from aione_mock.checker.exchange import shorten_body
 from aione_mock.checker.finding import LawFinding, LawVerdict, MatrixCell
-from aione_mock.checker.finding_collector import FindingCollector
+from aione_mock.checker.finding_collector import FindingCollector, list_members
 from aione_mock.checker.options import CheckOptions
 from aione_mock.checker.plan import CHECKS
 from aione_mock.checker.reproduction import render_curl, render_python
@@ -35,7 +37,15 @@ _MAX_SEEN_CHARACTERS = 400
 
 def run_generated_cases(run: CheckRun, options: CheckOptions) -> Iterator[RunEvent]:
     """Run all planned phases over all documents. Raises StopRun when the time is over or the target is gone."""
-    yield from _CaseRunner(run, options).events()
+    from hypothesis.configuration import set_hypothesis_home_dir
+
+    # Hypothesis would leave a folder `.hypothesis` in the current one
+    with TemporaryDirectory() as folder:
+        set_hypothesis_home_dir(folder)
+        try:
+            yield from _CaseRunner(run, options).events()
+        finally:
+            set_hypothesis_home_dir(None)
 
 
 class _CaseRunner:
@@ -43,7 +53,7 @@ class _CaseRunner:
         self._run, self._context, self._options = run, run.context, options
         self._operations = run.context.contract.operations
         self._labels = {f"{o.method} {o.path}": o for o in self._operations.values()}
-        self._transport = CaseTransport(run.context)
+        self._transport = CaseTransport(run.context, run.plan.operations)
         self._cells: dict[str, dict[str, MatrixCell]] = {name: {} for name in run.plan.checks}
         """Check → operation → cell."""
         self._collector = FindingCollector(run.context)
@@ -65,7 +75,7 @@ class _CaseRunner:
         planned = [name for name in self._run.plan.operations if self._operations[name].document == document]
         names = [name for name in planned if self._is_allowed(name)]
         if names and self._seconds_left() < (0 if "schemathesis" in sys.modules else _START_SECONDS):
-            self._transport.stopped = TimeLimitReached()
+            self._transport.stop(TimeLimitReached())
         elif names:
             yield from self._run_phases(document, names)
 
@@ -88,8 +98,30 @@ class _CaseRunner:
         return not reason
 
     def _run_phases(self, document: str, names: list[str]) -> Iterator[RunEvent]:
+        from schemathesis.engine.events import FatalError, NonFatalError, ScenarioFinished
+
+        stream = BackgroundIterator(lambda: self._execute_phases(document, names), self._seconds_left)
+        try:
+            for event in stream:
+                if isinstance(event, ScenarioFinished):
+                    yield from self._collect_results(event)
+                    yield PhaseProgress(document, event.phase.value, event.label or "", self._transport.sent)
+                elif isinstance(event, NonFatalError) and not self._transport.stopped:
+                    self._note_error(event)
+                elif isinstance(event, FatalError):
+                    raise StopRun(f"Schemathesis failed: {event.exception}")
+        except BaseException:
+            self._transport.stop(StopRun(INTERRUPTED))
+            # a key that is just being created has to be known before the run cleans up
+            stream.join(self._context.client.timeout)
+            raise
+        if self._seconds_left() <= 0:
+            self._transport.stop(TimeLimitReached())
+
+    def _execute_phases(self, document: str, names: list[str]) -> Iterator[Any]:
+        """Yield the events of Schemathesis, which ends by itself once the transport is stopped."""
         from schemathesis.engine import from_schema
-        from schemathesis.engine.events import FatalError, Interrupted, NonFatalError, PhaseFinished, ScenarioFinished
+        from schemathesis.engine.events import PhaseFinished
 
         stream = from_schema(self._load_schema(document, names)).execute()
         for event in stream:
@@ -97,15 +129,7 @@ class _CaseRunner:
                 stream.stop()
             if isinstance(event, PhaseFinished) and event.phase.name.value == self._run.plan.phases[-1]:
                 stream.stop()  # with time left, the last phases would begin again
-            if isinstance(event, ScenarioFinished):
-                yield from self._collect_results(event)
-                yield PhaseProgress(event.phase.value, event.label or "", self._transport.sent)
-            elif isinstance(event, NonFatalError) and not self._transport.stopped:
-                self._note_error(event)
-            elif isinstance(event, Interrupted):
-                raise KeyboardInterrupt
-            elif isinstance(event, FatalError):
-                raise StopRun(f"Schemathesis failed: {event.exception}")
+            yield event
 
     def _load_schema(self, document: str, names: list[str]) -> Any:
         import schemathesis
@@ -121,7 +145,9 @@ class _CaseRunner:
             return adapter.is_real_failure(failure, case, response)
 
         schema.hook(filter_failure)
-        return schema.include(operation_id=names)
+        # with `operations` in the configuration, Schemathesis 4.32 ignores `include`
+        others = [name for name in self._operations if name not in names]
+        return schema.exclude(operation_id=others) if others else schema
 
     def _build_config(self, document: str, names: list[str]) -> dict[str, Json]:
         schemes = self._context.contract.schemes
@@ -171,7 +197,8 @@ class _CaseRunner:
         for case_id, nodes in event.recorder.checks.items():
             operation = self._labels.get(event.recorder.cases[case_id].value.operation.label)
             for node in nodes:
-                if operation is None or node.name not in self._cells:
+                planned = operation is not None and operation.id in self._run.plan.operations
+                if operation is None or not planned or node.name not in self._cells:
                     continue
                 if node.failure_info is None:
                     self._cells[node.name].setdefault(operation.id, MatrixCell("kept"))
@@ -188,17 +215,22 @@ class _CaseRunner:
         interaction = recorder.interactions.get(failure.case_id) or recorder.interactions.get(case_id)
         request = self._transport.rebuild_request(interaction, operation) if interaction else None
         response = interaction.response if interaction else None
-        answer = f"{response.status_code} {shorten_body(response.content, 400)}" if response is not None else ""
+        answer = f"{response.status_code} {shorten_body(response.content)}" if response is not None else ""
         return LawFinding(
             law=check,
             title=title,
             operation=operation.id,
-            evidence=check_evidence(operation, check, response),
+            evidence=find_case_evidence(
+                self._context.contract, operation, check, recorder.cases[case_id].value, response
+            ),
             expected=f"{title[0].lower()}{title[1:]}",
-            seen=mask.apply(" ".join(f"{failure.title}: {failure.message}".split())[:_MAX_SEEN_CHARACTERS]),
+            seen=mask.apply(" ".join(f"{answer}: {failure.title}: {failure.message}".split())[:_MAX_SEEN_CHARACTERS]),
             curl=render_curl(request, origin, mask) if request else "",
             python=render_python(request, origin, mask) if request else "",
-            answer=mask.apply(answer),
+            answer=mask.apply_to_answer(answer),
+            status=response.status_code if response is not None else 0,
+            media_type=_media_type(response) if response is not None else "",
+            members=list_members(response.content) if response is not None else (),
         )
 
     def _note_error(self, event: Any) -> None:
@@ -221,6 +253,11 @@ class _CaseRunner:
         if stopped:
             return MatrixCell("not checked", f"the run ended before: {stopped}")
         return MatrixCell("not checked", self._transport.not_sent.get(name, "no generated case showed it"))
+
+
+def _media_type(response: Any) -> str:
+    values = response.headers.get("content-type") or [""]
+    return str(values[0]).partition(";")[0].strip().lower()
 
 
 def _choose_placeholder(scheme: Json) -> dict[str, str]:

@@ -6,18 +6,26 @@ type, small enough for any calculation, or raises UnreadableAnswer.
 
 from __future__ import annotations
 
+import reprlib
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
+
+import orjson
 
 from aione_mock.checker.errors import UnreadableAnswer
 from aione_mock.clock import parse_instant
 from aione_mock.errors import ConfigError
 from aione_mock.types import Json
 
+MAX_DEPTH = 100
+"""Nested levels of JSON; Python cannot process many more."""
 _MAX_NUMBER = 10**15
 _YEARS = range(1900, 3000)
 _SHOWN_CHARACTERS = 60
+_BRIEF = reprlib.Repr()
+"""Shows a part of a large value."""
+_BRIEF.maxstring = _BRIEF.maxother = _SHOWN_CHARACTERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,4 +126,29 @@ class JsonReader:
         raise reader._mismatch("an ISO 8601 date")
 
     def _mismatch(self, expected: str) -> UnreadableAnswer:
-        return UnreadableAnswer(f"{self.source} is not {expected}: {repr(self.value)[:_SHOWN_CHARACTERS]}")
+        return UnreadableAnswer(f"{self.source} is not {expected}: {_BRIEF.repr(self.value)[:_SHOWN_CHARACTERS]}")
+
+
+def is_too_deep(text: str | bytes) -> bool:
+    """Return whether a text is JSON of more than `MAX_DEPTH` nested levels."""
+    opened = text.count("[") + text.count("{") if isinstance(text, str) else text.count(b"[") + text.count(b"{")
+    if opened <= MAX_DEPTH:
+        return False
+    try:
+        return _is_deeper(orjson.loads(text), MAX_DEPTH)
+    except orjson.JSONDecodeError as error:
+        return "depth" in str(error)
+
+
+def _is_deeper(value: Json, depth: int) -> bool:
+    level = [value]
+    for _ in range(depth):
+        level = [
+            child
+            for item in level
+            if isinstance(item, dict | list)
+            for child in (item.values() if isinstance(item, dict) else item)
+        ]
+        if not level:
+            return False
+    return True

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
+from aione_mock.checker.client import MISSING_CREDENTIALS
 from aione_mock.checker.context import LawContext
 from aione_mock.checker.exchange import HttpExchange
 from aione_mock.checker.finding import BrokenLaw, LawResults
@@ -17,7 +18,7 @@ Need = Literal["key", "token", "business_token", "other_token", "access_secret",
 
 @dataclass(frozen=True, slots=True)
 class Law:
-    """A law that sends requests of its own.
+    """A law that sends requests of its own. The contract's `x-laws` says how it is known and which figures it needs.
 
     `check` yields what is broken and what could not be checked; all other operations keep the law. The first
     paragraph of its docstring says what a gateway has to do; reports show it.
@@ -29,8 +30,8 @@ class Law:
     operations: tuple[str, ...]
     area: str
     needs: tuple[Need, ...] = ()
-    evidence: str = "documented"
-    """`assumed` makes each finding an assumption mismatch; otherwise the evidence of the operation decides."""
+    together: bool = False
+    """Whether operations of several protocols are checked in one go; otherwise one protocol after the other."""
     paid: int = 0
     """Most paid calls."""
     extra_cost: Callable[[LawContext], Decimal] | None = None
@@ -50,12 +51,21 @@ class ExchangeRule:
     title: str
     check: Callable[[Operation, HttpExchange], Iterable[BrokenLaw]]
     area: str = "conformance"
-    evidence: str = "documented"
+    streams: bool = False
+    """Whether it is about event streams alone: no other answer keeps or breaks it."""
 
     @property
     def sentence(self) -> str:
         """What a gateway has to do."""
         return _first_paragraph(self.check)
+
+    def covers(self, operation: Operation) -> bool:
+        """Whether an answer of an operation can break it."""
+        return not self.streams or operation.stream is not None
+
+    def applies(self, exchange: HttpExchange) -> bool:
+        """Whether an answer shows that it is kept or broken."""
+        return not self.streams or exchange.is_event_stream
 
 
 def _first_paragraph(check: Callable[..., object]) -> str:
@@ -63,11 +73,7 @@ def _first_paragraph(check: Callable[..., object]) -> str:
 
 
 MISSING_NEEDS: dict[str, str] = {
-    "key": "no API key was given (--key)",
-    "token": "no console token was given (--token)",
-    "business_token": "no business token was given (--business-token)",
-    "other_token": "no token of a second organisation was given (--other-token)",
-    "access_secret": "no access key was given (--access-key, --access-secret)",
+    **MISSING_CREDENTIALS,
     "writes": "it creates, changes and deletes keys (--allow-writes)",
     "local": "it sends very large bodies, which is done to local servers only",
 }
@@ -79,4 +85,4 @@ def explain_missing(law: Law, context: LawContext) -> str:
     target = context.target
     given = {"writes": context.client.allow_writes, "local": target.is_local}
     missing = [need for need in law.needs if not given.get(need, getattr(target, need, None))]
-    return "; ".join(MISSING_NEEDS[need] for need in missing)
+    return "; ".join(context.client.rejected.get(need) or MISSING_NEEDS[need] for need in missing)

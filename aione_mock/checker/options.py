@@ -32,9 +32,16 @@ class Flag:
     name: str = ""
     """Set by `read_flags` to the name of the field if it is empty."""
     choices: tuple[str, ...] = ()
+    keyword: str = ""
+    """How it is written on a command line, where that is a keyword of Python."""
     field: str = ""
     """Set by `read_flags`, like `default`."""
     default: Any = None
+
+    @property
+    def option(self) -> str:
+        """What is written on a command line, without the hyphens before it."""
+        return self.keyword or self.name.replace("_", "-")
 
     @property
     def is_repeatable(self) -> bool:
@@ -91,6 +98,17 @@ def parse_amount(text: str) -> Decimal:
     return amount
 
 
+def parse_percent(text: str) -> float:
+    """Return a percentage. Raises ConfigError unless it is from 0 to 100."""
+    try:
+        percent = float(text.removesuffix("%"))
+    except ValueError:
+        percent = -1.0
+    if 0 <= percent <= 100:
+        return percent
+    raise ConfigError(f"'{text}' is not a percentage from 0 to 100")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckOptions:
     """What to check and within which limits."""
@@ -98,10 +116,17 @@ class CheckOptions:
     only: Annotated[Iterable[str], Flag("NAME", "Check only this tag, operation, law, area or phase. Repeatable.")] = ()
     skip: Annotated[Iterable[str], Flag("NAME", "Do not check this one. Repeatable.")] = ()
     overlays: Annotated[Iterable[Path], Flag("FILE", "OpenAPI Overlay to apply. Repeatable.", Path, "overlay")] = ()
+    extensions: Annotated[
+        Iterable[str], Flag("NAMES", "Operations to check too, as in serve --with. Repeatable.", keyword="with")
+    ] = ()
     seed: Annotated[str | int, Flag("SEED", "Seed for the generated cases.")] = "0"
     max_time: Annotated[float | None, Flag("TIME", "End after this time, such as 30s or 5m.", parse_seconds)] = None
     """Seconds."""
     timeout: Annotated[float, Flag("TIME", "Longest time for one answer; 20s by default.", parse_seconds)] = 20.0
+    """Seconds."""
+    model_timeout: Annotated[
+        float, Flag("TIME", "Longest time for one answer of a model; 2m by default.", parse_seconds)
+    ] = 120.0
     """Seconds."""
     workers: Annotated[int, Flag("N", "Generated requests at the same time; 1 by default.", parse_workers)] = 1
     rate_limit: Annotated[float | None, Flag("N/s", "Most requests, such as 5/s or 100/m.", parse_rate)] = None
@@ -112,6 +137,10 @@ class CheckOptions:
     fail_on: Annotated[FailOn, Flag("", "Fail on violations alone or, the default, on both.", choices=_SEVERITIES)] = (
         "assumption"
     )
+    require_checked: Annotated[
+        float, Flag("PERCENT", "Fail if fewer cells of the matrix were checked.", parse_percent)
+    ] = 0.0
+    coverage_min: Annotated[float, Flag("PERCENT", "Fail if less of the contract was exercised.", parse_percent)] = 0.0
     phases: Iterable[str] = PHASES
     """Phases of generated cases; none to check the laws alone."""
     cases: int = 12

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from aione_mock.checker.json_reader import JsonReader
+from aione_mock.checker.json_reader import JsonReader, is_too_deep
 from aione_mock.types import Json
 
 
@@ -59,10 +59,6 @@ class ChatProtocol:
     finish: Callable[[JsonReader], Json]
     """Why the first choice ended."""
     tool_calls: Callable[[JsonReader], list[ReportedToolCall]]
-    length: str
-    """The finish of an answer cut at its token limit."""
-    stopped: tuple[str, ...]
-    """The finish of an answer cut at a stop sequence."""
 
     def path_params(self, model: str) -> dict[str, str]:
         """Return the path parameters."""
@@ -78,7 +74,8 @@ class ChatProtocol:
 
 
 TOOL = "get_weather"
-_TOOL_SCHEMA = {
+"""The function that questions offer, and the schema of its arguments."""
+TOOL_SCHEMA = {
     "type": "object",
     "properties": {"city": {"type": "string"}, "unit": {"type": "string", "enum": ["celsius", "fahrenheit"]}},
     "required": ["city"],
@@ -97,7 +94,7 @@ def _openai_body(question: ChatQuestion, model: str) -> dict[str, Json]:
     if question.stop:
         body["stop"] = list(question.stop)
     if question.tool:
-        function = {"name": TOOL, "description": _TOOL_DESCRIPTION, "parameters": _TOOL_SCHEMA}
+        function = {"name": TOOL, "description": _TOOL_DESCRIPTION, "parameters": TOOL_SCHEMA}
         body |= {"tools": [{"type": "function", "function": function}], "tool_choice": "required"}
     if question.stream:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
@@ -113,7 +110,7 @@ def _anthropic_body(question: ChatQuestion, model: str) -> dict[str, Json]:
     if question.stop:
         body["stop_sequences"] = list(question.stop)
     if question.tool:
-        tool = {"name": TOOL, "description": _TOOL_DESCRIPTION, "input_schema": _TOOL_SCHEMA}
+        tool = {"name": TOOL, "description": _TOOL_DESCRIPTION, "input_schema": TOOL_SCHEMA}
         body |= {"tools": [tool], "tool_choice": {"type": "any"}}
     if question.stream:
         body["stream"] = True
@@ -131,7 +128,7 @@ def _gemini_body(question: ChatQuestion, model: str) -> dict[str, Json]:
         "generationConfig": config,
     }
     if question.tool:
-        function = {"name": TOOL, "description": _TOOL_DESCRIPTION, "parameters": _TOOL_SCHEMA}
+        function = {"name": TOOL, "description": _TOOL_DESCRIPTION, "parameters": TOOL_SCHEMA}
         body |= {
             "tools": [{"functionDeclarations": [function]}],
             "toolConfig": {"functionCallingConfig": {"mode": "ANY"}},
@@ -196,9 +193,11 @@ def _openai_tool_calls(answer: JsonReader) -> list[ReportedToolCall]:
 
 
 def _parse_arguments(text: Json) -> Json:
+    if not isinstance(text, str) or is_too_deep(text):
+        return text
     try:
         return orjson.loads(text)
-    except (orjson.JSONDecodeError, TypeError):
+    except orjson.JSONDecodeError:
         return text
 
 
@@ -212,6 +211,22 @@ def _gemini_tool_calls(answer: JsonReader) -> list[ReportedToolCall]:
     return [ReportedToolCall(call.find("id"), call.at("name").value, call.members().get("args", {})) for call in calls]
 
 
+def read_response_text(answer: JsonReader) -> str:
+    """Return the text of all messages of a response."""
+    messages = [item for item in answer.rows("output") if item.find("type") == "message"]
+    parts = [part for message in messages for part in message.rows("content")]
+    return "".join(part.text("text") for part in parts if part.find("type") == "output_text")
+
+
+def read_response_tool_calls(answer: JsonReader) -> list[ReportedToolCall]:
+    """Return the function calls of a response."""
+    calls = [item for item in answer.rows("output") if item.find("type") == "function_call"]
+    return [
+        ReportedToolCall(call.find("call_id"), call.at("name").value, _parse_arguments(call.at("arguments").value))
+        for call in calls
+    ]
+
+
 PROTOCOLS: Mapping[str, ChatProtocol] = {
     "openai": ChatProtocol(
         name="openai",
@@ -222,8 +237,6 @@ PROTOCOLS: Mapping[str, ChatProtocol] = {
         usage=_openai_usage,
         finish=lambda answer: answer.at("choices", 0, "finish_reason").value,
         tool_calls=_openai_tool_calls,
-        length="length",
-        stopped=("stop",),
     ),
     "anthropic": ChatProtocol(
         name="anthropic",
@@ -234,8 +247,6 @@ PROTOCOLS: Mapping[str, ChatProtocol] = {
         usage=_anthropic_usage,
         finish=lambda answer: answer.at("stop_reason").value,
         tool_calls=_anthropic_tool_calls,
-        length="max_tokens",
-        stopped=("stop_sequence",),
     ),
     "gemini": ChatProtocol(
         name="gemini",
@@ -246,7 +257,5 @@ PROTOCOLS: Mapping[str, ChatProtocol] = {
         usage=_gemini_usage,
         finish=lambda answer: answer.at("candidates", 0).find("finishReason"),
         tool_calls=_gemini_tool_calls,
-        length="MAX_TOKENS",
-        stopped=("STOP",),
     ),
 }

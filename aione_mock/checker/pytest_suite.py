@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from aione_mock.checker.errors import CheckError
+from aione_mock.checker.errors import INTERRUPTED, CheckError
 from aione_mock.checker.finding import LawFinding, MatrixCell, Severity
-from aione_mock.checker.plan import CheckPlan
+from aione_mock.checker.plan import CheckPlan, find_asking_laws
 from aione_mock.checker.report import build_report
-from aione_mock.checker.run import INTERRUPTED, CheckRun
+from aione_mock.checker.run import CheckRun
 from aione_mock.structs import replace
+from aione_mock.text.escaping import escape_unprintable
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,8 @@ class PlaceOutcome:
         return "violation" if any(f.severity == "violation" for f in self.findings) else "assumption"
 
     def __str__(self) -> str:
-        return "\n\n".join(_describe_finding(finding) for finding in self.findings) or self.cell.reason
+        text = "\n\n".join(_describe_finding(finding) for finding in self.findings) or self.cell.reason
+        return escape_unprintable(text, lines=True)
 
 
 def _describe_finding(finding: LawFinding) -> str:
@@ -59,7 +61,7 @@ def list_places(plan: CheckPlan) -> list[MatrixPlace]:
     """Return the places of a plan in the order in which a run gets to them."""
     places = [MatrixPlace(name, law.name) for law in plan.laws for name in plan.operations_of(law)]
     places += [MatrixPlace(name, check) for check in plan.checks if plan.phases for name in plan.operations]
-    return places + [MatrixPlace(name, rule.name) for rule in plan.rules for name in plan.operations]
+    return places + [MatrixPlace(name, rule.name) for rule in plan.rules for name in plan.operations_of(rule)]
 
 
 def narrow_plan(plan: CheckPlan, places: Iterable[MatrixPlace]) -> CheckPlan:
@@ -67,14 +69,15 @@ def narrow_plan(plan: CheckPlan, places: Iterable[MatrixPlace]) -> CheckPlan:
     chosen = set(places)
     operations, names = {place.operation for place in chosen}, {place.law for place in chosen}
     laws = tuple(law for law in plan.laws if law.name in names)
-    # rules and checks need generated cases, which send requests
-    only_laws = len(laws) == len(names)
+    rules = tuple(rule for rule in plan.rules if rule.name in names)
+    known = (*plan.laws, *plan.asking_laws)
     return replace(
         plan,
         operations=tuple(name for name in plan.operations if name in operations),
         laws=laws,
-        rules=tuple(rule for rule in plan.rules if rule.name in names),
-        phases=() if only_laws else plan.phases,
+        rules=rules,
+        phases=plan.phases if names & set(plan.checks) else (),
+        asking_laws=find_asking_laws(rules, known, operations) if rules and not laws else (),
     )
 
 

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from aione_mock.checker import deduplication
 from aione_mock.checker.budget import format_money
+from aione_mock.checker.causes import Cause, GatewayFacts, group_by_cause
+from aione_mock.checker.coverage import ContractCoverage
+from aione_mock.checker.errors import INTERRUPTED
 from aione_mock.checker.finding import LawFinding, MatrixCell
 from aione_mock.checker.finding_collector import FindingCollector
 from aione_mock.checker.law import ExchangeRule, Law
+from aione_mock.checker.law_entries import find_law_evidence
 from aione_mock.checker.options import FailOn
-from aione_mock.checker.run import INTERRUPTED, CheckRun
+from aione_mock.checker.outages import OUTAGE_LAWS, STREAM_LAW, describe_outages, list_dead_operations
+from aione_mock.checker.run import CheckRun
+from aione_mock.checker.run_details import RunDetails, describe_run
+from aione_mock.checker.schema_lookup import EVIDENCE_ORDER
+from aione_mock.text.escaping import escape_unprintable
 
 EXIT_KEPT, EXIT_FOUND, EXIT_COULD_NOT = 0, 1, 2
 _AREAS_BY_IMPORTANCE = ("access", "isolation", "keys", "billing", "usage", "streams", "chat")
@@ -53,8 +62,8 @@ class CheckReport:
     """What was kept, broken and not checked, without credentials."""
 
     url: str
-    findings: tuple[LawFinding, ...]
-    """One for each law, operation and expectation, the most important first."""
+    causes: tuple[Cause, ...]
+    """What is wrong, the most important first, without what is in the baseline."""
     known_findings: tuple[LawFinding, ...]
     """Findings that are in the baseline."""
     fixed_fingerprints: tuple[str, ...]
@@ -71,6 +80,27 @@ class CheckReport:
     keys_left: tuple[str, ...] = ()
     """Temporary keys that could not be deleted."""
     fail_on: FailOn = "assumption"
+    coverage: ContractCoverage = field(default_factory=ContractCoverage)
+    coverage_min: float = 0.0
+    """The percentage below which the run fails."""
+    require_checked: float = 0.0
+    """The percentage of cells that were checked below which the run fails."""
+    notices: tuple[str, ...] = ()
+    """Sentences about the run that have to be said first."""
+    notes: tuple[str, ...] = ()
+    """What is no finding, but worth knowing: further members of answers, examples that an overlay does not allow."""
+    details: RunDetails = field(default_factory=RunDetails)
+    law_seconds: Mapping[str, float] = field(default_factory=dict)
+    """Law → how long its check took; only of laws that send requests of their own."""
+    tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Tag → its planned operations, in the order of the contract."""
+    location: Path | None = None
+    """The file that results of code scanning point at."""
+
+    @property
+    def findings(self) -> tuple[LawFinding, ...]:
+        """The findings of all causes: one for each law, operation and what differs or was expected."""
+        return tuple(finding for cause in self.causes for finding in cause.findings)
 
     @property
     def violations(self) -> tuple[LawFinding, ...]:
@@ -94,6 +124,8 @@ class CheckReport:
             return EXIT_COULD_NOT
         if self.findings if self.fail_on == "assumption" else self.violations:
             return EXIT_FOUND
+        if self.shortfall:
+            return EXIT_FOUND
         return EXIT_COULD_NOT if self.stopped == INTERRUPTED else EXIT_KEPT
 
     @property
@@ -103,15 +135,42 @@ class CheckReport:
 
     @property
     def verdict(self) -> str:
-        """The result in one sentence."""
+        """What the run found, in a few sentences."""
+        return f"{self.headline} {self.result}".strip() if self.headline and not self.could_not else self.result
+
+    @property
+    def result(self) -> str:
+        """The verdict without what has to be said first."""
         if self.could_not:
             return f"Could not check: {self.could_not}{'' if self.could_not.endswith('?') else '.'}"
+        severities = Counter(cause.severity for cause in self.causes)
         counted = (
-            _count_nouns(len(self.violations), "violation", "violations"),
-            _count_nouns(len(self.assumptions), "assumption mismatch", "assumption mismatches"),
+            _count_found(severities["violation"], "violation", "violations"),
+            _count_found(severities["assumption"], "assumption mismatch", "assumption mismatches"),
         )
+        found = " and ".join(filter(None, counted)) or ("No new finding" if self.known_findings else "No finding")
+        places = f" at {len(self.findings)} places" if len(self.findings) > len(self.causes) else ""
+        known = _count_found(len(self.known_findings), "is", "are")
         early = f" The run ended early: {self.stopped}." if self.stopped else ""
-        return f"{' and '.join(filter(None, counted)) or 'No finding'}.{early}"
+        uncovered = f" {self.shortfall}" if self.shortfall else ""
+        return f"{found}{places}{f'; {known} in the baseline' if known else ''}.{uncovered}{early}"
+
+    @property
+    def headline(self) -> str:
+        """What has to be said first: credentials that are rejected, and what does not work at all."""
+        return " ".join(filter(None, (*self.notices, describe_outages(self.findings, self.tags))))
+
+    @property
+    def shortfall(self) -> str:
+        """What the run lacks of what is required of it, a sentence each; empty if it lacks nothing."""
+        counts, lacks = self.counts, []
+        checked = counts.kept + counts.broken
+        percent = 100 * checked / ((checked + counts.not_checked) or 1)
+        if percent < self.require_checked:
+            lacks.append(f"The run checked {percent:.0f} % of the matrix, {self.require_checked:g} % are required.")
+        if (covered := self.coverage.percent) < self.coverage_min:
+            lacks.append(f"The run exercised {covered} % of the contract, {self.coverage_min:g} % are required.")
+        return " ".join(lacks)
 
     @property
     def unchecked(self) -> list[tuple[str, tuple[str, ...]]]:
@@ -125,7 +184,9 @@ class CheckReport:
 
     def __str__(self) -> str:
         lines = [
-            f"- {f.law} · {f.operation} ({f.evidence}): expected {f.expected}; saw {f.seen}" for f in self.findings
+            escape_unprintable(f"- {cause.title} [{f.law}] ({f.evidence}): expected {f.expected}; saw {f.seen}")
+            for cause in self.causes
+            for f in [cause.principal]
         ]
         return "\n".join([self.verdict, *lines])
 
@@ -135,11 +196,18 @@ class CheckReport:
             raise AssertionError(str(self))
 
 
-def _count_nouns(count: int, one: str, many: str) -> str:
+def _count_found(count: int, one: str, many: str) -> str:
     return f"{count} {one if count == 1 else many}" if count else ""
 
 
-def build_report(run: CheckRun, *, fail_on: FailOn = "assumption", baseline: Iterable[str] = ()) -> CheckReport:
+def build_report(
+    run: CheckRun,
+    *,
+    fail_on: FailOn = "assumption",
+    baseline: Iterable[str] = (),
+    coverage_min: float = 0.0,
+    require_checked: float = 0.0,
+) -> CheckReport:
     """Return the outcome of a run that has ended, early or not."""
     collector = FindingCollector(run.context)
     for finding in deduplication.remove_consequences(run.findings):
@@ -147,22 +215,63 @@ def build_report(run: CheckRun, *, fail_on: FailOn = "assumption", baseline: Ite
     findings = rank_findings(collector.findings)
     missing = {f.operation for f in findings if f.law == deduplication.OPERATION_SERVED.name}
     matrix = {verdict.law: deduplication.clear_missing(verdict.law, verdict.cells, missing) for verdict in run.verdicts}
-    kept = {f"{law}:{name}" for law, row in matrix.items() for name, cell in row.items() if cell.state == "kept"}
     known = frozenset(baseline)
+    new = group_by_cause([f for f in findings if not known & {f.fingerprint, f.place}], _collect_facts(run, findings))
     return CheckReport(
         url=run.context.target.url,
-        findings=tuple(f for f in findings if f.fingerprint not in known),
-        known_findings=tuple(f for f in findings if f.fingerprint in known),
-        fixed_fingerprints=tuple(sorted(known & kept)),
+        causes=new,
+        known_findings=tuple(f for f in findings if known & {f.fingerprint, f.place}),
+        fixed_fingerprints=tuple(_list_fixed(known, matrix)),
         matrix=matrix,
         laws=tuple(_describe_laws(run, matrix)),
         operations=run.plan.operations,
         counts=_count_results(run, matrix),
         stopped=run.stopped,
-        could_not=_explain_failure(run),
+        could_not=_explain_failure(run, matrix),
         keys_left=run.keys_left,
         fail_on=fail_on,
+        details=describe_run(run),
+        law_seconds={verdict.law: round(verdict.seconds, 3) for verdict in run.verdicts if verdict.seconds},
+        coverage=run.coverage.measure(),
+        coverage_min=coverage_min,
+        require_checked=require_checked,
+        notices=tuple(run.notices),
+        notes=run.notes,
+        tags=_list_tags(run),
     )
+
+
+def _list_tags(run: CheckRun) -> dict[str, tuple[str, ...]]:
+    tags: dict[str, tuple[str, ...]] = {}
+    for name in run.plan.operations:
+        for tag in run.context.contract.operations[name].tags:
+            tags[tag] = (*tags.get(tag, ()), name)
+    return tags
+
+
+def _collect_facts(run: CheckRun, findings: Iterable[LawFinding]) -> GatewayFacts:
+    operations, dead = run.context.contract.operations.values(), list_dead_operations(findings)
+    envelopes: dict[str, set[str]] = {}
+    for operation in operations:
+        for error in operation.errors.values():
+            envelopes.setdefault(operation.protocol, set()).update(error.body)
+    return GatewayFacts(
+        protocols={operation.id: operation.protocol for operation in operations},
+        areas={law.name: law.area for law in run.plan.laws},
+        envelopes={protocol: frozenset(names) for protocol, names in envelopes.items()},
+        failing={name: status for name, status in run.failing.items() if status >= 500 or name in dead},
+        failing_streams={f.operation: f.status for f in findings if f.law == STREAM_LAW and f.status >= 500},
+        accepting=frozenset(f.operation for f in findings if f.law == "access-wrong" and f.status // 100 == 2),
+    )
+
+
+def _list_fixed(known: Iterable[str], matrix: Mapping[str, Mapping[str, MatrixCell]]) -> Iterator[str]:
+    """Yield the fingerprints of a baseline whose law is kept now."""
+    for fingerprint in sorted(known):
+        law, operation, *_ = fingerprint.split(":", 2)
+        cell = matrix.get(law, {}).get(operation)
+        if cell and cell.state == "kept":
+            yield fingerprint
 
 
 def _count_results(run: CheckRun, matrix: Mapping[str, Mapping[str, MatrixCell]]) -> RunCounts:
@@ -183,15 +292,19 @@ def _count_results(run: CheckRun, matrix: Mapping[str, Mapping[str, MatrixCell]]
     )
 
 
-def _explain_failure(run: CheckRun) -> str:
+def _explain_failure(run: CheckRun, matrix: Mapping[str, Mapping[str, MatrixCell]]) -> str:
     """Return why nothing could be checked; empty if something could."""
     if run.target_gone or run.obstacle:
         return run.obstacle or run.stopped
     client = run.context.client
-    if any(client.statuses) or run.cases:
-        return ""
-    unanswered = client.last.failure if client.last else "no request was sent; give a credential such as --key"
-    return run.stopped or unanswered
+    if not (any(client.statuses) or run.cases):
+        unanswered = client.last.failure if client.last else "no request was sent; give a credential such as --key"
+        return run.stopped or unanswered
+    cells = [cell for row in matrix.values() for cell in row.values()]
+    if all(cell.state == "not checked" for cell in cells) and not run.findings:
+        reasons = Counter(cell.reason for cell in cells).most_common(1)
+        return f"nothing was checked: {run.stopped or reasons[0][0]}"
+    return ""
 
 
 def _describe_laws(run: CheckRun, matrix: Mapping[str, object]) -> Iterable[LawInfo]:
@@ -203,7 +316,8 @@ def _describe_laws(run: CheckRun, matrix: Mapping[str, object]) -> Iterable[LawI
         if law is None:
             yield LawInfo(name, titles.get(name, name), "", "documented", "generated")
         else:
-            yield LawInfo(name, law.title, law.sentence, law.evidence, law.area)
+            evidence = find_law_evidence(run.context.contract, name) if isinstance(law, Law) else EVIDENCE_ORDER[-1]
+            yield LawInfo(name, law.title, law.sentence, evidence, law.area)
 
 
 def rank_findings(findings: Iterable[LawFinding]) -> tuple[LawFinding, ...]:
@@ -214,6 +328,7 @@ def rank_findings(findings: Iterable[LawFinding]) -> tuple[LawFinding, ...]:
         area = AREAS.get(finding.law, "")
         known = area in _AREAS_BY_IMPORTANCE
         importance = _AREAS_BY_IMPORTANCE.index(area) if known else len(_AREAS_BY_IMPORTANCE)
+        importance = -1 if finding.law in OUTAGE_LAWS else importance
         return (finding.severity == "assumption", importance, -finding.count, finding.law, finding.operation)
 
     return tuple(sorted(findings, key=rank))

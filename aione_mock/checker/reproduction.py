@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable
 
 from aione_mock.checker.exchange import HttpRequest, shorten_body
-from aione_mock.checker.target import SecretMask
+from aione_mock.checker.target import RUN_KEY, SecretMask
 
 _MAX_BODY_BYTES = 2000
 _SIGNATURE_HEADERS = ("authorization", "x-acs-signature-nonce", "x-acs-date", "host")
 """Left out of signed requests: a signature is valid only once."""
+
+_DEFAULTS = (("accept", "*/*"),)
+"""Headers that curl sends by itself."""
+_RUN_KEY = re.compile(rf"\$({RUN_KEY}\w+)")
+"""Stands for a secret that the run made."""
+_SEND = (
+    "try:",
+    "    answer = urllib.request.urlopen(request)",
+    "except urllib.request.HTTPError as error:",
+    "    answer = error",
+    "print(answer.status, answer.read().decode('utf-8', 'replace'))",
+)
+_CASE_HEADERS = ("x-schemathesis-testcaseid",)
+"""Headers that only name a generated case."""
 
 
 def render_curl(request: HttpRequest, origin: str, mask: SecretMask) -> str:
@@ -22,12 +37,16 @@ def render_curl(request: HttpRequest, origin: str, mask: SecretMask) -> str:
     if request.body is not None:
         parts += ["--data-binary", _quote_body(request.body, mask)]
     command = " ".join(parts)
-    return f"{command}  # sign it first: ACS3-HMAC-SHA256" if request.is_signed else command
+    if request.is_signed:
+        return f"{command}  # sign it first: ACS3-HMAC-SHA256"
+    key = _RUN_KEY.search(command)
+    return f"{command}  # ${key[1]} was a key of the run and is deleted: make one with createKey" if key else command
 
 
 def _repeatable_headers(request: HttpRequest) -> Iterable[tuple[str, str]]:
     hidden = _SIGNATURE_HEADERS if request.is_signed else ()
-    return [(name, value) for name, value in request.headers if name not in hidden]
+    sent = [(name, value) for name, value in request.headers if name not in hidden]
+    return [(name, value) for name, value in sent if (name, value) not in _DEFAULTS and name not in _CASE_HEADERS]
 
 
 def _quote_shell(text: str, mask: SecretMask) -> str:
@@ -49,21 +68,22 @@ def _quote_body(body: bytes, mask: SecretMask) -> str:
 
 
 def render_python(request: HttpRequest, origin: str, mask: SecretMask) -> str:
-    """Return Python code that sends the request with httpx2."""
-    masked = "$" in mask.apply(repr(request.headers) + request.path_and_query)
-    lines = ["import os, httpx2" if masked else "import httpx2"]
-    arguments = [repr(request.method), _quote_python(origin + request.path_and_query, mask)]
+    """Return Python code that sends the request with the standard library."""
     headers = ", ".join(f"{name!r}: {_quote_python(value, mask)}" for name, value in _repeatable_headers(request))
+    arguments = [_quote_python(origin + request.path_and_query, mask), f"method={request.method!r}"]
     if headers:
         arguments.append(f"headers={{{headers}}}")
     if request.body is not None:
         body = repr(request.body) if len(request.body) <= _MAX_BODY_BYTES else f"b'x' * {len(request.body)}"
-        arguments.append(f"content={mask.apply(body)}")
+        arguments.append(f"data={mask.apply(body)}")
+    lines = ["import urllib.request"]
+    if any("os.environ" in argument for argument in arguments):
+        lines.insert(0, "import os")
     if request.is_signed:
         lines.append("# sign the headers with aione_mock.protocols.acs3_signature.sign_request(...) first")
-    lines.append(f"answer = httpx2.request({', '.join(arguments)})")
-    lines.append("print(answer.status_code, answer.text)")
-    return "\n".join(lines)
+    if key := _RUN_KEY.search(mask.apply(repr(request.headers) + request.path_and_query)):
+        lines.append(f"# ${key[1]} was a key of the run and is deleted: make one with createKey")
+    return "\n".join([*lines, f"request = urllib.request.Request({', '.join(arguments)})", *_SEND])
 
 
 def _quote_python(text: str, mask: SecretMask) -> str:

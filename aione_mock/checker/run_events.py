@@ -14,6 +14,7 @@ class RunStarted:
     url: str
     operations: int
     laws: int
+    """Laws and rules."""
     paid_calls: int
     """Most paid calls of the laws."""
 
@@ -27,6 +28,8 @@ class PaidCallsAhead:
     """RMB."""
     limit: str
     """RMB."""
+    generated: bool
+    """Whether generated cases follow, which call models too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,7 @@ class LawFinished:
 class PhaseProgress:
     """Generated cases of an operation were sent."""
 
+    document: str
     phase: str
     operation: str
     cases: int

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from functools import partial
 from importlib.util import find_spec
+from pathlib import Path
 
 from aione_mock.checker.budget import Budget
 from aione_mock.checker.client import TargetClient
@@ -16,20 +18,27 @@ from aione_mock.checker.plan import make_plan
 from aione_mock.checker.run import CheckRun
 from aione_mock.checker.target import Target
 from aione_mock.clock import SYSTEM_CLOCK
+from aione_mock.contract import Contract
 from aione_mock.contract.loading import load_contract
 from aione_mock.errors import ConfigError
-from aione_mock.settings import DOCUMENTS, document_path
+from aione_mock.settings import DOCUMENTS, document_path, extension_paths, parse_extensions
 
 GATEWAY_DOCUMENTS = tuple(name for name in DOCUMENTS if name != "control.yaml")
 """All documents but that of the control API, which only the mock has."""
 
 
+def load_gateway_contract(overlays: Iterable[Path] = (), extensions: Iterable[str] = ()) -> Contract:
+    """Return the contract that a gateway has to keep. Raises ConfigError or ContractError."""
+    changes = (*extension_paths(parse_extensions(extensions)), *overlays)
+    return load_contract([document_path(name) for name in GATEWAY_DOCUMENTS], changes)
+
+
 def set_up_run(target: Target, options: CheckOptions) -> CheckRun:
     """Return a run that has not begun. Raises ConfigError or ContractError for unusable options."""
-    contract = load_contract([document_path(name) for name in GATEWAY_DOCUMENTS], tuple(options.overlays))
+    # reading the contract is part of the time of a run
+    deadline = None if options.max_time is None else SYSTEM_CLOCK.timestamp() + options.max_time
+    contract = load_gateway_contract(options.overlays, options.extensions)
     plan = make_plan(contract, LAWS, RULES, options.only, options.skip, options.phases)
-    if not (plan.laws or plan.phases):
-        raise ConfigError("these options leave nothing to check")
     if plan.phases and find_spec("schemathesis") is None:
         raise ConfigError("generated cases need Schemathesis: pip install 'aione-mock[check]'")
     client = TargetClient(
@@ -39,8 +48,10 @@ def set_up_run(target: Target, options: CheckOptions) -> CheckRun:
         allow_writes=options.allow_writes,
         rate_limit=options.rate_limit,
         timeout=options.timeout,
-        deadline=None if options.max_time is None else SYSTEM_CLOCK.timestamp() + options.max_time,
+        model_timeout=options.model_timeout,
+        deadline=deadline,
         seed=str(options.seed),
     )
+    client.forbidden = plan.forbidden
     generated = partial(run_generated_cases, options=options) if plan.phases else None
-    return CheckRun(LawContext(client, str(options.seed)), plan, generated)
+    return CheckRun(LawContext(client, str(options.seed)), plan, generated, options=options)

@@ -7,6 +7,7 @@ alone, and the rules observe every exchange.
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -35,28 +36,32 @@ _EXAMPLE_HEADERS = {"retry-after": "1", "x-acs-retry-after": "1", "www-authentic
 class CaseTransport:
     """Sends generated requests to the target."""
 
-    def __init__(self, context: LawContext) -> None:
-        self._context = context
+    def __init__(self, context: LawContext, operations: Iterable[str]) -> None:
+        self._context, self._operations = context, frozenset(operations)
         self.sent = 0
         self.stopped: StopRun | None = None
         self.not_sent: dict[str, str] = {}
         """Operation → why requests were not sent."""
-        self._foreign_keys: set[str] | None = None
+
+    def stop(self, reason: StopRun) -> None:
+        """Send nothing more."""
+        self.stopped = self.stopped or reason
 
     def answer_request(self, method: str, path: str, query: str, given: HeaderPairs, body: bytes) -> Answer:
         """Return status, headers and body for a request; `path` and `query` are percent-encoded."""
         match = self._context.contract.match(path)
-        operation = match.operations.get(method) or next(iter(match.operations.values()), None)
+        planned = [o for o in match.operations.values() if o.id in self._operations]
+        operation = match.operations.get(method) or next(iter([*planned, *match.operations.values()]), None)
         if operation is None:
             operation = next(iter(self._context.contract.operations.values()))
+        if operation.id not in self._operations:
+            return self._answer_unsent(operation, "it is not planned (--only, --skip)")
         if self.stopped:
             return self._answer_unsent(operation, "the run is over")
-        if self._changes_foreign_key(operation, method, dict(match.params)):
-            return self._answer_unsent(operation, "it is about a key that the run has not made")
         try:
             exchange = self._context.client.send(self._build_request(method, path, query, given, body, operation))
         except StopRun as stop:
-            self.stopped = stop
+            self.stop(stop)
             return self._answer_unsent(operation, str(stop))
         except (NotChecked, BudgetSpent) as error:
             return self._answer_unsent(operation, str(error))
@@ -84,18 +89,6 @@ class CaseTransport:
         headers = tuple((name, value.replace(PLACEHOLDER, secret)) for name, value in request.headers)
         return replace(request, headers=headers, query=request.query.replace(PLACEHOLDER, secret))
 
-    def _changes_foreign_key(self, operation: Operation, method: str, params: dict[str, str]) -> bool:
-        """Whether a request would change a key that existed before the run."""
-        if operation.protocol != "console" or method in ("GET", "HEAD", "OPTIONS") or "key_id" not in params:
-            return False
-        if self._foreign_keys is None:
-            try:
-                self._foreign_keys = {row.text("id").lower() for row in self._context.read("listKeys").rows("items")}
-            except NotChecked:
-                return True
-        own = {key_id.lower() for key_id in self._context.key_ids}
-        return params["key_id"].lower() in self._foreign_keys - own
-
     def _answer_unsent(self, operation: Operation, reason: str) -> Answer:
         """Return an error that the contract declares, for a request that was not sent."""
         self.not_sent.setdefault(operation.id, reason)
@@ -117,7 +110,8 @@ class CaseTransport:
             if not name.lower().startswith(("accept", "x-schemathesis"))
         )
         body = interaction.request.body
-        return self._build_request(interaction.request.method, parts.path, parts.query, headers, body, operation)
+        request = self._build_request(interaction.request.method, parts.path, parts.query, headers, body, operation)
+        return self._context.client.add_target_headers(request)
 
 
 def create_schema_class(base: Any, adapter: CaseAdapter, transport: CaseTransport) -> Any:

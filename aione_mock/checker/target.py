@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+from copy import copy
 from dataclasses import dataclass, field
 from operator import not_
 from typing import Annotated, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from aione_mock.checker.options import Flag
 from aione_mock.errors import ConfigError
+from aione_mock.text.credentials import CredentialMask, mask_text
 
 _MIN_SECRET_LENGTH = 4
 """Shorter secrets are not masked: they could be any text."""
@@ -31,6 +35,29 @@ VARIABLES = {
     "access_secret": "AIONE_ACCESS_KEY_SECRET",
 }
 """Field of `Target` → environment variable."""
+RUN_KEY = "AIONE_NEW_KEY_"
+"""Begins the variables that stand for keys that the run makes."""
+
+
+OPTIONS = {
+    "key": "the API key (--key)",
+    "token": "the console token (--token)",
+    "business_token": "the business token (--business-token)",
+    "other_token": "the token of the second organisation (--other-token)",
+    "access_secret": "the access key (--access-key, --access-secret)",
+}
+"""Field of `Target` → how messages call the credential."""
+HeaderPair = tuple[str, str]
+_SENSITIVE_HEADER = re.compile("auth|cookie|key|secret|token|password|credential|session", re.IGNORECASE)
+_HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n\0]*)")
+
+
+def parse_header(text: str) -> HeaderPair:
+    """Return name and value of a header. Raises ConfigError."""
+    match = _HEADER.fullmatch(text.strip())
+    if match is None:
+        raise ConfigError("a header is written as 'Name: value'")
+    return match[1], match[2]
 
 
 def _credential_flag(name: str, help_: str, metavar: str = "SECRET") -> Flag:
@@ -62,6 +89,10 @@ class Target:
         _secret_field()
     )
     model: Annotated[str | None, Flag("ID", "Model to call; the cheapest if not given.")] = None
+    headers: Annotated[
+        tuple[HeaderPair, ...],
+        Flag("'NAME: VALUE'", "Header of every request. Repeatable.", parse_header, "header"),
+    ] = field(default=(), repr=False)
     verify: Annotated[bool, Flag("", "Do not verify TLS certificates.", not_, "insecure")] = True
 
     def __post_init__(self) -> None:
@@ -69,7 +100,14 @@ class Target:
 
     @classmethod
     def from_environment(
-        cls, url: str, *, model: str | None = None, verify: bool = True, suffix: str = "", **given: str | None
+        cls,
+        url: str,
+        *,
+        model: str | None = None,
+        headers: Iterable[HeaderPair] = (),
+        verify: bool = True,
+        suffix: str = "",
+        **given: str | None,
     ) -> Target:
         """Return a target whose missing credentials come from environment variables.
 
@@ -82,7 +120,7 @@ class Target:
             name: (suffix and read_variable(variable + suffix)) or given.get(name) or read_variable(variable)
             for name, variable in VARIABLES.items()
         }
-        return cls(url, model=model, verify=verify, **credentials)
+        return cls(url, model=model, headers=tuple(headers), verify=verify, **credentials)
 
     @property
     def credentials(self) -> dict[str, TargetCredential]:
@@ -130,25 +168,38 @@ class SecretMask:
 
     def __init__(self, target: Target) -> None:
         self._variables: dict[str, str] = {}
+        self._mask = CredentialMask(fill=lambda span: f"${self._variables[span.secret]}", forms=False)
         for credential in target.credentials.values():
             self.add(credential.secret, credential.variable)
+        for name, value in target.headers:
+            if _SENSITIVE_HEADER.search(name):
+                self.add(value, f"AIONE_HEADER_{name.upper().replace('-', '_')}")
 
     def add(self, secret: str, variable: str) -> None:
-        """Mask a secret from now on, also in its percent-encoded form."""
+        """Mask a secret from now on, in every encoding."""
         if len(secret) >= _MIN_SECRET_LENGTH:
-            for form in (secret, quote(secret, safe="")):
-                self._variables.setdefault(form, f"${variable}")
+            self._variables.setdefault(secret, variable)
+            self._mask.learn([secret])
+
+    def with_own_key(self) -> SecretMask:
+        """Return a mask that shows the target's own key in place of keys that the run made."""
+        mask = copy(self)
+        made, own = f"${RUN_KEY}", f"${VARIABLES['key']}"
+        mask._variables = {secret: own if name.startswith(made) else name for secret, name in self._variables.items()}
+        return mask
 
     def apply(self, text: str) -> str:
-        """Return a text without secrets. The longest are replaced first, as one may contain another."""
-        for secret in sorted(self._variables, key=len, reverse=True):
-            if secret in text:
-                text = text.replace(secret, self._variables[secret])
+        """Return a text without secrets."""
+        text = self._mask.mask_text(text)
         return self._mask_cut_secrets(text) if "…" in text else text
+
+    def apply_to_answer(self, text: str) -> str:
+        """Return an answer without secrets, and without credentials of others that it may hold."""
+        return mask_text(self.apply(text))
 
     def _mask_cut_secrets(self, text: str) -> str:
         """Replace the beginning of a secret where a text was cut within it."""
         for secret, variable in self._variables.items():
             for length in range(len(secret) - 1, 2 * _MIN_SECRET_LENGTH, -1):
-                text = text.replace(f"{secret[:length]}…", f"{variable}…")
+                text = text.replace(f"{secret[:length]}…", f"${variable}…")
         return text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from aione_mock.cli.contract import Overlays, load_bundled_contract
 from aione_mock.errors import ConfigError
 from aione_mock.recorder import contract_check
 from aione_mock.recorder.cassette import Cassette, Interaction, load_cassette
+from aione_mock.text.escaping import escape_unprintable
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A cassette that `aione-mock record` wrote.")]
 app = typer.Typer(help="List recordings, and check them against today's contract.", no_args_is_help=True)
@@ -27,7 +29,7 @@ def check_cassette(file: File, overlay: Overlays = None) -> None:
     for number, item in enumerate(recordings, start=1):
         for finding in contract_check.check_interaction(contract, item):
             count += 1
-            typer.echo(f"{number}  {item.request.operation or 'unknown'}  {finding}")
+            typer.echo(escape_unprintable(f"{number}  {item.request.operation or 'unknown'}  {finding}"))
     if count:
         typer.echo(f"{count} finding{'s' if count > 1 else ''}", err=True)
         raise typer.Exit(1)
@@ -49,15 +51,24 @@ def _load(file: Path) -> Cassette:
     return cassette
 
 
+def _describe_answer(item: Interaction) -> Iterator[str]:
+    yield item.response.describe_size()
+    if item.response.end == "cut":
+        yield "cut off"
+    if item.scenario is not None:
+        yield item.scenario.describe()
+
+
 def _to_row(number: int, item: Interaction) -> tuple[str, ...]:
     request, response = item.request, item.response
     path = f"{request.path}?{request.query}" if request.query else request.path
-    return (
+    cells = (
         str(number),
         request.operation or "unknown",
         f"{request.method} {path}",
         str(response.status),
-        response.describe_size() + (", cut off" if response.end == "cut" else ""),
+        ", ".join([*_describe_answer(item)]),
         f"{item.timing.total:.3f}",
         "; ".join(item.findings),
     )
+    return tuple(map(escape_unprintable, cells))

@@ -2,66 +2,58 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import orjson
 import typer
 
 from aione_mock.checker import CheckOptions, Target
-from aione_mock.checker.options import Flag, parse_flags, read_flags
+from aione_mock.checker.options import parse_flags
 from aione_mock.cli import terminal
+from aione_mock.cli.flag_options import with_flags
 from aione_mock.errors import ConfigError
+from aione_mock.structs import replace
+from aione_mock.text.escaping import count_nouns
 
 if TYPE_CHECKING:
+    from aione_mock.checker.causes import Cause
     from aione_mock.checker.report import CheckReport
+    from aione_mock.checker.run import CheckRun
 
-Command = TypeVar("Command", bound=Callable[..., None])
 _MAX_REASONS = 12
 """Reasons for not checking that are printed; report files have all."""
+_MAX_OTHERS = 5
+"""Further findings of a cause that are printed; report files have all."""
 _MAX_LAWS = 4
 """Laws that are printed for a reason."""
 
 
-def _with_flags(*classes: type, without: tuple[str, ...] = ()) -> Callable[[Command], Command]:
-    """Add an option for each flag of some dataclasses to a command, which gets the values as `**given`."""
-
-    def add_flags(command: Command) -> Command:
-        flags = [flag for cls in classes for flag in read_flags(cls) if flag.name not in without]
-        parameters = inspect.signature(command, eval_str=True).parameters.values()
-        arguments = [p for p in parameters if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
-        options = [p.replace(kind=p.KEYWORD_ONLY) for p in parameters if p.default is not p.empty]
-        signature = inspect.Signature([*arguments, *map(_build_parameter, flags), *options])
-        command.__signature__ = signature  # type: ignore[attr-defined]
-        return command
-
-    return add_flags
-
-
-def _build_parameter(flag: Flag) -> inspect.Parameter:
-    kind: Any = list[str] if flag.is_repeatable else Literal[flag.choices] if flag.choices else str
-    is_switch = isinstance(flag.default, bool)
-    option = typer.Option(f"--{flag.name.replace('_', '-')}", metavar=flag.metavar or None, help=flag.help)
-    return inspect.Parameter(
-        flag.name,
-        inspect.Parameter.KEYWORD_ONLY,
-        default=False if is_switch else None,
-        annotation=Annotated[bool if is_switch else kind | None, option],
-    )
-
-
-@_with_flags(Target, CheckOptions)
+@with_flags(Target, CheckOptions)
 def check(
-    url: Annotated[str, typer.Argument(metavar="URL", help="Where /v1 and /api begin.")],
+    url: Annotated[str | None, typer.Argument(metavar="URL", help="Where /v1 and /api begin.")] = None,
+    list_names: Annotated[
+        bool, typer.Option("--list", help="List the names for --only and --skip, and check nothing.")
+    ] = False,
+    format: Annotated[Literal["text", "json"], typer.Option(help="Format of the list.")] = "text",  # noqa: A002
     baseline: Annotated[Path | None, typer.Option(metavar="FILE", help="Known findings, which do not count.")] = None,
     update_baseline: Annotated[
-        bool, typer.Option("--update-baseline", help="Write the findings of this run to the baseline.")
+        bool, typer.Option("--update-baseline", help="Add the findings of this run to the baseline.")
+    ] = False,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Drop findings from the baseline whose law was checked and is kept.")
     ] = False,
     junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a report as JUnit XML.")] = None,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a report as one HTML page.")] = None,
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a report as JSON.")] = None,
     sarif: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a report as SARIF.")] = None,
+    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a short report as Markdown.")] = None,
+    sarif_location: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="File of your repository that SARIF points at; else an overlay or baseline."),
+    ] = None,
     **given: Any,
 ) -> None:
     """Check a gateway against the contract. Exit code 0: kept; 1: findings; 2: could not check.
@@ -74,24 +66,67 @@ def check(
     from aione_mock.checker.report import build_report
     from aione_mock.checker.signals import interrupt_on_terminate
 
-    if update_baseline and baseline is None:
-        raise ConfigError("--update-baseline needs --baseline FILE to write to")
+    if list_names:
+        _print_names(given, format)
+        return
+    if url is None:
+        raise ConfigError("give the URL of the gateway, such as http://127.0.0.1:8000")
+    if (update_baseline or prune) and baseline is None:
+        raise ConfigError("--update-baseline and --prune need --baseline FILE to write to")
+    if sarif_location is not None and not sarif_location.is_file():
+        raise ConfigError(f"--sarif-location names no file: '{sarif_location}'; give a file of your repository")
     target = Target.from_environment(url, **parse_flags(Target, given))
     known = _load_baseline(baseline, update_baseline)
     options = CheckOptions(**parse_flags(CheckOptions, given))
+    files = {"junit": junit, "html": html, "json": json, "sarif": sarif, "markdown": markdown}
     run = prepare(target, options)
+    _check_files([*files.values(), baseline if update_baseline or prune else None])
     try:
         with interrupt_on_terminate():
-            ProgressDisplay(lambda text: typer.echo(text, err=True), live=terminal.is_interactive()).watch(run)
+            ProgressDisplay(partial(terminal.print_line, err=True), live=terminal.is_interactive()).watch(run)
     finally:
-        report = build_report(run, fail_on=options.fail_on, baseline=known)
-        _write_reports(report, {"junit": junit, "html": html, "json": json, "sarif": sarif})
-    if baseline and update_baseline:
-        from aione_mock.checker.baseline import save_baseline
+        report = build_report(
+            run,
+            fail_on=options.fail_on,
+            baseline=known,
+            coverage_min=options.coverage_min,
+            require_checked=options.require_checked,
+        )
+        location = sarif_location or next(iter(options.overlays), baseline)
+        try:
+            _print_report(report, prune=prune)
+        finally:
+            _write_reports(replace(report, location=location), files)
+    if baseline and (update_baseline or prune):
+        from aione_mock.checker.baseline import update_baseline as write_baseline
 
-        save_baseline(baseline, report)
-    _print_report(report)
+        if not write_baseline(baseline, known, report, add=update_baseline, prune=prune):
+            terminal.print_line(f"The baseline '{baseline}' was left as it is.")
     raise typer.Exit(report.exit_code)
+
+
+def _print_names(given: Mapping[str, Any], format: str) -> None:  # noqa: A002
+    from aione_mock.checker.laws import LAWS, RULES
+    from aione_mock.checker.plan import list_names
+    from aione_mock.checker.run_setup import load_gateway_contract
+
+    options = CheckOptions(**parse_flags(CheckOptions, given))
+    names = list_names(load_gateway_contract(options.overlays, options.extensions), LAWS, RULES)
+    if format == "json":
+        rows = [{"kind": name.kind, "name": name.name, "sentence": name.sentence} for name in names]
+        typer.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode())
+        return
+    width = max(len(str(name)) for name in names)
+    for name in names:
+        typer.echo(f"{name!s:{width}}  {name.sentence}")
+
+
+def _check_files(paths: Iterable[Path | None]) -> None:
+    """Find out whether files can be written, before the run costs anything."""
+    for path in filter(None, paths):
+        from aione_mock.checker.reports import check_writable
+
+        check_writable(path)
 
 
 def _load_baseline(path: Path | None, update: bool) -> frozenset[str]:
@@ -110,11 +145,15 @@ def _write_reports(report: CheckReport, paths: Mapping[str, Path | None]) -> Non
             write_file(path, RENDERERS[name](report))
 
 
-@_with_flags(Target, CheckOptions, without=("fail_on",))
+@with_flags(Target, CheckOptions, without=("fail_on", "coverage_min", "require_checked"))
 def diff(
     url_a: Annotated[str, typer.Argument(metavar="URL_A", help="One gateway.")],
     url_b: Annotated[str, typer.Argument(metavar="URL_B", help="The other one, with the same credentials.")],
+    baseline: Annotated[Path | None, typer.Option(metavar="FILE", help="Known findings, which do not count.")] = None,
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the comparison as JSON.")] = None,
+    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write what only B breaks as JUnit XML.")] = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write what only B breaks as HTML.")] = None,
+    sarif: Annotated[Path | None, typer.Option(metavar="FILE", help="Write what only B breaks as SARIF.")] = None,
     **given: Any,
 ) -> None:
     """Compare two gateways: what both keep, what only one keeps, and where their answers have different shapes.
@@ -123,6 +162,7 @@ def diff(
     for the second alone. Exit code 0: alike; 1: they differ; 2: one could not be checked.
     """
     from aione_mock.checker.comparison import compare_targets
+    from aione_mock.checker.progress import ProgressDisplay
     from aione_mock.checker.reports import write_file
     from aione_mock.checker.signals import interrupt_on_terminate
 
@@ -130,42 +170,70 @@ def diff(
     first = Target.from_environment(url_a, suffix="", **fields)
     second = Target.from_environment(url_b, suffix="_B", **fields)
     options = CheckOptions(**parse_flags(CheckOptions, given))
+    known = _load_baseline(baseline, update=False)
+    files = {"junit": junit, "html": html, "sarif": sarif}
+    _check_files([json, *files.values()])
+
+    def watch(run: CheckRun) -> None:
+        ProgressDisplay(partial(terminal.print_line, err=True), live=terminal.is_interactive()).watch(run)
+
     with interrupt_on_terminate():
-        comparison = compare_targets(first, second, options)
-    if json:
-        write_file(json, comparison.render_json())
-    for line in comparison.render_text():
-        typer.echo(line)
+        comparison = compare_targets(first, second, options, baseline=known, watch=watch)
+    try:
+        for line in comparison.render_text():
+            terminal.print_line(line)
+    finally:
+        if json:
+            write_file(json, comparison.render_json())
+        _write_reports(comparison.only_second, files)
     raise typer.Exit(comparison.exit_code)
 
 
-def _print_report(report: CheckReport) -> None:
-    typer.echo("")
-    for finding in report.findings:
-        times = f" ({finding.times})" if finding.times else ""
-        name = finding.severity_name.upper()
-        terminal.print_heading(f"{name} {finding.operation}: {finding.title} [{finding.law}]{times}")
-        typer.echo(f"  expected  {finding.expected}")
-        typer.echo(f"  seen      {finding.seen}")
-        if finding.curl:
-            typer.echo(f"  repeat    {finding.curl}")
-        if finding.overlay:
-            typer.echo("  overlay   " + "\n            ".join(finding.overlay.rstrip().splitlines()))
-        typer.echo("")
-    for reason, laws in report.unchecked[:_MAX_REASONS]:
+def _print_report(report: CheckReport, *, prune: bool) -> None:
+    if report.headline and not report.could_not:
+        terminal.print_heading(report.headline)
+    terminal.print_line()
+    for cause in report.causes:
+        _print_cause(cause)
+    # the verdict says why nothing could be checked
+    told = report.could_not or None
+    unchecked = [(reason, laws) for reason, laws in report.unchecked if not told or told not in reason]
+    for reason, laws in unchecked[:_MAX_REASONS]:
         more = f" and {len(laws) - _MAX_LAWS} more" if len(laws) > _MAX_LAWS else ""
-        typer.echo(f"Not checked: {reason} ({', '.join(laws[:_MAX_LAWS])}{more})")
+        terminal.print_line(f"Not checked: {reason} ({', '.join(laws[:_MAX_LAWS])}{more})")
+    for note in report.notes[:_MAX_REASONS]:
+        terminal.print_line(f"Note: {note}")
     counts = report.counts
-    typer.echo(
-        f"{counts.operations} operations, {counts.laws} laws: {counts.kept} kept, "
+    terminal.print_line(
+        f"{count_nouns(counts.operations, 'operation')}, {count_nouns(counts.laws, 'law')}: {counts.kept} kept, "
         f"{counts.broken} broken, {counts.not_checked} not checked. "
-        f"{counts.requests} requests ({counts.cases} generated), "
-        f"{counts.paid_calls} paid calls, about {counts.spent_rmb} RMB, {counts.seconds} s."
+        f"{count_nouns(counts.requests, 'request')} ({counts.cases} generated), "
+        f"{count_nouns(counts.paid_calls, 'paid call')}, about {counts.spent_rmb} RMB, {counts.seconds} s."
     )
     for key in report.keys_left:
-        typer.echo(f"Could not delete the key {key}.")
-    if report.known_findings:
-        typer.echo(f"{len(report.known_findings)} findings are in the baseline.")
-    if report.fixed_fingerprints:
-        typer.echo(f"{len(report.fixed_fingerprints)} findings of the baseline are fixed; remove them from it.")
-    terminal.print_heading(report.verdict)
+        terminal.print_line(f"Could not delete the key {key}.")
+    if fixed := len(report.fixed_fingerprints):
+        are = f"{count_nouns(fixed, 'finding')} of the baseline {'is' if fixed == 1 else 'are'}"
+        terminal.print_line(f"{are} fixed{'' if prune else '; --prune drops what is fixed'}.")
+    terminal.print_line(report.coverage.summary)
+    terminal.print_heading(report.result)
+
+
+def _print_cause(cause: Cause) -> None:
+    finding = cause.principal
+    times = f" ({cause.times})" if cause.times else ""
+    terminal.print_heading(f"{cause.severity_name.upper()} {cause.title} [{finding.law}]{times}")
+    if len(cause.operations) > 1:
+        terminal.print_line(f"  at        {', '.join(cause.operations)}")
+    terminal.print_line(f"  expected  {finding.expected}")
+    terminal.print_line(f"  seen      {finding.seen}")
+    if finding.curl:
+        terminal.print_lines(f"  repeat    {finding.curl}")
+    for other, operations in cause.other_findings[:_MAX_OTHERS]:
+        where = f" at {', '.join(operations)}" if operations != cause.operations else ""
+        terminal.print_line(f"  also      {other.law}: expected {other.expected}; saw {other.seen}{where}")
+    if (more := len(cause.other_findings) - _MAX_OTHERS) > 0:
+        terminal.print_line(f"            and {more} more, which the reports list")
+    if overlay := cause.overlay:
+        terminal.print_lines("  overlay   " + "\n            ".join(overlay.rstrip().splitlines()))
+    terminal.print_line()

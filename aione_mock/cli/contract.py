@@ -9,7 +9,7 @@ import typer
 
 from aione_mock.contract import Contract
 from aione_mock.contract.loading import load_contract
-from aione_mock.settings import DOCUMENTS, document_path
+from aione_mock.settings import DOCUMENTS, EXTENSIONS, document_path, extension_paths, parse_extensions
 
 Overlays = Annotated[
     list[Path] | None,
@@ -17,6 +17,15 @@ Overlays = Annotated[
 ]
 
 
-def load_bundled_contract(overlays: list[Path] | None) -> Contract:
-    """Load the bundled contract with overlays. Raises ConfigError or ContractError."""
-    return load_contract([document_path(name) for name in DOCUMENTS], overlays or ())
+Extensions = Annotated[
+    list[str] | None,
+    typer.Option("--with", metavar="NAMES", help=f"Extensions: {', '.join(EXTENSIONS)}; repeatable."),
+]
+
+
+def load_bundled_contract(
+    overlays: list[Path] | None, extensions: list[str] | None = None, *, cache: bool = True
+) -> Contract:
+    """Load the bundled contract with extensions and overlays. Raises ConfigError or ContractError."""
+    changes = (*extension_paths(parse_extensions(extensions or ())), *(overlays or ()))
+    return load_contract([document_path(name) for name in DOCUMENTS], changes, cache=cache)

@@ -2,30 +2,55 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from aione_mock.cli import terminal
-from aione_mock.tenant.organisation_file import SeededCredential, list_credentials
+from aione_mock.cli.setting_options import read_settings
+from aione_mock.tenant.organisation_file import SeededCredential
+from aione_mock.tenant.world import World
 from aione_mock.types import Json
 
 
 def list_keys(
     form: Annotated[
-        Literal["table", "json", "env"],
-        typer.Option("--format", help="`env` prints NAME=value lines for a shell or a .env file."),
+        Literal["table", "json", "env", "dotenv"],
+        typer.Option(
+            "--format", help="`env` prints lines for `eval` in a shell, `dotenv` lines NAME=value for a .env file."
+        ),
     ] = "table",
+    url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="With `env` or `dotenv`, also print what points SDKs to the mock at this URL."
+        ),
+    ] = None,
+    config: Annotated[Path | None, typer.Option(metavar="FILE", help="As for `serve`.")] = None,
 ) -> None:
     """List the seeded credentials and their purposes. They are the same for every seed."""
-    credentials = list_credentials()
-    if form == "env":
-        for name, value in [pair for credential in credentials for pair in credential.env]:
-            typer.echo(f"{name}={value}")
+    credentials = World.load(read_settings({"config": config})).list_credentials()
+    if form in ("env", "dotenv"):
+        for name, value in _list_variables(credentials, url):
+            typer.echo(f"export {name}={shlex.quote(value)}" if form == "env" else f"{name}={value}")
     elif form == "json":
         terminal.print_json([_to_json(credential) for credential in credentials])
     else:
         terminal.print_table(("kind", "organisation", "secret", "purpose"), [_to_row(item) for item in credentials])
+
+
+def _list_variables(credentials: Iterable[SeededCredential], url: str | None) -> list[tuple[str, str]]:
+    if url is None:
+        return [pair for credential in credentials for pair in credential.env]
+    from aione_mock.testing.environment import session_variables
+
+    key = next(credential.secret for credential in credentials if credential.kind == "key")
+    own = {name: value for credential in credentials for name, value in credential.env}
+    variables = session_variables(url.rstrip("/"), key) | own
+    return [(name, value) for name, value in variables.items() if name.lower() != "no_proxy"]
 
 
 def _to_row(credential: SeededCredential) -> tuple[str, ...]:

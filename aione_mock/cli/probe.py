@@ -16,7 +16,11 @@ def probe_program(
         typer.Argument(metavar="COMMAND...", help="The program and its arguments, after `--`.", show_default=False),
     ],
     only: Annotated[
-        list[str] | None, typer.Option(metavar="CHECK", help="Run only this check, such as hangs; repeatable.")
+        list[str] | None, typer.Option(metavar="CHECK", help="Run only this check or group, such as hangs; repeatable.")
+    ] = None,
+    include: Annotated[
+        list[str] | None,
+        typer.Option(metavar="GROUP", help="Run this group of checks as well: awkward; repeatable."),
     ] = None,
     patience: Annotated[
         float, typer.Option(metavar="SECONDS", help="The time in which it must give up on a silent gateway.")
@@ -31,6 +35,6 @@ def probe_program(
     """
     if not 0 < patience < float("inf") or attempts < 1:
         raise ConfigError("--patience must be a number of seconds above 0, and --attempts at least 1")
-    report = check_program(command, only or [], patience, attempts)
+    report = check_program(command, only or [], patience, attempts, include or [])
     typer.echo(str(report))
     return 1 if report.failed else 0

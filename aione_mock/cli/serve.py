@@ -2,104 +2,186 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from aione_mock.cli.banner import StartupBanner, format_base_url, print_banner
-from aione_mock.settings import Settings
-from aione_mock.tenant.organisation_file import list_credentials
+from aione_mock.cli.setting_options import add_setting_options, name_option, read_settings
+from aione_mock.errors import ConfigError
+from aione_mock.settings import Settings, find_cache_folder
 
 if TYPE_CHECKING:
     from aione_mock.server.app import Mock
+    from aione_mock.server.reload import FileWatcher
 
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_TASKS: set[asyncio.Task[None]] = set()
+"""Tasks of the event loop, which itself keeps no reference to them."""
+_EXCLUSIVE = (
+    ("uds", "port"),
+    ("uds", "host"),
+    ("uds", "tls_cert"),
+    ("uds", "tls_self_signed"),
+    ("tls_cert", "tls_self_signed"),
+)
+"""Settings of which only one may be set."""
 
 
-def _option(field: str, name: str, metavar: str | None = None) -> Any:
-    """Return the option of a setting. Without the option, the environment decides, and then the default."""
-    info = Settings.model_fields[field]
-    default = ("yes" if info.default else "no") if isinstance(info.default, bool) else info.default
-    text = info.description if default in (None, ()) else f"{info.description} Default: {default}."
-    return typer.Option(name, help=text, metavar=metavar, show_default=False)
-
-
-def serve_mock(
-    context: typer.Context,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 picks a free one.")] = 8000,
-    seed: Annotated[str | None, _option("seed", "--seed")] = None,
-    now: Annotated[str | None, _option("now", "--now", "TIME")] = None,
-    auth: Annotated[Literal["keys", "any"] | None, _option("auth", "--auth")] = None,
-    overlays: Annotated[list[Path] | None, _option("overlays", "--overlay", "FILE")] = None,
-    scenarios: Annotated[list[Path] | None, _option("scenarios", "--scenarios", "PATH")] = None,
-    pace: Annotated[str | None, _option("pace", "--pace")] = None,
-    flush: Annotated[Literal["joined", "each"] | None, _option("flush", "--flush")] = None,
-    time_scale: Annotated[float | None, _option("time_scale", "--time-scale")] = None,
-    control: Annotated[bool | None, _option("control", "--control/--no-control")] = None,
-    control_token: Annotated[str | None, _option("control_token", "--control-token", "TOKEN")] = None,
-    max_body: Annotated[int | None, _option("max_body", "--max-body", "BYTES")] = None,
-    journal_entries: Annotated[int | None, _option("journal_entries", "--journal-entries")] = None,
-    journal_bytes: Annotated[int | None, _option("journal_bytes", "--journal-bytes", "BYTES")] = None,
-    max_sessions: Annotated[int | None, _option("max_sessions", "--max-sessions")] = None,
-    cache: Annotated[bool | None, _option("cache", "--cache/--no-cache")] = None,
-    mutant: Annotated[str | None, _option("mutant", "--mutant", "NAME")] = None,
-    replay: Annotated[Path | None, _option("replay", "--replay", "FILE")] = None,
-    replay_only: Annotated[bool | None, _option("replay_only", "--replay-only/--no-replay-only")] = None,
-    replay_timing: Annotated[
-        Literal["recorded", "none", "scale"] | None, _option("replay_timing", "--replay-timing")
-    ] = None,
-    replay_cycle: Annotated[bool | None, _option("replay_cycle", "--replay-cycle/--no-replay-cycle")] = None,
-    log_level: Annotated[
-        Literal["debug", "info", "warning", "error", "critical"],
-        typer.Option(help="The lowest level of log messages on standard error."),
-    ] = "warning",
-) -> None:
+@add_setting_options
+def serve_mock(context: typer.Context) -> None:
     """Answer requests until Ctrl-C.
 
-    Each option but the host, the port and the log level can also be set by an environment variable, such as
-    AIONE_MOCK_TIME_SCALE for --time-scale.
+    Each option is also a member of the configuration file, and an environment variable such as AIONE_MOCK_TIME_SCALE
+    for --time-scale. The file `aione-mock.yaml` or `aione-mock.toml` of the working directory is used without
+    --config. Options override variables, and variables override the file.
     """
-    given = {
-        name: value
-        for name, value in context.params.items()
-        if name in Settings.model_fields and value is not None and value != []
-    }
-    _run(Settings(_name_option=_name_option, **given), host, port, log_level)
+    _run(lambda: _choose_log(_check_network(check_access(read_settings(context.params)))))
 
 
-def _name_option(field: str) -> str:
-    return "--overlay" if field == "overlays" else f"--{field.replace('_', '-')}"
+def _choose_log(config: Settings) -> Settings:
+    """Return the settings with requests logged or not."""
+    log = {True: "requests", False: "off"}[sys.stderr.isatty()] if config.log == "auto" else config.log
+    return config.model_copy(update={"log": log})
 
 
-def _run(config: Settings, host: str, port: int, log_level: str) -> None:
-    import logging
+def check_access(config: Settings) -> Settings:
+    """Return the settings with the names by which the host is called.
 
-    from aione_mock.server.http import UvicornServer, bind_socket, create_uvicorn_config, pause_gc, tune_gc
+    Raise ConfigError if other machines could control the mock without a token and nobody has said so.
+    """
+    from aione_mock.server.origin import ANY_HOST, is_loopback
 
-    logging.basicConfig(level=log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
+    host, local = config.host, is_loopback(config.host)
+    if host.strip() and config.control is True and config.control_token is None and not local:
+        remedy = "add --control-token TOKEN, --no-control or, to let them, --control open"
+        raise ConfigError(f"--host {host} would let other machines control the mock; {remedy}")
+    names = config.allowed_hosts or (() if local else (ANY_HOST,))
+    return config.model_copy(update={"allowed_hosts": (*names, host.lower())})
+
+
+def _check_network(config: Settings) -> Settings:
+    """Return the settings. Raise ConfigError for those that do not go together."""
+    if bool(config.tls_cert) != bool(config.tls_key):
+        given, missing = ("tls_cert", "tls_key") if config.tls_cert else ("tls_key", "tls_cert")
+        raise ConfigError(f"{_name_setting(config, given)} needs {name_option(missing)} too")
+    for pair in _EXCLUSIVE:
+        if all(_is_set(config, name) for name in pair):
+            names = " and ".join([_name_setting(config, name) for name in pair])
+            raise ConfigError(f"{names} exclude each other; remove one")
+    return config
+
+
+def _is_set(config: Settings, name: str) -> bool:
+    value = getattr(config, name)
+    return value != Settings.model_fields[name].default or (
+        value is not False and config.get_origin(name) == name_option(name)
+    )
+
+
+def _name_setting(config: Settings, name: str) -> str:
+    """Return what a user has to change: the option, the variable, or the member with its place in the file."""
+    origin = config.get_origin(name)
+    return f"{name} ({origin})" if ":" in origin else origin
+
+
+def _run(read: Callable[[], Settings]) -> None:
+    from aione_mock.server.http import UvicornServer, create_uvicorn_config, pause_gc, tune_gc
+    from aione_mock.text.credentials import configure_logs
+
+    with pause_gc():
+        config = read()
+    configure_logs(config.log_level)
     # bind before the contract is loaded, so that a port in use is reported at once
-    with bind_socket(host, port) as listener:
+    with ExitStack() as ending, _listen(config, ending) as listener:
         with pause_gc():
             from aione_mock.server.app import create_app
+            from aione_mock.server.reload import FileWatcher
 
+            address = _Address.of(config, listener)
+            options = _serve_tls(config, address, ending)
             app = create_app(config)
-            ready = _make_banner(app, config, host, listener.getsockname()[1])
-            settings = create_uvicorn_config(app, log_level=log_level, log_config=None)
+            ready = _make_banner(app, config, address)
+            options |= {"root_path": config.root_path, "log_level": config.log_level, "log_config": None}
+            settings = create_uvicorn_config(app, config.request_timeout, **options)
+            if app.gateway.access_log is not None:
+                ending.callback(app.gateway.access_log.close)
             tune_gc()
-        UvicornServer(settings, lambda: print_banner(ready)).run(sockets=[listener])
+        server = UvicornServer(settings, lambda: _announce(ready, FileWatcher(app, read)), config.drain, ending.close)
+        server.run(sockets=[listener])
 
 
-def _make_banner(app: Mock, config: Settings, host: str, port: int) -> StartupBanner:
+@dataclass(frozen=True, slots=True)
+class _Address:
+    """Where a server is reached."""
+
+    url: str
+    uds: Path | None
+    ca_file: Path | None
+    """What clients have to trust."""
+
+    @classmethod
+    def of(cls, config: Settings, listener: socket.socket) -> _Address:
+        if config.uds:
+            return cls(f"http://localhost{config.root_path}", config.uds, None)
+        port = listener.getsockname()[1]
+        ca_file = find_cache_folder() / f"ca-{port}.pem" if config.tls_self_signed else None
+        return cls(format_base_url(config.host, port, config.scheme) + config.root_path, None, ca_file)
+
+
+def _listen(config: Settings, ending: ExitStack) -> socket.socket:
+    from aione_mock.server.http import bind_socket, bind_unix_socket
+
+    if config.uds is None:
+        return bind_socket(config.host, config.port)
+    listener = bind_unix_socket(config.uds)
+    ending.callback(config.uds.unlink, missing_ok=True)
+    return listener
+
+
+def _serve_tls(config: Settings, address: _Address, ending: ExitStack) -> dict[str, Any]:
+    """Return uvicorn's options for HTTPS, if it is served."""
+    if config.scheme == "http":
+        return {}
+    from aione_mock.server.tls import create_self_signed, load_certificate
+
+    if address.ca_file:
+        names = [config.host.partition("%")[0], *config.allowed_hosts]
+        context = create_self_signed([name for name in names if name != "*"], address.ca_file)
+        ending.callback(address.ca_file.unlink, missing_ok=True)
+    else:
+        assert config.tls_cert
+        assert config.tls_key
+        context = load_certificate(config.tls_cert, config.tls_key)
+    return {"ssl_context_factory": lambda *_: context}
+
+
+def _announce(banner: StartupBanner, watcher: FileWatcher) -> None:
+    """Print the banner, and start to watch the files behind the mock."""
+    print_banner(banner)
+    task = asyncio.get_running_loop().create_task(watcher.run())
+    _TASKS.add(task)
+    task.add_done_callback(_TASKS.discard)
+
+
+def _make_banner(app: Mock, config: Settings, address: _Address) -> StartupBanner:
     session = app.sessions.get()
+    chat = app.contract.operations.get("createChatCompletion")
     speakers = [model.id for model in session.catalogue.models if model.supports_protocol("openai") and model.streaming]
     return StartupBanner(
-        url=format_base_url(host, port),
+        url=address.url,
         seed=config.seed,
-        key=next(credential.secret for credential in list_credentials() if credential.kind == "key"),
-        model=speakers[0],
-        chat=app.contract.operations["createChatCompletion"].path,
-        control=config.control,
-        exposed=config.control and config.control_token is None and host not in _LOOPBACK,
+        key=session.tenants.demo_key,
+        model=(speakers or ["any-model"])[0],
+        chat=chat.path if chat else None,
+        control=bool(config.control),
+        exposed=config.control == "open" and config.control_token is None,
+        uds=str(address.uds or ""),
+        ca_file=str(address.ca_file or ""),
     )

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
 import typer
-import yaml
 
 from aione_mock.cli import terminal
-from aione_mock.cli.contract import Overlays, load_bundled_contract
-from aione_mock.contract.lint import find_problems
-from aione_mock.contract.loading import read_contract
+from aione_mock.cli.contract import Extensions, Overlays, load_bundled_contract
+from aione_mock.cli.contract_source import BUNDLED, load_contract_from
 from aione_mock.errors import ConfigError, did_you_mean
 from aione_mock.generator import realistic
-from aione_mock.server.handlers import HANDLERS
-from aione_mock.settings import DOCUMENTS, document_path
-from aione_mock.types import Json
+from aione_mock.server.handlers import HANDLERS, load_extension_handlers
+from aione_mock.settings import DOCUMENTS, parse_extensions
+from aione_mock.text.yaml_writer import write_yaml
 
-app = typer.Typer(help="Bundle the contract, check it, list its operations.", no_args_is_help=True)
+_SOURCES = "a document, a folder, git:REVISION, git:REVISION:FOLDER, or `bundled`"
+app = typer.Typer(help="Bundle the contract, check it, list its operations, compare it.", no_args_is_help=True)
 
 
 @app.command("bundle")
@@ -31,14 +31,15 @@ def bundle_contract(
         str, typer.Option(metavar="NAME", help="The document: aione, modelrouter or control.")
     ] = "aione",
     overlay: Overlays = None,
+    extensions: Extensions = None,
 ) -> None:
     """Write one OpenAPI document as one file, with its parts and overlays."""
     name = document if document.endswith(".yaml") else f"{document}.yaml"
     if name not in DOCUMENTS:
         known = [known.removesuffix(".yaml") for known in DOCUMENTS]
         raise ConfigError(f"no document '{document}', only {', '.join(known)}{did_you_mean(document, known)}")
-    content = load_bundled_contract(overlay).documents[name]
-    text = terminal.format_json(content) if output and output.suffix == ".json" else _format_yaml(content)
+    content = load_bundled_contract(overlay, extensions).documents[name]
+    text = terminal.format_json(content) if output and output.suffix == ".json" else write_yaml(content)
     if output is None:
         typer.echo(text, nl=False)
         return
@@ -49,48 +50,60 @@ def bundle_contract(
 
 
 @app.command("lint")
-def lint_contract(overlay: Overlays = None) -> None:
-    """List everything that prevents the contract from being served. Exit code 1 if there is anything."""
-    contract = read_contract([document_path(name) for name in DOCUMENTS], overlay or ())
-    problems = list(find_problems(contract))
-    for problem in problems:
-        typer.echo(problem)
-    if problems:
-        typer.echo(f"{len(problems)} finding{'s' if len(problems) > 1 else ''}", err=True)
-        raise typer.Exit(1)
+def lint_contract(overlay: Overlays = None, extensions: Extensions = None) -> None:
+    """List everything that prevents the contract from being served. Exit code 2 if there is anything."""
+    contract = load_bundled_contract(overlay, extensions, cache=False)
     typer.echo(f"{len(contract.documents)} documents, {len(contract.operations)} operations, no findings")
 
 
 @app.command("routes")
-def list_routes(overlay: Overlays = None) -> None:
+def list_routes(overlay: Overlays = None, extensions: Extensions = None) -> None:
     """List every operation: its path, its evidence, and what answers it."""
-    contract = load_bundled_contract(overlay)
+    contract = load_bundled_contract(overlay, extensions)
+    handlers = {**HANDLERS, **load_extension_handlers(parse_extensions(extensions or ()))}
     rows = [
         # the handlers of the control API need a running mock, so they are not in the table
-        (o.id, o.method, o.path, o.evidence, "handler" if o.id in HANDLERS or o.protocol == "control" else "generated")
+        (o.id, o.method, o.path, o.evidence, "handler" if o.id in handlers or o.protocol == "control" else "generated")
         for o in contract.operations.values()
     ]
     terminal.print_table(("operation", "method", "path", "evidence", "answered by"), rows)
-    if contract.added and not realistic.is_installed():
+    if contract.added - handlers.keys() and not realistic.is_installed():
         typer.echo(realistic.INSTALL_HINT, err=True)
 
 
-class _BlockTextDumper(yaml.CSafeDumper):
-    """Write texts of several lines as blocks, which people can read."""
+@app.command("diff")
+def compare_contracts(
+    old: Annotated[str, typer.Argument(metavar="OLD", help=f"The older contract: {_SOURCES}.", show_default=False)],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="The newer one.")] = BUNDLED,
+    old_overlay: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="An OpenAPI Overlay on the older one; repeatable.")
+    ] = None,
+    overlay: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="An OpenAPI Overlay on the newer one; repeatable.")
+    ] = None,
+    cosmetic: Annotated[bool, typer.Option("--cosmetic", help="Also list changes of words and examples.")] = False,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all changes as JSON.")] = None,
+) -> int:
+    """List the changes between two contracts by operation: what breaks clients, what adds something, what is cosmetic.
 
-    def ignore_aliases(self, data: Json) -> bool:
-        return True
+    Exit code 0: nothing breaks clients; 1: something does; 2: a contract cannot be read.
+    """
+    from aione_mock.contract.comparison import LEVELS, compare_contracts
 
+    changes = compare_contracts(load_contract_from(old, old_overlay), load_contract_from(new, overlay))
+    counts = Counter(change.level for change in changes)
+    if json is not None:
+        from aione_mock.checker.reports import write_file
 
-def _represent_text(dumper: _BlockTextDumper, value: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
-
-
-_BlockTextDumper.add_representer(str, _represent_text)
-
-
-def _format_yaml(content: Json) -> bytes:
-    text: bytes = yaml.dump(
-        content, Dumper=_BlockTextDumper, sort_keys=False, allow_unicode=True, width=120, encoding="utf-8"
-    )
-    return text
+        members = ("level", "operation", "place", "message")
+        rows = [{member: getattr(change, member) for member in members} for change in changes]
+        content = {"counts": {level: counts[level] for level in LEVELS}, "changes": rows}
+        write_file(json, terminal.format_json(content))
+    shown = [change for change in changes if cosmetic or change.level != "cosmetic"]
+    if shown:
+        head = ("change", "operation", "where", "what")
+        terminal.print_table(head, [(each.level, each.operation, each.place or "-", each.message) for each in shown])
+    operations = len({change.operation for change in changes})
+    summary = ", ".join(f"{counts[level]} {level}" for level in LEVELS)
+    typer.echo(f"{summary} changes in {operations} operations")
+    return 1 if counts["breaking"] else 0

@@ -1,4 +1,7 @@
-"""Print tables, headings and JSON: framed tables on a terminal, plain lines for pipes and logs."""
+"""Print lines, tables, headings and JSON: framed tables on a terminal, plain lines for pipes and logs.
+
+Whatever the text holds, a terminal and the runner of a CI system obey none of it.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from collections.abc import Sequence
 
 import typer
 
+from aione_mock.text.escaping import escape_unprintable
 from aione_mock.types import Json
 
 Rows = Sequence[Sequence[str]]
@@ -18,8 +22,19 @@ def is_interactive() -> bool:
     return sys.stdout.isatty()
 
 
+def print_line(text: str = "", *, err: bool = False) -> None:
+    """Print text on one line."""
+    typer.echo(escape_unprintable(text), err=err)
+
+
+def print_lines(text: str) -> None:
+    """Print text on as many lines as it has."""
+    typer.echo(escape_unprintable(text, lines=True))
+
+
 def print_table(head: Sequence[str], rows: Rows) -> None:
     """Print rows under a head: framed on a terminal, else a line for each row with columns two spaces apart."""
+    rows = [[escape_unprintable(cell) for cell in row] for row in rows]
     if is_interactive():
         _print_framed(head, rows)
     else:
@@ -29,12 +44,12 @@ def print_table(head: Sequence[str], rows: Rows) -> None:
 
 def print_heading(text: str) -> None:
     """Print a line in bold."""
-    typer.secho(text, bold=True)
+    typer.secho(escape_unprintable(text), bold=True)
 
 
 def print_json(content: Json) -> None:
     """Print indented JSON."""
-    typer.echo(format_json(content), nl=False)
+    typer.echo(escape_unprintable(format_json(content).decode(), lines=True), nl=False)
 
 
 def format_json(content: Json) -> bytes:

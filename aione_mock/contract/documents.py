@@ -5,13 +5,15 @@ Source: OpenAPI Specification 3.1.0.
 
 from __future__ import annotations
 
+from datetime import date
+from math import isfinite
 from pathlib import Path
 
 import yaml
 
 from aione_mock.contract.json_pointer import resolve_pointer
 from aione_mock.errors import ContractError
-from aione_mock.settings import read_text
+from aione_mock.text.data_files import load_yaml, read_text
 from aione_mock.types import Json
 
 
@@ -19,14 +21,30 @@ def read_document(path: Path, kind: str = "document") -> Json:
     """Read a YAML or JSON file that holds a mapping. Raise ConfigError or ContractError if it cannot be used."""
     text = read_text(path, kind)
     try:
-        value = yaml.load(text, Loader=yaml.CSafeLoader)
-    except yaml.YAMLError as error:
+        _, value = load_yaml(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         raise ContractError(f"{path}{line}: not YAML: {getattr(error, 'problem', error)}") from None
     if not isinstance(value, dict):
         raise ContractError(f"{path}: the {kind} must be a mapping, not {type(value).__name__}")
-    return value
+    try:
+        return _convert_to_json(value)
+    except TypeError as error:
+        raise ContractError(f"{path}: {error}; write it in quotation marks") from None
+
+
+def _convert_to_json(node: Json) -> Json:
+    """Return a copy of what YAML holds as JSON can hold it. Raise TypeError for what JSON has no form of."""
+    if isinstance(node, dict):
+        return {str(key): _convert_to_json(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_convert_to_json(value) for value in node]
+    if isinstance(node, date):
+        return node.isoformat()
+    if node is None or isinstance(node, str | int) or (isinstance(node, float) and isfinite(node)):
+        return node
+    raise TypeError(f"{str(node)[:80]} is no JSON value")
 
 
 def bundle_document(path: Path) -> Json:
@@ -78,7 +96,7 @@ def _localize_references(node: Json) -> Json:
     """Return a copy in which references to other files refer to the bundled document."""
     if isinstance(node, dict):
         return {
-            str(key): "#" + value.partition("#")[2]
+            key: "#" + value.partition("#")[2]
             if key == "$ref" and isinstance(value, str)
             else _localize_references(value)
             for key, value in node.items()

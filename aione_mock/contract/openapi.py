@@ -1,7 +1,7 @@
 """OpenAPI documents indexed for use: operations, errors, security schemes, routes and compiled schemas.
 
-Source: OpenAPI Specification 3.1.0. The extensions used are `x-dialect` (the protocol), `x-evidence`, `x-paid`,
-`x-status` and `x-stream`.
+Source: OpenAPI Specification 3.1.0. The extensions used are `x-dialect` (the protocol), `x-evidence`, `x-laws`,
+`x-paid`, `x-prompt`, `x-ram-action`, `x-status` and `x-stream`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from aione_mock.types import Json
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 STREAM = "text/event-stream"
+_MAX_REFERENCES = 50
+"""References that are followed from one node; more lead in a circle."""
 _TEMPLATE = re.compile(r"\{([^}]+)\}")
 
 
@@ -72,14 +74,17 @@ class Operation:
         self.evidence: str = raw.get("x-evidence", "documented")
         self.tags: tuple[str, ...] = tuple(raw.get("tags", ()))
         self.paid: bool = raw.get("x-paid", False)
+        self.prompt_format: str = raw.get("x-prompt", self.protocol if self.paid else "")
+        """How a request spells a prompt: the name of a protocol, or of a form of its own; empty without one."""
+        self.ram_action: str | None = raw.get("x-ram-action")
+        """The RAM action that a caller needs to be allowed."""
         self.security: tuple[tuple[str, ...], ...] = tuple(
             tuple(option) for option in raw.get("security", contract.documents[document].get("security", []))
         )
         self.added: bool = self.id in contract.added
         """Whether an overlay added the operation."""
-        self.parameters = tuple(
-            self._parameter(node) for node in (*item.get("parameters", ()), *raw.get("parameters", ()))
-        )
+        self.parameter_nodes = (*item.get("parameters", ()), *raw.get("parameters", ()))
+        self.parameters = tuple([self._parameter(node) for node in self.parameter_nodes])
         self.responses: Mapping[str, Json] = {
             str(status): self.resolve(response) for status, response in raw["responses"].items()
         }
@@ -101,6 +106,12 @@ class Operation:
             validator=self.schema_validator(node["schema"]),
         )
 
+    @property
+    def title(self) -> str:
+        """Title and version of the operation's document."""
+        info = self._contract.documents[self.document]["info"]
+        return f"{info['title']} {info['version']}"
+
     def locate(self, pointer: str) -> Json:
         """Return the node at a pointer of the operation's document. Raise ContractError if there is none."""
         return self._contract.locate(self.document, pointer)
@@ -118,6 +129,24 @@ class Operation:
         """Validator of the JSON request body; None if the operation takes none."""
         media = self.request_body.get("content", {}).get("application/json")
         return self.schema_validator(media["schema"]) if media else None
+
+    @cached_property
+    def body_members(self) -> frozenset[str]:
+        """The names of all members that the JSON request body may have, at any depth."""
+        found: set[str] = set()
+        seen: set[int] = set()
+        waiting = [self.request_body]
+        while waiting:
+            node = self.resolve(waiting.pop())
+            if id(node) in seen:
+                continue
+            seen.add(id(node))
+            if isinstance(node, dict):
+                found.update(node["properties"] if isinstance(node.get("properties"), dict) else ())
+                waiting += [value for key, value in node.items() if key not in ("example", "examples", "default")]
+            elif isinstance(node, list):
+                waiting += node
+        return frozenset(found)
 
     @cached_property
     def request_body(self) -> Json:
@@ -141,7 +170,7 @@ class Operation:
         return {
             spec.name: spec
             for status, response in self.responses.items()
-            if not status.startswith("2")
+            if status.isdigit() and not status.startswith("2")
             for spec in _read_errors(self.protocol, status, response)
         }
 
@@ -161,22 +190,49 @@ class Operation:
         return self.schema_validator(media["schema"]) if "schema" in media else None
 
 
+def locate_node(document: Json, pointer: str, depth: int = 0) -> Json:
+    """Return the node at a pointer of a document, following references on the way.
+
+    Raise ContractError if there is none, or if a reference leads back to itself.
+    """
+    if depth > _MAX_REFERENCES:
+        raise ContractError(f"{pointer}: leads back to itself")
+    node = document
+    for token in parse_pointer(pointer):
+        while isinstance(node, dict) and isinstance(node.get("$ref"), str):
+            depth += 1
+            node = locate_node(document, node["$ref"], depth)
+        try:
+            node = node[int(token)] if isinstance(node, list) else node[token]
+        except (KeyError, TypeError, IndexError, ValueError):
+            raise ContractError(f"{pointer}: points to nothing") from None
+    return node
+
+
 class Contract:
     """All documents of the contract. Immutable once loaded."""
 
     def __init__(
-        self, documents: Mapping[str, Json], added: frozenset[str] = frozenset(), excluded: frozenset[str] = frozenset()
+        self,
+        documents: Mapping[str, Json],
+        added: frozenset[str] = frozenset(),
+        excluded: frozenset[str] = frozenset(),
+        notes: Mapping[str, str] | None = None,
+        removed: frozenset[str] = frozenset(),
     ) -> None:
         """Index documents by file name.
 
-        `added` holds the ids of operations that an overlay added. Operations of `excluded` protocols are left out.
+        `added` and `removed` hold the ids of operations that overlays added and removed. Operations of `excluded`
+        protocols are left out. `notes` says what happened to examples that overlays do not allow, by place.
         """
-        self.documents, self.added = documents, added
+        self.documents, self.added, self.removed, self.notes = documents, added, removed, notes or {}
         self.locate = lru_cache(4096)(self._locate)
         self._excluded = excluded
         self._registry = jsonschema_rs.Registry([(f"urn:{name}", doc) for name, doc in documents.items()])
         self._validators: dict[str, jsonschema_rs.Draft202012Validator] = {}
         self.operations: Mapping[str, Operation] = self._index_operations()
+        if not self.operations:
+            raise ContractError(f"{', '.join(documents)}: there is no operation under `paths`")
         self.errors: Mapping[tuple[str, str], ErrorSpec] = {
             (spec.protocol, spec.name): spec for document in documents.values() for spec in _shared_errors(document)
         }
@@ -187,10 +243,11 @@ class Contract:
         }
         self._static, self._templates = self._build_routes()
         self._protocols = self._index_protocols()
+        self._most_segments = max([prefix.count("/") for prefix in self._protocols]) + 1
 
     def exclude_protocol(self, protocol: str) -> Contract:
         """Return the contract without the operations of a protocol; their paths match nothing."""
-        return Contract(self.documents, self.added, self._excluded | {protocol})
+        return Contract(self.documents, self.added, self._excluded | {protocol}, self.notes, self.removed)
 
     def _index_operations(self) -> dict[str, Operation]:
         found: dict[str, Operation] = {}
@@ -214,9 +271,12 @@ class Contract:
         return static, [(_compile_path(path), by_path[path]) for path in templates]
 
     def _index_protocols(self) -> dict[str, str]:
-        """Map each leading part of a path to the protocol of the shortest path that begins with it."""
+        """Map each leading part of a path to the protocol of the shortest path that begins with it.
+
+        The control API is the mock's own, so it comes last.
+        """
         found: dict[str, str] = {}
-        for operation in sorted(self.operations.values(), key=lambda o: len(o.path)):
+        for operation in sorted(self.operations.values(), key=lambda o: (o.protocol == "control", len(o.path))):
             for prefix in _path_prefixes(operation.path):
                 found.setdefault(prefix, operation.protocol)
         return found
@@ -232,7 +292,8 @@ class Contract:
 
     def find_protocol(self, path: str) -> str:
         """Return the protocol for an unknown path: that of the operation whose path shares the most segments."""
-        prefixes = reversed(_path_prefixes(path))
+        # all prefixes of a path of many segments would take its length squared
+        prefixes = reversed(_path_prefixes(path, self._most_segments))
         return next((self._protocols[prefix] for prefix in prefixes if prefix in self._protocols), self._protocols[""])
 
     def find_error(self, protocol: str, name: str) -> ErrorSpec | None:
@@ -247,14 +308,10 @@ class Contract:
 
     def _locate(self, document: str, pointer: str) -> Json:
         """Return the node at a local pointer, following references on the way. Raise ContractError if there is none."""
-        node = self.documents[document]
-        for token in parse_pointer(pointer):
-            node = self.resolve(document, node)
-            try:
-                node = node[token]
-            except (KeyError, TypeError, IndexError):
-                raise ContractError(f"{document}{pointer}: points to nothing") from None
-        return node
+        try:
+            return locate_node(self.documents[document], pointer)
+        except ContractError as error:
+            raise ContractError(f"{document}{error}") from None
 
     def schema_validator(self, document: str, schema: Json) -> jsonschema_rs.Draft202012Validator:
         """Return the compiled validator of a schema of a document. Equal schemas share one."""
@@ -322,6 +379,6 @@ def _compile_path(path: str) -> re.Pattern[str]:
     return re.compile("".join(f"(?P<{part}>[^/]+)" if at % 2 else re.escape(part) for at, part in parts))
 
 
-def _path_prefixes(path: str) -> list[str]:
-    """Return the leading parts of a path, by whole segments, the shortest first."""
-    return [*accumulate(path.split("/"), "{}/{}".format)]
+def _path_prefixes(path: str, most: int | None = None) -> list[str]:
+    """Return the leading parts of a path, by whole segments, the shortest first, and at `most` so many."""
+    return [*accumulate(path.split("/", -1 if most is None else most)[:most], "{}/{}".format)]

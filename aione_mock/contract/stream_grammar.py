@@ -14,8 +14,8 @@ import orjson
 
 from aione_mock.contract.json_pointer import resolve_pointer
 from aione_mock.errors import ContractError
-from aione_mock.sse import Event
 from aione_mock.structs import frozen
+from aione_mock.text.sse import Event
 from aione_mock.types import Json
 
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -30,6 +30,21 @@ _OPERATIONS = ("set", "append", "json", "join")
 
 
 @frozen
+class StreamProblem:
+    """A place at which a stream violates its grammar."""
+
+    place: str
+    """Empty for all events, such as `choices 0` for those of one item, or the pointer of a value that changes."""
+    rule: str
+    """What is violated, without figures of the stream: `order`, `order of choices` or `constant /id`."""
+    expected: str
+    seen: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.seen}; expected {self.expected}".removeprefix(": ")
+
+
+@frozen
 class EventOrder:
     """Names the kind of each event and says which sequences of kinds are allowed."""
 
@@ -37,6 +52,8 @@ class EventOrder:
     pattern: re.Pattern[str]
     pointer: str | None
     kinds: tuple[tuple[str, jsonschema_rs.Draft202012Validator], ...]
+    schemas: tuple[tuple[str, Json], ...]
+    """Kind → its schema."""
 
     @classmethod
     def parse(cls, spec: Mapping[str, Json], where: str) -> EventOrder:
@@ -55,7 +72,7 @@ class EventOrder:
             pattern = re.compile("".join(f"(?:{t} )" if _WORD.match(t) else t for t in _TOKEN.findall(text)))
         except re.error as error:
             raise ContractError(f"{where}: `order` is not a regular expression: {error}") from None
-        return cls(text, pattern, pointer, kinds)
+        return cls(text, pattern, pointer, kinds, tuple(spec.get("kinds", {}).items()))
 
     def kind_of(self, data: Json) -> str:
         """Return the kind of an event's data; `unknown` if no schema accepts it."""
@@ -63,13 +80,22 @@ class EventOrder:
             return str(resolve_pointer(data, self.pointer, "unknown")) if isinstance(data, dict | list) else "unknown"
         return next((name for name, schema in self.kinds if schema.is_valid(data)), "unknown")
 
-    def find_violation(self, kinds: Sequence[str]) -> str | None:
-        """Describe how a sequence of kinds violates the order; None if it does not."""
+    def find_problem(self, kinds: Sequence[str], items: str = "", key: Json = "") -> StreamProblem | None:
+        """Describe how a sequence of kinds, those of one item if `items` names it, violates the order."""
         if self.pattern.fullmatch("".join(kind + " " for kind in kinds)):
             return None
         long = len(kinds) > _MAX_SHOWN_KINDS
         shown = f"{' '.join(kinds[:8])} … {' '.join(kinds[-4:])}" if long else " ".join(kinds)
-        return f"events come as '{shown}', not as '{self.text}'"
+        place, rule = (f"{items} {key}", f"order of {items}") if items else ("", "order")
+        return StreamProblem(place, rule, f"'{self.text}'{self._explain_kinds()}", f"events come as '{shown}'")
+
+    def _explain_kinds(self) -> str:
+        """Return what tells the kinds apart, in parentheses; empty if their names say it."""
+        told = {
+            name: ", ".join(_list_marks(schema)) for name, schema in self.schemas if name in _WORD.findall(self.text)
+        }
+        marks = [f"{name} has {mark}" for name, mark in told.items() if mark]
+        return f" ({'; '.join(marks)})" if marks else ""
 
 
 @frozen
@@ -81,6 +107,11 @@ class ItemOrder:
     key: str
     """Pointer to what identifies an item."""
     order: EventOrder
+
+    @property
+    def name(self) -> str:
+        """What messages call the items."""
+        return self.items.rpartition("/")[2] if self.items else "events of index"
 
     def group_kinds(self, data: Iterable[Json]) -> dict[Json, list[str]]:
         """Return the kinds of all events of each item."""
@@ -125,15 +156,14 @@ class StreamGrammar:
         """Return the kind of an event's data."""
         return self.order.kind_of(data)
 
-    def find_violations(self, events: Iterable[Event]) -> list[str]:
-        """Describe everything by which a complete stream violates the grammar."""
+    def find_problems(self, events: Iterable[Event]) -> list[StreamProblem]:
+        """Return everything by which a complete stream violates the grammar."""
         data = [decode_data(event) for event in events]
         kinds = [kind for kind in map(self.kind_of, data) if kind not in self.anywhere]
-        found = [self.order.find_violation(kinds)]
+        found = [self.order.find_problem(kinds)]
         if self.each:
-            for key, sequence in self.each.group_kinds(data).items():
-                problem = self.each.order.find_violation(sequence)
-                found.append(problem and f"item {key}: {problem}")
+            groups, each = self.each.group_kinds(data), self.each
+            found += [each.order.find_problem(sequence, each.name, key) for key, sequence in groups.items()]
         found += [_find_change(pointer, data) for pointer in self.constant]
         return [problem for problem in found if problem]
 
@@ -174,10 +204,23 @@ def decode_data(event: Event) -> Json:
         return event.data
 
 
-def _find_change(pointer: str, data: list[Json]) -> str | None:
+def _find_change(pointer: str, data: list[Json]) -> StreamProblem | None:
     seen = [value for item in data if (value := resolve_pointer(item, pointer, _ABSENT)) is not _ABSENT]
     other = next((value for value in seen if value != seen[0]), _ABSENT)
-    return None if other is _ABSENT else f"{pointer} changes from {seen[0]!r} to {other!r}"
+    if other is _ABSENT:
+        return None
+    return StreamProblem(pointer, f"constant {pointer}", "one value in all events", f"{seen[0]!r}, then {other!r}")
+
+
+def _list_marks(schema: Json, path: str = "") -> Iterator[str]:
+    """Yield the members and constants that a schema requires."""
+    if "const" in schema:
+        yield f"{path} {schema['const']}".strip()
+    parts = schema.get("properties", {})
+    for name in schema.get("required", ()):
+        below = f"{path}.{name}".strip(".")
+        marks = list(_list_marks(parts.get(name, {}), below))
+        yield from marks or (below,)
 
 
 def _select(value: Json, tokens: list[str], indices: tuple[str, ...]) -> Iterator[tuple[Json, tuple[str, ...]]]:

@@ -20,11 +20,16 @@ from aione_mock.structs import frozen
 from aione_mock.types import Json
 
 Place = tuple[str | int, ...]
+SchemaValidator = jsonschema_rs.Draft202012Validator
 SchemaErrors = Iterable[jsonschema_rs.ValidationError]
 _INTEGER = re.compile(r"[+-]?\d{1,18}")
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?")
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _JSON_TYPES = ("application/json", "+json")
+LARGE_BODY = 1 << 20
+"""Bytes from which on the parts of a body are counted."""
+_MAX_CONTAINERS, _MAX_VALUES = 500_000, 2_000_000
+"""Most lists and objects, and most values, of a body: more take seconds to read and gigabytes to hold."""
 
 
 @frozen
@@ -101,6 +106,15 @@ def _convert_text(parameter: Parameter, text: str) -> Json:
     return text
 
 
+def find_excess(raw: bytes) -> list[Violation]:
+    """Return what a body has too much of. Brackets and commas inside strings count too, since nothing is parsed yet."""
+    if raw.count(b"[") + raw.count(b"{") > _MAX_CONTAINERS:
+        return [Violation(("body",), f"The body has more than {_MAX_CONTAINERS} lists and objects", "too_long")]
+    if raw.count(b",") > _MAX_VALUES:
+        return [Violation(("body",), f"The body has more than {_MAX_VALUES} values", "too_long")]
+    return []
+
+
 def parse_body(operation: Operation, media_type: str | None, raw: bytes) -> tuple[Json, list[Violation]]:
     """Parse the JSON body and validate it."""
     if operation.body_validator is None:
@@ -154,22 +168,48 @@ def _read_errors(errors: SchemaErrors, place: Place) -> Iterator[Violation]:
 
 
 def _read_branches(branches: list[list[jsonschema_rs.ValidationError]], place: Place) -> Iterator[Violation]:
-    """Report the branch that was meant: the one that the discriminator chooses, else the one that fails deepest.
+    """Report the nearest branch, or all constants of a discriminator that has none of them."""
+    if unknown := describe_unknown_branch(branches):
+        yield Violation((*place, *unknown[0]), unknown[1], "literal_error")
+    else:
+        yield from _read_errors(choose_branch(branches), place)
+
+
+def describe_unknown_branch(branches: list[list[jsonschema_rs.ValidationError]]) -> tuple[Place, str] | None:
+    """Return the place of a discriminator that has the constant of no branch, and all constants in words.
+
+    None if it has one, or if there is no discriminator.
+    """
+    branches = [branch for branch in branches if branch]
+    depth = _find_depth(branches)
+    if not branches or _list_meant(branches, depth):
+        return None
+    errors = [next(error for error in branch if _is_discriminator(error, depth)) for branch in branches]
+    if len({tuple(error.instance_path) for error in errors}) > 1:
+        return None
+    options = dict.fromkeys(option for error in errors for option in _list_options(error.kind))
+    return tuple(errors[0].instance_path), f"Input should be {_join_options(list(options))}"
+
+
+def choose_branch(branches: list[list[jsonschema_rs.ValidationError]]) -> list[jsonschema_rs.ValidationError]:
+    """Return the errors of the branch that was meant: that of the discriminator, else the one that fails deepest.
 
     A discriminator is a member with a constant for each branch, such as `role` or `type`.
     """
     branches = [branch for branch in branches if branch]
-    depth = min((len(error.instance_path) for branch in branches for error in branch), default=0)
-    meant = [branch for branch in branches if not any(_is_discriminator(error, depth) for error in branch)]
-    if not meant and branches:
-        errors = [next(error for error in branch if _is_discriminator(error, depth)) for branch in branches]
-        if len({tuple(error.instance_path) for error in errors}) == 1:
-            options = [option for error in errors for option in _list_options(error.kind)]
-            message = f"Input should be {_join_options(options)}"
-            yield Violation((*place, *errors[0].instance_path), message, "literal_error")
-            return
-    nearest = min(meant or branches, key=lambda branch: _measure_distance(branch, depth), default=[])
-    yield from _read_errors(nearest, place)
+    depth = _find_depth(branches)
+    meant = _list_meant(branches, depth) or branches
+    return min(meant, key=lambda branch: _measure_distance(branch, depth), default=[])
+
+
+def _find_depth(branches: list[list[jsonschema_rs.ValidationError]]) -> int:
+    return min((len(error.instance_path) for branch in branches for error in branch), default=0)
+
+
+def _list_meant(
+    branches: list[list[jsonschema_rs.ValidationError]], depth: int
+) -> list[list[jsonschema_rs.ValidationError]]:
+    return [branch for branch in branches if not any(_is_discriminator(error, depth) for error in branch)]
 
 
 def _is_discriminator(error: jsonschema_rs.ValidationError, depth: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from fractions import Fraction
 from typing import Any
 
@@ -13,6 +14,8 @@ from aione_mock.seed import Seed
 
 _SPAN = 100
 """Width of the range to draw from if the schema has fewer than two bounds."""
+_INTEGERS = range(-(2**63), 2**64)
+"""The integers that are written as such."""
 _FORMATS = {"int32": (-(2**31), 2**31 - 1), "int64": (-(2**63), 2**63 - 1)}
 
 
@@ -29,7 +32,7 @@ def draw_number(schema: Mapping[str, Any], name: str, seed: Seed, *, whole: bool
     while True:
         drawn = _draw_multiple(_choose_range(low, high, usual, step), schema, step, seed)
         if drawn is not None:
-            return drawn.numerator if whole or drawn.denominator == 1 else float(drawn)
+            return _to_number(drawn, low, high, schema)
         if multiple is not None or whole or step < Fraction(1, 10**30):
             return _draw_from_all(low, high, schema, multiple, whole)
         step /= 1000
@@ -63,7 +66,9 @@ def _choose_range(
         most = Fraction(usual[1]) if high is None else min(high, Fraction(usual[1]))
         if least < most or (least == most and least not in (low, high)):
             return least, most
-    span = max(Fraction(_SPAN), step * 4)
+    # floats beyond 64 bits are far apart
+    far = [abs(bound) / 1000 for bound in (low, high) if bound is not None and abs(bound) >= 2**63]
+    span = max([Fraction(_SPAN), step * 4, *far])
     if low is None and high is None:
         return Fraction(0), span
     if low is None:
@@ -92,8 +97,31 @@ def _draw_from_all(
     step = multiple or (Fraction(1) if whole else None)
     if step is None:
         point = span[0] if "exclusiveMinimum" not in schema else sum(span, Fraction(0)) / 2
-        return float(point)
+        return _to_float(point)
     drawn = _draw_multiple(span, schema, step, Seed.of(0))
     if drawn is None:
         raise Unsatisfiable("no number within the bounds")
-    return drawn.numerator if whole or drawn.denominator == 1 else float(drawn)
+    return _to_number(drawn, low, high, schema)
+
+
+def _to_number(drawn: Fraction, low: Fraction | None, high: Fraction | None, schema: Mapping[str, Any]) -> int | float:
+    """Return a number that JSON can carry: an integer beyond 64 bits becomes the nearest float within the bounds."""
+    if drawn.denominator == 1 and drawn.numerator in _INTEGERS:
+        return drawn.numerator
+    number = _to_float(drawn)
+    if drawn.denominator != 1:
+        return number
+    exact = _to_fraction(number)
+    if low is not None and (exact < low or (exact == low and "exclusiveMinimum" in schema)):
+        number = math.nextafter(number, math.inf)
+    elif high is not None and (exact > high or (exact == high and "exclusiveMaximum" in schema)):
+        number = math.nextafter(number, -math.inf)
+    return _to_float(number)
+
+
+def _to_float(value: Fraction | float) -> float:
+    """Return a finite float. Raise Unsatisfiable if there is none of 64 bits."""
+    with suppress(OverflowError):
+        if math.isfinite(number := float(value)):
+            return number
+    raise Unsatisfiable("no number of 64 bits within the bounds")

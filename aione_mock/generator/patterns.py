@@ -33,14 +33,19 @@ _MAX_EXTRA = 8
 """Number of characters beyond the shortest match, unless the string must be longer."""
 
 _MAX_LENGTH = 100_000
+_LONGEST_CACHED = 256
+"""Characters of the longest pattern that is cached; it takes a hundred times as many bytes when parsed."""
 
 
 class Unmatchable(ValueError):
     """The pattern cannot be parsed, or nothing can match it."""
 
 
-@lru_cache(1024)
 def _parse(pattern: str) -> Any:
+    return (_parse_cached if len(pattern) <= _LONGEST_CACHED else _parse_uncached)(pattern)
+
+
+def _parse_uncached(pattern: str) -> Any:
     inside = False
 
     def translate(match: re.Match[str]) -> str:
@@ -62,6 +67,9 @@ def _parse(pattern: str) -> Any:
         raise Unmatchable(f"pattern {pattern!r}: {problem}") from None
 
 
+_parse_cached = lru_cache(256)(_parse_uncached)
+
+
 def draw_match(pattern: str, seed: Seed, least: int = 0, most: int | None = None, *, greedy: bool = False) -> str:
     """Return a string that matches the pattern and has, if possible, `least` to `most` characters.
 
@@ -76,6 +84,28 @@ def draw_match(pattern: str, seed: Seed, least: int = 0, most: int | None = None
     bottom = max(shortest, least)
     target = bottom + seed.draw_integer("length") % (top - bottom + 1) if top > bottom else bottom
     return _Matcher(seed, target - shortest, greedy).build(parsed)
+
+
+def measure_pattern(pattern: str) -> int:
+    """Return the characters and classes of a pattern, its counted repetitions written out; at least its length."""
+    try:
+        return max(len(pattern), _measure(_parse(pattern)))
+    except (Unmatchable, RecursionError):
+        return len(pattern)
+
+
+def _measure(nodes: Any) -> int:
+    return sum([_measure_node(str(op), argument) for op, argument in nodes])
+
+
+def _measure_node(op: str, argument: Any) -> int:
+    if op.endswith("_REPEAT"):
+        least, most, inner = argument
+        times: int = least + 1 if most is _parser.MAXREPEAT else most
+        return max(1, times) * _measure(inner)
+    if op == "BRANCH":
+        return sum(map(_measure, argument[1]))
+    return _measure(argument[-1]) if op in ("SUBPATTERN", "ATOMIC_GROUP", "ASSERT", "ASSERT_NOT") else 1
 
 
 class _Matcher:
@@ -156,14 +186,16 @@ class _Range:
     """A range of code points without the surrogates."""
 
     def __init__(self, low: int, high: int) -> None:
-        self._codes = [c for c in range(low, min(high, low + 5000) + 1) if not 0xD800 <= c <= 0xDFFF]
         self._low, self._high = low, high
+        self._codes = range(low, min(high, low + 5000) + 1)
+        self._surrogates = len(range(max(low, 0xD800), min(self._codes.stop, 0xE000)))
 
     def __len__(self) -> int:
-        return len(self._codes)
+        return len(self._codes) - self._surrogates
 
     def __getitem__(self, at: int) -> str:
-        return chr(self._codes[at])
+        code = self._codes[at]
+        return chr(code if code < 0xD800 else code + self._surrogates)
 
     def __contains__(self, character: str) -> bool:
         return self._low <= ord(character) <= self._high

@@ -20,6 +20,7 @@ from aione_mock.contract.json_schema import (
     iter_subschemas,
 )
 from aione_mock.errors import ContractError
+from aione_mock.generator.budget import MAX_MEMBERS, WorkBudget, check_pattern
 from aione_mock.structs import frozen
 from aione_mock.types import Json
 
@@ -39,6 +40,8 @@ _UNFOLLOWED_KEYWORDS = {
     "if",
 }
 _MAX_DEPTH = 100
+_PATTERNS = jsonschema_rs.FancyRegexOptions(backtrack_limit=10_000, size_limit=4 << 20, dfa_size_limit=256 << 10)
+"""Look-around and backreferences may take some steps back, but not so many that other requests wait."""
 _REFERENCE_DEPTH = 1 / 1024
 """Added to a depth for each reference, so that the alternative that leads back is never the one of least depth."""
 
@@ -64,10 +67,12 @@ def resolve_reference(root: Json, reference: str) -> Json:
 class _SchemaBundler:
     """Copies a schema so that every reference points into `defs`."""
 
-    def __init__(self, resolve: Resolve) -> None:
+    def __init__(self, resolve: Resolve, work: WorkBudget) -> None:
+        self._work = work
         self.defs: dict[str, Node] = {}
         self.names: dict[str, str] = {}
         self._resolve = resolve
+        self._members = 0
 
     def copy(self, node: Json, depth: int = 0) -> Node:
         if isinstance(node, bool):
@@ -76,6 +81,7 @@ class _SchemaBundler:
             raise ContractError(f"a schema must be an object or a boolean, not {type(node).__name__}")
         if depth > _MAX_DEPTH:
             raise ContractError(f"the schema is nested deeper than {_MAX_DEPTH} levels")
+        self._work.spend()
         kept = node.keys() - _IGNORED_KEYWORDS
         out = {key: self._copy_member(key, value, depth + 1) for key, value in node.items() if key in kept}
         return _allow_null(out) if out.pop("nullable", False) is True else out
@@ -90,8 +96,20 @@ class _SchemaBundler:
         if key in ("$defs", "definitions"):
             return {}
         if key in SCHEMA_MAP_KEYWORDS and isinstance(value, Mapping):
+            if key == "patternProperties":
+                for pattern in value:
+                    check_pattern(pattern)
             return {name: self.copy(child, depth) for name, child in value.items()}
+        if key == "pattern":
+            check_pattern(str(value))
+        elif key == "enum" and isinstance(value, list):
+            self._count_members(len(value))
         return value
+
+    def _count_members(self, number: int) -> None:
+        self._members += number
+        if self._members > MAX_MEMBERS:
+            raise ContractError(f"its enums have {self._members} members; at most {MAX_MEMBERS} are allowed")
 
     def _define(self, reference: str, depth: int) -> str:
         if reference not in self.names:
@@ -114,9 +132,11 @@ def _allow_null(schema: dict[str, Any]) -> Node:
 class SchemaPlan:
     """A bundled schema. Tells what a node requires, how deep its instances must be and whether a value is valid."""
 
-    def __init__(self, schema: Json, resolve: Resolve | None = None) -> None:
-        """Prepare a schema. Raise ContractError if it cannot be read."""
-        bundler = _SchemaBundler(resolve or (lambda reference: resolve_reference(schema, reference)))
+    def __init__(self, schema: Json, resolve: Resolve | None = None, work: WorkBudget | None = None) -> None:
+        """Prepare a schema. Raise ContractError if it cannot be read, TooComplex if that takes too long."""
+        self.work = work or WorkBudget()
+        """The work that the present search for an instance may still do."""
+        bundler = _SchemaBundler(resolve or (lambda reference: resolve_reference(schema, reference)), self.work)
         self.root = bundler.copy(schema)
         self.defs = bundler.defs
         self.root_refs = frozenset(name for reference, name in bundler.names.items() if reference == "#")
@@ -132,6 +152,7 @@ class SchemaPlan:
 
     def accepts(self, node: Node, value: Json) -> bool:
         """Return whether a value is valid, formats included. Raise ContractError for an invalid schema."""
+        self.work.spend()
         known = self._validators.get(id(node))
         if known is None:
             known = self._validators[id(node)] = (node, self._compile(node))
@@ -140,7 +161,7 @@ class SchemaPlan:
     def _compile(self, node: Node) -> jsonschema_rs.Validator:
         whole = node if isinstance(node, bool) else {**node, "$defs": self._collect_defs(node)}
         try:
-            return jsonschema_rs.Draft202012Validator(whole, validate_formats=True)
+            return jsonschema_rs.Draft202012Validator(whole, validate_formats=True, pattern_options=_PATTERNS)
         except (ValueError, jsonschema_rs.ReferencingError) as error:
             raise ContractError(f"invalid schema: {str(error).splitlines()[0]}") from None
 
@@ -149,6 +170,7 @@ class SchemaPlan:
         todo: list[Any] = [node]
         while todo:
             schema = todo.pop()
+            self.work.spend()
             if isinstance(schema, bool):
                 continue
             name = schema.get("$ref", "")[8:]
@@ -162,6 +184,7 @@ class SchemaPlan:
         """Merge a node with its reference and `allOf`. Return None if they contradict each other."""
         known = self._flattened.get(id(node))
         if known is None:
+            self.work.spend(1 if isinstance(node, bool) else 1 + len(node.get("properties", ())))
             self._flattened[id(node)] = (node, None)  # a reference that leads directly back to itself is ignored
             try:
                 flat: FlatSchema | None = self._merge_parts(node)
@@ -213,6 +236,7 @@ class SchemaPlan:
         return before != self._def_depths
 
     def _compute_depth(self, node: Node) -> float:
+        self.work.spend()
         if isinstance(node, bool):
             return 0 if node else math.inf
         if "const" in node or "enum" in node:

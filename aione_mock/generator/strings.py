@@ -9,6 +9,7 @@ from typing import Any
 
 from aione_mock.clock import format_instant
 from aione_mock.generator import patterns, words
+from aione_mock.generator.budget import WorkBudget
 from aione_mock.generator.plan import Unsatisfiable
 from aione_mock.generator.realistic import draw_realistic
 from aione_mock.generator.words import Language, pick_one, pick_word
@@ -17,6 +18,12 @@ from aione_mock.seed import Seed
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 _MAX_LENGTH = 1_000_000
 _PATTERN_ATTEMPTS = 24
+_CHARACTERS = 500
+"""Characters of a candidate, times those of its pattern, that take a step of the budget."""
+_FASTER = 4
+"""By how much a repetition that is written out is matched faster than other parts of a pattern."""
+_CHARACTERS_OF_MATCH = 5
+"""Characters of a pattern and of what is made from it that take a step."""
 
 
 def draw_instant(seed: Seed) -> datetime:
@@ -140,20 +147,29 @@ def draw_text(name: str, description: str, seed: Seed) -> str:
 
 
 def draw_string(
-    schema: Mapping[str, Any], name: str, seed: Seed, is_valid: Callable[[str], bool], *, realistic: bool = False
+    schema: Mapping[str, Any],
+    name: str,
+    seed: Seed,
+    is_valid: Callable[[str], bool],
+    *,
+    realistic: bool = False,
+    work: WorkBudget,
 ) -> str:
     """Return a string for the keywords of a schema that `is_valid` accepts. Raise Unsatisfiable if none is found."""
     least, most = int(schema.get("minLength", 0)), schema.get("maxLength")
     if least > _MAX_LENGTH or (most is not None and most < least):
         raise Unsatisfiable(f"a string of {least} to {most} characters")
-    for candidate in _iter_candidates(schema, name, seed, least, None if most is None else int(most), realistic):
+    pattern = schema.get("pattern", "")
+    length = 1 + max(len(pattern), patterns.measure_pattern(pattern) // _FASTER)
+    for candidate in _iter_candidates(schema, name, seed, least, None if most is None else int(most), realistic, work):
+        work.spend(len(candidate) * length // _CHARACTERS)
         if len(candidate) >= least and (most is None or len(candidate) <= most) and is_valid(candidate):
             return candidate
     raise Unsatisfiable(f"no string found for {name or 'a value'}")
 
 
 def _iter_candidates(
-    schema: Mapping[str, Any], name: str, seed: Seed, least: int, most: int | None, realistic: bool
+    schema: Mapping[str, Any], name: str, seed: Seed, least: int, most: int | None, realistic: bool, work: WorkBudget
 ) -> Iterator[str]:
     form, pattern, description = str(schema.get("format")), schema.get("pattern"), str(schema.get("description", ""))
     if realistic:
@@ -165,16 +181,17 @@ def _iter_candidates(
         yield from _lengthen(form, least)
     yield _resize(draw_text(name, description, seed), least, most)
     if pattern is not None:
-        yield from _iter_matches(pattern, seed, least, most)
+        yield from _iter_matches(pattern, seed, least, most, work)
     yield from (_resize(seed.draw_token(20, attempt), least, most) for attempt in range(4))
 
 
-def _iter_matches(pattern: str, seed: Seed, least: int, most: int | None) -> Iterator[str]:
+def _iter_matches(pattern: str, seed: Seed, least: int, most: int | None, work: WorkBudget) -> Iterator[str]:
     for attempt in range(_PATTERN_ATTEMPTS):
         try:
             match = patterns.draw_match(pattern, seed.child("pattern", attempt), least, most, greedy=attempt % 2 == 1)
         except patterns.Unmatchable as error:
             raise Unsatisfiable(str(error)) from None
+        work.spend((len(pattern) + len(match)) // _CHARACTERS_OF_MATCH)
         yield match
         if len(match) < least:  # an expression without an end anchor allows more to follow
             yield match + "x" * (least - len(match))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import reduce
 from itertools import count, islice, product
@@ -84,6 +84,7 @@ class InstanceBuilder:
     def build(self, node: Node, location: Location) -> Json:
         """Return a value for a node. Raise Unsatisfiable if none is found."""
         self._value_count += 1
+        self._plan.work.spend()
         flat = self._plan.flatten(node)
         if flat is None or self._value_count > _MAX_VALUES:
             raise Unsatisfiable("nothing satisfies all parts of the schema")
@@ -168,6 +169,7 @@ class InstanceBuilder:
                 location.seed,
                 lambda text: self._plan.accepts(node, text),
                 realistic=self._realistic,
+                work=self._plan.work,
             )
         if kind in ("integer", "number"):
             return draw_number(keywords, location.name, location.seed, whole=kind == "integer")
@@ -194,6 +196,7 @@ class InstanceBuilder:
 
     def _is_wanted(self, node: Node, path: ValuePath) -> bool:
         """Return whether an optional property is generated."""
+        self._plan.work.spend()
         if self._plan.min_depth(node) == inf:
             return False
         if not self._sparse:
@@ -268,24 +271,28 @@ class InstanceBuilder:
         if least > most:
             raise Unsatisfiable(f"an array of {least} items")
         out: list[Json] = []
+        seen: set[bytes] | None = set() if keywords.get("uniqueItems") else None
         for at in range(max(least, 0 if location.small else min(ideal, most))):
             node = prefix[at] if at < len(prefix) else rest
             if 0 <= at - len(prefix) < needed:
                 node = self._plan.join(node, keywords["contains"])
             try:
-                out.append(self._build_item(node, location.child(at), out if keywords.get("uniqueItems") else ()))
+                out.append(self._build_item(node, location.child(at), seen))
             except Unsatisfiable:
                 if at < least:
                     raise
                 break
         return out
 
-    def _build_item(self, node: Node, location: Location, taken: Sequence[Json]) -> Json:
-        """Return an item that differs from those taken."""
-        seen = [_comparison_key(other) for other in taken]
-        for attempt in range(_MAX_ATTEMPTS if seen else 1):
+    def _build_item(self, node: Node, location: Location, seen: set[bytes] | None) -> Json:
+        """Return an item; one that differs from those `seen`, which it joins."""
+        if seen is None:
+            return self.build(node, location)
+        for attempt in range(_MAX_ATTEMPTS):
             value = self._retry_item(node, location, attempt)
-            if _comparison_key(value) not in seen:
+            key = _comparison_key(value)
+            if key not in seen:
+                seen.add(key)
                 return value
         raise Unsatisfiable("no further distinct item")
 
@@ -299,7 +306,7 @@ class InstanceBuilder:
 
 def _comparison_key(value: Json) -> bytes:
     """Return a key that is equal for values that JSON Schema considers equal, such as 1 and 1.0."""
-    if isinstance(value, float) and value.is_integer():
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**63:
         value = int(value)
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from functools import cache, lru_cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, lru_cache, wraps
 from typing import Any, Literal, TypeVar
 
 import yaml
@@ -15,7 +15,19 @@ from aione_mock.settings import read_fixture
 T = TypeVar("T")
 Language = Literal["en", "zh"]
 CJK = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
+_LONGEST_NAME = 128
 _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[A-Z]|\d+|[\u3400-\u9fff]+")
+
+
+def cache_names(function: Callable[[str], T]) -> Callable[[str], T]:
+    """Cache the results of a function of a property's name, unless the name is longer than any in use."""
+    cached = lru_cache(2048)(function)
+
+    @wraps(function)
+    def call(name: str) -> T:
+        return (cached if len(name) <= _LONGEST_NAME else function)(name)
+
+    return call
 
 
 @cache
@@ -25,7 +37,7 @@ def word_lists() -> Mapping[str, Any]:
     return loaded
 
 
-@lru_cache(4096)
+@cache_names
 def split_name(name: str) -> tuple[str, ...]:
     """Split an identifier into lower-case words: `startDate2` and `start_date_2` give start, date, 2."""
     return tuple(_PARTS.sub(lambda m: m[0].lower() + "\n", re.sub(r"[^\w]|_", "\n", name)).split())
@@ -41,7 +53,7 @@ def _kind_by_name() -> Mapping[str, str]:
     return {name: kind for kind, names in word_lists()["properties"].items() for name in names}
 
 
-@lru_cache(4096)
+@cache_names
 def find_kind(name: str) -> str | None:
     """Return the kind of value that a property of this name holds, such as `city`; None if unknown.
 
@@ -56,7 +68,7 @@ def find_kind(name: str) -> str | None:
     return next((kinds[tail[at:]] for at in range(1, len(tail)) if CJK.match(tail) and tail[at:] in kinds), None)
 
 
-@lru_cache(4096)
+@cache_names
 def usual_range(name: str) -> tuple[int, int, int] | None:
     """Return the usual minimum, maximum and number of decimals of a number of this name."""
     words = split_name(name)

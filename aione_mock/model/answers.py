@@ -6,15 +6,16 @@ An answer is a pure function of prompt and seed. `docs/what-it-says.md` states t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date
 
 import orjson
 
-from aione_mock.model import images, prose, structured, tools
+from aione_mock.model import images, prose, structured
+from aione_mock.model import tools as tool_choice
 from aione_mock.model.input_images import count_input_image_tokens
-from aione_mock.model.tokens import MESSAGE_OVERHEAD, REPLY_PRIMING, count_tokens, tokenize
+from aione_mock.model.tokens import MESSAGE_OVERHEAD, REPLY_PRIMING, count_texts, count_tokens, tokenize
 from aione_mock.seed import Seed
 from aione_mock.structs import replace
+from aione_mock.tenant import calendar
 from aione_mock.tenant.catalogue import Model
 from aione_mock.types import NO_TEXT, Choice, Json, Prompt, Script, TokenText, ToolCall, Turn, Usage
 
@@ -50,24 +51,24 @@ def _parse_json(text: str) -> Json:
         return text
 
 
-def compose_answer(prompt: Prompt, seed: Seed, today: date) -> tuple[Choice, ...]:
-    """Return all choices of the answer. `seed` is the conversation's own; relative days count from `today`."""
-    first = _compose_choice(prompt, seed, today)
+def compose_answer(prompt: Prompt, seed: Seed, day: int) -> tuple[Choice, ...]:
+    """Return all choices of the answer. `seed` is the conversation's own; relative days count from `day`."""
+    first = _compose_choice(prompt, seed, day)
     if prompt.n == 1:
         return (first,)
-    return (first, *[_compose_choice(prompt, seed.child("choice", index), today) for index in range(1, prompt.n)])
+    return (first, *[_compose_choice(prompt, seed.child("choice", index), day) for index in range(1, prompt.n)])
 
 
-def compose_scripted(script: Script, prompt: Prompt, seed: Seed, today: date) -> tuple[Choice, ...]:
+def compose_scripted(script: Script, prompt: Prompt, seed: Seed, day: int) -> tuple[Choice, ...]:
     """Return the answer that a scenario scripts. The model fills in what the script leaves open; cuts apply."""
-    choice = compose_answer(prompt, seed, today)[0]
+    choice = compose_answer(prompt, seed, day)[0]
     if script.text is not None or script.tool_calls:
         text = TokenText.of(script.chunks) if script.chunks else tokenize(script.text or "")
         finish = "tool_calls" if script.tool_calls else "stop"
         choice = replace(choice, text=text, tool_calls=script.tool_calls, finish=finish)
     if script.reasoning is not None:
         choice = replace(choice, reasoning=tokenize(script.reasoning))
-    choice = _cut_choice(choice, prompt)
+    choice = cut_choice(choice, prompt)
     return (replace(choice, finish=script.finish or choice.finish),) * prompt.n
 
 
@@ -83,23 +84,24 @@ def _compose_image(prompt: Prompt, model: Model, seed: Seed) -> Choice:
     return Choice(prose.compose_caption(prompt), pictures=(picture,))
 
 
-def _compose_choice(prompt: Prompt, seed: Seed, today: date) -> Choice:
+def _compose_choice(prompt: Prompt, seed: Seed, day: int) -> Choice:
     reasoning = prose.compose_thoughts(prompt, seed) if prompt.reasoning else NO_TEXT
-    calls = tools.choose_tool_calls(prompt, seed, today) if prompt.tools else ()
+    calls = tool_choice.choose_tool_calls(prompt, seed, calendar.day_to_date(day)) if prompt.tools else ()
     if calls:
-        return _cut_choice(Choice(NO_TEXT, reasoning, calls, finish="tool_calls"), prompt)
-    return _cut_choice(Choice(_compose_text(prompt, seed, today), reasoning), prompt)
+        return cut_choice(Choice(NO_TEXT, reasoning, calls, finish="tool_calls"), prompt)
+    return cut_choice(Choice(compose_text(prompt, seed, day), reasoning), prompt)
 
 
-def _compose_text(prompt: Prompt, seed: Seed, today: date) -> TokenText:
+def compose_text(prompt: Prompt, seed: Seed, day: int) -> TokenText:
+    """Return the answer without tool calls: JSON, a report of what tools have returned, or prose."""
     if prompt.format != "text":
-        return tokenize(structured.compose_json(prompt, seed, today))
+        return tokenize(structured.compose_json(prompt, seed, calendar.day_to_date(day)))
     if prompt.turns[-1].results:
         return prose.compose_report(prompt, seed)
     return prose.compose_prose(prompt, seed)
 
 
-def _cut_choice(choice: Choice, prompt: Prompt) -> Choice:
+def cut_choice(choice: Choice, prompt: Prompt) -> Choice:
     """End at a stop sequence, then at the number of tokens allowed."""
     if prompt.stops and choice.text:
         choice = _cut_at_stop(choice, prompt.stops)
@@ -114,7 +116,9 @@ def _cut_choice(choice: Choice, prompt: Prompt) -> Choice:
         if (room := room - _count_call_tokens(call)) < 0:
             break
         calls.append(call)
-    return Choice(TokenText(text), TokenText(reasoning), tuple(calls), choice.pictures, "length")
+    return replace(
+        choice, text=TokenText(text), reasoning=TokenText(reasoning), tool_calls=tuple(calls), finish="length"
+    )
 
 
 def _cut_at_stop(choice: Choice, stops: tuple[str, ...]) -> Choice:
@@ -147,20 +151,28 @@ def count_usage(prompt_tokens: int, choices: Sequence[Choice], scripted: Mapping
 
 def count_turn_tokens(turn: Turn) -> int:
     """Return the prompt tokens of one turn."""
-    total = MESSAGE_OVERHEAD + count_tokens(turn.text)
-    for image in turn.images:
-        total += count_input_image_tokens(image)
-    for call in turn.tool_calls:
-        total += _count_call_tokens(call)
-    for result in turn.results:
-        total += count_tokens(result.text)
-    return total
+    return MESSAGE_OVERHEAD + count_tokens(turn.text) + _count_parts(turn)
+
+
+def _count_parts(turn: Turn) -> int:
+    """Return the tokens of a turn's images, calls and results."""
+    total = sum(map(count_input_image_tokens, turn.images)) + sum(map(_count_call_tokens, turn.tool_calls))
+    return total + count_texts([result.text for result in turn.results])
 
 
 def count_prompt_tokens(prompt: Prompt) -> int:
     """Return the prompt tokens of turns, tools and schema, the same in every protocol."""
-    total = REPLY_PRIMING + sum(map(count_turn_tokens, prompt.turns))
-    for tool in prompt.tools:
-        total += TOOL_OVERHEAD + count_tokens(tool.name) + count_tokens(tool.description)
-        total += count_tokens(orjson.dumps(tool.schema).decode())
-    return total + (count_tokens(orjson.dumps(prompt.schema).decode()) if prompt.schema else 0)
+    turns, tools = prompt.turns, prompt.tools
+    total = REPLY_PRIMING + MESSAGE_OVERHEAD * len(turns)
+    texts = []
+    for turn in turns:
+        texts.append(turn.text)
+        if turn.images or turn.tool_calls or turn.results:
+            total += _count_parts(turn)
+    if tools:
+        total += TOOL_OVERHEAD * len(tools)
+        for tool in tools:
+            texts += (tool.name, tool.description, orjson.dumps(tool.schema).decode())
+    if prompt.schema:
+        texts.append(orjson.dumps(prompt.schema).decode())
+    return total + count_texts(texts)

@@ -7,9 +7,10 @@ escaped for JSON when a language is first needed. An answer concatenates them ar
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import string
+from collections.abc import Iterable, Sequence
 from functools import cache
-from itertools import takewhile
+from itertools import chain, filterfalse, product, takewhile
 from typing import Any, Literal
 
 import yaml
@@ -30,12 +31,20 @@ _SAMPLE = 240
 """Characters at the end of a question that are searched for a key word."""
 _MAX_QUESTION = 2000
 """Characters of the longest question that is read as a whole."""
+_MAX_OPENING = 500
+"""Characters at the beginning of a question that may ask for a list or for code."""
 _MAX_QUOTE = 60
 """Tokens of a tool's result that are quoted."""
 _CHINESE = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 _LATIN_WORD = re.compile(r"[^\W\d_\u2e80-\ud7ff\uf900-\ufaff\U00020000-\U0003ffff]+")
-_PUNCTUATION = ".,;:!?()[]\"'“”‘’…*`"
+_ENDINGS = 256
+"""Endings of answers of one kind that are joined ahead."""
+_STRIDE = 1009
+"""A prime, so that endings joined ahead differ in every sentence."""
 _LONGEST_WORD = 24
+_KEY_WORD = re.compile(r"\b[^\W\d_]{3,24}\b")
+_SPACES = bytes(32 if chr(byte) in string.punctuation.replace("_", "") else byte for byte in range(256))
+"""Table for `bytes.translate` that leaves letters, digits and `_` between spaces."""
 _SMALL_TALK = re.compile(
     r"\W*(?:(?P<greeting>hello|hi|hey|good (?:morning|afternoon|evening)|[你您]好|大家好|[早晚]上好|下午好)"
     r"|(?P<thanks>thanks|thank you|谢谢|感谢|多谢)|(?P<farewell>bye|goodbye|see you|再见|拜拜))(?![a-z])",
@@ -46,6 +55,7 @@ _LAYOUTS = {
     **dict.fromkeys(("List ", " list ", "列出", "清单"), "list"),
 }
 """What a question contains that asks for a list or for code."""
+_LAYOUT = re.compile("|".join(_LAYOUTS))
 _QUOTE_MARKS = "\"'“”‘’「」`"
 _WANTING = re.compile("[:\"'“「：]")
 """What most questions contain that want to hear a text."""
@@ -66,16 +76,18 @@ class Voice:
 
     common: frozenset[str]
     """Words that are never the key word."""
-    word: re.Pattern[str] | None
-    """What a candidate for the key word looks like; None for words between spaces."""
+    word: re.Pattern[str]
+    """What a candidate for the key word looks like, in a question that is not ASCII alone."""
     shortest: int
     """Characters of the shortest key word."""
     topic: Tokens
     """What an answer is about when the question has no key word."""
     space: str
     """What stands between two sentences, and before a word."""
-    kinds: dict[str, tuple[tuple[Sentence, ...], ...]]
-    """The banks of each kind of answer."""
+    answers: dict[str, tuple[tuple[Sentence, ...], tuple[Tokens, ...]]]
+    """The openings of each kind of answer, and what may follow any of them."""
+    thoughts: tuple[tuple[Sentence, ...], ...]
+    """The banks of thinking."""
     phrases: dict[str, Any]
     """The other texts of the language, as they are written."""
 
@@ -90,10 +102,25 @@ def compose_prose(prompt: Prompt, seed: Seed) -> TokenText:
     small_talk = _SMALL_TALK.match(question)
     topic = _find_topic(voice, question[small_talk.end() :] if small_talk else question)
     kind = small_talk.lastgroup if small_talk and topic is voice.topic else _find_layout(question)
-    answer = _draw_sentences(voice, kind or "prose", topic, seed.key)
+    openings, endings = voice.answers[kind or "prose"]
+    first, second = seed.key[:2]
+    answer = _fill_sentence(openings[first % len(openings)], topic) + endings[second % len(endings)]
     if images := prompt.turns[-1].images:
         answer = _acknowledge_images(voice, language, images) + answer
     return TokenText(answer)
+
+
+def compose_long_prose(prompt: Prompt, seed: Seed, size: int) -> TokenText:
+    """Return so many tokens of prose, in paragraphs."""
+    question = _shorten_question(prompt)
+    voice = load_voice(detect_language(question))
+    openings, endings = voice.answers["prose"]
+    found = [*_fill_sentence(openings[seed.key[0] % len(openings)], _find_topic(voice, question))]
+    start, break_ = seed.key[1], tokenize("\n\n").encoded
+    while len(found) < size:
+        found += endings[start % len(endings)] + break_
+        start += 1
+    return TokenText(tuple(found[:size]))
 
 
 def _acknowledge_images(voice: Voice, language: Language, images: Sequence[ImageInput]) -> Tokens:
@@ -108,9 +135,11 @@ def compose_thoughts(prompt: Prompt, seed: Seed) -> TokenText:
         return NO_TEXT
     question = _shorten_question(prompt)
     voice = load_voice(detect_language(question))
-    sentences = len(str(budget))
-    thoughts = _draw_sentences(voice, "thinking", _find_topic(voice, question), seed.digest("thinking")[:sentences])
-    return TokenText(thoughts[:budget])
+    topic, chance = _find_topic(voice, question), seed.digest("thinking")[: len(str(budget))]
+    thoughts = [
+        _fill_sentence(bank[byte % len(bank)], topic) for bank, byte in zip(voice.thoughts, chance, strict=False)
+    ]
+    return TokenText(tuple(chain.from_iterable(thoughts))[:budget])
 
 
 def compose_report(prompt: Prompt, seed: Seed) -> TokenText:
@@ -133,6 +162,12 @@ def find_question(turns: Sequence[Turn]) -> str:
         if turn.role == "user" and turn.text:
             return turn.text
     return ""
+
+
+def find_topic(prompt: Prompt) -> str:
+    """Return the key word of the question, or a phrase in its language that stands for it."""
+    question = _shorten_question(prompt)
+    return TokenText(_find_topic(load_voice(detect_language(question)), question)).text.strip()
 
 
 def _shorten_question(prompt: Prompt) -> str:
@@ -175,19 +210,28 @@ def load_voice(language: Language) -> Voice:
     data = yaml.load(read_fixture("prose.yaml"), Loader=yaml.CSafeLoader)[language]
     common, space = data.pop("common"), " " if language == "en" else ""
     chinese = re.compile(rf"[A-Za-z]{{2,24}}|(?:(?![{common.replace(' ', '')}])[\u4e00-\u9fff]){{2,8}}")
+    kinds = {
+        kind: [_prepare_bank(bank, space if at else "") for at, bank in enumerate(banks)]
+        for kind, banks in data.items()
+        if isinstance(banks, list) and isinstance(banks[0], list)
+    }
     return Voice(
         common=frozenset([*common.split(), *common.title().split()]),
-        word=chinese if language == "zh" else None,
+        word=chinese if language == "zh" else _KEY_WORD,
         shortest=2 if language == "zh" else 3,
         topic=tokenize(space + data["topic"]).encoded,
         space=space,
-        kinds={
-            kind: tuple([_prepare_bank(bank, space if at else "") for at, bank in enumerate(banks)])
-            for kind, banks in data.items()
-            if isinstance(banks, list) and isinstance(banks[0], list)
-        },
+        thoughts=tuple(kinds.pop("thinking")),
+        answers={kind: (banks[0], _join_endings(banks[1:])) for kind, banks in kinds.items()},
         phrases=data,
     )
+
+
+def _join_endings(banks: Sequence[tuple[Sentence, ...]]) -> tuple[Tokens, ...]:
+    """Return sentences of all banks joined in many ways. None of them has a place for a key word."""
+    ways = [*product(*[[sentence[0] for sentence in bank] for bank in banks])]
+    count = min(len(ways), _ENDINGS)
+    return tuple([tuple(chain.from_iterable(ways[at * _STRIDE % len(ways)])) for at in range(count)])
 
 
 def _prepare_bank(sentences: list[str], space: str) -> tuple[Sentence, ...]:
@@ -199,32 +243,27 @@ def _prepare_sentence(text: str) -> Sentence:
     return tuple([tokenize(part).encoded for part in re.split(r" ?\{topic\}", text)])
 
 
-def _draw_sentences(voice: Voice, kind: str, topic: Tokens, chance: bytes) -> Tokens:
-    """Return one sentence of each bank of a kind."""
-    tokens: Tokens = ()
-    for bank, byte in zip(voice.kinds[kind], chance, strict=False):
-        sentence = bank[byte % len(bank)]
-        tokens += sentence[0] if len(sentence) == 1 else sentence[0] + topic + sentence[1]
-    return tokens
+def _fill_sentence(sentence: Sentence, topic: Tokens) -> Tokens:
+    """Return a sentence with the key word in its place, if it has one."""
+    return sentence[0] if len(sentence) == 1 else sentence[0] + topic + sentence[1]
 
 
-def _find_layout(question: str) -> str:
-    for words, layout in _LAYOUTS.items():
-        if words in question:
-            return layout
-    return "prose"
+def _find_layout(question: str) -> str | None:
+    found = _LAYOUT.search(question, 0, _MAX_OPENING)
+    return _LAYOUTS[found[0]] if found else None
 
 
 def _find_topic(voice: Voice, question: str) -> Tokens:
     """Return the longest word of a question that is not a common one, as tokens."""
     if len(question) > _SAMPLE:
         question = question[-_SAMPLE:].partition(" ")[2] or question[-_SAMPLE:]
-    # splitting takes half as long as an expression for words between spaces
-    words = voice.word.findall(question) if voice.word else [word.strip(_PUNCTUATION) for word in question.split()]
-    for word in sorted(words, key=len, reverse=True):
-        if voice.shortest <= len(word) <= _LONGEST_WORD and word not in voice.common and word.isalpha():
-            return tokenize(voice.space + word).encoded
-    return voice.topic
+    words: Iterable[str] = (
+        filter(str.isalpha, question.encode().translate(_SPACES).decode().split())
+        if question.isascii()
+        else voice.word.findall(question)
+    )
+    word = max(filterfalse(voice.common.__contains__, words), key=len, default="")
+    return tokenize(voice.space + word).encoded if voice.shortest <= len(word) <= _LONGEST_WORD else voice.topic
 
 
 def _quote_result(phrases: dict[str, Any], result: ToolResult, byte: int) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from datetime import date
 from functools import lru_cache
 from typing import Any
@@ -15,7 +14,8 @@ import orjson
 from aione_mock.contract.json_pointer import format_pointer
 from aione_mock.contract.json_schema import iter_subschemas
 from aione_mock.errors import APIError, ContractError
-from aione_mock.generator import generate, plan_schema
+from aione_mock.generator import LONGEST, TooComplex, WorkBudget, generate, plan_schema
+from aione_mock.generator.budget import MAX_BYTES
 from aione_mock.generator.plan import resolve_reference
 from aione_mock.generator.words import usual_range
 from aione_mock.model import prose
@@ -37,8 +37,6 @@ SUPPORTED_KEYWORDS = _REMARKS | frozenset(
 """The keywords that a schema for an answer may use."""
 _CONSTRAINING = frozenset(["properties", "items", "prefixItems", "anyOf", "oneOf", "allOf"])
 _MAX_DEPTH = 64
-_MAX_CACHED_SCHEMA = 8192
-"""Bytes of the longest schema whose examination is remembered."""
 _MAX_KEYS = 20
 _KEY = re.compile(r"[^\W\d][\w-]{0,40}")
 
@@ -78,11 +76,13 @@ def _find_schema_problem(schema: Json) -> str | None:
         raw = orjson.dumps(schema)
     except TypeError:
         return f"it is nested deeper than {_MAX_DEPTH} levels or holds numbers beyond 64 bits."
-    return (_examine_cached if len(raw) <= _MAX_CACHED_SCHEMA else _examine)(raw)
+    return (_examine_cached if len(raw) <= LONGEST else _examine)(raw)
 
 
 def _examine(raw: bytes) -> str | None:
     """Return what is wrong with a schema, None if nothing is."""
+    if len(raw) > MAX_BYTES:
+        return f"it has {len(raw)} bytes; at most {MAX_BYTES} are allowed."
     schema = orjson.loads(raw)
     if not isinstance(schema, dict):
         return "it must be an object."
@@ -106,11 +106,18 @@ _examine_cached = lru_cache(256)(_examine)
 
 def explain_contradiction(schema: Json) -> str | None:
     """Return why a schema has no instance: the keywords of its innermost part without one, and where that part is."""
-    if _has_instance(schema, schema):
+    try:
+        return _find_contradiction(schema, WorkBudget())
+    except TooComplex as error:
+        return str(error)
+
+
+def _find_contradiction(schema: Json, work: WorkBudget) -> str | None:
+    if _has_instance(schema, schema, work):
         return None
     node: Json = schema
     path: tuple[str, ...] = ()
-    while inner := next((c for c in _list_constraining(node) if not _has_instance(c[1], schema)), None):
+    while inner := next((c for c in _list_constraining(node) if not _has_instance(c[1], schema, work)), None):
         node, path = inner[1], (*path, *inner[0])
     keywords = sorted(node.keys() - _REMARKS) if isinstance(node, Mapping) else []
     named = ", ".join(f"'{keyword}'" for keyword in keywords)
@@ -119,12 +126,23 @@ def explain_contradiction(schema: Json) -> str | None:
     return f"no value satisfies {named} at '{format_pointer(path)}'"
 
 
-def _has_instance(node: Json, root: Json) -> bool:
+def _has_instance(node: Json, root: Json, work: WorkBudget) -> bool:
     """Return whether an instance is found from either of two seeds."""
+    try:
+        # references of the whole schema are its own, so that its plan can come from the cache
+        plan = plan_schema(node, None if node is root else lambda reference: resolve_reference(root, reference), work)
+    except TooComplex:
+        raise
+    except ContractError:
+        return False
     for number in range(2):
-        with suppress(ContractError):
-            generate(node, Seed.of(number), resolve=lambda reference: resolve_reference(root, reference))
-            return True
+        try:
+            generate(plan, Seed.of(number), work=work)
+        except TooComplex:
+            raise
+        except ContractError:
+            continue
+        return True
     return False
 
 

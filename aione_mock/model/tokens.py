@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 from aione_mock.types import TokenText
 
@@ -97,6 +98,14 @@ def split_tokens(text: str) -> list[str]:
 def count_tokens(text: str) -> int:
     """Return the number of tokens of a text."""
     return len(split_tokens(text))
+
+
+def count_texts(texts: Sequence[str]) -> int:
+    """Return the number of tokens of several texts together, each split on its own."""
+    joined = "\0".join(texts)
+    if joined.isascii():  # no token holds the character between two texts and another one
+        return len(_ASCII_TOKEN.findall(joined)) - max(0, len(texts) - 1)
+    return sum([len(split_tokens(text)) for text in texts])
 
 
 def tokenize(text: str) -> TokenText:

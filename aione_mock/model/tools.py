@@ -40,7 +40,7 @@ def choose_tool_calls(prompt: Prompt, seed: Seed, today: date) -> tuple[ToolCall
     Arguments are valid against the tool's schema. Raises APIError `invalid_request` for an unknown tool or a schema
     without an instance.
     """
-    tools = _list_offered(prompt)
+    tools = list_offered(prompt)
     if not tools or prompt.tool_choice == "none":
         return ()
     question, since = _split_conversation(prompt.turns)
@@ -56,8 +56,8 @@ def choose_tool_calls(prompt: Prompt, seed: Seed, today: date) -> tuple[ToolCall
     return tuple(calls[:1] if one_by_one else calls)
 
 
-def _list_offered(prompt: Prompt) -> Sequence[Tool]:
-    """Return the tools that may be called."""
+def list_offered(prompt: Prompt) -> Sequence[Tool]:
+    """Return the tools that may be called. Raises APIError `invalid_request` if the choice names an unknown one."""
     if prompt.tool_choice.startswith("="):
         name = prompt.tool_choice[1:]
         tools = [tool for tool in prompt.tools if tool.name == name]

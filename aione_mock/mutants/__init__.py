@@ -6,12 +6,21 @@
 from __future__ import annotations
 
 from aione_mock.errors import ConfigError, did_you_mean
-from aione_mock.mutants import access, chat, console, modelrouter, streams
+from aione_mock.mutants import access, chat, console, embeddings, modelrouter, outages, responses, streams
 from aione_mock.mutants.mutant import Mutant
 
 MUTANTS: dict[str, Mutant] = {
     mutant.name: mutant
-    for mutant in (*streams.MUTANTS, *chat.MUTANTS, *access.MUTANTS, *console.MUTANTS, *modelrouter.MUTANTS)
+    for mutant in (
+        *streams.MUTANTS,
+        *chat.MUTANTS,
+        *access.MUTANTS,
+        *console.MUTANTS,
+        *modelrouter.MUTANTS,
+        *embeddings.MUTANTS,
+        *responses.MUTANTS,
+        *outages.MUTANTS,
+    )
 }
 
 

@@ -64,6 +64,15 @@ def _reject_rotated_secret(request: MutantRequest) -> MutantRequest:
     return request.with_header(b"authorization", b"Bearer sk-nex-nobody")
 
 
+def _raise_concurrency_limit(request: MutantRequest) -> MutantRequest:
+    """Raise the limit of a new key. Calls take a while, so that they can be under way at once."""
+    if request.operation.id != "createKey":
+        return request.with_header(b"x-mock-scenario", b"pace; ttft=0.3")
+    data = request.data
+    wanted = isinstance(data, dict) and data.get("concurrency_limit")
+    return request.with_data({**data, "concurrency_limit": 1000}) if wanted else request
+
+
 def _show_secret(data: Json) -> Json:
     return {**data, "key": "sk-nex-shown-for-ever"} if isinstance(data, dict) and "key_prefix" in data else data
 
@@ -105,6 +114,9 @@ MUTANTS = (
             ("createKey", "updateKey"), request=remove_members("allowed_ips")),
     _mutant("rpm_limit_ignored", "rpm_limit is not enforced", ("limit-requests",), ("createKey", "updateKey"),
             request=remove_members("rpm_limit")),
+    _mutant("concurrency_limit_ignored", "concurrency_limit is not enforced", ("limit-concurrency",),
+            ("createKey", "createChatCompletion"), request=_raise_concurrency_limit,
+            response=change_body(change_member("concurrency_limit", to=lambda _: 1))),
     _mutant("grace_ignored", "The old secret is rejected at once after a rotation", ("access-rotated",),
             (*_PAID, "createKey", "rotateKey"), request=_reject_rotated_secret, response=_remember_rotated_secrets),
     _mutant("secret_in_list", "Lists show secrets", ("key-list-secrets",), ("listKeys",),

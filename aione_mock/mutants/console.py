@@ -111,7 +111,7 @@ MUTANTS = (
                       response=change_body(change_member("tech", "model_distribution", to=_drop_first))),
     _dashboard_mutant("team_missing", "The ranking lacks a team", ("dashboard-business",),
                       response=change_body(change_member("business", "team_cost_ranking", to=_drop_first))),
-    _usage_mutant("money_as_numbers", "Money is written as numbers", ("money-text",),
+    _usage_mutant("money_as_numbers", "Money is written as numbers", ("schema",),
                   operations=("queryUsage", "getDashboard"), response=change_body(_write_money_as_number)),
     _usage_mutant("usage_total_wrong", "total_tokens of a usage row is not the sum of its parts", ("usage-rows",),
                   response=change_body(change_member("*", "total_tokens", to=lambda count: count + 1))),

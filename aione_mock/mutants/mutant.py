@@ -106,5 +106,7 @@ class Mutant:
     operations: tuple[str, ...] = ()
     """Ids of the operations that it changes; empty for all."""
     area: str = ""
+    extensions: tuple[str, ...] = ()
+    """Extensions whose operations it changes; they are served with it."""
     request: RequestChange = lambda request: request
     response: ResponseChange = lambda response, request: response

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from urllib.parse import quote, unquote_to_bytes
 
+from aione_mock.clock import format_instant
 from aione_mock.errors import APIError
 from aione_mock.structs import frozen
 
@@ -61,7 +62,7 @@ class RequestSignature:
 
 
 def _error(message: str) -> APIError:
-    return APIError("permission_denied", message)
+    return APIError("permission_denied", message, fields={"detail": message})
 
 
 def unknown_access_key(access_key_id: str) -> APIError:
@@ -171,6 +172,14 @@ def sign_request(
     return (
         f"{ALGORITHM} Credential={access_key_id},SignedHeaders={names},Signature={_compute_signature(request, secret)}"
     )
+
+
+def make_required_headers(
+    action: str, version: str, host: str, body: bytes, moment: datetime, nonce: str
+) -> tuple[tuple[str, str], ...]:
+    """Return the headers of `REQUIRED` for a request at a moment; `nonce` must be new."""
+    values = (host, action, version, format_instant(moment), nonce, hashlib.sha256(body).hexdigest())
+    return tuple(zip(REQUIRED, values, strict=True))
 
 
 def build_canonical_request(

@@ -15,7 +15,7 @@ from aione_mock.contract import ErrorSpec
 from aione_mock.errors import APIError
 from aione_mock.protocols import content_blocks
 from aione_mock.protocols.content_blocks import Block, Look
-from aione_mock.sse import encode
+from aione_mock.text.sse import encode
 from aione_mock.types import (
     NO_TEXT,
     Call,
@@ -39,9 +39,12 @@ STOP_REASON = {
     "length": "max_tokens",
     "tool_calls": "tool_use",
     "content_filter": "refusal",
+    "malformed_call": "tool_use",
 }
 _TOOL_CHOICE = {"auto": "auto", "any": "required", "none": "none"}
 _EFFORT = {"low": 256, "medium": 1024, "high": 4096, "xhigh": 8192, "max": 16384}
+_INVALID = "INVALID_JSON"
+"""The member that holds the text of arguments that are no JSON: `input` is always an object."""
 _INTERLEAVED = "interleaved-thinking"
 """The beta under which thinking may go on between tool calls, and so past `max_tokens`."""
 
@@ -233,7 +236,9 @@ def _render_content(choice: Choice, call: Call) -> Iterator[dict[str, Json]]:
     if choice.text:
         yield {"type": "text", "text": orjson.Fragment(choice.text.json)}
     for tool in choice.tool_calls:
-        yield {"type": "tool_use", "id": f"toolu_{tool.id}", "name": tool.name, "input": orjson.loads(tool.arguments)}
+        malformed = choice.finish == "malformed_call"
+        arguments = {_INVALID: tool.arguments} if malformed else orjson.loads(tool.arguments)
+        yield {"type": "tool_use", "id": f"toolu_{tool.id}", "name": tool.name, "input": arguments}
 
 
 def sign_thinking(thinking: str) -> str:
@@ -287,7 +292,9 @@ def render_stream(completion: Completion, call: Call) -> EventStream:
                 events.append(_render_deltas(index, b"text_delta", b"text", choice.text))
             case "tool_use":
                 # the protocol opens with an empty fragment
-                parts = TokenText.of(["", *content_blocks.split_text(next(tools).arguments)])
+                text = next(tools).arguments
+                text = content_blocks.to_text(block["input"]) if choice.finish == "malformed_call" else text
+                parts = TokenText.of(["", *content_blocks.split_text(text)])
                 events.append(_render_deltas(index, b"input_json_delta", b"partial_json", parts))
         events.append(_render_event({"type": "content_block_stop", "index": index}))
     events.append(_render_event({"type": "message_delta", "delta": _render_ending(choice), "usage": usage}))
@@ -309,3 +316,37 @@ def _render_deltas(index: int, kind: bytes, member: bytes, text: TokenText) -> b
 
 def _render_event(data: Mapping[str, Json]) -> bytes:
     return encode(orjson.dumps(data), data["type"].encode())
+
+
+_DELTAS: Mapping[str, Mapping[str, str]] = {
+    "thinking": {"thinking": "thinking_delta", "signature": "signature_delta"},
+    "text": {"text": "text_delta"},
+    "tool_use": {"partial_json": "input_json_delta"},
+}
+"""Type of a block to the members of its deltas and their types."""
+
+
+def split_body(body: Json, call: Call) -> EventStream:
+    """Return a plain answer as the events of a stream."""
+    usage = {name: count for name, count in body["usage"].items() if name != "output_tokens_details"}
+    opening: dict[str, Json] = {
+        "content": [],
+        "stop_reason": None,
+        "stop_sequence": None,
+        "usage": {**usage, "output_tokens": 1},
+    }
+    events = [_render_event({"type": "message_start", "message": {**body, **opening}})]
+    for index, block in enumerate(body["content"]):
+        empty = {**block, **_EMPTY.get(block["type"], {})}
+        events.append(_render_event({"type": "content_block_start", "index": index, "content_block": empty}))
+        texts = {**block, "partial_json": orjson.dumps(block.get("input")).decode()}
+        for member, kind in _DELTAS.get(block["type"], {}).items():
+            text = texts.get(member) or ""
+            for piece in [text] if member == "signature" else content_blocks.split_text(text):
+                delta = {"type": kind, member: piece}
+                events.append(_render_event({"type": "content_block_delta", "index": index, "delta": delta}))
+        events.append(_render_event({"type": "content_block_stop", "index": index}))
+    ending = {name: body.get(name) for name in ("stop_reason", "stop_sequence")}
+    events.append(_render_event({"type": "message_delta", "delta": ending, "usage": body["usage"]}))
+    events.append(_render_event({"type": "message_stop"}))
+    return EventStream(b"".join(events))

@@ -15,9 +15,9 @@ from aione_mock.contract import ErrorSpec
 from aione_mock.errors import APIError
 from aione_mock.protocols import log_probabilities
 from aione_mock.protocols.gemini_request import config, read_prompt, shows_thoughts
-from aione_mock.sse import encode
 from aione_mock.structs import replace
 from aione_mock.tenant.catalogue import Model
+from aione_mock.text.sse import encode
 from aione_mock.types import Call, Choice, Completion, EventStream, Json, Picture, TokenText, Usage
 
 __all__ = [
@@ -37,13 +37,14 @@ FINISH = {
     "length": "MAX_TOKENS",
     "tool_calls": "STOP",
     "content_filter": "SAFETY",
+    "malformed_call": "MALFORMED_FUNCTION_CALL",
 }
 _PAGE_SIZE, _MAX_PAGE_SIZE = 50, 1000
 
 
 def render_error(spec: ErrorSpec, error: APIError, request_id: str) -> Json:
     """Return the error envelope, with each finding as a field violation."""
-    inner = {**spec.body["error"], "message": error.message}
+    inner = {**spec.body["error"], "code": spec.status, "message": error.message}
     if error.findings:
         violations = [
             {"field": ".".join(map(str, finding["loc"][1:])), "description": finding["msg"]}
@@ -81,6 +82,9 @@ def _render_parts(index: int, parts: Sequence[Json]) -> dict[str, Json]:
 
 def _render_ending(choice: Choice, call: Call) -> dict[str, Json]:
     ending: dict[str, Json] = {"finishReason": FINISH[choice.finish]}
+    if choice.finish == "malformed_call":
+        made = ", ".join([f"{tool.name}({tool.arguments})" for tool in choice.tool_calls])
+        ending["finishMessage"] = f"Malformed function call: {made}"
     if config(call).get("responseLogprobs") and choice.text:
         values = [log_probabilities.rank_tokens(piece, 1)[0][1] for piece in choice.text.pieces]
         ending["avgLogprobs"] = round(sum(values) / len(values), 6)
@@ -99,6 +103,8 @@ def _strip_enum_quotes(choice: Choice, call: Call) -> Choice:
 
 
 def _render_calls(choice: Choice) -> Iterator[Json]:
+    if choice.finish == "malformed_call":  # the API keeps a call that it cannot parse to itself
+        return
     for position, tool in enumerate(choice.tool_calls):
         call = {"id": f"fc_{tool.id}", "name": tool.name, "args": orjson.loads(tool.arguments)}
         signed = {"thoughtSignature": sign_thought(choice)} if choice.reasoning and not position else {}
@@ -184,8 +190,8 @@ def _stream_pieces(choice: Choice, index: int, call: Call) -> list[tuple[bytes, 
             pieces.append((_merge(before + text + after, _render_logprobs(TokenText((text,)), call)), 1))
     else:
         pieces += [(before + text + after, 1) for text in choice.text.encoded]
-    if not pieces or choice.tool_calls or choice.pictures:
-        rest = [*_render_calls(choice), *map(_render_picture, choice.pictures)]
+    rest = [*_render_calls(choice), *map(_render_picture, choice.pictures)]
+    if rest or not pieces:
         pieces.append((orjson.dumps(_render_parts(index, rest)), 0))
     last, tokens = pieces[-1]
     pieces[-1] = _merge(last, _render_ending(choice, call)), tokens
@@ -205,6 +211,11 @@ def render_stream(completion: Completion, call: Call) -> bytes | EventStream:
     return b"[" + b",".join(chunks) + b"]"
 
 
+def split_body(body: Json, call: Call) -> EventStream:
+    """Return the chunks of a plain answer as the events of a stream."""
+    return EventStream(b"".join([encode(orjson.dumps(chunk)) for chunk in body]))
+
+
 def render_token_count(tokens: int) -> Json:
     """Return the answer of `countTokens`."""
     return {"totalTokens": tokens}
@@ -212,8 +223,9 @@ def render_token_count(tokens: int) -> Json:
 
 def render_model(found: Model) -> Json:
     """Return a model as Google lists it."""
-    drawing = found.has_ability("image_output")
+    drawing, embedding = found.has_ability("image_output"), found.has_ability("embeddings")
     streaming = [] if drawing else ["streamGenerateContent"]
+    asked = ["embedContent", "batchEmbedContents"] if embedding else ["generateContent", *streaming]
     described = {
         "name": f"models/{found.id}",
         "baseModelId": found.id,
@@ -222,9 +234,9 @@ def render_model(found: Model) -> Json:
         "description": f"{found.display_name} by {found.owner}.",
         "inputTokenLimit": found.context_length,
         "outputTokenLimit": found.max_output_tokens,
-        "supportedGenerationMethods": ["generateContent", *streaming, "countTokens"],
+        "supportedGenerationMethods": [*asked, "countTokens"],
     }
-    if drawing:
+    if drawing or embedding:
         return described
     settings = {"temperature": 1, "maxTemperature": 2, "topP": 0.95, "topK": 64}
     return {**described, **settings, "thinking": found.has_ability("reasoning")}

@@ -28,6 +28,8 @@ _SNAKE_CASE = {
     "ref": "$ref",
     "unique_items": "uniqueItems",
 }
+_MAX_DIGITS = 19
+"""Digits of the longest count; a longer one stays a text, and so is refused."""
 _COUNTS = frozenset(["minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties"])
 
 
@@ -63,4 +65,6 @@ def _convert_value(keyword: str, value: Json, depth: int) -> Json:
         return [convert_gemini_schema(child, depth) for child in value]
     if keyword in SCHEMA_MAP_KEYWORDS and isinstance(value, Mapping):
         return {name: convert_gemini_schema(child, depth) for name, child in value.items()}
-    return int(value) if keyword in _COUNTS and isinstance(value, str) and value.isdecimal() else value
+    if keyword in _COUNTS and isinstance(value, str) and value.isdecimal() and len(value) <= _MAX_DIGITS:
+        return int(value)
+    return value

@@ -15,8 +15,8 @@ from aione_mock.contract import ErrorSpec
 from aione_mock.errors import APIError
 from aione_mock.protocols import log_probabilities
 from aione_mock.protocols.content_blocks import Look, split_text
-from aione_mock.sse import encode
 from aione_mock.structs import frozen
+from aione_mock.text.sse import encode
 from aione_mock.types import (
     Call,
     Choice,
@@ -40,6 +40,7 @@ FINISH = {
     "length": "length",
     "tool_calls": "tool_calls",
     "content_filter": "content_filter",
+    "malformed_call": "tool_calls",
 }
 _ROLES: dict[str, Role] = {
     "system": "system",
@@ -49,7 +50,11 @@ _ROLES: dict[str, Role] = {
     "tool": "tool",
     "function": "tool",
 }
-_EFFORT = {"none": 0, "minimal": 64, "low": 256, "medium": 1024, "high": 4096, "xhigh": 8192}
+EFFORT = {"none": 0, "minimal": 64, "low": 256, "medium": 1024, "high": 4096, "xhigh": 8192}
+_USUAL = frozenset(
+    "model messages tools max_tokens max_completion_tokens stream stream_options temperature top_p user".split()
+)
+"""Members of a request that leave everything else in its prompt as it is by default."""
 DONE = encode(b"[DONE]")
 
 
@@ -63,14 +68,18 @@ def render_error(spec: ErrorSpec, error: APIError, request_id: str) -> Json:
 def read_prompt(call: Call, look: Look) -> Prompt:
     """Return what a chat completion asks, whatever the protocol."""
     data = call.data
+    turns = _read_turns(data["messages"], look)
+    tools = _read_tools(data) if "tools" in data or "functions" in data else ()
+    if data.keys() <= _USUAL:
+        return Prompt(data["model"], turns, tools, max_tokens=_max_tokens(data))
     format_, schema = _read_format(data.get("response_format") or {})
     effort = data.get("reasoning_effort")
     choice, allowed = _read_tool_choice(data)
     stops = data.get("stop") or ()
     return Prompt(
         model=data["model"],
-        turns=_read_turns(data["messages"], look),
-        tools=_read_tools(data) if "tools" in data or "functions" in data else (),
+        turns=turns,
+        tools=tools,
         tool_choice=choice,
         allowed_tools=allowed,
         parallel=data.get("parallel_tool_calls") is not False,
@@ -80,7 +89,7 @@ def read_prompt(call: Call, look: Look) -> Prompt:
         stops=(stops,) if isinstance(stops, str) else tuple(stops),
         n=int(data.get("n") or 1),
         seed=data.get("seed"),
-        reasoning=_EFFORT.get(effort, 0) if effort else 0,
+        reasoning=EFFORT.get(effort, 0) if effort else 0,
         show_reasoning=bool(effort) and effort != "none",
         aspect_ratio=data.get("aspect_ratio") or "1:1",
         image_size=data.get("image_size") or "",
@@ -128,6 +137,9 @@ def _read_turns(messages: Sequence[Mapping[str, Json]], look: Look) -> tuple[Tur
     names: dict[str, str] = {}
     for position, message in enumerate(messages):
         role, content = _ROLES[message["role"]], message.get("content")
+        if type(content) is str and role in ("system", "user"):  # by far the most frequent
+            turns.append(Turn(role, content))
+            continue
         text, images = (content, ()) if isinstance(content, str) else _read_parts(content, position, look)
         if role == "tool":
             identity = message.get("tool_call_id") or message.get("name") or ""
@@ -157,16 +169,16 @@ def _read_parts(content: Json, message: int, look: Look) -> tuple[str, tuple[Ima
 
 def _read_calls(message: Mapping[str, Json]) -> tuple[ToolCall, ...]:
     calls = [
-        ToolCall(call.get("id", ""), call["function"]["name"], _compact_json(call["function"].get("arguments")))
+        ToolCall(call.get("id", ""), call["function"]["name"], compact_json(call["function"].get("arguments")))
         for call in message.get("tool_calls") or ()
         if "function" in call
     ]
     if legacy := message.get("function_call"):
-        calls.append(ToolCall(legacy["name"], legacy["name"], _compact_json(legacy.get("arguments"))))
+        calls.append(ToolCall(legacy["name"], legacy["name"], compact_json(legacy.get("arguments"))))
     return tuple(calls)
 
 
-def _compact_json(arguments: str | None) -> str:
+def compact_json(arguments: str | None) -> str:
     """Return arguments without white space, so that they have the same tokens whatever client wrote them."""
     try:
         return orjson.dumps(orjson.loads(arguments or "{}")).decode()
@@ -186,7 +198,7 @@ _TEXT_ANSWER = (
 def render_body(completion: Completion, call: Call) -> bytes:
     """Return the plain answer."""
     choice = completion.choices[0]
-    special = choice.reasoning or choice.tool_calls or choice.pictures or call.data.get("logprobs")
+    special = choice.reasoning or choice.tool_calls or choice.pictures or choice.refused or call.data.get("logprobs")
     if len(completion.choices) == 1 and not special:
         return _render_text_answer(completion, choice)
     return orjson.dumps(
@@ -221,6 +233,8 @@ def _render_text_answer(completion: Completion, choice: Choice) -> bytes:
 
 def _render_choice(choice: Choice, index: int, call: Call) -> Json:
     message: dict[str, Json] = {"role": "assistant", "content": _render_content(choice), "refusal": None}
+    if _has_refusal(choice, call):
+        message |= {"content": None, "refusal": orjson.Fragment(choice.text.json)}
     if choice.reasoning:
         message["reasoning_content"] = orjson.Fragment(choice.reasoning.json)
     if choice.tool_calls:
@@ -230,6 +244,12 @@ def _render_choice(choice: Choice, index: int, call: Call) -> Json:
             message["tool_calls"] = [_render_tool_call(tool) for tool in choice.tool_calls]
     probabilities = _render_logprobs(choice.text.pieces, call) if call.data.get("logprobs") else None
     return {"index": index, "message": message, "logprobs": probabilities, "finish_reason": _finish(choice, call)}
+
+
+def _has_refusal(choice: Choice, call: Call) -> bool:
+    """Return whether the text stands in `refusal`: only answers that were to follow a schema have it."""
+    wanted = call.data.get("response_format") or {}
+    return choice.refused and bool(choice.text) and wanted.get("type") == "json_schema"
 
 
 def _render_content(choice: Choice) -> Json:
@@ -244,7 +264,7 @@ def _render_content(choice: Choice) -> Json:
 
 def _finish(choice: Choice, call: Call) -> str:
     """Return the finish reason; the old `functions` parameter has its own word for a call."""
-    if choice.tool_calls and choice.finish == "tool_calls" and _is_legacy(call):
+    if choice.tool_calls and FINISH[choice.finish] == "tool_calls" and _is_legacy(call):
         return "function_call"
     return FINISH[choice.finish]
 
@@ -333,16 +353,18 @@ class Chunks:
 
 def _stream_choice(choice: Choice, index: int, call: Call, chunks: Chunks) -> bytes:
     with_logprobs = bool(call.data.get("logprobs"))
-    opening = None if choice.tool_calls and not choice.text else ""
+    refusal = _has_refusal(choice, call)
+    opening = None if refusal or (choice.tool_calls and not choice.text) else ""
     events = [
         chunks.render(index, {"role": "assistant", "content": opening, "refusal": None}),
         chunks.render_text(index, b"reasoning_content", choice.reasoning),
     ]
+    member = "refusal" if refusal else "content"
     if with_logprobs:
         for piece in choice.text.pieces:
-            events.append(chunks.render(index, {"content": piece}, None, _render_logprobs((piece,), call)))
+            events.append(chunks.render(index, {member: piece}, None, _render_logprobs((piece,), call)))
     else:
-        events.append(chunks.render_text(index, b"content", choice.text))
+        events.append(chunks.render_text(index, member.encode(), choice.text))
     if choice.tool_calls:
         events += [chunks.render(index, delta) for delta in _tool_call_deltas(choice, legacy=_is_legacy(call))]
     nothing: Json = {"content": [], "refusal": None} if with_logprobs and not choice.text else None
@@ -361,3 +383,35 @@ def _tool_call_deltas(choice: Choice, *, legacy: bool) -> Iterator[Json]:
         yield {"tool_calls": [{"index": position, **_render_tool_call(ToolCall(tool.id, tool.name, ""))}]}
         for fragment in split_text(tool.arguments):
             yield {"tool_calls": [{"index": position, "function": {"arguments": fragment}}]}
+
+
+def split_body(body: Json, call: Call) -> EventStream | None:
+    """Return a plain answer as the events of a stream, None if its content is more than text."""
+    if any(isinstance(choice["message"].get("content"), list) for choice in body["choices"]):
+        return None
+    with_usage = bool((call.data.get("stream_options") or {}).get("include_usage"))
+    kept = {
+        name: body[name] for name in ("id", "created", "model", "service_tier", "system_fingerprint") if name in body
+    }
+    head = orjson.dumps({**kept, "object": "chat.completion.chunk"})[:-1]
+    chunks = Chunks(b'data: %b,"choices":[' % head, b'],"usage":null}\n\n' if with_usage else b"]}\n\n")
+    events = []
+    for choice in body["choices"]:
+        events += [chunks.render(choice["index"], delta) for delta in _split_message(choice["message"])]
+        events.append(chunks.render(choice["index"], {}, choice["finish_reason"], choice.get("logprobs")))
+    if with_usage:
+        events.append(b'data: %b,"choices":[],"usage":%b}\n\n' % (head, orjson.dumps(body.get("usage"))))
+    return EventStream(b"".join([*events, DONE]))
+
+
+def _split_message(message: Mapping[str, Json]) -> Iterator[Json]:
+    """Yield the deltas that add up to a message."""
+    texts = {name: message[name] for name in ("reasoning_content", "content", "refusal") if name in message}
+    yield {
+        "role": message["role"],
+        **{name: "" if text and name == "content" else None for name, text in texts.items()},
+    }
+    for name, text in texts.items():
+        yield from ({name: piece} for piece in split_text(text or ""))
+    for position, tool in enumerate(message.get("tool_calls") or ()):
+        yield {"tool_calls": [{"index": position, **tool}]}

@@ -9,25 +9,43 @@ from __future__ import annotations
 import base64
 import codecs
 import contextlib
+import os
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BeforeValidator, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
-from aione_mock import sse
 from aione_mock.errors import ConfigError
 from aione_mock.recorder.json_style import STYLES, read_event, read_json
-from aione_mock.settings import YamlModel, describe_errors
+from aione_mock.text import sse
+from aione_mock.text.credentials import CredentialMask, fill_with_letters
+from aione_mock.text.data_files import YamlModel, describe_errors, load_yaml
 from aione_mock.types import Headers, Json
 
 _FORMAT = 1
 _MAX_YAML_BYTES = 256 << 10
-"""Larger bodies are written as text: nobody reads so much YAML, and parsing it takes seconds."""
+"""Larger bodies and streams are written as text: nobody reads so much YAML, and parsing it takes seconds."""
 _LEVELS = ("value", "text", "base64")
 """Ways to write a body, the most readable first."""
 _INTERACTION_START = "\n- request:"
 """Start of an interaction; nothing else has it at the beginning of a line."""
+
+
+HEADER_CONTROLS = re.compile(r"[\0-\x08\n-\x1f\x7f]")
+"""Control characters that no header may have when it is sent; what was recorded keeps them."""
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""The name of a header (RFC 9110, section 5.6.2)."""
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+def _check_header_names(headers: Headers) -> Headers:
+    for name, _ in headers:
+        if not _TOKEN.fullmatch(name):
+            raise ValueError(f"{name!r} is no name of a header")
+    return headers
 
 
 def _group_headers(value: Json) -> Json:
@@ -35,14 +53,18 @@ def _group_headers(value: Json) -> Json:
     if isinstance(value, dict):
         items = [(name, item if isinstance(item, list) else [item]) for name, item in value.items()]
         value = [(str(name).lower(), str(item)) for name, values in items for item in values]
-    names = dict.fromkeys(name for name, _ in value or ())
-    return tuple([(name, item) for name in names for key, item in value if key == name])
+    groups: dict[str, list[str]] = {}
+    for name, item in value or ():
+        groups.setdefault(name, []).append(item)
+    return tuple([(name, item) for name, items in groups.items() for item in items])
 
 
 class RecordedMessage(YamlModel):
     """What requests and responses have in common."""
 
-    headers: Annotated[tuple[tuple[str, str], ...], BeforeValidator(_group_headers)] = ()
+    headers: Annotated[
+        tuple[tuple[str, str], ...], BeforeValidator(_group_headers), AfterValidator(_check_header_names)
+    ] = ()
     """Names in lower case."""
     body: bytes = b""
     """In a file one of `body` (JSON, with its `style`), `text` and `base64`."""
@@ -74,7 +96,7 @@ class RecordedRequest(RecordedMessage):
 class RecordedEvent(YamlModel):
     """Bytes of an event stream, usually one event."""
 
-    at: float
+    at: Seconds
     """Seconds after the request."""
     raw: bytes
     """In a file one of `data` (JSON or text, with the event's `name`), `raw` (text) and `base64`."""
@@ -97,11 +119,13 @@ class RecordedEvent(YamlModel):
 class RecordedResponse(RecordedMessage):
     """A response."""
 
-    status: int
+    status: int = Field(ge=200, le=999)
     events: tuple[RecordedEvent, ...] | None = None
     """The events of a stream, which has no `body`; None for a plain response."""
     end: Literal["finish", "cut"] = "finish"
     """`cut` if the response ended before it was complete."""
+    from_proxy: bool = False
+    """Whether it is the proxy's own error, because the gateway gave no answer or the request could not be forwarded."""
 
     @property
     def content(self) -> bytes:
@@ -121,10 +145,25 @@ class RecordedResponse(RecordedMessage):
 class RecordedTiming(YamlModel):
     """When a response arrived, in seconds after the request."""
 
-    first: float = 0.0
+    first: Seconds = 0.0
     """The first byte."""
-    total: float = 0.0
+    total: Seconds = 0.0
     """The end."""
+
+
+class RecordedScenario(YamlModel):
+    """What the proxy did to an exchange. The recorded response is as it was before."""
+
+    rule: str
+    """Id of the rule; `header` for the request header, `pace` for the pace of the proxy."""
+    played: str
+    """What was done, such as `cut+stall` or `rate_limit_exceeded`."""
+    answered: bool = False
+    """Whether the proxy answered itself: the response is its own, and the gateway was not asked."""
+
+    def describe(self) -> str:
+        """Return `answered rate_limit_exceeded (rule 'busy')` or `changed by cut (rule 'busy')`."""
+        return f"{'answered' if self.answered else 'changed by'} {self.played} (rule '{self.rule}')"
 
 
 class Interaction(YamlModel):
@@ -132,6 +171,7 @@ class Interaction(YamlModel):
 
     request: RecordedRequest
     response: RecordedResponse
+    scenario: RecordedScenario | None = None
     findings: tuple[str, ...] = ()
     timing: RecordedTiming = RecordedTiming()
 
@@ -166,11 +206,9 @@ class CassetteWriter:
     @classmethod
     def create(cls, path: Path, upstream: str, *, redacted: bool = False, started: str = "") -> CassetteWriter:
         """Create an empty cassette. Raises ConfigError when the file exists or cannot be written."""
-        head = {"cassette": _FORMAT, "upstream": upstream, "started": started, "redacted": redacted}
         try:
             with path.open("x", encoding="utf-8") as file:
-                file.write("# Recorded by aione-mock; `aione-mock cassette show` gives an overview.\n")
-                file.write(_dump_yaml(head) + "interactions:\n")
+                file.write(dump_head(upstream, redacted=redacted, started=started))
         except FileExistsError:
             raise ConfigError(f"'{path}' exists already; delete it, or choose another --out") from None
         except OSError as error:
@@ -179,27 +217,46 @@ class CassetteWriter:
 
     def add(self, interaction: Interaction) -> None:
         """Append an interaction. Raises OSError."""
-        text = dump_interaction(interaction).encode()
-        with self.path.open("ab") as file:
-            file.write(text)
+        self.append(dump_interaction(interaction))
 
-    def mask(self, secret: str, mask: str) -> bool:
-        """Mask a credential in what was written before it was known to be one; return whether it occurred.
+    def append(self, text: str) -> None:
+        """Append a dumped interaction. Raises OSError, and then leaves the file as it was: a disk may be full."""
+        with self.path.open("ab", buffering=0) as file:
+            size = file.seek(0, os.SEEK_END)
+            try:
+                rest = memoryview(text.encode())
+                while rest:
+                    rest = rest[file.write(rest) :]
+            except OSError:
+                file.truncate(size)
+                raise
 
-        Raises OSError.
+    def mask(self, secrets: Iterable[str]) -> None:
+        """Mask credentials in what was written before they were known to be some. Raises OSError.
+
+        They are overwritten in place, which works on a full disk too.
         """
-        text = self.path.read_bytes()
-        if secret.encode() not in text:
-            return False
-        part = self.path.with_name(self.path.name + ".part")
-        part.write_bytes(text.replace(secret.encode(), mask.encode()))
-        part.replace(self.path)
-        return True
+        mask = CredentialMask(secrets, fill_with_letters, forms=False)
+        # in Latin-1 each byte is a character
+        spans = mask.find(self.path.read_bytes().decode("latin-1"))
+        with self.path.open("r+b") as file:
+            for span in spans:
+                file.seek(span.start)
+                file.write(fill_with_letters(span).encode())
+
+
+def dump_head(upstream: str, *, redacted: bool = False, started: str = "") -> str:
+    """Return the beginning of a cassette, which dumped interactions follow."""
+    head = {"cassette": _FORMAT, "upstream": upstream, "started": started, "redacted": redacted}
+    comment = "# Recorded by aione-mock; `aione-mock cassette show` gives an overview.\n"
+    return f"{comment}{_dump_yaml(head)}interactions:\n"
 
 
 def dump_interaction(interaction: Interaction) -> str:
     """Return an interaction as a YAML item from which exactly the same is read."""
-    for level in _LEVELS[:-1]:
+    events = interaction.response.events or ()
+    large = sum([len(event.raw) for event in events]) > _MAX_YAML_BYTES
+    for level in _LEVELS[large:-1]:
         # a value may be nested too deeply, and text may contain what YAML cannot represent
         with contextlib.suppress(yaml.YAMLError, RecursionError, ValueError):
             text = _dump_yaml([_encode_interaction(interaction, level)])
@@ -210,9 +267,12 @@ def dump_interaction(interaction: Interaction) -> str:
 
 def _encode_interaction(interaction: Interaction, level: str) -> Json:
     request, response, timing = interaction.request, interaction.response, interaction.timing
+    scenario = interaction.scenario
     answer: dict[str, Json] = {"status": response.status, "headers": _encode_headers(response.headers)}
     if response.end != "finish":
         answer["end"] = response.end
+    if response.from_proxy:
+        answer["from_proxy"] = True
     if response.events is None:
         answer |= _encode_body(response.body, level)
     else:
@@ -224,6 +284,7 @@ def _encode_interaction(interaction: Interaction, level: str) -> Json:
             **_encode_body(request.body, level),
         },
         "response": answer,
+        **({"scenario": scenario.model_dump()} if scenario else {}),
         "findings": list(interaction.findings),
         # last, and in braces, so that an interrupted write is not taken for a complete one
         "timing": _FlowMapping({"first": timing.first, "total": timing.total}),
@@ -231,8 +292,9 @@ def _encode_interaction(interaction: Interaction, level: str) -> Json:
 
 
 def _encode_headers(headers: Headers) -> Json:
-    names = dict.fromkeys(name for name, _ in headers)
-    values = {name: [value for key, value in headers if key == name] for name in names}
+    values: dict[str, list[str]] = {}
+    for name, value in headers:
+        values.setdefault(name, []).append(value)
     return {name: found[0] if len(found) == 1 else found for name, found in values.items()}
 
 
@@ -303,10 +365,10 @@ def load_cassette(path: Path) -> Cassette:
     """
     text, torn = _read_text(path), False
     try:
-        document = yaml.load(text, Loader=yaml.CSafeLoader)
-    except yaml.YAMLError as error:
+        _, document = load_yaml(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         text, torn = _drop_last(path, text, error), True
-        document = yaml.load(text, Loader=yaml.CSafeLoader)
+        _, document = load_yaml(text)
     if not isinstance(document, dict) or document.get("cassette") != _FORMAT:
         raise ConfigError(f"'{path}' is no cassette of this version: it does not begin with `cassette: {_FORMAT}`")
     items = document.get("interactions") or []
@@ -332,24 +394,31 @@ def _read_text(path: Path) -> str:
         raise ConfigError(f"the cassette '{path}' is not UTF-8 text") from None
 
 
-def _drop_last(path: Path, text: str, error: yaml.YAMLError) -> str:
+def _drop_last(path: Path, text: str, error: Exception) -> str:
     """Return a text that is not YAML without its last interaction. Raises ConfigError if that is not YAML either."""
     mark = getattr(error, "problem_mark", None)
     complete, separator, _ = text.rpartition(_INTERACTION_START)
-    with contextlib.suppress(yaml.YAMLError):
+    with contextlib.suppress(yaml.YAMLError, ValueError, RecursionError):
         if separator:
-            yaml.compose(complete + "\n", Loader=yaml.CSafeLoader)
+            load_yaml(complete + "\n")
             return complete + "\n"
     line = f":{mark.line + 1}" if mark else ""
     raise ConfigError(f"{path}{line}: the cassette is not YAML: {getattr(error, 'problem', None) or error}") from None
 
 
 def _decode_text(name: str, data: dict[str, Json]) -> bytes:
-    return str(data[name]).encode() if name in data else base64.b64decode(data.get("base64") or "")
+    return str(data[name]).encode() if name in data else _decode_base64(data.get("base64") or "")
+
+
+def _decode_base64(text: Json) -> bytes:
+    return base64.b64decode("".join(str(text).split()), validate=True)
 
 
 def _apply_style(value: Json, data: dict[str, Json]) -> bytes:
     style = data.get("style", "compact")
     if style not in STYLES:
         raise ValueError(f"unknown style '{style}'; known: {', '.join(STYLES)}")
-    return STYLES[style](value)
+    try:
+        return STYLES[style](value)
+    except (TypeError, RecursionError) as error:
+        raise ValueError(f"the value cannot be written as JSON: {error}") from None

@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from itertools import islice
 
-import orjson
-
-from aione_mock import protocols, sse
-from aione_mock.contract import STREAM, Contract, Operation, validation
-from aione_mock.contract.validation import Violation
+from aione_mock import protocols
+from aione_mock.contract import Contract, Operation, validation
+from aione_mock.contract.answer_check import Answer, describe_violation, find_answer_problems
 from aione_mock.recorder.cassette import Interaction, RecordedRequest, RecordedResponse
-from aione_mock.types import Json
 
 _MAX_FINDINGS = 5
 """Findings listed for a request or a response; the rest are counted."""
-_BODILESS = (204, 304)
 
 
 def find_operation(contract: Contract, method: str, path: str) -> tuple[Operation | None, Mapping[str, str]]:
@@ -25,9 +21,14 @@ def find_operation(contract: Contract, method: str, path: str) -> tuple[Operatio
 
 
 def check_interaction(contract: Contract, interaction: Interaction) -> list[str]:
-    """Return all findings in an exchange. A request that the server has rejected is not checked."""
+    """Return all findings in an exchange.
+
+    A request that the server has rejected is not checked, nor an answer that is not the gateway's own.
+    """
     rejected = 400 <= interaction.response.status < 500
     found = [] if rejected else check_request(contract, interaction.request)
+    if interaction.response.from_proxy or (interaction.scenario is not None and interaction.scenario.answered):
+        return found
     return found + check_response(contract, interaction.request, interaction.response)
 
 
@@ -44,79 +45,22 @@ def check_response(contract: Contract, request: RecordedRequest, response: Recor
     operation, _ = find_operation(contract, request.method, request.path)
     if operation is None:
         return []
-    return [f"answer: {finding}" for finding in _limit(_find_in_response(contract, operation, request, response))]
+    return [f"answer: {finding}" for finding in _limit(_find_in_response(operation, request, response))]
 
 
 def _find_in_request(operation: Operation, params: Mapping[str, str], request: RecordedRequest) -> Iterator[str]:
     _, found = validation.parse_parameters(operation, params, request.query, request.find_header)
-    yield from map(_describe_violation, found)
+    yield from map(describe_violation, found)
     data, found = validation.parse_body(operation, request.find_header("content-type"), request.body)
     normalize = protocols.NORMALIZERS.get(operation.protocol)
     if normalize and operation.body_validator and data is not None:
         found = validation.find_violations(operation.body_validator, normalize(data, operation))
-    yield from map(_describe_violation, found)
+    yield from map(describe_violation, found)
 
 
-def _find_in_response(
-    contract: Contract, operation: Operation, request: RecordedRequest, response: RecordedResponse
-) -> Iterator[str]:
-    if response.end == "cut":
-        yield f"cut off after {len(response.content)} bytes"
-    spec = operation.responses.get(str(response.status))
-    if spec is None:
-        yield f"status {response.status}, which {operation.id} does not declare"
-        return
-    for name, described in spec.get("headers", {}).items():
-        required = contract.resolve(operation.document, described).get("required")
-        if required and response.find_header(name.lower()) is None:
-            yield f"header {name} is missing"
-    if request.method == "HEAD" or response.status in _BODILESS:
-        return
-    if not spec.get("content"):
-        if response.content:
-            yield f"a body, which {operation.id} does not declare for {response.status}"
-    elif response.media_type not in spec["content"]:
-        declared = ", ".join(spec["content"])
-        yield f"content type {response.media_type or 'none'}, not {declared}"
-    elif response.media_type == STREAM:
-        yield from _find_in_stream(operation, response)
-    else:
-        yield from _find_in_body(operation, response)
-
-
-def _find_in_body(operation: Operation, response: RecordedResponse) -> Iterator[str]:
-    try:
-        data = orjson.loads(response.content)
-    except orjson.JSONDecodeError as error:
-        if response.end != "cut":
-            yield f"the body is not JSON: {error.msg} at byte {error.pos}"
-        return
-    yield from _find_by_schema(operation, response, data)
-
-
-def _find_in_stream(operation: Operation, response: RecordedResponse) -> Iterator[str]:
-    content = response.content
-    events = list(sse.decode([content]))
-    for number, event in enumerate(events, start=1):
-        value = {"data": event.data, **({"event": event.name} if event.name else {})}
-        yield from (f"event {number}: {finding}" for finding in _find_by_schema(operation, response, value))
-    if content and not content.endswith((b"\n\n", b"\r\n\r\n", b"\r\r")):
-        yield "the stream ends within an event"
-    if operation.stream is not None:
-        yield from operation.stream.find_violations(events)
-
-
-def _find_by_schema(operation: Operation, response: RecordedResponse, data: Json) -> Iterator[str]:
-    validator = operation.response_validator(response.status, response.media_type)
-    if validator is not None:
-        yield from map(_describe_violation, validation.find_violations(validator, data))
-
-
-def _describe_violation(violation: Violation) -> str:
-    # a schema's own message may quote the value
-    if violation.kind == "value_error":
-        return f"'{violation.param}' does not fit its schema."
-    return violation.sentence
+def _find_in_response(operation: Operation, request: RecordedRequest, response: RecordedResponse) -> Iterator[str]:
+    answer = Answer(response.status, response.find_header, response.content, request.method, cut=response.end == "cut")
+    return map(str, find_answer_problems(operation, answer))
 
 
 def _limit(found: Iterator[str]) -> list[str]:

@@ -9,11 +9,12 @@ from functools import partial
 
 import orjson
 
-from aione_mock import sse
+from aione_mock.text import sse
 from aione_mock.types import Json
 
 _EMPTY_LINE = re.compile(rb"(?:\r\n|\n|\r(?=[^\n])){2}")
 """The end of an event. A CR at the very end may be half of a CRLF."""
+_LINE_ENDS = re.compile(rb"[\r\n]*")
 _plain = partial(json.dumps, ensure_ascii=False)
 STYLES: Mapping[str, Callable[[Json], bytes]] = {
     "compact": orjson.dumps,
@@ -61,21 +62,29 @@ def read_event(raw: bytes) -> tuple[str | None, str] | None:
 
 
 class EventSplitter:
-    """Split arriving bytes after each empty line, which ends an event."""
+    """Split arriving bytes after each empty line that ends an event. Empty lines before an event belong to it."""
 
     def __init__(self) -> None:
         self._held = bytearray()
-        self._seen = 0
+        self._content = self._seen = 0
+        """Where the event begins after empty lines, and where the search for its end continues."""
 
     def feed(self, chunk: bytes, *, final: bool = False) -> Iterator[bytes]:
         """Yield the events that `chunk` completes; with `final` also the rest."""
         self._held += chunk
-        while match := _EMPTY_LINE.search(self._held, self._seen):
+        while match := self._find_end():
             yield bytes(self._held[: match.end()])
             del self._held[: match.end()]
-            self._seen = 0
-        # a line end may be cut in two, and an empty line has up to four bytes
-        self._seen = max(0, len(self._held) - 4)
+            self._content = self._seen = 0
         if final and self._held:
             yield bytes(self._held)
             self._held.clear()
+
+    def _find_end(self) -> re.Match[bytes] | None:
+        if self._seen == self._content:
+            lines = _LINE_ENDS.match(self._held, self._content)
+            self._content = self._seen = lines.end() if lines else 0
+        match = _EMPTY_LINE.search(self._held, self._seen)
+        # a line end may be cut in two, and an empty line has up to four bytes
+        self._seen = max(self._content, len(self._held) - 4)
+        return match

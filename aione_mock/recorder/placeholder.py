@@ -61,7 +61,12 @@ def _replace_literal(match: re.Match[str]) -> str:
     if match[2] is not None:
         return match[0]
     parts = _ESCAPES.split(match[0])
-    return "".join([part if number % 2 else _replace_words(part) for number, part in enumerate(parts)])
+    return "".join([_replace_escape(part) if number % 2 else _replace_words(part) for number, part in enumerate(parts)])
+
+
+def _replace_escape(escape: str) -> str:
+    """Return an escape of the same length; one of a letter or digit says another."""
+    return "\\u5b57" if escape[1] == "u" and chr(int(escape[2:], 16)).isalnum() else escape
 
 
 def _replace_words(text: str) -> str:

@@ -6,35 +6,33 @@ at the same places. Redacting again changes nothing.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Callable, Iterable
 from copy import copy
 from typing import Any
-from urllib.parse import parse_qsl
 
 import orjson
 
-from aione_mock import sse
 from aione_mock.contract import Contract
 from aione_mock.recorder.cassette import Interaction, RecordedEvent, RecordedRequest, RecordedResponse
-from aione_mock.recorder.credentials import ANY_CREDENTIAL, MASK, SECRET_PARAMETERS, is_secret_header, mask_parameters
 from aione_mock.recorder.json_style import STYLES, read_event, read_json
 from aione_mock.recorder.placeholder import collect_constants, is_number_or_date, replace_event_line, replace_text
+from aione_mock.text import sse
+from aione_mock.text.credentials import (
+    MASK,
+    CredentialMask,
+    fill_with_letters,
+    is_secret_header,
+    is_secret_member,
+    list_presented,
+)
 from aione_mock.types import Headers, Json
 
-_SECRET_MEMBERS = frozenset(
-    ("secret", "api_key", "apikey", "access_token", "refresh_token", "client_secret", "password")
-)
-"""Members of JSON that always hold credentials."""
 _MIN_KEY_CHARS = 16
 """Minimum length of a member `key` without a space that is taken for a credential."""
-_MIN_SEARCHED_CHARS = 8
-"""Minimum length of a credential in a header that is also masked elsewhere: `test` is everywhere."""
 _MASKED = re.compile(rb"(sk-nex-|nex-console-)x+|x{8,}")
 _CONTENT_MEMBERS = frozenset(
-    ("content", "text", "arguments", "thinking", "reasoning", "reasoning_content", "partial_json")
+    ("content", "text", "arguments", "thinking", "reasoning", "reasoning_content", "partial_json", "delta")
 )
 _PROTOCOL_MEMBERS = frozenset(
     ("id", "object", "type", "role", "model", "models", "models_allowed", "modelVersion", "status", "code", "param",
@@ -57,30 +55,33 @@ class Redactor:
 
     def __init__(self, contract: Contract, *, contents: bool = False) -> None:
         self.contents = contents
-        self._known: tuple[str, ...] = ()
+        self._mask = CredentialMask(fill=fill_with_letters)
+        self.mask_text = self._mask.mask_text
         self._contract = contract
         self._constants: frozenset[str] = collect_constants(contract) if contents else frozenset()
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """The credentials that it has learned."""
+        return self._mask.known
 
     def copy_without_credentials(self) -> Redactor:
         """Return a redactor that has learned no credential."""
         other = copy(self)
-        other._known = ()
+        other._mask = CredentialMask(fill=fill_with_letters)
+        other.mask_text = other._mask.mask_text
         return other
 
     def learn_credentials(self, headers: Headers, query: str) -> list[str]:
-        """Learn the credentials that a request presents, and return the new ones."""
-        found = [secret for name, value in headers if _is_secret(name) for secret in _split_credentials(value)]
-        found += [value for name, value in parse_qsl(query) if name.lower() in SECRET_PARAMETERS]
-        long = [secret for secret in dict.fromkeys(found) if len(secret) >= _MIN_SEARCHED_CHARS]
-        new = [secret for secret in long if secret not in self._known]
-        self._known = tuple(sorted((*self._known, *new), key=len, reverse=True))
-        return new
+        """Learn the credentials that a request presents. Return those that were not masked until now."""
+        return self._mask.learn(list_presented(headers, query))
 
     def redact_interaction(self, interaction: Interaction) -> Interaction:
         """Return an interaction as it may be stored."""
         return Interaction(
             request=self.redact_request(interaction.request),
             response=self._redact_response(interaction.response, interaction.request.operation),
+            scenario=interaction.scenario,
             findings=tuple([self.mask_text(finding) for finding in interaction.findings]),
             timing=interaction.timing,
         )
@@ -91,18 +92,10 @@ class Redactor:
             operation=request.operation,
             method=request.method,
             path=self.mask_text(request.path),
-            query=mask_parameters(request.query, self.mask_text),
+            query=self._mask.mask_parameters(request.query),
             headers=self._mask_headers(request.headers),
             body=self._redact_body(request.body, self._keeps_names(request.operation)),
         )
-
-    def mask_text(self, text: str) -> str:
-        """Replace every credential by its public prefix and an `x` for each further character."""
-        masked = ANY_CREDENTIAL.sub(_mask_match, text) if "-" in text or "AIza" in text or "eyJ" in text else text
-        for secret in self._known:
-            if secret in masked:
-                masked = masked.replace(secret, "x" * len(secret))
-        return masked
 
     def _mask_headers(self, headers: Headers) -> tuple[tuple[str, str], ...]:
         return tuple(
@@ -125,6 +118,7 @@ class Redactor:
             body=self._redact_body(response.body, keep_names),
             events=events,
             end=response.end,
+            from_proxy=response.from_proxy,
         )
 
     def _redact_body(self, raw: bytes, keep_names: bool) -> bytes:
@@ -141,9 +135,11 @@ class Redactor:
         return raw if known else self._redact_text(raw)
 
     def _redact_text(self, raw: bytes) -> bytes:
-        text = self.mask_text(raw.decode("utf-8", "surrogateescape"))
-        if self.contents:
-            text = "".join([replace_event_line(line, self._constants) for line in text.splitlines(keepends=True)])
+        raw = self._mask.mask_bytes(raw)
+        if not self.contents:
+            return raw
+        lines = raw.decode("utf-8", "surrogateescape").splitlines(keepends=True)
+        text = "".join([replace_event_line(line, self._constants) for line in lines])
         return text.encode("utf-8", "surrogateescape")
 
     def _map_strings(self, value: Json, member: str, change: Callable[[str, str], str]) -> Json:
@@ -160,7 +156,7 @@ class Redactor:
 
     def _redact_string(self, text: str, member: str, keep_names: bool) -> str:
         masked = self.mask_text(text)
-        if member in _SECRET_MEMBERS or (member == "key" and len(text) >= _MIN_KEY_CHARS and " " not in text):
+        if is_secret_member(member) or (member == "key" and len(text) >= _MIN_KEY_CHARS and " " not in text):
             return masked if masked != text else "x" * len(text)
         return replace_text(masked) if self.contents and not self._is_no_content(masked, member, keep_names) else masked
 
@@ -209,25 +205,6 @@ def _is_secret(name: str) -> bool:
 def _mask_header(value: str) -> str:
     scheme, space, _ = value.partition(" ")
     return f"{scheme} {MASK}" if space and scheme.replace("-", "").isalnum() and "=" not in scheme else MASK
-
-
-def _split_credentials(value: str) -> Iterable[str]:
-    """Return the credentials in a header's value."""
-    if "Credential=" in value or ";" in value:
-        return [part.partition("=")[2].strip() for part in re.split(r"[,;]", value) if "SignedHeaders" not in part]
-    scheme, space, rest = value.partition(" ")
-    if scheme.lower() != "basic":
-        return [rest.strip() if space else value]
-    try:
-        _, _, password = base64.b64decode(rest).decode("utf-8", "replace").partition(":")
-    except (binascii.Error, ValueError):
-        password = ""
-    return [rest, password]
-
-
-def _mask_match(match: re.Match[str]) -> str:
-    prefix = next((group for group in match.groups() if group), "")
-    return prefix + "x" * (len(match[0]) - len(prefix))
 
 
 # --- streams

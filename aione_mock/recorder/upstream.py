@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+import re
+from urllib.parse import unquote, urlsplit
 
 import httpx2
 
@@ -16,8 +17,9 @@ _HOP_BY_HOP = frozenset(
 """Headers of a single connection. Source: RFC 9110, section 7.6.1."""
 _SET_BY_PROXY = frozenset(("content-length", "accept-encoding", "expect"))
 """Request headers that the proxy sets itself."""
-_DECODABLE = ("gzip", "x-gzip", "deflate")
 _CONNECT_SECONDS = 10.0
+_MAX_DECODINGS = 4
+"""Times that a path is decoded in search of `..`: gateways behind gateways decode it again."""
 
 
 class Upstream:
@@ -44,8 +46,11 @@ class Upstream:
     async def send(self, method: str, path: bytes, query: bytes, headers: RawHeaders, body: bytes) -> httpx2.Response:
         """Send a request and return the response, its body still to be read.
 
-        Raises APIError `upstream_failed` or `upstream_timeout` when there is none.
+        Raises APIError `upstream_failed` or `upstream_timeout` when there is none, `not_found` for a path with `..`,
+        which could lead out of the base URL.
         """
+        if has_dot_segments(path.decode("latin-1")):
+            raise APIError("not_found", "the path has a segment '..' and was not forwarded")
         client = self.open()
         request = self._build_request(method, path, query, headers, body)
         request.extensions["timeout"] = client.timeout.as_dict()
@@ -98,9 +103,17 @@ def list_forwarded_headers(response: httpx2.Response) -> Headers:
     """Return the headers of a response that are forwarded to the client."""
     pairs = tuple([(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in response.headers.raw])
     dropped = list_hop_by_hop(pairs)
-    if response.headers.get("content-encoding", "").strip().lower() in _DECODABLE:
-        dropped |= {"content-encoding", "content-length"}
     return tuple([(name, value) for name, value in pairs if name not in dropped])
+
+
+def has_dot_segments(path: str) -> bool:
+    """Return whether a path has a segment `..`, however it is encoded."""
+    for _ in range(_MAX_DECODINGS):
+        decoded = unquote(path)
+        if decoded == path:
+            break
+        path = decoded
+    return ".." in re.split(r"[/\\;?#]", path)
 
 
 def describe_error(error: Exception) -> str:

@@ -7,6 +7,7 @@ rules          which rule applies to a call, and which came nearest
 conditions     `when`
 actions        `then`
 templates      values of the request in scripted replies
+awkward        awkward answers of a model, by name
 faults         faults by name; their functions are in stream_faults (with `events`) and plain_faults
 pace           when each part of a response is sent
 """

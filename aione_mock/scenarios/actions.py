@@ -8,6 +8,7 @@ import orjson
 
 from aione_mock.clock import parse_duration
 from aione_mock.scenarios import templates
+from aione_mock.scenarios.body_changes import BodyChange
 from aione_mock.scenarios.conditions import MatchContext
 from aione_mock.structs import frozen
 from aione_mock.types import Fault, Headers, Json, Script, ToolCall, header_value
@@ -23,6 +24,8 @@ class Action:
     retry_after: int | None = None
     reply: Mapping[str, Json] | None = None
     """The scripted reply as written; `make_script` fills in its templates."""
+    awkward: str | None = None
+    """Name of an awkward answer."""
     pace: Mapping[str, Json] | None = None
     """Changes for `Pace.change`."""
     faults: tuple[Fault, ...] = ()
@@ -30,21 +33,33 @@ class Action:
     remove_headers: tuple[str, ...] = ()
     delay: float = 0.0
     """Seconds before anything is sent."""
+    body: BodyChange | None = None
+    """Members of the answer to change, as written; `make_body_change` fills in templates."""
 
     @property
     def label(self) -> str:
         """A name such as `rate_limit_exceeded`, `cut+stall`, `reply` or `pace`."""
-        parts = [self.error, "reply" if self.reply is not None else None, *[fault.name for fault in self.faults]]
-        parts += ["pace" if self.pace else None, "headers" if self.set_headers or self.remove_headers else None]
+        answer = "reply" if self.reply is not None else self.awkward
+        parts = [self.error, answer, *[fault.name for fault in self.faults]]
+        parts += ["body" if self.body else None, "pace" if self.pace else None]
+        parts.append("headers" if self.set_headers or self.remove_headers else None)
         return "+".join(filter(None, parts)) or ("delay" if self.delay else "ordinary")
 
     def make_script(self, context: MatchContext, call: int) -> Script | None:
         """Return the scripted reply for a call, None if there is none."""
+        if self.awkward is not None:
+            return Script(awkward=self.awkward)
         return None if self.reply is None else _make_script(self.reply, context, call)
 
     def make_message(self, context: MatchContext, call: int) -> str | None:
         """Return the error's message for a call; None stands for the contract's own."""
         return None if self.message is None else templates.fill_text(self.message, context, call)
+
+    def make_body_change(self, context: MatchContext, call: int) -> BodyChange | None:
+        """Return the members to change for a call, None if there are none."""
+        if self.body is None:
+            return None
+        return BodyChange(templates.fill_value(self.body.set, context, call), self.body.remove)
 
     def change_headers(self, headers: Headers, context: MatchContext, call: int) -> Headers:
         """Return response headers with some set and some removed."""
@@ -68,17 +83,19 @@ class ActionStep:
 
 def parse_action(spec: Mapping[str, Json]) -> Action:
     """Return the action that a valid `Outcome` or `Then` of the rule schema describes."""
-    headers = spec.get("headers", {})
+    headers, body = spec.get("headers", {}), spec.get("body")
     return Action(
         spec.get("error"),
         spec.get("message"),
         spec.get("retry_after"),
         spec.get("reply"),
+        spec.get("awkward"),
         spec.get("pace"),
         tuple(_parse_fault(fault) for fault in spec.get("faults", ())),
         tuple((name.lower(), value) for name, value in headers.get("set", {}).items()),
         tuple(name.lower() for name in headers.get("remove", ())),
         parse_duration(spec.get("delay", 0.0)),
+        None if body is None else BodyChange(body.get("set", {}), tuple(body.get("remove", ()))),
     )
 
 

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Literal
 
 from aione_mock.errors import APIError, ScenarioError, did_you_mean
 from aione_mock.scenarios import templates
 from aione_mock.scenarios.actions import ActionStep, parse_steps
+from aione_mock.scenarios.awkward import AWKWARD_ANSWERS, Need
 from aione_mock.scenarios.faults import FAULTS, AppliesTo
 from aione_mock.scenarios.options import Option
 from aione_mock.structs import frozen
 from aione_mock.types import Json
 
-ScenarioKind = Literal["error", "fault", "pace", "reply"]
+NO_CODES: Mapping[str, str] = MappingProxyType({})
+ScenarioKind = Literal["error", "fault", "awkward", "pace", "reply"]
 _PART = {separator: re.compile(rf'(?:"(?:\\.|[^"\\])*"|[^"{separator}])*') for separator in ",;"}
 _PACES = ("instant", "realistic", "pace")
 
@@ -26,7 +29,13 @@ _COMMON = (
     Option("delay", "number", None, "Seconds before anything is sent.", minimum=0),
 )
 _ERROR = (
-    Option("retry_after", "integer", None, "Seconds in the header retry-after, with errors that have it.", minimum=1),
+    Option(
+        "retry_after",
+        "integer",
+        None,
+        "Seconds in the header retry-after, with errors that have it; 0 for no wait.",
+        minimum=0,
+    ),
     Option("message", "string", None, "The message instead of the usual one."),
 )
 _PACE = (
@@ -50,13 +59,15 @@ _FIXED: tuple[tuple[str, ScenarioKind, str, tuple[Option, ...]], ...] = (
 
 @frozen
 class Scenario:
-    """An error, fault, pace or reply by name. `options` include `times` and `delay`, which all scenarios have."""
+    """An error, fault, awkward answer, pace or reply by name. `options` include `times` and `delay`, which all have."""
 
     name: str
     kind: ScenarioKind
     title: str
     applies_to: AppliesTo
     options: tuple[Option, ...]
+    needs: Need | None = None
+    """What a request must have for it."""
 
     @property
     def header(self) -> str:
@@ -67,26 +78,29 @@ class Scenario:
 
 
 class ScenarioCatalogue:
-    """Hold all scenarios: the contract's errors, the faults, the paces and scripted replies."""
+    """Hold all scenarios: the contract's errors, the faults, awkward answers, the paces and scripted replies."""
 
-    def __init__(self, errors: Iterable[tuple[str, str, int]] = ()) -> None:
-        """`errors` are (protocol, name, status) of every error of the contract."""
+    def __init__(self, errors: Iterable[tuple[str, str, int]] = (), codes: Mapping[str, str] = NO_CODES) -> None:
+        """`errors` are (protocol, name, status) of every error of the contract; `codes` are other names of errors."""
+        self._codes = codes
         self.errors: Mapping[str, dict[int, list[str]]] = _group_errors(errors)
         found = [
             Scenario(name, "error", _describe_error(statuses), "both", _ERROR + _COMMON)
             for name, statuses in self.errors.items()
         ]
         found += [Scenario(f.name, "fault", f.title, f.applies_to, f.options + _COMMON) for f in FAULTS.values()]
+        found += [Scenario(a.name, "awkward", a.title, "both", _COMMON, a.needs) for a in AWKWARD_ANSWERS.values()]
         found += [Scenario(name, kind, title, "both", options + _COMMON) for name, kind, title, options in _FIXED]
         self.scenarios: Mapping[str, Scenario] = {scenario.name: scenario for scenario in found}
         if len(self.scenarios) != len(found):
-            raise ScenarioError("an error of the contract has the name of a fault or a pace")
+            raise ScenarioError("an error of the contract has the name of another scenario")
 
     def __iter__(self) -> Iterator[Scenario]:
         return iter(self.scenarios.values())
 
     def find(self, name: str) -> Scenario:
         """Return a scenario by name. Raises ScenarioError with the nearest match."""
+        name = self._codes.get(name, name)
         if name not in self.scenarios:
             raise ScenarioError(f"unknown scenario '{name}'{did_you_mean(name, self.scenarios)}")
         return self.scenarios[name]
@@ -149,6 +163,8 @@ class ScenarioCatalogue:
             if "error" in values and values["error"] not in self.errors:
                 raise ScenarioError(f"unknown error '{values['error']}'{did_you_mean(values['error'], self.errors)}")
             return {"faults": [{"name": name, **values}]}
+        if scenario.kind == "awkward":
+            return {"awkward": name}
         if scenario.kind == "reply":
             if "text" not in values:
                 raise ScenarioError("scenario 'reply' needs a text, as in reply; text=\"Hello, you\"")
@@ -165,15 +181,18 @@ _MERGE: Mapping[str, Callable[[Json, Json], Json]] = {
     "times": min,
 }
 """How members of two scenarios are combined; of all others the last counts."""
+ANSWERS: Mapping[str, str] = {"error": "an error", "reply": "a reply", "awkward": "an awkward answer"}
+"""Members of an outcome that say what the answer is, so that there may be one of them, and their names."""
 
 
 def _check_exclusive(text: str, specs: list[dict[str, Json]]) -> None:
-    """Raise ScenarioError for more than one error or reply."""
-    for name in ("error", "reply"):
-        if sum(name in spec for spec in specs) > 1:
-            raise ScenarioError(f"'{text}' has more than one {name}")
-    if any("error" in spec for spec in specs) and any("reply" in spec for spec in specs):
-        raise ScenarioError(f"'{text}' has both an error and a reply")
+    """Raise ScenarioError for more than one error, awkward answer or reply."""
+    given = [word for spec in specs for name, word in ANSWERS.items() if name in spec]
+    for word in given:
+        if given.count(word) > 1:
+            raise ScenarioError(f"'{text}' has more than one {word.partition(' ')[2]}")
+    if len(given) > 1:
+        raise ScenarioError(f"'{text}' has both {given[0]} and {given[1]}")
 
 
 def _group_errors(errors: Iterable[tuple[str, str, int]]) -> dict[str, dict[int, list[str]]]:

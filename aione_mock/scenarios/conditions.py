@@ -8,13 +8,20 @@ from dataclasses import field
 from fnmatch import translate
 from typing import Any
 
+import jsonschema_rs
+
 from aione_mock.contract.json_pointer import resolve_pointer
+from aione_mock.generator.budget import MAX_PATTERN
+from aione_mock.scenarios.awkward import Need
 from aione_mock.seed import Seed
 from aione_mock.structs import frozen
 from aione_mock.types import Json
 
 _ABSENT: Any = object()
 _MAX_QUOTED_CHARS = 60
+_MAX_SEARCHED = 64 << 10
+"""Characters of a message in which a pattern is looked for."""
+_NO_BACKTRACKING = jsonschema_rs.RegexOptions(size_limit=256 << 10, dfa_size_limit=1 << 20)
 
 
 @frozen
@@ -40,6 +47,8 @@ class MatchContext:
     """Names of the tools offered."""
     tool_results: tuple[str, ...] = ()
     """Names of the tools whose results follow the last user message."""
+    features: frozenset[Need] = frozenset()
+    """What its request has that awkward answers need."""
     stream: bool = False
     body: Json = None
     """The JSON body as received."""
@@ -175,11 +184,32 @@ def _match_text(wanted: str, label: str) -> Condition:
     )
 
 
+def compile_pattern(pattern: str) -> Callable[[str], bool]:
+    """Return whether a text contains a match of a regular expression.
+
+    The engine does not step back, so that no expression can hang the server. Raises ValueError for what it cannot do.
+    """
+    if len(pattern) > MAX_PATTERN:
+        raise ValueError(f"it has {len(pattern)} characters; at most {MAX_PATTERN} are allowed")
+    try:
+        return jsonschema_rs.Draft202012Validator({"pattern": pattern}, pattern_options=_NO_BACKTRACKING).is_valid
+    except jsonschema_rs.ValidationError:
+        raise ValueError(_explain_pattern(pattern)) from None
+
+
+def _explain_pattern(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except (re.error, RecursionError, OverflowError) as error:
+        return f"not a regular expression: {error}"
+    return "look-around such as (?=…), backreferences such as \\1, \\Z and large repetitions are not supported"
+
+
 def _match_pattern(wanted: str, label: str) -> Condition:
-    regex = re.compile(wanted)
+    is_found = compile_pattern(wanted)
     return Condition(
         "pattern",
-        lambda context: regex.search(context.last_user) is not None,
+        lambda context: is_found(context.last_user[:_MAX_SEARCHED]),
         lambda context: f"the last user message {_quote(context.last_user)} does not match /{wanted}/",
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from aione_mock import sse
+from aione_mock.text import sse
 from aione_mock.types import Json
 
 Change = Callable[[str, Json], Json]

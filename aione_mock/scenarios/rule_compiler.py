@@ -14,7 +14,8 @@ from aione_mock.clock import parse_duration
 from aione_mock.contract.json_pointer import format_pointer
 from aione_mock.errors import ConfigError, ScenarioError, did_you_mean
 from aione_mock.scenarios import templates
-from aione_mock.scenarios.catalogue import ScenarioCatalogue
+from aione_mock.scenarios.catalogue import ANSWERS, ScenarioCatalogue
+from aione_mock.scenarios.conditions import compile_pattern
 from aione_mock.scenarios.faults import FAULTS
 from aione_mock.scenarios.rules import Rule, compile_rule
 from aione_mock.structs import frozen
@@ -22,6 +23,9 @@ from aione_mock.types import Json
 
 DocumentPath = tuple[str | int, ...]
 _WILDCARD = re.compile(r"[*?\[]")
+_MAX_DEPTH = 200
+"""Nested levels of rules and conditions. Answers hold them a few levels deeper, and JSON is written up to 254."""
+_TOO_DEEP = f"nested deeper than {_MAX_DEPTH} levels"
 _CONNECTION_HEADERS = ("connection", "content-length", "transfer-encoding")
 
 
@@ -54,6 +58,8 @@ class RuleCompiler:
 
     def find_mistakes(self, document: Json) -> list[RuleMistake]:
         """Return all violations of the schema in a scenario file's content, or else all other mistakes."""
+        if _is_too_deep(document):
+            return [RuleMistake(("rules",), _TOO_DEEP)]
         found = [self._explain_error(error) for error in self._file.iter_errors(document)]
         if found:
             return sorted(found, key=lambda mistake: [str(part) for part in mistake.path])
@@ -77,6 +83,8 @@ class RuleCompiler:
 
     def check_when(self, when: Json) -> None:
         """Raise ScenarioError for conditions that cannot be matched against past calls."""
+        if _is_too_deep(when):
+            raise ScenarioError(f"when: {_TOO_DEEP}")
         found = [self._explain_error(error) for error in self._when.iter_errors(when)]
         found = found or [*_check_when(when, (), self.operations, top=False), *_check_probability(when)]
         if found:
@@ -130,8 +138,9 @@ class RuleCompiler:
         name = action.get("error")
         if name is not None and name not in self.catalogue.errors:
             yield RuleMistake((*here, "error"), f"unknown error '{name}'{did_you_mean(name, self.catalogue.errors)}")
-        if name is not None and "reply" in action:
-            yield RuleMistake((*here, "reply"), "'error' and 'reply' exclude each other")
+        answers = [member for member in ANSWERS if member in action]
+        if len(answers) > 1:
+            yield RuleMistake((*here, answers[1]), f"'{answers[0]}' and '{answers[1]}' exclude each other")
         for member in ("message", "retry_after"):
             if member in action and name is None:
                 yield RuleMistake((*here, member), f"'{member}' belongs to an error")
@@ -194,9 +203,9 @@ def _check_when(when: Json, here: DocumentPath, operations: tuple[str, ...], *, 
         if operations and name not in operations and not _WILDCARD.search(name):
             yield RuleMistake((*here, "operation"), f"unknown operation '{name}'{did_you_mean(name, operations)}")
     try:
-        re.compile(when.get("pattern", ""))
-    except re.error as error:
-        yield RuleMistake((*here, "pattern"), f"not a regular expression: {error}")
+        compile_pattern(when.get("pattern", ""))
+    except ValueError as error:
+        yield RuleMistake((*here, "pattern"), str(error))
     for member in ("and", "or", "not"):
         for position, part in enumerate(when.get(member, ())):
             yield from _check_when(part, (*here, member, position), operations, top=False)
@@ -225,7 +234,8 @@ def _check_headers_and_delay(action: Json, here: DocumentPath) -> Iterator[RuleM
     for name in [*headers.get("set", {}), *headers.get("remove", ())]:
         if name.lower() in _CONNECTION_HEADERS:
             yield RuleMistake((*here, "headers"), f"header '{name}' belongs to the connection; use a fault instead")
-    for mistake in templates.explain_unknown([action.get("message"), headers.get("set", {})]):
+    changes = action.get("body", {}).get("set", {})
+    for mistake in templates.explain_unknown([action.get("message"), headers.get("set", {}), changes]):
         yield RuleMistake(here, mistake)
     try:
         parse_duration(action.get("delay", 0))
@@ -233,13 +243,28 @@ def _check_headers_and_delay(action: Json, here: DocumentPath) -> Iterator[RuleM
         yield RuleMistake((*here, "delay"), str(error))
 
 
+def _is_too_deep(value: Json) -> bool:
+    level = [value]
+    for _ in range(_MAX_DEPTH + 1):
+        level = [child for item in level if isinstance(item, dict | list) for child in _list_children(item)]
+    return bool(level)
+
+
+def _list_children(item: Json) -> Iterable[Json]:
+    return item.values() if isinstance(item, dict) else item
+
+
 def _list_known(names: Iterable[str]) -> str:
     return f"; known: {', '.join(names) or 'none'}"
 
 
 def _derive_id(spec: Mapping[str, Json]) -> str:
-    """Derive an id from the content, so that a rule keeps its counts and draws when other rules change."""
-    return "rule-" + blake2b(orjson.dumps(spec, option=orjson.OPT_SORT_KEYS), digest_size=4).hexdigest()
+    """Derive an id from the content, so that a rule keeps its counts and draws when other rules change.
+
+    It keeps them when it is switched off and on too.
+    """
+    content = {name: value for name, value in spec.items() if name != "enabled"}
+    return "rule-" + blake2b(orjson.dumps(content, option=orjson.OPT_SORT_KEYS), digest_size=4).hexdigest()
 
 
 def _make_unique(name: str, used: set[str]) -> str:

@@ -5,19 +5,23 @@ When a file becomes invalid, its last valid rules stay in force and its error is
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import orjson
 import yaml
 
-from aione_mock.errors import ScenarioError
+from aione_mock.errors import ConfigError, ScenarioError
 from aione_mock.scenarios.rule_compiler import RuleCompiler
 from aione_mock.scenarios.rules import Rule
-from aione_mock.settings import find_line
+from aione_mock.settings import read_configuration
 from aione_mock.structs import frozen
+from aione_mock.text.data_files import Location, find_duplicate_key, find_line, load_yaml
 from aione_mock.types import Json
 
+Locate = Callable[[Location], int]
+ReadDocument = Callable[[Path], tuple[Locate, Json]]
 Stamp = tuple[int, int]
 """Modification time of a file in nanoseconds and its size in bytes; (0, -1) for a missing file."""
 _SUFFIXES = (".yaml", ".yml", ".json")
@@ -31,6 +35,25 @@ _RuleFileLoader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
 }
+
+
+@frozen
+class TextMistake:
+    """A mistake in the text of a scenario file, and the line that it stands in."""
+
+    line: int
+    message: str
+    pointer: str = ""
+    """JSON pointer to the value or to the unknown member; empty where the text cannot be read at all."""
+
+
+class RuleTextError(Exception):
+    """A text that is not readable as a scenario file."""
+
+    def __init__(self, line: int, message: str) -> None:
+        """`line` counts from 1."""
+        super().__init__(message)
+        self.mistake = TextMistake(line, message)
 
 
 @frozen
@@ -50,11 +73,14 @@ class RuleFiles:
     paths: tuple[Path, ...]
     """Files and folders as given."""
     files: tuple[RuleFile, ...] = ()
+    configuration: Path | None = None
+    """The first file, if it is a configuration file with a member `rules`."""
 
     @classmethod
-    def open(cls, paths: Iterable[Path], compiler: RuleCompiler) -> RuleFiles:
+    def open(cls, paths: Iterable[Path], compiler: RuleCompiler, configuration: Path | None = None) -> RuleFiles:
         """Read all files. Raises ScenarioError for the first that is missing or invalid."""
-        opened = cls(tuple(paths)).reload(compiler)
+        own = (configuration,) if configuration else ()
+        opened = cls((*own, *paths), configuration=configuration).reload(compiler)
         for missing in (path for path in opened.paths if not path.exists()):
             raise ScenarioError(f"{missing}: there is no such file or folder")
         for error in opened.errors:
@@ -77,15 +103,16 @@ class RuleFiles:
         All files are read, so that ids depend only on their content and order, not on which changed when.
         """
         known = {file.path: file for file in self.files}
-        stamps = {path: _read_stamp(path) for path in list_rule_files(self.paths)}
+        stamps = {path: read_stamp(path) for path in list_rule_files(self.paths)}
         if stamps == {path: file.stamp for path, file in known.items()}:
             return self
         files: list[RuleFile] = []
         for path, stamp in stamps.items():
             old = known.get(path, RuleFile(path, (0, 0)))
             taken = {rule.id for file in files for rule in file.rules}
-            files.append(_reload_file(old, stamp, compiler, taken))
-        return RuleFiles(self.paths, tuple(files))
+            read = _read_configured_rules if path == self.configuration else _read_rule_file
+            files.append(_reload_file(old, stamp, compiler, taken, read))
+        return RuleFiles(self.paths, tuple(files), self.configuration)
 
 
 def list_rule_files(paths: Iterable[Path]) -> list[Path]:
@@ -97,30 +124,62 @@ def list_rule_files(paths: Iterable[Path]) -> list[Path]:
     return files
 
 
-def read_rules(path: Path, compiler: RuleCompiler, taken: Iterable[str] = ()) -> tuple[Rule, ...]:
+def read_rules(
+    path: Path, compiler: RuleCompiler, taken: Iterable[str] = (), read: ReadDocument | None = None
+) -> tuple[Rule, ...]:
     """Return the rules of a file. Raises ScenarioError `file.yaml:12: …; did you mean …`."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ScenarioError(f"{path.name}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    root, document = _parse_yaml(text, path.name)
+    locate, document = (read or _read_rule_file)(path)
     if mistakes := compiler.find_mistakes(document):
-        first = min(mistakes, key=lambda mistake: find_line(root, mistake.path))
-        raise ScenarioError(f"{path.name}:{find_line(root, first.path)}: {first.message}")
+        first = min(mistakes, key=lambda mistake: locate(mistake.path))
+        raise ScenarioError(f"{path.name}:{locate(first.path)}: {first.message}")
     rules = document["rules"]
-    sources = [f"{path.name}:{find_line(root, ('rules', position))}" for position in range(len(rules))]
+    sources = [f"{path.name}:{locate(('rules', position))}" for position in range(len(rules))]
     return compiler.compile_valid(rules, taken, sources)
 
 
-def _reload_file(old: RuleFile, stamp: Stamp, compiler: RuleCompiler, taken: set[str]) -> RuleFile:
+def check_rule_text(text: str, compiler: RuleCompiler) -> tuple[list[Json], list[TextMistake]]:
+    """Return the rules in the text of a scenario file, and all mistakes in it, from the top. Either list is empty."""
     try:
-        return RuleFile(old.path, stamp, read_rules(old.path, compiler, taken))
+        locate, document = _parse_yaml(text)
+    except RuleTextError as error:
+        return [], [error.mistake]
+    found = compiler.find_mistakes(document)
+    if not found:
+        return document["rules"], []
+    mistakes = [TextMistake(locate(each.path), each.message, each.pointer) for each in found]
+    return [], sorted(mistakes, key=lambda mistake: mistake.line)
+
+
+def _reload_file(old: RuleFile, stamp: Stamp, compiler: RuleCompiler, taken: set[str], read: ReadDocument) -> RuleFile:
+    try:
+        return RuleFile(old.path, stamp, read_rules(old.path, compiler, taken, read))
     except ScenarioError as error:
         kept = compiler.compile_valid([rule.raw for rule in old.rules], taken, [rule.source for rule in old.rules])
         return RuleFile(old.path, stamp, kept, str(error))
 
 
-def _read_stamp(path: Path) -> Stamp:
+def _read_rule_file(path: Path) -> tuple[Locate, Json]:
+    """Return what finds the line of a place, and the content of a scenario file."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ScenarioError(f"{path.name}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    try:
+        return _parse_yaml(text)
+    except RuleTextError as error:
+        raise ScenarioError(f"{path.name}:{error.mistake.line}: {error.mistake.message}") from None
+
+
+def _read_configured_rules(path: Path) -> tuple[Locate, Json]:
+    """Return the same of the rules in a configuration file."""
+    try:
+        file = read_configuration(path)
+    except ConfigError as error:
+        raise ScenarioError(str(error).partition("\n")[0]) from None
+    return file.locate, orjson.loads(orjson.dumps({"rules": file.data.get("rules") or []}, default=str))
+
+
+def read_stamp(path: Path) -> Stamp:
     try:
         stat = path.stat()
     except OSError:
@@ -128,38 +187,20 @@ def _read_stamp(path: Path) -> Stamp:
     return (stat.st_mtime_ns, stat.st_size)
 
 
-def _parse_yaml(text: str, name: str) -> tuple[yaml.Node, Json]:
-    """Return the YAML tree, which knows its lines, and its value as JSON."""
+def _parse_yaml(text: str) -> tuple[Locate, Json]:
+    """Return what finds the line of a place, and the value of a YAML text as JSON. Raises RuleTextError."""
     try:
-        loader = _RuleFileLoader(text)
-        root = loader.get_single_node()
-        document = loader.construct_document(root) if root else None
+        root, document = load_yaml(text, _RuleFileLoader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ScenarioError(f"{name}:{line}: not YAML: {error.problem or error.context}") from None
+        raise RuleTextError(line, f"not YAML: {error.problem or error.context}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ScenarioError(f"{name}:1: not YAML: {' '.join(str(error).split())}") from None
+        raise RuleTextError(1, f"not YAML: {' '.join(str(error).split())}") from None
     if root is None:
-        raise ScenarioError(f"{name}:1: the file is empty; it should begin with `rules:`")
-    if duplicate := _find_duplicate_key(root, set()):
-        raise ScenarioError(f"{name}:{duplicate.start_mark.line + 1}: '{duplicate.value}' occurs twice")
+        raise RuleTextError(1, "the file is empty; it should begin with `rules:`")
+    if duplicate := find_duplicate_key(root, set()):
+        raise RuleTextError(duplicate.start_mark.line + 1, f"'{duplicate.value}' occurs twice")
     try:
-        return root, orjson.loads(orjson.dumps(document))
+        return partial(find_line, root), orjson.loads(orjson.dumps(document))
     except (TypeError, RecursionError) as error:
-        raise ScenarioError(f"{name}:1: cannot be represented as JSON: {error}") from None
-
-
-def _find_duplicate_key(node: yaml.Node, seen: set[int]) -> yaml.ScalarNode | None:
-    """Return the second of two equal keys, which YAML forbids but its loaders accept."""
-    if id(node) in seen or isinstance(node, yaml.ScalarNode):
-        return None
-    seen.add(id(node))
-    keys: set[str] = set()
-    for key, value in node.value if isinstance(node, yaml.MappingNode) else [(None, item) for item in node.value]:
-        if isinstance(key, yaml.ScalarNode):
-            if key.value in keys:
-                return key
-            keys.add(key.value)
-        if below := _find_duplicate_key(value, seen):
-            return below
-    return None
+        raise RuleTextError(1, f"cannot be represented as JSON: {error}") from None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from aione_mock.scenarios.actions import NO_ACTION, Action, ActionStep, parse_steps
 from aione_mock.scenarios.conditions import Condition, MatchContext, compile_conditions, explain_unmet, meets_all
-from aione_mock.structs import frozen
+from aione_mock.structs import frozen, replace
 from aione_mock.types import Json
 
 Counter = Callable[[str], Awaitable[int]]
@@ -25,6 +25,8 @@ class Rule:
     """Numbers of the calls it is for, ascending; empty for all."""
     every: int = 1
     cycle: bool = False
+    enabled: bool = True
+    """Whether it may apply; calls do not count for one that may not."""
     source: str = "control"
     raw: Mapping[str, Json] = field(default_factory=dict, repr=False)
 
@@ -32,7 +34,7 @@ class Rule:
         """Return which turn of the rule the `seen`th matching call is, None if it is not the rule's turn."""
         if seen % self.every or (self.nth and seen not in self.nth):
             return None
-        return self._count_turns(seen)
+        return self.count_turns(seen)
 
     def get_action(self, turn: int) -> Action | None:
         """Return the action of the rule's `turn`th turn, counted from 1; None when all turns are used."""
@@ -45,6 +47,11 @@ class Rule:
             turn -= step.times
         return None
 
+    def switch(self, enabled: bool) -> Rule:
+        """Return the rule enabled or not, and written so."""
+        raw = {name: value for name, value in self.raw.items() if name != "enabled"}
+        return replace(self, enabled=enabled, raw=raw if enabled else {**raw, "enabled": False})
+
     @property
     def total(self) -> int | None:
         """Number of turns until the rule is spent or starts over; None if unlimited."""
@@ -55,9 +62,10 @@ class Rule:
         """Return whether the rule does nothing more after `seen` matching calls."""
         if self.nth and seen >= self.nth[-1]:
             return True
-        return not self.cycle and self.total is not None and self._count_turns(seen) >= self.total
+        return not self.cycle and self.total is not None and self.count_turns(seen) >= self.total
 
-    def _count_turns(self, seen: int) -> int:
+    def count_turns(self, seen: int) -> int:
+        """Return how many turns the rule has had after `seen` matching calls, spent ones included."""
         if self.nth:
             return sum(1 for call in self.nth if call <= seen and call % self.every == 0)
         return seen // self.every
@@ -96,6 +104,7 @@ def compile_rule(spec: Mapping[str, Json], rule_id: str, source: str = "control"
         tuple(sorted({nth} if isinstance(nth, int) else set(nth))),
         when.get("every", 1),
         then.get("cycle", False),
+        spec.get("enabled", True),
         source,
         spec,
     )
@@ -108,10 +117,10 @@ def match_conditions(rule_id: str, conditions: tuple[Condition, ...], context: M
 
 
 async def select_rule(rules: Iterable[Rule], context: MatchContext, counter: Counter) -> RuleSelection:
-    """Return the first rule that matches and has an action left. Counts every rule whose conditions are met."""
+    """Return the first enabled rule that matches and has an action left. Counts each whose conditions are met."""
     passed: list[RuleMatch] = []
     for rule in rules:
-        if not meets_all(rule.conditions, context):
+        if not rule.enabled or not meets_all(rule.conditions, context):
             continue
         seen = await counter(rule.id)
         turn = rule.get_turn(seen)
@@ -125,8 +134,13 @@ async def select_rule(rules: Iterable[Rule], context: MatchContext, counter: Cou
 def find_nearest(rules: Iterable[Rule], context: MatchContext, passed: Iterable[RuleMatch] = ()) -> RuleMatch | None:
     """Return the rule that came nearest to matching a call; `passed` is what `select_rule` has found."""
     known = {match.rule_id: match for match in passed}
-    matches = [known.get(rule.id) or match_conditions(rule.id, rule.conditions, context) for rule in rules]
+    matches = [known.get(rule.id) or _match_rule(rule, context) for rule in rules]
     return min(matches, key=lambda m: (not m.ok, m.rule_id not in known, len(m.reasons), -m.satisfied), default=None)
+
+
+def _match_rule(rule: Rule, context: MatchContext) -> RuleMatch:
+    match = match_conditions(rule.id, rule.conditions, context)
+    return match if rule.enabled else replace(match, ok=False, reasons=(*match.reasons, "it is switched off"))
 
 
 def _explain_turn(rule: Rule, seen: int) -> str:

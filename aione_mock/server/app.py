@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
 from starlette.applications import Starlette
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aione_mock.asgi import CONNECTION, Connection, Disconnected
 from aione_mock.clock import SYSTEM_CLOCK
@@ -15,16 +15,18 @@ from aione_mock.contract import Contract
 from aione_mock.contract.loading import load_contract
 from aione_mock.errors import ContractError, did_you_mean
 from aione_mock.server import control, streaming
-from aione_mock.server.handlers import HANDLERS
+from aione_mock.server.handlers import HANDLERS, load_extension_handlers
 from aione_mock.server.journal import Exchange
 from aione_mock.server.pipeline import Handler, Pipeline
 from aione_mock.server.request import Request
 from aione_mock.server.sessions import Sessions, check_seed
-from aione_mock.settings import DOCUMENTS, Settings, document_path
-from aione_mock.tenant.catalogue import ModelCatalogue
-from aione_mock.types import Response
+from aione_mock.server.state import MemoryState
+from aione_mock.settings import DOCUMENTS, Settings, document_path, extension_paths
+from aione_mock.tenant.world import World
+from aione_mock.types import Headers, Response
 
 if TYPE_CHECKING:
+    from aione_mock.server.access_log import AccessLog
     from aione_mock.server.replay import Replay
 
 _NO_EXTENSIONS: Mapping[str, Any] = {}
@@ -36,37 +38,61 @@ class Gateway:
     def __init__(self, pipeline: Pipeline) -> None:
         self.pipeline = pipeline
         self.respond: Callable[[Exchange], Awaitable[Response]] = _choose_mutant(pipeline) or pipeline.respond
+        self.access_log: AccessLog | None = None
         self._wheel = streaming.Wheel()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request whose body is received by ASGI."""
-        if scope["type"] == "websocket":
-            await send({"type": "websocket.close"})
-        elif scope["type"] == "http":
-            await self.answer(scope, receive, send, None)
-
-    async def answer(self, scope: Scope, receive: Receive, send: Send, body: bytes | None) -> None:
-        """Answer a request; without `body` it is received."""
+        """Answer a request. Its body is received by ASGI, unless nothing stands between our server and the mock."""
+        if scope["type"] != "http":
+            if scope["type"] == "websocket":
+                await send({"type": "websocket.close"})
+            return
         connection: Connection | None = scope.get("extensions", _NO_EXTENSIONS).get(CONNECTION)
         started, path = SYSTEM_CLOCK.timestamp(), scope.get("raw_path") or scope["path"].encode()
         mount_path = ""
         if root := scope.get("root_path"):
             mount_path, path = _split_path(path, root)
-        client = (scope.get("client") or ("127.0.0.1",))[0]
+            if (
+                root == self.pipeline.settings.root_path
+                and not self.pipeline.contract.match(path.decode("latin-1")).operations
+            ):
+                # uvicorn adds the root path, which a proxy may not have removed
+                path = path.removeprefix(root.encode()) if path.startswith(f"{root}/".encode()) else path
+        client = scope.get("client")
         headers = tuple(scope["headers"])
         if headers and type(headers[0]) is not tuple:
             headers = tuple(map(tuple, headers))
-        request = Request(scope["method"], path, scope["query_string"], headers, body, client, receive, mount_path)
+        request = Request(
+            scope["method"],
+            path,
+            scope["query_string"],
+            headers,
+            connection.body if connection is not None else None,
+            client[0] if client else "127.0.0.1",
+            receive,
+            mount_path,
+            scope,
+        )
         exchange = Exchange(request, self.pipeline.sessions.default)
+        if request.method == "OPTIONS" and (preflight := self.pipeline.cors.answer_preflight(request)) is not None:
+            await preflight(scope, receive, send)
+            if self.access_log is not None and preflight.status_code >= 400:
+                exchange.refusal = f"{bytes(preflight.body).decode()}; --cors allows other pages"
+                self.access_log.add(exchange, preflight.status_code, sent=True)
+            return
+        response, sent = None, False
         try:
             response = await self.respond(exchange)
-            if not streaming.write_response(response, connection, send):
-                await streaming.play(response, connection, receive, send, self._wheel)
+            sent = streaming.write_response(response, connection, send)
+            if not sent:
+                sent = await streaming.send_response(response, scope, connection, receive, send, self._wheel)
         except Disconnected:
             return
         finally:
-            self.pipeline.state.release(exchange)
             exchange.duration_ms = max(0.0, (SYSTEM_CLOCK.timestamp() - started) * 1000)
+            self.pipeline.state.release(exchange)
+            if self.access_log is not None:
+                self.access_log.add(exchange, 0 if response is None else response.status, sent=sent)
 
 
 def _split_path(path: bytes, root: str) -> tuple[str, bytes]:
@@ -99,6 +125,17 @@ class Mock(Starlette):
         self.pipeline, self.gateway = pipeline, Gateway(pipeline)
         self.router.default = self.gateway
 
+    def change_settings(self, settings: Settings, world: World, contract: Contract) -> None:
+        """Serve other models, organisations, rules and overlays from the next request on.
+
+        Sessions, limits and figures stay. Raises ContractError or ScenarioError, and then changes nothing.
+        """
+        old = self.pipeline
+        pipeline = _create_pipeline(settings, contract, old.sessions, old.replay, old.state)
+        old.sessions.change_world(world)
+        self.pipeline, self.gateway.pipeline = pipeline, pipeline
+        self.gateway.respond = _choose_mutant(pipeline) or pipeline.respond
+
     @property
     def contract(self) -> Contract:
         """The contract that is served."""
@@ -109,18 +146,19 @@ class Mock(Starlette):
         """The state of every session."""
         return self.pipeline.sessions
 
-    @property
-    def eager(self) -> bool:
-        """Whether our server may run the application without a task: most answers wait for nothing."""
-        return not (self.user_middleware or self.router.routes or self.exception_handlers)
+    def render_refusal(self, path: str, status: int, message: str) -> tuple[Headers, bytes]:
+        """Return headers and body for a request that HTTP refuses, in the envelope of its path."""
+        return self.pipeline.errors.render_refusal(path.removeprefix(self.pipeline.settings.root_path), status, message)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or run the lifespan."""
-        if scope["type"] == "http" and not (self.user_middleware or self.router.routes or self.exception_handlers):
-            connection = scope.get("extensions", _NO_EXTENSIONS).get(CONNECTION)
-            await self.gateway.answer(scope, receive, send, connection.body if connection else None)
-        else:
-            await super().__call__(scope, receive, send)
+    def end_events(self) -> None:
+        """End the streams of events, which would last as long as their readers, before the server shuts down."""
+        self.pipeline.state.feed.close()
+
+    @property
+    def direct(self) -> ASGIApp | None:
+        """What our server may run in place of the application, without a task: most answers wait for nothing."""
+        added = self.user_middleware or self.router.routes or self.exception_handlers
+        return None if added else self.gateway
 
 
 def create_app(settings: Settings | None = None, /, **options: Any) -> Mock:
@@ -137,15 +175,38 @@ def create_app(settings: Settings | None = None, /, **options: Any) -> Mock:
     if config.mutant is not None:
         from aione_mock import mutants
 
-        mutants.find_mutant(config.mutant)
-    contract = load_contract([document_path(name) for name in DOCUMENTS], config.overlays)
-    contract = contract if config.control else contract.exclude_protocol("control")
-    sessions = Sessions(config, ModelCatalogue.load())
-    pipeline = Pipeline(contract, sessions, checked(HANDLERS, contract), config, _load_replay(config, contract))
-    if config.control:
+        needed = mutants.find_mutant(config.mutant).extensions
+        config = config.model_copy(update={"extensions": tuple(dict.fromkeys((*config.extensions, *needed)))})
+    contract = load_served_contract(config)
+    sessions = Sessions(config, World.load(config))
+    mock = Mock(_create_pipeline(config, contract, sessions, _load_replay(config, contract)))
+    if config.log == "requests":
+        from aione_mock.server.access_log import open_access_log
+
+        mock.gateway.access_log = open_access_log(config.log_format)
+    return mock
+
+
+def load_served_contract(settings: Settings) -> Contract:
+    """Load the contract that a server with these settings serves. Raises ContractError or ConfigError."""
+    overlays = (*extension_paths(settings.extensions), *settings.overlays)
+    contract = load_contract([document_path(name) for name in DOCUMENTS], overlays)
+    return contract if settings.control else contract.exclude_protocol("control")
+
+
+def _create_pipeline(
+    settings: Settings,
+    contract: Contract,
+    sessions: Sessions,
+    replay: Replay | None,
+    state: MemoryState | None = None,
+) -> Pipeline:
+    handlers = {**HANDLERS, **load_extension_handlers(settings.extensions)}
+    pipeline = Pipeline(contract, sessions, checked(handlers, contract), settings, replay, state)
+    if settings.control:
         pipeline.handlers = {**pipeline.handlers, **checked(control.make_handlers(pipeline), contract)}
         pipeline.explanations = control.build_explanations(pipeline)
-    return Mock(pipeline)
+    return pipeline
 
 
 def _load_replay(settings: Settings, contract: Contract) -> Replay | None:
@@ -166,8 +227,12 @@ def _load_replay(settings: Settings, contract: Contract) -> Replay | None:
 
 
 def checked(handlers: Mapping[str, Handler], contract: Contract) -> dict[str, Handler]:
-    """Return the handlers by operation. Raise ContractError for one whose operation the contract does not have."""
+    """Return the handlers by operation, without those whose operation an overlay has removed.
+
+    Raise ContractError for one whose operation the contract never had.
+    """
+    handlers = {name: handler for name, handler in handlers.items() if name not in contract.removed}
     for name in handlers:
         if name not in contract.operations:
             raise ContractError(f"handler for unknown operation '{name}'{did_you_mean(name, contract.operations)}")
-    return dict(handlers)
+    return handlers

@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
-import math
-from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Collection
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import parse_qs
 
 from aione_mock.clock import SYSTEM_CLOCK
 from aione_mock.contract import Contract, Operation
 from aione_mock.errors import APIError
 from aione_mock.protocols import acs3_signature
+from aione_mock.server import origin
 from aione_mock.server.request import Request
 from aione_mock.server.sessions import Session
 from aione_mock.structs import frozen
 from aione_mock.tenant import api_keys
-from aione_mock.tenant.api_keys import KeyRecord
 from aione_mock.tenant.catalogue import Model
 from aione_mock.types import Caller
 
@@ -40,20 +40,39 @@ class SecurityScheme:
     """How a credential is sent, for messages."""
 
 
+@frozen
+class Access:
+    """How callers of an operation show who they are."""
+
+    names: str
+    """The names of its schemes."""
+    schemes: tuple[SecurityScheme, ...]
+    fields: tuple[bytes, ...]
+    """The headers that carry credentials."""
+    parameter: str
+    """The query parameter that carries one."""
+
+
 class Authenticator:
     """Identify callers by the contract's security schemes."""
 
     def __init__(
-        self, contract: Contract, *, any_key: bool = False, demo_key: str = "", control_token: str | None = None
+        self,
+        contract: Contract,
+        *,
+        any_key: bool = False,
+        needs_key: bool = True,
+        control_token: str | None = None,
+        allowed_hosts: Collection[str] = (),
     ) -> None:
-        """`any_key`: whether every API key is taken as `demo_key`."""
-        self._any_key, self._demo_key, self._control_token = any_key, demo_key, control_token
-        self._schemes = {
-            operation.id: tuple(
-                [_read_scheme(name, contract.schemes[name]) for option in operation.security for name in option]
-            )
-            for operation in contract.operations.values()
-        }
+        """`any_key`: whether every API key is taken as the demo key; without `needs_key` even none is."""
+        self._needs_key, self._any_key, self._control_token, self._allowed_hosts = (
+            needs_key,
+            any_key,
+            control_token,
+            allowed_hosts,
+        )
+        self._accesses = {operation.id: _read_access(operation, contract) for operation in contract.operations.values()}
 
     async def identify(self, operation: Operation, exchange: Exchange) -> Caller | None:
         """Return the caller; None where the operation needs none.
@@ -64,55 +83,69 @@ class Authenticator:
         if operation.protocol == "control":
             self._check_control(operation, request)
             return None
-        schemes = self._schemes[operation.id]
-        if not schemes:
+        access = self._accesses[operation.id]
+        if not access.schemes:
             return None
-        if schemes[0].name == "acs3":
-            return await _verify_signature(request, session)
-        first: Caller | None = None
-        # two different credentials must both be valid
-        for secret, scheme in _find_credentials(request, schemes).items():
+        if access.names == "acs3":
+            return _verify_signature(request, operation, session)
+        presented = access.names, session.store.version, *map(request.fields.get, access.fields)
+        known: Caller | None = session.cache.get(presented)
+        if known is not None and access.parameter not in request.query:
+            return known
+        return await self._verify_credentials(access, presented, operation, exchange)
+
+    async def _verify_credentials(
+        self, access: Access, presented: tuple[Any, ...], operation: Operation, exchange: Exchange
+    ) -> Caller:
+        """Return the caller of the first credential. Two different credentials must both be valid."""
+        request, session, first = exchange.request, exchange.session, None
+        credentials = _find_credentials(request, access.schemes)
+        for secret, scheme in credentials.items():
             caller = session.tenants.find_token(secret) if scheme == "consoleToken" else None
             if caller is None:
-                caller = await self._identify_key(secret, operation, request.client, exchange.at, session)
+                caller, lasting = await self._identify_key(secret, operation, request.client, exchange.at, session)
+                if lasting and len(credentials) == 1 and access.parameter not in request.query:
+                    session.cache.put(presented, caller, size=sum([len(value or "") for value in presented[2:]]))
+            if not caller.may_write and operation.method != "GET":
+                raise APIError("permission_denied", "This console token may only read.")
             first = first or caller
+        if first is None and not self._needs_key and operation.protocol != "console":
+            first, _ = await self._identify_key(
+                session.tenants.demo_key, operation, request.client, exchange.at, session
+            )
         if first is None:
-            how = " or ".join(dict.fromkeys([scheme.description for scheme in schemes]))
+            how = " or ".join(dict.fromkeys([scheme.description for scheme in access.schemes]))
             raise _unauthenticated(f"No API key provided: send it as {how}.", operation)
         return first
 
     async def _identify_key(
         self, secret: str, operation: Operation, client: str, now: float, session: Session
-    ) -> Caller:
-        known = session.cache.get((secret, session.store.version))
-        if known is None:
-            known = await self._find_key(secret, operation, now, session)
-        if known is None or known[0].status != "active" or (known[0].expires_at or math.inf) <= now:
-            what = "API key" if operation.protocol != "console" else "token"
-            raise _unauthenticated(f"Invalid {what} provided: {api_keys.mask_secret(secret)}.", operation)
-        record, caller = known
-        if record.allowed_ips and not _is_inside(client, record.allowed_ips):
-            raise APIError("ip_not_allowed", f"This key may not be used from {client}.")
-        return caller
-
-    async def _find_key(
-        self, secret: str, operation: Operation, now: float, session: Session
-    ) -> tuple[KeyRecord, Caller] | None:
+    ) -> tuple[Caller, bool]:
+        """Return the caller behind a key, and whether that is so from everywhere until the store changes."""
         store, keys = session.store, session.tenants.keys
         record = await keys.find(store, secret, now)
+        own = record is not None and record.secret_hash == api_keys.hash_secret(secret)
         if record is None and self._any_key and operation.protocol != "console":
-            record = await keys.find(store, self._demo_key, now)
-        if record is None:
-            return None
-        known = record, api_keys.to_caller(record)
-        # a secret that works for a limited time, or in place of another, is looked up each time
-        if record.secret_hash == api_keys.hash_secret(secret):
-            session.cache.put((secret, store.version), known, size=len(secret))
-        return known
+            record = await keys.find(store, session.tenants.demo_key, now)
+        # the organisation of a key that the session created may have left the configuration file
+        known = record is not None and record.org_id in session.tenants.organisations
+        if record is None or not known or api_keys.get_status(record, now) != "active":
+            what = "API key" if operation.protocol != "console" else "token"
+            raise _unauthenticated(f"Invalid {what} provided: {api_keys.mask_secret(secret)}.", operation)
+        if record.allowed_ips and not _is_inside(client, record.allowed_ips):
+            raise APIError("ip_not_allowed", f"This key may not be used from {client}.")
+        return api_keys.to_caller(record), own and not record.allowed_ips and record.expires_at is None
+
+    def check_host(self, request: Request) -> None:
+        """Raise APIError `misdirected_request` for a request that came by a name that is not the mock's."""
+        if origin.is_foreign_host(request, self._allowed_hosts):
+            message = "This mock is not known by that name; use localhost, or start it with --allowed-host NAME."
+            raise APIError("misdirected_request", message)
 
     def _check_control(self, operation: Operation, request: Request) -> None:
-        """Keep pages of other origins, and clients without the control token, away from the control API."""
-        if _is_foreign(request):
+        """Keep other names, pages of other origins and clients without the control token away from the control API."""
+        self.check_host(request)
+        if origin.is_foreign_page(request):
             raise APIError("forbidden", "Pages of other origins may not control the mock.")
         if self._control_token is None or not operation.security:
             return
@@ -120,6 +153,14 @@ class Authenticator:
         if not hmac.compare_digest(given, self._control_token.encode()):
             message = "This mock was started with --control-token; send it as a bearer token."
             raise APIError("not_authenticated", message, headers={"www-authenticate": "Bearer"})
+
+
+def _read_access(operation: Operation, contract: Contract) -> Access:
+    schemes = [_read_scheme(name, contract.schemes[name]) for option in operation.security for name in option]
+    fields = dict.fromkeys([scheme.field for scheme in schemes if scheme.place != "query"])
+    # no query holds a line end
+    parameter = next((scheme.field.decode() for scheme in schemes if scheme.place == "query"), "\n")
+    return Access(",".join([scheme.name for scheme in schemes]), tuple(schemes), tuple(fields), parameter)
 
 
 def _read_scheme(name: str, scheme: dict[str, str]) -> SecurityScheme:
@@ -153,25 +194,12 @@ def _read_bearer(value: bytes | None) -> str | None:
     return secret.strip() or None if kind.lower() == "bearer" else None
 
 
-def _is_foreign(request: Request) -> bool:
-    """Return whether a page of another origin sent a request.
-
-    Programs send neither header; a link that is followed reads nothing.
-    Source: Fetch Standard, "Origin header"; Fetch Metadata Request Headers.
-    """
-    origin = request.header("origin")
-    if origin is not None:
-        return origin.partition("://")[2] != request.header("host")
-    site, mode = request.header("sec-fetch-site"), request.header("sec-fetch-mode")
-    return site in ("cross-site", "same-site") and mode != "navigate"
-
-
 def _unauthenticated(message: str, operation: Operation) -> APIError:
     headers = {"www-authenticate": "Bearer"} if operation.protocol == "console" else {}
     return APIError("invalid_api_key", message, headers=headers)
 
 
-async def _verify_signature(request: Request, session: Session) -> Caller:
+def _verify_signature(request: Request, operation: Operation, session: Session) -> Caller:
     """Return the caller of a ModelRouter operation. Signature dates are judged by real time, not the session's."""
     now = SYSTEM_CLOCK.timestamp()
     access_keys = session.tenants.access_keys
@@ -189,13 +217,18 @@ async def _verify_signature(request: Request, session: Session) -> Caller:
         find,
         now,
     )
-    place = f"nonce/{signature.access_key_id}/{signature.nonce}"
+    # a header may be long, and the store keeps its keys
+    nonce = blake2b(signature.nonce.encode(), digest_size=16).hexdigest()
+    place = f"nonce/{signature.access_key_id}/{nonce}"
     if session.store.count_window(place, now, 2 * acs3_signature.WINDOW, (1, 0)).totals[0] > 1:
         raise acs3_signature.nonce_used(signature.nonce)
-    return access_keys[signature.access_key_id].caller
+    key = access_keys[signature.access_key_id]
+    if key.actions is not None and operation.ram_action not in key.actions:
+        detail = f"the access key lacks the right {operation.ram_action}"
+        raise APIError("permission_denied", detail, fields={"detail": detail})
+    return key.caller
 
 
-@lru_cache(maxsize=1024)
 def _is_inside(address: str, ranges: tuple[str, ...]) -> bool:
     try:
         client = ipaddress.ip_address(address.partition("%")[0])

@@ -6,132 +6,41 @@ import asyncio
 import contextlib
 import errno
 import gc
+import signal
 import socket
 import threading
-from collections.abc import Callable, Coroutine, Generator, Iterator
-from types import coroutine
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
+from pathlib import Path
+from types import FrameType
 from typing import Any, TypeVar
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from aione_mock.asgi import CONNECTION
 from aione_mock.errors import ConfigError
+from aione_mock.server.http_protocol import REQUEST_TIMEOUT, Protocol
 
 T = TypeVar("T")
 _PORT_ERRORS = (errno.EADDRINUSE, errno.EACCES)
 _START_TIMEOUT = 30
 """Seconds."""
+_EXIT_TIMEOUT = 3.0
+"""Seconds after which a process that was told to end, and does not, is ended by the system."""
 _BACKLOG = 4096
 """Connections that may wait to be accepted."""
+_KEEP_ALIVE = 75
+"""Seconds after which an idle connection is closed: later than clients close theirs (httpx 5, aiohttp 15), because a
+request that is sent while the server closes is lost."""
 
 
-class UvicornConnection:
-    """One request's hold on its connection (`asgi.Connection`).
+def create_uvicorn_config(app: Any, request_timeout: float = REQUEST_TIMEOUT, **options: Any) -> uvicorn.Config:
+    """Configure uvicorn for the mock: no header that depends on the time, no log line for each request.
 
-    It holds no reference to uvicorn's cycle: that would create a reference cycle, and the collector runs rarely.
+    `request_timeout`: seconds within which a request has to arrive whole.
     """
-
-    __slots__ = ("arrived", "body", "transport")
-
-    def __init__(self, transport: asyncio.Transport, arrived: float) -> None:
-        self.transport, self.arrived = transport, arrived
-        self.body: bytes | None = None
-
-    def is_own_send(self, send: Any) -> bool:
-        """Return whether `send` is uvicorn's own: no middleware waits for, or changes, what is sent."""
-        return isinstance(getattr(send, "__self__", None), RequestResponseCycle)
-
-    def write_response(self, send: Any, status: int, rest: bytes) -> bool:
-        """Write a whole answer at once, as uvicorn's `send` does, but without examining each header.
-
-        Return False, with nothing written, if the request needs more than an answer, or if an application around the
-        mock observes what is sent.
-        """
-        cycle = getattr(send, "__self__", None)
-        if not isinstance(cycle, RequestResponseCycle) or cycle.response_started or cycle.disconnected:
-            return False
-        if not cycle.keep_alive or cycle.waiting_for_100_continue or cycle.flow.write_paused:
-            return False
-        if cycle.access_log or cycle.default_headers or cycle.scope["method"] == "HEAD":
-            return False
-        cycle.response_started = cycle.response_complete = True
-        cycle.transport.write(STATUS_LINE[status] + rest)
-        cycle.on_response()
-        return True
-
-
-class Protocol(HttpToolsProtocol):
-    """Uvicorn's HTTP protocol, extended to pass on the connection for faults below HTTP.
-
-    An application that is `eager` runs as soon as its request has been read, and gets a task only when it first waits
-    for something. Most answers of the mock wait for nothing, and a task costs a tenth of one.
-    """
-
-    _feeding = False
-    _ready: RequestResponseCycle | None = None
-    """The request that was read and can be answered at once."""
-    _current: RequestResponseCycle | None = None
-    """The request that is being answered; others may have been read behind it."""
-
-    def data_received(self, data: bytes) -> None:
-        """Parse what has arrived, and answer the request that it completes."""
-        self._feeding = True
-        super().data_received(data)
-        self._feeding = False
-        cycle, self._ready = self._ready, None
-        if cycle is None:
-            return
-        if not cycle.more_body:
-            extensions: Any = cycle.scope["extensions"]
-            extensions[CONNECTION].body = bytes(cycle.body)
-        self._run(cycle)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Notify the request that is being answered; uvicorn notifies the one that was read last."""
-        self.pipeline.clear()
-        if (cycle := self._current) is not None and not cycle.response_complete:
-            cycle.disconnected = True
-            cycle.message_event.set()
-        super().connection_lost(exc)
-
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        self._current = cycle
-        cycle.scope["extensions"] = {CONNECTION: UvicornConnection(cycle.transport, self.loop.time())}  # type: ignore[dict-item]
-        # a request that waited for the previous answer is started while that answer is sent, so it needs a task
-        if self._feeding and getattr(app, "eager", False):
-            self._ready = cycle
-        else:
-            super()._start_asgi_task(cycle, app)
-
-    def _run(self, cycle: RequestResponseCycle) -> None:
-        running = cycle.run_asgi(self.app)
-        try:
-            awaited = running.send(None)
-        except StopIteration:
-            return
-        task = self.loop.create_task(_resume(running, awaited))
-        task.add_done_callback(self.tasks.discard)
-        self.tasks.add(task)
-
-
-@coroutine
-def _resume(running: Coroutine[Any, Any, None], awaited: Any) -> Generator[Any, Any, None]:
-    """Continue a coroutine that has run up to the first future that it awaits."""
-    with contextlib.suppress(StopIteration):
-        while True:
-            try:
-                sent = yield awaited
-            except BaseException as error:  # such as a cancellation, which the coroutine handles
-                awaited = running.throw(error)
-            else:
-                awaited = running.send(sent)
-
-
-def create_uvicorn_config(app: Any, **options: Any) -> uvicorn.Config:
-    """Configure uvicorn for the mock: no header that depends on the time, no log line for each request."""
     settings: dict[str, Any] = {
-        "http": Protocol,
+        "http": partial(Protocol, request_timeout=request_timeout),
         "ws": "none",
         "lifespan": "on",
         "access_log": False,
@@ -140,6 +49,7 @@ def create_uvicorn_config(app: Any, **options: Any) -> uvicorn.Config:
         "server_header": False,
         "proxy_headers": False,
         "backlog": _BACKLOG,
+        "timeout_keep_alive": _KEEP_ALIVE,
     }
     return uvicorn.Config(app, **{**settings, **options})
 
@@ -166,6 +76,8 @@ def tune_gc() -> None:
 
 def bind_socket(host: str, port: int) -> socket.socket:
     """Return a listening socket. Raises ConfigError if the address cannot be used."""
+    if not host.strip():  # the system would take it for every address
+        raise ConfigError("--host is empty; name an address, such as 127.0.0.1")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -181,24 +93,77 @@ def bind_socket(host: str, port: int) -> socket.socket:
     return listener
 
 
-class UvicornServer(uvicorn.Server):
-    """Run uvicorn, call `on_ready` when requests are answered, and stop without waiting for open streams."""
+def bind_unix_socket(path: Path) -> socket.socket:
+    """Return a listening Unix socket, in place of one that nobody listens on. Raises ConfigError."""
+    if not hasattr(socket, "AF_UNIX"):
+        raise ConfigError("--uds: this system has no Unix sockets; use --port")
+    listener = socket.socket(socket.AF_UNIX)
+    try:
+        if path.is_socket() and not _is_answered(path):
+            path.unlink()
+        listener.bind(str(path))
+    except OSError as error:
+        listener.close()
+        reason = (error.strerror or str(error)).rstrip(".")
+        raise ConfigError(f"cannot listen on {path}: {reason}; choose another with --uds") from None
+    listener.listen(_BACKLOG)
+    return listener
 
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+
+def _is_answered(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(path)) == 0
+
+
+class UvicornServer(uvicorn.Server):
+    """Run uvicorn, call `on_ready` when requests are answered, and end in time whatever happens."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        on_ready: Callable[[], None],
+        drain: float = 0.0,
+        on_end: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`drain`: seconds that SIGTERM leaves to requests that are being answered.
+
+        `on_end` is called last: a signal ends the process as soon as this server has ended.
+        """
         super().__init__(config)
-        self._on_ready = on_ready
+        self._on_ready, self._on_end, self._drain, self._has_timer = on_ready, on_end, drain, False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, then call `on_ready`."""
+        """Start, then call `on_ready`. What it raises ends the server as a signal would, and is raised again."""
         await super().startup(sockets)
-        self._on_ready()
+        try:
+            self._on_ready()
+        except BaseException:
+            await self.shutdown(sockets)
+            raise
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """End at SIGTERM or Ctrl-C; at a second one, or if the event loop does not get to it, at once."""
+        if self.should_exit:
+            signal.signal(sig, signal.SIG_DFL)
+            signal.raise_signal(sig)
+        super().handle_exit(sig, frame)
+        if sig != signal.SIGTERM:
+            self._drain = 0.0
+        self._has_timer = hasattr(signal, "setitimer")
+        if self._has_timer:
+            # the system ends the process, since nothing in it may get a turn
+            signal.setitimer(signal.ITIMER_REAL, self._drain + _EXIT_TIMEOUT)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close the port and all connections, then run the shutdown of the lifespan."""
+        """Close the port, wait for open requests, close all connections, then run the shutdown of the lifespan."""
+        if (end_events := getattr(self.config.app, "end_events", None)) is not None:
+            end_events()
         for server in self.servers:
             server.close()
         for listener in sockets or ():
             listener.close()
+        if self._drain:
+            await self._finish_requests()
         for connection in tuple(self.server_state.connections):
             if connection.transport is not None:
                 connection.transport.abort()
@@ -206,6 +171,17 @@ class UvicornServer(uvicorn.Server):
         if tasks := tuple(self.server_state.tasks):
             await asyncio.wait(tasks, timeout=0.5)
         await self.lifespan.shutdown()
+        self._on_end()
+        if self._has_timer:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+    async def _finish_requests(self) -> None:
+        """Close each connection when its request is answered; return when all are closed or time is up."""
+        connections, end = self.server_state.connections, time.monotonic() + self._drain
+        for connection in tuple(connections):
+            connection.shutdown()
+        while connections and time.monotonic() < end:
+            await asyncio.sleep(0.01)
 
 
 class Server:

@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
-from itertools import accumulate
+from collections.abc import Mapping
+from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from aione_mock.contract import Operation
-from aione_mock.recorder.credentials import GATEWAY_CREDENTIAL, MASK, is_secret_header, mask_parameters
 from aione_mock.scenarios.rules import RuleMatch
+from aione_mock.server.journal_bodies import (
+    KEPT,
+    KEPT_EVENTS,
+    MARGIN,
+    mask_body,
+    mask_events,
+    shorten_body,
+    shorten_events,
+)
 from aione_mock.server.scenario_engine import NO_SCENARIO, ActiveScenario
 from aione_mock.store import Window
 from aione_mock.structs import frozen, replace
+from aione_mock.text.credentials import MASK, CredentialMask, is_secret_header, list_presented
 from aione_mock.types import (
     Call,
     Caller,
     EventStream,
     HeaderBlock,
-    Headers,
     RawHeaders,
     Reply,
     Response,
@@ -35,140 +42,18 @@ if TYPE_CHECKING:
     from aione_mock.server.request import Request
     from aione_mock.server.sessions import Session
 
-_TEXT_PIECE = re.compile(rb'"(?:content|reasoning_content|text|thinking|partial_json|arguments)":"((?:[^"\\]|\\.)*+)"')
-"""A piece of text in an event of a stream, of any protocol."""
 _OVERHEAD, _HEADER_OVERHEAD = 1200, 210
-"""Approximate overhead in bytes of an entry, and of a request header including its name."""
-_KEPT, _KEPT_EVENTS = 64 << 10, 256 << 10
-"""Bytes kept of a body, and of all events of a stream."""
-_WORD = 8
-"""Shortest word that may be a secret, in bytes."""
-_LONG, _DEEP = 4096, 64
-"""Characters of a string and levels of nesting that are kept of a long JSON body."""
-_MASK, _ESCAPED = MASK.encode(), b"\\u00"
+"""Approximate overhead in bytes of an entry, and of a request header."""
+_INVALID = (400, 413, 415, 422)
+"""Statuses of requests that violate the contract; others failed before they were validated."""
 
 
-def mask_body(raw: bytes, secrets: Iterable[bytes] = ()) -> bytes:
-    """Mask every API key and console token in a body after its prefix, and all of each of `secrets`."""
-    for secret in secrets:
-        raw = raw.replace(secret, _MASK)
-    # `in` takes three times as long for bytes
-    if raw.find(b"nex-") < 0 and raw.find(b"access-secret") < 0:
-        return raw
-    return GATEWAY_CREDENTIAL.sub(rb"\1" + _MASK, raw)
-
-
-def mask_text(text: str) -> str:
-    """Mask every API key and console token in a text after its prefix."""
-    return mask_body(text.encode("utf-8", "replace")).decode() if "-" in text else text
-
-
-def mask_query(query: str) -> str:
-    """Mask the values of credentials in a query string."""
-    return mask_parameters(query, mask_text) if query else query
-
-
-def safe_headers(headers: RawHeaders) -> tuple[tuple[bytes, bytes], ...]:
-    """Return request headers as the journal keeps them: raw, with credentials masked."""
-    mask = MASK.encode()
-    return tuple([(name, mask if is_secret_header(name) else mask_body(value)) for name, value in headers])
-
-
-def credentials(headers: RawHeaders) -> tuple[bytes, ...]:
-    """List the words of a request's headers that may be secrets. An answer that repeats one is kept without it.
-
-    Words that look like a credential of this API are left out, since they are masked everywhere.
-    """
-    found = [word for name, value in headers if is_secret_header(name) for word in value.split()]
-    return tuple([word for word in found if len(word) >= _WORD and not GATEWAY_CREDENTIAL.fullmatch(word)])
-
-
-def kept_headers(headers: Headers, secrets: Iterable[bytes]) -> HeaderBlock:
-    """Return the headers of an answer as the journal keeps them, masked."""
-    return HeaderBlock.of([(name, kept_text(value, secrets)) for name, value in headers])
-
-
-def kept_text(text: str, secrets: Iterable[bytes]) -> str:
-    """Mask credentials and `secrets` in a text that the mock has generated."""
-    return mask_body(text.encode("utf-8", "replace"), secrets).decode("utf-8", "replace")
-
-
-def kept_body(raw: bytes, secrets: Iterable[bytes]) -> tuple[bytes, bool]:
-    """Return a body as the journal keeps it, masked, and whether it was shortened.
-
-    In long JSON the long strings are cut, so that it usually stays valid JSON.
-    """
-    if raw.find(_ESCAPED) >= 0:
-        raw = _unescaped(raw)
-    if len(raw) <= _KEPT:
-        return mask_body(raw, secrets), False
-    with contextlib.suppress(orjson.JSONDecodeError):
-        raw = orjson.dumps(_shortened(orjson.loads(raw)))
-    return mask_body(raw, secrets)[:_KEPT], True
-
-
-def _unescaped(raw: bytes) -> bytes:
-    """Return JSON without escapes, since a credential written with escapes would not be masked."""
-    with contextlib.suppress(orjson.JSONDecodeError):
-        data = orjson.loads(raw)
-        try:
-            return orjson.dumps(data)
-        except orjson.JSONEncodeError:  # nested too deeply
-            return orjson.dumps(_shortened(data))
-    return raw
-
-
-def _shortened(value: Any, depth: int = 0) -> Any:
-    if isinstance(value, str):
-        return value if len(value) <= _LONG else value[:_LONG] + "…"
-    if isinstance(value, dict):
-        return {key: _shortened(item, depth + 1) for key, item in value.items()} if depth < _DEEP else {}
-    if isinstance(value, list):
-        return [_shortened(item, depth + 1) for item in value] if depth < _DEEP else []
-    return value
-
-
-def kept_events(events: EventStream, secrets: Collection[bytes], *, spread: bool = True) -> tuple[EventStream, bool]:
-    """Return the events of a stream as the journal keeps them, masked, and whether some were dropped.
-
-    `spread`: whether a credential may be split over several events.
-    """
-    if spread:
-        events = events.refilled(_gathered(events.raw, secrets))
-    raw = events.raw
-    cut = len(raw) > _KEPT_EVENTS
-    if not cut and mask_body(raw, secrets) is raw:
-        return events, False
-    ends = accumulate(map(len, events))
-    kept = [mask_body(event, secrets) for event, end in zip(events, ends, strict=True) if end <= _KEPT_EVENTS]
-    return EventStream.of(kept), cut
-
-
-def _gathered(raw: bytes, secrets: Iterable[bytes]) -> bytes:
-    """Mask every credential in the text that the events carry in pieces."""
-    spans = [found.span(1) for found in _TEXT_PIECE.finditer(raw)]
-    text = b"".join([raw[start:end] for start, end in spans])
-    hidden = [(found.end(1), found.end()) for found in GATEWAY_CREDENTIAL.finditer(text)]
-    hidden += [found.span() for secret in secrets for found in re.finditer(re.escape(secret), text)]
-    masked, at = bytearray(raw), 0
-    for start, end in spans if hidden else ():
-        for first, last in hidden:
-            low, high = max(first - at, 0), min(last - at, end - start)
-            if low < high:
-                masked[start + low : start + high] = b"*" * (high - low)
-        at += end - start
-    return bytes(masked) if hidden else raw
-
-
-def kept_params(params: Mapping[str, Any]) -> Mapping[str, Any]:
+def mask_params(params: Mapping[str, Any], mask: CredentialMask) -> Mapping[str, Any]:
     """Return the parameters without credentials."""
-    return {name: _masked_parameter(name, value) for name, value in params.items()} if params else params
-
-
-def _masked_parameter(name: str, value: Any) -> Any:
-    if is_secret_header(name.encode()):
-        return MASK
-    return mask_text(value) if isinstance(value, str) else value
+    return {
+        name: MASK if is_secret_header(name.encode()) else mask.mask_text(value) if isinstance(value, str) else value
+        for name, value in params.items()
+    }
 
 
 class Statistics:
@@ -207,6 +92,10 @@ class Statistics:
         for (_, status), count in self._answers.items():
             found[status] += count
         return found
+
+
+def _decode_headers(headers: RawHeaders) -> list[tuple[str, str]]:
+    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
 
 
 @frozen
@@ -254,6 +143,10 @@ class Exchange:
     """Whether the request satisfies its schemas."""
     scenario: ActiveScenario = NO_SCENARIO
     """What a rule or a header makes of the answer (`scenario_engine.ActiveScenario`)."""
+    checked = False
+    """Whether the answer was held against the contract."""
+    findings: tuple[str, ...] = ()
+    """How the answer differs from the contract, masked; empty unless answers are checked."""
     damaged = False
     """Whether the answer may violate the contract: a fault or a recording."""
     params: Mapping[str, Any] = MappingProxyType({})
@@ -262,8 +155,16 @@ class Exchange:
     stream = False
     model: str | None = None
     usage: Usage | None = None
+    ticks: int | None = None
+    """Its cost on the ledger in 0.0001 RMB; None if it is not on it."""
     limit: str | None = None
     """The limit that refused the request, in words."""
+    error: str | None = None
+    """The name of the error that was answered."""
+    refusal: str | None = None
+    """Why the request was refused: the name of the error and its message, as it was sent."""
+    open = True
+    """Whether its answer is still being sent."""
     duration_ms = 0.0
     size = 0
     """Approximate size in bytes."""
@@ -280,44 +181,50 @@ class Exchange:
         if call is not None:
             self.params = call.params
             self.call = None
-        request.receive, body, sends = None, request.body or b"", response.sends
-        if len(body) > _KEPT:
-            request.body, self._request_truncated = kept_body(body, self.secrets)
+        request.receive = request.scope = None
+        body, sends = request.body or b"", response.sends
+        if len(body) > KEPT:
+            request.body, self._request_truncated = shorten_body(body, MARGIN), True
         sent = len(sends[0][1]) if len(sends) == 1 else sum([len(data) for _, data in sends])
-        if sent > (_KEPT_EVENTS if self.stream else _KEPT):
+        if sent > (KEPT_EVENTS if self.stream else KEPT):
             self._shorten(response)
             sent = sum([len(data) for _, data in self.response.sends])
-        head = len(request.path) + len(request.query) + sum(map(len, request.fields.values()))
+        head = len(request.path) + len(request.query) + sum(map(len, chain.from_iterable(request.headers)))
         self.size = _OVERHEAD + head + _HEADER_OVERHEAD * len(request.headers) + len(request.body or b"") + sent
 
     def _shorten(self, response: Response) -> None:
         if self.stream:
-            events, self._response_truncated = kept_events(self._events(), self.secrets)
-            sends = tuple([(0.0, event) for event in events])
+            events, self._response_truncated = shorten_events(self._events())
+            sends = tuple(zip(self.event_times, events, strict=False))
         else:
             raw = b"".join([data for _, data in response.sends])
-            body, self._response_truncated = kept_body(raw, self.secrets)
-            sends = ((0.0, body),)
+            self._response_truncated = True
+            sends = ((0.0, shorten_body(raw, MARGIN)),)
         self.response = Response(response.status, response.headers, sends, response.end)
 
     @property
-    def secrets(self) -> tuple[bytes, ...]:
-        """Words of the request's headers that may be credentials."""
-        return credentials(self.request.headers)
+    def mask(self) -> CredentialMask:
+        """What masks credentials in it: those of a known form, and those that the request presented."""
+        return CredentialMask(list_presented(_decode_headers(self.request.headers), self.request.query))
+
+    @property
+    def path(self) -> str:
+        """The path, masked."""
+        return self.mask.mask_text(self.request.path)
 
     @property
     def logged_request(self) -> LoggedRequest:
         """The request, masked."""
-        request = self.request
-        body, truncated = kept_body(request.body or b"", self.secrets)
+        request, mask = self.request, self.mask
+        headers = tuple([(n, MASK.encode() if is_secret_header(n) else mask.mask_bytes(v)) for n, v in request.headers])
         return LoggedRequest(
             self.operation,
             request.method,
-            mask_text(request.path),
-            mask_query(request.query),
-            safe_headers(request.headers),
-            body,
-            truncated or self._request_truncated,
+            mask.mask_text(request.path),
+            mask.mask_parameters(request.query),
+            headers,
+            mask_body(request.body or b"", mask, self._request_truncated),
+            self._request_truncated,
         )
 
     @property
@@ -333,19 +240,38 @@ class Exchange:
     @property
     def response_headers(self) -> HeaderBlock:
         """The headers that were sent, masked."""
-        return kept_headers(self.response.headers, self.secrets)
+        mask = self.mask
+        return HeaderBlock.of([(name, mask.mask_text(value)) for name, value in self.response.headers])
 
     @property
     def response_body(self) -> bytes:
         """The body of a plain answer, masked."""
         if self.stream:
             return b""
-        return kept_body(b"".join([data for _, data in self.response.sends]), self.secrets)[0]
+        raw = b"".join([data for _, data in self.response.sends])
+        return mask_body(raw, self.mask, self._response_truncated)
 
     @property
     def events(self) -> EventStream:
         """The events of a streamed answer, masked."""
-        return kept_events(self._events(), self.secrets)[0] if self.stream else EventStream(b"", ())
+        return mask_events(self._events(), self.mask) if self.stream else EventStream(b"", ())
+
+    @property
+    def event_times(self) -> tuple[float, ...]:
+        """When each event of a stream was due, in seconds after the request was read."""
+        if self.response.ordinary:
+            return (0.0,) * len(self._events())
+        return tuple([due for due, data in self.response.sends if data])
+
+    @property
+    def first_due(self) -> float:
+        """When the first byte of the body was due, in seconds after the request was read; 0 without a body."""
+        return next((due for due, data in self.response.sends if data), 0.0)
+
+    @property
+    def last_due(self) -> float:
+        """When the end of the answer was due, in seconds after the request was read."""
+        return self.response.sends[-1][0] if self.response.sends else 0.0
 
     def _events(self) -> EventStream:
         sends = self.response.sends
@@ -378,13 +304,35 @@ class Exchange:
         """What a scenario did, None for an ordinary answer."""
         return self.scenario.label
 
+    def read_model(self) -> str | None:
+        """Return the model that a call of one names in its path or body, not masked."""
+        model = self.path_params.get("model")
+        if model is None and self.request.body and self.operation is not None and self.operation.paid:
+            with contextlib.suppress(orjson.JSONDecodeError):
+                data = orjson.loads(self.request.body)
+                model = data.get("model") if isinstance(data, dict) else None
+        return model if isinstance(model, str) else None
+
+    @property
+    def finding(self) -> str | None:
+        """What is remarkable about it, the cause before the effect; None for an ordinary exchange."""
+        if self.operation is None:
+            return "unknown_operation"
+        if self.limit is not None:
+            return "limited"
+        if self.damaged:
+            return "damaged"
+        if self.findings:
+            return "wrong_answer"
+        return "invalid_request" if not self.valid and self.status in _INVALID else None
+
     @property
     def nearest(self) -> RuleMatch | None:
         """The rule that came nearest to being applied, its reasons masked."""
         nearest = self.scenario.nearest
         if nearest is None:
             return None
-        return replace(nearest, reasons=tuple([kept_text(reason, self.secrets) for reason in nearest.reasons]))
+        return replace(nearest, reasons=tuple(map(self.mask.mask_text, nearest.reasons)))
 
     @property
     def logged_call(self) -> Call | None:
@@ -401,6 +349,6 @@ class Exchange:
             b"",
             "",
             self.request_id,
-            kept_params(self.params),
+            mask_params(self.params, self.mask),
             caller=self.caller,
         )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from aione_mock import protocols
+from aione_mock.model.tools import list_offered
+from aione_mock.scenarios.awkward import Need
 from aione_mock.scenarios.conditions import MatchContext
 from aione_mock.server.sessions import Session
 from aione_mock.types import Call, ImageInput, Prompt
@@ -27,6 +29,7 @@ def make_match_context(call: Call, session: Session, call_id: str, *, valid: boo
         last_user=turns[last].text if last >= 0 else "",
         tools=tuple(tool.name for tool in prompt.tools) if prompt else (),
         tool_results=tuple(result.name for turn in turns[last + 1 :] for result in turn.results),
+        features=_list_features(prompt) if prompt else frozenset(),
         stream=asks_for_stream(call),
         body=call.data,
     )
@@ -48,8 +51,18 @@ def read_model(call: Call) -> str | None:
 
 
 def _read_prompt(call: Call) -> Prompt | None:
-    reader = protocols.PROMPT_READERS.get(call.operation.protocol)
-    return reader(call, _skip_image) if reader and call.operation.paid else None
+    reader = protocols.PROMPT_READERS.get(call.operation.prompt_format)
+    return reader(call, _skip_image) if reader else None
+
+
+def _list_features(prompt: Prompt) -> frozenset[Need]:
+    found: set[Need] = {"schema"} if prompt.schema is not None else set()
+    found |= {"thinking"} if prompt.reasoning else set()
+    # a forced tool that is not among the tools is refused later
+    forced = prompt.tool_choice.startswith("=")
+    if prompt.tools and prompt.tool_choice != "none" and (forced or list_offered(prompt)):
+        found.add("tools")
+    return frozenset(found)
 
 
 def _skip_image(uri: str, param: str) -> ImageInput:

@@ -7,32 +7,40 @@ as a failed call without tokens or cost. A 4xx never reached a model and does no
 from __future__ import annotations
 
 from aione_mock.server.sessions import Session
-from aione_mock.tenant.live_usage import record_call
+from aione_mock.tenant.live_usage import TICKS, add_key_spending, record_call
 from aione_mock.types import Call, Reply, Response, StreamReply, Usage
 
 _NOTHING = Usage()
 
 
-def record_usage(call: Call, session: Session, reply: Reply | StreamReply, sent: Response) -> None:
-    """Record a validated call of an operation that calls a model."""
-    caller, failed = call.caller, reply.status >= 500
-    if caller is None or not call.operation.paid or 400 <= reply.status < 500:
-        return
-    name = reply.model or _asked(call)
-    model = session.catalogue.names.get(name)
-    if model is None and failed:
-        return
+def record_usage(call: Call, session: Session, reply: Reply | StreamReply, sent: Response) -> int | None:
+    """Record a validated call of an operation that calls a model.
+
+    Return its cost in ticks of 0.0001 RMB, None if it was not recorded.
+    """
+    caller, status = call.caller, reply.status
+    if caller is None or not call.operation.paid or 400 <= status < 500:
+        return None
+    name, ledger, ok = reply.model or _asked(call), session.tenants.ledgers.get(caller.org_id), status < 500
+    if ledger is None:  # the organisation has left the configuration file meanwhile
+        return None
+    rate = ledger.find_rate(name)
+    if rate is None and not ok:
+        return None
     usage, took = reply.usage or _NOTHING, sent.sends[-1][0] if sent.sends else 0.0
-    if model is not None:
+    if rate is not None:
         # the time of the model or of the paced response, whichever is longer; elapsed time of the machine is ignored,
         # so that figures are the same in every run
-        pace = model.pace
-        took = max(took, pace.ttft + usage.completion / pace.tokens_per_second)
-    ledger = session.tenants.ledgers[caller.org_id]
-    record = ledger.price_call(call.at, caller, name, usage, not failed, 1000 * took, call.request_id, reply.status)
+        least = rate.ttft + usage.completion / rate.tokens_per_second
+        took = least if least > took else took
+    record = ledger.price_call(call.at, caller, name, usage, ok, 1000 * took, call.request_id, status)
     record_call(session.store, caller.org_id, record)
+    if caller.balance_ticks is not None and caller.key_id is not None:
+        add_key_spending(session.store, caller.key_id, record)
+    return record[TICKS]
 
 
 def _asked(call: Call) -> str:
     """Return the model that the path or the body names."""
-    return str(call.params.get("model") or call.data["model"])
+    data = call.data if isinstance(call.data, dict) else {}
+    return str(call.params.get("model") or data.get("model") or "")

@@ -45,4 +45,5 @@ class MutatedPipeline:
         original = MutantResponse(response.status, tuple(raw_headers(response.headers)), whole)
         answer = self._mutant.response(original, changed)
         headers = tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.headers])
-        return Response(answer.status, headers, ((0.0, answer.body),), response.end)
+        due = response.sends[-1][0] if response.sends else 0.0
+        return Response(answer.status, headers, ((due, answer.body),), response.end)

@@ -14,20 +14,24 @@ from typing import TYPE_CHECKING
 
 from aione_mock.asgi import Disconnected
 from aione_mock.contract import Contract, Operation
-from aione_mock.contract.openapi import RouteMatch
 from aione_mock.errors import APIError, ConfigError, ScenarioError
 from aione_mock.protocols.errors import ErrorRenderer
-from aione_mock.server import rate_limits
+from aione_mock.server import origin, rate_limits
 from aione_mock.server.auth import Authenticator
+from aione_mock.server.cors import CrossOriginPolicy
 from aione_mock.server.handlers import CHECKS, from_schema
-from aione_mock.server.journal import Exchange, mask_text
+from aione_mock.server.hints import explain_no_operation
+from aione_mock.server.journal import Exchange
+from aione_mock.server.page import PageFiles
+from aione_mock.server.preferences import Preferences
 from aione_mock.server.render import Renderer
-from aione_mock.server.request import Request, explain_no_operation, make_call, parse_request, validate_call
+from aione_mock.server.request import Request, make_call, parse_request, validate_call
 from aione_mock.server.scenario_engine import ScenarioEngine
+from aione_mock.server.served_contract import ServedContract
 from aione_mock.server.sessions import Session, Sessions
 from aione_mock.server.state import MemoryState
-from aione_mock.settings import Settings
-from aione_mock.tenant.organisation_file import list_credentials
+from aione_mock.settings import Settings, page_path
+from aione_mock.text.credentials import mask_text
 from aione_mock.types import Call, Reply, Response, StreamReply
 
 if TYPE_CHECKING:
@@ -48,18 +52,34 @@ class Pipeline:
         handlers: Mapping[str, Handler],
         settings: Settings,
         replay: Replay | None = None,
+        state: MemoryState | None = None,
     ) -> None:
         self.contract, self.sessions, self.handlers, self.settings = contract, sessions, handlers, settings
-        self.replay, self.state, self.errors = replay, MemoryState(), ErrorRenderer(contract)
+        self.replay, self.state, self.errors = replay, state or MemoryState(), ErrorRenderer(contract)
         self.scenarios = ScenarioEngine(contract, settings)
-        self.renderer = Renderer(self.errors, self.scenarios, flush_interval=0.0 if settings.flush == "each" else None)
-        demo = next(c.secret for c in list_credentials() if c.kind == "key")
+        self.renderer = self._create_renderer()
         self.auth = Authenticator(
-            contract, any_key=settings.auth == "any", demo_key=demo, control_token=settings.control_token
+            contract,
+            any_key=settings.auth == "any",
+            needs_key=not settings.as_upstream,
+            control_token=settings.control_token,
+            allowed_hosts=settings.allowed_hosts,
         )
+        self.cors = CrossOriginPolicy(settings.cors, contract)
+        self.page = PageFiles(page_path(), enabled=settings.ui, control=bool(settings.control), scheme=settings.scheme)
+        self.served_contract = ServedContract(contract, lambda: sessions.default.catalogue, settings.scheme)
         self.explanations: Mapping[str, Explanation] = {}
         # read for each request, and slower to read from a pydantic model
-        self._max_body, self._scenario_files = settings.max_body, bool(settings.scenarios)
+        self._max_body, self._scenario_files = settings.max_body, bool(self.scenarios.rule_files.paths)
+
+    def _create_renderer(self) -> Renderer:
+        interval, mode = 0.0 if self.settings.flush == "each" else None, self.settings.check_answers
+        if mode == "off":
+            return Renderer(self.errors, self.scenarios, flush_interval=interval)
+        from aione_mock.server.answer_check import CheckingRenderer
+
+        strict = mode == "strict"
+        return CheckingRenderer(self.errors, self.scenarios, self.contract, flush_interval=interval, strict=strict)
 
     async def respond(self, exchange: Exchange) -> Response:
         """Answer a request. Every error, and every bug, becomes an answer in the protocol of its operation."""
@@ -69,9 +89,16 @@ class Pipeline:
         except Disconnected:
             raise
         except Exception as error:
-            reply = self._render_error(exchange, error)
+            reply = self.render_error(exchange, error)
             response = self.renderer.render(exchange, reply)
-        await self.state.commit(exchange, reply, response)
+        origin = exchange.request.fields.get(b"origin")
+        if origin is not None:
+            response = self.cors.add_headers(response, origin.decode("latin-1"), exchange.protocol)
+        try:
+            await self.state.commit(exchange, reply, response)
+        except Exception as error:
+            exchange.stream = False
+            return self.renderer.render(exchange, self.render_error(exchange, error))
         return response
 
     async def _answer(self, exchange: Exchange) -> Reply | StreamReply:
@@ -80,41 +107,68 @@ class Pipeline:
         match = self.contract.match(request.path)
         operation = match.operations.get(request.method)
         exchange.path_params = match.params
-        exchange.protocol = operation.protocol if operation else self._find_protocol(request, match)
-        session = self._find_session(exchange, operation) if request.session_name else exchange.session
+        if operation is not None:
+            exchange.protocol = operation.protocol
+        else:
+            exchange.protocol, error = explain_no_operation(request, match, self.contract)
+        session = self.find_session(exchange, operation) if request.session_name else exchange.session
         if operation is None:
-            raise explain_no_operation(request, match.operations)  # 404, 405
+            if (page := self._find_page(request)) is not None:
+                exchange.protocol = "control"  # the journal holds what applications ask
+                self.auth.check_host(request)  # 421
+                self.state.count(exchange, with_body=False)
+                return page
+            raise error  # 404, 405
         exchange.operation = operation  # not before: a session's name may be wrong where no 400 is declared
         if request.body is None or len(request.body) > self._max_body:
             await request.read_body(self._max_body)  # 413
+        if b"content-encoding" in request.fields and request.body and operation.body_validator is not None:
+            request.decode_body(self._max_body)  # 400 413 415
         exchange.at = session.clock.timestamp()
         if replay := session.replay or self.replay:
             reply = await self._replay(replay, exchange, operation)  # 404
             if reply is not None:
                 return reply
         exchange.caller = await self.auth.identify(operation, exchange)  # 401, 403
+        if not session.confirmed and (exchange.caller is not None or operation.protocol == "control"):
+            self.sessions.confirm(session)
         await self.state.admit(operation, exchange)  # 402, 429
         call = exchange.call = self._parse(operation, exchange)  # 400, 422
-        if b"x-mock-scenario" in request.fields or session.rules or session.scenarios or self._scenario_files:
+        preferences = None
+        if b"prefer" in request.fields and operation.protocol != "control":
+            preferences = Preferences.read(request.headers)
+        rules = preferences is None and (session.rules or session.scenarios or self._scenario_files)
+        if rules or b"x-mock-scenario" in request.fields:
             scenario = exchange.scenario = await self.scenarios.select(call, session, exchange.occurrence)
             call = exchange.call = scenario.script_call(call)  # the error that a scenario asks for
         if call.script is not None and call.script.whole:
             return from_schema.answer_with_body(call)
+        if preferences is not None and call.script is None:
+            reply = preferences.choose_reply(call, session)  # 400
+            return preferences.mark(reply or await self._handle(call, session))
         handler = self.handlers.get(operation.id) or from_schema.answer_from_schema
-        reply = await handler(call, session)
-        if exchange.limits is not None and reply.usage is not None:
-            exchange.limits = exchange.limits.add((0, reply.usage.total))
-        return reply
+        return await handler(call, session)
 
-    def _find_session(self, exchange: Exchange, operation: Operation | None) -> Session:
+    async def _handle(self, call: Call, session: Session) -> Reply | StreamReply:
+        return await (self.handlers.get(call.operation.id) or from_schema.answer_from_schema)(call, session)
+
+    def _find_page(self, request: Request) -> Reply | None:
+        """Return what a browser or a tool asks for beside the API: the page, its files, or the contract."""
+        contract = self.served_contract.find(request) if self.settings.control else None
+        return contract or self.page.find(request)
+
+    def find_session(self, exchange: Exchange, operation: Operation | None) -> Session:
+        """Return the session that a request names, and enter it in the exchange. Raises APIError for a bad name."""
         if operation is None or not self._concerns_server(operation):
-            exchange.session = self.sessions.get(exchange.request.session_name)
+            name = exchange.request.session_name
+            exchange.session = self.sessions.use(name) or self._create_session(name, exchange.request)
         return exchange.session
 
-    def _find_protocol(self, request: Request, match: RouteMatch) -> str:
-        """Return the protocol of a path that leads to no operation."""
-        near = next(iter(match.operations.values()), None)
-        return near.protocol if near else self.contract.find_protocol(request.path)
+    def _create_session(self, name: str, request: Request) -> Session:
+        """Create the session of a new name. For a page of another site it is one that no other request finds."""
+        if origin.is_cross_site(request):
+            return self.sessions.make(name)
+        return self.sessions.create(name, confirmed=False)
 
     def _concerns_server(self, operation: Operation) -> bool:
         """Return whether a control operation is about no single session, so that naming one must not create it."""
@@ -140,9 +194,10 @@ class Pipeline:
         key = (exchange.key, request.headers)
         known = cache.get(key) if repeated else None
         if known is None:
-            params, data, findings = parse_request(self.contract, operation, request, exchange.path_params)
+            params, data, findings = parse_request(operation, request, exchange.path_params)
             call = make_call(exchange, operation, params, data)
-            if findings and (explanation := self.explanations.get(operation.id)):
+            # a body that is no JSON has nothing that could be explained
+            if findings and data is not None and (explanation := self.explanations.get(operation.id)):
                 explanation(call)
             if findings or check is not None:
                 validate_call(call, exchange.session, findings, check)
@@ -153,17 +208,20 @@ class Pipeline:
         exchange.valid = True
         return call
 
-    def _render_error(self, exchange: Exchange, error: Exception) -> Reply:
+    def render_error(self, exchange: Exchange, error: Exception) -> Reply:
         """Return the answer to a request that failed: the contract's example of that error, or of a bug."""
         if not exchange.occurrence:
-            self.state.count(exchange)
+            # without an operation, a body counts no more if it came together with the head than if it did not
+            self.state.count(exchange, with_body=exchange.operation is not None)
         if isinstance(error, ScenarioError | ConfigError):
             error = APIError("invalid_request", str(error))
         if not isinstance(error, APIError):
             method, path = exchange.request.method, mask_text(exchange.request.path)
             _log.error("bug while answering %s %s", method, path, exc_info=error)
             error = APIError("internal_error", "The mock has a bug here; its log has the details.")
-        elif error.name == "rate_limit_exceeded" and exchange.limits is None:
+        elif error.name in rate_limits.LIMIT_ERRORS and exchange.limits is None:
             exchange.limits = rate_limits.read_window(exchange.caller, exchange.at, exchange.session)
+        exchange.error = error.name
+        exchange.refusal = f"{error.name}: {error.message}" if error.message else error.name
         protocol = exchange.protocol or "openai"
         return self.errors.render(protocol, exchange.operation, error, exchange.request_id)

@@ -14,54 +14,61 @@ from aione_mock.clock import format_instant
 from aione_mock.contract import Operation
 from aione_mock.errors import APIError
 from aione_mock.server.sessions import Session
-from aione_mock.store import Amounts, Window
+from aione_mock.store import Window
 from aione_mock.types import Caller
 
+RATE_EXCEEDED, CONCURRENCY_EXCEEDED = LIMIT_ERRORS = ("rate_limit_exceeded", "concurrency_limit_exceeded")
+"""Names of the errors above a limit."""
 REQUESTS, TOKENS = 0, 1
 """Parts of a key's window."""
 SPAN_SECONDS = 60.0
 """The window in which requests and tokens are counted (assumed)."""
 _KINDS = ("requests", "tokens")
+_PLACE = "limits/"
+"""What the names of windows begin with, before the id of the key."""
+_FULL = f"{SPAN_SECONDS // 60:.0f}m0s"
 _ONE_REQUEST, _NOTHING = (1, 0), (0, 0)
 FormatReset = Callable[[float, float], str]
-
-
-def read_limits(caller: Caller, session: Session) -> Amounts:
-    """Return the requests and tokens per minute that a caller may use: the key's own limits, or its plan's."""
-    plan = session.tenants.organisations[caller.org_id].plan
-    return caller.rpm_limit or plan.rpm_limit, caller.tpm_limit or plan.tpm_limit
 
 
 def read_window(caller: Caller | None, now: float, session: Session) -> Window | None:
     """Return what a key has used of its limits; None for callers without a key."""
     if caller is None or caller.key_id is None:
         return None
-    limits = read_limits(caller, session)
-    return session.store.count_window(f"limits/{caller.key_id}", now, SPAN_SECONDS, _NOTHING, limits)
+    plan = session.tenants.organisations[caller.org_id].plan
+    limits = caller.rpm_limit or plan.rpm_limit, caller.tpm_limit or plan.tpm_limit
+    return session.store.count_window(_PLACE + caller.key_id, now, SPAN_SECONDS, _NOTHING, limits)
+
+
+def list_used_keys(session: Session) -> list[str]:
+    """Return the ids of the keys that have used something lately, the first that did first."""
+    windows = [place.removeprefix(_PLACE) for place in session.store.list_windows(_PLACE)]
+    return [*dict.fromkeys([*windows, *session.in_flight])]
 
 
 def take_request(key: str, caller: Caller, now: float, session: Session) -> Window:
     """Count a request against the limits of a key and return them; `release_call` ends its concurrent call.
 
-    Raises APIError `rate_limit_exceeded` with the `retry-after` at which there is room again.
+    Raises APIError `rate_limit_exceeded` or `concurrency_limit_exceeded` with the `retry-after` at which there is room.
     """
-    limits, calls = read_limits(caller, session), session.in_flight.get(key, 0)
-    most = session.tenants.organisations[caller.org_id].plan.concurrency_limit
+    plan, calls = session.tenants.organisations[caller.org_id].plan, session.in_flight.get(key, 0)
+    limits = caller.rpm_limit or plan.rpm_limit, caller.tpm_limit or plan.tpm_limit
+    most = caller.concurrency_limit or plan.concurrency_limit
     amounts = _ONE_REQUEST if calls < most else _NOTHING
-    window = session.store.count_window(f"limits/{key}", now, SPAN_SECONDS, amounts, limits)
+    window = session.store.count_window(_PLACE + key, now, SPAN_SECONDS, amounts, limits)
     if not window.taken:
         wait = max(window.wait(part, limit - 1) for part, limit in enumerate(limits))
         part = REQUESTS if not window.left(REQUESTS) else TOKENS
-        raise _exceeded(f"{limits[part]} {_KINDS[part]} per minute", wait)
+        raise _refuse(RATE_EXCEEDED, f"Rate limit exceeded: {limits[part]} {_KINDS[part]} per minute", wait)
     if calls >= most:
-        raise _exceeded(f"{most} calls at a time", 1)
+        raise _refuse(CONCURRENCY_EXCEEDED, f"Concurrency limit exceeded: {most} call{'s' * (most > 1)} at a time", 1)
     session.in_flight[key] = calls + 1
     return window
 
 
-def take_tokens(key: str, tokens: int, session: Session) -> None:
+def take_tokens(key: str, tokens: int, now: float, session: Session) -> None:
     """Count the tokens of an answer against the limits of a key, whether or not they are used up."""
-    session.store.add_to_window(f"limits/{key}", session.clock.timestamp(), SPAN_SECONDS, (0, tokens))
+    session.store.add_to_window(_PLACE + key, now, SPAN_SECONDS, (0, tokens))
 
 
 def release_call(key: str, session: Session) -> None:
@@ -73,27 +80,24 @@ def release_call(key: str, session: Session) -> None:
         session.in_flight.pop(key, None)
 
 
-def _exceeded(limit: str, wait: float) -> APIError:
+def _refuse(name: str, reason: str, wait: float) -> APIError:
     seconds = max(1, math.ceil(wait))
-    message = f"Rate limit exceeded: {limit}. Try again in {seconds} s."
-    return APIError("rate_limit_exceeded", message, headers={"retry-after": str(seconds)})
+    return APIError(name, f"{reason}. Try again in {seconds} s.", headers={"retry-after": str(seconds)})
 
 
-def format_headers(limits: Window, operation: Operation, status: int) -> str:
-    """Return the rate-limit headers that the operation declares for a status, each with `\r\n` before it."""
+def format_headers(limits: Window, spent: int, operation: Operation, status: int) -> str:
+    """Return the rate-limit headers that the operation declares for a status, each with `\r\n` before it.
+
+    `spent` are the tokens of the answer, which the limits do not hold yet.
+    """
     template, format_reset = _header_template(operation, status)
     if not template:
         return ""
-    (requests, tokens), (rpm, tpm), (last_request, last_tokens) = limits.totals, limits.most, limits.lasts
-    reset = format_reset(last_request, limits.now)
-    return template % (
-        rpm,
-        rpm - requests if requests < rpm else 0,
-        reset,
-        tpm,
-        tpm - tokens if tokens < tpm else 0,
-        reset if last_request == last_tokens else format_reset(last_tokens, limits.now),
-    )
+    now, (last_request, last_tokens), (rpm, tpm) = limits.now, limits.lasts, limits.most
+    requests, tokens = rpm - limits.totals[REQUESTS], tpm - limits.totals[TOKENS] - spent
+    reset = format_reset(last_request, now)
+    again = reset if spent and last_request == now else format_reset(now if spent else last_tokens, now)
+    return template % (rpm, requests if requests > 0 else 0, reset, tpm, tokens if tokens > 0 else 0, again)
 
 
 @lru_cache(maxsize=256)
@@ -109,9 +113,11 @@ def _header_template(operation: Operation, status: int) -> tuple[str, FormatRese
 
 def _format_duration(last: float, now: float) -> str:
     """Return when what was last taken is free again, as OpenAI writes it: `350ms`, `12s` or `1m0s`."""
-    seconds = max(0.0, last + SPAN_SECONDS - now)
+    seconds = last + SPAN_SECONDS - now
+    if seconds > SPAN_SECONDS - 1:
+        return _FULL
     if seconds < 1:
-        return f"{math.ceil(seconds * 1000)}ms"
+        return f"{math.ceil(max(0.0, seconds) * 1000)}ms"
     whole = math.ceil(seconds)
     return f"{whole // 60}m{whole % 60}s" if whole >= 60 else f"{whole}s"
 

@@ -16,13 +16,13 @@ import orjson
 from aione_mock import protocols
 from aione_mock.contract import Contract, Operation
 from aione_mock.errors import APIError
-from aione_mock.recorder.cassette import Interaction, RecordedRequest, load_cassette
+from aione_mock.recorder.cassette import HEADER_CONTROLS, Interaction, RecordedRequest, load_cassette
 from aione_mock.recorder.contract_check import find_operation
-from aione_mock.recorder.credentials import MASK
 from aione_mock.recorder.json_style import read_json_or_text
 from aione_mock.recorder.redaction import Redactor, unify_masks
 from aione_mock.store import MemoryStore
 from aione_mock.structs import frozen
+from aione_mock.text.credentials import MASK
 from aione_mock.types import Call, EventStream, Json, Replayed, ReplayedStream, Response
 
 ReplayTiming = Literal["recorded", "none", "scale"]
@@ -88,7 +88,8 @@ class Replay:
 
     def _make_reply(self, interaction: Interaction) -> Replayed | ReplayedStream:
         response = interaction.response
-        headers = tuple(response.headers)
+        # what a gateway sent may not be sent by a server, as in `record`
+        headers = tuple([(name, HEADER_CONTROLS.sub(" ", value)) for name, value in response.headers])
         if response.end == "finish" and interaction.request.method != "HEAD":
             # the recorded body may have been decompressed
             length = str(len(response.content))

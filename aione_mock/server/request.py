@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import orjson
 
 from aione_mock import asgi, protocols
-from aione_mock.contract import Contract, Operation, validation
+from aione_mock.contract import Operation, validation
 from aione_mock.contract.validation import Violation
-from aione_mock.errors import APIError
-from aione_mock.server.journal import mask_text
+from aione_mock.structs import replace
 from aione_mock.types import Call, Json, RawHeaders
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class Request:
         "path",
         "query",
         "receive",
+        "scope",
         "session_name",
     )
 
@@ -49,13 +50,14 @@ class Request:
         client: str = "127.0.0.1",
         receive: asgi.Receive | None = None,
         mount_path: str = "",
+        scope: asgi.Scope | None = None,
     ) -> None:
         """Read the head of a request.
 
         `path` is percent-encoded and may begin with `/_session/NAME`; `mount_path` is what came before it. Header names
-        are lower-case. Without `body` the body comes from `receive`.
+        are lower-case. Without `body` the body comes from `receive`. `scope` is ASGI's, where there is one.
         """
-        self.method, self.headers, self.body, self.receive = method, headers, body, receive
+        self.method, self.headers, self.body, self.receive, self.scope = method, headers, body, receive, scope
         self.path, self.query, named = path.decode("latin-1"), query.decode("latin-1"), ""
         if path.startswith(b"/_session/"):
             named, self.path = asgi.split_session(self.path)
@@ -84,6 +86,15 @@ class Request:
             self.body = b""
             raise asgi.body_too_large(limit)
 
+    def decode_body(self, limit: int) -> None:
+        """Undo the content encoding of the body. Raise APIError for one that cannot be undone."""
+        try:
+            self.body = asgi.decode_body(self.body or b"", self.fields[b"content-encoding"], limit)
+        except ValueError as error:
+            coding = self.fields[b"content-encoding"].decode("latin-1")
+            found = validation.Violation(("body",), f"The body is not valid {coding}: {error}", "value_error")
+            validation.raise_violations([found])
+
     @property
     def size(self) -> int:
         """Bytes of head and body."""
@@ -91,18 +102,8 @@ class Request:
         return head + len(self.body or b"")
 
 
-def explain_no_operation(request: Request, operations: Mapping[str, Operation]) -> APIError:
-    """Return why no operation matches a request: `not_found` or `method_not_allowed`."""
-    if not operations:
-        path = mask_text(request.path[:200])
-        return APIError("not_found", f"Unknown path {path}. See `aione-mock spec routes`.")
-    allowed = ", ".join(sorted(operations))
-    message = f"{request.method} is not allowed here; use {allowed}."
-    return APIError("method_not_allowed", message, headers={"allow": allowed})
-
-
 def parse_request(
-    contract: Contract, operation: Operation, request: Request, path_params: Mapping[str, str]
+    operation: Operation, request: Request, path_params: Mapping[str, str]
 ) -> tuple[Mapping[str, Json], Json, list[Violation]]:
     """Return the parameters and the JSON body of a request, and everything that violates their schemas."""
     params: Mapping[str, Json] = {}
@@ -112,6 +113,8 @@ def parse_request(
     schema, body = operation.body_validator, request.body or b""
     if schema is None:
         return params, None, findings
+    if len(body) > validation.LARGE_BODY and (excess := validation.find_excess(body)):
+        return params, None, findings + excess
     normalize = protocols.NORMALIZERS.get(operation.protocol)
     if normalize is None and request.fields.get(b"content-type") in _JSON:
         try:
@@ -125,7 +128,21 @@ def parse_request(
     if normalize and data is not None:
         data = normalize(data, operation)
         more = validation.find_violations(schema, data)
+    if operation.protocol == "control":
+        more = [_suggest_member(finding, operation) for finding in more]
     return params, data, findings + more
+
+
+def _suggest_member(finding: Violation, operation: Operation) -> Violation:
+    """Add the nearest known member, or all of them, to a violation that names an unknown one."""
+    if finding.kind != "extra_forbidden":
+        return finding
+    schema = operation.resolve(operation.request_body["content"]["application/json"]["schema"])
+    known = schema.get("properties", ()) if len(finding.place) == 1 else ()
+    unknown = finding.message.rpartition(": ")[2].partition(",")[0]
+    near = difflib.get_close_matches(unknown, [*(known or operation.body_members)], n=1, cutoff=0.6)
+    remedy = f" (did you mean '{near[0]}'?)" if near else f" (known: {', '.join(known)})" if known else ""
+    return replace(finding, message=finding.message + remedy)
 
 
 def validate_call(call: Call, session: Session, findings: list[Violation], check: Check | None) -> None:
@@ -160,3 +177,9 @@ def make_call(exchange: Exchange, operation: Operation, params: Mapping[str, Jso
         exchange.token,
         request.mount_path,
     )
+
+
+def find_root_url(request: Call | Request, scheme: str) -> str:
+    """Return the URL at which a client reached the mock, to which it adds paths; `scheme` is that of the server."""
+    scheme = request.header("x-forwarded-proto") or scheme
+    return f"{scheme}://{request.header('host') or '127.0.0.1:8000'}{request.mount_path}"

@@ -6,21 +6,24 @@ Precedence: the request header `X-Mock-Scenario`, then the session's rules (cont
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from hashlib import blake2b
 
 from aione_mock.clock import SYSTEM_CLOCK
 from aione_mock.contract import Contract, Operation
 from aione_mock.errors import APIError, ConfigError, ScenarioError
 from aione_mock.protocols.errors import protocol_name
 from aione_mock.scenarios.actions import NO_ACTION, Action
+from aione_mock.scenarios.awkward import explain_unmet_need
 from aione_mock.scenarios.catalogue import ScenarioCatalogue
-from aione_mock.scenarios.conditions import MatchContext
+from aione_mock.scenarios.conditions import MatchContext, meets_all
 from aione_mock.scenarios.faults import apply_faults, explain_misfit
 from aione_mock.scenarios.pace import INSTANT, Pace, make_realistic, schedule
 from aione_mock.scenarios.rule_compiler import RuleCompiler
 from aione_mock.scenarios.rule_files import RuleFiles
 from aione_mock.scenarios.rules import Rule, RuleMatch, find_nearest, select_rule
 from aione_mock.seed import Seed
+from aione_mock.server.cache import drop_oldest
 from aione_mock.server.match_context import make_match_context, read_model
 from aione_mock.server.sessions import Session
 from aione_mock.settings import Settings
@@ -28,6 +31,10 @@ from aione_mock.structs import frozen, replace
 from aione_mock.types import Call, Reply, Response, StreamReply
 
 _log = logging.getLogger("aione_mock")
+_MAX_HEADERS = 1000
+"""Different headers of a session whose calls are counted; the oldest are dropped first."""
+_NO_WAIT = {"retry-after-ms": "1"}
+"""What makes OpenAI's and Anthropic's SDKs try again at once; they ignore `retry-after: 0`."""
 _RELOAD_SECONDS = 0.5
 """Interval at which scenario files are checked for changes."""
 
@@ -61,8 +68,10 @@ class ActiveScenario:
     def _make_error(self, action: Action, operation: Operation, context: MatchContext) -> APIError:
         name = action.error or ""
         spec = operation.errors[_find_error(name, operation) or name]
-        wait = str(action.retry_after) if action.retry_after else None
-        headers = {name: wait for name in spec.headers if wait and name.endswith("retry-after")}
+        headers = {}
+        if action.retry_after is not None:
+            headers = {name: str(action.retry_after) for name in spec.headers if name.endswith("retry-after")}
+            headers |= _NO_WAIT if action.retry_after == 0 else {}
         return APIError(spec.name, action.make_message(context, self.seen) or "", headers=headers)
 
 
@@ -74,10 +83,12 @@ class ScenarioEngine:
 
     def __init__(self, contract: Contract, config: Settings) -> None:
         errors = [(protocol, name, spec.status) for (protocol, name), spec in contract.errors.items()]
-        self.catalogue = ScenarioCatalogue(error for error in errors if error[0] != "control")
+        # ModelRouter documents its errors by codes
+        codes = {spec.body["errCode"]: name for (_, name), spec in contract.errors.items() if "errCode" in spec.body}
+        self.catalogue = ScenarioCatalogue((error for error in errors if error[0] != "control"), codes)
         operations = [o.id for o in contract.operations.values() if o.protocol != "control"]
         self.compiler = RuleCompiler(contract.documents["control.yaml"], self.catalogue, operations)
-        self._rule_files = RuleFiles.open(config.scenarios, self.compiler)
+        self._rule_files = RuleFiles.open(config.scenarios, self.compiler, config.configured_rules)
         self._checked_at = SYSTEM_CLOCK.timestamp()
         self._time_scale = config.time_scale
         try:
@@ -92,25 +103,29 @@ class ScenarioEngine:
         """The scenario files, reloaded when they have changed."""
         if self._rule_files.paths and SYSTEM_CLOCK.timestamp() - self._checked_at > _RELOAD_SECONDS:
             self._checked_at = SYSTEM_CLOCK.timestamp()
-            self._reload_files()
+            self.reload_rules()
         return self._rule_files
 
-    def _reload_files(self) -> None:
+    def reload_rules(self) -> None:
+        """Reload the scenario files that have changed, and log what is wrong with them."""
         known = set(self._rule_files.errors)
         self._rule_files = self._rule_files.reload(self.compiler)
         for error in self._rule_files.errors:
             if error not in known:
                 _log.warning("%s; the last valid rules of the file stay in force", error)
 
-    async def select(self, call: Call, session: Session, occurrence: int) -> ActiveScenario:
+    async def select(
+        self, call: Call, session: Session, occurrence: int, context: MatchContext | None = None
+    ) -> ActiveScenario:
         """Return the scenario that applies to a call. Raises APIError for an unknown scenario in the header.
 
-        None applies to the control API, so that a rule for every call cannot lock out who has set it.
+        None applies to the control API, so that a rule for every call cannot lock out who has set it. A call that is
+        not valid needs a `context`.
         """
         if call.operation.protocol == "control":
             return NO_SCENARIO
         header = call.header("x-mock-scenario")
-        context = make_match_context(call, session, f"{call.key.hex()}/{occurrence}")
+        context = context or make_match_context(call, session, f"{call.key.hex()}/{occurrence}")
         if header is not None:
             return await self._select_by_header(header, call, session, context)
 
@@ -118,26 +133,33 @@ class ScenarioEngine:
             return await session.store.increment(f"rules/{rule_id}")
 
         rules = session.scenarios + session.rules + self.rule_files.rules
-        possible = [rule for rule in rules if _is_possible(rule, call.operation, context.stream)]
-        selection = await select_rule(possible, context, count)
+        problems = {rule.id: _explain_impossible_rule(rule, call.operation, context) for rule in rules}
+        selection = await select_rule([rule for rule in rules if not problems[rule.id]], context, count)
         if selection.rule is None:
-            return ActiveScenario(context=context, nearest=find_nearest(rules, context, selection.passed))
+            passed = (*selection.passed, *_list_impossible(rules, problems, context))
+            return ActiveScenario(context=context, nearest=find_nearest(rules, context, passed))
         return ActiveScenario(selection.action, selection.rule.id, context, selection.seen)
 
     async def _select_by_header(
         self, header: str, call: Call, session: Session, context: MatchContext
     ) -> ActiveScenario:
         step = self.catalogue.parse_header(header)
-        seen = 1 if step.times is None else await session.store.increment(f"scenario/{header}")
+        seen = 1 if step.times is None else _count_header(header, session)
         if step.times is not None and seen > step.times:
             return ActiveScenario(context=context, seen=seen)
-        if problem := _explain_impossible(step.action, call.operation, context.stream, strict=False):
+        if problem := _explain_impossible(step.action, call.operation, context, strict=False):
             raise APIError("invalid_request", problem, fields={"param": "X-Mock-Scenario"})
         return ActiveScenario(step.action, "header", context, seen)
 
     def sends_at_once(self, scenario: ActiveScenario, session: Session) -> bool:
         """Return whether `apply` would return the response as it is."""
         return scenario is NO_SCENARIO and self._instant and not session.pace
+
+    def needs_whole_answer(self, scenario: ActiveScenario, session: Session) -> bool:
+        """Return whether `apply` changes more of an answer than when it begins."""
+        action = scenario.action
+        changed = action.faults or action.body or action.set_headers or action.remove_headers or action.pace
+        return bool(changed or session.pace or not self._instant)
 
     def apply(
         self,
@@ -157,9 +179,11 @@ class ScenarioEngine:
         stream, action = isinstance(reply, StreamReply), scenario.action
         paced = _pace_response(response, reply, action.delay, self._get_pace(scenario, reply, call, session), seed)
         damaged = paced
+        if scenario.context is not None and (change := action.make_body_change(scenario.context, scenario.seen)):
+            damaged = change.change_response(damaged, stream=stream)
         if scenario.context is not None and (action.set_headers or action.remove_headers):
-            headers = action.change_headers(paced.headers, scenario.context, scenario.seen)
-            damaged = replace(paced, headers=headers)
+            headers = action.change_headers(damaged.headers, scenario.context, scenario.seen)
+            damaged = replace(damaged, headers=headers)
         if action.faults:
             damaged = apply_faults(
                 action.faults, damaged, stream=stream, seed=seed, render_error_event=render_error_event
@@ -189,6 +213,16 @@ class ScenarioEngine:
         return replace(response, sends=sends)
 
 
+def _count_header(header: str, session: Session) -> int:
+    """Return how often a header has come, now included."""
+    key = blake2b(header.encode("latin-1"), digest_size=16).digest()
+    seen = session.header_turns.get(key, 0) + 1
+    if seen == 1:
+        drop_oldest(session.header_turns, _MAX_HEADERS)
+    session.header_turns[key] = seen
+    return seen
+
+
 def _pace_response(response: Response, reply: Reply | StreamReply, delay: float, pace: Pace, seed: Seed) -> Response:
     if pace == INSTANT and not delay:
         return response
@@ -210,12 +244,25 @@ def _find_error(name: str, operation: Operation) -> str | None:
     return next((candidate for candidate in names if candidate in operation.errors), None)
 
 
-def _is_possible(rule: Rule, operation: Operation, stream: bool) -> bool:
-    return all(not _explain_impossible(step.action, operation, stream) for step in rule.steps)
+def _explain_impossible_rule(rule: Rule, operation: Operation, context: MatchContext) -> str | None:
+    """Return why a call cannot be answered by all actions of a rule, or None if it can."""
+    problems = (_explain_impossible(step.action, operation, context) for step in rule.steps)
+    return next((problem for problem in problems if problem), None)
 
 
-def _explain_impossible(action: Action, operation: Operation, stream: bool, *, strict: bool = True) -> str | None:
-    """Return why an operation cannot be answered by an action, or None if it can.
+def _list_impossible(
+    rules: Iterable[Rule], problems: Mapping[str, str | None], context: MatchContext
+) -> Iterator[RuleMatch]:
+    """Yield the rules whose conditions a call meets although it cannot be answered by them, with the reason."""
+    for rule in rules:
+        if (problem := problems[rule.id]) and meets_all(rule.conditions, context):
+            yield RuleMatch(rule.id, False, len(rule.conditions), (problem,))
+
+
+def _explain_impossible(
+    action: Action, operation: Operation, context: MatchContext, *, strict: bool = True
+) -> str | None:
+    """Return why a call of an operation cannot be answered by an action, or None if it can.
 
     Unless `strict`, faults that do not fit an error response are skipped.
     """
@@ -223,10 +270,19 @@ def _explain_impossible(action: Action, operation: Operation, stream: bool, *, s
         return f"{operation.id} cannot answer '{action.error}'; it declares {', '.join(operation.errors)}"
     if action.error and not strict:
         return None
-    return _explain_reply(action, operation) or explain_misfit(action.faults, stream=stream)
+    if action.awkward and not operation.prompt_format:
+        return f"{operation.id} {_describe_lack(operation)}, so it cannot answer '{action.awkward}'"
+    unmet = explain_unmet_need(action.awkward, context.features) if action.awkward else None
+    return unmet or _explain_reply(action, operation) or explain_misfit(action.faults, stream=context.stream)
 
 
 def _explain_reply(action: Action, operation: Operation) -> str | None:
-    if action.reply is None or ("body" in action.reply) != operation.paid:
+    if action.reply is None or ("body" in action.reply) != bool(operation.prompt_format):
         return None
-    return f"{operation.id} {'calls a model; script its text' if operation.paid else 'calls no model; script its body'}"
+    if operation.prompt_format:
+        return f"{operation.id} calls a model; script its text"
+    return f"{operation.id} {_describe_lack(operation)}; script its body"
+
+
+def _describe_lack(operation: Operation) -> str:
+    return "takes no prompt" if operation.paid else "calls no model"

@@ -14,11 +14,12 @@ from typing import Any
 from aione_mock.clock import Clock
 from aione_mock.errors import APIError, ConfigError
 from aione_mock.seed import Seed
-from aione_mock.server.cache import Cache
+from aione_mock.server.cache import TOTAL_BYTES, Cache
 from aione_mock.settings import Settings
-from aione_mock.store import Journal, MemoryStore
+from aione_mock.store import ByteBudget, Journal, MemoryStore
 from aione_mock.tenant.catalogue import ModelCatalogue
 from aione_mock.tenant.tenants import Tenants
+from aione_mock.tenant.world import World
 from aione_mock.types import Json
 
 DEFAULT = "default"
@@ -43,6 +44,8 @@ class Session:
     journal: Journal
     store: MemoryStore = field(default_factory=MemoryStore)
     occurrences: dict[bytes, int] = field(default_factory=dict)
+    header_turns: dict[bytes, int] = field(default_factory=dict)
+    """How often each `X-Mock-Scenario` with a number of calls has come, by its digest."""
     scenarios: tuple[Any, ...] = ()
     """Rules of activated scenarios, the newest first; they precede all others."""
     rules: tuple[Any, ...] = ()
@@ -55,9 +58,13 @@ class Session:
     snapshots: dict[str, Json] = field(default_factory=dict)
     cache: Cache = field(default_factory=Cache)
     origin: Mapping[str, Any] = field(default_factory=dict)
-    """The arguments of `Sessions.create` that created it."""
+    """The arguments of `Sessions.make` that made it."""
     number: int = 0
     """Its position in the order of creation."""
+    confirmed: bool = True
+    """Whether it was made, or used, by a request with a valid credential. Others are the first to be deleted."""
+    as_upstream: bool = False
+    """Whether nothing is limited, and answers begin with canaries."""
     replay: Any = None
     """Recordings that answer before the mock does (`replay.Replay`); None for those of the server."""
 
@@ -75,6 +82,7 @@ class Session:
             "epoch": self.epoch,
             "store": self.store.dump(),
             "occurrences": dict(self.occurrences),
+            "header_turns": dict(self.header_turns),
             "scenarios": self.scenarios,
             "rules": self.rules,
             "pace": self.pace,
@@ -90,20 +98,26 @@ class Session:
         self.epoch = dump["epoch"]
         self.tenants = self.create_tenants(self.seed, self.epoch)
         self.store.load(dump["store"])
-        self.occurrences = dict(dump["occurrences"])
+        self.occurrences, self.header_turns = dict(dump["occurrences"]), dict(dump["header_turns"])
         self.scenarios, self.rules, self.pace = dump["scenarios"], dump["rules"], dump["pace"]
         self.calls = dump["calls"]
 
 
 class Sessions:
-    """Hold the sessions of a server by name. The least recently used one is deleted for one too many."""
+    """Hold the sessions of a server by name. The least recently used one is deleted for one too many.
 
-    def __init__(self, config: Settings, catalogue: ModelCatalogue) -> None:
-        self._config = config
+    Those that no valid credential has used are deleted first.
+    """
+
+    def __init__(self, config: Settings, world: World) -> None:
+        self._config, self.world = config, world
         # tenants are a pure value, so sessions of one seed and start share it
-        self._create_tenants = lru_cache(_TENANTS)(partial(Tenants.create, catalogue=catalogue))
+        self._create_tenants = _cache_tenants(world)
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._numbers = count(1)
+        self.on_end: Callable[[Session], None] | None = None
+        """Called with each session that is deleted or replaced, while it still holds its journal and rules."""
+        self._journals, self._caches = ByteBudget(config.journals_total), ByteBudget(TOTAL_BYTES)
         self._epoch = config.now.timestamp() if config.now else Clock().timestamp()
         self.default = self.create(DEFAULT)
 
@@ -115,19 +129,35 @@ class Sessions:
 
     def get(self, name: str = DEFAULT) -> Session:
         """Return the session of a name; create it if it is new. Raise APIError for a bad name."""
+        return self.use(name) or self.create(name)
+
+    def use(self, name: str) -> Session | None:
+        """Return the session if it exists, and note that it was used."""
         if name == DEFAULT:
             return self.default
         session = self._sessions.get(name)
-        if session is None:
-            return self.create(name)
-        self._sessions.move_to_end(name)
+        if session is not None:
+            self._sessions.move_to_end(name)
         return session
+
+    def confirm(self, session: Session) -> None:
+        """Note that a valid credential has used a session, and keep it."""
+        session.confirmed = True
+        if session.name not in self._sessions:
+            self._keep(session)
 
     def find(self, name: str) -> Session | None:
         """Return the session if it exists."""
         return self._sessions.get(name)
 
-    def create(
+    def create(self, name: str, *, confirmed: bool = True, **options: Any) -> Session:
+        """Create a session; it replaces one of the same name. `options` are those of `make`."""
+        made = self.make(name, **options)
+        made.confirmed = confirmed
+        self._keep(made)
+        return made
+
+    def make(
         self,
         name: str,
         *,
@@ -138,7 +168,7 @@ class Sessions:
         rules: tuple[Any, ...] = (),
         state: Json = None,
     ) -> Session:
-        """Create a session; it replaces one of the same name. It starts from `state`, the dump of another."""
+        """Return a new session that nobody finds by its name. It starts from `state`, the dump of another."""
         if not NAME.fullmatch(name):
             raise APIError(
                 "invalid_request",
@@ -158,18 +188,47 @@ class Sessions:
         tenants = self._create_tenants(key, epoch)
         session = Session(name, seed_text, key, clock, epoch, self._create_tenants, tenants, journal)
         session.pace, session.rules, session.number = pace, rules, next(self._numbers)
-        session.cache = Cache(enabled=self._config.cache)
+        session.cache, session.as_upstream = Cache(enabled=self._config.cache), self._config.as_upstream
         session.origin = {"seed": seed, "now": now, "frozen": frozen, "pace": pace, "rules": rules, "state": state}
         if state is not None:
             session.load(state)
-        self._sessions[name] = session
-        self._sessions.move_to_end(name)
-        if name == DEFAULT:
-            self.default = session
-        while len(self._sessions) > self._config.max_sessions:
-            oldest = next(other for other in self._sessions if other not in (DEFAULT, name))
-            del self._sessions[oldest]
         return session
+
+    def _keep(self, session: Session) -> None:
+        self._forget(session.name)
+        self._sessions[session.name] = session
+        session.journal.budget, session.cache.budget = self._journals, self._caches
+        self._journals.join(session.journal)
+        self._caches.join(session.cache)
+        if session.name == DEFAULT:
+            self.default = session
+        elif len(self._sessions) > self._config.max_sessions and (surplus := self._find_surplus(session.name)):
+            self._forget(surplus)
+
+    def _find_surplus(self, newest: str) -> str | None:
+        """Return the session to delete: the least recently used one, of those without a valid credential first."""
+        unconfirmed = next((name for name, held in self._sessions.items() if not held.confirmed), None)
+        return unconfirmed or next((name for name in self._sessions if name not in (DEFAULT, newest)), None)
+
+    def _forget(self, name: str) -> None:
+        session = self._sessions.pop(name, None)
+        if session is not None:
+            if self.on_end is not None:
+                self.on_end(session)
+            self._journals.leave(session.journal)
+            self._caches.leave(session.cache)
+            session.journal.budget = session.cache.budget = None
+
+    def change_world(self, world: World) -> None:
+        """Show other models and organisations, in all sessions. What a session has changed or counted stays."""
+        self.world, self._create_tenants = world, _cache_tenants(world)
+        for session in self:
+            session.create_tenants = self._create_tenants
+            session.tenants = self._create_tenants(session.seed, session.epoch)
+            self._caches.leave(session.cache)
+            session.cache = Cache(enabled=self._config.cache)
+            session.cache.budget = self._caches
+            self._caches.join(session.cache)
 
     def reset(self, session: Session) -> Session:
         """Create a session again as it was at first. Its snapshots stay; calls in progress end in the old one."""
@@ -182,7 +241,12 @@ class Sessions:
         if name == DEFAULT:
             self.create(DEFAULT)
         else:
-            self._sessions.pop(name, None)
+            self._forget(name)
+
+
+def _cache_tenants(world: World) -> Callable[[Seed, float], Tenants]:
+    create = partial(Tenants.create, catalogue=world.catalogue, file=world.organisations)
+    return lru_cache(_TENANTS)(create)
 
 
 def _hour(timestamp: float) -> float:

@@ -7,14 +7,16 @@ all state is in this process; over a network each could be one round trip.
 from __future__ import annotations
 
 from hashlib import blake2b
-from itertools import islice
 
+from aione_mock import protocols
 from aione_mock.contract import Operation
 from aione_mock.errors import APIError
 from aione_mock.seed import BASE62
 from aione_mock.server import metering, rate_limits
+from aione_mock.server.cache import drop_oldest
+from aione_mock.server.events import EventFeed
 from aione_mock.server.journal import Exchange, Statistics
-from aione_mock.tenant.live_usage import SPENT
+from aione_mock.tenant.live_usage import KEY_SPENT, SPENT
 from aione_mock.types import Reply, Response, StreamReply
 
 _KEY, _ID, _TOKEN = 16, 12, 29
@@ -27,21 +29,26 @@ class MemoryState:
     """State of one process."""
 
     def __init__(self) -> None:
-        self.statistics = Statistics()
+        self.statistics, self.feed = Statistics(), EventFeed()
 
     async def admit(self, operation: Operation, exchange: Exchange) -> None:
         """Count a request and take it from its caller's limits.
 
-        Raises APIError `insufficient_balance` or `rate_limit_exceeded`.
+        Raises APIError `insufficient_balance`, `rate_limit_exceeded` or `concurrency_limit_exceeded`.
         """
         if not exchange.occurrence:  # a replay that had no recording has counted it
             self.count(exchange)
         caller, session = exchange.caller, exchange.session
-        if caller is None or caller.key_id is None or not operation.paid:
+        if caller is None or caller.key_id is None or not operation.paid or session.as_upstream:
             return
         spent = session.store.read_counter(SPENT + caller.org_id)
         if spent >= session.tenants.billing[caller.org_id].spending_limit(exchange.at):
             exchange.limit = "Balance and credit are used up; top up the account to go on."
+            raise APIError("insufficient_balance", exchange.limit)
+        if caller.balance_ticks is not None and session.store.read_counter(KEY_SPENT + caller.key_id) >= (
+            caller.balance_ticks
+        ):
+            exchange.limit = "The balance of this key is used up; give it more in the configuration to go on."
             raise APIError("insufficient_balance", exchange.limit)
         try:
             exchange.limits = rate_limits.take_request(caller.key_id, caller, exchange.at, session)
@@ -50,38 +57,42 @@ class MemoryState:
             raise
         exchange.admitted = caller.key_id
 
-    def count(self, exchange: Exchange) -> None:
+    def count(self, exchange: Exchange, *, with_body: bool = True) -> None:
         """Give a request its occurrence number, its time, and the ids that follow from them."""
         request, session = exchange.request, exchange.session
+        body = (request.body or b"") if with_body else b""
         exchange.at = exchange.at or session.clock.timestamp()
         line = f"{request.method} {request.path}?{request.query}\n".encode("latin-1")
-        chance = blake2b(line + (request.body or b""), key=session.seed.key, digest_size=_KEY + _ID + _TOKEN).digest()
+        chance = blake2b(line + body, key=session.seed.key, digest_size=_KEY + _ID + _TOKEN).digest()
         key = exchange.key = chance[:_KEY]
         occurrences = session.occurrences
         number = exchange.occurrence = occurrences.get(key, 0) + 1
         if number > 1:
             chance = blake2b(b"%b%d" % (key, number), key=session.seed.key, digest_size=_KEY + _ID + _TOKEN).digest()
         elif len(occurrences) >= _REMEMBERED_REQUESTS:
-            for oldest in list(islice(occurrences, 1 + _REMEMBERED_REQUESTS // 8)):
-                del occurrences[oldest]
+            drop_oldest(occurrences, _REMEMBERED_REQUESTS)
         occurrences[key] = number
-        exchange.request_id = f"req_{chance[_KEY : _KEY + _ID].hex()}"
-        exchange.token = chance[_KEY + _ID :].translate(BASE62).decode("ascii")
+        random = chance[_KEY:]
+        make_id = protocols.REQUEST_IDS.get(exchange.protocol)
+        exchange.request_id = make_id(random) if make_id else f"req_{random[:_ID].hex()}"
+        exchange.token = random[_ID:].translate(BASE62).decode("ascii")
 
     async def commit(self, exchange: Exchange, reply: Reply | StreamReply, response: Response) -> None:
         """Record an answer in the ledger and in the journal."""
         session = exchange.session
         if exchange.admitted is not None and reply.usage is not None:
-            rate_limits.take_tokens(exchange.admitted, reply.usage.total, session)
+            rate_limits.take_tokens(exchange.admitted, reply.usage.total, exchange.at, session)
         if exchange.valid and exchange.call is not None:
-            metering.record_usage(exchange.call, session, reply, response)
-        if exchange.protocol == "control":
+            exchange.ticks = metering.record_usage(exchange.call, session, reply, response)
+        if exchange.protocol == "control" or exchange.request.fields.get(b"x-mock-journal") == b"off":
             return
         session.calls += 1
         exchange.number = session.journal.total + 1
         exchange.close(reply, response)
         session.journal.add(exchange)
         self.statistics.add(exchange)
+        if self.feed.listening:
+            self.feed.start_call(exchange, reply)
 
     def release(self, exchange: Exchange) -> None:
         """End an exchange whose answer is out, or whose client has left."""
@@ -89,5 +100,8 @@ class MemoryState:
             rate_limits.release_call(exchange.admitted, exchange.session)
         if exchange.stream:
             self.statistics.streams_open -= 1
+        exchange.open = False
+        if self.feed.listening and exchange.number:
+            self.feed.finish_call(exchange)
         # the session's journal holds the exchange: without this a deleted session would be a reference cycle
         del exchange.session

@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from aione_mock.asgi import Connection, Receive, Send, raw_headers
+from aione_mock.asgi import Connection, Receive, Scope, Send, raw_headers
+from aione_mock.scenarios.plain_faults import prepend_head
+from aione_mock.structs import replace
 from aione_mock.types import Response
 
 _FULL = 1 << 16
@@ -24,24 +26,55 @@ _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER with a timeout of 0: closing sends RST instead of FIN."""
 
 
-async def play(response: Response, connection: Connection | None, receive: Receive, send: Send, wheel: Wheel) -> None:
-    """Send each packet when it is due. Return early if the client disconnects.
+async def send_response(
+    response: Response, scope: Scope, connection: Connection | None, receive: Receive, send: Send, wheel: Wheel
+) -> bool:
+    """Send a response as the version of HTTP allows. Return False if the client disconnects before its end."""
+    if connection and scope["http_version"] == "1.0":
+        response = avoid_chunks(response)
+    return await play(response, connection, receive, send, wheel)
+
+
+async def play(response: Response, connection: Connection | None, receive: Receive, send: Send, wheel: Wheel) -> bool:
+    """Send each packet when it is due. Return early, and False, if the client disconnects.
 
     The head is sent with the first packet, so that a delay delays everything.
     """
+    if response.live is not None:
+        return await _relay(response, response.live(), receive, send)
     sends = response.sends
     if response.end == "finish" and not response.raw and response.apart is None and _at_once(sends):
         body = sends[0][1] if len(sends) == 1 else b"".join([data for _, data in sends])
         await send(_start(response))
         await send({"type": "http.response.body", "body": body})
-        return
+        return True
     if connection is None and response.raw:
-        return
+        return True
     performance = _Performance(response, connection, receive, send, wheel)
     try:
-        await performance.run()
+        return await performance.run()
     finally:
         performance.close()
+
+
+async def _relay(response: Response, chunks: AsyncIterator[bytes], receive: Receive, send: Send) -> bool:
+    """Send what comes until it ends or the client disconnects, and return which. A slow client is waited for."""
+    left = asyncio.ensure_future(_leaving(receive))
+    following = asyncio.ensure_future(anext(chunks, None))
+    try:
+        await send(_start(response))
+        while await asyncio.wait({left, following}, return_when=asyncio.FIRST_COMPLETED):
+            chunk = None if left.done() else following.result()
+            await send({"type": "http.response.body", "body": chunk or b"", "more_body": chunk is not None})
+            if chunk is None:
+                break
+            following = asyncio.ensure_future(anext(chunks, None))
+        return not left.done()
+    finally:
+        left.cancel()
+        following.cancel()
+        await asyncio.wait({following})
+        await chunks.aclose()  # type: ignore[attr-defined]
 
 
 def write_response(response: Response, connection: Connection | None, send: Send) -> bool:
@@ -55,6 +88,13 @@ def write_response(response: Response, connection: Connection | None, send: Send
     else:
         rest = b"%b\r\ntransfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (head, len(body), body)
     return connection.write_response(send, response.status, rest)
+
+
+def avoid_chunks(response: Response) -> Response:
+    """Return a response whose body ends with the connection, for clients of HTTP/1.0, unless it has a length."""
+    if response.raw or any(name == "content-length" for name, _ in response.headers) or response.status in (204, 304):
+        return response
+    return prepend_head(replace(response, raw=True))
 
 
 def _at_once(sends: tuple[tuple[float, bytes], ...]) -> bool:
@@ -134,17 +174,18 @@ class _Performance:
         self._done: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
-    async def run(self) -> None:
-        """Send everything, up to and including the requested end."""
+    async def run(self) -> bool:
+        """Send everything, up to and including the requested end. Return False if the client left before."""
         raw = self._response.raw
         if self._packets and not await self._until(self._packets[0][0]):
-            return
+            return False
         if not raw:
             await self._send(_start(self._response))
         chunked = all(name != "content-length" for name, _ in self._response.headers)
         whole = await (self._written() if raw or (self._direct and chunked) else self._sent())
         if whole:
             await self._end()
+        return whole
 
     def close(self) -> None:
         """Stop watching and drop what has not been sent."""

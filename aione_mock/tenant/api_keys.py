@@ -6,6 +6,7 @@ A record holds no secret, only its hash. All functions on records are pure; `Key
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from functools import lru_cache
 from hashlib import blake2b
 
 import msgspec
@@ -19,8 +20,11 @@ from aione_mock.types import Caller, Json
 GRACE = 24 * 3600
 """Seconds for which the old secret of a rotated key stays valid. Assumed: customary, not documented."""
 _PREFIX = "sk-nex-"
+_format_instant = lru_cache(maxsize=1024)(format_timestamp)
+"""Many keys were created at the same time, and formatting it takes most of the time of a long list."""
 _PREFIX_LENGTH = len(_PREFIX) + 4
-_CHANGEABLE = ("name", "models_allowed", "allowed_ips", "rpm_limit", "tpm_limit")
+_LIMITS = ("rpm_limit", "tpm_limit", "concurrency_limit")
+_CHANGEABLE = ("name", "models_allowed", "allowed_ips", *_LIMITS)
 
 
 @frozen
@@ -50,6 +54,9 @@ class KeyRecord:
     deleted: bool = False
     owner: int | None = None
     """ModelRouter's `memberUserId` of the key's owner; None for a key of the team itself."""
+    concurrency_limit: int | None = None
+    balance_ticks: int | None = None
+    """What may be spent with it in a session, in 0.0001 RMB; None for all that its organisation has."""
 
 
 def hash_secret(secret: str) -> str:
@@ -63,8 +70,10 @@ def get_prefix(secret: str) -> str:
 
 
 def mask_secret(secret: str) -> str:
-    """Return a secret as shown in messages: `sk-nex-9Tq...c4B`; a short one is hidden completely."""
-    return f"{secret[:10]}...{secret[-3:]}" if len(secret) > 20 else "..."
+    """Return a secret as the documentation shows one: `sk-nex-9Tq...c4B`. Of a short one, only its prefix is shown."""
+    prefix = _PREFIX if secret.startswith(_PREFIX) else ""
+    body = secret.removeprefix(prefix)
+    return f"{prefix}{body[:3]}...{body[-3:]}" if len(body) >= 12 else f"{prefix}xxx...xxx"
 
 
 def generate_key(seed: Seed, number: int) -> tuple[str, str]:
@@ -86,8 +95,9 @@ def create_record(
         number=number,
         created_at=now,
         models_allowed=_to_tuple(fields.get("models_allowed")),
-        rpm_limit=fields.get("rpm_limit"),
-        tpm_limit=fields.get("tpm_limit"),
+        rpm_limit=_to_integer(fields.get("rpm_limit")),
+        tpm_limit=_to_integer(fields.get("tpm_limit")),
+        concurrency_limit=_to_integer(fields.get("concurrency_limit")),
         is_sandbox=bool(fields.get("is_sandbox")),
         allowed_ips=_to_tuple(fields.get("allowed_ips")),
         expires_at=fields.get("expires_at"),
@@ -99,6 +109,8 @@ def update_record(record: KeyRecord, changes: Mapping[str, Json]) -> KeyRecord:
     changed = {name: changes[name] for name in _CHANGEABLE if name in changes}
     for name in changed.keys() & {"models_allowed", "allowed_ips"}:
         changed[name] = _to_tuple(changed[name])
+    for name in changed.keys() & {*_LIMITS}:
+        changed[name] = _to_integer(changed[name])
     return replace(record, **changed)
 
 
@@ -130,7 +142,8 @@ def accepts_secret(record: KeyRecord, secret_hash: str, now: float) -> bool:
 
 
 def to_response(record: KeyRecord, now: float, secret: str | None = None) -> dict[str, Json]:
-    """Return the members of KeyResponse in the documented order."""
+    """Return the members of KeyResponse in the documented order, then the one that is not documented."""
+    limit = record.concurrency_limit
     return {
         "id": record.id,
         "org_id": record.org_id,
@@ -146,7 +159,8 @@ def to_response(record: KeyRecord, now: float, secret: str | None = None) -> dic
         "expires_at": _format_optional(record.expires_at),
         "rotate_grace_until": _format_optional(record.rotate_grace_until),
         "status": get_status(record, now),
-        "created_at": format_timestamp(record.created_at),
+        "created_at": _format_instant(record.created_at),
+        **({} if limit is None else {"concurrency_limit": limit}),
     }
 
 
@@ -160,6 +174,8 @@ def to_caller(record: KeyRecord) -> Caller:
         models_allowed=record.models_allowed,
         rpm_limit=record.rpm_limit,
         tpm_limit=record.tpm_limit,
+        concurrency_limit=record.concurrency_limit,
+        balance_ticks=record.balance_ticks,
     )
 
 
@@ -231,5 +247,10 @@ def _to_tuple(values: Iterable[str] | None) -> tuple[str, ...] | None:
     return None if values is None else tuple(values)
 
 
+def _to_integer(value: float | None) -> int | None:
+    """Return a whole number as an integer: to JSON Schema `5.0` is one too."""
+    return None if value is None else int(value)
+
+
 def _format_optional(at: float | None) -> str | None:
-    return None if at is None else format_timestamp(at)
+    return None if at is None else _format_instant(at)

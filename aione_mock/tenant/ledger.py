@@ -19,7 +19,7 @@ from typing import Any
 
 from aione_mock.seed import Seed
 from aione_mock.store import Store
-from aione_mock.structs import frozen
+from aione_mock.structs import frozen, replace
 from aione_mock.tenant.calendar import date_to_day, day_to_date, day_to_timestamp, timestamp_to_day
 from aione_mock.tenant.catalogue import ModelCatalogue, TickPrices, compute_cost, ticks_to_rmb
 from aione_mock.tenant.live_usage import CallFields, LiveUsage, ModelCall, load_usage
@@ -134,19 +134,44 @@ def _rank_row(row: UsageRow) -> tuple[date, int, int, str, str, str]:
 
 
 @frozen
+class Rate:
+    """What calling a model costs and how long it takes at least."""
+
+    model: str
+    """Its id."""
+    prices: TickPrices = (0, 0, 0)
+    ttft: float = 0.0
+    """Seconds to the first token."""
+    tokens_per_second: float = 1.0
+
+
+@frozen
 class Ledger:
     """The ledger of one organisation. It never changes; what the session adds is in its store."""
 
     org_id: str
     history: UsageHistory
-    rates: Mapping[str, tuple[str, TickPrices]]
-    """Id and prices of the model behind each name of the catalogue."""
+    rates: Mapping[str, Rate]
+    """What the model behind each name of the catalogue costs."""
+    other: Rate | None = None
+    """What every other name costs; None where the catalogue takes no other."""
 
     @classmethod
     def create(cls, organisation: Organisation, seed: Seed, epoch: float, catalogue: ModelCatalogue) -> Ledger:
         """Create the ledger of a session that starts at `epoch`. Raises ConfigError; see `UsageHistory.create`."""
-        rates = {name: (model.id, model.prices.to_ticks()) for name, model in catalogue.names.items()}
-        return cls(organisation.id, UsageHistory.create(organisation, seed, epoch, catalogue), rates)
+        rates = {
+            name: Rate(model.id, model.prices.to_ticks(), model.pace.ttft, model.pace.tokens_per_second)
+            for name, model in catalogue.names.items()
+        }
+        other = None
+        if (traits := catalogue.any) is not None:
+            other = Rate("", traits.prices.to_ticks(), traits.pace.ttft, traits.pace.tokens_per_second)
+        return cls(organisation.id, UsageHistory.create(organisation, seed, epoch, catalogue), rates, other)
+
+    def find_rate(self, name: str) -> Rate | None:
+        """Return what the model of a name costs; None for one that the catalogue does not have."""
+        rate = self.rates.get(name)
+        return replace(self.other, model=name) if rate is None and self.other is not None else rate
 
     def price_call(
         self,
@@ -161,13 +186,13 @@ class Ledger:
     ) -> CallFields:
         """Return a call that reached a model as `record_call` stores it. If not `ok`, it failed and costs nothing."""
         # a model that the catalogue lacks, from a recording perhaps, has no price
-        name, prices = self.rates.get(model) or (model, (0, 0, 0))
+        rate = self.rates.get(model) or self.find_rate(model) or Rate(model)
         took, key_id, team_id = round(latency_ms), caller.key_id, caller.team_id
         if not ok:
-            return at, key_id, team_id, name, 1, 0, 0, 0, took, 0, request_id, status
+            return at, key_id, team_id, rate.model, 1, 0, 0, 0, took, 0, request_id, status
         prompt, cached, completion = usage.prompt, usage.cached, usage.completion
-        cost = compute_cost(prices, prompt, cached, completion)
-        return at, key_id, team_id, name, 0, prompt, cached, completion, took, cost, request_id, status
+        cost = compute_cost(rate.prices, prompt, cached, completion)
+        return at, key_id, team_id, rate.model, 0, prompt, cached, completion, took, cost, request_id, status
 
     async def read(self, store: Store) -> LedgerSnapshot:
         """Read everything that is recorded now."""
@@ -219,7 +244,9 @@ class LedgerSnapshot:
         return CallTotals(*map(sum, zip(*[bucket.totals for line in lines.values() for bucket in line], strict=True)))
 
     def chart(self, start: float, end: float, width: int, wanted: UsageFilter = ALL) -> dict[str, list[ChartBucket]]:
-        """Return one line of buckets for each model that was called, in order of ids; empty buckets are included.
+        """Return one line of buckets for each model that was called or is asked for, in order of ids.
+
+        Empty buckets are included.
 
         `start`, `end`: Unix seconds, see `round_window`; `width`: seconds, a multiple of 60. The last bucket may be
         shorter.
@@ -227,7 +254,7 @@ class LedgerSnapshot:
         first, last = round_window(start, end)
         edges = [*range(first, last, width // 60), last]
         spans = [*pairwise(edges)]
-        sums: dict[str, list[list[int]]] = {}
+        sums = {model: [[0] * 6 for _ in spans] for model in wanted.models or ()}
         for model, minute, totals in self._split_usage(edges, wanted):
             line = sums.get(model)
             if line is None:

@@ -21,6 +21,7 @@ from aione_mock.tenant.usage_history import UsageSum
 
 KEPT_CALLS = 2048
 CALLS, MINUTES, SPENT = "usage/calls/", "usage/minutes/", "usage/spent/"
+KEY_SPENT = "usage/key spent/"
 _IDS = Seed.of("log")
 
 
@@ -58,7 +59,7 @@ class ModelCall(NamedTuple):
 CallFields = tuple[float, str | None, str | None, str, int, int, int, int, int, int, str, int]
 """The members of a `ModelCall`. A plain tuple is quicker to make and is JSON."""
 _LATENCY: Final = 8
-_TICKS: Final = 9
+TICKS: Final = 9
 
 
 @frozen
@@ -87,11 +88,17 @@ class LiveUsage:
 
 def record_call(store: MemoryStore, org_id: str, call: CallFields) -> None:
     """Store a call. O(1), apart from every `KEPT_CALLS`th one, which folds the older half into sums."""
-    if ticks := call[_TICKS]:
+    if ticks := call[TICKS]:
         store.add(SPENT + org_id, ticks)
     calls = store.append(CALLS + org_id, call)
     if len(calls) >= 2 * KEPT_CALLS:
         _fold_calls(store, org_id, calls)
+
+
+def add_key_spending(store: MemoryStore, key_id: str, call: CallFields) -> None:
+    """Add the cost of a call to what its key, which has a balance of its own, has spent."""
+    if ticks := call[TICKS]:
+        store.add(KEY_SPENT + key_id, ticks)
 
 
 async def load_usage(store: Store, org_id: str) -> LiveUsage:

@@ -9,15 +9,17 @@ from aione_mock.seed import Seed
 from aione_mock.structs import frozen
 from aione_mock.tenant.api_keys import KeyRecord, get_prefix, hash_secret
 from aione_mock.tenant.calendar import DAY, HOUR, day_to_month, day_to_timestamp, month_to_day, timestamp_to_day
+from aione_mock.tenant.catalogue import rmb_to_ticks
 from aione_mock.tenant.organisation_file import (
     ApiKeySpec,
     BillingAccount,
     BillingPlan,
+    ConsoleTokenSpec,
     DailyRhythm,
+    MemberSpec,
     OrganisationFile,
     OrganisationSpec,
     PersonNames,
-    PersonSpec,
     TeamSpec,
     UsageProfile,
     load_organisation_file,
@@ -59,6 +61,8 @@ class AccessKeyRecord:
     secret: str
     org_id: str
     status: Literal["active", "disabled"]
+    actions: tuple[str, ...] | None = None
+    """RAM actions that it may do; None means all."""
 
     @property
     def caller(self) -> Caller:
@@ -106,9 +110,9 @@ def compute_first_day(epoch: float) -> int:
     return month_to_day(day_to_month(timestamp_to_day(epoch) - HISTORY_DAYS))
 
 
-def create_organisations(seed: Seed, epoch: float) -> tuple[Organisation, ...]:
-    """Create all organisations of a session that starts at `epoch`, in Unix seconds."""
-    file = load_organisation_file()
+def create_organisations(seed: Seed, epoch: float, file: OrganisationFile | None = None) -> tuple[Organisation, ...]:
+    """Create all organisations of a session that starts at `epoch`, in Unix seconds; by default the bundled ones."""
+    file = file or load_organisation_file()
     return tuple(
         [_create_organisation(spec, file, seed.child("names", spec.label), epoch) for spec in file.organisations]
     )
@@ -117,36 +121,47 @@ def create_organisations(seed: Seed, epoch: float) -> tuple[Organisation, ...]:
 def _create_organisation(spec: OrganisationSpec, file: OrganisationFile, seed: Seed, epoch: float) -> Organisation:
     first_day = compute_first_day(epoch)
     team_ids = {team.label: team.id for team in spec.teams}
-    people = {person.number: _create_person(person, team_ids, file.names, seed) for person in spec.people}
+    people = {person.number: _create_person(person, team_ids, file.names, seed) for person in spec.members}
     return Organisation(
         id=spec.id,
-        name=_pick_name(spec.names, seed, "organisation"),
+        name=_pick_name(spec.name, seed, "organisation"),
         first_day=first_day,
         plan=spec.plan,
-        plan_name=_pick_name(spec.plan.names, seed, "plan"),
+        plan_name=_pick_name(spec.plan.name, seed, "plan"),
         account=spec.account,
         teams=tuple([_create_team(team, seed) for team in spec.teams]),
         people=tuple(people.values()),
         keys=tuple([_create_key(key, spec.id, team_ids, first_day, epoch) for key in spec.keys]),
         past_usage={key.id: _create_past_usage(key, key.past, file, first_day, epoch) for key in spec.keys if key.past},
         tokens={
-            hash_secret(token.secret): Caller(spec.id, view=token.view, label=people[token.person].name)
+            hash_secret(token.secret): Caller(
+                spec.id, view=token.view, label=_name_holder(token, people), may_write=token.access == "full"
+            )
             for token in spec.tokens
         },
-        access_keys=tuple([AccessKeyRecord(key.id, key.secret, spec.id, key.status) for key in spec.access_keys]),
+        access_keys=tuple(
+            [AccessKeyRecord(key.id, key.secret, spec.id, key.status, key.actions) for key in spec.access_keys]
+        ),
     )
 
 
-def _pick_name(names: tuple[str, ...], seed: Seed, *labels: str | int) -> str:
+def _name_holder(token: ConsoleTokenSpec, people: Mapping[int, Person]) -> str:
+    return people[int(token.member)].name if token.member else token.label
+
+
+def _pick_name(names: tuple[str, ...] | None, seed: Seed, *labels: str | int) -> str:
+    names = names or ("",)
     return names[seed.draw_integer(*labels) % len(names)]
 
 
 def _create_team(spec: TeamSpec, seed: Seed) -> Team:
     code = "mt_" + _IDS.draw_token(10, "team code", spec.label)
-    return Team(spec.id, spec.number, code, _pick_name(spec.names, seed, "team", spec.label))
+    return Team(spec.id, spec.number, code, _pick_name(spec.name, seed, "team", spec.label))
 
 
-def _create_person(spec: PersonSpec, team_ids: Mapping[str, str], names: PersonNames, seed: Seed) -> Person:
+def _create_person(spec: MemberSpec, team_ids: Mapping[str, str], names: PersonNames, seed: Seed) -> Person:
+    if spec.name:
+        return Person(spec.number, _pick_name(spec.name, seed, "member", spec.number), team_ids[spec.team])
     chinese = seed.draw_integer("language", spec.number) % 2
     family = _pick_name(names.zh_family if chinese else names.en_family, seed, "family", spec.number)
     given = _pick_name(names.zh_given if chinese else names.en_given, seed, "given", spec.number)
@@ -159,7 +174,7 @@ def _create_key(spec: ApiKeySpec, org_id: str, team_ids: Mapping[str, str], firs
         id=spec.id,
         org_id=org_id,
         team_id=team_ids[spec.team] if spec.team else None,
-        name=spec.name,
+        name=spec.name or spec.label,
         key_prefix=get_prefix(spec.secret),
         secret_hash=hash_secret(spec.secret),
         number=spec.number,
@@ -169,12 +184,20 @@ def _create_key(spec: ApiKeySpec, org_id: str, team_ids: Mapping[str, str], firs
         tpm_limit=spec.tpm_limit,
         is_sandbox=spec.is_sandbox,
         allowed_ips=spec.allowed_ips,
-        expires_at=int(epoch) - spec.expired_ago * DAY if spec.expired_ago else None,
+        expires_at=_find_expiry(spec, epoch),
         rotate_grace_until=int(epoch) + old.grace_hours * HOUR if old else None,
         status=spec.status,
         old_secret_hash=hash_secret(old.secret) if old else None,
-        owner=spec.person,
+        owner=int(spec.member) if spec.member else None,
+        concurrency_limit=spec.concurrency_limit,
+        balance_ticks=None if spec.balance_rmb is None else rmb_to_ticks(spec.balance_rmb),
     )
+
+
+def _find_expiry(spec: ApiKeySpec, epoch: float) -> float | None:
+    if spec.expires_at is not None:
+        return int(spec.expires_at.timestamp())
+    return int(epoch) - spec.expired_ago * DAY if spec.expired_ago else None
 
 
 def _create_past_usage(

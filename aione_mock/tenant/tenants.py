@@ -12,6 +12,7 @@ from aione_mock.tenant.calendar import HOUR
 from aione_mock.tenant.catalogue import ModelCatalogue
 from aione_mock.tenant.ledger import Ledger
 from aione_mock.tenant.organisation import AccessKeyRecord, Organisation, create_organisations
+from aione_mock.tenant.organisation_file import OrganisationFile, load_organisation_file
 from aione_mock.types import Caller
 
 
@@ -34,15 +35,20 @@ class Tenants:
     billing: Mapping[str, Billing]
     """By organisation id."""
 
+    demo_key: str
+    """The secret of the first key that can be used."""
+
     @classmethod
-    def create(cls, seed: Seed, epoch: float, catalogue: ModelCatalogue) -> Tenants:
+    def create(
+        cls, seed: Seed, epoch: float, catalogue: ModelCatalogue, file: OrganisationFile | None = None
+    ) -> Tenants:
         """Create the organisations of a session that starts at `epoch`, rounded down to the full hour.
 
         Sessions with the same seed that start in the same hour can therefore share one value. Raises ConfigError when
         the catalogue lacks a model that was used in the past.
         """
-        epoch = epoch // HOUR * HOUR
-        created = create_organisations(seed, epoch)
+        epoch, file = epoch // HOUR * HOUR, file or load_organisation_file()
+        created = create_organisations(seed, epoch, file)
         return cls(
             epoch=epoch,
             catalogue=catalogue,
@@ -52,6 +58,7 @@ class Tenants:
             access_keys={pair.id: pair for org in created for pair in org.access_keys},
             ledgers={org.id: Ledger.create(org, seed, epoch, catalogue) for org in created},
             billing={org.id: Billing.create(org, catalogue, epoch) for org in created},
+            demo_key=file.find_demo_key(),
         )
 
     def find_organisation(self, caller: Caller | None) -> Organisation:

@@ -6,11 +6,12 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Self
 
 import orjson
 
-from aione_mock.sse import decode
+from aione_mock.text.sse import decode
 from aione_mock.types import Json, Usage
 
 _WRONG_SHAPE = (AttributeError, KeyError, TypeError, IndexError)
@@ -44,12 +45,18 @@ class RecordedCall:
     stream: bool = False
     model: str | None = None
     usage: Usage | None = None
+    cost: Decimal | None = None
+    """What the call costs in RMB; None for one that is not billed."""
     at: float = 0.0
     """Unix seconds on the session's clock."""
     rule: str | None = None
     """The rule that made the answer; `reply-1` is the first `reply`."""
     scenario: str | None = None
     """The scenario that was applied."""
+    nearest: str | None = None
+    """The rule that came nearest, if none was applied."""
+    nearest_reasons: tuple[str, ...] = ()
+    """Why that rule was not applied."""
 
     @classmethod
     def from_exchange(cls, exchange: Mapping[str, Json]) -> Self:
@@ -71,16 +78,21 @@ class RecordedCall:
             stream=exchange["stream"],
             model=exchange["model"],
             usage=Usage(**exchange["usage"]) if exchange["usage"] else None,
+            cost=None if exchange["cost"] is None else Decimal(exchange["cost"]),
             at=datetime.fromisoformat(exchange["at"]).timestamp(),
             rule=exchange["rule"],
             scenario=exchange["explain"]["scenario"],
+            nearest=(exchange["explain"]["nearest"] or {}).get("rule"),
+            nearest_reasons=tuple((exchange["explain"]["nearest"] or {}).get("reasons", ())),
         )
 
     @property
     def asked(self) -> str:
         """Text of the last message of the request; empty if it has none."""
         with contextlib.suppress(*_WRONG_SHAPE):
-            last = (self.body.get("messages") or self.body["contents"])[-1]
+            if isinstance(text := self.body.get("input"), str):
+                return text
+            last = (text or self.body.get("messages") or self.body["contents"])[-1]
             return _content_text(last.get("content", last.get("parts")))
         return ""
 

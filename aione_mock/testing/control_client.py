@@ -6,18 +6,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
 import orjson
 
-from aione_mock.contract import Operation
+from aione_mock.contract import Contract, Operation
 from aione_mock.errors import ScenarioError
 from aione_mock.server.app import Mock
 from aione_mock.server.control.verify import Verifier
 from aione_mock.server.http import Server
 from aione_mock.server.replay import Replay
+from aione_mock.tenant.organisation_file import SeededCredential, list_credentials
+from aione_mock.testing.calls import RecordedCall
 from aione_mock.types import Json
 
 MismatchReasons = dict[int, tuple[str, ...]]
@@ -30,6 +32,23 @@ class ControlClient(ABC):
 
     def __init__(self, url: str, operations: Mapping[str, Operation]) -> None:
         self.url, self._operations = url, operations
+
+    def read_call(self, session: str, number: int) -> RecordedCall:
+        """Return a call of a session's journal by its number. Raises ScenarioError."""
+        exchange = self.request(session, "getExchange", number=number)
+        try:
+            return RecordedCall.from_exchange(exchange)
+        except (KeyError, TypeError, ValueError):
+            raise ScenarioError(
+                f"call {number} has another form than this version reads; use one version of aione-mock on both sides"
+            ) from None
+
+    def read_journal(self, session: str) -> Iterator[RecordedCall]:
+        """Yield the calls that a session's journal holds, newest first. Raises ScenarioError."""
+        page = self.request(session, "queryJournal", limit=1)
+        newest = page["items"][0]["number"] if page["items"] else 0
+        for number in range(newest, newest - page["held"], -1):
+            yield self.read_call(session, number)
 
     def request(self, session: str, operation: str, data: Json = None, **params: Json) -> Json:
         """Call an operation of `openapi/control.yaml` and return its answer. Raises ScenarioError if it is refused."""
@@ -60,6 +79,15 @@ class ControlClient(ABC):
         reasons: MismatchReasons = dict.fromkeys(verdict["matches"], ())
         return reasons | {miss["number"]: tuple(miss["reasons"]) for miss in verdict["nearest"]}
 
+    def list_credentials(self) -> tuple[SeededCredential, ...]:
+        """Return the secrets of the organizations: the bundled ones, for a server whose own are not known here."""
+        return list_credentials()
+
+    @property
+    @abstractmethod
+    def contract(self) -> Contract:
+        """The contract of the server, as far as it is known here."""
+
     @abstractmethod
     def _send(self, method: str, path: str, query: str, session: str, body: bytes) -> tuple[int, bytes]:
         """Send a request and return status and body of the answer."""
@@ -81,6 +109,11 @@ class InProcessControlClient(ControlClient):
         self._app, self._server = app, server
         self._verifier = Verifier(app.pipeline.scenarios.compiler)
 
+    @property
+    def contract(self) -> Contract:
+        """See `ControlClient`."""
+        return self._app.contract
+
     def _send(self, method: str, path: str, query: str, session: str, body: bytes) -> tuple[int, bytes]:
         headers = [(b"x-mock-session", session.encode()), (b"content-length", b"%d" % len(body))]
         scope = {"type": "http", "method": method, "path": path, "raw_path": path.encode(), "headers": headers}
@@ -97,6 +130,10 @@ class InProcessControlClient(ControlClient):
 
         await self._app(scope, receive, send)
         return sent[0]["status"], b"".join(message.get("body", b"") for message in sent)
+
+    def list_credentials(self) -> tuple[SeededCredential, ...]:
+        """See `ControlClient`."""
+        return self._app.sessions.world.list_credentials()
 
     def explain_matches(self, session: str, when: Json, status: int | None) -> MismatchReasons:
         """See `ControlClient`; the reasons for every call are known here."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from aione_mock.tenant.organisation_file import list_credentials
+from collections.abc import Sequence
+
+from aione_mock.tenant.organisation_file import SeededCredential, list_credentials
 
 CONFLICTING_VARIABLES = (
     "OPENAI_ORG_ID",
@@ -17,12 +19,16 @@ CONFLICTING_VARIABLES = (
 """Variables to remove: they would send requests to another server, or send a second credential."""
 
 
-def session_variables(base_url: str, api_key: str, *, no_proxy: str = "") -> dict[str, str]:
+def session_variables(
+    base_url: str, api_key: str, *, no_proxy: str = "", credentials: Sequence[SeededCredential] | None = None
+) -> dict[str, str]:
     """Return names and values. `base_url` includes the session; hosts are added to `no_proxy`, the present value.
+
+    `credentials` are those of the server's own organizations, if it does not serve the bundled ones.
 
     Source: the environment variables that the SDKs read; LangChain's OpenAI class for `OPENAI_API_BASE`.
     """
-    seeded = {name: value for credential in list_credentials() for name, value in credential.env}
+    seeded = {name: value for credential in credentials or list_credentials() for name, value in credential.env}
     hosts = ",".join(filter(None, [no_proxy, "127.0.0.1,localhost"]))
     return {
         **seeded,

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 
 import httpx2
 
+from aione_mock.contract import Contract
 from aione_mock.contract.loading import load_contract
 from aione_mock.errors import ConfigError
-from aione_mock.settings import document_path
+from aione_mock.settings import DOCUMENTS, document_path
 from aione_mock.testing.control_client import ControlClient
 
 
 class HttpControlClient(ControlClient):
     """Control a mock over HTTP. Raises ConfigError if no mock answers at `url`."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, token: str | None = None) -> None:
         super().__init__(url.rstrip("/"), load_contract([document_path("control.yaml")]).operations)
         # ignore proxy settings of the environment
-        self._http = httpx2.Client(base_url=self.url, trust_env=False, timeout=10)
+        headers = {} if token is None else {"authorization": f"Bearer {token}"}
+        self._http = httpx2.Client(base_url=self.url, headers=headers, trust_env=False, timeout=10)
         try:
             self._http.get(self._operations["getHealth"].path).raise_for_status()
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
@@ -36,6 +39,11 @@ class HttpControlClient(ControlClient):
             f"replay='{path.name}' needs a mock in the process of the test; leave out --aione-mock-url, "
             f"or start that mock with `aione-mock serve --replay {path.name}` and leave out replay"
         )
+
+    @cached_property
+    def contract(self) -> Contract:
+        """See `ControlClient`. Overlays of the server are not known here."""
+        return load_contract([document_path(name) for name in DOCUMENTS])
 
     def close(self) -> None:
         """Close the connections."""

@@ -13,7 +13,8 @@ import yaml
 from aione_mock.clock import parse_instant
 from aione_mock.errors import ConfigError, ScenarioError, did_you_mean
 from aione_mock.scenarios.catalogue import ScenarioCatalogue
-from aione_mock.settings import read_text
+from aione_mock.settings import ANY
+from aione_mock.text.data_files import load_yaml, read_text
 from aione_mock.types import Json
 
 DEFAULT_NOW = "2026-04-07T09:30:00Z"
@@ -38,12 +39,49 @@ class SessionOptions:
     """A cassette that answers, without delay and with any key."""
     replay_only: bool = True
     """Whether a request that is not in the cassette is a 404 that names the nearest one; else the mock answers it."""
+    models: str | Path | Iterable[str | Mapping[str, Json]] | None = None
+    """Models besides the bundled ones: names, or entries as in a models file; or the path of such a file, or `any`."""
+    keys: Iterable[Mapping[str, Json]] = ()
+    """API keys besides the bundled ones, as in a world file: `{"name": "small", "rpm_limit": 2}`."""
+    world: str | Path | Mapping[str, Json] | None = None
+    """Organizations, keys and plans: the path of a world file, or what it contains."""
+    strict: bool = False
+    """Whether a call to a model that no prepared reply and no rule answers, or an unused reply, fails the test."""
 
     @classmethod
     def parse(cls, where: str, given: Mapping[str, Any]) -> Self:
         """Check the options `given` to `where`. Raises TypeError for one that does not exist, with a suggestion."""
         reject_unknown(where, given, [field.name for field in fields(cls)])
-        return cls(**given)
+        options = cls(**given)
+        if options.strict and options.replay is not None and not options.replay_only:
+            raise TypeError(
+                f"{where}: strict=True needs replay_only=True; otherwise the mock answers what is not recorded"
+            )
+        if isinstance(options.keys, str | Mapping) or not isinstance(options.keys, Iterable):
+            raise TypeError(f"{where}: keys= is a list such as [{{'name': 'small'}}], not {options.keys!r}")
+        if isinstance(options.models, Mapping) or not isinstance(options.models, str | Path | Iterable | None):
+            raise TypeError(f"{where}: models= is a list of names, a path or 'any', not {options.models!r}")
+        if options.keys and options.world is not None:
+            raise TypeError(f"{where}: keys= is for the bundled organizations; write the keys into world=")
+        return options
+
+    def to_settings(self, folder: Path) -> dict[str, Json]:
+        """Return the settings of a server with these models, keys and organizations; empty for the bundled ones.
+
+        A relative path starts at `folder`.
+        """
+        settings: dict[str, Json] = {}
+        if isinstance(self.models, str | Path):
+            settings["models"] = ANY if self.models == ANY else str(folder / self.models)
+        elif self.models is not None:
+            entries = [{"id": each} if isinstance(each, str) else dict(each) for each in self.models]
+            settings["models"] = {"extends": "default", "models": entries}
+        if self.keys:
+            settings["world"] = {"extends": "default", "keys": [dict(key) for key in self.keys]}
+        elif self.world is not None:
+            world = self.world
+            settings["world"] = str(folder / world) if isinstance(world, str | Path) else dict(world)
+        return settings
 
     def to_session(self, name: str) -> dict[str, Json]:
         """Return the body of `createSession`. Raises ConfigError or ScenarioError for a value that is not valid."""
@@ -64,8 +102,8 @@ class SessionOptions:
             return list(self.rules)
         path = folder / self.rules
         try:
-            document = yaml.load(read_text(path, "scenario file"), Loader=yaml.CSafeLoader)
-        except yaml.YAMLError as error:
+            _, document = load_yaml(read_text(path, "scenario file"))
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise ConfigError(f"{path.name} is not YAML: {' '.join(str(error).split())}") from None
         rules = document.get("rules") if isinstance(document, dict) else None
         if not isinstance(rules, list):

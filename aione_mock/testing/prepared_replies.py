@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from aione_mock.testing.calls import quote_text
+from aione_mock.testing.calls import RecordedCall, quote_text
 from aione_mock.types import Json
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedReply:
-    """What `reply`, `fail`, `fault`, `stream_fault` or `pace` prepared."""
+    """What `reply`, `awkward`, `fail`, `fault`, `stream_fault` or `pace` prepared."""
 
     id: str
     """The method and a number, such as `reply-1`."""
@@ -30,6 +30,11 @@ class PreparedReply:
         """Return the rule that the control API takes."""
         times = {} if self.times is None else {"times": self.times}
         return {"id": self.id, **({"when": self.when} if self.when else {}), "then": {**self.then, **times}}
+
+    def was_refused(self, call: RecordedCall) -> bool:
+        """Return whether a call used up this reply but was refused: its prompt was too long, for example."""
+        answers = ("reply" in self.then or "awkward" in self.then) and "faults" not in self.then
+        return answers and call.rule == self.id and call.status >= 400
 
     def __str__(self) -> str:
         return self.description + (f" when {dict(self.when)}" if self.when else "")
@@ -57,6 +62,8 @@ def build_reply(**arguments: Json) -> tuple[dict[str, Json], str]:
     """
     __tracebackhide__ = True
     reply = {name: value for name, value in arguments.items() if value is not None}
+    if (text := reply.get("text")) is not None and not isinstance(text, str):
+        raise TypeError(f"reply() takes a text; use json= for other values: reply(json={text!r})")
     for name, example in _SEQUENCE_EXAMPLES.items():
         if isinstance(reply.get(name), str):
             raise TypeError(f"reply() takes {name} such as {example}, not the text {reply[name]!r}")

@@ -5,8 +5,11 @@ pytest imports this module in every run of every suite, so it imports nothing la
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +21,11 @@ if TYPE_CHECKING:
     from aione_mock.testing import MockServer, MockSession
 
 MARKER = "aione_mock"
+_SDK_LOGGERS = ("openai", "anthropic", "google_genai", "httpx", "httpx2", "httpcore", "httpcore2")
+_CONFIGS: list[pytest.Config] = []
+"""The runs of pytest that go on, the innermost last."""
+_SESSION = pytest.StashKey["MockSession"]()
+"""The session of a test, for the check after it."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -25,6 +33,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("aione-mock", "aione-mock, a mock of the AIone gateway")
     group.addoption("--aione-mock-url", metavar="URL", help="Use the mock that runs at URL instead of starting one.")
     group.addoption("--aione-mock-seed", metavar="SEED", help="Seed of sessions whose marker has none.")
+    extensions = "Operations that the mock serves too, as in serve --with: embeddings, responses."
+    group.addoption("--aione-mock-with", action="append", metavar="NAMES", default=[], help=extensions)
+    parser.addini("aione_mock_with", extensions, type="args", default=[])
+    strict = "Fail tests whose calls to a model no prepared reply or rule answers, and tests with unused replies."
+    group.addoption("--aione-mock-strict", action="store_true", help=strict)
+    parser.addini("aione_mock_strict", strict, type="bool", default=False)
+    group.addoption(
+        "--aione-mock-update-snapshots",
+        action="store_true",
+        help="Write the snapshots of assert_matches_snapshot() instead of comparing with them.",
+    )
     _add_contract_options(parser.getgroup("aione-contract", "aione-mock, the contract: --pyargs aione_mock.checker"))
 
 
@@ -40,17 +59,59 @@ def _add_contract_options(group: pytest.OptionGroup) -> None:
             settings |= {"action": "append", "default": []}
         if isinstance(flag.default, bool):
             settings = {"action": "store_true"}
-        name = flag.name.replace("_", "-")
-        group.addoption(f"--aione-{name}", dest=f"aione_contract_{flag.name}", help=flag.help, **settings)
+        group.addoption(f"--aione-{flag.option}", dest=f"aione_contract_{flag.name}", help=flag.help, **settings)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker."""
+    _CONFIGS.append(config)
     config.addinivalue_line(
         "markers",
-        f"{MARKER}(*, seed, scenario, rules, pace, now, replay, replay_only): options of the session "
-        "of the fixture aione_mock.",
+        f"{MARKER}(*, seed, scenario, rules, pace, now, replay, replay_only, models, keys, world, strict): options of "
+        "the session of the fixture aione_mock.",
     )
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Forget the run."""
+    if config in _CONFIGS:
+        _CONFIGS.remove(config)
+
+
+def find_terminal() -> tuple[Callable[[str], None], bool] | None:
+    """Return what writes past pytest's capture, and whether to a terminal; None if pytest does not run."""
+    if not _CONFIGS:
+        return None
+    plugins = _CONFIGS[-1].pluginmanager
+    reporter, capture = plugins.get_plugin("terminalreporter"), plugins.get_plugin("capturemanager")
+    if reporter is None or capture is None:  # in a worker of pytest-xdist
+        return (lambda text: None), False
+
+    def write(text: str) -> None:
+        if threading.current_thread() is threading.main_thread():  # the capture is this thread's
+            with capture.global_and_fixture_disabled():
+                reporter.ensure_newline()
+                reporter.write(text, flush=True)
+
+    return write, reporter.isatty
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Fail a strict test that has passed although its replies do not fit its calls; show the calls of a failed test.
+
+    It comes last, so that its section stands before what the test has logged.
+    """
+    try:
+        yield
+    except Exception:
+        if (session := item.stash.get(_SESSION, None)) is not None:
+            item.add_report_section("call", "aione-mock", session.describe_calls())
+        raise
+    session = item.stash.get(_SESSION, None)
+    problem = session.find_strict_problem() if session is not None and session.is_strict else ""
+    if problem:
+        pytest.fail(problem, pytrace=False)
 
 
 @pytest.fixture(scope="session")
@@ -61,10 +122,13 @@ def aione_mock_server(request: pytest.FixtureRequest) -> Iterator[MockServer]:
     from aione_mock.testing import connect_to_server, start_server
 
     url, seed = request.config.getoption("--aione-mock-url"), request.config.getoption("--aione-mock-seed")
+    extensions = [*request.config.getini("aione_mock_with"), *request.config.getoption("--aione-mock-with")]
     problem = ""
     try:
         server = (
-            connect_to_server(url, seed=seed, label=_worker_label(request.config)) if url else start_server(seed=seed)
+            connect_to_server(url, seed=seed, label=_worker_label(request.config))
+            if url
+            else start_server(seed=seed, extensions=extensions)
         )
     except MockError as error:
         problem = f"aione-mock: {error}"
@@ -79,14 +143,26 @@ def aione_mock(request: pytest.FixtureRequest, aione_mock_server: MockServer) ->
     """Open a session of the mock for this test alone: frozen clock, no delays, no state of other tests."""
     __tracebackhide__ = True
     from aione_mock.errors import MockError
+    from aione_mock.testing.snapshots import Snapshots
 
-    session = aione_mock_server.session(request.node.name, folder=request.path.parent, **_marker_options(request))
+    options = {"strict": _is_strict(request.config), **_marker_options(request)}
+    update = request.config.getoption("--aione-mock-update-snapshots")
     try:
+        session = aione_mock_server.session(request.node.name, folder=request.path.parent, **options)
+        session.snapshots = Snapshots(request.path, request.node.name, update)
         session.open()
     except MockError as error:  # the marker is wrong; frames of this package would not help
         raise error.with_traceback(None) from None
-    yield session
+    request.node.stash[_SESSION] = session
+    with _quiet_sdks(), session.waits.patch_clients():
+        yield session
     session.close()
+
+
+@pytest.fixture
+def aione(aione_mock: MockSession) -> MockSession:
+    """Return the session of `aione_mock`, under a name that does not hide the module."""
+    return aione_mock
 
 
 @pytest.fixture
@@ -160,6 +236,22 @@ def _marker_options(request: pytest.FixtureRequest) -> dict[str, Any]:
             raise error.with_traceback(None) from None
         options |= mark.kwargs
     return options
+
+
+@contextmanager
+def _quiet_sdks() -> Iterator[None]:
+    """Keep the log of HTTP clients, up to hundreds of lines a call, out of reports unless a test has set its level."""
+    loggers = [logging.getLogger(name) for name in _SDK_LOGGERS]
+    changed = [logger for logger in loggers if logger.level == logging.NOTSET]
+    for logger in changed:
+        logger.setLevel(logging.WARNING)
+    yield
+    for logger in changed:
+        logger.setLevel(logging.NOTSET)
+
+
+def _is_strict(config: pytest.Config) -> bool:
+    return bool(config.getoption("--aione-mock-strict") or config.getini("aione_mock_strict"))
 
 
 def _require_sdk(package: str, fixture: str) -> None:

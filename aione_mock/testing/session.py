@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,24 +11,21 @@ from typing import TYPE_CHECKING, Any
 from aione_mock.asgi import SESSION_PREFIX
 from aione_mock.clock import parse_duration
 from aione_mock.errors import MockError, ScenarioError
-from aione_mock.tenant.organisation_file import list_credentials
 from aione_mock.testing import messages
+from aione_mock.testing.assertions import PLACE_IN_RULES, CallAssertions, When
 from aione_mock.testing.calls import RecordedCall
-from aione_mock.testing.control_client import ControlClient, MismatchReasons
+from aione_mock.testing.control_client import ControlClient
 from aione_mock.testing.environment import session_variables
-from aione_mock.testing.options import SessionOptions, format_instant, parse_pace, reject_unknown
+from aione_mock.testing.options import SessionOptions, format_instant, parse_pace
 from aione_mock.testing.prepared_replies import PreparedReply, build_reply, sort_by_priority
+from aione_mock.testing.waiting import Waits
 from aione_mock.types import Json
 
 if TYPE_CHECKING:
     from aione_mock.testing.resilience.report import ResilienceReport
 
-When = Mapping[str, Json]
-_CONDITIONS = ("model", "key", "team", "header", "text", "pattern", "tool_offered", "tool_result", "stream", "body")
-_PLACE_IN_RULES = re.compile(r"^(rules(/\S*)?|when)(/\S*)?: ")
 
-
-class MockSession:
+class MockSession(CallAssertions):
     """The mock as one test sees it: its replies, its clock, its calls. The same over HTTP and within the process."""
 
     def __init__(
@@ -38,12 +35,15 @@ class MockSession:
         options: SessionOptions,
         folder: Path = Path(),
         api_key: str | None = None,
+        make_session: Callable[[str, SessionOptions, Path, str | None], MockSession] | None = None,
     ) -> None:
         self._control, self.name, self._options = control, name, options
-        self._folder, self._api_key = folder, api_key
+        self._folder, self._api_key, self._make_session = folder, api_key, make_session
         self._prepared: list[PreparedReply] = []
         self._rules: list[Mapping[str, Json]] = []
         self._pace: Mapping[str, Json] = {}
+        self.waits = Waits()
+        """The sleeps that `advance` shortens."""
 
     def __repr__(self) -> str:
         return f"<MockSession {self.base_url}>"
@@ -62,12 +62,37 @@ class MockSession:
 
     @property
     def api_key(self) -> str:
-        """An API key for every model."""
-        return self._api_key or next(credential.secret for credential in list_credentials() if credential.kind == "key")
+        """The first key of the option `keys`, else one for every model."""
+        if self._api_key is not None:
+            return self._api_key
+        own = next(iter(self._options.keys), None)
+        return next(iter(self.api_keys.values())) if own is None else self.api_keys[_get_label(own)]
+
+    @property
+    def api_keys(self) -> dict[str, str]:
+        """The keys of the organizations: label (the name, unless there is a label) to secret."""
+        return {each.label: each.secret for each in self._control.list_credentials() if each.kind == "key"}
+
+    @property
+    def is_strict(self) -> bool:
+        """Whether unanswered calls and unused replies fail the test."""
+        return self._options.strict
 
     def env(self, *, no_proxy: str = "") -> dict[str, str]:
         """Return environment variables that point the official SDKs, and applications built on them, to the session."""
-        return session_variables(self.base_url, self.api_key, no_proxy=no_proxy)
+        credentials = self._control.list_credentials()
+        return session_variables(self.base_url, self.api_key, no_proxy=no_proxy, credentials=credentials)
+
+    def session(self, name: str = "other", *, api_key: str | None = None, **options: Any) -> MockSession:
+        """Return a session of its own on the same server, for a second user: `with aione_mock.session() as other`.
+
+        It has the options of this one, unless others are given. Raises TypeError for an option that does not exist.
+        """
+        __tracebackhide__ = True
+        if self._make_session is None:
+            raise TypeError("session() needs a session that a server has made")
+        chosen = {field.name: getattr(self._options, field.name) for field in fields(SessionOptions)} | options
+        return self._make_session(name, SessionOptions.parse("session()", chosen), self._folder, api_key)
 
     # Preparing replies
 
@@ -110,12 +135,16 @@ class MockSession:
         error: str,
         times: int | None = 1,
         *,
-        retry_after: int | None = None,
+        retry_after: int | None = 0,
         message: str | None = None,
         delay: float | str | None = None,
         when: When | None = None,
     ) -> None:
-        """Refuse calls with an error of the contract, such as `rate_limit_exceeded`; `times=None` for every call."""
+        """Refuse calls with an error of the contract, such as `rate_limit_exceeded`; `times=None` for every call.
+
+        `retry_after` are the seconds that clients are told to wait; None for what the contract says. With 0, which
+        comes with a header `retry-after-ms` of 1, the official SDKs repeat any error at once.
+        """
         __tracebackhide__ = True
         details = {"retry_after": retry_after, "message": message, "delay": delay}
         then = {"error": error, **{name: value for name, value in details.items() if value is not None}}
@@ -131,6 +160,14 @@ class MockSession:
         """Damage answers for which the fault is made, as in `fault("html_page", status=502)`."""
         __tracebackhide__ = True
         self._prepare("fault", f"fault {name}", {"faults": [{"name": name, **options}]}, when, times)
+
+    def awkward(self, name: str, times: int | None = 1, *, when: When | None = None) -> None:
+        """Answer as real models sometimes do, as in `awkward("fenced_json")`; `times=None` for every call.
+
+        `docs/awkward-answers.md` has the names. Calls without what an answer needs, such as tools, are passed over.
+        """
+        __tracebackhide__ = True
+        self._prepare("awkward", f"awkward {name}", {"awkward": name}, when, times)
 
     def pace(
         self,
@@ -190,7 +227,7 @@ class MockSession:
             self._control.replace_rules(self.name, [*replies, *self._rules, *pace])
         except ScenarioError as error:
             # the place of a prepared reply in the list of rules would mean nothing to a test
-            message = f"{description}: {_PLACE_IN_RULES.sub('', str(error))}" if prepared else str(error)
+            message = f"{description}: {PLACE_IN_RULES.sub('', str(error))}" if prepared else str(error)
             raise ScenarioError(message) from None
         self._prepared = prepared
 
@@ -201,11 +238,16 @@ class MockSession:
         """The time that the session's clock shows, in UTC."""
         return datetime.fromtimestamp(self._control.request(self.name, "getClock")["timestamp"], UTC)
 
-    def advance(self, by: float | str) -> None:
-        """Move the clock by seconds, or by a duration such as `61s`, `1d12h` or `-2h`. Raises ConfigError."""
+    def advance(self, by: float | str, *, sleepers: int = 0) -> None:
+        """Move the clock by seconds, or by a duration such as `61s`, `1d12h` or `-2h`. Raises ConfigError.
+
+        Under the fixture `aione_mock`, clients that sleep before they try again sleep as much less; see
+        `testing/waiting.py`. With `sleepers` it waits first until so many sleep. Raises AssertionError if too few do.
+        """
         __tracebackhide__ = True
-        parse_duration(by)
+        seconds = parse_duration(by)
         self._change_clock(advance=by)
+        self.waits.advance(seconds, sleepers)
 
     def freeze(self, at: datetime | str | None = None) -> None:
         """Stop the clock, at a time (ISO 8601, UTC if it has no offset) or where it is. Raises ConfigError."""
@@ -240,51 +282,7 @@ class MockSession:
         return self._get_call(items[0]["number"])
 
     def _get_call(self, number: int) -> RecordedCall:
-        return RecordedCall.from_exchange(self._control.request(self.name, "getExchange", number=number))
-
-    def assert_called(
-        self,
-        operation: str | None = None,
-        *,
-        times: int | None = None,
-        at_least: int | None = None,
-        at_most: int | None = None,
-        status: int | None = None,
-        when: When | None = None,
-        **conditions: Json,
-    ) -> None:
-        """Assert that the session has received such calls: at least one, or as many as given.
-
-        Conditions are those of rules: `model`, `key`, `header`, `text`, `pattern`, `tool_offered`, `tool_result`,
-        `stream`, `body`. Raises TypeError for another, ScenarioError for an operation that does not exist.
-        """
-        __tracebackhide__ = True
-        reject_unknown("assert_called()", conditions, [*_CONDITIONS, "times", "at_least", "at_most", "status", "when"])
-        all_conditions = {**({} if operation is None else {"operation": operation}), **(when or {}), **conditions}
-        expected = messages.Expectation(all_conditions, times, at_least, at_most, status)
-        reasons = self._explain_matches(all_conditions, status)
-        if not expected.accepts(messages.count_matches(reasons)):
-            raise AssertionError(messages.format_unexpected_calls(expected, self.calls, reasons, self.name))
-
-    def assert_no_unused_replies(self) -> None:
-        """Assert that every reply for a limited number of calls has been used that often."""
-        __tracebackhide__ = True
-        limited = [reply for reply in self._prepared if reply.times is not None]
-        states = {item["id"]: item for item in self._control.request(self.name, "listRules")["items"]}
-        unused = [
-            messages.UnusedReply(reply, states[reply.id]["seen"], self._explain_matches(reply.when, None))
-            for reply in limited
-            if not states[reply.id]["spent"]
-        ]
-        if unused:
-            raise AssertionError(messages.format_unused_replies(unused, self.calls, len(limited), self.name))
-
-    def _explain_matches(self, when: When, status: int | None) -> MismatchReasons:
-        __tracebackhide__ = True
-        try:
-            return self._control.explain_matches(self.name, when, status)
-        except ScenarioError as error:
-            raise ScenarioError(_PLACE_IN_RULES.sub("", str(error))) from None
+        return self._control.read_call(self.name, number)
 
     # Resilience
 
@@ -335,5 +333,15 @@ class MockSession:
     def __enter__(self) -> MockSession:
         return self.open()
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        try:
+            if self.is_strict and error is None:
+                self.assert_strict()
+        finally:
+            self.close()
+
+
+def _get_label(key: Mapping[str, Json]) -> str:
+    """Return the label of a key as a world file has it."""
+    name: Json = key.get("label") or key.get("name", "")
+    return str(name[0] if isinstance(name, list) and name else name)

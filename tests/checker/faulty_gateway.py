@@ -94,18 +94,19 @@ class FaultyGateway:
         request = SeenRequest(scope["method"], path, scope["query_string"].decode("latin-1"), headers, body)
         self.seen.append(request)
         inner = self.fault.on_request(request)
-        response = self.fault.on_response(request, await self._answer(scope, inner))
+        response = self.fault.on_response(request, await self._answer(scope, receive, inner))
         out = {name: value for name, value in response.headers.items() if name != "content-length"}
         pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in out.items()]
         await send({"type": "http.response.start", "status": response.status, "headers": pairs})
         await send({"type": "http.response.body", "body": response.body})
 
-    async def _answer(self, scope: Any, request: SeenRequest) -> SentResponse:
+    async def _answer(self, scope: Any, wait: Any, request: SeenRequest) -> SentResponse:
         parts: list[bytes] = []
         head: dict[str, Any] = {}
+        bodies = iter([{"type": "http.request", "body": request.body, "more_body": False}])
 
         async def receive() -> Any:
-            return {"type": "http.request", "body": request.body, "more_body": False}
+            return next(bodies, None) or await wait()
 
         async def send(message: Any) -> None:
             if message["type"] == "http.response.start":

@@ -82,7 +82,7 @@ def test_values_that_break_calculations_are_refused(method: str, value: Any) -> 
         getattr(JsonReader(value, "x"), method)()
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 200 + b"]" * 200])
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff"])
 def test_a_body_that_cannot_be_processed_is_unreadable(body: bytes) -> None:
     with pytest.raises(UnreadableAnswer, match="listKeys"):
         _ = HttpExchange(HttpRequest("listKeys", "GET", "/"), 200, body=body).data

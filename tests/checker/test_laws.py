@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import orjson
 import pytest
 
 from aione_mock.checker.laws import LAWS, RULES
+from aione_mock.checker.run_setup import load_gateway_contract
+from aione_mock.mutants import MUTANTS
+from aione_mock.settings import EXTENSIONS
 from aione_mock.structs import replace
 from tests.checker.conftest import CheckGateway
 from tests.checker.faulty_gateway import (
@@ -150,6 +154,10 @@ BREAKS: dict[str, Fault] = {
         ),
         OPEN,
     ),
+    "read-answered": answer_with("/billing/plan$", 503),
+    "question-answered": answer_with(MESSAGES, 503),
+    "count-answered": answer_with("/count_tokens$", 503),
+    "write-answered": answer_with("/rotate$", 503),
     "access-not-echoed": edit_json("", put("error", "message", to="sk-nex-this-key-was-never-made-000000"), status=401),
     "access-schemes": answer_with("/v1beta/", 401, when=lambda request: "x-goog-api-key" in request.headers),
     "access-key-on-console": edit_json(DASHBOARD, put("view_mode", to="business")),
@@ -209,7 +217,6 @@ BREAKS: dict[str, Fault] = {
     "dashboard-business": edit_json(DASHBOARD, put("business", "team_cost_ranking", 0, "cost_rmb", to=dearer)),
     "dashboard-views": edit_json(DASHBOARD, put("business", "total_cost_rmb", to=dearer)),
     "dashboard-usage": edit_json(DASHBOARD, put("tech", "total_cost_rmb", to=dearer)),
-    "money-text": edit_json(ACCOUNT, put("balance_rmb", to=float)),
     "usage-conserved": edit_json(CHAT, put("usage", "prompt_tokens", to=one_more)),
     "usage-refused-free": edit_json(USAGE, counting_up),
     "invoice-order": edit_json(INVOICES, turned()),
@@ -265,6 +272,10 @@ BREAKS: dict[str, Fault] = {
     "limit-headers": set_headers(x_ratelimit_remaining_requests="5"),
     "limit-retry-after": set_headers(retry_after="0"),
     "limit-refusal": set_headers(x_ratelimit_remaining_requests="5"),
+    "limit-concurrency": replace(
+        edit_json(CHAT, put("error", "code", to="too_busy"), status=429),
+        on_request=lambda request: replace(request, headers={**request.headers, "x-mock-scenario": "pace; ttft=0.3"}),
+    ),
     "robust-bodies": fail_when(lambda request: b"\xff" in request.body),
     "robust-languages": fail_when(lambda request: "🙂".encode() in request.body),
     "robust-empty": fail_when(lambda request: b'"content":""' in request.body),
@@ -283,7 +294,8 @@ BREAKS: dict[str, Fault] = {
 }
 
 
-@pytest.mark.parametrize("law", [law.name for law in LAWS])
+# each law of an extension has a mutant of its own, in test_mutants_found
+@pytest.mark.parametrize("law", [law.name for law in LAWS if law.area not in EXTENSIONS])
 def test_every_law_sees_what_breaks_it(law: str, check_gateway: CheckGateway) -> None:
     CALLS["count"] = 1
     report = check_gateway(law, fault=BREAKS[law])
@@ -293,7 +305,7 @@ def test_every_law_sees_what_breaks_it(law: str, check_gateway: CheckGateway) ->
 
 
 RULES_BROKEN: dict[str, tuple[str, Fault]] = {
-    "no-server-error": ("key-list-order", fail_when(lambda request: True)),
+    "no-server-error": ("key-list-order", fail_when(lambda request: "/keys" in request.path)),
     "status-declared": ("key-list-order", replace_status(200, 418)),
     "content-type": ("key-list-order", set_headers(content_type="text/plain")),
     "schema": ("key-list-order", edit_json(KEYS, put("total", to="many"))),
@@ -310,13 +322,18 @@ def test_every_rule_sees_what_breaks_it(rule: str, check_gateway: CheckGateway) 
     assert rule in {finding.law for finding in report.findings}
 
 
-def test_laws_have_names_sentences_and_operations_of_the_contract(check_gateway: CheckGateway) -> None:
+def test_laws_have_names_sentences_and_operations_of_the_contract() -> None:
     names = [law.name for law in LAWS]
     assert len(set(names)) == len(names)
-    operations = set(check_gateway("key-list-order").operations)
+    operations = set(load_gateway_contract(extensions=EXTENSIONS).operations)
     for law in LAWS:
         assert set(law.operations) <= operations, law.name
         assert law.sentence.endswith("."), law.name
+
+
+def test_every_law_of_an_extension_has_a_mutant() -> None:
+    found = {law for mutant in MUTANTS.values() for law in mutant.found_by}
+    assert {law.name for law in LAWS if law.area in EXTENSIONS} <= found
 
 
 def idle(request: SeenRequest, response: Any) -> Any:
@@ -332,6 +349,27 @@ def test_a_gateway_that_was_idle_for_an_hour_tells_its_time_all_the_same(check_g
     assert set(laws) <= set(report.matrix)
     assert not report.findings
     assert not [reason for reason, _ in report.unchecked if "time" in reason]
+
+
+def test_a_gateway_without_a_limit_of_concurrent_calls_breaks_nothing(check_gateway: CheckGateway) -> None:
+    """Such a gateway ignores the member, or does not say it."""
+    slow = BREAKS["limit-concurrency"].on_request
+
+    def forget(request: SeenRequest) -> SeenRequest:
+        data = request.json or {}
+        if data.pop("concurrency_limit", None):
+            return replace(request, body=orjson.dumps(data))
+        return slow(request)
+
+    report = check_gateway("limit-concurrency", fault=Fault(on_request=forget))
+    assert not report.findings
+    assert [reason for reason, _ in report.unchecked] == ["the gateway has no concurrency limit of a key"]
+
+
+def test_a_limit_of_concurrent_calls_is_kept(check_gateway: CheckGateway) -> None:
+    report = check_gateway("limit-concurrency", fault=Fault(on_request=BREAKS["limit-concurrency"].on_request))
+    assert not report.findings
+    assert report.matrix["limit-concurrency"]["createChatCompletion"].state == "kept"
 
 
 def test_the_mock_itself_breaks_none(check_gateway: CheckGateway) -> None:

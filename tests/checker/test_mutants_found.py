@@ -11,13 +11,13 @@ from aione_mock.checker.target import Target
 from aione_mock.mutants import MUTANTS
 from aione_mock.server.app import create_app
 from aione_mock.server.http import Server
-from aione_mock.settings import Settings
+from aione_mock.settings import EXTENSIONS, Settings
 
 # A rule only looks at what laws ask; these ask for what the mutants of each rule distort.
 ASKING = {
     "stream-order": ("stream-adds-up", "stream-usage-asked", "tool-fragments"),
     "stream-events": ("stream-adds-up",),
-    "schema": ("money-text", "router-views", "error-router"),
+    "schema": ("usage-rows", "dashboard-sums", "router-views", "error-router"),
     "headers": ("usage-sums",),
     "status-declared": ("key-read-back",),
     "no-server-error": ("robust-languages",),
@@ -25,7 +25,7 @@ ASKING = {
 }
 
 
-def judged(url: str, only: tuple[str, ...]) -> CheckReport:
+def judged(url: str, only: tuple[str, ...], extensions: tuple[str, ...] = EXTENSIONS) -> CheckReport:
     target = Target(
         url,
         key="sk-nex-demo-every-model",
@@ -36,7 +36,7 @@ def judged(url: str, only: tuple[str, ...]) -> CheckReport:
         access_secret="aione-mock-access-secret",
     )
     asking = tuple(name for law in only for name in ASKING.get(law, ()))
-    return check(target, phases=("laws",), allow_writes=True, only=(*only, *asking))
+    return check(target, phases=(), allow_writes=True, only=(*only, *asking), extensions=extensions)
 
 
 def test_every_mutant_names_laws_that_there_are() -> None:
@@ -48,12 +48,12 @@ def test_every_mutant_names_laws_that_there_are() -> None:
 def test_it_is_found_for_the_right_reason(name: str) -> None:
     mutant = MUTANTS[name]
     with Server(create_app(Settings(mutant=name))) as server:
-        report = judged(server.url, mutant.found_by)
+        report = judged(server.url, mutant.found_by, mutant.extensions)
     assert {finding.law for finding in report.findings} & set(mutant.found_by), report
 
 
 def test_the_mock_itself_is_not() -> None:
     every = {law for mutant in MUTANTS.values() for law in mutant.found_by}
-    with Server(create_app(Settings())) as server:
+    with Server(create_app(Settings(extensions=EXTENSIONS))) as server:
         report = judged(server.url, tuple(sorted(every)))
     assert [finding.law for finding in report.findings] == []

@@ -77,7 +77,7 @@ def _list_paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, .
 def test_odd_answers_never_end_a_run(seed: int, share: float, gateway: FaultyGateway) -> None:
     gateway.app.sessions.reset(gateway.app.sessions.get())
     gateway.fault = replace_members(seed, share)
-    run = prepare(target(gateway.url), phases=(), allow_writes=True, max_time=60.0)
+    run = prepare(target(gateway.url), phases=(), allow_writes=True, max_time=15.0)
     try:
         for _ in run.events():
             pass
@@ -96,7 +96,7 @@ def test_a_contract_without_chat_operations_ends_no_run(gateway: FaultyGateway, 
     overlay = tmp_path / "no-chat.yaml"
     document = {"overlay": "1.0.0", "info": {"title": "No chat", "version": "1.0.0"}, "actions": actions}
     overlay.write_text(yaml.safe_dump(document), encoding="utf-8")
-    areas = ("usage", "billing", "limits", "access")
+    areas = ("area:usage", "area:billing", "limits", "access")
     report = check(target(gateway.url), only=areas, phases=(), overlays=(overlay,), allow_writes=True)
     assert report.kept, str(report)
     assert "createMessage" not in report.operations

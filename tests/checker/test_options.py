@@ -45,12 +45,12 @@ def test_unusable_texts_are_refused(name: str, text: str) -> None:
 def test_commands_have_every_flag() -> None:
     flags = {flag.name for cls in (Target, CheckOptions) for flag in read_flags(cls)}
     assert flags <= set(inspect.signature(check).parameters)
-    assert flags - {"fail_on"} <= set(inspect.signature(diff).parameters)
+    assert flags - {"fail_on", "coverage_min", "require_checked"} <= set(inspect.signature(diff).parameters)
 
 
 def test_pytest_has_every_flag(pytestconfig: pytest.Config) -> None:
     for flag in (*read_flags(Target), *read_flags(CheckOptions)):
-        pytestconfig.getoption(f"--aione-{flag.name.replace('_', '-')}")
+        pytestconfig.getoption(f"--aione-{flag.option}")
 
 
 def test_options_are_read_without_expensive_imports() -> None:

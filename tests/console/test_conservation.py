@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from aione_mock.server.app import Mock
 from aione_mock.server.http import Server
-from aione_mock.sse import decode
 from aione_mock.tenant.calendar import date_to_day, day_to_date, day_to_timestamp, timestamp_to_day
 from aione_mock.tenant.catalogue import ModelCatalogue
+from aione_mock.text.sse import decode
 from aione_mock.types import Usage
 from tests.tenant.calls import compute_rmb
 
@@ -220,7 +220,7 @@ LONG = "word " * 1500
 
 
 # no shrinking: an example takes a while, and a short list of calls is easy to read as it is
-@settings(max_examples=15, deadline=None, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=8, deadline=None, phases=[Phase.explicit, Phase.generate])
 @example(7, datetime(2026, 3, 1, tzinfo=UTC), 30, [("plain", "gpt-5.4", LONG), ("streamed", "gpt-5.4", LONG)])
 @example(8, datetime(2027, 1, 1, tzinfo=UTC), 90, [(name, "claude-haiku-4-5", "你好") for name in sorted(CALLS)])
 @given(

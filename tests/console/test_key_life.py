@@ -222,7 +222,7 @@ def test_model_and_server_stay_in_step(app: Mock) -> None:
 
     Life.app = app
     Life.TestCase.settings = settings(
-        max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+        max_examples=12, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
     )
     Life.TestCase("runTest").runTest()
 

@@ -20,6 +20,15 @@ def seeded(console: Console, name: str) -> dict[str, Any]:
     return next(key for key in console.get(KEYS)["items"] if key["name"] == name)
 
 
+def test_whole_numbers_with_a_decimal_point_are_limits(console: Console) -> None:
+    made = console.create(rpm_limit=5.0, tpm_limit=2e3)
+    assert (made["rpm_limit"], made["tpm_limit"]) == (5, 2000)
+    path = f"{KEYS}/{made['id']}"
+    assert console.ask("PUT", path, json={"rpm_limit": 7.0}).json()["rpm_limit"] == 7
+    assert console.get(path)["rpm_limit"] == 7
+    assert made["id"] in [key["id"] for key in console.get(KEYS)["items"]]
+
+
 def test_a_made_key_shows_its_secret_once(console: Console, session: Session) -> None:
     made = console.create(name="客服机器人", rpm_limit=9, models_allowed=[], allowed_ips=None)
     secret, path = made["key"], f"{KEYS}/{made['id']}"

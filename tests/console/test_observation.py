@@ -170,6 +170,14 @@ def test_departments_and_their_members(console: Console) -> None:
     assert calls(memberUserIds="30006", clientId=1) == 0
 
 
+def test_the_call_of_the_vendors_page_shows_points(console: Console) -> None:
+    ids = {"clientId": 1, "apiKeyId": 1, "modelId": 1}
+    january = console.observe("charts", **ids, startTime="2024-01-01T00:00:00Z", endTime="2024-01-02T00:00:00Z")
+    assert {(curve, len(points)) for curve, points in january.items()} == {(curve, 96) for curve in CURVES}
+    assert {point["value"] for points in january.values() for point in points} == {0}
+    assert sum(point["value"] for point in console.observe("charts", **ids)["callVolume"]) > 0
+
+
 def test_a_made_key_has_a_number_and_keeps_it_after_its_end(console: Console) -> None:
     made = console.create(team_id="c2a9d1f4-6b3e-4f08-8e25-71d0a4b93c56")
     answer = console.chat(made["key"])

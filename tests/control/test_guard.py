@@ -14,12 +14,15 @@ from .conftest import Client
 
 TOKEN = "a word of ours"
 OPERATIONS = (
-    ("GET", "errors"), ("GET", "stats"), ("GET", "sessions"), ("POST", "sessions"), ("GET", "sessions/default"),
+    ("GET", "credentials"), ("GET", "errors"), ("GET", "stats"), ("GET", "sessions"), ("POST", "sessions"),
+    ("GET", "sessions/default"),
     ("DELETE", "sessions/default"), ("POST", "sessions/default/reset"), ("POST", "sessions/default/snapshot"),
     ("POST", "sessions/default/restore"), ("POST", "sessions/default/fork"), ("GET", "scenarios"),
     ("POST", "scenarios"), ("DELETE", "scenarios"), ("GET", "rules"), ("PUT", "rules"), ("POST", "rules"),
-    ("DELETE", "rules/x"), ("GET", "rule-schema"), ("GET", "clock"), ("POST", "clock"), ("GET", "journal"),
-    ("DELETE", "journal"), ("GET", "journal/1"), ("POST", "verify"),
+    ("DELETE", "rules/x"), ("PATCH", "rules/x"), ("GET", "rule-schema"), ("POST", "rule-check"), ("GET", "clock"),
+    ("POST", "clock"), ("GET", "journal"), ("DELETE", "journal"), ("GET", "journal/1"), ("POST", "verify"),
+    ("GET", "events?session=-"), ("GET", "limits"), ("POST", "signed-calls"), ("GET", "cassette"), ("GET", "har"),
+    ("GET", "canaries"),
 )  # fmt: skip
 
 

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Iterator
+from decimal import Decimal
 
 import httpx2
 import orjson
 import pytest
 
 from aione_mock.clock import parse_instant
-from aione_mock.recorder.credentials import MASK
 from aione_mock.server.app import Mock, create_app
 from aione_mock.server.http import Server
-from aione_mock.server.journal import kept_body, kept_events, kept_params, mask_body
+from aione_mock.server.journal import mask_params
+from aione_mock.server.journal_bodies import mask_events, shorten_events
 from aione_mock.settings import Settings
 from aione_mock.tenant.organisation_file import list_credentials
+from aione_mock.text.credentials import MASK, CredentialMask, mask_bytes
 from aione_mock.types import EventStream
+from tests.console.client import Console
+from tests.timing import cost
 
 from .conftest import KEY, Client
 
@@ -110,6 +115,9 @@ def test_a_plain_exchange_is_told_whole(api: Client) -> None:
         "headers": [[name, value] for name, value in answer.headers.multi_items()],
         "body": answer.json(),
         "events": [],
+        "times_ms": [],
+        "end_ms": 0.0,
+        "violations": [],
         "end": "finish",
         "truncated": False,
     }
@@ -121,7 +129,9 @@ def test_a_plain_exchange_is_told_whole(api: Client) -> None:
     assert told["request_id"] == answer.headers["x-request-id"]
     assert told["duration_ms"] > 0
     explain = told["explain"]
-    assert explain == {**explain, "seed": "0", "occurrence": 1, "scenario": None, "limit": None}
+    assert explain == {**explain, "seed": "0", "occurrence": 1, "scenario": None, "limit": None, "valid": True}
+    assert explain["limits"]["requests_per_minute"]["used"] == 1
+    assert explain["limits"]["tokens_per_minute"]["used"] == usage["total_tokens"]
     assert (explain["nearest"]["rule"], explain["nearest"]["satisfied"]) == ("far", 1)
 
 
@@ -225,20 +235,16 @@ def test_credentials_of_others_are_not_held_either(app: Mock, api: Client, name:
 
 
 def test_parameters_that_are_credentials_are_masked() -> None:
-    params = {"x-acs-security-token": "somebodys", "model": "sk-nex-x", "limit": 3}
-    assert kept_params(params) == {"x-acs-security-token": MASK, "model": f"sk-nex-{MASK}", "limit": 3}
+    params = {"x-acs-security-token": "somebodys", "model": "sk-nex-xxxxx"}
+    assert mask_params(params, CredentialMask()) == {"x-acs-security-token": MASK, "model": f"sk-nex-{MASK}"}
 
 
 def test_answers_that_hand_out_secrets_are_masked() -> None:
     body = orjson.dumps([{"plaintext_key": secret} for secret in SECRETS])
-    kept = mask_body(body)
+    kept = mask_bytes(body)
     assert not [secret for secret in SECRETS if secret.encode() in kept]
     assert len(orjson.loads(kept)) == len(SECRETS)
-    long = orjson.dumps({"picture": "x" * 100_000, "keys": list(SECRETS)})
-    kept, cut = kept_body(long, ())
-    assert cut
-    assert not [secret for secret in SECRETS if secret.encode() in kept]
-    events, _ = kept_events(EventStream.of([b"data: " + secret.encode() for secret in SECRETS]), ())
+    events = mask_events(EventStream.of([b"data: " + secret.encode() for secret in SECRETS]), CredentialMask())
     assert not [secret for secret in SECRETS if secret.encode() in b"".join(events)]
 
 
@@ -275,12 +281,12 @@ def test_a_long_body_is_kept_64_levels_deep(api: Client, opening: bytes, closing
 def test_events_are_kept_up_to_256_kib() -> None:
     event = b"data: %b\n\n" % (b"x" * 1016)
     for more in ([], [b"data: y\n\n"]):
-        kept, cut = kept_events(EventStream.of([event] * 256 + more), ())
+        kept, cut = shorten_events(EventStream.of([event] * 256 + more))
         assert ([*kept], cut) == ([event] * 256, bool(more))
 
 
 def test_a_credential_at_the_very_beginning_is_masked() -> None:
-    assert mask_body(b"nex-console-tech and more") == b"nex-console-*** and more"
+    assert mask_bytes(b"nex-console-tech and more") == b"nex-console-*** and more"
 
 
 async def test_memory_is_bounded_in_entries_and_in_bytes(small: Server) -> None:
@@ -327,3 +333,87 @@ def test_no_credential_is_kept_in_the_pieces_of_a_stream(api: Client, path: str,
         kept = "".join(PIECES.findall("".join(api.ok("GET", f"journal/{number}")["response"]["events"])))
         assert "sk-nex-***" in kept
         assert "demo" not in kept
+
+
+def test_a_row_tells_tokens_cost_and_what_is_remarkable(api: Client) -> None:
+    usage = api.chat("Hello").json()["usage"]
+    with contextlib.suppress(httpx2.RemoteProtocolError):
+        api.chat("Hello", stream=True, headers={"x-mock-scenario": "cut; after=2"})
+    api.chat("Hello", temperature="hot")
+    api.post("/v1/chat/complete", json={})
+    unknown, invalid, cut, plain = api.ok("GET", "journal")["items"]
+    assert [each["error"] for each in (unknown, invalid, cut, plain)] == ["not_found", "invalid_request", None, None]
+    assert [each["finding"] for each in (unknown, invalid, cut, plain)] == [
+        "unknown_operation",
+        "invalid_request",
+        "damaged",
+        None,
+    ]
+    assert (plain["usage"]["prompt"], plain["usage"]["completion"]) == (
+        usage["prompt_tokens"],
+        usage["completion_tokens"],
+    )
+    assert Decimal(plain["cost"]) > 0
+    assert (cut["events"], cut["end"], cut["scenario"], invalid["cost"]) == (2, "cut", "cut", None)
+    assert not any(each["open"] for each in (unknown, invalid, cut, plain))
+    assert api.ok("GET", "journal", finding="damaged")["items"] == [cut]
+    assert api.ok("GET", "journal", model="gpt-5.4")["matched"] == 3
+
+
+def test_costs_of_rows_add_up_to_what_the_ledger_charges(api: Client) -> None:
+    def read_balance() -> Decimal:
+        account = api.get("/api/v1/billing/account", headers={"authorization": "Bearer nex-console-tech"})
+        return Decimal(str(account.json()["balance_rmb"]))
+
+    before = read_balance()
+    for words in ("one", "two and more", "three"):
+        api.chat(words)
+    rows = api.ok("GET", "journal", operation="createChatCompletion")["items"]
+    assert sum(Decimal(each["cost"]) for each in rows) == before - read_balance() > 0
+
+
+def test_events_have_their_times_and_their_violations(api: Client) -> None:
+    api.chat("Hello", stream=True, headers={"x-mock-scenario": "pace; ttft=0.05; tps=400"})
+    api.chat("Hello", stream=True, headers={"x-mock-scenario": "malformed_json; at=3"})
+    paced, damaged = api.ok("GET", "journal/1"), api.ok("GET", "journal/2")
+    times = paced["response"]["times_ms"]
+    assert len(times) == len(paced["response"]["events"]) == paced["events"]
+    assert times == sorted(times)
+    assert times[0] == paced["first_event_ms"] >= 50
+    assert paced["response"]["violations"] == []
+    assert 3 in [each["event"] for each in damaged["response"]["violations"]]
+
+
+def test_what_the_contract_says_is_told_by_part_and_member(api: Client) -> None:
+    body = {"model": "gpt-5.4", "temperature": 9, "messages": [{"role": "user"}], "n": "many"}
+    api.post("/v1/chat/completions", json=body)
+    api.chat("Hello", stream=True, headers={"x-mock-scenario": "no_end"})
+    api.chat("Hello", stream=True, headers={"x-mock-scenario": "wrong_content_type"})
+    api.ok("POST", "rules", {"then": {"reply": {"text": "Hi."}, "headers": {"remove": ["x-request-id"]}}})
+    api.chat("Hello")
+    api.get("/nowhere")
+    wrong, endless, mistyped, headless, unknown = (api.ok("GET", f"journal/{number}") for number in range(1, 6))
+    found = [(each["part"], each["member"]) for each in wrong["request"]["violations"]]
+    assert sorted(found) == [("body", "messages[0].content"), ("body", "n"), ("body", "temperature")]
+    assert wrong["contract"]["document"] == "AIone 1.0"
+    assert {"200", "400", "429"} <= set(wrong["contract"]["statuses"])
+    assert wrong["response"]["violations"] == []
+    assert {each["part"] for each in endless["response"]["violations"]} == {"stream"}
+    assert endless["contract"]["grammar"] is True
+    assert endless["request"]["violations"] == []
+    assert {each["part"] for each in mistyped["response"]["violations"]} == {"content_type"}
+    assert [(each["part"], each["member"]) for each in headless["response"]["violations"]] == [
+        ("header", "x-request-id")
+    ]
+    declared = {each["name"]: (each["required"], each["sent"]) for each in headless["contract"]["headers"]}
+    assert declared["x-request-id"] == (True, False)
+    assert unknown["contract"] is None
+
+
+def test_a_list_of_a_thousand_takes_less_than_thirty_milliseconds(server: Server, name: str) -> None:
+    console = Console(server.url, name)
+    with console.inside(server.app) as inside:
+        for number in range(1000):
+            assert inside.chat(text=f"question {number}").status_code == 200
+        assert len(inside.get("/_mock/journal", limit=1000)["items"]) == 1000
+        assert cost(lambda: inside.get("/_mock/journal", limit=1000), 9) < 0.03

@@ -135,6 +135,50 @@ def test_rules_are_added_replaced_and_taken_away(api: Client) -> None:
     assert [rule["id"] for rule in api.ok("GET", "rules")["items"]] == ["refund"]
 
 
+def test_a_rule_that_is_switched_off_waits_in_its_place_with_its_count(api: Client) -> None:
+    api.ok("POST", "rules", REFUND)
+    api.ok("POST", "rules", {"when": {"text": "refund"}, "then": {"error": "upstream_timeout"}})
+    behind = api.ok("GET", "rules")["items"][1]["id"]
+    assert said(api.chat("A refund, please")).startswith("Five")
+    off = api.ok("PATCH", "rules/refund", {"enabled": False})
+    assert (off["rule"], off["seen"]) == ({**REFUND, "enabled": False}, 1)
+    assert api.chat("A refund, please").status_code == 504
+    assert api.ok("PATCH", f"rules/{behind}", {"enabled": False})["id"] == behind
+    assert api.chat("A refund, please").status_code == 200
+    nearest = api.ok("GET", "journal/3")["explain"]["nearest"]
+    assert (nearest["rule"], nearest["reasons"]) == ("refund", ["it is switched off"])
+    listed = api.ok("GET", "rules")["items"]
+    assert [(each["id"], each["seen"], each["rule"]["enabled"]) for each in listed] == [
+        ("refund", 1, False),
+        (behind, 1, False),
+    ]
+    on = api.ok("PATCH", "rules/refund", {"enabled": True})
+    assert on["rule"] == REFUND
+    assert said(api.chat("A refund, please")).startswith("Five")
+    written = [{**each["rule"], "enabled": False} for each in api.ok("GET", "rules")["items"]]
+    # switching by writing the rules again keeps ids and counts too
+    again = api.ok("PUT", "rules", {"rules": written})["items"]
+    assert [(each["id"], each["seen"]) for each in again] == [("refund", 2), (behind, 1)]
+
+
+def test_a_scenario_is_switched_off_and_on_again(api: Client, name: str) -> None:
+    api.ok("POST", "scenarios", {"scenario": "internal_error", "times": 2})
+    assert api.chat().status_code == 500
+    api.ok("PATCH", "rules/scenario-1", {"enabled": False})
+    assert api.ok("GET", f"sessions/{name}")["rules"] == 0
+    assert [api.chat().status_code for _ in range(3)] == [200] * 3
+    api.ok("PATCH", "rules/scenario-1", {"enabled": True})
+    assert api.ok("GET", f"sessions/{name}")["rules"] == 1
+    assert [api.chat().status_code for _ in range(2)] == [500, 200]
+
+
+def test_what_cannot_be_switched_is_refused_with_the_remedy(api: Client) -> None:
+    api.ok("POST", "rules", REFUND)
+    assert api.refused("PATCH", "rules/refnd", {"enabled": False}) == (404, "no rule 'refnd'; did you mean 'refund'?")
+    for wrong in ({}, {"enabled": "no"}, {"enabled": False, "then": {}}):
+        assert api.refused("PATCH", "rules/refund", wrong)[0] == 400
+
+
 def test_a_rule_put_back_counts_from_the_start(api: Client) -> None:
     once = {"id": "once", "then": {"error": "internal_error", "times": 1}}
     for _ in range(2):
@@ -201,3 +245,20 @@ def test_a_file_saved_half_written_keeps_its_last_good_rules_and_says_so(
     told = [record.getMessage() for record in caplog.records if "days.yaml" in record.getMessage()]
     assert len(told) == 1
     assert told[0].endswith("the last valid rules of the file stay in force")
+
+
+def test_a_text_is_checked_line_by_line_and_changes_nothing(api: Client) -> None:
+    text = "rules:\n  - when: {txt: refund}\n    then: {error: throttled}\n  - then:\n      delay: 1\n      tims: 2\n"
+    found = api.ok("POST", "rule-check", {"text": text})
+    assert [(each["line"], each["path"]) for each in found["mistakes"]] == [
+        (2, "/rules/0/when/txt"), (6, "/rules/1/then/tims"),
+    ]  # fmt: skip
+    assert found["rules"] == []
+    assert "did you mean 'text'" in found["mistakes"][0]["message"]
+    text = text.replace("txt", "text").replace("tims", "times")
+    assert api.ok("POST", "rule-check", {"text": text}) == {"rules": yaml.safe_load(text)["rules"], "mistakes": []}
+    assert api.ok("GET", "rules")["items"] == []
+    unreadable = api.ok("POST", "rule-check", {"text": "rules:\n  - then: {\n"})["mistakes"]
+    assert [each["path"] for each in unreadable] == [""]
+    for text in ("", "a: 1\na: 2", "- {}", "rules: 1"):
+        assert api.ok("POST", "rule-check", {"text": text})["mistakes"], text

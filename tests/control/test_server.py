@@ -82,7 +82,10 @@ def test_errors_are_those_of_the_contract(root: Client) -> None:
     ("path", "told"),
     [
         ("journal?statsu=4xx", "unknown parameter 'statsu'; did you mean 'status'?"),
-        ("journal?limit=1&q=", "unknown parameter 'q'; known: operation, status, key, since, until, text, limit"),
+        (
+            "journal?limit=1&q=",
+            "unknown parameter 'q'; known: operation, model, status, finding, key, since, until, text, limit",
+        ),
         ("errors?opertion=createChatCompletion", "unknown parameter 'opertion'; did you mean 'operation'?"),
         ("scenarios?%6Binds=fault", "unknown parameter 'kinds'; did you mean 'kind'?"),
     ],
@@ -238,3 +241,22 @@ def test_each_line_for_tests_meets_its_error(aione_mock: MockSession, item: Any,
         answer = client.request(operation.method, path, json=body, headers=credentials(operation, client))
     assert answer.status_code == item["status"], answer.text
     assert answer.json().keys() == item["body"].keys()
+
+
+def test_credentials_are_those_of_the_command(root: Client) -> None:
+    found = root.ok("GET", "credentials")
+    assert [each["secret"] for each in found["items"]] == [each.secret for each in CREDENTIALS]
+    views = {each["label"]: (each["view"], each["may_write"]) for each in found["items"] if each["kind"] == "token"}
+    assert views["tech"] == ("tech", True)
+    assert views["business"] == ("business", True)
+    assert views["reader"] == ("tech", False)
+
+
+def test_a_call_can_stay_out_of_the_journal(api: Client) -> None:
+    api.chat("kept")
+    before = api.ok("GET", "journal")["total"]
+    assert api.chat("not kept", headers={"x-mock-journal": "off"}).status_code == 200
+    assert api.chat("not kept", stream=True, headers={"x-mock-journal": "off"}).status_code == 200
+    assert api.ok("GET", "journal")["total"] == before
+    api.chat("kept too")
+    assert api.ok("GET", "journal")["total"] == before + 1

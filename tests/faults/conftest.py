@@ -60,7 +60,7 @@ def _body(operation: Operation) -> Any:
 def _signed(operation: Operation, path: str) -> dict[str, str]:
     # the server judges the date of a signature by real time
     headers = {
-        "host": "mock",
+        "host": "localhost",
         "x-acs-action": operation.id,
         "x-acs-version": "20240611",
         "x-acs-date": format_instant(SYSTEM_CLOCK.now()),

@@ -13,6 +13,7 @@ import pytest
 PROGRAM = Path(__file__).parent / "many_requests.py"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="resident memory is read from Linux's /proc")
 def test_twenty_thousand_different_requests() -> None:
     """Over all protocols, streams, refusals and faults: no growth after the first half, which fills what is bounded."""

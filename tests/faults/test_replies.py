@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from aione_mock.sse import decode
+from aione_mock.text.sse import decode
 from tests.faults.conftest import CONTRACT, PROTOCOLS, Asking, call, chat, json_of
 
 TOOLS = {

@@ -7,8 +7,10 @@ import sys
 from itertools import pairwise
 from pathlib import Path
 
+import httpx2
 import pytest
 
+from aione_mock import mock_server
 from aione_mock.server.http import Server
 from tests.timing import duration, slowness
 
@@ -58,6 +60,43 @@ def test_the_session_begins_at_the_same_instant_with_the_same_words(suite: pytes
             assert len(aione_mock.calls) == 1 and said[0] == said[-1] != ""
         """,
         count=2,
+    )
+
+
+def test_awkward_answers(suite: pytest.Pytester) -> None:
+    passes(
+        suite,
+        """
+        import json
+
+        import pytest
+        from helper import ask
+
+        TOOLS = [{"type": "function", "function": {"name": "refund", "parameters": {"type": "object"}}}]
+
+        def test_with_conditions_and_times(aione, aione_openai):
+            aione.awkward("fenced_json", times=2, when={"text": "JSON"})
+            aione.awkward("invented_tool")
+            aione.awkward("empty_answer", times=None)
+            assert ask(aione_openai, "Give me JSON").startswith("```json")
+            assert ask(aione_openai, "Give me refunds") == ""
+            assert "".join(
+                chunk.choices[0].delta.content or "" for chunk in ask(aione_openai, "JSON, please", stream=True)
+            ).endswith("```")
+            assert ask(aione_openai, "More JSON") == ""
+            assert ask(aione_openai, "My refund", tools=TOOLS) is None
+            assert aione.last_call.response["choices"][0]["message"]["tool_calls"][0]["function"]["name"] != "refund"
+
+        @pytest.mark.aione_mock(scenario="echoed_prompt", strict=True)
+        def test_for_all_calls(aione_openai):
+            assert ask(aione_openai, "Hello?") == "Hello?"
+
+        @pytest.mark.aione_mock(rules=[{"then": {"sequence": [{"awkward": "whitespace_only"}, {}]}}])
+        def test_in_a_rule(aione_openai):
+            assert ask(aione_openai).isspace()
+            assert not ask(aione_openai).isspace()
+        """,
+        count=3,
     )
 
 
@@ -289,12 +328,12 @@ def test_marker(suite: pytest.Pytester) -> None:
         (
             "sed=7",
             "TypeError: @pytest.mark.aione_mock has no option 'sed'; did you mean 'seed'? "
-            "It takes seed, scenario, rules, pace, now, replay, replay_only",
+            "It takes seed, scenario, rules, pace, now, replay, replay_only, models, keys, world, strict",
         ),
         (
             "zzz=7",
             "TypeError: @pytest.mark.aione_mock has no option 'zzz'; "
-            "it takes seed, scenario, rules, pace, now, replay, replay_only",
+            "it takes seed, scenario, rules, pace, now, replay, replay_only, models, keys, world, strict",
         ),
         ("7", "TypeError: @pytest.mark.aione_mock takes keywords only, such as seed=7; it was given 7"),
         ("now='yesterday'", "*'yesterday' is not an ISO 8601 time such as 2026-01-31T09:00:00Z"),
@@ -404,7 +443,9 @@ def test_help_and_markers(suite: pytest.Pytester) -> None:
         ["aione-mock, a mock of*", "*--aione-mock-url=URL*", "*--aione-mock-seed=SEED*"]
     )
     suite.runpytest("--markers").stdout.fnmatch_lines(
-        ["@pytest.mark.aione_mock(*seed, scenario, rules, pace, now, replay, replay_only)*"]
+        [
+            "@pytest.mark.aione_mock(*seed, scenario, rules, pace, now, replay, replay_only, models, keys, world, strict)*"  # noqa: E501
+        ]
     )
 
 
@@ -512,10 +553,13 @@ def test_what_a_test_costs(suite: pytest.Pytester) -> None:
         starts = [r.start for r in recorder.getreports("pytest_runtest_logreport") if r.when == "setup"]
         return sorted(later - earlier for earlier, later in pairwise(starts[1:]))[len(starts) // 4]
 
-    slow = slowness()
-    empty = min(seconds("test_empty.py") for _ in range(2))
-    with_mock = min(seconds("test_mock.py") for _ in range(2))
-    assert (with_mock - empty) / slow < 0.005
+    def cost() -> float:
+        slow = slowness()
+        empty = min(seconds("test_empty.py") for _ in range(2))
+        return (min(seconds("test_mock.py") for _ in range(2)) - empty) / slow
+
+    # other processes may spoil one attempt
+    assert min(cost() for _ in range(3)) < 0.005
 
 
 def test_the_server_is_up_soon() -> None:
@@ -535,3 +579,56 @@ def test_unittest() -> None:
     assert done.returncode == 0, done.stderr
     assert "Ran 3 tests" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+EMBED = """
+    def test_vectors(aione_openai, aione_mock):
+        answer = aione_openai.embeddings.create(model="text-embedding-3-small", input="Hello", dimensions=8)
+        assert len(answer.data[0].embedding) == 8
+        assert aione_mock.calls[0].operation == "createEmbedding"
+    """
+
+
+def test_extensions_are_added_by_option_or_ini_file(suite: pytest.Pytester) -> None:
+    passes(suite, EMBED, "--aione-mock-with", "embeddings")
+    passes(suite, EMBED, "-o", "aione_mock_with=embeddings")
+    assert "NotFoundError" in "".join(fails(suite, EMBED))
+    suite.runpytest("-p", "no:cacheprovider", "--aione-mock-with", "pictures").stdout.fnmatch_lines(
+        ["aione-mock: --with: there is no extension 'pictures'; choose from embeddings, responses"]
+    )
+
+
+def test_replies_and_assertions_work_on_responses(suite: pytest.Pytester) -> None:
+    passes(
+        suite,
+        """
+        TOOLS = [{"type": "function", "name": "refund", "parameters": {"type": "object", "properties": {}}}]
+
+        def test_conversation(aione_openai, aione_mock):
+            aione_mock.reply(tool_calls=[{"name": "refund", "arguments": {}}])
+            aione_mock.reply("It is on its way.")
+            create = aione_openai.responses.create
+            first = create(model="gpt-5.4", instructions="Be kind.", input="I want my money back", tools=TOOLS)
+            result = {"type": "function_call_output", "call_id": first.output[0].call_id, "output": "done"}
+            second = create(model="gpt-5.4", input=[*first.output, result], tools=TOOLS)
+            assert second.output_text == "It is on its way."
+            aione_mock.assert_prompt(contains="money back", system="Be kind.")
+            aione_mock.assert_tool_trajectory(["refund"])
+            assert aione_mock.calls[0].asked == "I want my money back"
+            aione_mock.assert_tokens(max_total=500)
+            aione_mock.assert_schema()
+        """,
+        "--aione-mock-with",
+        "responses",
+        "--aione-mock-strict",
+    )
+
+
+def test_extensions_of_a_server_of_one_s_own() -> None:
+    with mock_server(extensions=["embeddings"]) as mock:
+        answer = httpx2.post(
+            f"{mock.base_url}/v1/embeddings",
+            json={"model": "text-embedding-3-small", "input": "Hello"},
+            headers={"authorization": f"Bearer {mock.api_key}"},
+        )
+        assert answer.status_code == 200

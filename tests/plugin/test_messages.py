@@ -155,6 +155,7 @@ def test_of_many_calls_the_last_are_told(suite: pytest.Pytester) -> None:
         ("fail('rate_limted')", "fail rate_limted: unknown error 'rate_limted'; did you mean 'rate_limit_exceeded'?"),
         ("stream_fault('cut', aftr=5)", "stream_fault cut: unknown member 'aftr'; did you mean 'after'?"),
         ("stream_fault('cutt')", "stream_fault cutt: unknown value 'cutt'; did you mean 'cut'?"),
+        ("awkward('fenced_jsn')", "awkward fenced_jsn: unknown value 'fenced_jsn'; did you mean 'fenced_json'?"),
         (
             "reply('x', when={'modle': 'y'})",
             "reply “x”: unknown member 'modle'; did you mean 'model'?",
@@ -189,12 +190,19 @@ def test_a_slip_is_told_where_it_is_made(suite: pytest.Pytester, line: str, mess
             "reply() takes tool_calls such as {'find_order': {'number': 7}}, not the text 'find_order'",
         ),
         ("reply(chunks='Five')", "reply() takes chunks such as ['Five ', 'days.'], not the text 'Five'"),
+        (
+            "reply({'city': 'Paris'})",
+            "reply() takes a text; use json= for other values: reply(json={'city': 'Paris'})",
+        ),
         ("pace()", "pace() needs instant, realistic, ttft, tps, jitter or tail"),
         (
             "assert_called(modle='x')",
             "assert_called() has no option 'modle'; did you mean 'model'? It takes model, key, team, header, text, "
             "pattern, tool_offered, tool_result, stream, body, times, at_least, at_most, status, when",
         ),
+        ("assert_order('listModels')", 'assert_order() takes a list such as ["listModels"], not a text'),
+        ("assert_tool_trajectory([7])", "assert_tool_trajectory() takes names, and pairs of name and arguments, not 7"),
+        ("assert_cost(max_rmb='five')", "assert_cost() takes a number such as max_rmb='0.05', not 'five'"),
     ],
 )
 def test_a_misspelt_option_is_a_type_error(suite: pytest.Pytester, line: str, message: str) -> None:

@@ -25,10 +25,12 @@ def test_samples_run(pytester: pytest.Pytester, code: str) -> None:
 
 
 def test_there_are_samples() -> None:
-    assert len(SAMPLES) == 3
+    assert len(SAMPLES) == 4
 
 
-@pytest.mark.parametrize("topic", ["Preparing answers", "Inspecting calls", "Test the resilience of a client"])
+@pytest.mark.parametrize(
+    "topic", ["Preparing answers", "Inspecting calls", "Strict tests", "Test the resilience of a client"]
+)
 def test_failures_point_to_headings(topic: str) -> None:
     assert f"\n### {topic}\n" in SECTION
     assert messages.refer_to_readme(topic) == f"See README.md, “In your tests”, “{topic}”."
@@ -39,6 +41,6 @@ def test_every_fixture_option_and_verb_is_named() -> None:
     fixtures = re.findall(r"@pytest\.fixture.*\ndef (\w+)", plugin)
     options = re.findall(r'"(--[\w-]+)"', plugin)
     flags = (*read_flags(Target), *read_flags(CheckOptions))
-    options += [f"--aione-{flag.name.replace('_', '-')}" for flag in flags]
-    assert len(fixtures) == 8
+    options += [f"--aione-{flag.option}" for flag in flags]
+    assert len(fixtures) == 9
     assert [name for name in {*fixtures, *options} if f"`{name}`" not in SECTION and f"{name} " not in SECTION] == []

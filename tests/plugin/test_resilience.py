@@ -131,6 +131,19 @@ def test_a_client_that_cannot_be_judged(client: Any, message: str) -> None:
 def test_an_unknown_check() -> None:
     with pytest.raises(ConfigError, match="unknown check 'hang'; did you mean 'hangs'"):
         aione_mock.assert_resilient(GOOD, only=["hang"])
+    with pytest.raises(ConfigError, match=r"take a list such as \['awkward'\], not a text"):
+        aione_mock.assert_resilient(GOOD, only="awkward")
+
+
+@at_best
+def test_the_log_of_clients_stays_out_of_the_report(caplog: pytest.LogCaptureFixture) -> None:
+    def talkative(mock: MockSession) -> str:
+        logging.getLogger("talkative").debug("every detail")
+        logging.getLogger("talkative.part").warning("only this")
+        return GOOD(mock)
+
+    aione_mock.assert_resilient(talkative, only=["leaks_key"])
+    assert {record.getMessage() for record in caplog.records if record.name.startswith("talkative")} == {"only this"}
 
 
 @at_best

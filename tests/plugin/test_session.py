@@ -53,6 +53,17 @@ def stream(client: openai.OpenAI, text: str = "Hello") -> list[str]:
     return [piece for chunk in chunks for choice in chunk.choices if (piece := choice.delta.content)]
 
 
+def test_a_second_user_has_a_session_of_its_own(host: MockServer) -> None:
+    with host.session(seed=7, now="2026-01-31T23:59:00Z", api_key="sk-nex-demo-every-model") as mock:
+        mock.reply("mine")
+        with mock.session(seed=8) as other, openai_client(other) as client:
+            assert other.now == mock.now
+            assert ask(client).content != "mine"
+            assert (len(other.calls), len(mock.calls)) == (1, 0)
+        with pytest.raises(TypeError, match="session\\(\\) has no option 'sed'"):
+            mock.session(sed=8)
+
+
 def test_replies_come_in_their_order(mock: MockSession, client: openai.OpenAI) -> None:
     mock.reply("standing", times=None)
     mock.reply("one")

@@ -13,11 +13,11 @@ from aione_mock.contract.loading import load_contract
 from aione_mock.contract.stream_grammar import decode_data
 from aione_mock.model import input_images
 from aione_mock.settings import DOCUMENTS, document_path
-from aione_mock.sse import Event, decode
+from aione_mock.text.sse import Event, decode
 from aione_mock.types import Call, Choice, Completion, ImageInput, Json, Picture, TokenText, ToolCall, Usage
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-FINISHES = ("stop", "stop_sequence", "length", "tool_calls", "content_filter")
+FINISHES = ("stop", "stop_sequence", "length", "tool_calls", "content_filter", "malformed_call")
 
 
 @cache
@@ -69,6 +69,7 @@ def choices(draw: st.DrawFn, *, pictured: bool = False) -> Choice:
         tuple(draw(st.lists(pictures, max_size=2))) if pictured else (),
         finish,
         draw(words) if finish == "stop_sequence" else None,
+        draw(st.booleans()),
     )
 
 

@@ -27,7 +27,7 @@ def test_a_stream_adds_up_to_the_plain_answer(completion, details):
     asked = call("createMessage", ASKED | details)
     plain = orjson.loads(anthropic.render_body(completion, asked))
     events = decoded(anthropic.render_stream(completion, asked))
-    assert OPERATION.stream.find_violations(events) == []
+    assert OPERATION.stream.find_problems(events) == []
     assert event_problems(OPERATION, events) == []
     assert body_problems(OPERATION, plain) == []
     assert OPERATION.stream.fold(events) == plain

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import orjson
 import pytest
 from hypothesis import given
@@ -41,7 +44,7 @@ def test_a_stream_adds_up_to_the_plain_answer(completion, details):
     asked = call("createChatCompletion", ASKED | details)
     plain = orjson.loads(openai.render_body(completion, asked))
     events = decoded(openai.render_stream(completion, asked))
-    assert OPERATION.stream.find_violations(events) == []
+    assert OPERATION.stream.find_problems(events) == []
     assert event_problems(OPERATION, events) == []
     if "stream_options" not in details:
         del plain["usage"]
@@ -198,3 +201,15 @@ def test_only_the_assistants_messages_are_read_for_calls():
     asked = call("createChatCompletion", ASKED | {"messages": messages})
     assert OPERATION.body_validator.is_valid(asked.data)
     assert openai.read_prompt(asked, look).turns == (Turn("user", "hi"),)
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"max_tokens": 5}, {"max_completion_tokens": 7, "stream": True}, {"tools": []}, {"temperature": 0.2}]
+)
+def test_usual_requests_are_read_as_all_others(more: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]
+    data = {"model": "gpt-5.4", "messages": messages, **more}
+    call: Any = SimpleNamespace(data=data)
+    short = openai.read_prompt(call, None)  # type: ignore[arg-type]
+    monkeypatch.setattr(openai, "_USUAL", frozenset())
+    assert short == openai.read_prompt(call, None)  # type: ignore[arg-type]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from aione_mock.server.app import Mock, create_app
 from aione_mock.server.http import Server
 from aione_mock.settings import Settings
 from tests.conftest import NOW
+from tests.timing import PATIENCE
 
 KEY = "sk-nex-demo-every-model"
 CHAT = "/v1/chat/completions"
@@ -63,6 +66,21 @@ def start_recorder(contract: Contract, tmp_path: Path) -> StartRecorder:
             yield RecordingTape(running.url, path, reported)
 
     return recording
+
+
+@contextmanager
+def run_recorder(upstream: str, path: Path, *, log: Path | None = None) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run `aione-mock record` as a process of its own, and yield it and its URL. It logs to its output or to a file."""
+    command = [sys.executable, "-m", "aione_mock", "record", "--port", "0", "--upstream", upstream, "--out", str(path)]
+    with log.open("w") if log else nullcontext(subprocess.STDOUT) as errors:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
+    assert process.stdout is not None
+    try:
+        yield process, process.stdout.readline().split(" at ")[1].split()[0]
+    finally:
+        process.kill()
+        process.wait(PATIENCE)
+        process.stdout.close()
 
 
 @contextmanager

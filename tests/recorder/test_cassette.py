@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 import threading
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +15,6 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aione_mock import sse
 from aione_mock.contract import Contract
 from aione_mock.errors import ConfigError
 from aione_mock.recorder import cassette
@@ -33,7 +30,8 @@ from aione_mock.recorder.json_style import STYLES, EventSplitter, read_json
 from aione_mock.recorder.placeholder import replace_text
 from aione_mock.recorder.redaction import Redactor
 from aione_mock.server.app import Mock
-from tests.recorder.conftest import CHAT, KEY, STREAM_HEAD, Gateway, chunk
+from aione_mock.text import sse
+from tests.recorder.conftest import CHAT, KEY, STREAM_HEAD, Gateway, chunk, run_recorder
 from tests.timing import PATIENCE
 
 VALUES = st.recursive(
@@ -206,12 +204,8 @@ def test_a_recorder_that_is_killed_leaves_what_it_had(tmp_path: Path) -> None:
         release.set()
         connection.sendall(chunk(b""))
 
-    with Gateway(play) as gateway:
-        command = [sys.executable, "-m", "aione_mock", "record", "--port", "0"]
-        options = ["--upstream", gateway.url, "--out", str(path)]
-        process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True)
+    with Gateway(play) as gateway, run_recorder(gateway.url, path) as (process, url):
         assert process.stdout is not None
-        url = process.stdout.readline().split(" at ")[1].split()[0]
         body = {"model": "gpt-5.4", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
         headers = {"authorization": f"Bearer {KEY}"}
         assert httpx2.post(url + CHAT, json=body, headers=headers).content == b"data: {}\n\n"
@@ -222,7 +216,6 @@ def test_a_recorder_that_is_killed_leaves_what_it_had(tmp_path: Path) -> None:
             assert next(chunks) == b"data: {}\n\n"
             process.send_signal(signal.SIGKILL)
             process.wait(PATIENCE)
-        process.stdout.close()
     assert [item.response.content for item in cassette.load_cassette(path).interactions] == [b"data: {}\n\n"]
 
 
@@ -240,6 +233,25 @@ def test_a_recorder_that_is_killed_leaves_what_it_had(tmp_path: Path) -> None:
             "timing: {}}\n",
             "bad.yaml:3: interactions[0].request: unknown style 'odd'; known: compact",
         ),
+        *[
+            (f"cassette: 1\ninteractions:\n- {{request: {{method: GET, path: /}}, response: {response}}}\n", said)
+            for response, said in [
+                ("{status: 99}, timing: {}", "response.status: Input should be greater than or equal to 200, not 99"),
+                ("{status: 1000}, timing: {}", "response.status: Input should be less than or equal to 999, not 1000"),
+                (
+                    '{status: 200, headers: {"a\\r\\nb": c}}, timing: {}',
+                    "response.headers: 'a\\r\\nb' is no name of a header",
+                ),
+                (
+                    "{status: 200, body: {1: 2}}, timing: {}",
+                    "response: the value cannot be written as JSON: Dict key must be",
+                ),
+                ("{status: 200, base64: '%%%'}, timing: {}", "response: "),
+                ("{status: 200}, timing: {total: .nan}", "timing.total: Input should be a finite number, not nan"),
+                ("{status: 200}, timing: {first: -1}", "timing.first: Input should be greater than or equal to 0"),
+                ("{status: 200, events: [{at: .inf, data: x}]}, timing: {}", "events[0].at: Input should be a finite"),
+            ]
+        ],
     ],
 )
 def test_what_cannot_be_read_is_said_in_one_line(tmp_path: Path, text: str, said: str) -> None:

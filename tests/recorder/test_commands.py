@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import httpx2
@@ -18,10 +16,11 @@ from aione_mock.recorder.cassette import (
     RecordedEvent,
     RecordedRequest,
     RecordedResponse,
+    RecordedScenario,
     RecordedTiming,
     load_cassette,
 )
-from tests.recorder.conftest import CHAT, KEY
+from tests.recorder.conftest import CHAT, KEY, run_recorder
 from tests.timing import PATIENCE
 
 PLAN = b'{"models": []}'
@@ -62,6 +61,14 @@ def test_check_tells_each_finding_and_exits_with_1(tape: CassetteWriter, capsys:
     told = capsys.readouterr()
     assert told.out.splitlines() == ["2  listModels  answer: Missing required parameter: 'data'."]
     assert told.err == "1 finding\n"
+
+
+@pytest.mark.parametrize(("answered", "code"), [(True, 0), (False, 1)])
+def test_an_answer_of_the_proxy_is_no_finding(tape: CassetteWriter, answered: bool, code: int) -> None:
+    scenario = RecordedScenario(rule="mine", played="reply", answered=answered)
+    tape.add(list_rows(b'{"object":"list"}').model_copy(update={"scenario": scenario}))
+    assert main(["cassette", "check", str(tape.path)]) == code
+    assert load_cassette(tape.path).interactions[0].scenario == scenario
 
 
 def test_check_measures_with_the_overlay(
@@ -138,21 +145,15 @@ def test_replay_only_needs_a_cassette(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_recording_says_what_passes_and_what_is_wrong(session_url: str, tmp_path: Path) -> None:
     path = tmp_path / "live.yaml"
-    command = [sys.executable, "-m", "aione_mock", "record", "--port", "0", "--upstream", session_url]
     complaints = tmp_path / "stderr"
-    with complaints.open("w") as errors:
-        process = subprocess.Popen([*command, "--out", str(path)], stdout=subprocess.PIPE, stderr=errors, text=True)
-    assert process.stdout is not None
-    with process.stdout as told:
-        try:
-            url = told.readline().split(" at ")[1].split()[0]
-            headers = {"authorization": f"Bearer {KEY}"}
-            assert httpx2.get(f"{url}/v1/models", headers=headers).status_code == 200
-            assert httpx2.post(url + CHAT, headers=headers, json={"model": 7}).status_code == 400
-        finally:
-            process.send_signal(signal.SIGINT)
-        lines = told.read().splitlines()[1:]
-    assert process.wait(PATIENCE) == 130
+    with run_recorder(session_url, path, log=complaints) as (process, url):
+        assert process.stdout is not None
+        headers = {"authorization": f"Bearer {KEY}"}
+        assert httpx2.get(f"{url}/v1/models", headers=headers).status_code == 200
+        assert httpx2.post(url + CHAT, headers=headers, json={"model": 7}).status_code == 400
+        process.send_signal(signal.SIGINT)
+        lines = process.stdout.read().splitlines()[2:]
+        assert process.wait(PATIENCE) == 130
     assert lines[0].split()[:5] == ["1", "200", "listModels", "GET", "/v1/models"]
     assert lines[1].split()[:5] == ["2", "400", "createChatCompletion", "POST", CHAT]
     assert sorted(lines[2:4]) == [

@@ -24,7 +24,7 @@ from aione_mock.server.app import Mock, create_app
 from aione_mock.server.http import Server
 from aione_mock.server.replay import Replay
 from aione_mock.settings import Settings
-from aione_mock.sse import encode
+from aione_mock.text.sse import encode
 from tests.recorder.conftest import CHAT, KEY, replay_server
 from tests.timing import at_best
 
@@ -72,6 +72,18 @@ def test_recordings_of_one_request_come_in_order_and_the_last_again(tmp_path: Pa
         assert ask(url, chat("Ho")) == "other"
     with replay_server(path, replay_cycle=True) as url:
         assert [ask(url, chat("Hi")) for _ in range(5)] == ["one", "two", "one", "two", "one"]
+
+
+def test_control_characters_of_a_recorded_header_are_not_sent(tmp_path: Path) -> None:
+    """A gateway can send some of them; a file may hold any."""
+    item = recorded_text("one", chat("Hi"))
+    headers = (*JSON, ("x-odd", "a\r\nx-evil: 1\x1b[31m"))
+    response = item.response.model_copy(update={"headers": headers})
+    with replay_server(write_cassette(tmp_path, item.model_copy(update={"response": response}))) as url:
+        answer = httpx2.post(url + CHAT, json=chat("Hi"))
+    assert answer.json() == {"said": "one"}
+    assert answer.headers["x-odd"] == "a  x-evil: 1 [31m"
+    assert "x-evil" not in answer.headers
 
 
 def test_each_session_begins_at_the_first_and_a_reset_goes_back_to_it(tmp_path: Path) -> None:

@@ -10,11 +10,11 @@ import httpx2
 import orjson
 import pytest
 
-from aione_mock import sse
 from aione_mock.contract import Contract
 from aione_mock.recorder import contract_check
 from aione_mock.server.http import Server
 from aione_mock.tenant.organisation_file import list_credentials
+from aione_mock.text import sse
 from tests.recorder.calls import CONSOLE, KEY, Exchange, ask, requests
 from tests.recorder.conftest import CHAT, StartRecorder, replay_server
 

@@ -59,7 +59,7 @@ def test_paces():
         ('reply; text="open', "has a quote that is not closed"),
         ("error_event; error=internal_eror", "unknown error 'internal_eror'; did you mean 'internal_error'?"),
         ("html_page; status=99", "should be an integer from 200 to 599"),
-        ("internal_error; retry_after=0", "should be an integer of at least 1"),
+        ("internal_error; retry_after=-1", "should be an integer of at least 0"),
     ],
 )
 def test_mistakes_say_what_would_be_right(text, says):
@@ -83,7 +83,7 @@ def test_every_scenario_understands_its_own_header():
 
 OPTIONS = {
     "*": {"times": (None, 1, None), "delay": (None, 0, None)},
-    "internal_error": {"retry_after": (None, 1, None), "message": (None, None, None)},
+    "internal_error": {"retry_after": (None, 0, None), "message": (None, None, None)},
     "cut": {"after": (1, 0, None), "mid": (False, None, None)},
     "stall": {"after": (1, 0, None), "seconds": (30.0, 0, None), "then": ("go", None, None)},
     "drip": {"size": (16, 1, 64 << 20), "seconds": (0.05, 0, None)},

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aione_mock import sse
 from aione_mock.scenarios.faults import FAULTS, apply_faults, explain_misfit
 from aione_mock.scenarios.stream_faults import PACKET_GAP
 from aione_mock.seed import Seed
+from aione_mock.text import sse
 from aione_mock.types import Fault, Response
 
 SEED = Seed.of(0)

@@ -42,7 +42,7 @@ MISTAKES = {
     "rules:\n  - then: {delay: 1\n": ":3: not YAML",
     "rules: 3\n": ':1: 3 is not of type "array"',
     "- a\n": ' is not of type "object"',
-    "rules: &a\n  - *a\n": ":1: cannot be represented as JSON",
+    "rules: &a\n  - *a\n": ":1: not YAML: an alias leads back to itself",
     "rules: [{then: {reply: {json: 123456789012345678901234567890}}}]\n": ":1: cannot be represented as JSON",
     "rules: [{1: 2}]\n": ":1: cannot be represented as JSON",
     "? {a: b}\n: 1\n": ":1: not YAML",

@@ -11,7 +11,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.tools import tool
 from langchain_google_genai import ChatGoogleGenerativeAI
-from langchain_openai import ChatOpenAI
+from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 from pydantic import BaseModel, Field, SecretStr
 
 from tests.conftest import KEY
@@ -150,3 +150,33 @@ def test_thinking_is_counted(make: Callable[..., BaseChatModel]) -> None:
     assert answer.text
     usage: Any = answer.usage_metadata
     assert 0 < usage["output_token_details"]["reasoning"] < usage["output_tokens"]
+
+
+def test_embeddings(extended_url: str) -> None:
+    embeddings = OpenAIEmbeddings(
+        model="text-embedding-3-small",
+        base_url=f"{extended_url}/v1",
+        api_key=SecretStr(KEY),
+        dimensions=64,
+        check_embedding_ctx_length=False,  # else LangChain loads a tokenizer from the network, and sends tokens
+    )
+    documents = embeddings.embed_documents(["Why do cats purr?", "A red lighthouse at dusk"])
+    assert [len(vector) for vector in [*documents, embeddings.embed_query("Hello")]] == [64] * 3
+
+
+def test_responses(extended_url: str) -> None:
+    model = _openai(extended_url, use_responses_api=True)
+    answer = model.invoke([SystemMessage("Be brief."), HumanMessage(QUESTION)])
+    assert answer.text == _openai(extended_url).invoke([SystemMessage("Be brief."), HumanMessage(QUESTION)]).text
+    assert answer.response_metadata["id"].startswith("resp_")
+    assert "".join(chunk.text for chunk in model.stream([SystemMessage("Be brief."), HumanMessage(QUESTION)])) == (
+        answer.text
+    )
+    weather = HumanMessage("What is the weather like in Hangzhou?")
+    called = model.bind_tools([get_weather]).invoke([weather])
+    assert [(call["name"], call["args"]) for call in called.tool_calls] == [("get_weather", {"city": "Hangzhou"})]
+    result = ToolMessage(get_weather.invoke("Hangzhou"), tool_call_id=called.tool_calls[0]["id"])
+    assert model.bind_tools([get_weather]).invoke([weather, called, result]).text
+    person = model.with_structured_output(Person).invoke("Ann is 37 years old.")
+    assert isinstance(person, Person)
+    assert person.age == 37

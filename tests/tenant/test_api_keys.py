@@ -114,14 +114,20 @@ async def test_lists_keep_the_order_and_the_organisations_apart() -> None:
     assert await keys.get(store, "id-9") is None
 
 
-@given(st.text(min_size=1, max_size=60))
-def test_a_mask_never_shows_a_secret(secret: str) -> None:
-    masked = api_keys.mask_secret(secret)
-    assert masked == "..." if len(secret) <= 20 else len(masked) == 16 < len(secret)
+@given(
+    st.sampled_from(["", "sk-nex-"]), st.text(alphabet=st.characters(exclude_characters="x"), min_size=1, max_size=60)
+)
+def test_a_mask_never_shows_a_secret(prefix: str, secret: str) -> None:
+    """It has the documented form, and shows at most half of what follows the prefix."""
+    masked = api_keys.mask_secret(prefix + secret)
+    shown = masked.removeprefix(prefix).split("...", 1)
+    assert masked.startswith(prefix)
+    assert shown == ["xxx", "xxx"] if len(secret) < 12 else shown == [secret[:3], secret[-3:]] or "..." in secret
 
 
 def test_mask_and_minted_secrets() -> None:
     assert api_keys.mask_secret("sk-nex-9TqAAAAAAAAAAAAAAAc4B") == "sk-nex-9Tq...c4B"
+    assert api_keys.mask_secret("sk-nex-no") == "sk-nex-xxx...xxx"
     minted = {api_keys.generate_key(Seed.of(1), number) for number in range(500)}
     assert len({key_id for key_id, _ in minted}) == len({secret for _, secret in minted}) == 500
     assert api_keys.generate_key(Seed.of(1), 3) == api_keys.generate_key(Seed.of(1), 3)

@@ -131,7 +131,11 @@ def test_defaults_of_a_short_entry(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
-        ("    owner: nobody\n", "", r"models.yaml:3: models\[0\].owner: Field required; add it"),
+        (
+            "  - id: tiny\n    display_name",
+            "  - display_name",
+            r":3: models\[0\].id: Field required; add it",
+        ),
         (
             "owner: nobody",
             "owner: nobody\n    alias: [a]",
@@ -144,7 +148,7 @@ def test_defaults_of_a_short_entry(tmp_path: Path) -> None:
         ("[tools]", "tools", "abilities: Input should be a list, not 'tools'"),
         ("id: tiny", "id: 7", "id: Input should be a valid string, not 7"),
         ("created: 2026-01-31", "created: 2026", "created: Input should be a valid date, not 2026"),
-        ("created: 2026-01-31", "created: 2026-02-31", "not valid YAML: day is out of range"),
+        ("created: 2026-01-31", "created: 2026-02-31", "not valid YAML: '2026-02-31' is no valid timestamp"),
         ("context_length: 100", "context_length: true", "context_length: Input should be a valid integer, not True"),
         (
             "owner: nobody",

@@ -5,9 +5,11 @@ from __future__ import annotations
 from aione_mock.checker.law import ExchangeRule, Law
 from aione_mock.checker.laws import (
     access,
+    basics,
     billing,
     chat,
     conformance,
+    embeddings,
     errors,
     isolation,
     key_lifecycle,
@@ -15,6 +17,7 @@ from aione_mock.checker.laws import (
     limits,
     modelrouter,
     models,
+    responses,
     robustness,
     streams,
     usage,
@@ -22,6 +25,7 @@ from aione_mock.checker.laws import (
 
 RULES: tuple[ExchangeRule, ...] = conformance.RULES
 LAWS: tuple[Law, ...] = (
+    *basics.LAWS,
     *access.LAWS,
     *errors.LAWS,
     *keys.LAWS,
@@ -35,6 +39,8 @@ LAWS: tuple[Law, ...] = (
     *limits.LAWS,
     *robustness.LAWS,
     *models.LAWS,
+    *embeddings.LAWS,
+    *responses.LAWS,
 )
 
 AREAS: dict[str, str] = {rule.name: rule.area for rule in RULES} | {law.name: law.area for law in LAWS}

@@ -14,7 +14,8 @@ from aione_mock.checker.json_reader import JsonReader
 from aione_mock.checker.law import Law
 from aione_mock.checker.laws.operation_groups import CHAT, PLAIN_CHAT, TOKEN_COUNTS
 from aione_mock.checker.laws.streams import QUESTION, ask_plain, ask_streamed, read_answer
-from aione_mock.checker.protocols import TOOL, ChatProtocol, ChatQuestion, ReportedToolCall
+from aione_mock.checker.protocols import PROTOCOLS, TOOL, ChatProtocol, ChatQuestion, ReportedToolCall
+from aione_mock.contract.json_pointer import format_pointer
 from aione_mock.types import Json
 
 _LONG_QUESTION = "Count from one to two hundred in words, one number after the other."
@@ -31,7 +32,12 @@ _USAGE_DETAILS = (
     ("completion_tokens", "completion_tokens_details", "reasoning_tokens"),
 )
 """Count, its details, and the member of the details that is part of it."""
-_TOOL_FINISHES = {"openai": "tool_calls", "anthropic": "tool_use"}
+_FINISHES = {
+    "openai": ("choices", 0, "finish_reason"),
+    "anthropic": ("stop_reason",),
+    "gemini": ("candidates", 0, "finishReason"),
+}
+"""Protocol → path of the member that says why an answer ended."""
 _PLACE_SCHEMA = {
     "type": "object",
     "properties": {"city": {"type": "string"}, "people": {"type": "integer"}},
@@ -68,17 +74,16 @@ def check_usage_details(context: LawContext) -> LawResults:
 
 def check_token_counting(context: LawContext) -> LawResults:
     """Count as many tokens for a prompt as its answer reports."""
-    protocols = {protocol.name: protocol for protocol in context.chat_protocols()}
     for name, operation, member in _COUNTING_OPERATIONS:
-        protocol = protocols.get(name)
-        if protocol is None or operation not in context.contract.operations:
+        protocol = PROTOCOLS[name]
+        if not context.includes(operation):
             continue
         model = context.choose_model(name)
         body = protocol.body(ChatQuestion(QUESTION), model)
         body.pop("max_tokens", None)
         body.pop("generationConfig", None)
         exchange = context.call(operation, protocol.path_params(model), body=body)
-        if exchange.status != 200:
+        if not exchange.is_success:
             yield SkippedOperation(operation, f"it answered {exchange.summary}")
             continue
         reported = protocol.usage(ask_plain(context, protocol).data).prompt
@@ -101,15 +106,27 @@ def check_longer_prompt(context: LawContext) -> LawResults:
 def check_token_limit(context: LawContext) -> LawResults:
     """Send at most the requested number of tokens, and report in the finish reason that an answer was cut."""
     for protocol in context.chat_protocols():
-        for stream in (False, True):
+        for stream in context.list_stream_modes(protocol):
             question = ChatQuestion(_LONG_QUESTION, max_tokens=_TOKEN_LIMIT, stream=stream)
             exchange, answer = _ask_question(context, protocol, question)
             used, finish = protocol.usage(answer).completion, protocol.finish(answer)
             operation = protocol.operation(question)
             if used > _TOKEN_LIMIT:
                 yield BrokenLaw(operation, f"at most {_TOKEN_LIMIT} tokens", f"{used} tokens", exchange)
-            elif finish != protocol.length and used == _TOKEN_LIMIT:
-                yield BrokenLaw(operation, f"finish '{protocol.length}'", f"'{finish}'", exchange)
+            elif used == _TOKEN_LIMIT:
+                yield from _expect_finish(context, "max-tokens", protocol, operation, finish, exchange)
+
+
+def _expect_finish(
+    context: LawContext, law: str, protocol: ChatProtocol, operation: str, seen: Json, exchange: HttpExchange
+) -> LawResults:
+    """Yield that an answer does not give the reason for its end that the contract has for a law."""
+    expected = context.find_figure(law, "finish").get(protocol.name, seen)
+    if seen != expected:
+        path = _FINISHES[protocol.name]
+        evidence = context.find_member_evidence(protocol.plain, *path)
+        subject = format_pointer("*" if isinstance(step, int) else step for step in path)
+        yield BrokenLaw(operation, f"finish '{expected}'", f"'{seen}'", exchange, evidence, subject=subject)
 
 
 def _ask_question(
@@ -132,9 +149,10 @@ def check_stop_sequence(context: LawContext) -> LawResults:
         exchange, answer = _ask_question(context, protocol, ChatQuestion(_LONG_QUESTION, max_tokens=40, stop=(word,)))
         text, finish = protocol.text(answer), protocol.finish(answer)
         if word in text:
-            yield BrokenLaw(protocol.plain, f"no '{word}' in the answer", f"'{text[:120]}'", exchange)
-        elif whole.startswith(text) and whole[len(text) :].startswith(word) and finish not in protocol.stopped:
-            yield BrokenLaw(protocol.plain, f"finish {' or '.join(protocol.stopped)}", f"'{finish}'", exchange)
+            seen = f"'{word}' in '{text[:120]}'"
+            yield BrokenLaw(protocol.plain, "an answer without its stop sequence", seen, exchange)
+        elif whole.startswith(text) and whole[len(text) :].startswith(word):
+            yield from _expect_finish(context, "stop", protocol, protocol.plain, finish, exchange)
 
 
 def _choose_stop_word(text: str) -> str:
@@ -147,7 +165,7 @@ def check_choices(context: LawContext) -> LawResults:
     """Give `n` choices, number them from 0 and count the tokens of all."""
     protocol = context.default_protocol()
     exchange = context.ask(protocol, ChatQuestion(QUESTION, n=2), context.choose_model(protocol.name))
-    if exchange.status == 400:
+    if exchange.status == _find_rejection(context, protocol):
         raise NotChecked("the model does not support `n`")
     answer = context.require_success(exchange).data
     indexes = [choice.at("index").value for choice in answer.rows("choices")]
@@ -155,6 +173,11 @@ def check_choices(context: LawContext) -> LawResults:
         yield BrokenLaw(protocol.plain, "choices 0 and 1", f"choices {indexes}", exchange)
     elif (used := protocol.usage(answer).completion) < 2:
         yield BrokenLaw(protocol.plain, "both choices counted", f"{used} tokens", exchange)
+
+
+def _find_rejection(context: LawContext, protocol: ChatProtocol) -> int:
+    """Return the status of a request that is not valid."""
+    return context.contract.operations[protocol.plain].errors["invalid_request"].status
 
 
 def check_unique_ids(context: LawContext) -> LawResults:
@@ -168,27 +191,34 @@ def check_unique_ids(context: LawContext) -> LawResults:
             yield BrokenLaw(protocol.plain, "an id of its own for each answer", f"twice {answer_id}", second)
         request_id = first.header("x-request-id")
         if request_id and request_id == second.header("x-request-id"):
-            yield BrokenLaw(protocol.plain, "x-request-id of its own", f"twice {request_id}", second)
+            yield BrokenLaw(protocol.plain, "x-request-id of its own", f"twice {request_id}", second, "assumed")
 
 
 def check_model_named(context: LawContext) -> LawResults:
     """Name the requested model in the answer by its id."""
     for protocol in context.chat_protocols():
         model, exchange = context.choose_model(protocol.name), ask_plain(context, protocol)
-        named = exchange.data.find("modelVersion" if protocol.name == "gemini" else "model")
+        member = "modelVersion" if protocol.name == "gemini" else "model"
+        named = exchange.data.find(member)
         if not isinstance(named, str) or not named.startswith(model):
             seen = f"model '{named}'" if named else "no model"
-            yield BrokenLaw(protocol.plain, f"model '{model}'", seen, exchange)
+            # another name may be the present id of the same model
+            evidence = "assumed" if named else None
+            yield BrokenLaw(protocol.plain, f"model '{model}'", seen, exchange, evidence, subject=f"/{member}")
 
 
 def check_tool_calls(context: LawContext) -> LawResults:
     """Call an offered tool if one must be called, with arguments that match its schema."""
     for protocol in context.chat_protocols():
-        for stream in (False, True):
+        for stream in context.list_stream_modes(protocol):
             question = ChatQuestion(_TOOL_QUESTION, max_tokens=300, tool=True, stream=stream)
             exchange = context.ask_ok(protocol, question, context.choose_model(protocol.name, "tools"))
             answer = read_answer(context, protocol, exchange)
-            yield from _check_tool_calls(protocol, protocol.operation(question), exchange, answer)
+            operation = protocol.operation(question)
+            yield from _check_tool_calls(protocol, operation, exchange, answer)
+            if protocol.tool_calls(answer):
+                finish = protocol.finish(answer)
+                yield from _expect_finish(context, "tool-calls", protocol, operation, finish, exchange)
 
 
 def _check_tool_calls(protocol: ChatProtocol, operation: str, exchange: HttpExchange, answer: JsonReader) -> LawResults:
@@ -200,9 +230,6 @@ def _check_tool_calls(protocol: ChatProtocol, operation: str, exchange: HttpExch
     ids = [str(call.id) for call in calls if call.id is not None]
     if len(set(ids)) != len(ids):
         yield BrokenLaw(operation, "an id for each tool call", f"{ids}", exchange)
-    expected = _TOOL_FINISHES.get(protocol.name)
-    if calls and expected and finish != expected:
-        yield BrokenLaw(operation, f"finish '{expected}'", f"'{finish}'", exchange)
 
 
 def _find_tool_problem(call: ReportedToolCall) -> str:
@@ -221,7 +248,7 @@ def check_unknown_members(context: LawContext) -> LawResults:
         model = context.choose_model(protocol.name)
         body = {**protocol.body(_SHORT_QUESTION, model), "x_never_heard_of": {"a": [1]}}
         exchange = context.call(protocol.plain, protocol.path_params(model), body=body)
-        if exchange.status == 400:
+        if exchange.status == _find_rejection(context, protocol):
             yield BrokenLaw(protocol.plain, "an unknown member to be ignored", exchange.summary, exchange)
 
 
@@ -258,7 +285,7 @@ LAWS = (
     _law("choices", "The requested choices are given", check_choices, operations=_OPENAI, paid=1),
     _law("ids-unique", "Every answer has its own id", check_unique_ids, paid=6),
     _law("model-named", "Answers name their model", check_model_named),
-    _law("tool-calls", "Tool calls match their schema", check_tool_calls, operations=CHAT, paid=6),
+    _law("tool-calls", "Tools are called as they are defined", check_tool_calls, operations=CHAT, paid=6),
     _law("json-answers", "JSON answers match their schema", check_json_schema, operations=_OPENAI, paid=1),
-    _law("unknown-members", "Unknown members are ignored", check_unknown_members, evidence="assumed", paid=3),
+    _law("unknown-members", "Unknown members are ignored", check_unknown_members, paid=3),
 )

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from typing import Any
-
-import orjson
+from dataclasses import replace
+from http import HTTPStatus
 
 from aione_mock.checker.errors import UnreadableAnswer
 from aione_mock.checker.exchange import HttpExchange, shorten_body
 from aione_mock.checker.finding import BrokenLaw
-from aione_mock.checker.json_reader import JsonReader
 from aione_mock.checker.law import ExchangeRule
-from aione_mock.checker.overlay_suggestions import declare_status, widen_member
-from aione_mock.checker.schema_lookup import SchemaLocation, find_evidence
+from aione_mock.checker.overlay_suggestions import declare_content_type, declare_status, relax_header
+from aione_mock.checker.schema_differences import SchemaDifference, find_differences
+from aione_mock.checker.schema_lookup import (
+    find_body_evidence,
+    find_body_schema,
+    find_response,
+    find_status_evidence,
+    limit_evidence,
+    read_evidence,
+    weaker_evidence,
+)
 from aione_mock.contract import Operation
+from aione_mock.contract.answer_check import convert_header, list_data_schemas
 from aione_mock.contract.stream_grammar import decode_data
-from aione_mock.types import Json
 
-_MAX_SCHEMA_ERRORS = 5
+_MAX_SCHEMA_ERRORS = 20
 """Schema errors reported for one answer."""
-_INTEGER = re.compile(r"-?[0-9]{1,18}")
+_MAX_EVENT_CHARACTERS = 300
 _END_MARKERS = ("[DONE]",)
 """Data of events that is not JSON."""
 
@@ -35,17 +41,20 @@ def check_answered(operation: Operation, exchange: HttpExchange) -> Iterator[Bro
 def check_no_server_error(operation: Operation, exchange: HttpExchange) -> Iterator[BrokenLaw]:
     """Do not fail on any request."""
     if exchange.status in (500, 501) or exchange.status > 504:
-        yield BrokenLaw(operation.id, "no server error", exchange.summary, exchange, "documented")
+        seen, subject = f"{exchange.summary}: {shorten_body(exchange.body)}", str(exchange.status)
+        yield BrokenLaw(operation.id, "no server error", seen, exchange, "documented", subject=subject)
 
 
 def check_status(operation: Operation, exchange: HttpExchange) -> Iterator[BrokenLaw]:
     """Answer with the statuses that the contract declares for the operation."""
     status = exchange.status
     # 405 belongs to no operation
-    if status and status != 405 and str(status) not in operation.responses:
+    if status and status != HTTPStatus.METHOD_NOT_ALLOWED and str(status) not in operation.responses:
         expected = f"one of the statuses {', '.join(sorted(operation.responses))}"
         seen = f"{exchange.summary}: {shorten_body(exchange.body)}"
-        yield BrokenLaw(operation.id, expected, seen, exchange, overlay=declare_status(operation, status))
+        evidence = find_status_evidence(operation, status)
+        overlay = declare_status(operation, exchange)
+        yield BrokenLaw(operation.id, expected, seen, exchange, evidence, overlay, subject=str(status))
 
 
 def check_content_type(operation: Operation, exchange: HttpExchange) -> Iterator[BrokenLaw]:
@@ -54,42 +63,31 @@ def check_content_type(operation: Operation, exchange: HttpExchange) -> Iterator
     if response is None or exchange.failure:
         return
     declared = sorted(response.get("content", {}))
+    evidence = find_status_evidence(operation, exchange.status)
+    overlay = declare_content_type(operation, exchange)
     if declared and exchange.media_type not in declared:
         seen = f"{exchange.summary}: {shorten_body(exchange.body)}"
-        yield BrokenLaw(operation.id, f"content type {' or '.join(declared)}", seen, exchange)
+        expected = f"content type {' or '.join(declared)}"
+        yield BrokenLaw(operation.id, expected, seen, exchange, evidence, overlay)
     elif not declared and exchange.body:
-        yield BrokenLaw(operation.id, "no body", f"{len(exchange.body)} bytes of {exchange.media_type}", exchange)
+        seen = f"{len(exchange.body)} bytes of {exchange.media_type}"
+        yield BrokenLaw(operation.id, "no body", seen, exchange, evidence, overlay)
 
 
 def check_schema(operation: Operation, exchange: HttpExchange) -> Iterator[BrokenLaw]:
-    """Send a body that matches its schema."""
-    validator = operation.response_validator(exchange.status, exchange.media_type)
-    if exchange.failure or validator is None or exchange.is_event_stream:
+    """Send a body that matches its schema. Further members are no fault."""
+    schema = find_body_schema(operation, exchange.status, exchange.media_type)
+    if exchange.failure or schema is None or exchange.is_event_stream:
         return
     try:
-        data = exchange.data
+        value = exchange.data.value
     except UnreadableAnswer as error:
-        yield BrokenLaw(operation.id, "a JSON body", str(error), exchange)
+        evidence = find_status_evidence(operation, exchange.status)
+        yield BrokenLaw(operation.id, "a JSON body", str(error), exchange, evidence)
         return
-    for problem in list(validator.iter_errors(data.value))[:_MAX_SCHEMA_ERRORS]:
-        yield _describe_schema_error(operation, exchange, data, problem)
-
-
-def _describe_schema_error(operation: Operation, exchange: HttpExchange, data: JsonReader, error: Any) -> BrokenLaw:
-    """Return a schema error with the evidence of its member, and the overlay that allows what was seen."""
-    path = tuple(error.instance_path)
-    place = "/" + "/".join(str(step) if isinstance(step, str) else "*" for step in path) if path else "the body"
-    keyword = type(error.kind).__name__.rpartition("_")[2]
-    name = str(getattr(error.kind, "property", ""))
-    location = SchemaLocation(operation, str(exchange.status), exchange.media_type, path)
-    return BrokenLaw(
-        operation.id,
-        f"{place} as the contract describes it",
-        f"{place} of {exchange.status}: {error.message[:300]}",
-        exchange,
-        find_evidence(location),
-        widen_member(location, data.find(*path), keyword, name),
-    )
+    evidence = find_body_evidence(operation, exchange.status)
+    for difference in list(find_differences(operation, schema, value, evidence))[:_MAX_SCHEMA_ERRORS]:
+        yield _describe_difference(operation, exchange, difference, difference.place, str(exchange.status))
 
 
 def check_headers(operation: Operation, exchange: HttpExchange) -> Iterator[BrokenLaw]:
@@ -97,81 +95,90 @@ def check_headers(operation: Operation, exchange: HttpExchange) -> Iterator[Brok
     response = operation.responses.get(str(exchange.status), {})
     for name, node in response.get("headers", {}).items():
         header = operation.resolve(node)
-        value, evidence = exchange.header(name), header.get("x-evidence")
+        value = exchange.header(name)
+        evidence = read_evidence(header) or find_status_evidence(operation, exchange.status)
         schema = header.get("schema", {})
         types = schema.get("type", "string")
         if value is None:
             if header.get("required"):
                 seen = f"no such header with {exchange.status}"
-                yield BrokenLaw(operation.id, f"header {name}", seen, exchange, evidence)
-        elif not operation.schema_validator(schema).is_valid(_convert_header(value, types)):
+                overlay = relax_header(operation, exchange.status, name, "required")
+                yield BrokenLaw(operation.id, f"header {name}", seen, exchange, evidence, overlay, subject=name)
+        elif not operation.schema_validator(schema).is_valid(convert_header(value, types)):
             expected = f"header {name} of type {types}"
-            yield BrokenLaw(operation.id, expected, f"{name}: {value[:80]}", exchange, evidence)
-
-
-def _convert_header(value: str, types: Json) -> Json:
-    """Return the value of a header as the type of its schema, or as it is."""
-    if types == "integer" and _INTEGER.fullmatch(value):
-        return int(value)
-    if types == "number":
-        try:
-            return orjson.loads(value)
-        except orjson.JSONDecodeError:
-            return value
-    return value
+            overlay = relax_header(operation, exchange.status, name, "schema")
+            seen, subject = f"{name}: {value[:80]}", f"{name} of type {types}"
+            yield BrokenLaw(operation.id, expected, seen, exchange, evidence, overlay, subject=subject)
 
 
 def check_stream_events(operation: Operation, exchange: HttpExchange) -> Iterator[BrokenLaw]:
-    """Send events that match their schema."""
-    validator = operation.response_validator(exchange.status, exchange.media_type)
-    if exchange.status != operation.success or not exchange.is_event_stream or validator is None:
+    """Send events that match their schema. Further members are no fault."""
+    schema = find_body_schema(operation, exchange.status, exchange.media_type)
+    if not exchange.is_success or not exchange.is_event_stream or schema is None:
         return
-    data_validators = _list_data_validators(operation, exchange)
-    for event in exchange.events:
+    evidence = find_body_evidence(operation, exchange.status)
+    data_schemas = list_data_schemas(operation, schema)
+    for position, event in enumerate(exchange.events):
         envelope = {"data": event.data, **({"event": event.name} if event.name else {})}
-        error = next(iter(validator.iter_errors(envelope)), None)
+        differences = list(find_differences(operation, schema, envelope, evidence))
         # a validator does not look into the JSON of a string, so it is parsed and validated here
         data = decode_data(event)
-        if error is None and data_validators and isinstance(data, str) and data not in _END_MARKERS:
-            yield BrokenLaw(operation.id, "events that are JSON", f"{event.data[:160]!r}", exchange)
+        if not differences and data_schemas and isinstance(data, str) and data not in _END_MARKERS:
+            seen, excerpt = f"{event.data[:160]!r}", show_events(exchange, position)
+            yield BrokenLaw(operation.id, "events that are JSON", seen, exchange, evidence, excerpt=excerpt)
             return
-        if error is None and data_validators and isinstance(data, dict | list):
-            error = _find_data_error(data, data_validators)
-        if error is not None:
-            seen = f"{error.message[:200]} in {event.data[:160]}"
-            yield BrokenLaw(operation.id, "events that match their schema", seen, exchange)
+        if not differences and data_schemas and isinstance(data, dict | list):
+            differences = list(find_differences(operation, {"anyOf": data_schemas}, data, evidence))
+        if differences:
+            for difference in differences[:_MAX_SCHEMA_ERRORS]:
+                yield _describe_event(operation, exchange, position, difference)
             return
 
 
-def _find_data_error(data: Json, validators: list[Any]) -> Any:
-    if any(validator.is_valid(data) for validator in validators):
-        return None
-    return next(iter(validators[0].iter_errors(data)))
+def _describe_event(
+    operation: Operation, exchange: HttpExchange, position: int, difference: SchemaDifference
+) -> BrokenLaw:
+    found = _describe_difference(
+        operation, exchange, difference, f"{difference.place} of events", f"event {position + 1}"
+    )
+    return replace(found, excerpt=show_events(exchange, position))
 
 
-def _list_data_validators(operation: Operation, exchange: HttpExchange) -> list[Any]:
-    """Return validators of the JSON in the data of events; one of them must accept it."""
-    content = operation.responses[str(exchange.status)]["content"][exchange.media_type]
-    event = operation.resolve(content["schema"])
-    validators = []
-    for schema in (event, *map(operation.resolve, event.get("oneOf", ()))):
-        data = operation.resolve(schema.get("properties", {}).get("data", {}))
-        for branch in map(operation.resolve, (data, *data.get("oneOf", ()), *data.get("anyOf", ()))):
-            if "contentSchema" in branch:
-                validators.append(operation.schema_validator(branch["contentSchema"]))
-    return validators
+def _describe_difference(
+    operation: Operation, exchange: HttpExchange, difference: SchemaDifference, what: str, where: str
+) -> BrokenLaw:
+    return BrokenLaw(
+        operation.id,
+        f"{what} as the contract describes it",
+        f"{difference.place} of {where}: {difference.message}",
+        exchange,
+        limit_evidence(operation, exchange.status, difference.evidence),
+        difference.overlay,
+        subject=difference.pointer,
+        component=difference.component,
+    )
+
+
+def show_events(exchange: HttpExchange, position: int) -> str:
+    """Return an event of a stream, shortened, with those before and after it."""
+    shown = exchange.events[max(0, position - 1) : position + 2]
+    texts = [f"event: {event.name}, data: {event.data}" if event.name else f"data: {event.data}" for event in shown]
+    before = f"after {position - 1} more events: " if position > 1 else ""
+    return before + " | ".join(shorten_body(text.encode(), _MAX_EVENT_CHARACTERS) for text in texts)
 
 
 def check_stream_order(operation: Operation, exchange: HttpExchange) -> Iterator[BrokenLaw]:
     """Send events in the order of the contract's grammar, and keep what is constant."""
-    if exchange.status != operation.success or not exchange.is_event_stream or operation.stream is None:
+    if not exchange.is_success or not exchange.is_event_stream or operation.stream is None:
         return
+    media = find_response(operation, exchange.status)["content"][exchange.media_type]
+    evidence = weaker_evidence(read_evidence(media["x-stream"]), operation.evidence)
     if not exchange.events and exchange.body:
-        yield BrokenLaw(operation.id, "server-sent events", shorten_body(exchange.body), exchange)
+        yield BrokenLaw(operation.id, "server-sent events", shorten_body(exchange.body), exchange, evidence)
         return
-    for problem in operation.stream.find_violations(exchange.events):
-        expected = f"events ordered as '{operation.stream.order.text}'"
-        yield BrokenLaw(operation.id, expected, problem[:300], exchange)
+    for problem in operation.stream.find_problems(exchange.events):
+        expected, seen = (f"{problem.place}: {text}".removeprefix(": ") for text in (problem.expected, problem.seen))
+        yield BrokenLaw(operation.id, expected, seen[:300], exchange, evidence, subject=problem.rule)
 
 
 RULES = (
@@ -181,6 +188,8 @@ RULES = (
     ExchangeRule("content-type", "Content types are declared", check_content_type),
     ExchangeRule("schema", "Bodies match their schema", check_schema),
     ExchangeRule("headers", "Headers are as declared", check_headers),
-    ExchangeRule("stream-events", "Events match their schema", check_stream_events, area="streams"),
-    ExchangeRule("stream-order", "Streams have the declared order and end", check_stream_order, area="streams"),
+    ExchangeRule("stream-events", "Events match their schema", check_stream_events, "streams", streams=True),
+    ExchangeRule(
+        "stream-order", "Streams have the declared order and end", check_stream_order, "streams", streams=True
+    ),
 )

@@ -9,7 +9,9 @@ from aione_mock.checker.errors import UnreadableAnswer
 from aione_mock.checker.exchange import HttpExchange, shorten_body
 from aione_mock.checker.finding import BrokenLaw
 from aione_mock.checker.json_reader import JsonReader
+from aione_mock.checker.schema_lookup import SchemaLocation, find_evidence, find_status_evidence, read_evidence
 from aione_mock.contract import ErrorSpec, Operation
+from aione_mock.contract.json_pointer import format_pointer
 from aione_mock.types import Json
 
 UNKNOWN_ID = "00000000-0000-4000-8000-000000000000"
@@ -25,6 +27,7 @@ _MEMBERS: dict[str, tuple[tuple[str, ...], ...]] = {
 _PARAMETER_CODE = "InvalidParameter."
 """Begins codes that end in the name of a parameter."""
 _MAX_SEEN_CHARACTERS = 200
+_JSON = "application/json"
 
 
 def check_error(context: LawContext, exchange: HttpExchange, name: str, expected: str = "") -> Iterator[BrokenLaw]:
@@ -33,16 +36,16 @@ def check_error(context: LawContext, exchange: HttpExchange, name: str, expected
     spec = operation.errors.get(name)
     if spec is None:
         return
-    response = operation.responses.get(str(spec.status), {})
-    evidence = response.get("x-evidence", operation.evidence)
     if exchange.status == spec.status:
-        yield from check_envelope(operation, spec, exchange, evidence)
+        yield from check_envelope(operation, spec, exchange)
     else:
+        # that there is an error at all is the law; which status it has is a place of the contract
+        evidence = "documented" if exchange.is_success else find_status_evidence(operation, spec.status)
         seen = f"{exchange.summary}: {shorten_body(exchange.body)}"
         yield BrokenLaw(operation.id, expected or f"{spec.status} {name}", seen, exchange, evidence)
 
 
-def check_envelope(operation: Operation, spec: ErrorSpec, exchange: HttpExchange, evidence: str) -> Iterator[BrokenLaw]:
+def check_envelope(operation: Operation, spec: ErrorSpec, exchange: HttpExchange) -> Iterator[BrokenLaw]:
     """Yield how the body of an error differs from the envelope of its protocol and from the contract's example."""
     members = _MEMBERS[operation.protocol]
     problem = ""
@@ -53,7 +56,8 @@ def check_envelope(operation: Operation, spec: ErrorSpec, exchange: HttpExchange
     except UnreadableAnswer as error:
         problem = str(error)
     if problem:
-        yield BrokenLaw(operation.id, f"the envelope of {operation.protocol}", problem, exchange, evidence)
+        evidence, expected = find_status_evidence(operation, spec.status), f"the envelope of {operation.protocol}"
+        yield BrokenLaw(operation.id, expected, problem, exchange, evidence, subject="/")
         return
     example = JsonReader(spec.body, operation.id)
     for path in members:
@@ -64,9 +68,26 @@ def check_envelope(operation: Operation, spec: ErrorSpec, exchange: HttpExchange
             place = ".".join(path)
             shown = f"no {place}" if seen is None else repr(seen)
             expected = f"{place} {wanted!r} for {spec.name}"
-            yield BrokenLaw(operation.id, expected, shown[:_MAX_SEEN_CHARACTERS], exchange, evidence)
+            evidence, subject = _find_member_evidence(operation, spec, path), f"/{'/'.join(path)}"
+            shown = shown[:_MAX_SEEN_CHARACTERS]
+            yield BrokenLaw(operation.id, expected, shown, exchange, evidence, subject=subject)
+
+
+def _find_member_evidence(operation: Operation, spec: ErrorSpec, path: tuple[str, ...]) -> str:
+    """Return how a member of an error is known: the example says it by its pointer, or else the schema."""
+    content = operation.responses.get(str(spec.status), {}).get("content", {}).get(_JSON, {})
+    marked = read_evidence(content.get("examples", {}).get(spec.name, {}), format_pointer(path))
+    return marked or find_evidence(SchemaLocation(operation, spec.status, _JSON, path))
 
 
 def code_parameter(exchange: HttpExchange) -> Json:
     """Return the parameter that the code of a ModelRouter error names."""
     return str(exchange.data.find("code")).partition(".")[2]
+
+
+def read_error_code(protocol: str, body: Json) -> str:
+    """Return the code of an error's body, empty if it has none or its protocol has no codes."""
+    reader = JsonReader(body, protocol)
+    found = [value for path in _MEMBERS.get(protocol, ()) if isinstance(value := reader.find(*path), str)]
+    code = str(found[-1]) if found else ""
+    return f"{_PARAMETER_CODE}…" if code.startswith(_PARAMETER_CODE) else code

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from functools import partial
+from http import HTTPStatus
 
 from aione_mock.checker.context import LawContext
 from aione_mock.checker.errors import NotChecked
@@ -13,6 +14,8 @@ from aione_mock.checker.law import Law
 from aione_mock.checker.laws.error_responses import UNKNOWN_ID, check_envelope, check_error, code_parameter
 from aione_mock.checker.laws.operation_groups import METRICS, MODELROUTER, ONE_KEY, PLAIN_CHAT, TOKEN_COUNTS, USAGE
 from aione_mock.checker.protocols import ChatProtocol, ChatQuestion
+from aione_mock.checker.schema_differences import find_differences
+from aione_mock.checker.schema_lookup import EVIDENCE_ORDER, find_parameter_evidence, weaker_evidence
 from aione_mock.contract import Operation
 from aione_mock.structs import replace
 from aione_mock.types import Json
@@ -20,7 +23,6 @@ from aione_mock.types import Json
 UNKNOWN_MODEL = "no-such-model-7"
 _TOO_MANY_TOKENS = 1_500_000_000
 """More than the context of any model."""
-_BODY_LIMIT_BYTES = 32 << 20
 Place = tuple[str, str]
 """Part of the request, and parameter or member."""
 _MODEL_OPERATIONS = (*PLAIN_CHAT, "retrieveModel", "getGeminiModel", *TOKEN_COUNTS)
@@ -36,25 +38,27 @@ _WRONG_METHODS = {
     "listGeminiModels": "DELETE",
     "getDashboard": "DELETE",
 }
-_INVALID_QUERIES: tuple[tuple[str, dict[str, str], dict[str, Json], set[Place]], ...] = (
-    ("getKey", {"key_id": "not-a-uuid"}, {}, {("path", "key_id")}),
-    ("getDashboard", {}, {"range_days": 0}, {("query", "range_days")}),
-    ("getDashboard", {}, {"range_days": 91}, {("query", "range_days")}),
-    ("getDashboard", {}, {"range_days": "week"}, {("query", "range_days")}),
-    ("listInvoices", {}, {"page": 0, "page_size": 101}, {("query", "page"), ("query", "page_size")}),
-    ("queryUsage", {}, {"group_by": "colour", "start_date": "soon"}, {("query", "group_by"), ("query", "start_date")}),
+_INVALID_QUERIES: tuple[tuple[str, dict[str, Json], set[Place]], ...] = (
+    ("getKey", {"key_id": "not-a-uuid"}, {("path", "key_id")}),
+    ("getDashboard", {"range_days": "minimum"}, {("query", "range_days")}),
+    ("getDashboard", {"range_days": "maximum"}, {("query", "range_days")}),
+    ("getDashboard", {"range_days": "week"}, {("query", "range_days")}),
+    ("listInvoices", {"page": "minimum", "page_size": "maximum"}, {("query", "page"), ("query", "page_size")}),
+    ("queryUsage", {"group_by": "colour", "start_date": "soon"}, {("query", "group_by"), ("query", "start_date")}),
 )
-"""Operation, path parameters, query, and the places of the expected problems."""
+"""Operation, parameters, and the places of the expected problems. `minimum` and `maximum` mean one less or more."""
 _INVALID_KEYS: tuple[tuple[Json, set[Place]], ...] = (
     ({}, {("body", "name")}),
     ({"name": ""}, {("body", "name")}),
-    ({"name": "x" * 129, "rpm_limit": 0}, {("body", "name"), ("body", "rpm_limit")}),
+    ({"name": "maxLength", "rpm_limit": 0}, {("body", "name"), ("body", "rpm_limit")}),
     ({"name": "x", "tpm_limit": "many", "is_sandbox": "maybe"}, {("body", "tpm_limit"), ("body", "is_sandbox")}),
     ({"name": "x", "allowed_ips": ["300.1.1.1"]}, {("body", "allowed_ips")}),
     ({"name": "x", "expires_at": "2001-01-01T00:00:00Z"}, {("body", "expires_at")}),
     ({"name": "x", "team_id": "not-a-uuid"}, {("body", "team_id")}),
 )
-"""Body of createKey, and the places of the expected problems."""
+"""Body of createKey, and the places of the expected problems. `maxLength` means a text that is longer."""
+_BOUNDS = {"minimum": -1, "maximum": 1}
+"""Keyword of a parameter → what is added to it for an invalid value."""
 
 
 def _call_chat(
@@ -64,7 +68,7 @@ def _call_chat(
 
 
 def check_unknown_model(context: LawContext) -> LawResults:
-    """Reject an unknown model with 404, in the envelope of the protocol."""
+    """Reject an unknown model, in the envelope of the protocol."""
     for protocol in context.chat_protocols():
         body = protocol.body(ChatQuestion("Hello"), UNKNOWN_MODEL)
         yield from check_error(context, _call_chat(context, protocol, UNKNOWN_MODEL, body), "model_not_found")
@@ -81,7 +85,7 @@ def _counting_body(operation: Operation) -> dict[str, Json]:
 
 
 def check_malformed_body(context: LawContext) -> LawResults:
-    """Reject a body with 400 if it is not JSON, lacks a required member or has one of the wrong type."""
+    """Reject a body if it is not JSON, lacks a required member or has one of the wrong type."""
     for protocol in context.chat_protocols():
         model = context.choose_model(protocol.name)
         valid = protocol.body(ChatQuestion("Hello", max_tokens=8), model)
@@ -106,14 +110,16 @@ def check_parameter_named(context: LawContext) -> LawResults:
     model = context.choose_model("openai")
     body = {**protocol.body(ChatQuestion("Hello", max_tokens=8), model), "temperature": "warm"}
     exchange = context.call(protocol.plain, body=body)
-    if exchange.status != 400:
-        yield BrokenLaw(protocol.plain, "400 for a temperature that is text", exchange.summary, exchange)
+    if exchange.is_success:
+        status = context.contract.operations[protocol.plain].errors["invalid_request"].status
+        expected, seen = f"{status} for a temperature that is text", exchange.summary
+        yield BrokenLaw(protocol.plain, expected, seen, exchange)
     elif (param := exchange.data.find("error", "param")) != "temperature":
-        yield BrokenLaw(protocol.plain, "error.param 'temperature'", repr(param), exchange, "assumed")
+        yield BrokenLaw(protocol.plain, "error.param 'temperature'", repr(param), exchange, subject="/error/param")
 
 
 def check_context_length(context: LawContext) -> LawResults:
-    """Reject a request with 400 if its prompt and answer together exceed the model's context."""
+    """Reject a request if its prompt and answer together exceed the model's context."""
     for protocol in context.chat_protocols():
         model = context.choose_model(protocol.name)
         body = protocol.body(ChatQuestion("Hello", max_tokens=_TOO_MANY_TOKENS), model)
@@ -121,7 +127,7 @@ def check_context_length(context: LawContext) -> LawResults:
 
 
 def check_image_model(context: LawContext) -> LawResults:
-    """Reject streamed chat completions and all messages with 400 for a model that generates images."""
+    """Reject streamed chat completions and all messages for a model that generates images."""
     model = context.choose_model("openai", "image_output", without=())
     for protocol in context.chat_protocols()[:2]:
         question = ChatQuestion("A red lighthouse.", max_tokens=16, stream=protocol.name == "openai")
@@ -130,34 +136,58 @@ def check_image_model(context: LawContext) -> LawResults:
 
 
 def check_console_validation(context: LawContext) -> LawResults:
-    """Reject invalid parameters of the console with 422, and list every problem with its place."""
-    for name, params, query, places in _INVALID_QUERIES:
-        if name in context.contract.operations:
-            exchange = context.call(name, params, query=query)
-            yield from _check_validation_error(context, exchange, places)
+    """Reject invalid parameters of the console, and list every problem with its place."""
+    for name, values, places in _INVALID_QUERIES:
+        if context.includes(name):
+            values = {key: _exceed_bound(context, name, key, value) for key, value in values.items()}
+            query = {key: value for key, value in values.items() if ("path", key) not in places}
+            exchange = context.call(name, {key: str(value) for key, value in values.items()}, query=query)
+            evidence = max((_judge_parameter(context, name, key) for key in values), key=EVIDENCE_ORDER.index)
+            yield from _check_validation_error(context, exchange, places, evidence)
+
+
+def _exceed_bound(context: LawContext, operation: str, name: str, value: Json) -> Json:
+    return context.find_parameter(operation, name)[value] + _BOUNDS[value] if value in _BOUNDS else value
+
+
+def _judge_parameter(context: LawContext, operation: str, name: str) -> str:
+    """Return how a parameter is known."""
+    spec = context.contract.operations[operation]
+    nodes = [spec.resolve(node) for node in spec.raw.get("parameters", ())]
+    return weaker_evidence(*(find_parameter_evidence(spec, node) for node in nodes if node["name"] == name))
 
 
 def check_key_validation(context: LawContext) -> LawResults:
-    """Reject an invalid new key with 422, and list every problem with its place."""
+    """Reject an invalid new key, and list every problem with its place."""
+    operation = context.client.find_operation("createKey")
+    schema = operation.request_body["content"]["application/json"]["schema"]
+    longest = operation.locate("#/components/schemas/KeyCreateRequest/properties/name/maxLength")
     for body, places in _INVALID_KEYS:
+        if body.get("name") == "maxLength":
+            body = {**body, "name": "x" * (longest + 1)}
         exchange = context.call("createKey", body=body)
         context.track_created_key(exchange)
-        yield from _check_validation_error(context, exchange, places)
+        found = [difference.evidence for difference in find_differences(operation, schema, body, operation.evidence)]
+        evidence = max(found, key=EVIDENCE_ORDER.index, default=EVIDENCE_ORDER[0])
+        yield from _check_validation_error(context, exchange, places, evidence)
 
 
-def _check_validation_error(context: LawContext, exchange: HttpExchange, places: set[Place]) -> LawResults:
+def _check_validation_error(
+    context: LawContext, exchange: HttpExchange, places: set[Place], evidence: str
+) -> LawResults:
+    """Check an error about data; `evidence` tells how it is known that the data is invalid."""
     problems = list(check_error(context, exchange, "validation_error"))
-    yield from problems
+    yield from (replace(problem, evidence=weaker_evidence(problem.evidence, evidence)) for problem in problems)
     if problems:
         return
     listed = {tuple(str(step.value) for step in item.rows("loc")[:2]) for item in exchange.data.rows("detail")}
     if missing := sorted(".".join(place) for place in places - listed):
         seen = ", ".join(sorted(".".join(place) for place in listed))
-        yield BrokenLaw(exchange.request.operation, f"problems at {', '.join(missing)}", seen, exchange)
+        yield BrokenLaw(exchange.request.operation, f"problems at {', '.join(missing)}", seen, exchange, evidence)
 
 
 def check_unknown_key(context: LawContext) -> LawResults:
-    """Answer 404 for every operation on an unknown key."""
+    """Know an unknown key in no operation."""
     for operation in context.declared_operations(*ONE_KEY):
         try:
             exchange = context.call(
@@ -170,36 +200,36 @@ def check_unknown_key(context: LawContext) -> LawResults:
 
 
 def check_unknown_path(context: LawContext) -> LawResults:
-    """Answer 404 for an unknown path, in the envelope of the protocol with the most similar path."""
+    """Reject an unknown path, in the envelope of the protocol with the most similar path."""
     for name, path in _UNKNOWN_PATHS.items():
-        if name in context.contract.operations:
+        if context.includes(name):
             try:
-                yield from _check_routing_error(context, name, path, "GET", 404, "not_found")
+                yield from _check_routing_error(context, name, path, "GET", "not_found")
             except NotChecked as error:
                 yield SkippedOperation(name, str(error))
 
 
 def check_wrong_method(context: LawContext) -> LawResults:
-    """Answer 405 for a method that a path does not have, and list the others in `allow`."""
+    """Reject a method that a path does not have, and list the others in `allow`."""
     for name, method in _WRONG_METHODS.items():
-        if name not in context.contract.operations:
+        if not context.includes(name):
             continue
         if method != "GET" and not context.client.allow_writes:
             yield SkippedOperation(name, "it sends a method that changes something (--allow-writes)")
             continue
         try:
-            exchange = yield from _check_routing_error(context, name, None, method, 405, "method_not_allowed")
+            exchange = yield from _check_routing_error(context, name, None, method, "method_not_allowed")
         except NotChecked as error:
             yield SkippedOperation(name, str(error))
             continue
         allowed = context.contract.operations[name].method
         listed = {word.strip() for word in (exchange.header("allow") or "").split(",")}
-        if exchange.status == 405 and allowed not in listed:
+        if exchange.status == HTTPStatus.METHOD_NOT_ALLOWED and allowed not in listed:
             yield BrokenLaw(name, f"allow with {allowed}", f"allow: {exchange.header('allow')}", exchange)
 
 
 def _check_routing_error(
-    context: LawContext, name: str, path: str | None, method: str, status: int, error: str
+    context: LawContext, name: str, path: str | None, method: str, error: str
 ) -> Generator[BrokenLaw | SkippedOperation, None, HttpExchange]:
     """Send a request to another path or with another method than that of an operation, and check the error."""
     operation = context.contract.operations[name]
@@ -211,16 +241,16 @@ def _check_routing_error(
         request = replace(request, method="HEAD" if path is None else "OPTIONS")
     exchange = context.client.send(request)
     spec = context.contract.find_error(operation.protocol, error)
-    if exchange.status != status:
-        expected = f"{status} for {request.method} {path or operation.path}"
-        yield BrokenLaw(name, expected, exchange.summary, exchange, "assumed")
+    if spec is not None and exchange.status != spec.status:
+        expected = f"{spec.status} for {request.method} {path or operation.path}"
+        yield BrokenLaw(name, expected, exchange.summary, exchange)
     elif spec is not None and request.method != "HEAD":
-        yield from check_envelope(operation, spec, exchange, "assumed")
+        yield from check_envelope(operation, spec, exchange)
     return exchange
 
 
 def check_modelrouter_parameter(context: LawContext) -> LawResults:
-    """Reject a bad parameter of ModelRouter with 400, and name it in `code` and `errCode` alike."""
+    """Reject a bad parameter of ModelRouter, and name it in `code` and `errCode` alike."""
     for operation in context.declared_operations(*MODELROUTER):
         exchange = context.call(operation.id, query={"timeRange": "2h"})
         problems = list(check_error(context, exchange, "invalid_parameter"))
@@ -242,7 +272,7 @@ def check_request_id(context: LawContext) -> LawResults:
         ("createMessage", "request_id", {"model": UNKNOWN_MODEL}, {}),
         (METRICS, "requestId", None, {"timeRange": "2h"}),
     ):
-        if name not in context.contract.operations:
+        if not context.includes(name):
             continue
         try:
             exchange = context.call(name, body=body, query=query)
@@ -252,20 +282,19 @@ def check_request_id(context: LawContext) -> LawResults:
         in_header = exchange.header("x-request-id")
         if exchange.status >= 400 and in_header and exchange.data.find(member) != in_header:
             seen = f"{exchange.data.find(member)} and {in_header}"
-            yield BrokenLaw(name, f"{member} equal to x-request-id", seen, exchange, "assumed")
+            yield BrokenLaw(name, f"{member} equal to x-request-id", seen, exchange, "assumed", subject=f"/{member}")
 
 
 def check_body_limit(context: LawContext) -> LawResults:
-    """Reject a body above the limit with 413; the limit is 32 MiB by default."""
+    """Reject a body above the limit."""
     protocol = context.default_protocol()
     model = context.choose_model(protocol.name)
-    text = "a" * (_BODY_LIMIT_BYTES + (1 << 20))
+    text = "a" * ((context.find_figure("error-too-large", "limit_mib") + 1) << 20)
     exchange = context.call(protocol.plain, body=protocol.body(ChatQuestion(text, max_tokens=4), model), timeout=30.0)
     yield from check_error(context, exchange, "request_too_large")
 
 
 _law = partial(Law, area="errors")
-_assumed = partial(_law, evidence="assumed")
 _chat_law = partial(_law, operations=PLAIN_CHAT, needs=("key",))
 _IMAGE_OPERATIONS, _REQUEST_ID_OPERATIONS = PLAIN_CHAT[:2], ("createMessage", METRICS)
 _ONE = ("createChatCompletion",)
@@ -273,7 +302,7 @@ _ONE = ("createChatCompletion",)
 LAWS = (
     _chat_law("error-unknown-model", "Unknown models are rejected", check_unknown_model, operations=_MODEL_OPERATIONS),
     _chat_law("error-malformed", "Malformed bodies are rejected", check_malformed_body),
-    _chat_law("error-param", "Errors name the parameter", check_parameter_named, operations=_ONE, evidence="assumed"),
+    _chat_law("error-param", "Invalid parameters are rejected and named", check_parameter_named, operations=_ONE),
     _chat_law("error-too-long", "Prompts above the context are rejected", check_context_length),
     _chat_law(
         "error-unsupported", "Image models reject what they cannot do", check_image_model, operations=_IMAGE_OPERATIONS
@@ -293,8 +322,8 @@ LAWS = (
         needs=("token", "writes"),
     ),
     _law("error-no-such-key", "Unknown keys are not found", check_unknown_key, ONE_KEY, needs=("token",)),
-    _assumed("error-unknown-path", "Unknown paths are not found", check_unknown_path, tuple(_UNKNOWN_PATHS)),
-    _assumed("error-wrong-method", "Wrong methods are rejected", check_wrong_method, tuple(_WRONG_METHODS)),
+    _law("error-unknown-path", "Unknown paths are not found", check_unknown_path, tuple(_UNKNOWN_PATHS)),
+    _law("error-wrong-method", "Wrong methods are rejected", check_wrong_method, tuple(_WRONG_METHODS)),
     _law(
         "error-router",
         "ModelRouter's errors name the parameter",
@@ -302,7 +331,7 @@ LAWS = (
         MODELROUTER,
         needs=("access_secret",),
     ),
-    _assumed("error-request-id", "Errors repeat the request id", check_request_id, _REQUEST_ID_OPERATIONS),
+    _law("error-request-id", "Errors repeat the request id", check_request_id, _REQUEST_ID_OPERATIONS),
     _chat_law(
         "error-too-large", "Too large bodies are rejected", check_body_limit, operations=_ONE, needs=("key", "local")
     ),

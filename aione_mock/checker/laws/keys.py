@@ -66,7 +66,12 @@ def check_read_back(context: LawContext) -> LawResults:
         "expires_at": _EXPIRY,
     }
     key = context.create_key("read back 读回", **fields)
-    expected = {**fields, "status": "active", "name": key.record.text("name"), "id": key.id}
+    expected = {
+        **fields,
+        "status": context.find_example("createKey", "status"),
+        "name": key.record.text("name"),
+        "id": key.id,
+    }
     for name, record in (
         ("createKey", key.record),
         ("getKey", context.read("getKey", {"key_id": key.id})),
@@ -77,14 +82,15 @@ def check_read_back(context: LawContext) -> LawResults:
             continue
         for member, value in expected.items():
             if not _is_same(record, member, value):
-                seen = f"{record.at(member).value!r}"
-                yield BrokenLaw(name, f"{member} {value!r}", seen, context.client.last)
+                path = ("items", 0, member) if name == "listKeys" else (member,)
+                evidence = context.find_member_evidence(name, *path)
+                yield BrokenLaw(name, f"{member} {value!r}", f"{record.find(member)!r}", context.client.last, evidence)
 
 
 def _is_same(record: JsonReader, member: str, value: Json) -> bool:
     if member == "expires_at":
         return record.instant(member) == JsonReader(value, member).instant()
-    return bool(record.at(member).value == value)
+    return bool(record.find(member) == value)
 
 
 def _find_in_list(context: LawContext, key_id: str) -> JsonReader | None:
@@ -101,14 +107,15 @@ def check_partial_update(context: LawContext) -> LawResults:
         "allowed_ips": ["203.0.113.7"],
     }
     key = context.create_key("to be changed", is_sandbox=True, expires_at=_EXPIRY, **fields)
-    expected = context.read("getKey", {"key_id": key.id}).members()
+    expected: dict[str, Json] = context.prune_answer(context.call_ok("getKey", {"key_id": key.id}))
+    off = context.find_example("disableKey", "status")
     changes: tuple[dict[str, Json], ...] = (
         {},
         {"rpm_limit": 9},
         {"name": "another name"},
         {"allowed_ips": None},
         {"models_allowed": None, "tpm_limit": None},
-        {"is_sandbox": False, "expires_at": None, "status": "disabled", "no_such_member": 1},
+        {"is_sandbox": False, "expires_at": None, "status": off, "no_such_member": 1},
     )
     for change in changes:
         expected = {**expected, **{name: value for name, value in change.items() if name in _CHANGEABLE}}
@@ -121,25 +128,24 @@ def check_partial_update(context: LawContext) -> LawResults:
                 yield BrokenLaw(name, f"{wanted} after {change}", seen, exchange)
                 return
     exchange = context.call("updateKey", {"key_id": key.id}, body={"name": None})
-    yield from check_error(context, exchange, "validation_error", "422 for a name of null")
+    yield from check_error(context, exchange, "validation_error", "an error for a name of null")
 
 
 def check_switching(context: LawContext) -> LawResults:
     """Report the new status when a key is disabled or enabled, also if it was so before."""
     key = context.create_key("switched")
-    for name, status in (
-        ("disableKey", "disabled"),
-        ("disableKey", "disabled"),
-        ("enableKey", "active"),
-        ("enableKey", "active"),
-    ):
+    for name in ("disableKey", "disableKey", "enableKey", "enableKey"):
+        status = context.find_example(name, "status")
         exchange = context.call(name, {"key_id": key.id})
-        seen = exchange.data.find("status") if exchange.status == 200 else exchange.summary
-        if seen != status:
-            yield BrokenLaw(name, f"status '{status}'", f"{seen!r}", exchange)
+        if not exchange.is_success:
+            yield BrokenLaw(name, "a success", exchange.summary, exchange)
+        elif (seen := exchange.data.find("status")) != status:
+            evidence = context.find_member_evidence(name, "status")
+            yield BrokenLaw(name, f"status '{status}'", f"{seen!r}", exchange, evidence)
         current = context.read("getKey", {"key_id": key.id}).at("status").value
         if current != status:
-            yield BrokenLaw("getKey", f"status '{status}' after {name}", f"{current!r}", context.client.last)
+            evidence = context.find_member_evidence("getKey", "status")
+            yield BrokenLaw("getKey", f"status '{status}' after {name}", f"{current!r}", context.client.last, evidence)
 
 
 def check_rotation(context: LawContext) -> LawResults:
@@ -148,7 +154,7 @@ def check_rotation(context: LawContext) -> LawResults:
     rotated, answer = context.rotate_key(key)
     rotated_id = answer.at("id").value
     if rotated_id != key.id:
-        yield BrokenLaw("rotateKey", f"id {key.id}", f"{rotated_id}", context.client.last)
+        yield BrokenLaw("rotateKey", "the id of the key", f"{rotated_id}, not {key.id}", context.client.last)
     if rotated.secret == key.secret:
         yield BrokenLaw("rotateKey", "a new secret", "the old one", context.client.last)
     record = context.read("getKey", {"key_id": key.id})
@@ -160,25 +166,25 @@ def check_rotation(context: LawContext) -> LawResults:
 
 
 def check_rotation_of_disabled_key(context: LawContext) -> LawResults:
-    """Reject the rotation of a disabled key with 409."""
+    """Reject the rotation of a disabled key."""
     key = context.create_key("not to be rotated")
     context.call_ok("disableKey", {"key_id": key.id})
     exchange = context.call("rotateKey", {"key_id": key.id})
-    if exchange.status == 200:
+    if exchange.is_success:
         context.client.mask.add(str(exchange.data.find("key")), "AIONE_NEW_KEY")
-    yield from check_error(context, exchange, "conflict", "409 for a disabled key")
+    yield from check_error(context, exchange, "conflict", "an error for a disabled key")
 
 
 def check_deletion(context: LawContext) -> LawResults:
-    """Answer 404 for every operation on a deleted key, and do not list it."""
+    """Know a deleted key no longer in any operation, and do not list it."""
     key = context.create_key("deleted")
     exchange = context.delete_key(key)
-    if exchange.status != context.contract.operations["deleteKey"].success:
-        yield BrokenLaw("deleteKey", "204", exchange.summary, exchange)
+    if not exchange.is_success:
+        yield BrokenLaw("deleteKey", "a success", exchange.summary, exchange)
         return
     for name in ONE_KEY:
         again = context.call(name, {"key_id": key.id}, body={} if name == "updateKey" else None)
-        yield from check_error(context, again, "not_found", "404 for a deleted key")
+        yield from check_error(context, again, "not_found", "an error for a deleted key")
     if _find_in_list(context, key.id) is not None:
         yield BrokenLaw("listKeys", "no deleted key", "the key that was deleted", context.client.last)
 
@@ -186,8 +192,8 @@ def check_deletion(context: LawContext) -> LawResults:
 def check_list_order(context: LawContext) -> LawResults:
     """List each key once, the oldest first, and report their number as `total`."""
     exchange = context.call_ok("listKeys")
-    rows, total = exchange.data.rows("items"), exchange.data.at("total").value
-    if total != len(rows):
+    rows, total = exchange.data.rows("items"), exchange.data.find("total")
+    if total not in (None, len(rows)):
         yield BrokenLaw("listKeys", f"total {len(rows)}", f"total {total}", exchange)
     if len({row.text("id") for row in rows}) != len(rows):
         yield BrokenLaw("listKeys", "each key once", "one twice", exchange)
@@ -203,8 +209,9 @@ def check_listed_keys(context: LawContext) -> LawResults:
         raise NotChecked("there is no key")
     for row in rows[:5]:
         exchange = context.call("getKey", {"key_id": row.text("id")})
-        if exchange.status != 200 or exchange.json != row.value:
-            seen = exchange.summary if exchange.status != 200 else "another record"
+        listed = context.prune_value("listKeys", [row.value], "items")[0]
+        if not exchange.is_success or context.prune_answer(exchange) != listed:
+            seen = "another record" if exchange.is_success else exchange.summary
             yield BrokenLaw("getKey", "the record in the list", seen, exchange)
 
 

@@ -8,14 +8,13 @@ from functools import partial
 
 from aione_mock.checker.context import LawContext
 from aione_mock.checker.errors import BudgetSpent, NotChecked
+from aione_mock.checker.exchange import HttpExchange
 from aione_mock.checker.finding import BrokenLaw, LawResults, SkippedOperation
+from aione_mock.checker.json_reader import JsonReader
 from aione_mock.checker.law import Law
-from aione_mock.checker.laws.operation_groups import PLAIN_CHAT
 from aione_mock.checker.protocols import PROTOCOLS, ChatQuestion
 from aione_mock.types import Json
 
-_ALIASES = ("opus-4-6", "sonnet-4-6", "haiku-4-5")
-"""Short names that the documentation gives to editors."""
 _IMAGE_TOKENS = 3000
 """Tokens that an image may take."""
 _CHEAP_TOKENS = 4
@@ -44,18 +43,17 @@ def _read_gemini_ids(context: LawContext) -> list[str]:
 def check_lists_agree(context: LawContext) -> LawResults:
     """List every model of the data plane on the console, and no other models in Gemini's list."""
     ids = set(_read_openai_ids(context))
-    try:
-        console = {row.text("id") for row in context.read("listGatewayModels").rows("items")}
-        # a key may be restricted, so the list of the data plane may be the shorter one
-        if extra := sorted(ids - console):
-            yield BrokenLaw("listGatewayModels", "every model of /v1/models", f"without {_join_ids(extra)}")
-    except NotChecked as error:
-        yield SkippedOperation("listGatewayModels", str(error))
-    try:
-        if extra := sorted(set(_read_gemini_ids(context)) - ids):
-            yield BrokenLaw("listGeminiModels", "only models of /v1/models", f"also {_join_ids(extra)}")
-    except NotChecked as error:
-        yield SkippedOperation("listGeminiModels", str(error))
+    if context.includes("listGatewayModels"):
+        yield from _check_console_list(context, ids)
+    if context.includes("listGeminiModels") and (extra := sorted(set(_read_gemini_ids(context)) - ids)):
+        yield BrokenLaw("listGeminiModels", "only models of /v1/models", f"also {_join_ids(extra)}")
+
+
+def _check_console_list(context: LawContext, ids: set[str]) -> LawResults:
+    console = {row.text("id") for row in context.read("listGatewayModels").rows("items")}
+    # a key may be restricted, so the list of the data plane may be the shorter one
+    if extra := sorted(ids - console):
+        yield BrokenLaw("listGatewayModels", "every model of /v1/models", f"without {_join_ids(extra)}")
 
 
 def _join_ids(ids: list[str]) -> str:
@@ -69,6 +67,8 @@ def check_unique_ids(context: LawContext) -> LawResults:
         "listGeminiModels": _read_gemini_ids,
     }
     for operation, read_ids in lists.items():
+        if not context.includes(operation):
+            continue
         try:
             ids = read_ids(context)
         except NotChecked as error:
@@ -80,25 +80,35 @@ def check_unique_ids(context: LawContext) -> LawResults:
 
 def check_models_readable(context: LawContext) -> LawResults:
     """Return every listed model on its own, with the members of the list."""
-    for row in context.read("listModels").rows("data"):
+    for row in context.read("listModels").rows("data") if context.includes("retrieveModel") else ():
         name = row.text("id")
         exchange = context.call("retrieveModel", {"model": name})
-        if exchange.status != 200:
-            yield BrokenLaw("retrieveModel", f"the listed model '{name}'", exchange.summary, exchange)
-        elif exchange.data.find("id") != name or not row.members().keys() <= exchange.data.members().keys():
-            yield BrokenLaw("retrieveModel", f"the row of '{name}' in the list", "another one", exchange)
-    for name in _read_gemini_ids(context):
+        if not exchange.is_success:
+            expected = f"the listed model '{name}'"
+            yield BrokenLaw("retrieveModel", expected, exchange.summary, exchange, subject=name)
+        elif exchange.data.find("id") != name or not _has_members_of(context, row, exchange):
+            expected = f"the row of '{name}' in the list"
+            yield BrokenLaw("retrieveModel", expected, "another one", exchange, subject=name)
+    for name in _read_gemini_ids(context) if context.includes("getGeminiModel") else ():
         exchange = context.call("getGeminiModel", {"model": name})
-        if exchange.status != 200:
-            yield BrokenLaw("getGeminiModel", f"the listed model '{name}'", exchange.summary, exchange)
+        if not exchange.is_success:
+            expected = f"the listed model '{name}'"
+            yield BrokenLaw("getGeminiModel", expected, exchange.summary, exchange, subject=name)
+
+
+def _has_members_of(context: LawContext, row: JsonReader, exchange: HttpExchange) -> bool:
+    listed = context.prune_value("retrieveModel", row.members())
+    return bool(listed.keys() <= context.prune_answer(exchange).keys())
 
 
 def check_models_callable(context: LawContext) -> LawResults:
     """Accept calls to every listed model by the id of the list."""
     rows = {row["id"]: row for row in context.list_models()}
-    gemini = sorted(_read_gemini_ids(context)) if "listGeminiModels" in context.contract.operations else []
-    for name in _read_openai_ids(context):
-        image = _generates_images(rows.get(name, {}))
+    gemini = sorted(_read_gemini_ids(context)) if context.includes("generateContent") else []
+    for name in _read_openai_ids(context) if context.includes("createChatCompletion") else ():
+        if _has_ability(rows.get(name, {}), "embeddings"):
+            continue  # it answers no questions
+        image = _has_ability(rows.get(name, {}), "image_output")
         if image and not context.target.is_local:
             continue  # an image is expensive and takes minutes
         question = ChatQuestion("Say yes.", max_tokens=_IMAGE_TOKENS if image else _CHEAP_TOKENS)
@@ -108,19 +118,19 @@ def check_models_callable(context: LawContext) -> LawResults:
             if image:
                 continue
             raise
-        if exchange.status != 200:
+        if not exchange.is_success:
             expected = f"an answer of the listed model '{name}'"
-            yield BrokenLaw("createChatCompletion", expected, exchange.summary, exchange)
+            yield BrokenLaw("createChatCompletion", expected, exchange.summary, exchange, subject=name)
     for name in gemini[:1]:
         exchange = context.ask(PROTOCOLS["gemini"], ChatQuestion("Say yes.", max_tokens=_CHEAP_TOKENS), name)
-        if exchange.status != 200:
+        if not exchange.is_success:
             expected = f"an answer of the listed model '{name}'"
             yield BrokenLaw("generateContent", expected, exchange.summary, exchange)
 
 
-def _generates_images(row: dict[str, Json]) -> bool:
+def _has_ability(row: dict[str, Json], ability: str) -> bool:
     capabilities = row.get("capabilities")
-    return isinstance(capabilities, list) and "image_output" in capabilities
+    return isinstance(capabilities, list) and ability in capabilities
 
 
 def estimate_listed_models(context: LawContext) -> Decimal:
@@ -131,7 +141,7 @@ def estimate_listed_models(context: LawContext) -> Decimal:
         return Decimal(0)
     cost = Decimal(0)
     for row in rows:
-        image = _generates_images(row)
+        image = _has_ability(row, "image_output")
         if context.target.is_local or not image:
             price = context.client.budget.price(row["id"])
             cost += price.cost(20, _IMAGE_TOKENS if image else _CHEAP_TOKENS)
@@ -141,32 +151,31 @@ def estimate_listed_models(context: LawContext) -> Decimal:
 def check_aliases(context: LawContext) -> LawResults:
     """Accept the short names of listed models, and do not list the short names."""
     ids = _read_openai_ids(context)
-    if listed := [name for name in _ALIASES if name in ids]:
+    aliases: dict[str, str] = context.find_figure("models-aliases", "aliases")
+    if listed := [name for name in aliases if name in ids]:
         yield BrokenLaw("listModels", "standard ids only", f"also {_join_ids(listed)}", context.client.last)
-    for alias in _ALIASES:
-        if f"claude-{alias}" not in ids:
-            continue
+    known = {alias: name for alias, name in aliases.items() if name in ids}
+    for alias, name in known.items():
         exchange = context.call("retrieveModel", {"model": alias})
-        if exchange.status != 200:
-            yield BrokenLaw("retrieveModel", f"'{alias}' to be known", exchange.summary, exchange)
-        elif exchange.data.find("id") != f"claude-{alias}":
+        if not exchange.is_success:
+            yield BrokenLaw("retrieveModel", f"'{alias}' to be known", exchange.summary, exchange, subject=alias)
+        elif exchange.data.find("id") != name:
             seen = f"'{exchange.data.find('id')}'"
-            yield BrokenLaw("retrieveModel", f"the id 'claude-{alias}'", seen, exchange)
-    if f"claude-{_ALIASES[-1]}" in ids:
-        question = ChatQuestion("Say yes.", max_tokens=_CHEAP_TOKENS)
-        exchange = context.ask(PROTOCOLS["openai"], question, _ALIASES[-1])
-        if exchange.status != 200:
-            yield BrokenLaw("createChatCompletion", f"'{_ALIASES[-1]}' to be known", exchange.summary, exchange)
+            yield BrokenLaw("retrieveModel", f"the id '{name}'", seen, exchange, subject=alias)
+    for alias in list(known)[-1:]:
+        exchange = context.ask(PROTOCOLS["openai"], ChatQuestion("Say yes.", max_tokens=_CHEAP_TOKENS), alias)
+        if not exchange.is_success:
+            yield BrokenLaw("createChatCompletion", f"'{alias}' to be known", exchange.summary, exchange, subject=alias)
 
 
 def check_case_of_ids(context: LawContext) -> LawResults:
-    """Answer 404 for a model id in capitals."""
+    """Do not know a model by its id in capitals."""
     name = context.choose_model("openai").upper()
     if name in _read_openai_ids(context):
         raise NotChecked("the model's id is in capitals")
     exchange = context.ask(PROTOCOLS["openai"], ChatQuestion("Say yes.", max_tokens=_CHEAP_TOKENS), name)
-    if exchange.status != 404:
-        yield BrokenLaw("createChatCompletion", "404 for an id in capitals", exchange.summary, exchange)
+    if exchange.is_success:
+        yield BrokenLaw("createChatCompletion", "an error for an id in capitals", exchange.summary, exchange)
 
 
 def check_gemini_pages(context: LawContext) -> LawResults:
@@ -190,13 +199,12 @@ def check_gemini_pages(context: LawContext) -> LawResults:
 
 
 _law = partial(Law, area="models", needs=("key",))
-_deduced = partial(_law, evidence="deduced")
 _LISTS = ("listModels", "listGeminiModels")
 _CHAT = ("createChatCompletion",)
 
 LAWS = (
-    _deduced("models-agree", "The lists of models agree", check_lists_agree, ("listGatewayModels", "listGeminiModels")),
-    _deduced("models-unique", "No model is listed twice", check_unique_ids, _LISTS),
+    _law("models-agree", "The lists of models agree", check_lists_agree, ("listGatewayModels", "listGeminiModels")),
+    _law("models-unique", "No model is listed twice", check_unique_ids, _LISTS),
     _law("models-readable", "Listed models are readable", check_models_readable, ("retrieveModel", "getGeminiModel")),
     _law("models-paged", "Gemini's list has pages", check_gemini_pages, ("listGeminiModels",)),
     _law("models-aliases", "Short names are accepted", check_aliases, ("listModels", "retrieveModel", *_CHAT), paid=1),
@@ -205,7 +213,7 @@ LAWS = (
         "models-callable",
         "Listed models are callable",
         check_models_callable,
-        PLAIN_CHAT,
+        ("createChatCompletion", "generateContent"),
         paid=20,
         extra_cost=estimate_listed_models,
     ),

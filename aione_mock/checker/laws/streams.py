@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 
 from aione_mock.checker.context import LawContext
-from aione_mock.checker.errors import NotChecked, UnreadableAnswer
+from aione_mock.checker.errors import CallFailed, NotChecked, UnreadableAnswer
 from aione_mock.checker.exchange import HttpExchange, shorten_body
 from aione_mock.checker.finding import BrokenLaw, LawResults, SkippedOperation
 from aione_mock.checker.json_reader import JsonReader
 from aione_mock.checker.law import Law
 from aione_mock.checker.laws.operation_groups import STREAMED_CHAT
 from aione_mock.checker.protocols import PROTOCOLS, ChatProtocol, ChatQuestion
+from aione_mock.checker.schema_differences import find_differences
+from aione_mock.checker.schema_lookup import JsonPath, find_body_schema
+from aione_mock.contract.json_pointer import format_pointer
 from aione_mock.contract.stream_grammar import decode_data
 from aione_mock.types import Json
 
@@ -19,7 +23,8 @@ QUESTION = "Name three calm colours, in one short sentence."
 _MULTI_BYTE_QUESTION = "Repeat only the following text: 你好，世界 🙂 naïve"
 _EXACT_QUESTION = "Repeat only the following words: alpha beta gamma delta epsilon zeta eta theta iota kappa"
 _TOOL_QUESTION = "What is the weather like in Hangzhou? Use the tool."
-_OPTIONAL_MEMBERS = ("usage", "usageMetadata", "service_tier", "system_fingerprint")
+_USAGE_MEMBERS = ("usage", "usageMetadata")
+_OPTIONAL_MEMBERS = (*_USAGE_MEMBERS, "service_tier", "system_fingerprint")
 _VARYING_MEMBERS = (*_OPTIONAL_MEMBERS, "id", "created", "responseId", "createTime")
 """Members in which two answers to one question may differ. Other laws check the usage."""
 _MAX_SEEN_CHARACTERS = 200
@@ -63,8 +68,10 @@ def read_answer(context: LawContext, protocol: ChatProtocol, exchange: HttpExcha
 def check_stream_sent(context: LawContext) -> LawResults:
     """Answer a request for a stream with server-sent events."""
     for protocol in context.chat_protocols():
-        question = ChatQuestion(QUESTION, stream=True)
-        exchange = context.ask_ok(protocol, question, context.choose_model(protocol.name))
+        try:
+            exchange = ask_once(context, protocol, ChatQuestion(QUESTION, stream=True))
+        except CallFailed as error:
+            exchange = error.exchange
         if not exchange.is_event_stream:
             yield BrokenLaw(protocol.streamed, "content type text/event-stream", exchange.summary, exchange)
         elif not exchange.events:
@@ -81,11 +88,13 @@ def check_events_add_up(context: LawContext) -> LawResults:
             seen = str(error)[:_MAX_SEEN_CHARACTERS]
             yield BrokenLaw(protocol.streamed, "events that add up", seen, exchange)
             continue
-        validator = context.contract.operations[protocol.plain].response_validator(200, "application/json")
-        for problem in list(validator.iter_errors(answer.value))[:1] if validator else ():
-            place = "/".join(map(str, problem.instance_path))
-            seen = f"{place}: {problem.message[:_MAX_SEEN_CHARACTERS]}"
-            yield BrokenLaw(protocol.streamed, "the schema of the plain answer", seen, exchange)
+        operation = context.contract.operations[protocol.plain]
+        schema = find_body_schema(operation, operation.success, "application/json")
+        for found in find_differences(operation, schema, answer.value, operation.evidence) if schema else ():
+            seen, expected = f"{found.place}: {found.message[:_MAX_SEEN_CHARACTERS]}", "the schema of the plain answer"
+            yield BrokenLaw(
+                protocol.streamed, expected, seen, exchange, found.evidence, found.overlay, subject=found.pointer
+            )
 
 
 def check_same_as_plain(context: LawContext) -> LawResults:
@@ -93,15 +102,37 @@ def check_same_as_plain(context: LawContext) -> LawResults:
     for protocol in context.chat_protocols():
         exchange = ask_streamed(context, protocol)
         streamed, plain = read_answer(context, protocol, exchange), ask_plain(context, protocol).data
-        left, right = streamed.members(), plain.members()
-        differing = sorted((left.keys() ^ right.keys()) - set(_OPTIONAL_MEMBERS))
-        expected = "the members of the plain answer"
-        if not differing and protocol.text(streamed) == protocol.text(plain):
-            names = [name for name in right if name in left and name not in _VARYING_MEMBERS]
-            differing = [name for name in names if left[name] != right[name]]
-            expected = "the plain answer, in pieces"
-        if differing:
-            yield BrokenLaw(protocol.streamed, expected, f"differs in {', '.join(differing)}", exchange)
+        # null and absent mean the same, and no schema names further members
+        left, right = (context.prune_value(protocol.plain, answer.value) for answer in (streamed, plain))
+        different = list(_compare_members(left, right, protocol.text(streamed) == protocol.text(plain)))
+        if different:
+            path = different[0]
+            shown = [_show_value(JsonReader(side, "").find(*path)) for side in (left, right)]
+            place, others = "/".join(map(str, path)), f" and {len(different) - 1} others" * (len(different) > 1)
+            seen = f"{place}: {shown[0]} streamed, {shown[1]} plain{others}"
+            evidence = context.find_member_evidence(protocol.plain, *path)
+            subject = format_pointer("*" if isinstance(step, int) else step for step in path)
+            yield BrokenLaw(protocol.streamed, "the plain answer, in pieces", seen, exchange, evidence, subject=subject)
+
+
+def _show_value(value: Json) -> str:
+    return "nothing" if value is None else f"{value!r:.80}"
+
+
+def _compare_members(left: Json, right: Json, same_text: bool, path: JsonPath = ()) -> Iterator[JsonPath]:
+    """Yield the paths at which two answers differ: in their members, and in values if they have the same text."""
+    if isinstance(left, dict) and isinstance(right, dict) and (same_text or not path):
+        skipped = _VARYING_MEMBERS if path else (*_VARYING_MEMBERS, *_OPTIONAL_MEMBERS)
+        for name in sorted((left.keys() | right.keys()) - set(skipped)):
+            if (name in left) != (name in right):
+                yield (*path, name)
+            else:
+                yield from _compare_members(left[name], right[name], same_text, (*path, name))
+    elif isinstance(left, list) and isinstance(right, list) and len(left) == len(right):
+        for index, pair in enumerate(zip(left, right, strict=True)):
+            yield from _compare_members(*pair, same_text, (*path, index))
+    elif same_text and left != right:
+        yield path
 
 
 def check_stream_usage(context: LawContext) -> LawResults:
@@ -112,7 +143,8 @@ def check_stream_usage(context: LawContext) -> LawResults:
         try:
             streamed = protocol.usage(answer)
         except UnreadableAnswer:
-            yield BrokenLaw(protocol.streamed, "usage in the stream", "none, although it was requested", exchange)
+            seen, subject = "no usage, although it was requested", f"/{_find_usage_member(context, protocol)}"
+            yield BrokenLaw(protocol.streamed, "usage in the stream", seen, exchange, subject=subject)
             continue
         plain = protocol.usage(other)
         if streamed.prompt != plain.prompt:
@@ -121,6 +153,13 @@ def check_stream_usage(context: LawContext) -> LawResults:
         if protocol.text(answer) == protocol.text(other) and streamed.completion != plain.completion:
             seen = f"{streamed.completion} streamed, {plain.completion} plain, for the same text"
             yield BrokenLaw(protocol.streamed, "the same number of completion tokens", seen, exchange)
+
+
+def _find_usage_member(context: LawContext, protocol: ChatProtocol) -> str:
+    """Return the member of a plain answer that has the usage."""
+    operation = context.contract.operations[protocol.plain]
+    schema = operation.resolve(find_body_schema(operation, operation.success, "application/json") or {})
+    return next(name for name in _USAGE_MEMBERS if name in schema.get("properties", {}))
 
 
 def check_usage_requested(context: LawContext) -> LawResults:
@@ -158,7 +197,8 @@ def check_stream_complete(context: LawContext) -> LawResults:
             if text == texts[0]:
                 break
             if attempt:
-                yield BrokenLaw(protocol.streamed, f"the words {texts[0]!r}", f"{text!r}", exchange)
+                seen = f"{text!r}, not {texts[0]!r}"
+                yield BrokenLaw(protocol.streamed, "the words of the plain answer", seen, exchange)
 
 
 def check_tool_fragments(context: LawContext) -> LawResults:
@@ -220,7 +260,6 @@ LAWS = (
         "Usage events are sent on request",
         check_usage_requested,
         operations=_OPENAI,
-        evidence="deduced",
         paid=1,
     ),
     _law("stream-characters", "Characters are not split", check_whole_characters, paid=3),
@@ -229,7 +268,6 @@ LAWS = (
         "Without alt=sse, JSON is sent",
         check_json_array,
         operations=_GEMINI,
-        evidence="assumed",
         paid=1,
     ),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -11,9 +11,7 @@ from zoneinfo import ZoneInfo
 
 from aione_mock.checker.context import LawContext
 from aione_mock.checker.json_reader import JsonReader
-
-USAGE_ZONE = ZoneInfo("Asia/Shanghai")
-"""The days of usage figures begin at midnight here."""
+from aione_mock.structs import replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +24,8 @@ class UsageTotals:
     total: int = 0
     cost: Decimal = Decimal(0)
     """RMB."""
+    rounding: Decimal = field(default=Decimal(0), compare=False)
+    """How far the cost may be off, because the amounts that it is the sum of are rounded."""
 
     @classmethod
     def from_rows(cls, rows: Iterable[JsonReader]) -> UsageTotals:
@@ -37,7 +37,13 @@ class UsageTotals:
             sum(row.integer("completion_tokens") for row in rows),
             sum(row.integer("total_tokens") for row in rows),
             sum_decimals(rows, "cost_rmb"),
+            sum_rounding(rows, "cost_rmb"),
         )
+
+    def agrees_with(self, other: UsageTotals) -> bool:
+        """Whether all figures are equal, the cost to what rounding allows."""
+        close = abs(self.cost - other.cost) <= self.rounding + other.rounding
+        return close and self == replace(other, cost=self.cost)
 
     def subtract(self, other: UsageTotals) -> UsageTotals:
         """Return the differences."""
@@ -47,6 +53,7 @@ class UsageTotals:
             self.completion - other.completion,
             self.total - other.total,
             self.cost - other.cost,
+            self.rounding + other.rounding,
         )
 
     def __str__(self) -> str:
@@ -63,9 +70,20 @@ def sum_decimals(rows: Iterable[JsonReader], name: str) -> Decimal:
     return sum((row.decimal(name) for row in rows), Decimal(0))
 
 
+def sum_rounding(rows: Iterable[JsonReader], name: str) -> Decimal:
+    """Return how far the sum of a rounded member of rows may be off. Raises UnreadableAnswer."""
+    return sum((half_unit(row.decimal(name)) for row in rows), Decimal(0))
+
+
+def half_unit(value: Decimal) -> Decimal:
+    """Return half of what the last digit of an amount counts: how far it may be off by rounding."""
+    return Decimal(1).scaleb(int(value.as_tuple().exponent)) / 2
+
+
 def read_today(context: LawContext) -> date:
     """Return the present day of usage figures by the clock of the dashboard. Raises NotChecked."""
-    return context.read("getDashboard").instant("data_freshness").astimezone(USAGE_ZONE).date()
+    zone = ZoneInfo(context.find_figure("usage-window", "zone"))
+    return context.read("getDashboard").instant("data_freshness").astimezone(zone).date()
 
 
 def list_days(first: date, last: date) -> list[str]:
@@ -78,6 +96,6 @@ def date_query(first: date, last: date) -> dict[str, str]:
     return {"start_date": first.isoformat(), "end_date": last.isoformat()}
 
 
-def is_between(low: Any, value: Any, high: Any) -> bool:
+def is_between(low: Any, value: Any, high: Any, rounding: Any = 0) -> bool:
     """Whether a figure agrees with another one that was read before and after it and may have grown."""
-    return bool(low <= value <= high)
+    return bool(low - rounding <= value <= high + rounding)

@@ -50,7 +50,7 @@ class FindingModel(_ReportModel):
     """A law that an operation breaks."""
 
     fingerprint: str
-    """`law:operation`, the same in other runs."""
+    """`law:operation:what`, the same in other runs."""
     law: str
     title: str
     """What the law says, in a few words."""
@@ -64,14 +64,51 @@ class FindingModel(_ReportModel):
     seen: str
     count: int
     """How often it was seen."""
+    status: int
+    """Status of the answer, 0 without one."""
     curl: str
     """A shell command that repeats the request."""
     python: str
     """Python code that repeats the request."""
     answer: str
-    """Status and first characters of the answer."""
+    """Status of the answer, and its first characters or the part at fault."""
     overlay: OptionalText
     """An OpenAPI Overlay that makes the contract agree with the target, for assumption mismatches."""
+
+
+class DetailsModel(_ReportModel):
+    """When, with what and under which options the run was made."""
+
+    started: str
+    """ISO 8601 time."""
+    tool_version: str
+    contract_versions: dict[str, str]
+    """Document of the contract → its version."""
+    overlays: list[str]
+    """Files that changed the contract."""
+    seed: str
+    options: dict[str, str]
+    """Option as on the command line → value; empty for a switch."""
+    credentials: list[str]
+    """Environment variables that stand for the given credentials."""
+
+
+class CauseModel(_ReportModel):
+    """What is wrong, and every finding that shows it."""
+
+    title: str
+    """What is wrong, and where."""
+    severity: Severity
+    """The highest severity of the findings."""
+    laws: list[str]
+    operations: list[str]
+    """Where it was seen, as operationIds."""
+    count: int
+    """How often it was seen."""
+    overlay: OptionalText
+    """An OpenAPI Overlay that makes the contract agree with the target, for assumption mismatches."""
+    findings: list[FindingModel]
+    """The clearest first."""
 
 
 class LawModel(_ReportModel):
@@ -97,14 +134,31 @@ class CellModel(_ReportModel):
         return {name: value for name, value in serialize(self).items() if value}
 
 
+class PartsModel(_ReportModel):
+    """Parts of one kind of an operation."""
+
+    seen: list[str]
+    missing: list[str]
+
+
+class CoverageModel(_ReportModel):
+    """How much of the contract the run exercised."""
+
+    percent: float
+    """The share of all parts that were seen."""
+    operations: dict[str, dict[str, PartsModel]]
+    """Operation → `statuses`, `error codes`, `forms` (content types of the success) or `parameters` → parts."""
+
+
 class ReportModel(_ReportModel):
     """The report of one run."""
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     """Raised when a member changes its meaning."""
     tool: str = "aione-mock check"
     url: str
     """Base URL of the target."""
+    details: DetailsModel
     verdict: str
     """The result in one sentence."""
     exit_code: Literal[0, 1, 2]
@@ -115,13 +169,16 @@ class ReportModel(_ReportModel):
     """Why nothing could be checked."""
     unclean: list[str] = Field(validation_alias=AliasChoices("unclean", "keys_left"))
     """Temporary API keys that could not be deleted."""
+    notes: list[str] = []
+    """What is no finding, but worth knowing."""
     counts: CountsModel
-    findings: list[FindingModel]
-    """One for each law, operation and expectation, the most important first."""
+    causes: list[CauseModel]
+    """What is wrong, the most important first."""
     known: list[str] = Field(validation_alias=AliasChoices("known", "known_fingerprints"))
     """Fingerprints of findings that are in the baseline."""
     gone: list[str] = Field(validation_alias=AliasChoices("gone", "fixed_fingerprints"))
     """Fingerprints of the baseline whose law is kept now."""
+    coverage: CoverageModel
     laws: list[LawModel]
     matrix: dict[str, dict[str, CellModel]]
     """Law → operation → result."""

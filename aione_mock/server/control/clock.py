@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Literal
 
-from aione_mock.clock import parse_duration, parse_instant
+from aione_mock.clock import format_timestamp, parse_duration, parse_instant
 from aione_mock.errors import ConfigError
 from aione_mock.server.sessions import Session
 from aione_mock.types import Call, Reply
 
 _FIRST, _LAST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 """The range of a session's clock."""
-
-
-def format_timestamp(timestamp: float, precision: Literal["auto", "microseconds"] = "auto") -> str:
-    """Format Unix seconds as `2026-04-07T09:30:00Z`, by default with microseconds only if there are any."""
-    return datetime.fromtimestamp(timestamp, UTC).isoformat(timespec=precision).replace("+00:00", "Z")
 
 
 def parse_clock_time(text: str) -> datetime:

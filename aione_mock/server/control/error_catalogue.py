@@ -223,6 +223,7 @@ def _set_method(name: str) -> RequestChange:
 _COMMON_CHANGES: Mapping[str, RequestChange] = {
     "method_not_allowed": _set_method("PATCH"),
     "not_found": _change_path,
+    "unsupported_media_type": _add_headers(**{"content-encoding": "br"}),
 }
 _CHANGES: Mapping[str, Mapping[str, RequestChange]] = {
     "openai": {
@@ -250,6 +251,7 @@ _CHANGES: Mapping[str, Mapping[str, RequestChange]] = {
     "control": {
         "invalid_request": _replace_body(),
         "forbidden": _add_headers(origin="http://another.example"),
+        "misdirected_request": _add_headers(host="another.example"),
         "not_authenticated": lambda request: request,
     },
 }

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from aione_mock.errors import APIError, ScenarioError, did_you_mean
 from aione_mock.scenarios.catalogue import Scenario
+from aione_mock.scenarios.rule_files import check_rule_text
 from aione_mock.scenarios.rules import Rule
 from aione_mock.server.scenario_engine import ScenarioEngine
 from aione_mock.server.sessions import Session
@@ -58,8 +59,9 @@ class ScenarioControl:
         for other in [taken[spec["id"]] for spec in specs if spec.get("id") in taken]:
             raise ScenarioError(f"there is a rule '{other.id}' already, from {other.source}")
         rules = self._engine.compiler.compile(specs, taken=taken)
-        same = {rule.id: rule.raw for rule in rules}
-        await _reset_counts([rule for rule in session.rules if same.get(rule.id) != rule.raw], session)
+        same = {rule.id: rule.switch(True).raw for rule in rules}
+        changed = [rule for rule in session.rules if same.get(rule.id) != rule.switch(True).raw]
+        await _reset_counts(changed, session)
         session.rules = rules
         return await self.list_rules(call, session)
 
@@ -71,8 +73,16 @@ class ScenarioControl:
         if len(session.rules) >= _MAX_RULES:
             raise APIError("conflict", f"There are {_MAX_RULES} rules already.")
         rule = self._compile_rule(call.data, taken)
-        session.rules = (*session.rules, rule)
+        session.rules = (rule, *session.rules) if call.params["first"] else (*session.rules, rule)
         return Reply(await _describe_rule(rule, session), 201)
+
+    async def switch_rule(self, call: Call, session: Session) -> Reply:
+        """Answer `PATCH /_mock/rules/{rule_id}`: switch a rule or a scenario off or on. It keeps place and count."""
+        rule_id = call.params["rule_id"]
+        switched = self._find_rule(rule_id, session).switch(call.data["enabled"])
+        session.scenarios = tuple(switched if rule.id == rule_id else rule for rule in session.scenarios)
+        session.rules = tuple(switched if rule.id == rule_id else rule for rule in session.rules)
+        return Reply(await _describe_rule(switched, session))
 
     def explain_rule(self, call: Call) -> None:
         """Raise ScenarioError with what is wrong with a rule, in better words than its schema has."""
@@ -86,17 +96,28 @@ class ScenarioControl:
     async def delete_rule(self, call: Call, session: Session) -> Reply:
         """Answer `DELETE /_mock/rules/{rule_id}`."""
         rule_id = call.params["rule_id"]
-        gone = [rule for rule in (*session.scenarios, *session.rules) if rule.id == rule_id]
-        if not gone:
-            raise self._explain_missing(rule_id, session)
+        gone = self._find_rule(rule_id, session)
         session.scenarios = tuple(rule for rule in session.scenarios if rule.id != rule_id)
         session.rules = tuple(rule for rule in session.rules if rule.id != rule_id)
-        await _reset_counts(gone, session)
+        await _reset_counts([gone], session)
         return Reply(None, 204)
+
+    async def check_rules(self, call: Call, session: Session) -> Reply:
+        """Answer `POST /_mock/rule-check`: read the text of a scenario file, and change nothing."""
+        rules, mistakes = check_rule_text(call.data["text"], self._engine.compiler)
+        described = [{"line": each.line, "path": each.pointer, "message": each.message} for each in mistakes]
+        return Reply({"rules": rules, "mistakes": described})
 
     async def get_rule_schema(self, call: Call, session: Session) -> Reply:
         """Answer `GET /_mock/rule-schema`."""
         return Reply(self._engine.compiler.schema)
+
+    def _find_rule(self, rule_id: str, session: Session) -> Rule:
+        rules: tuple[Rule, ...] = (*session.scenarios, *session.rules)
+        found = next((rule for rule in rules if rule.id == rule_id), None)
+        if found is None:
+            raise self._explain_missing(rule_id, session)
+        return found
 
     def _explain_missing(self, rule_id: str, session: Session) -> APIError:
         for rule in self._engine.rule_files.rules:
@@ -163,4 +184,5 @@ def _describe_scenario(scenario: Scenario) -> Mapping[str, Json]:
             for option in scenario.options
         ],
         "header": scenario.header,
+        **({"needs": scenario.needs} if scenario.needs else {}),
     }

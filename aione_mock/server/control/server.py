@@ -6,9 +6,9 @@ from aione_mock.clock import SYSTEM_CLOCK
 from aione_mock.errors import APIError, did_you_mean
 from aione_mock.server.control.error_catalogue import ErrorCatalogue
 from aione_mock.server.pipeline import Pipeline
+from aione_mock.server.request import find_root_url
 from aione_mock.server.sessions import Session
 from aione_mock.settings import VERSION
-from aione_mock.tenant.organisation_file import list_credentials
 from aione_mock.types import Call, Reply
 
 
@@ -23,6 +23,15 @@ class ServerControl:
     @property
     def _uptime(self) -> float:
         return round(max(0.0, SYSTEM_CLOCK.timestamp() - self._started), 3)
+
+    async def list_operations(self, call: Call, session: Session) -> Reply:
+        """Answer `GET /_mock`."""
+        items = [
+            {"id": each.id, "method": each.method, "path": each.path, "summary": each.raw.get("summary", "")}
+            for each in self._pipeline.contract.operations.values()
+            if each.protocol == "control"
+        ]
+        return Reply({"items": items, "total": len(items)})
 
     async def get_health(self, call: Call, session: Session) -> Reply:
         """Answer `GET /_mock/health`."""
@@ -44,8 +53,8 @@ class ServerControl:
             raise APIError("invalid_request", f"unknown operation '{operation}'{did_you_mean(operation, operations)}")
         catalogue = ErrorCatalogue(
             self._pipeline.contract,
-            list_credentials(),
-            base_url=f"http://{call.header('host') or '127.0.0.1:8000'}",
+            self._pipeline.sessions.world.list_credentials(),
+            base_url=find_root_url(call, self._pipeline.settings.scheme),
             max_body=self._pipeline.settings.max_body,
             needs_token=self._pipeline.settings.control_token is not None,
         )
@@ -55,6 +64,13 @@ class ServerControl:
             for entry in catalogue.list_errors()
             if all(entry[name] == value for name, value in wanted.items()) and operation in (None, *entry["operations"])
         ]
+        return Reply({"items": items, "total": len(items)})
+
+    async def list_credentials(self, call: Call, session: Session) -> Reply:
+        """Answer `GET /_mock/credentials`. What sessions have made or rotated themselves is not in it."""
+        members = ("label", "kind", "organisation", "purpose", "secret", "id", "view", "may_write")
+        credentials = self._pipeline.sessions.world.list_credentials()
+        items = [{name: getattr(each, name) for name in members} for each in credentials]
         return Reply({"items": items, "total": len(items)})
 
     async def get_stats(self, call: Call, session: Session) -> Reply:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from aione_mock.asgi import SESSION_PREFIX
+from aione_mock.clock import format_timestamp
 from aione_mock.errors import APIError, did_you_mean
-from aione_mock.server.control.clock import format_timestamp, parse_clock_time
+from aione_mock.server.control.clock import parse_clock_time
 from aione_mock.server.pipeline import Pipeline
+from aione_mock.server.request import find_root_url
 from aione_mock.server.sessions import Session, check_seed
 from aione_mock.types import Call, Json, Reply
 
@@ -18,6 +20,7 @@ class SessionControl:
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._sessions, self._engine = pipeline.sessions, pipeline.scenarios
+        self._scheme = pipeline.settings.scheme
 
     async def list_sessions(self, call: Call, session: Session) -> Reply:
         """Answer `GET /_mock/sessions`, in order of creation."""
@@ -92,17 +95,17 @@ class SessionControl:
             raise APIError("conflict", f"There is a session '{name}' already.")
 
     def _describe(self, session: Session, call: Call) -> Json:
-        rules = len(session.scenarios) + len(session.rules) + len(self._engine.rule_files.rules)
+        rules = [*session.scenarios, *session.rules, *self._engine.rule_files.rules]
         return {
             "name": session.name,
             "seed": session.seed_text,
             "now": format_timestamp(session.clock.timestamp()),
             "frozen": session.clock.frozen,
             "calls": session.calls,
-            "rules": rules,
+            "rules": sum(rule.enabled for rule in rules),
             "pace": self._name_pace(session),
             "snapshots": list(session.snapshots),
-            "base_url": f"http://{call.header('host') or '127.0.0.1'}{call.mount_path}{SESSION_PREFIX}{session.name}",
+            "base_url": f"{find_root_url(call, self._scheme)}{SESSION_PREFIX}{session.name}",
         }
 
     def _name_pace(self, session: Session) -> str:

@@ -45,6 +45,30 @@ HANDLERS: dict[str, Handler] = {
     "ModelRouterQueryObservationLogs": observability.query_logs,
 }
 
+
+def load_extension_handlers(extensions: Iterable[str]) -> dict[str, Handler]:
+    """Return the handlers of the operations that some extensions add."""
+    handlers: dict[str, Handler] = {}
+    if "embeddings" in extensions:
+        from aione_mock.server.handlers import embeddings
+
+        handlers |= {
+            "createEmbedding": embeddings.create_embedding,
+            "embedContent": embeddings.embed_content,
+            "batchEmbedContents": embeddings.batch_embed_contents,
+        }
+    if "responses" in extensions:
+        from aione_mock.server.handlers import responses
+
+        handlers |= {
+            "createResponse": responses.create_response,
+            "retrieveResponse": responses.retrieve_response,
+            "deleteResponse": responses.delete_response,
+            "listResponseInputItems": responses.list_input_items,
+        }
+    return handlers
+
+
 CHECKS: dict[str, Check] = {
     "createKey": keys.check_expiry,
     "queryUsage": usage.check_days,

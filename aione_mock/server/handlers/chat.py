@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from itertools import chain
 from types import ModuleType
 from typing import Any
 
 import orjson
 
 from aione_mock.errors import APIError
-from aione_mock.model import answers, input_images, prompt_cache, structured
+from aione_mock.model import answers, awkward, input_images, prompt_cache, structured
 from aione_mock.protocols import anthropic, gemini, openai
+from aione_mock.protocols.content_blocks import Look
 from aione_mock.seed import Seed
-from aione_mock.server import auth
+from aione_mock.server import canaries
+from aione_mock.server.model_names import find_called_model
 from aione_mock.server.sessions import Session
 from aione_mock.structs import frozen, replace
 from aione_mock.tenant import calendar
 from aione_mock.tenant.catalogue import Model
 from aione_mock.types import Call, Choice, Completion, Prompt, Reply, StreamReply, Usage
 
+_DRAWING = ("openai", "gemini")
+"""Forms of prompts whose answers can hold pictures."""
+PromptReader = Callable[[Call, Look], Prompt]
 Answer = Coroutine[Any, Any, Reply | StreamReply]
 
 
@@ -73,12 +79,21 @@ def _count_prompt(call: Call, session: Session, protocol: ModuleType) -> int:
 
 async def _answer(call: Call, session: Session, protocol: ModuleType, *, stream: bool) -> Reply | StreamReply:
     """Render a draft under ids of its own: a repeated request gets the same words under a new id."""
-    draft = await _find_draft(call, session, protocol, stream)
+    repeated = call.script is None and session.occurrences.get(call.key, 0) > 1
+    draft: Draft | None = session.cache.get(key := _make_key(call, session)) if repeated else None
+    if draft is None:
+        draft = await draft_answer(call, session, protocol.read_prompt, stream)
+        if repeated and not draft.choices[0].pictures:
+            head = sum(map(len, chain.from_iterable(call.headers)))  # part of the key
+            session.cache.put(key, draft, size=max(head + len(call.body), 4 * draft.usage.completion))
     usage, model, choices = draft.usage, draft.model.id, draft.choices
     if usage.prompt >= prompt_cache.MINIMUM:
         usage = await prompt_cache.count_cached_tokens(draft.prompt, usage, session.store, call.at)
+    if session.as_upstream and call.script is None:
+        choices = canaries.add_canary(choices, draft.prompt, call.token)
+        usage = replace(usage, completion=sum(map(answers.count_completion_tokens, choices)))
     if choices[0].tool_calls:
-        choices = _name_tool_calls(choices, session.seed, call.token)
+        choices = name_tool_calls(choices, session.seed, call.token)
     completion = Completion(call.token, int(call.at), model, choices, usage)
     if not stream:
         return Reply(protocol.render_body(completion, call), usage=usage, model=model)
@@ -88,7 +103,13 @@ async def _answer(call: Call, session: Session, protocol: ModuleType, *, stream:
     return StreamReply(events, usage=usage, model=model)
 
 
-def _name_tool_calls(choices: tuple[Choice, ...], seed: Seed, token: str) -> tuple[Choice, ...]:
+def _make_key(call: Call, session: Session) -> tuple[Any, ...]:
+    """Return what a draft depends on."""
+    scope = call.caller and (call.caller.org_id, call.caller.models_allowed)
+    return call.key, call.headers, session.seed, scope, calendar.timestamp_to_day(call.at)
+
+
+def name_tool_calls(choices: tuple[Choice, ...], seed: Seed, token: str) -> tuple[Choice, ...]:
     """Return the choices with ids for their tool calls."""
     return tuple(
         [
@@ -106,37 +127,26 @@ def _name_tool_calls(choices: tuple[Choice, ...], seed: Seed, token: str) -> tup
     )
 
 
-async def _find_draft(call: Call, session: Session, protocol: ModuleType, stream: bool) -> Draft:
-    """Return the draft of an answer, from the cache if the request came before."""
-    today = calendar.timestamp_to_day(call.at)
-    if call.script is not None or session.occurrences.get(call.key, 0) < 2:
-        return await _draft(call, session, protocol, stream, today)
-    scope = call.caller and (call.caller.org_id, call.caller.models_allowed)
-    key = (call.key, call.headers, session.seed, scope, today)
-    draft: Draft | None = session.cache.get(key)
-    if draft is None:
-        draft = await _draft(call, session, protocol, stream, today)
-        if not draft.choices[0].pictures:
-            session.cache.put(key, draft, size=max(len(call.body), 4 * draft.usage.completion))
-    return draft
-
-
-async def _draft(call: Call, session: Session, protocol: ModuleType, stream: bool, today: int) -> Draft:
+async def draft_answer(call: Call, session: Session, read_prompt: PromptReader, stream: bool) -> Draft:
     """Compose the answer to a call. Raises APIError for what the model, or the mock, does not do."""
     try:
-        prompt, model = _find_model(protocol.read_prompt(call, input_images.read_image_uri), call, session)
+        prompt, model = _find_model(read_prompt(call, input_images.read_image_uri), call, session)
         draws = "image_output" in model.abilities
         if draws or prompt.schema is not None:
             _check_supported(prompt, model, call, stream)
         prompt_tokens = answers.count_prompt_tokens(prompt)
-        _check_length(prompt, model, prompt_tokens)
+        if prompt_tokens + (prompt.max_tokens or 0) > model.context_length:
+            _check_length(prompt, model, prompt_tokens, call)
         seed = Seed(session.seed.keyed_hash(b"words", answers.conversation_key(prompt)))
-        if call.script is not None:
-            choices = answers.compose_scripted(call.script, prompt, seed, calendar.day_to_date(today))
-        elif draws:
+        day = calendar.timestamp_to_day(call.at)
+        if draws and call.script is None:
             choices = await asyncio.to_thread(answers.compose_images, prompt, model, seed)
+        elif call.script is None:
+            choices = answers.compose_answer(prompt, seed, day)
+        elif call.script.awkward is None:
+            choices = answers.compose_scripted(call.script, prompt, seed, day)
         else:
-            choices = answers.compose_answer(prompt, seed, calendar.day_to_date(today))
+            choices = awkward.compose_awkward(call.script.awkward, prompt, seed, day)
     except orjson.JSONEncodeError as error:
         raise _refuse_nesting(error) from None
     return Draft(
@@ -152,28 +162,17 @@ def _refuse_nesting(error: orjson.JSONEncodeError) -> Exception:
 
 
 def _find_model(prompt: Prompt, call: Call, session: Session) -> tuple[Prompt, Model]:
-    """Return the prompt under the model's own id, and the model.
-
-    Raises APIError for a model that is unknown, that the plan does not include or that the key may not call.
-    """
-    caller, model = call.caller, session.catalogue.names.get(prompt.model)
-    if model is None:
-        raise _model_not_found(prompt.model)
-    if caller is not None:
-        models = session.tenants.organisations[caller.org_id].plan.models
-        if models is not None and model.id not in models:
-            raise _model_not_found(prompt.model)
-        if caller.models_allowed:
-            auth.check_model_allowed(caller, prompt.model, model)
+    """Return the prompt under the model's own id, and the model. Raises APIError for one that cannot be called."""
+    model = find_called_model(prompt.model, call, session)
+    if "embeddings" in model.abilities:
+        name = "unsupported_operation" if "unsupported_operation" in call.operation.errors else "invalid_request"
+        message = f"The model '{model.id}' makes embeddings and answers no prompts."
+        raise APIError(name, message, fields={"param": "model"})
     return prompt if prompt.model == model.id else replace(prompt, model=model.id), model
 
 
-def _model_not_found(name: str) -> APIError:
-    return APIError("model_not_found", f"Model '{name}' not found", fields={"param": "model"})
-
-
 def _check_supported(prompt: Prompt, model: Model, call: Call, stream: bool) -> None:
-    if "image_output" in model.abilities and (stream or call.operation.protocol == "anthropic"):
+    if "image_output" in model.abilities and (stream or call.operation.prompt_format not in _DRAWING):
         name = "unsupported_operation" if "unsupported_operation" in call.operation.errors else "invalid_request"
         how = "be streamed" if stream else "be called on this path"
         raise APIError(
@@ -188,18 +187,20 @@ def _schema_param(call: Call) -> str:
     if call.operation.protocol == "anthropic":
         new = (call.data.get("output_config") or {}).get("format")
         return "output_config.format.schema" if new else "output_format.schema"
+    if call.operation.prompt_format == "responses":
+        return "text.format.schema"
     if call.operation.protocol == "gemini":
         config = call.data["generationConfig"]
         return f"generationConfig.{'responseSchema' if config.get('responseSchema') else 'responseJsonSchema'}"
     return "response_format.json_schema.schema"
 
 
-def _check_length(prompt: Prompt, model: Model, prompt_tokens: int) -> None:
+def _check_length(prompt: Prompt, model: Model, prompt_tokens: int, call: Call) -> None:
     asked = prompt_tokens + min(prompt.max_tokens or 0, model.context_length)
     if asked > model.context_length:
         raise APIError(
             "context_length_exceeded",
             f"This model's maximum context length is {model.context_length} tokens; "
             f"the prompt has {prompt_tokens} and the answer may have {prompt.max_tokens or 0}.",
-            fields={"param": "messages"},
+            fields={"param": "input" if call.operation.prompt_format == "responses" else "messages"},
         )

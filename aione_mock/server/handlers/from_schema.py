@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from aione_mock.contract import validation
+from collections.abc import Mapping
+from typing import Any
+
+from aione_mock import protocols
+from aione_mock.contract import Operation, validation
 from aione_mock.errors import APIError
 from aione_mock.generator import generate
+from aione_mock.seed import Seed
 from aione_mock.server.sessions import Session
-from aione_mock.types import Call, Reply
+from aione_mock.types import Call, Headers, Json, Reply, header_value
 
 
 async def answer_from_schema(call: Call, session: Session) -> Reply:
@@ -17,14 +22,41 @@ async def answer_from_schema(call: Call, session: Session) -> Reply:
     operation = call.operation
     response = operation.responses[str(operation.success)]
     media = response.get("content", {}).get("application/json")
-    if media is None:
-        return Reply(None, operation.success)
-    example = next((e["value"] for e in media.get("examples", {}).values()), None)
-    if example is not None:
-        return Reply(example, operation.success)
     seed = session.seed.child("generic", operation.id, call.path, call.query, call.body)
-    body = generate(media["schema"], seed, resolve=operation.locate, realistic=operation.added)
-    return Reply(body, operation.success)
+    headers = generate_headers(operation, operation.success, seed)
+    if media is None:
+        return Reply(None, operation.success, headers)
+    example = find_first_example(media)
+    body = example[0] if example else generate_body(operation, media, seed)
+    return Reply(body, operation.success, headers)
+
+
+def find_first_example(media: Mapping[str, Any]) -> list[Json]:
+    """Return the first example of a media type alone; nothing if it has none."""
+    named = [example["value"] for example in media.get("examples", {}).values()]
+    return [*named, *([media["example"]] if "example" in media else ())][:1]
+
+
+def generate_body(operation: Operation, media: Mapping[str, Any], seed: Seed) -> Json:
+    """Return a body that the schema of a media type allows; None without a schema."""
+    if "schema" not in media:
+        return None
+    return generate(media["schema"], seed, resolve=operation.locate, realistic=operation.added)
+
+
+def generate_headers(operation: Operation, status: int, seed: Seed) -> Headers:
+    """Return the headers that an answer must have: the example of each, or a value that its schema allows."""
+    declared = operation.responses[str(status)].get("headers", {})
+    nodes = {name.lower(): operation.resolve(node) for name, node in declared.items()}
+    return [
+        (name, header_value(str(_generate_header(operation, node, seed.child("header", name)))))
+        for name, node in nodes.items()
+        if node.get("required") and name not in protocols.REQUEST_ID_NAMES
+    ]
+
+
+def _generate_header(operation: Operation, node: Json, seed: Seed) -> Json:
+    return node["example"] if "example" in node else generate(node.get("schema", {}), seed, resolve=operation.locate)
 
 
 def answer_with_body(call: Call) -> Reply:

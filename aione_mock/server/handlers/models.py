@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from aione_mock.errors import APIError
 from aione_mock.protocols import gemini
 from aione_mock.server.auth import check_model_allowed
+from aione_mock.server.model_names import list_offered_models, model_not_found
 from aione_mock.server.sessions import Session
 from aione_mock.tenant.catalogue import Model
 from aione_mock.types import Call, Json, Reply
@@ -33,8 +33,9 @@ async def get_gemini_model(call: Call, session: Session) -> Reply:
 
 async def list_gateway_models(call: Call, session: Session) -> Reply:
     """Answer `GET /api/v1/gateway/models`: the plan's models, with prices."""
-    included = session.tenants.billing[session.tenants.find_organisation(call.caller).id].models
-    models = [_render_prices(model) for model in session.catalogue.models if model.id in included]
+    plan = session.tenants.find_organisation(call.caller).plan
+    included = [m for m in list_offered_models(session) if plan.models is None or m.id in plan.models]
+    models = [_render_prices(model) for model in included]
     return Reply({"items": models, "total": len(models)})
 
 
@@ -42,12 +43,12 @@ def _list_allowed(call: Call, session: Session) -> list[Model]:
     """List the models that the caller's plan and key include."""
     caller = call.caller
     if caller is None:
-        return [*session.catalogue.models]
-    included, allowed = session.tenants.billing[caller.org_id].models, set(caller.models_allowed or ())
+        return [*list_offered_models(session)]
+    included, allowed = session.tenants.organisations[caller.org_id].plan.models, set(caller.models_allowed or ())
     return [
         model
-        for model in session.catalogue.models
-        if model.id in included and (not allowed or {model.id, *model.aliases} & allowed)
+        for model in list_offered_models(session)
+        if (included is None or model.id in included) and (not allowed or {model.id, *model.aliases} & allowed)
     ]
 
 
@@ -56,7 +57,7 @@ def _find_model(call: Call, session: Session) -> Model:
     name: str = call.params["model"]
     model = session.catalogue.find(name)
     if model is None:
-        raise APIError("model_not_found", f"Model '{name}' not found", fields={"param": "model"})
+        raise model_not_found(name, session.catalogue)
     if call.caller is not None:
         check_model_allowed(call.caller, name, model)
     return model

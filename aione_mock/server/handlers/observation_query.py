@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from aione_mock.contract.validation import Violation
+from aione_mock.server.model_names import list_offered_models
 from aione_mock.server.sessions import Session
 from aione_mock.structs import frozen
 from aione_mock.tenant.api_keys import KeyRecord, filter_keys
@@ -42,7 +43,7 @@ async def load_directory(call: Call, session: Session) -> Directory:
     return Directory(
         {team.id: team for team in org.teams},
         {record.id: record for record in await session.tenants.keys.list(session.store, org.id)},
-        {model.id: (number, model) for number, model in enumerate(session.catalogue.models, 1)},
+        {model.id: (number, model) for number, model in enumerate(list_offered_models(session), 1)},
     )
 
 

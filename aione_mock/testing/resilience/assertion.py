@@ -16,6 +16,7 @@ def assert_resilient(
     *,
     mock: MockSession | None = None,
     only: Sequence[str] = (),
+    include: Sequence[str] = (),
     patience: float = 10.0,
     attempts: int = 5,
 ) -> ResilienceReport:
@@ -23,11 +24,13 @@ def assert_resilient(
 
     `call` sends a question to the gateway and returns the answer; it may be asynchronous. If it takes an argument, it
     is given the session, with `base_url`, `openai_base_url` and `api_key`, and creates its client anew each time.
-    `only` names checks, `patience` is the seconds within which it must give up on a silent gateway, `attempts` is how
-    often it may send the same request. Raises ConfigError if the client fails without a fault.
+    `only` names checks, or groups of them. `include` names groups that run besides the usual checks: `awkward` has a
+    check for each answer of `docs/awkward-answers.md`. `patience` is the seconds within which it must give up on a
+    silent gateway, `attempts` is how often it may send the same request. Raises ConfigError for an unknown name, and
+    if the client fails without a fault.
     """
     __tracebackhide__ = True
     if mock is not None:
-        return check_client(call, mock, only=only, patience=patience, attempts=attempts)
+        return check_client(call, mock, only=only, include=include, patience=patience, attempts=attempts)
     with start_server(auth="any") as server, server.session("resilience", api_key=make_api_key(server.url)) as own:
-        return check_client(call, own, only=only, patience=patience, attempts=attempts)
+        return check_client(call, own, only=only, include=include, patience=patience, attempts=attempts)

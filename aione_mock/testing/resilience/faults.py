@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+import orjson
+
 from aione_mock.generator import generate
 from aione_mock.seed import Seed
 from aione_mock.testing.calls import RecordedCall
@@ -15,6 +17,8 @@ from aione_mock.types import Json
 Rules = list[dict[str, Json]]
 BuildRules = Callable[[Thresholds, Observation], Rules]
 """Rules for a client, given what it did without a fault."""
+Feature = Literal["stream", "tools", "json", "schema", "thinking"]
+"""What a client may use."""
 TWO_TOOLS_RULE = "two-tools"
 """Id of the rule that calls two tools."""
 
@@ -24,7 +28,7 @@ class FaultScenario:
     """Something that a gateway does and a client must handle."""
 
     build_rules: BuildRules
-    needs: Literal["", "stream", "tools"] = ""
+    needs: Feature | None = None
     """The feature that a client must use for the fault to reach it."""
 
 
@@ -85,13 +89,50 @@ def is_silent(rules: Rules) -> bool:
     return "stall" in faults or any("delay" in rule["then"] for rule in rules)
 
 
-def features_used(calls: Iterable[RecordedCall]) -> set[str]:
-    """Return which of `stream` and `tools` a client uses."""
-    features = set()
+def features_used(calls: Iterable[RecordedCall]) -> set[Feature]:
+    """Return the features that a client uses."""
+    features = set[Feature]()
     for call in calls:
         features |= {"stream"} if call.stream else set()
         features |= {"tools"} if any(offered_tools(call.body)) else set()
+        if isinstance(call.body, dict):
+            features |= set(_list_formats(call.body)) | ({"thinking"} if _asks_to_think(call.body) else set())
+        features |= {"json"} if _is_object(call.text) else set()
     return features
+
+
+def _list_formats(body: Mapping[str, Json]) -> Iterator[Feature]:
+    """Yield `json` and `schema` for a request of any protocol that asks for them."""
+    asked = _get_object(body, "response_format").get("type")
+    settings = _get_object(body, "generationConfig")
+    formats = _get_object(body, "output_config"), body
+    schema = asked == "json_schema" or settings.keys() & {"responseSchema", "responseJsonSchema"}
+    if schema or _get_object(formats[0], "format") or _get_object(formats[1], "output_format"):
+        yield from ("json", "schema")
+    elif asked == "json_object" or settings.get("responseMimeType") == "application/json":
+        yield "json"
+
+
+def _asks_to_think(body: Mapping[str, Json]) -> bool:
+    thinking = _get_object(body, "thinking").get("type")
+    thinking_config = _get_object(_get_object(body, "generationConfig"), "thinkingConfig")
+    return (
+        body.get("reasoning_effort") not in (None, "none")
+        or thinking in ("enabled", "adaptive")
+        or thinking_config != {}
+    )
+
+
+def _get_object(holder: Mapping[str, Json], name: str) -> Mapping[str, Json]:
+    value = holder.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(orjson.loads(text), dict)
+    except orjson.JSONDecodeError:
+        return False
 
 
 def offered_tools(body: Json) -> Iterator[tuple[str, Json]]:

@@ -15,6 +15,7 @@ import orjson
 from aione_mock.errors import ConfigError
 from aione_mock.testing.messages import refer_to_readme
 from aione_mock.testing.resilience.observation import Thresholds
+from aione_mock.testing.resilience.progress import open_progress
 from aione_mock.testing.resilience.report import ResilienceReport
 from aione_mock.testing.resilience.runner import ClientObserver, ClientRun, run_checks
 
@@ -27,17 +28,20 @@ def check_client(
     mock: MockSession,
     *,
     only: Sequence[str] = (),
+    include: Sequence[str] = (),
     patience: float = 10.0,
     attempts: int = 5,
 ) -> ResilienceReport:
     """Run client code under the faults of a session and check it. See `aione_mock.assert_resilient`."""
     __tracebackhide__ = True
     observer = ClientObserver(mock, lambda limit: _run_in_thread(call, mock, limit), patience)
+    progress = open_progress("assert_resilient")
     try:
-        report = run_checks(observer.observe, Thresholds(patience, attempts, mock.api_key), only)
+        report = run_checks(observer.observe, Thresholds(patience, attempts, mock.api_key), only, include, progress)
     except ConfigError as error:
         raise ConfigError(f"assert_resilient: {error}") from None
     finally:
+        progress.clear()
         mock.reset()
     if report.failed:
         head = f"the client is not resilient: {len(report.failed)} of {len(report.results)} checks failed"
@@ -86,17 +90,57 @@ def to_text(result: object) -> str:
 
 @contextmanager
 def _capture_log() -> Iterator[list[str]]:
-    """Collect all log lines of this process, at every level."""
+    """Collect all log lines of this process, at every level. Other handlers get no more lines than usual."""
     lines: list[str] = []
-    root, handler = logging.getLogger(), _LineCollector(lines)
-    level = root.level
-    root.addHandler(handler)
-    root.setLevel(logging.DEBUG)
+    handler = _LineCollector(lines)
+    _opener.open(handler)
     try:
         yield lines
     finally:
-        root.setLevel(level)
-        root.removeHandler(handler)
+        _opener.close(handler)
+
+
+class _LogOpener(logging.Filter):
+    """Set the root logger to DEBUG while there are collectors; clients that run at the same time share it.
+
+    As a filter of the other handlers, it lets pass what is logged at the usual level.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock, self._root, self._level = threading.Lock(), logging.getLogger(), logging.WARNING
+        self._collectors: list[logging.Handler] = []
+        self._others: list[logging.Handler] = []
+
+    def open(self, collector: logging.Handler) -> None:
+        with self._lock:
+            if not self._collectors:
+                self._level, self._others = self._root.level, list(self._root.handlers)
+                for other in self._others:
+                    other.addFilter(self)
+                self._root.setLevel(logging.DEBUG)
+            self._collectors.append(collector)
+            self._root.addHandler(collector)
+
+    def close(self, collector: logging.Handler) -> None:
+        with self._lock:
+            self._root.removeHandler(collector)
+            self._collectors.remove(collector)
+            if not self._collectors:
+                self._root.setLevel(self._level)
+                for other in self._others:
+                    other.removeFilter(self)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        logger = logging.getLogger(record.name)
+        while logger.parent is not None:
+            if logger.level:
+                return record.levelno >= logger.level
+            logger = logger.parent
+        return record.levelno >= self._level
+
+
+_opener = _LogOpener()
 
 
 class _LineCollector(logging.Handler):

@@ -11,17 +11,24 @@ from aione_mock.errors import ConfigError
 from aione_mock.settings import build_environment
 from aione_mock.testing.environment import CONFLICTING_VARIABLES
 from aione_mock.testing.resilience.observation import Thresholds
+from aione_mock.testing.resilience.progress import open_progress
 from aione_mock.testing.resilience.report import ResilienceReport
 from aione_mock.testing.resilience.runner import ClientObserver, ClientRun, make_api_key, run_checks
 from aione_mock.testing.servers import start_server
 from aione_mock.testing.session import MockSession
 
 
-def check_program(command: Sequence[str], only: Sequence[str], patience: float, attempts: int) -> ResilienceReport:
+def check_program(
+    command: Sequence[str], only: Sequence[str], patience: float, attempts: int, include: Sequence[str] = ()
+) -> ResilienceReport:
     """Run a command under faults and check it. Raises ConfigError if it cannot be run or never calls the mock."""
     with start_server(auth="any") as server, server.session("probe", api_key=make_api_key(server.url)) as mock:
         observer = ClientObserver(mock, lambda limit: _run_command(command, mock, limit), patience)
-        return run_checks(observer.observe, Thresholds(patience, attempts, mock.api_key), only)
+        progress = open_progress("probe")
+        try:
+            return run_checks(observer.observe, Thresholds(patience, attempts, mock.api_key), only, include, progress)
+        finally:
+            progress.clear()
 
 
 def _run_command(command: Sequence[str], mock: MockSession, limit: float) -> ClientRun:

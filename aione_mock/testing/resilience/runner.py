@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aione_mock.clock import SYSTEM_CLOCK
 from aione_mock.errors import ConfigError, did_you_mean
 from aione_mock.seed import Seed
-from aione_mock.testing.resilience.checks import CHECKS, EVERY_FAULT
-from aione_mock.testing.resilience.faults import FAULT_SCENARIOS, Rules, features_used, is_silent
+from aione_mock.testing.resilience.awkward_checks import AWKWARD_CHECKS, AWKWARD_SCENARIOS
+from aione_mock.testing.resilience.checks import CHECKS, EVERY_FAULT, ResilienceCheck
+from aione_mock.testing.resilience.faults import (
+    FAULT_SCENARIOS,
+    FaultScenario,
+    Feature,
+    Rules,
+    features_used,
+    is_silent,
+)
 from aione_mock.testing.resilience.observation import Observation, Thresholds
 from aione_mock.testing.resilience.report import ResilienceReport, ResilienceResult
 
 if TYPE_CHECKING:
+    from aione_mock.testing.resilience.progress import CheckProgress
     from aione_mock.testing.session import MockSession
 
+ALL_CHECKS: Mapping[str, ResilienceCheck] = {**CHECKS, **AWKWARD_CHECKS}
+GROUPS: Mapping[str, tuple[str, ...]] = {"awkward": tuple(AWKWARD_CHECKS)}
+"""Groups of checks that run only where they are asked for."""
+_SCENARIOS: Mapping[str, FaultScenario] = {**FAULT_SCENARIOS, **AWKWARD_SCENARIOS}
+_MISSING: Mapping[Feature, str] = {
+    "stream": "the client streams nothing",
+    "tools": "the client offers no tools",
+    "json": "the client asks for no JSON",
+    "schema": "the client asks for no JSON schema",
+    "thinking": "the client asks for no thinking",
+}
 _WORKING_SECONDS = 30.0
 """How long a client may take besides waiting for a silent gateway."""
 
@@ -72,39 +92,62 @@ class ResilienceRunner:
 
     def run_check(self, name: str) -> ResilienceResult:
         """Return the result of one check."""
-        check = CHECKS[name]
+        check = ALL_CHECKS[name]
         faults = FAULT_SCENARIOS if check.fault == EVERY_FAULT else (check.fault,)
         runs = [self._healthy] if check.fault == EVERY_FAULT else []
-        runs += [self._run_under(fault) for fault in faults if FAULT_SCENARIOS[fault].needs in ("", *self._features)]
+        runs += [self._run_under(fault) for fault in faults if _SCENARIOS[fault].needs in (None, *self._features)]
         if not runs:
-            stream = FAULT_SCENARIOS[check.fault].needs == "stream"
-            reason = f"the client {'streams nothing' if stream else 'offers no tools'}"
-            return ResilienceResult(name, check.title, "not applicable", reason)
+            needs = _SCENARIOS[check.fault].needs
+            return ResilienceResult(name, check.title, "not applicable", _MISSING[needs] if needs else "")
         problems = (check.find_problem(run, self._healthy, self._thresholds) for run in runs)
         problem = next((problem for problem in problems if problem), None)
         return ResilienceResult(name, check.title, "failed" if problem else "passed", problem or "", check.remedy)
 
     def _run_under(self, fault: str) -> Observation:
         if fault not in self._observations:
-            rules = FAULT_SCENARIOS[fault].build_rules(self._thresholds, self._healthy)
+            rules = _SCENARIOS[fault].build_rules(self._thresholds, self._healthy)
             self._observations[fault] = self._observe(rules)
         return self._observations[fault]
 
 
 def run_checks(
-    observe: Callable[[Rules], Observation], thresholds: Thresholds, only: Sequence[str] = ()
+    observe: Callable[[Rules], Observation],
+    thresholds: Thresholds,
+    only: Sequence[str] = (),
+    include: Sequence[str] = (),
+    progress: CheckProgress | None = None,
 ) -> ResilienceReport:
-    """Run all checks of a client, or `only` those named. `observe` runs the client under rules.
+    """Run the usual checks of a client and the groups to `include`, or `only` the checks and groups named.
 
-    Raises ConfigError for an unknown check, for a client that fails without a fault, and for one that never calls the
-    mock.
+    `observe` runs the client under rules. Raises ConfigError for an unknown check or group, for a client that fails
+    without a fault, and for one that never calls the mock.
     """
-    for name in only:
-        if name not in CHECKS:
-            remedy = did_you_mean(name, CHECKS) or "; there are " + ", ".join(CHECKS)
-            raise ConfigError(f"unknown check '{name}'{remedy}")
+    names = list_checks(only, include)
     runner = ResilienceRunner(observe, thresholds)
-    return ResilienceReport(tuple(runner.run_check(name) for name in only or CHECKS))
+    results = []
+    for number, name in enumerate(names, start=1):
+        if progress is not None:
+            progress.show(number, len(names), ALL_CHECKS[name].title)
+        results.append(runner.run_check(name))
+    return ResilienceReport(tuple(results))
+
+
+def list_checks(only: Sequence[str], include: Sequence[str]) -> list[str]:
+    """Return the names of the checks to run, each once. Raises ConfigError for an unknown check or group."""
+    if isinstance(only, str) or isinstance(include, str):
+        raise ConfigError("only= and include= take a list such as ['awkward'], not a text")
+    for name in include:
+        if name not in GROUPS:
+            raise ConfigError(
+                f"unknown group '{name}'{did_you_mean(name, GROUPS) or '; there is ' + ', '.join(GROUPS)}"
+            )
+    for name in only:
+        if name not in ALL_CHECKS and name not in GROUPS:
+            known = (*CHECKS, *GROUPS)
+            remedy = did_you_mean(name, (*ALL_CHECKS, *GROUPS)) or "; there are " + ", ".join(known)
+            raise ConfigError(f"unknown check '{name}'{remedy}")
+    chosen = [*(only or CHECKS), *include]
+    return list(dict.fromkeys(name for each in chosen for name in GROUPS.get(each, (each,))))
 
 
 def _describe_ending(run: Observation) -> str:

@@ -1,0 +1,108 @@
+"""The end of `aione-mock serve`: at once, after open streams, and even if the event loop hangs."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.test_cli import Running, serving
+from tests.timing import PATIENCE, until
+from tests.wire_reader import request
+
+HEADERS = {"authorization": "Bearer k"}
+BODY = {"model": "gpt-5.4", "stream": True, "messages": [{"role": "user", "content": "Why do cats purr?"}]}
+END = b"data: [DONE]\n\n\r\n0\r\n\r\n"
+
+
+def connect(running: Running, scenario: str = "") -> socket.socket:
+    """Ask for a stream, and return the connection on which it has begun; without a scenario the stream is over."""
+    headers = {**HEADERS, "x-mock-scenario": scenario} if scenario else HEADERS
+    host, _, port = running.url.removeprefix("http://").partition(":")
+    connection = socket.create_connection((host, int(port)), timeout=PATIENCE)
+    connection.sendall(request("/v1/chat/completions", BODY, headers=headers))
+    got = b""
+    while not got.endswith(b"\r\n\r\n" if not scenario else b"\n\n\r\n"):
+        got += connection.recv(1 << 16)
+    return connection
+
+
+def rest(connection: socket.socket) -> bytes:
+    return b"".join(iter(lambda: connection.recv(1 << 16), b""))
+
+
+def test_open_streams_end_first() -> None:
+    with serving("--auth", "any", "--drain", "60") as running:
+        with connect(running, "pace; ttft=0.01; tps=15") as stream, connect(running) as idle:
+            running.process.send_signal(signal.SIGTERM)
+            assert rest(idle) == b"", "a connection without a request is closed at once"
+            assert running.process.poll() is None
+            with pytest.raises(ConnectionRefusedError):
+                connect(running)
+            assert rest(stream).endswith(END)
+        assert running.end(signal.SIGCONT)[0] == -signal.SIGTERM
+
+
+@pytest.mark.parametrize(
+    ("options", "number", "least"),
+    [
+        ((), signal.SIGTERM, 1.0),
+        (("--drain", "0.5"), signal.SIGTERM, 0.5),
+        (("--drain", "0"), signal.SIGTERM, 0.0),
+        (("--drain", "600"), signal.SIGINT, 0.0),
+    ],
+    ids=["default", "half a second", "none", "Ctrl-C"],
+)
+def test_streams_that_last_longer_are_cut(options: tuple[str, ...], number: signal.Signals, least: float) -> None:
+    with serving("--auth", "any", *options) as running, connect(running, "stall; after=1; then=hang") as stream:
+        code, seconds, log = running.end(number)
+        assert code == (130 if number == signal.SIGINT else -signal.SIGTERM)
+        assert seconds >= least
+        assert log == ""
+        assert not rest(stream).endswith(END)
+
+
+def test_a_second_signal_does_not_wait() -> None:
+    with serving("--auth", "any", "--drain", "600") as running, connect(running, "stall; after=1; then=hang"):
+        running.process.send_signal(signal.SIGTERM)
+        host, _, port = running.url.removeprefix("http://").partition(":")
+        assert until(lambda: socket.socket().connect_ex((host, int(port))) != 0)
+        assert running.end(signal.SIGTERM)[0] == -signal.SIGTERM
+
+
+HANG = """
+import re, sys
+from aione_mock.server.http import UvicornServer, bind_socket, create_uvicorn_config
+
+async def app(scope, receive, send):
+    print("hangs", flush=True)
+    %s
+
+with bind_socket("127.0.0.1", 0) as listener:
+    config = create_uvicorn_config(app, lifespan="off")
+    UvicornServer(config, lambda: print(listener.getsockname()[1], flush=True), drain=0.2).run(sockets=[listener])
+"""
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+@pytest.mark.parametrize("code", ["while True: pass", "re.match('(a+)+$', 'a' * 60 + '!')"], ids=["loop", "pattern"])
+def test_a_server_that_hangs_ends_all_the_same(code: str, signals: int) -> None:
+    process = subprocess.Popen([sys.executable, "-c", HANG % code], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        with socket.create_connection(("127.0.0.1", json.loads(process.stdout.readline()))) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            assert process.stdout.readline() == "hangs\n"
+            for _ in range(signals):
+                process.send_signal(signal.SIGTERM)
+                time.sleep(0.5)
+            ended = process.wait(PATIENCE)
+        assert ended == (-signal.SIGTERM if signals == 2 else -signal.SIGALRM)
+    finally:
+        process.kill()
+        process.communicate()
