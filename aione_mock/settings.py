@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
+from urllib.parse import urlsplit
 
 from pydantic import (
     BeforeValidator,
@@ -62,6 +63,12 @@ _UPSTREAM: Mapping[str, Any] = {"auth": "any", "models": ANY, "journal_entries":
 LOOPBACK_ORIGINS, ANY_ORIGIN, NO_ORIGIN = "loopback", "*", "off"
 """Names among the origins of pages: those of this machine, all, and none."""
 _ROOT_PATH = re.compile(r"(?:/[\w.~-]+)+", re.ASCII)
+STORE_SCHEMES = ("redis", "rediss", "unix", "valkey", "valkeys")
+"""Schemes of the URL of a store that processes share."""
+MEMORY = "memory"
+"""In place of that URL: the state stays in the process."""
+_MAX_WORKERS = 256
+_PREFIX = re.compile(r"[A-Za-z0-9.:_-]{1,64}")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s]+|loopback|\*|off|null")
 
 
@@ -131,6 +138,41 @@ def _parse_control(value: object) -> object:
     if isinstance(value, str) and value.lower() != "open":
         return TypeAdapter(bool).validate_python(value)
     return value.lower() if isinstance(value, str) else value
+
+
+def _parse_store(value: object) -> object:
+    """Return the URL of a store. What is wrong with it is said without it, since it may hold a password."""
+    if value == MEMORY or (isinstance(value, str) and _is_store_url(value)):
+        return value
+    schemes = ", ".join(f"{scheme}://" for scheme in STORE_SCHEMES)
+    raise ValueError(f"must be {MEMORY!r} or a URL such as redis://127.0.0.1:6379/0; it starts with one of {schemes}")
+
+
+def _is_store_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        valid = parts.scheme in STORE_SCHEMES and parts.port != 0 and not parts.fragment
+    except ValueError:  # the port is no number
+        return False
+    if parts.scheme == "unix":
+        return valid and len(parts.path) > 1
+    # a password with ? or / that is not percent-encoded would end the address
+    return valid and bool(parts.hostname) and "@" not in parts.query and re.fullmatch(r"/?\d*", parts.path) is not None
+
+
+def _parse_prefix(value: object) -> object:
+    if not isinstance(value, str) or not _PREFIX.fullmatch(value):
+        raise ValueError("must be 1 to 64 letters, digits, dots, colons, hyphens and underscores")
+    return value
+
+
+def _parse_workers(value: object) -> object:
+    if value == "auto":
+        return value
+    with contextlib.suppress(ValidationError):
+        if not isinstance(value, bool) and 1 <= (number := TypeAdapter(int).validate_python(value)) <= _MAX_WORKERS:
+            return number
+    raise ValueError(f"must be a number from 1 to {_MAX_WORKERS}, or 'auto'")
 
 
 def _parse_check(value: object) -> object:
@@ -249,6 +291,19 @@ class Settings(BaseSettings):
     journal_bytes: int = Field(16 << 20, ge=0, description="Size of the journal of a session, in bytes.")
     journals_total: int = Field(64 << 20, ge=0, description="Size of the journals of all sessions together, in bytes.")
     max_sessions: int = Field(1000, ge=1, description="Number of sessions. The oldest one is removed for a new one.")
+    store: Annotated[str, BeforeValidator(_parse_store)] = Field(
+        MEMORY,
+        repr=False,
+        description="Where the state is kept: `memory`, or the URL of a Redis or Valkey that processes share, such as "
+        "redis://127.0.0.1:6379/0.",
+    )
+    store_prefix: Annotated[str, BeforeValidator(_parse_prefix)] = Field(
+        "aione-mock", description="What the names of all keys in the store begin with; another prefix is another mock."
+    )
+    store_timeout: float = Field(2.0, gt=0, description="Seconds within which the store has to answer.")
+    workers: Annotated[
+        int | Literal["auto"], BeforeValidator(_parse_workers, json_schema_input_type=int | Literal["auto"])
+    ] = Field(1, description="Number of processes that serve one port; `auto` is one a core. Several need a store.")
     cache: bool = Field(True, description="Whether results of pure functions of a request are cached.")
     check_answers: Annotated[
         Literal["off", "log", "strict"],
@@ -332,6 +387,14 @@ class Settings(BaseSettings):
         return "https" if self.tls_cert or self.tls_self_signed else "http"
 
     @property
+    def worker_count(self) -> int:
+        """The number of processes that serve; `auto` is the number of cores that this process may use."""
+        if self.workers != "auto":
+            return self.workers
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return min(cores, _MAX_WORKERS)
+
+    @property
     def configured_rules(self) -> Path | None:
         """The configuration file, if it contains rules."""
         return self.config if self._file is not None and self._file.data.get(RULES) else None
@@ -381,12 +444,11 @@ def _describe_error(
     if file is not None and field not in options and field not in environment:
         return file.format_mistake(details["loc"], describe_details(details, Settings))
     source = name_option(field) if field in options else _ENV_PREFIX + field.upper()
-    message = details["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-    message = _MESSAGES.get(details["type"]) or message.partition(", ")[0]
+    if details["type"] == "value_error":
+        return f"{source}: {details['msg'].removeprefix('Value error, ')}"
+    message = details["msg"].replace("Input should be", "must be").partition(", ")[0]
     secret = not Settings.model_fields[field].repr
-    return f"{source}: {message}" + (
-        "" if secret or details["type"] == "value_error" else f", not {details['input']!r}"
-    )
+    return f"{source}: {_MESSAGES.get(details['type']) or message}" + ("" if secret else f", not {details['input']!r}")
 
 
 def find_configuration(folder: Path = Path()) -> Path | None:

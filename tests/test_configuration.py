@@ -48,6 +48,10 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "journal_bytes": (1000, 1001),
     "journals_total": (2000, 2001),
     "max_sessions": (5, 6),
+    "store": ("redis://127.0.0.1:6379/1", "unix:///tmp/redis.sock"),
+    "store_prefix": ("team-a", "team:b"),
+    "store_timeout": (0.5, 1.5),
+    "workers": (2, "auto"),
     "cache": (False, True),
     "check_answers": ("strict", "log"),
     "mutant": ("one", "two"),
@@ -173,10 +177,12 @@ def test_a_service_link_of_kubernetes_is_no_port(monkeypatch: pytest.MonkeyPatch
 
 def test_secrets_are_masked(capsys: pytest.CaptureFixture[str]) -> None:
     keys = [{"name": "A", "secret": "sk-very-secret"}]
-    write(Path("aione-mock.yaml"), {"control_token": "t0p-s3cret", "world": {"keys": keys}})
+    store = "rediss://ann:p4ssw0rd@redis.test:6380/2?password=4noth3r"
+    write(Path("aione-mock.yaml"), {"control_token": "t0p-s3cret", "world": {"keys": keys}, "store": store})
     assert main(["config", "show"]) == 0
     shown = capsys.readouterr().out
     assert "t0p-s3cret" not in shown
+    assert "rediss://ann:***@redis.test:6380/2?password=*** " in shown
     assert "sk-very-secret" not in shown
     assert "{name: A, secret: …}" in shown
 

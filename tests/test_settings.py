@@ -12,6 +12,7 @@ import aione_mock
 from aione_mock.cli import main
 from aione_mock.errors import ConfigError
 from aione_mock.settings import Settings
+from aione_mock.text.credentials import mask_url
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +71,12 @@ def test_values_are_converted() -> None:
         ("overlays", 3, "must be a list of paths, not 3"),
         ("now", "soon", "'soon' is not an ISO 8601 time such as 2026-01-31T09:00:00Z"),
         ("replay_only", True, "needs a cassette; set `replay` too"),
+        ("store_prefix", "two words", "must be 1 to 64 letters, digits, dots, colons, hyphens and underscores"),
+        ("store_prefix", "x" * 65, "must be 1 to 64 letters, digits, dots, colons, hyphens and underscores"),
+        ("store_timeout", 0, "must be greater than 0, not 0"),
+        ("workers", 0, "must be a number from 1 to 256, or 'auto'"),
+        ("workers", "many", "must be a number from 1 to 256, or 'auto'"),
+        ("workers", 1.5, "must be a number from 1 to 256, or 'auto'"),
     ],
 )
 def test_a_bad_value_is_named_with_its_source(
@@ -94,6 +101,59 @@ def test_a_secret_is_never_shown() -> None:
     with pytest.raises(ConfigError) as refused:
         Settings(control_token=["s3cret"])
     assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "disk",
+        "http://:s3cret@127.0.0.1",
+        "redis://:s3cret@",
+        "redis://ann:s3cret@127.0.0.1:port",
+        "redis://:s3cret@127.0.0.1/first",
+        "redis://:1?s3cret@127.0.0.1",
+        "redis://ann:1#s3cret@127.0.0.1",
+        "unix://",
+        7,
+    ],
+)
+def test_a_url_that_is_no_store_is_refused_without_its_password(url: object) -> None:
+    with pytest.raises(ConfigError) as refused:
+        Settings(store=url)
+    assert str(refused.value).startswith("store: must be 'memory' or a URL such as redis://127.0.0.1:6379/0; ")
+    assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "memory",
+        "redis://127.0.0.1",
+        "redis://[::1]:6379/0",
+        "rediss://ann:s3cret@redis.test:6380/2",
+        "unix:///tmp/redis.sock?db=1&password=s3cret",
+        "valkey://:s3cret@host",
+        "valkeys://host/3",
+    ],
+)
+def test_the_password_of_a_store_is_never_shown(url: str) -> None:
+    settings = Settings(store=url)
+    assert settings.store == url
+    assert "s3cret" not in repr(settings) + mask_url(url)
+    assert mask_url(url) == url.replace("s3cret", "***")
+
+
+def test_workers_are_a_number_or_one_a_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIONE_MOCK_WORKERS", "3")
+    assert Settings().worker_count == 3
+    assert Settings(workers="auto").worker_count == len(os.sched_getaffinity(0))
+
+
+def test_several_workers_need_a_store(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--port", "0", "--workers", "2"]) == 2
+    assert capsys.readouterr().err == (
+        "aione-mock: --workers: 2 workers need a store that they share; add --store redis://127.0.0.1:6379/0\n"
+    )
 
 
 def test_settings_are_frozen() -> None:

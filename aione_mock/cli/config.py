@@ -14,11 +14,14 @@ from aione_mock.cli.contract import load_bundled_contract
 from aione_mock.cli.setting_options import add_setting_options, read_settings
 from aione_mock.errors import ConfigError
 from aione_mock.settings import CONFIG_FILES, Settings, fixture_path
+from aione_mock.text.credentials import mask_url
 
 _MASK = "…"
 _BELOW = "see below"
 """In place of a value that takes many lines."""
 _SECRET_MEMBERS = ("secret",)
+_URLS = ("store",)
+"""Settings of which only a part is a secret."""
 
 app = typer.Typer(help="Show the settings in force, and the schema of the configuration file.", no_args_is_help=True)
 
@@ -86,6 +89,8 @@ def print_schema() -> None:
 def _mask(settings: Settings, name: str) -> Any:
     """Return the value of a setting without secrets."""
     value = getattr(settings, name)
+    if name in _URLS:
+        return mask_url(value)
     secret = not Settings.model_fields[name].repr
     return _MASK if secret and value is not None else _mask_members(value)
 

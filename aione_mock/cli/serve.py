@@ -16,7 +16,7 @@ import typer
 from aione_mock.cli.banner import StartupBanner, format_base_url, print_banner
 from aione_mock.cli.setting_options import add_setting_options, name_option, read_settings
 from aione_mock.errors import ConfigError
-from aione_mock.settings import Settings, find_cache_folder
+from aione_mock.settings import MEMORY, Settings, find_cache_folder
 
 if TYPE_CHECKING:
     from aione_mock.server.app import Mock
@@ -42,7 +42,7 @@ def serve_mock(context: typer.Context) -> None:
     for --time-scale. The file `aione-mock.yaml` or `aione-mock.toml` of the working directory is used without
     --config. Options override variables, and variables override the file.
     """
-    _run(lambda: _choose_log(_check_network(check_access(read_settings(context.params)))))
+    _run(lambda: _choose_log(_check_workers(_check_network(check_access(read_settings(context.params))))))
 
 
 def _choose_log(config: Settings) -> Settings:
@@ -75,6 +75,15 @@ def _check_network(config: Settings) -> Settings:
         if all(_is_set(config, name) for name in pair):
             names = " and ".join([_name_setting(config, name) for name in pair])
             raise ConfigError(f"{names} exclude each other; remove one")
+    return config
+
+
+def _check_workers(config: Settings) -> Settings:
+    """Return the settings. Raise ConfigError if several processes would each have a state of their own."""
+    if config.worker_count > 1 and config.store == MEMORY:
+        example = "--store redis://127.0.0.1:6379/0"
+        reason = f"{config.worker_count} workers need a store that they share; add {example}"
+        raise ConfigError(f"{_name_setting(config, 'workers')}: {reason}")
     return config
 
 

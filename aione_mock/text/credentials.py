@@ -211,6 +211,15 @@ def _last_group(match: re.Match[str]) -> Span:
     return Span(*match.span(match.lastindex or 0))
 
 
+_URL_PASSWORD = re.compile(r"(?<=://)([^/?#:@]*:)[^/?#]*(?=@)")
+
+
+def mask_url(url: str) -> str:
+    """Return a URL without its password, and without the values of its secret parameters."""
+    place, mark, query = _URL_PASSWORD.sub(rf"\g<1>{MASK}", url).partition("?")
+    return place + mark + _MASK.mask_parameters(query)
+
+
 # --- by name
 
 
