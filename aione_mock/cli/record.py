@@ -111,7 +111,8 @@ def _report_line(line: str) -> None:
 def _print_banner(url: str, upstream: str, out: Path | None, config: Settings) -> None:
     what = f"Forwarding {upstream} at {url}" if out is None else f"Recording {upstream} at {url} into {out}"
     terminal.print_heading(what)
-    typer.echo("Give your client this base URL in place of the gateway's, with the same path and key. Ctrl-C stops.")
+    # who has read the first line may close the output
+    _report_line("Give your client this base URL in place of the gateway's, with the same path and key. Ctrl-C stops.")
     if config.control:
         page = f", and the page {url}/_mock/ui" if config.ui else ""
-        typer.echo(f"Rules, scenarios and the journal: {url}/_mock{page}.")
+        _report_line(f"Rules, scenarios and the journal: {url}/_mock{page}.")
