@@ -73,5 +73,5 @@ class Interceptor(Protocol):
     async def intercept(self, scope: Scope, body: bytes) -> Interception:
         """Return what happens to a request."""
 
-    def end_events(self) -> None:
-        """End the streams that would last as long as their readers."""
+    def set_draining(self, draining: bool) -> None:
+        """Note whether the server shuts down, and then end the streams that would last as long as their readers."""

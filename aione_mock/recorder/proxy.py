@@ -81,10 +81,10 @@ class Recorder:
             else:
                 await self._handle_request(scope, receive, send)
 
-    def end_events(self) -> None:
-        """End the streams that would last as long as their readers, before the server shuts down."""
+    def set_draining(self, draining: bool) -> None:
+        """Note whether the server shuts down, and then end the streams that would last as long as their readers."""
         if self.interceptor is not None:
-            self.interceptor.end_events()
+            self.interceptor.set_draining(draining)
 
     async def _run_lifespan(self, receive: Receive, send: Send) -> None:
         while (message := await receive())["type"] != "lifespan.shutdown":

@@ -150,9 +150,11 @@ class Mock(Starlette):
         """Return headers and body for a request that HTTP refuses, in the envelope of its path."""
         return self.pipeline.errors.render_refusal(path.removeprefix(self.pipeline.settings.root_path), status, message)
 
-    def end_events(self) -> None:
-        """End the streams of events, which would last as long as their readers, before the server shuts down."""
-        self.pipeline.state.feed.close()
+    def set_draining(self, draining: bool) -> None:
+        """Note whether the server shuts down. If so, end the streams of events, which last as long as their readers."""
+        self.pipeline.draining = draining
+        if draining:
+            self.pipeline.state.feed.close()
 
     @property
     def direct(self) -> ASGIApp | None:

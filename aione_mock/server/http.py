@@ -134,6 +134,7 @@ class UvicornServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then call `on_ready`. What it raises ends the server as a signal would, and is raised again."""
+        self._set_draining(False)
         await super().startup(sockets)
         try:
             self._on_ready()
@@ -156,8 +157,7 @@ class UvicornServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close the port, wait for open requests, close all connections, then run the shutdown of the lifespan."""
-        if (end_events := getattr(self.config.app, "end_events", None)) is not None:
-            end_events()
+        self._set_draining(True)
         for server in self.servers:
             server.close()
         for listener in sockets or ():
@@ -174,6 +174,11 @@ class UvicornServer(uvicorn.Server):
         self._on_end()
         if self._has_timer:
             signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def _set_draining(self, draining: bool) -> None:
+        """Tell the application, if it wants to know, whether the server shuts down."""
+        if (set_draining := getattr(self.config.app, "set_draining", None)) is not None:
+            set_draining(draining)
 
     async def _finish_requests(self) -> None:
         """Close each connection when its request is answered; return when all are closed or time is up."""

@@ -69,6 +69,8 @@ class Pipeline:
         self.page = PageFiles(page_path(), enabled=settings.ui, control=bool(settings.control), scheme=settings.scheme)
         self.served_contract = ServedContract(contract, lambda: sessions.default.catalogue, settings.scheme)
         self.explanations: Mapping[str, Explanation] = {}
+        self.draining = False
+        """Whether the server only ends what it has begun."""
         # read for each request, and slower to read from a pydantic model
         self._max_body, self._scenario_files = settings.max_body, bool(self.scenarios.rule_files.paths)
 

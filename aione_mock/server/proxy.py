@@ -74,9 +74,9 @@ class ScenarioProxy:
         await intercepted.select_scenario()
         return intercepted
 
-    def end_events(self) -> None:
-        """End the streams of events."""
-        self._mock.end_events()
+    def set_draining(self, draining: bool) -> None:
+        """Note whether the server shuts down, and then end the streams of events."""
+        self._mock.set_draining(draining)
 
 
 class InterceptedExchange:

@@ -31,6 +31,10 @@ class MemoryState:
     def __init__(self) -> None:
         self.statistics, self.feed = Statistics(), EventFeed()
 
+    async def check_store(self) -> str | None:
+        """Return why the store cannot be used, in one sentence; None if it can."""
+        return None
+
     async def admit(self, operation: Operation, exchange: Exchange) -> None:
         """Count a request and take it from its caller's limits.
 

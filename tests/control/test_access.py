@@ -33,7 +33,9 @@ def names(api: Client) -> set[str]:
 @pytest.mark.parametrize(
     "host", ["evil.example", "evil.example:8000", "localhost.evil.example", "127.0.0.1.nip.example", "[", "10.0.0.1"]
 )
-@pytest.mark.parametrize(("method", "path"), [("GET", "journal"), ("POST", "scenarios"), ("GET", "health")])
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "journal"), ("POST", "scenarios"), ("GET", "health"), ("GET", "ready")]
+)
 def test_a_name_that_was_rebound_is_misdirected(root: Client, method: str, path: str, host: str) -> None:
     for more in ({}, {"origin": f"http://{host}", "sec-fetch-site": "same-origin"}):
         answer = root.request(method, f"/_mock/{path}", headers={"host": host, **more}, json={})

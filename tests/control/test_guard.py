@@ -53,10 +53,11 @@ def test_the_token_guards_everything_but_health(guarded: Client, method: str, pa
 
 def test_health_and_the_gateway_need_no_control_token(guarded: Client) -> None:
     assert guarded.get("/_mock/health").status_code == 200
+    assert guarded.get("/_mock/ready").status_code == 200
     assert guarded.chat().status_code == 200
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", "health"), *OPERATIONS])
+@pytest.mark.parametrize(("method", "path"), [("GET", "health"), ("GET", "ready"), *OPERATIONS])
 def test_pages_of_other_origins_are_refused(root: Client, method: str, path: str) -> None:
     host = root.base_url.netloc.decode()
     foreign = (

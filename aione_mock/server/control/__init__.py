@@ -1,6 +1,6 @@
 """The control API, `/_mock/…`: inspect and change the mock while it runs.
 
-server           health, statistics, the list of errors
+server           health, readiness, statistics, the list of errors
 error_catalogue  every error of the contract, and how to trigger it
 sessions         create, reset, snapshot, restore, fork and delete sessions
 scenarios        activate scenarios, set rules
@@ -64,6 +64,7 @@ def make_handlers(pipeline: Pipeline) -> dict[str, Handler]:
     table: Mapping[str, ControlHandler] = {
         "listControlOperations": server.list_operations,
         "getHealth": server.get_health,
+        "getReady": server.get_ready,
         "listErrors": server.list_errors,
         "listCredentials": server.list_credentials,
         "getStats": server.get_stats,

@@ -1,4 +1,4 @@
-"""Answer questions about the whole server: health, errors, statistics."""
+"""Answer questions about the whole server: health, readiness, errors, statistics."""
 
 from __future__ import annotations
 
@@ -45,6 +45,13 @@ class ServerControl:
                 "contracts": self._contracts,
             }
         )
+
+    async def get_ready(self, call: Call, session: Session) -> Reply:
+        """Answer `GET /_mock/ready`. Raises APIError `not_ready` with the reason."""
+        draining = "The mock is shutting down." if self._pipeline.draining else None
+        if reason := draining or await self._pipeline.state.check_store():
+            raise APIError("not_ready", reason)
+        return Reply({"status": "ready"})
 
     async def list_errors(self, call: Call, session: Session) -> Reply:
         """Answer `GET /_mock/errors`."""
