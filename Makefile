@@ -9,11 +9,16 @@ DEPENDENCY_TESTS := tests/sdk/test_openai.py tests/sdk/test_anthropic.py tests/s
   tests/test_validation.py tests/test_realistic.py tests/test_input_images.py
 SLOW_TESTS ?= tests
 NO_CACHE_TESTS := tests/console tests/control tests/protocols tests/sdk tests/test_side_effects.py
+STORE ?= redis
+STORE_TESTS := tests/control tests/console tests/faults tests/protocols tests/sdk tests/test_rate_limits.py \
+  tests/test_side_effects.py tests/test_auth.py tests/test_again.py tests/test_prefer.py tests/test_conversations.py \
+  tests/test_disconnect.py tests/test_responses.py tests/test_embeddings.py tests/test_what_it_says.py \
+  tests/test_own_world.py tests/test_credentials.py tests/test_cors.py
 # uv trusts the certificates of the system, as pip does, here and in the tests of the package
 export UV_NATIVE_TLS = true
 export UV_SYSTEM_CERTS = true
 
-.PHONY: help run install web screenshots test check fmt unit coverage unit-no-cache slow dependencies mutants proof bench clean
+.PHONY: help run install web screenshots test check fmt unit coverage unit-no-cache store slow dependencies mutants proof bench clean
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F '\t' '{printf "%-15s %s\n", $$1, $$2}'
@@ -76,6 +81,10 @@ coverage: install  ## the same, with the lines and branches that they run; half 
 unit-no-cache: install  ## tests that send many requests, without the cache
 	AIONE_MOCK_CACHE=false $(BIN)/pytest -n 3 --dist worksteal -m 'not slow' $(NO_CACHE_TESTS) \
 	  || AIONE_MOCK_CACHE=false $(AGAIN) -m 'not slow' $(NO_CACHE_TESTS)
+
+# STORE=front runs the same on one server in memory, which proves the tests
+store: install  ## tests of what a run may change, against two servers that share a Redis and answer in turn
+	$(BIN)/pytest -n 3 --dist worksteal --store $(STORE) -m 'not slow' $(STORE_TESTS)
 
 # `.ci/run` names those that CI runs
 slow: install  ## soaks, many runs, other programs; SLOW_TESTS=tests/x.py for some of them

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 
 from aione_mock.clock import parse_instant
 from aione_mock.contract import Contract
+from aione_mock.server import http
 from aione_mock.server.app import Mock, create_app
 from aione_mock.server.http import Server
 from aione_mock.server.journal import Exchange
@@ -18,6 +19,7 @@ from aione_mock.server.pipeline import Pipeline
 from aione_mock.settings import EXTENSIONS, Settings
 from aione_mock.text.sse import decode
 from aione_mock.types import Response
+from tests.store import servers
 
 # how long it takes to draw an example says nothing on a machine that does something else at the same time
 settings.register_profile("repeatable", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
@@ -67,6 +69,18 @@ def violations(contract: Contract, exchange: Exchange, sent: Response) -> Iterat
         yield f"{operation.id} {sent.status}: {'/'.join(map(str, error.instance_path))}: {error.message[:300]}"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--store", choices=servers.MODES, default="memory", help="where servers of tests keep their state")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    servers.install(config.getoption("--store"))
+
+
+def pytest_unconfigure() -> None:
+    servers.stop()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _every_answer_keeps_the_contract() -> Iterator[None]:
     """All answers of the test run are checked against their schema, streamed events too."""
@@ -91,31 +105,31 @@ def _this_test_kept_the_contract() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def app() -> Mock:
-    """The mock with a clock that stands still."""
-    return create_app(Settings(now=parse_instant(NOW)))
-
-
-@pytest.fixture(scope="session")
-def server(app: Mock) -> Iterator[Server]:
-    """The same on a real socket."""
-    with Server(app) as running:
+def server() -> Iterator[Server]:
+    """The mock on a real socket, with a clock that stands still."""
+    with http.Server(create_app(Settings(now=parse_instant(NOW)))) as running:
         yield running
 
 
+@pytest.fixture(scope="session")
+def app(server: Server) -> Mock:
+    """The mock behind that server."""
+    found: Mock = server.app
+    return found
+
+
 @pytest.fixture
-def session_url(server: Server, request: pytest.FixtureRequest) -> str:
+def session_url(server: Server, app: Mock, request: pytest.FixtureRequest) -> str:
     """A base URL with a session of the test's own."""
     name = "t-" + "".join(c if c.isalnum() else "-" for c in request.node.name)[:60]
-    server_app: Mock = server.app
-    server_app.sessions.delete(name)
+    app.sessions.delete(name)
     return f"{server.url}/_session/{name}"
 
 
 @pytest.fixture(scope="session")
 def extended_server() -> Iterator[Server]:
     """A server with the operations of all extensions."""
-    with Server(create_app(Settings(now=parse_instant(NOW), extensions=EXTENSIONS))) as running:
+    with http.Server(create_app(Settings(now=parse_instant(NOW), extensions=EXTENSIONS))) as running:
         yield running
 
 
