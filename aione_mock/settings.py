@@ -269,6 +269,9 @@ class Settings(BaseSettings):
         "a control token, unless it is `open`.",
     )
     ui: bool = Field(True, description="Whether the page under /_mock/ui is served, with the control API.")
+    mcp: bool = Field(
+        False, description="Whether coding agents may control the mock under /_mock/mcp, with the control API."
+    )
     control_token: str | None = Field(
         None, min_length=1, repr=False, description="Bearer token that the control API requires."
     )
@@ -417,6 +420,13 @@ class Settings(BaseSettings):
         wanted = str(data.get("as_upstream", "")).lower() in ("true", "1", "yes", "on", "t", "y")
         return {**_UPSTREAM, **data} if wanted else data
 
+    @field_validator("mcp")
+    @classmethod
+    def _require_control(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and info.data.get("control") is False:
+            raise ValueError("needs the control API, which is off; remove one")
+        return value
+
     @field_validator("replay_only")
     @classmethod
     def _require_cassette(cls, value: bool, info: ValidationInfo) -> bool:
@@ -512,6 +522,11 @@ def extension_paths(names: Iterable[str]) -> tuple[Path, ...]:
 def fixture_path(name: str) -> Path:
     """Return the path of a bundled data file or folder."""
     return _DATA / "fixtures" / name
+
+
+def docs_path() -> Path:
+    """Return the folder of the documentation; it does not exist where the package was built without it."""
+    return _DATA / "docs"
 
 
 def page_path() -> Path:

@@ -38,6 +38,7 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "time_scale": (2.5, 3.5),
     "control": (False, True),
     "ui": (False, True),
+    "mcp": (False, True),
     "control_token": ("s3cret", "t0ken"),
     "allowed_hosts": (["a.test"], "b.test"),
     "max_body": (100, 101),

@@ -30,6 +30,7 @@ ARGUMENTS = {
     "cassette show": str(CASSETTE),
     "cassette check": str(CASSETTE),
     "coverage": f"--url {NOBODY}",
+    "mcp": f"--url {NOBODY}",
 }
 """What commands need to print something."""
 CLOSED = "aione-mock: standard output is closed; send it to /dev/null if nobody needs it"
@@ -37,7 +38,7 @@ FULL = "aione-mock: cannot write the output: No space left on device"
 CONDITIONS = {">/dev/full": 2, "2>/dev/full": 2, "2>&-": 2, "| head -0": 141, ">&- 2>&-": 2}
 """What the shell does with the output → exit code where the output matters."""
 FEW = ("keys",)
-WITHOUT_OUTPUT = ("mirror", "coverage", "probe", "run", "canaries")
+WITHOUT_OUTPUT = ("mirror", "coverage", "probe", "run", "canaries", "mcp")
 """Commands that write to standard error alone when nobody answers, or calls, or when there is no program to run."""
 FINDINGS = ("cassette check",)
 """Commands that end with 1, as they find something."""

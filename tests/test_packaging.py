@@ -154,6 +154,7 @@ def test_the_wheel_holds_every_file(wheel: Path) -> None:
     wanted = {f"aione_mock/{path.relative_to(package)}" for path in package.rglob("*") if counts(path)}
     for folder in ("openapi", "fixtures", "web/dist"):
         wanted |= {f"aione_mock/{path.relative_to(ROOT)}" for path in (ROOT / folder).rglob("*") if counts(path)}
+    wanted |= {f"aione_mock/{path.relative_to(ROOT)}" for path in (ROOT / "docs").rglob("*.md")}
     assert links == []
     assert "aione_mock/openapi/aione/openai.yaml" in held
     assert "aione_mock/py.typed" in held

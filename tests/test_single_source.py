@@ -28,6 +28,8 @@ TABLES = {
     "server/control/error_catalogue.py": "which operation of each protocol shows its errors",
     "server/control/__init__.py": "the table of the control API's handlers",
     "cli/serve.py": "which operation the start-up message shows",
+    "server/mcp/control_api.py": "which operation says that a mock answers",
+    "server/mcp/tools.py": "the table of the tools for agents",
     "protocols/gemini.py": "Google's names of methods, which happen to be ids too",
 }
 """Modules that may name operations, and what for."""

@@ -18,6 +18,7 @@ run       run the tests of any language with a mock
 canaries  check that a gateway brings each answer back to who asked
 probe     run a program under faults
 coverage  how much of the contract a mock's clients have exercised
+mcp       let a coding agent control a mock
 
 Exit codes: 0 done; 1 there are findings; 2 a setting or file that cannot be used, or a target that cannot be checked,
 reported in one line on standard error; 130 stopped by Ctrl-C. `run` returns what its command returned.
@@ -59,6 +60,7 @@ _COMMANDS: Mapping[str, str] = {
     "probe": "probe.probe_program",
     "cassette": "cassette.app",
     "coverage": "coverage.measure_coverage",
+    "mcp": "mcp.serve_agent",
 }
 """Command → module of this package and its attribute. A module is imported when its command runs."""
 _OPTIONAL_VALUES: Mapping[str, Sequence[str]] = {"--check-answers": ("log", "strict", "off")}

@@ -42,14 +42,19 @@ def run_with_mock(
     return run_command(command, config, strict=strict, report=lambda line: terminal.print_line(line, err=True))
 
 
+def check_plain_http(config: Settings, command: str) -> None:
+    """Raise ConfigError for a setting that a command, which serves plain HTTP on a port, cannot use."""
+    for name in _UNUSABLE:
+        if getattr(config, name):
+            raise ConfigError(f"{command} serves plain HTTP on a port; remove {name_option(name)}")
+
+
 def _prepare(config: Settings) -> Settings:
     """Return the settings with a free port, and with answers that are checked for the report instead of for the log.
 
     Raises ConfigError for a setting that `run` cannot use.
     """
-    for name in _UNUSABLE:
-        if getattr(config, name):
-            raise ConfigError(f"run serves plain HTTP on a port; remove {name_option(name)}")
+    check_plain_http(config, "run")
     changes: dict[str, object] = {} if config.get_origin("port") == name_option("port") else {"port": 0}
     for name, value in {"check_answers": "log", "log_level": "error"}.items():
         if config.get_origin(name) == "default":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
@@ -13,7 +14,7 @@ from aione_mock.asgi import CONNECTION, Connection, Disconnected
 from aione_mock.clock import SYSTEM_CLOCK
 from aione_mock.contract import Contract
 from aione_mock.contract.loading import load_contract
-from aione_mock.errors import ContractError, did_you_mean
+from aione_mock.errors import ConfigError, ContractError, did_you_mean
 from aione_mock.server import control, streaming
 from aione_mock.server.handlers import HANDLERS, load_extension_handlers
 from aione_mock.server.journal import Exchange
@@ -182,11 +183,27 @@ def create_app(settings: Settings | None = None, /, **options: Any) -> Mock:
     contract = load_served_contract(config)
     sessions = Sessions(config, World.load(config))
     mock = Mock(_create_pipeline(config, contract, sessions, _load_replay(config, contract)))
+    if config.mcp:
+        _serve_agents(mock)
     if config.log == "requests":
         from aione_mock.server.access_log import open_access_log
 
         mock.gateway.access_log = open_access_log(config.log_format)
     return mock
+
+
+def _serve_agents(mock: Mock) -> None:
+    """Serve the Model Context Protocol too. Raises ConfigError without its package."""
+    check_mcp_package("--mcp")
+    from aione_mock.server.mcp.endpoint import add_endpoint
+
+    add_endpoint(mock)
+
+
+def check_mcp_package(what: str) -> None:
+    """Raise ConfigError if the package `mcp`, which `what` needs, is not installed."""
+    if find_spec("mcp") is None:
+        raise ConfigError(f"{what} needs the package mcp: pip install 'aione-mock[mcp]'")
 
 
 def load_served_contract(settings: Settings) -> Contract:

@@ -81,7 +81,7 @@ class Authenticator:
         """
         request, session = exchange.request, exchange.session
         if operation.protocol == "control":
-            self._check_control(operation, request)
+            self.check_control(request, guarded=bool(operation.security))
             return None
         access = self._accesses[operation.id]
         if not access.schemes:
@@ -142,12 +142,15 @@ class Authenticator:
             message = "This mock is not known by that name; use localhost, or start it with --allowed-host NAME."
             raise APIError("misdirected_request", message)
 
-    def _check_control(self, operation: Operation, request: Request) -> None:
-        """Keep other names, pages of other origins and clients without the control token away from the control API."""
+    def check_control(self, request: Request, *, guarded: bool = True) -> None:
+        """Keep other names, pages of other origins and clients without the control token away from the control API.
+
+        What is not `guarded` needs no token. Raises APIError.
+        """
         self.check_host(request)
         if origin.is_foreign_page(request):
             raise APIError("forbidden", "Pages of other origins may not control the mock.")
-        if self._control_token is None or not operation.security:
+        if self._control_token is None or not guarded:
             return
         given = (_read_bearer(request.fields.get(b"authorization")) or "").encode()
         if not hmac.compare_digest(given, self._control_token.encode()):

@@ -39,7 +39,7 @@ _CONTROL = """<p><a href="{root}/_mock/journal">Calls so far</a>,
 _NOT_BUILT = """<p>The page that shows your calls as they come is not built. In the checkout, run <code>make web</code>,
 which needs Node 20.19 or newer, or a network to install one. The package from an index contains it.</p>
 """
-_CLIENTS = (("OpenAI", "/v1"), ("Anthropic", ""), ("Gemini", ""), ("Console", "/api/v1"), ("ModelRouter", ""))
+CLIENTS = (("OpenAI", "/v1"), ("Anthropic", ""), ("Gemini", ""), ("Console", "/api/v1"), ("ModelRouter", ""))
 """What the base URL of each client ends in."""
 
 
@@ -96,7 +96,7 @@ class PageFiles:
     def _make_plain_page(self, request: Request) -> Reply:
         root = html.escape(request.mount_path)
         url = html.escape(find_root_url(request, self._scheme))
-        rows = "".join([f"<tr><td>{name}</td><td><code>{url}{path}</code></td></tr>" for name, path in _CLIENTS])
+        rows = "".join([f"<tr><td>{name}</td><td><code>{url}{path}</code></td></tr>" for name, path in CLIENTS])
         more = (_CONTROL.format(root=root) if self._control else "") + (_NOT_BUILT if self._enabled else "")
         headers = (("content-security-policy", _PLAIN_POLICY), ("cache-control", "no-cache"), *_PROTECTION)
         page = _PLAIN_PAGE.format(rows=rows, more=more).encode()

@@ -1,0 +1,86 @@
+"""Send requests to the control API, over HTTP or within the process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import quote
+
+import httpx2
+import orjson
+
+from aione_mock.contract import Operation
+from aione_mock.contract.loading import load_contract
+from aione_mock.errors import ConfigError, ScenarioError
+from aione_mock.settings import document_path
+from aione_mock.structs import frozen
+from aione_mock.types import Json
+
+_TIMEOUT = 30.0
+"""Seconds."""
+
+
+@frozen
+class ControlRequest:
+    """What to ask an operation."""
+
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+    body: Json = None
+    session: str = "default"
+
+
+class ControlAPI:
+    """Call the operations of `openapi/control.yaml` on one mock."""
+
+    def __init__(self, url: str, token: str | None = None, transport: httpx2.AsyncBaseTransport | None = None) -> None:
+        """`url` is the mock's root. With a `transport` into this process, it only names the mock."""
+        self.url = url.rstrip("/")
+        self.operations: Mapping[str, Operation] = load_contract([document_path("control.yaml")]).operations
+        self._headers = {} if token is None else {"authorization": f"Bearer {token}"}
+        self._transport = transport
+
+    async def call(self, operation: str, request: ControlRequest) -> Json:
+        """Return the answer of an operation. Raises ScenarioError with the message of a refusal."""
+        target = self.operations[operation]
+        content = None if request.body is None else orjson.dumps(request.body)
+        headers = {"x-mock-session": request.session}
+        if content is not None:
+            headers["content-type"] = "application/json"
+        path = target.path.format(**{name: quote(value, safe="") for name, value in request.path.items()})
+        response = await self._send(target.method, path, params=request.query, content=content, headers=headers)
+        return orjson.loads(response.content) if response.content else {"done": True}
+
+    async def read_document(self, path: str) -> str:
+        """Return what the mock answers at a path. Raises ScenarioError."""
+        response = await self._send("GET", path)
+        return response.text
+
+    async def check_reachable(self) -> None:
+        """Raise ConfigError if no mock answers."""
+        try:
+            await self._send("GET", self.operations["getHealth"].path)
+        except ScenarioError as error:
+            raise ConfigError(f"{error}; start one with `aione-mock serve`") from None
+
+    async def _send(self, method: str, path: str, **options: Json) -> httpx2.Response:
+        headers = {**self._headers, **options.pop("headers", {})}
+        try:
+            async with self._open_client() as client:
+                response = await client.request(method, path, headers=headers, **options)
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+            raise ScenarioError(f"no mock answers at {self.url}: {error}") from None
+        if response.status_code >= 400:
+            raise ScenarioError(_read_message(response))
+        return response
+
+    def _open_client(self) -> httpx2.AsyncClient:
+        # a connection of its own for each call: the tools of one process may run in several event loops
+        return httpx2.AsyncClient(base_url=self.url, transport=self._transport, trust_env=False, timeout=_TIMEOUT)
+
+
+def _read_message(response: httpx2.Response) -> str:
+    try:
+        message = str(orjson.loads(response.content)["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        message = response.text[:200]
+    return message if response.status_code < 500 else f"HTTP {response.status_code} from the mock: {message}"
