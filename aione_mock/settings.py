@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -337,6 +337,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error", "critical"] = Field(
         "warning", description="The lowest level of other log messages on standard error."
     )
+    metrics: bool = Field(False, description="Whether GET /_mock/metrics serves figures for Prometheus.")
     _origins: Mapping[str, str] = PrivateAttr(default_factory=dict)
     _file: DataFile | None = PrivateAttr(None)
     _from_file: frozenset[str] = PrivateAttr(frozenset())
@@ -542,6 +543,20 @@ def read_fixture(name: str) -> bytes:
 def read_variable(name: str) -> str | None:
     """Return an environment variable; an empty one counts as absent."""
     return os.environ.get(name) or None
+
+
+@contextlib.contextmanager
+def override_variable(name: str, value: str) -> Iterator[None]:
+    """Set an environment variable of this process, and of those it starts, inside the block."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = before
 
 
 def find_cache_folder() -> Path:

@@ -63,6 +63,7 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "log": ("off", "requests"),
     "log_format": ("json", "text"),
     "log_level": ("info", "debug"),
+    "metrics": (True, False),
 }
 """A value of each setting for the configuration file, and another one for variables and options."""
 OPTIONS = {"overlays": "overlay", "extensions": "with", "allowed_hosts": "allowed-host"}

@@ -18,6 +18,7 @@ from aione_mock.errors import ConfigError, ContractError, did_you_mean
 from aione_mock.server import control, streaming
 from aione_mock.server.handlers import HANDLERS, load_extension_handlers
 from aione_mock.server.journal import Exchange
+from aione_mock.server.observers import ObservedCall, Observer
 from aione_mock.server.pipeline import Handler, Pipeline
 from aione_mock.server.request import Request
 from aione_mock.server.sessions import Sessions, check_seed
@@ -28,6 +29,7 @@ from aione_mock.types import Headers, Response
 
 if TYPE_CHECKING:
     from aione_mock.server.access_log import AccessLog
+    from aione_mock.server.metrics import Metrics
     from aione_mock.server.replay import Replay
 
 _NO_EXTENSIONS: Mapping[str, Any] = {}
@@ -40,6 +42,7 @@ class Gateway:
         self.pipeline = pipeline
         self.respond: Callable[[Exchange], Awaitable[Response]] = _choose_mutant(pipeline) or pipeline.respond
         self.access_log: AccessLog | None = None
+        self.observers: tuple[Observer, ...] = ()
         self._wheel = streaming.Wheel()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -82,15 +85,21 @@ class Gateway:
                 self.access_log.add(exchange, preflight.status_code, sent=True)
             return
         response, sent = None, False
+        observed = ObservedCall(self.observers, exchange, started) if self.observers else None
         try:
             response = await self.respond(exchange)
+            if observed is not None:
+                observed.start_answer(response)
             sent = streaming.write_response(response, connection, send)
             if not sent:
-                sent = await streaming.send_response(response, scope, connection, receive, send, self._wheel)
+                note = None if observed is None else observed.note_first_byte
+                sent = await streaming.send_response(response, scope, connection, receive, send, self._wheel, note)
         except Disconnected:
             return
         finally:
             exchange.duration_ms = max(0.0, (SYSTEM_CLOCK.timestamp() - started) * 1000)
+            if observed is not None:
+                observed.finish(sent=sent)
             self.pipeline.state.release(exchange)
             if self.access_log is not None:
                 self.access_log.add(exchange, 0 if response is None else response.status, sent=sent)
@@ -133,6 +142,7 @@ class Mock(Starlette):
         """
         old = self.pipeline
         pipeline = _create_pipeline(settings, contract, old.sessions, old.replay, old.state)
+        pipeline.metrics = old.metrics
         old.sessions.change_world(world)
         self.pipeline, self.gateway.pipeline = pipeline, pipeline
         self.gateway.respond = _choose_mutant(pipeline) or pipeline.respond
@@ -189,6 +199,8 @@ def create_app(settings: Settings | None = None, /, **options: Any) -> Mock:
         from aione_mock.server.access_log import open_access_log
 
         mock.gateway.access_log = open_access_log(config.log_format)
+    if config.metrics:
+        _add_metrics(mock, _open_metrics(config))
     return mock
 
 
@@ -226,6 +238,20 @@ def _create_pipeline(
         pipeline.handlers = {**pipeline.handlers, **checked(control.make_handlers(pipeline), contract)}
         pipeline.explanations = control.build_explanations(pipeline)
     return pipeline
+
+
+def _open_metrics(settings: Settings) -> Metrics:
+    """Return the metrics of a server. Raises ConfigError where nobody could read them."""
+    from aione_mock.server.metrics import open_metrics
+
+    if not settings.control:
+        raise ConfigError("--metrics needs the control API, which serves them; remove --no-control")
+    return open_metrics()
+
+
+def _add_metrics(mock: Mock, metrics: Metrics) -> None:
+    mock.pipeline.metrics = metrics
+    mock.gateway.observers += (metrics,)
 
 
 def _load_replay(settings: Settings, contract: Contract) -> Replay | None:

@@ -35,6 +35,7 @@ from aione_mock.text.credentials import mask_text
 from aione_mock.types import Call, Reply, Response, StreamReply
 
 if TYPE_CHECKING:
+    from aione_mock.server.metrics import Metrics
     from aione_mock.server.replay import Replay
 
 Explanation = Callable[[Call], None]
@@ -71,6 +72,7 @@ class Pipeline:
         self.explanations: Mapping[str, Explanation] = {}
         self.draining = False
         """Whether the server only ends what it has begun."""
+        self.metrics: Metrics | None = None
         # read for each request, and slower to read from a pydantic model
         self._max_body, self._scenario_files = settings.max_body, bool(self.scenarios.rule_files.paths)
 

@@ -89,6 +89,7 @@ class MemoryState:
         if exchange.valid and exchange.call is not None:
             exchange.ticks = metering.record_usage(exchange.call, session, reply, response)
         if exchange.protocol == "control" or exchange.request.fields.get(b"x-mock-journal") == b"off":
+            exchange.model, exchange.usage = reply.model, reply.usage
             return
         session.calls += 1
         exchange.number = session.journal.total + 1

@@ -27,15 +27,31 @@ _RESET = struct.pack("ii", 1, 0)
 
 
 async def send_response(
-    response: Response, scope: Scope, connection: Connection | None, receive: Receive, send: Send, wheel: Wheel
+    response: Response,
+    scope: Scope,
+    connection: Connection | None,
+    receive: Receive,
+    send: Send,
+    wheel: Wheel,
+    on_first_byte: Callable[[], None] | None = None,
 ) -> bool:
-    """Send a response as the version of HTTP allows. Return False if the client disconnects before its end."""
+    """Send a response as the version of HTTP allows. Return False if the client disconnects before its end.
+
+    `on_first_byte` is called when a body that is not sent whole begins.
+    """
     if connection and scope["http_version"] == "1.0":
         response = avoid_chunks(response)
-    return await play(response, connection, receive, send, wheel)
+    return await play(response, connection, receive, send, wheel, on_first_byte)
 
 
-async def play(response: Response, connection: Connection | None, receive: Receive, send: Send, wheel: Wheel) -> bool:
+async def play(
+    response: Response,
+    connection: Connection | None,
+    receive: Receive,
+    send: Send,
+    wheel: Wheel,
+    on_first_byte: Callable[[], None] | None = None,
+) -> bool:
     """Send each packet when it is due. Return early, and False, if the client disconnects.
 
     The head is sent with the first packet, so that a delay delays everything.
@@ -51,6 +67,7 @@ async def play(response: Response, connection: Connection | None, receive: Recei
     if connection is None and response.raw:
         return True
     performance = _Performance(response, connection, receive, send, wheel)
+    performance.on_first_byte = on_first_byte
     try:
         return await performance.run()
     finally:
@@ -173,6 +190,7 @@ class _Performance:
         self._next = 0
         self._done: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self.on_first_byte: Callable[[], None] | None = None
 
     async def run(self) -> bool:
         """Send everything, up to and including the requested end. Return False if the client left before."""
@@ -207,6 +225,8 @@ class _Performance:
             if not await self._until(due):
                 return False
             await self._send({"type": "http.response.body", "body": data, "more_body": True})
+            if data and self.on_first_byte is not None:
+                self._note_first_byte()
             if self._response.apart is not None:
                 await asyncio.sleep(self._response.apart)
         return True
@@ -236,10 +256,17 @@ class _Performance:
             self._next = place = place + 1
             if data:
                 transport.write(data if raw else b"%x\r\n%b\r\n" % (len(data), data))
+                if self.on_first_byte is not None:
+                    self._note_first_byte()
             if apart is not None:
                 self._timer = self._loop.call_later(apart, self._go_on)
                 return None
         return self._over()
+
+    def _note_first_byte(self) -> None:
+        note, self.on_first_byte = self.on_first_byte, None
+        if note is not None:
+            note()
 
     def _later(self, due: float, elapsed: float) -> None:
         if due - elapsed > _LONG:

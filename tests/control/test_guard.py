@@ -22,7 +22,7 @@ OPERATIONS = (
     ("DELETE", "rules/x"), ("PATCH", "rules/x"), ("GET", "rule-schema"), ("POST", "rule-check"), ("GET", "clock"),
     ("POST", "clock"), ("GET", "journal"), ("DELETE", "journal"), ("GET", "journal/1"), ("POST", "verify"),
     ("GET", "events?session=-"), ("GET", "limits"), ("POST", "signed-calls"), ("GET", "cassette"), ("GET", "har"),
-    ("GET", "canaries"),
+    ("GET", "canaries"), ("GET", "metrics"),
 )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """The control API, `/_mock/…`: inspect and change the mock while it runs.
 
-server           health, readiness, statistics, the list of errors
+server           health, readiness, statistics, metrics, the list of errors
 error_catalogue  every error of the contract, and how to trigger it
 sessions         create, reset, snapshot, restore, fork and delete sessions
 scenarios        activate scenarios, set rules
@@ -68,6 +68,7 @@ def make_handlers(pipeline: Pipeline) -> dict[str, Handler]:
         "listErrors": server.list_errors,
         "listCredentials": server.list_credentials,
         "getStats": server.get_stats,
+        "getMetrics": server.get_metrics,
         "listLimits": organisation.list_limits,
         "sendSignedCall": organisation.send_signed_call,
         "listSessions": sessions.list_sessions,

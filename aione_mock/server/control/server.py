@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from aione_mock.clock import SYSTEM_CLOCK
 from aione_mock.errors import APIError, did_you_mean
 from aione_mock.server.control.error_catalogue import ErrorCatalogue
@@ -79,6 +81,15 @@ class ServerControl:
         credentials = self._pipeline.sessions.world.list_credentials()
         items = [{name: getattr(each, name) for name in members} for each in credentials]
         return Reply({"items": items, "total": len(items)})
+
+    async def get_metrics(self, call: Call, session: Session) -> Reply:
+        """Answer `GET /_mock/metrics`."""
+        metrics = self._pipeline.metrics
+        if metrics is None:
+            raise APIError("not_found", "This mock keeps no metrics; start it with --metrics.")
+        # with many workers, their files take some time to read
+        text = await asyncio.to_thread(metrics.render, len(self._pipeline.sessions))
+        return Reply(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def get_stats(self, call: Call, session: Session) -> Reply:
         """Answer `GET /_mock/stats`."""
