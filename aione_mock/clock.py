@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -19,11 +20,12 @@ class Clock:
     Quotas, expiry, billing months and `created` all read it.
     """
 
-    __slots__ = ("_fixed", "_offset")
+    __slots__ = ("_fixed", "_offset", "_read")
 
-    def __init__(self, frozen_at: datetime | None = None) -> None:
+    def __init__(self, frozen_at: datetime | None = None, read: Callable[[], float] = time.time) -> None:
+        """`read` returns the real time, in seconds since 1970."""
         self._fixed = frozen_at.timestamp() if frozen_at else None
-        self._offset = 0.0
+        self._offset, self._read = 0.0, read
 
     @property
     def frozen(self) -> bool:
@@ -32,7 +34,7 @@ class Clock:
 
     def timestamp(self) -> float:
         """Return seconds since 1970-01-01T00:00:00Z."""
-        return time.time() + self._offset if self._fixed is None else self._fixed
+        return self._read() + self._offset if self._fixed is None else self._fixed
 
     def now(self) -> datetime:
         """Return the time as an aware datetime in UTC."""
@@ -45,12 +47,12 @@ class Clock:
     def unfreeze(self) -> None:
         """Let time pass again, from the instant that the clock shows."""
         if self._fixed is not None:
-            self._offset, self._fixed = self._fixed - time.time(), None
+            self._offset, self._fixed = self._fixed - self._read(), None
 
     def set(self, at: datetime) -> None:
         """Move the clock to `at`. A frozen clock stays frozen, a running one continues from there."""
         if self._fixed is None:
-            self._offset = at.timestamp() - time.time()
+            self._offset = at.timestamp() - self._read()
         else:
             self._fixed = at.timestamp()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import uuid
 from hashlib import blake2b
@@ -65,3 +66,8 @@ class Seed:
 def encode_base62(raw: bytes) -> str:
     """Encode random bytes as letters and digits, one for each byte."""
     return raw.translate(BASE62).decode("ascii")
+
+
+def make_unique_id() -> str:
+    """Return an id that no other process has. It must reach no answer, which would differ in every run."""
+    return os.urandom(8).hex()

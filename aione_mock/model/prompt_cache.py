@@ -30,14 +30,9 @@ async def count_cached_tokens(prompt: Prompt, usage: Usage, store: Store, now: f
     if usage.prompt < MINIMUM:
         return usage
     prefixes = [*_list_prefixes(prompt)]
-    cached, fresh = 0, []
-    for length, key in prefixes[:_MAX_PREFIXES] + prefixes[max(_MAX_PREFIXES, len(prefixes) - _MAX_PREFIXES) :]:
-        if (await store.window(key, now, LIFETIME)).totals[0]:
-            cached = length
-        else:
-            fresh.append(key)
-    for key in fresh:
-        await store.window(key, now, LIFETIME, (1, 0))
+    looked_up = prefixes[:_MAX_PREFIXES] + prefixes[max(_MAX_PREFIXES, len(prefixes) - _MAX_PREFIXES) :]
+    seen = await store.touch([key for _, key in looked_up], now, LIFETIME)
+    cached = max([length for (length, _), known in zip(looked_up, seen, strict=True) if known], default=0)
     has_breakpoints = any(turn.cache for turn in prompt.turns)
     written = prefixes[-1][0] - cached if prefixes and has_breakpoints else 0
     return replace(usage, cached=min(cached, usage.prompt), cache_write=max(0, written))

@@ -23,7 +23,7 @@ from aione_mock.server.pipeline import Handler, Pipeline
 from aione_mock.server.request import Request
 from aione_mock.server.sessions import Sessions, check_seed
 from aione_mock.server.state import MemoryState
-from aione_mock.settings import DOCUMENTS, Settings, document_path, extension_paths
+from aione_mock.settings import DOCUMENTS, MEMORY, Settings, document_path, extension_paths
 from aione_mock.tenant.world import World
 from aione_mock.types import Headers, Response
 
@@ -78,6 +78,7 @@ class Gateway:
             scope,
         )
         exchange = Exchange(request, self.pipeline.sessions.default)
+        exchange.started = started
         if request.method == "OPTIONS" and (preflight := self.pipeline.cors.answer_preflight(request)) is not None:
             await preflight(scope, receive, send)
             if self.access_log is not None and preflight.status_code >= 400:
@@ -191,8 +192,8 @@ def create_app(settings: Settings | None = None, /, **options: Any) -> Mock:
         needed = mutants.find_mutant(config.mutant).extensions
         config = config.model_copy(update={"extensions": tuple(dict.fromkeys((*config.extensions, *needed)))})
     contract = load_served_contract(config)
-    sessions = Sessions(config, World.load(config))
-    mock = Mock(_create_pipeline(config, contract, sessions, _load_replay(config, contract)))
+    state, sessions = _create_state(config, contract)
+    mock = Mock(_create_pipeline(config, contract, sessions, _load_replay(config, contract), state))
     if config.mcp:
         _serve_agents(mock)
     if config.log == "requests":
@@ -218,6 +219,26 @@ def check_mcp_package(what: str) -> None:
         raise ConfigError(f"{what} needs the package mcp: pip install 'aione-mock[mcp]'")
 
 
+def _create_state(config: Settings, contract: Contract) -> tuple[MemoryState, Sessions]:
+    """Return the state of this process, or what it shares with others."""
+    world = World.load(config)
+    if config.store == MEMORY:
+        return MemoryState(), Sessions(config, world)
+    from aione_mock.server.shared_sessions import SharedSessions
+    from aione_mock.server.shared_state import SharedState
+
+    state: Any = SharedState(config, contract)
+    return state, SharedSessions(config, world, state.store, state.read_time)
+
+
+def _choose_pipeline(settings: Settings) -> type[Pipeline]:
+    if settings.store == MEMORY:
+        return Pipeline
+    from aione_mock.server.shared_pipeline import SharedPipeline
+
+    return SharedPipeline
+
+
 def load_served_contract(settings: Settings) -> Contract:
     """Load the contract that a server with these settings serves. Raises ContractError or ConfigError."""
     overlays = (*extension_paths(settings.extensions), *settings.overlays)
@@ -233,7 +254,7 @@ def _create_pipeline(
     state: MemoryState | None = None,
 ) -> Pipeline:
     handlers = {**HANDLERS, **load_extension_handlers(settings.extensions)}
-    pipeline = Pipeline(contract, sessions, checked(handlers, contract), settings, replay, state)
+    pipeline = _choose_pipeline(settings)(contract, sessions, checked(handlers, contract), settings, replay, state)
     if settings.control:
         pipeline.handlers = {**pipeline.handlers, **checked(control.make_handlers(pipeline), contract)}
         pipeline.explanations = control.build_explanations(pipeline)

@@ -223,7 +223,7 @@ def _verify_signature(request: Request, operation: Operation, session: Session) 
     # a header may be long, and the store keeps its keys
     nonce = blake2b(signature.nonce.encode(), digest_size=16).hexdigest()
     place = f"nonce/{signature.access_key_id}/{nonce}"
-    if session.store.count_window(place, now, 2 * acs3_signature.WINDOW, (1, 0)).totals[0] > 1:
+    if not session.use_nonce(place, now, 2 * acs3_signature.WINDOW):
         raise acs3_signature.nonce_used(signature.nonce)
     key = access_keys[signature.access_key_id]
     if key.actions is not None and operation.ram_action not in key.actions:

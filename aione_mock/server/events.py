@@ -178,7 +178,14 @@ class EventFeed:
         listener = _Listener(session, accepts)
         self._listeners.add(listener)
         self.listening = True
+        self.start_listening()
         return listener
+
+    def start_listening(self) -> None:
+        """Prepare for listeners; here is nothing to do."""
+
+    def stop_listening(self) -> None:
+        """End what `start_listening` began."""
 
     def _leave(self, listener: _Listener) -> None:
         self._listeners.discard(listener)
@@ -188,6 +195,7 @@ class EventFeed:
     def _stop(self) -> None:
         """Work for nobody any more."""
         self.listening, self._stopping = False, None
+        self.stop_listening()
         self._held.clear()
         self._finished.clear()
         self._open.clear()

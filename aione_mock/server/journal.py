@@ -94,6 +94,20 @@ class Statistics:
         return found
 
 
+@frozen
+class StatisticsReport:
+    """Figures of a server."""
+
+    requests: int
+    streams_open: int
+    operations: Mapping[str, int]
+    statuses: Mapping[int, int]
+    scenarios: Mapping[str, int]
+    sessions: int
+    journal_entries: int
+    journal_bytes: int
+
+
 def _decode_headers(headers: RawHeaders) -> list[tuple[str, str]]:
     return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
 
@@ -163,6 +177,15 @@ class Exchange:
     """The name of the error that was answered."""
     refusal: str | None = None
     """Why the request was refused: the name of the error and its message, as it was sent."""
+    lease = ""
+    """What holds its place among the concurrent calls of its key, where many workers share them."""
+    stream_id = ""
+    followed = False
+    """Whether somebody listens to events, at any worker."""
+    opened: tuple[tuple[bytes, int], float, Mapping[str, int], int] = (b"", 0), 0.0, MappingProxyType({}), 0
+    """What a view of its session is opened with."""
+    started = 0.0
+    """When its head was read, by the clock of this machine."""
     open = True
     """Whether its answer is still being sent."""
     duration_ms = 0.0
@@ -172,6 +195,17 @@ class Exchange:
 
     def __init__(self, request: Request, session: Session) -> None:
         self.request, self.session = request, session
+
+    @classmethod
+    def make_logged(cls, request: Request) -> Exchange:
+        """Return an exchange that was read from a store, and belongs to no session."""
+        made = cls.__new__(cls)
+        made.request = request
+        return made
+
+    def mark_truncated(self, *, request: bool, response: bool) -> None:
+        """Note whether request and answer were too long to be kept whole."""
+        self._request_truncated, self._response_truncated = request, response
 
     def close(self, reply: Reply | StreamReply, response: Response) -> None:
         """Store the answer, and drop what is not needed to show the exchange."""
@@ -283,6 +317,11 @@ class Exchange:
     def response_truncated(self) -> bool:
         """Whether the answer was too long to be kept whole."""
         return self._response_truncated
+
+    @property
+    def truncated_parts(self) -> tuple[bool, bool]:
+        """Whether request and answer were too long to be kept whole."""
+        return self._request_truncated, self._response_truncated
 
     @property
     def operation_id(self) -> str | None:

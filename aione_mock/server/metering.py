@@ -7,7 +7,7 @@ as a failed call without tokens or cost. A 4xx never reached a model and does no
 from __future__ import annotations
 
 from aione_mock.server.sessions import Session
-from aione_mock.tenant.live_usage import TICKS, add_key_spending, record_call
+from aione_mock.tenant.live_usage import TICKS, CallFields, add_key_spending, record_call
 from aione_mock.types import Call, Reply, Response, StreamReply, Usage
 
 _NOTHING = Usage()
@@ -18,6 +18,17 @@ def record_usage(call: Call, session: Session, reply: Reply | StreamReply, sent:
 
     Return its cost in ticks of 0.0001 RMB, None if it was not recorded.
     """
+    record = price_usage(call, session, reply, sent)
+    if record is None or (caller := call.caller) is None:
+        return None
+    record_call(session.store, caller.org_id, record)
+    if caller.balance_ticks is not None and caller.key_id is not None:
+        add_key_spending(session.store, caller.key_id, record)
+    return record[TICKS]
+
+
+def price_usage(call: Call, session: Session, reply: Reply | StreamReply, sent: Response) -> CallFields | None:
+    """Return a validated call of an operation that calls a model as the ledger records it, None if it does not."""
     caller, status = call.caller, reply.status
     if caller is None or not call.operation.paid or 400 <= status < 500:
         return None
@@ -33,11 +44,7 @@ def record_usage(call: Call, session: Session, reply: Reply | StreamReply, sent:
         # so that figures are the same in every run
         least = rate.ttft + usage.completion / rate.tokens_per_second
         took = least if least > took else took
-    record = ledger.price_call(call.at, caller, name, usage, ok, 1000 * took, call.request_id, status)
-    record_call(session.store, caller.org_id, record)
-    if caller.balance_ticks is not None and caller.key_id is not None:
-        add_key_spending(session.store, caller.key_id, record)
-    return record[TICKS]
+    return ledger.price_call(call.at, caller, name, usage, ok, 1000 * took, call.request_id, status)
 
 
 def _asked(call: Call) -> str:

@@ -95,15 +95,19 @@ class Pipeline:
         except Exception as error:
             reply = self.render_error(exchange, error)
             response = self.renderer.render(exchange, reply)
-        origin = exchange.request.fields.get(b"origin")
-        if origin is not None:
-            response = self.cors.add_headers(response, origin.decode("latin-1"), exchange.protocol)
+        response = self._add_origin(exchange, response)
         try:
             await self.state.commit(exchange, reply, response)
         except Exception as error:
             exchange.stream = False
             return self.renderer.render(exchange, self.render_error(exchange, error))
         return response
+
+    def _add_origin(self, exchange: Exchange, response: Response) -> Response:
+        origin = exchange.request.fields.get(b"origin")
+        if origin is None:
+            return response
+        return self.cors.add_headers(response, origin.decode("latin-1"), exchange.protocol)
 
     async def _answer(self, exchange: Exchange) -> Reply | StreamReply:
         """Run the steps of the pipeline. tests/test_side_effects.py pins the order of their side effects."""
@@ -115,12 +119,13 @@ class Pipeline:
             exchange.protocol = operation.protocol
         else:
             exchange.protocol, error = explain_no_operation(request, match, self.contract)
-        session = self.find_session(exchange, operation) if request.session_name else exchange.session
+        if request.session_name:
+            await self._open_session(exchange, operation)
         if operation is None:
             if (page := self._find_page(request)) is not None:
                 exchange.protocol = "control"  # the journal holds what applications ask
                 self.auth.check_host(request)  # 421
-                self.state.count(exchange, with_body=False)
+                await self._count(exchange, with_body=False)
                 return page
             raise error  # 404, 405
         exchange.operation = operation  # not before: a session's name may be wrong where no 400 is declared
@@ -128,15 +133,23 @@ class Pipeline:
             await request.read_body(self._max_body)  # 413
         if b"content-encoding" in request.fields and request.body and operation.body_validator is not None:
             request.decode_body(self._max_body)  # 400 413 415
-        exchange.at = session.clock.timestamp()
-        if replay := session.replay or self.replay:
+        exchange.at = exchange.session.clock.timestamp()
+        if replay := exchange.session.replay or self.replay:
             reply = await self._replay(replay, exchange, operation)  # 404
             if reply is not None:
                 return reply
+        await self._admit(operation, exchange)  # 401, 402, 403, 429
+        return await self._answer_admitted(operation, exchange)
+
+    async def _admit(self, operation: Operation, exchange: Exchange) -> None:
         exchange.caller = await self.auth.identify(operation, exchange)  # 401, 403
+        session = exchange.session
         if not session.confirmed and (exchange.caller is not None or operation.protocol == "control"):
             self.sessions.confirm(session)
         await self.state.admit(operation, exchange)  # 402, 429
+
+    async def _answer_admitted(self, operation: Operation, exchange: Exchange) -> Reply | StreamReply:
+        session, request = exchange.session, exchange.request
         call = exchange.call = self._parse(operation, exchange)  # 400, 422
         preferences = None
         if b"prefer" in request.fields and operation.protocol != "control":
@@ -156,6 +169,12 @@ class Pipeline:
     async def _handle(self, call: Call, session: Session) -> Reply | StreamReply:
         return await (self.handlers.get(call.operation.id) or from_schema.answer_from_schema)(call, session)
 
+    async def _count(self, exchange: Exchange, *, with_body: bool = True) -> None:
+        self.state.count(exchange, with_body=with_body)
+
+    async def _open_session(self, exchange: Exchange, operation: Operation | None) -> None:
+        self.find_session(exchange, operation)
+
     def _find_page(self, request: Request) -> Reply | None:
         """Return what a browser or a tool asks for beside the API: the page, its files, or the contract."""
         contract = self.served_contract.find(request) if self.settings.control else None
@@ -163,7 +182,7 @@ class Pipeline:
 
     def find_session(self, exchange: Exchange, operation: Operation | None) -> Session:
         """Return the session that a request names, and enter it in the exchange. Raises APIError for a bad name."""
-        if operation is None or not self._concerns_server(operation):
+        if operation is None or not self.concerns_server(operation):
             name = exchange.request.session_name
             exchange.session = self.sessions.use(name) or self._create_session(name, exchange.request)
         return exchange.session
@@ -174,13 +193,13 @@ class Pipeline:
             return self.sessions.make(name)
         return self.sessions.create(name, confirmed=False)
 
-    def _concerns_server(self, operation: Operation) -> bool:
+    def concerns_server(self, operation: Operation) -> bool:
         """Return whether a control operation is about no single session, so that naming one must not create it."""
         return operation.protocol == "control" and all(p.name != "X-Mock-Session" for p in operation.parameters)
 
     async def _replay(self, replay: Replay, exchange: Exchange, operation: Operation) -> Reply | StreamReply | None:
         """Return the recorded answer, if there is one. It counts against no limit and is not billed."""
-        self.state.count(exchange)
+        await self._count(exchange)
         # whether a request was recorded is said even where the contract declares no 404
         exchange.damaged = replay.only
         exchange.call = make_call(exchange, operation, {}, None)

@@ -24,7 +24,7 @@ REQUESTS, TOKENS = 0, 1
 SPAN_SECONDS = 60.0
 """The window in which requests and tokens are counted (assumed)."""
 _KINDS = ("requests", "tokens")
-_PLACE = "limits/"
+PLACE = "limits/"
 """What the names of windows begin with, before the id of the key."""
 _FULL = f"{SPAN_SECONDS // 60:.0f}m0s"
 _ONE_REQUEST, _NOTHING = (1, 0), (0, 0)
@@ -37,12 +37,12 @@ def read_window(caller: Caller | None, now: float, session: Session) -> Window |
         return None
     plan = session.tenants.organisations[caller.org_id].plan
     limits = caller.rpm_limit or plan.rpm_limit, caller.tpm_limit or plan.tpm_limit
-    return session.store.count_window(_PLACE + caller.key_id, now, SPAN_SECONDS, _NOTHING, limits)
+    return session.store.count_window(PLACE + caller.key_id, now, SPAN_SECONDS, _NOTHING, limits)
 
 
 def list_used_keys(session: Session) -> list[str]:
     """Return the ids of the keys that have used something lately, the first that did first."""
-    windows = [place.removeprefix(_PLACE) for place in session.store.list_windows(_PLACE)]
+    windows = [place.removeprefix(PLACE) for place in session.store.list_windows(PLACE)]
     return [*dict.fromkeys([*windows, *session.in_flight])]
 
 
@@ -55,20 +55,18 @@ def take_request(key: str, caller: Caller, now: float, session: Session) -> Wind
     limits = caller.rpm_limit or plan.rpm_limit, caller.tpm_limit or plan.tpm_limit
     most = caller.concurrency_limit or plan.concurrency_limit
     amounts = _ONE_REQUEST if calls < most else _NOTHING
-    window = session.store.count_window(_PLACE + key, now, SPAN_SECONDS, amounts, limits)
+    window = session.store.count_window(PLACE + key, now, SPAN_SECONDS, amounts, limits)
     if not window.taken:
-        wait = max(window.wait(part, limit - 1) for part, limit in enumerate(limits))
-        part = REQUESTS if not window.left(REQUESTS) else TOKENS
-        raise _refuse(RATE_EXCEEDED, f"Rate limit exceeded: {limits[part]} {_KINDS[part]} per minute", wait)
+        raise refuse_rate(window)
     if calls >= most:
-        raise _refuse(CONCURRENCY_EXCEEDED, f"Concurrency limit exceeded: {most} call{'s' * (most > 1)} at a time", 1)
+        raise refuse_concurrency(most)
     session.in_flight[key] = calls + 1
     return window
 
 
 def take_tokens(key: str, tokens: int, now: float, session: Session) -> None:
     """Count the tokens of an answer against the limits of a key, whether or not they are used up."""
-    session.store.add_to_window(_PLACE + key, now, SPAN_SECONDS, (0, tokens))
+    session.store.add_to_window(PLACE + key, now, SPAN_SECONDS, (0, tokens))
 
 
 def release_call(key: str, session: Session) -> None:
@@ -78,6 +76,18 @@ def release_call(key: str, session: Session) -> None:
         session.in_flight[key] = left
     else:
         session.in_flight.pop(key, None)
+
+
+def refuse_rate(window: Window) -> APIError:
+    """Return the refusal of a request above a limit per minute."""
+    wait = max(window.wait(part, limit - 1) for part, limit in enumerate(window.most))
+    part = REQUESTS if not window.left(REQUESTS) else TOKENS
+    return _refuse(RATE_EXCEEDED, f"Rate limit exceeded: {window.most[part]} {_KINDS[part]} per minute", wait)
+
+
+def refuse_concurrency(most: int) -> APIError:
+    """Return the refusal of one call too many at a time."""
+    return _refuse(CONCURRENCY_EXCEEDED, f"Concurrency limit exceeded: {most} call{'s' * (most > 1)} at a time", 1)
 
 
 def _refuse(name: str, reason: str, wait: float) -> APIError:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from hashlib import blake2b
 
 from aione_mock.clock import SYSTEM_CLOCK
 from aione_mock.contract import Contract, Operation
@@ -23,7 +22,6 @@ from aione_mock.scenarios.rule_compiler import RuleCompiler
 from aione_mock.scenarios.rule_files import RuleFiles
 from aione_mock.scenarios.rules import Rule, RuleMatch, find_nearest, select_rule
 from aione_mock.seed import Seed
-from aione_mock.server.cache import drop_oldest
 from aione_mock.server.match_context import make_match_context, read_model
 from aione_mock.server.sessions import Session
 from aione_mock.settings import Settings
@@ -31,8 +29,6 @@ from aione_mock.structs import frozen, replace
 from aione_mock.types import Call, Reply, Response, StreamReply
 
 _log = logging.getLogger("aione_mock")
-_MAX_HEADERS = 1000
-"""Different headers of a session whose calls are counted; the oldest are dropped first."""
 _NO_WAIT = {"retry-after-ms": "1"}
 """What makes OpenAI's and Anthropic's SDKs try again at once; they ignore `retry-after: 0`."""
 _RELOAD_SECONDS = 0.5
@@ -140,11 +136,22 @@ class ScenarioEngine:
             return ActiveScenario(context=context, nearest=find_nearest(rules, context, passed))
         return ActiveScenario(selection.action, selection.rule.id, context, selection.seen)
 
+    def list_candidates(self, call: Call, session: Session, context: MatchContext) -> list[Rule]:
+        """Return the rules whose conditions a call meets, in order. `select` counts them until one has its turn."""
+        rules = session.scenarios + session.rules + self.rule_files.rules
+        return [
+            rule
+            for rule in rules
+            if rule.enabled
+            and meets_all(rule.conditions, context)
+            and not _explain_impossible_rule(rule, call.operation, context)
+        ]
+
     async def _select_by_header(
         self, header: str, call: Call, session: Session, context: MatchContext
     ) -> ActiveScenario:
         step = self.catalogue.parse_header(header)
-        seen = 1 if step.times is None else _count_header(header, session)
+        seen = 1 if step.times is None else session.count_header(header)
         if step.times is not None and seen > step.times:
             return ActiveScenario(context=context, seen=seen)
         if problem := _explain_impossible(step.action, call.operation, context, strict=False):
@@ -211,16 +218,6 @@ class ScenarioEngine:
         if self._time_scale != 1:
             sends = tuple((due / self._time_scale, data) for due, data in sends)
         return replace(response, sends=sends)
-
-
-def _count_header(header: str, session: Session) -> int:
-    """Return how often a header has come, now included."""
-    key = blake2b(header.encode("latin-1"), digest_size=16).digest()
-    seen = session.header_turns.get(key, 0) + 1
-    if seen == 1:
-        drop_oldest(session.header_turns, _MAX_HEADERS)
-    session.header_turns[key] = seen
-    return seen
 
 
 def _pace_response(response: Response, reply: Reply | StreamReply, delay: float, pace: Pace, seed: Seed) -> Response:

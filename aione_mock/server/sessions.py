@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache, partial
+from hashlib import blake2b
 from itertools import count
 from typing import Any
 
 from aione_mock.clock import Clock
 from aione_mock.errors import APIError, ConfigError
 from aione_mock.seed import Seed
-from aione_mock.server.cache import TOTAL_BYTES, Cache
+from aione_mock.server.cache import TOTAL_BYTES, Cache, drop_oldest
 from aione_mock.settings import Settings
 from aione_mock.store import ByteBudget, Journal, MemoryStore
 from aione_mock.tenant.catalogue import ModelCatalogue
@@ -24,6 +25,8 @@ from aione_mock.types import Json
 
 DEFAULT = "default"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+MAX_HEADERS = 1000
+"""Different headers of a session whose calls are counted; the oldest are dropped first."""
 _TENANTS = 64
 """Pairs of seed and start whose tenants are cached."""
 
@@ -72,6 +75,23 @@ class Session:
     def catalogue(self) -> ModelCatalogue:
         """The models on offer."""
         return self.tenants.catalogue
+
+    def count_header(self, header: str) -> int:
+        """Return how often a header `X-Mock-Scenario` has come, now included."""
+        key = digest_header(header)
+        seen = self.header_turns.get(key, 0) + 1
+        if seen == 1:
+            drop_oldest(self.header_turns, MAX_HEADERS)
+        self.header_turns[key] = seen
+        return seen
+
+    def clear_journal(self) -> None:
+        """Delete the journal's entries; numbering continues."""
+        self.journal.clear()
+
+    def use_nonce(self, place: str, now: float, span: float) -> bool:
+        """Note that a nonce was used. Return False if it was used in the last `span` seconds already."""
+        return self.store.count_window(place, now, span, (1, 0)).totals[0] <= 1
 
     def dump(self) -> Json:
         """Return the state; it shares nothing with the session."""
@@ -169,12 +189,7 @@ class Sessions:
         state: Json = None,
     ) -> Session:
         """Return a new session that nobody finds by its name. It starts from `state`, the dump of another."""
-        if not NAME.fullmatch(name):
-            raise APIError(
-                "invalid_request",
-                f"'{name[:80]}' cannot name a session; use up to 64 letters, digits, dots, hyphens and underscores",
-                fields={"param": "x-mock-session"},
-            )
+        check_name(name)
         seed_text = self._config.seed if seed is None else seed
         start = now or self._config.now
         clock = Clock(start)
@@ -182,7 +197,7 @@ class Sessions:
             clock.unfreeze()
         elif start is None and frozen:
             clock.freeze()
-        epoch = _hour(start.timestamp() if start else self._epoch)
+        epoch = round_to_hour(start.timestamp() if start else self._epoch)
         journal = Journal(self._config.journal_entries, self._config.journal_bytes)
         key = Seed.of(seed_text)
         tenants = self._create_tenants(key, epoch)
@@ -230,6 +245,39 @@ class Sessions:
             session.cache.budget = self._caches
             self._caches.join(session.cache)
 
+    async def look_up(self, name: str) -> Session | None:
+        """Return the session of a name, None if there is none."""
+        return self.find(name)
+
+    async def list_all(self) -> list[Session]:
+        """List all sessions."""
+        return list(self)
+
+    async def add(self, name: str, **options: Any) -> Session:
+        """Create a session; `options` are those of `make`. Raises APIError for a bad name."""
+        return self.create(name, **options)
+
+    async def remove(self, name: str) -> None:
+        """Delete a session; `default` is created again instead."""
+        self.delete(name)
+
+    async def restart(self, session: Session) -> Session:
+        """Create a session again as it was at first."""
+        return self.reset(session)
+
+    async def save_snapshot(self, session: Session, label: str) -> tuple[float, int]:
+        """Keep the state of a session under a label. Return its time and the number of its calls."""
+        state = session.snapshots[label] = session.dump()
+        return state["now"], state["calls"]
+
+    async def load_snapshot(self, session: Session, label: str) -> None:
+        """Restore the state that was kept under a label."""
+        session.load(session.snapshots[label])
+
+    async def fork(self, session: Session, name: str) -> Session:
+        """Create a session that goes on from the state of another."""
+        return self.create(name, state=session.dump())
+
     def reset(self, session: Session) -> Session:
         """Create a session again as it was at first. Its snapshots stay; calls in progress end in the old one."""
         fresh = self.create(session.name, **session.origin)
@@ -244,12 +292,27 @@ class Sessions:
             self._forget(name)
 
 
+def check_name(name: str) -> None:
+    """Raise APIError `invalid_request` for a text that cannot name a session."""
+    if not NAME.fullmatch(name):
+        raise APIError(
+            "invalid_request",
+            f"'{name[:80]}' cannot name a session; use up to 64 letters, digits, dots, hyphens and underscores",
+            fields={"param": "x-mock-session"},
+        )
+
+
+def digest_header(header: str) -> bytes:
+    """Return the key under which the calls of a header are counted."""
+    return blake2b(header.encode("latin-1"), digest_size=16).digest()
+
+
 def _cache_tenants(world: World) -> Callable[[Seed, float], Tenants]:
     create = partial(Tenants.create, catalogue=world.catalogue, file=world.organisations)
     return lru_cache(_TENANTS)(create)
 
 
-def _hour(timestamp: float) -> float:
+def round_to_hour(timestamp: float) -> float:
     """Return the start of the hour. Usage history is hourly; sessions of the same hour share their tenants."""
     return timestamp - timestamp % 3600
 

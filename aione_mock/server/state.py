@@ -15,14 +15,38 @@ from aione_mock.seed import BASE62
 from aione_mock.server import metering, rate_limits
 from aione_mock.server.cache import drop_oldest
 from aione_mock.server.events import EventFeed
-from aione_mock.server.journal import Exchange, Statistics
+from aione_mock.server.journal import Exchange, Statistics, StatisticsReport
+from aione_mock.server.sessions import Sessions
 from aione_mock.tenant.live_usage import KEY_SPENT, SPENT
 from aione_mock.types import Reply, Response, StreamReply
 
 _KEY, _ID, _TOKEN = 16, 12, 29
 """Bytes of a request's key, of its id and of the token that ids in its answer are made of."""
-_REMEMBERED_REQUESTS = 10_000
+REMEMBERED_REQUESTS = 10_000
 """Different requests of a session whose occurrences are counted; the oldest are dropped first."""
+BALANCE_USED = "Balance and credit are used up; top up the account to go on."
+KEY_BALANCE_USED = "The balance of this key is used up; give it more in the configuration to go on."
+
+
+def digest_request(exchange: Exchange, *, with_body: bool = True) -> bytes:
+    """Return the key of a request, and behind it what the ids of its first occurrence are made of."""
+    request = exchange.request
+    body = (request.body or b"") if with_body else b""
+    line = f"{request.method} {request.path}?{request.query}\n".encode("latin-1")
+    return blake2b(line + body, key=exchange.session.seed.key, digest_size=_KEY + _ID + _TOKEN).digest()
+
+
+def number_exchange(exchange: Exchange, chance: bytes, number: int) -> None:
+    """Enter the `number`th occurrence of a request, and the ids that follow from it."""
+    key = exchange.key = chance[:_KEY]
+    exchange.occurrence = number
+    if number > 1:
+        seed = exchange.session.seed.key
+        chance = blake2b(b"%b%d" % (key, number), key=seed, digest_size=_KEY + _ID + _TOKEN).digest()
+    random = chance[_KEY:]
+    make_id = protocols.REQUEST_IDS.get(exchange.protocol)
+    exchange.request_id = make_id(random) if make_id else f"req_{random[:_ID].hex()}"
+    exchange.token = random[_ID:].translate(BASE62).decode("ascii")
 
 
 class MemoryState:
@@ -47,12 +71,12 @@ class MemoryState:
             return
         spent = session.store.read_counter(SPENT + caller.org_id)
         if spent >= session.tenants.billing[caller.org_id].spending_limit(exchange.at):
-            exchange.limit = "Balance and credit are used up; top up the account to go on."
+            exchange.limit = BALANCE_USED
             raise APIError("insufficient_balance", exchange.limit)
         if caller.balance_ticks is not None and session.store.read_counter(KEY_SPENT + caller.key_id) >= (
             caller.balance_ticks
         ):
-            exchange.limit = "The balance of this key is used up; give it more in the configuration to go on."
+            exchange.limit = KEY_BALANCE_USED
             raise APIError("insufficient_balance", exchange.limit)
         try:
             exchange.limits = rate_limits.take_request(caller.key_id, caller, exchange.at, session)
@@ -63,23 +87,15 @@ class MemoryState:
 
     def count(self, exchange: Exchange, *, with_body: bool = True) -> None:
         """Give a request its occurrence number, its time, and the ids that follow from them."""
-        request, session = exchange.request, exchange.session
-        body = (request.body or b"") if with_body else b""
+        session = exchange.session
         exchange.at = exchange.at or session.clock.timestamp()
-        line = f"{request.method} {request.path}?{request.query}\n".encode("latin-1")
-        chance = blake2b(line + body, key=session.seed.key, digest_size=_KEY + _ID + _TOKEN).digest()
-        key = exchange.key = chance[:_KEY]
-        occurrences = session.occurrences
-        number = exchange.occurrence = occurrences.get(key, 0) + 1
-        if number > 1:
-            chance = blake2b(b"%b%d" % (key, number), key=session.seed.key, digest_size=_KEY + _ID + _TOKEN).digest()
-        elif len(occurrences) >= _REMEMBERED_REQUESTS:
-            drop_oldest(occurrences, _REMEMBERED_REQUESTS)
+        chance = digest_request(exchange, with_body=with_body)
+        key, occurrences = chance[:_KEY], session.occurrences
+        number = occurrences.get(key, 0) + 1
+        if number == 1 and len(occurrences) >= REMEMBERED_REQUESTS:
+            drop_oldest(occurrences, REMEMBERED_REQUESTS)
         occurrences[key] = number
-        random = chance[_KEY:]
-        make_id = protocols.REQUEST_IDS.get(exchange.protocol)
-        exchange.request_id = make_id(random) if make_id else f"req_{random[:_ID].hex()}"
-        exchange.token = random[_ID:].translate(BASE62).decode("ascii")
+        number_exchange(exchange, chance, number)
 
     async def commit(self, exchange: Exchange, reply: Reply | StreamReply, response: Response) -> None:
         """Record an answer in the ledger and in the journal."""
@@ -98,6 +114,20 @@ class MemoryState:
         self.statistics.add(exchange)
         if self.feed.listening:
             self.feed.start_call(exchange, reply)
+
+    async def read_statistics(self, sessions: Sessions) -> StatisticsReport:
+        """Return the figures of the server."""
+        figures = self.statistics
+        return StatisticsReport(
+            figures.requests,
+            figures.streams_open,
+            figures.operations(),
+            figures.statuses(),
+            figures.scenarios,
+            len(sessions),
+            sum([len(each.journal) for each in sessions]),
+            sum([each.journal.bytes_held for each in sessions]),
+        )
 
     def release(self, exchange: Exchange) -> None:
         """End an exchange whose answer is out, or whose client has left."""

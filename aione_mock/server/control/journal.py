@@ -38,7 +38,7 @@ async def query_journal(call: Call, session: Session) -> Reply:
 
 async def clear_journal(call: Call, session: Session) -> Reply:
     """Answer `DELETE /_mock/journal`. Numbering continues."""
-    session.journal.clear()
+    session.clear_journal()
     return Reply(None, 204)
 
 

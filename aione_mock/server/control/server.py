@@ -93,17 +93,17 @@ class ServerControl:
 
     async def get_stats(self, call: Call, session: Session) -> Reply:
         """Answer `GET /_mock/stats`."""
-        sessions, statistics = self._pipeline.sessions, self._pipeline.state.statistics
+        figures = await self._pipeline.state.read_statistics(self._pipeline.sessions)
         return Reply(
             {
                 "uptime_seconds": self._uptime,
-                "requests": statistics.requests,
-                "streams_open": statistics.streams_open,
-                "by_operation": dict(statistics.operations()),
-                "by_status": {str(status): count for status, count in sorted(statistics.statuses().items())},
-                "by_scenario": dict(statistics.scenarios),
-                "sessions": len(sessions),
-                "journal_entries": sum(len(each.journal) for each in sessions),
-                "journal_bytes": sum(each.journal.bytes_held for each in sessions),
+                "requests": figures.requests,
+                "streams_open": figures.streams_open,
+                "by_operation": dict(figures.operations),
+                "by_status": {str(status): count for status, count in sorted(figures.statuses.items())},
+                "by_scenario": dict(figures.scenarios),
+                "sessions": figures.sessions,
+                "journal_entries": figures.journal_entries,
+                "journal_bytes": figures.journal_bytes,
             }
         )

@@ -24,15 +24,16 @@ class SessionControl:
 
     async def list_sessions(self, call: Call, session: Session) -> Reply:
         """Answer `GET /_mock/sessions`, in order of creation."""
-        items = [self._describe(each, call) for each in sorted(self._sessions, key=lambda each: each.number)]
+        held = sorted(await self._sessions.list_all(), key=lambda each: each.number)
+        items = [self._describe(each, call) for each in held]
         return Reply({"items": items, "total": len(items)})
 
     async def create_session(self, call: Call, session: Session) -> Reply:
         """Answer `POST /_mock/sessions`."""
         wanted = call.data
-        self._require_unused(wanted["name"])
+        await self._require_unused(wanted["name"])
         taken = [rule.id for rule in self._engine.rule_files.rules]
-        created = self._sessions.create(
+        created = await self._sessions.add(
             wanted["name"],
             seed=check_seed(str(wanted["seed"])) if "seed" in wanted else None,
             now=parse_clock_time(wanted["now"]) if "now" in wanted else None,
@@ -44,54 +45,53 @@ class SessionControl:
 
     async def get_session(self, call: Call, session: Session) -> Reply:
         """Answer `GET /_mock/sessions/{name}`."""
-        return Reply(self._describe(self._find(call), call))
+        return Reply(self._describe(await self._find(call), call))
 
     async def delete_session(self, call: Call, session: Session) -> Reply:
         """Answer `DELETE /_mock/sessions/{name}`. Deleting `default` resets it, since it always exists."""
-        self._sessions.delete(self._find(call).name)
+        await self._sessions.remove((await self._find(call)).name)
         return Reply(None, 204)
 
     async def reset_session(self, call: Call, session: Session) -> Reply:
         """Answer `POST /_mock/sessions/{name}/reset`."""
-        return Reply(self._describe(self._sessions.reset(self._find(call)), call))
+        return Reply(self._describe(await self._sessions.restart(await self._find(call)), call))
 
     async def snapshot_session(self, call: Call, session: Session) -> Reply:
         """Answer `POST /_mock/sessions/{name}/snapshot`."""
-        target = self._find(call)
+        target = await self._find(call)
         label = (call.data or {}).get("label") or _make_label(target)
         if label not in target.snapshots and len(target.snapshots) >= _MAX_SNAPSHOTS:
             raise APIError(
                 "conflict", f"There are {_MAX_SNAPSHOTS} snapshots of '{target.name}' already; reuse a label."
             )
-        state = target.snapshots[label] = target.dump()
-        now = format_timestamp(state["now"])
-        return Reply({"label": label, "session": target.name, "now": now, "calls": state["calls"]}, 201)
+        now, calls = await self._sessions.save_snapshot(target, label)
+        return Reply({"label": label, "session": target.name, "now": format_timestamp(now), "calls": calls}, 201)
 
     async def restore_session(self, call: Call, session: Session) -> Reply:
         """Answer `POST /_mock/sessions/{name}/restore`."""
-        target, label = self._find(call), call.data["label"]
+        target, label = await self._find(call), call.data["label"]
         if label not in target.snapshots:
             remedy = did_you_mean(label, target.snapshots) or f"; known: {', '.join(target.snapshots) or 'none'}"
             raise APIError("not_found", f"'{target.name}' has no snapshot '{label}'{remedy}")
-        target.load(target.snapshots[label])
+        await self._sessions.load_snapshot(target, label)
         return Reply(self._describe(target, call))
 
     async def fork_session(self, call: Call, session: Session) -> Reply:
         """Answer `POST /_mock/sessions/{name}/fork`."""
-        target, name = self._find(call), call.data["name"]
-        self._require_unused(name)
-        return Reply(self._describe(self._sessions.create(name, state=target.dump()), call), 201)
+        target, name = await self._find(call), call.data["name"]
+        await self._require_unused(name)
+        return Reply(self._describe(await self._sessions.fork(target, name), call), 201)
 
-    def _find(self, call: Call) -> Session:
+    async def _find(self, call: Call) -> Session:
         name = call.params["name"]
-        found = self._sessions.find(name)
+        found = await self._sessions.look_up(name)
         if found is None:
-            names = [each.name for each in self._sessions]
+            names = [each.name for each in await self._sessions.list_all()]
             raise APIError("not_found", f"no session '{name}'{did_you_mean(name, names)}")
         return found
 
-    def _require_unused(self, name: str) -> None:
-        if self._sessions.find(name) is not None:
+    async def _require_unused(self, name: str) -> None:
+        if await self._sessions.look_up(name) is not None:
             raise APIError("conflict", f"There is a session '{name}' already.")
 
     def _describe(self, session: Session, call: Call) -> Json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Protocol
 
@@ -77,6 +77,7 @@ class Store(Protocol):
     async def window(
         self, key: str, now: float, span: float, amounts: Amounts = ..., most: Amounts = ...
     ) -> Window: ...
+    async def touch(self, keys: Sequence[str], now: float, span: float) -> Sequence[bool]: ...
 
 
 class MemoryStore:
@@ -159,6 +160,14 @@ class MemoryStore:
         lasts = found.often_at, found.much_at
         return Window(found.entries, (found.often, found.much), lasts, most, span, now, taken)
 
+    async def touch(self, keys: Sequence[str], now: float, span: float) -> Sequence[bool]:
+        """Return which keys were touched in the last `span` seconds; all of them are from now on."""
+        seen = [bool(self.count_window(key, now, span).totals[0]) for key in keys]
+        for key, known in zip(keys, seen, strict=True):
+            if not known:
+                self.count_window(key, now, span, (1, 0))
+        return seen
+
     def list_windows(self, prefix: str) -> tuple[str, ...]:
         """Return the keys of the windows that begin with a text, in the order in which they were opened."""
         return tuple([key for key in self._windows if key.startswith(prefix)])
@@ -186,6 +195,10 @@ class MemoryStore:
             self._windows = dict(latest)
         self._sweep_at = min(_MAX_WINDOWS, max(_SWEEP, 2 * len(self._windows)))
 
+    def load_windows(self, windows: Mapping[str, tuple[float, Iterable[Iterable[Any]]]]) -> None:
+        """Replace all windows: by key, the span and the entries."""
+        self._windows = {key: _Sliding(span, entries) for key, (span, entries) in windows.items()}
+
     def dump(self) -> Json:
         """Return all state as one JSON value that shares nothing with the store."""
         windows = {key: [held.span, [[*entry] for entry in held.entries]] for key, held in self._windows.items()}
@@ -195,7 +208,7 @@ class MemoryStore:
         """Replace all state with a result of `dump`."""
         self.version += 1
         self._values = copy.deepcopy(dump["values"])
-        self._windows = {key: _Sliding(span, entries) for key, (span, entries) in dump["windows"].items()}
+        self.load_windows(dump["windows"])
 
 
 class _Sliding:
@@ -336,6 +349,11 @@ class Journal:
     def drop_half(self) -> None:
         """Drop the oldest entries until half of the bytes are left."""
         self._drop_to(self._bytes // 2)
+
+    def drop_before(self, number: int) -> None:
+        """Drop the entries with a lower number."""
+        while self._entries and self._entries[0][0].number < number:
+            self._bytes -= self._entries.popleft()[1]
 
     def clear(self) -> None:
         """Delete all entries; numbering continues."""

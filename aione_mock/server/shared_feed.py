@@ -1,0 +1,102 @@
+"""Events of all workers: each publishes in the store what it answers while anybody listens, at any worker."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import msgspec
+
+from aione_mock.contract import Contract
+from aione_mock.server.events import EventFeed
+from aione_mock.server.exchange_codec import decode_exchange
+from aione_mock.server.journal import Exchange
+from aione_mock.store.redis import RedisScripts
+from aione_mock.structs import frozen
+from aione_mock.types import Json, Reply
+
+_encode = msgspec.msgpack.Encoder().encode
+_PAUSE_SECONDS = 1.0
+"""Pause after the connection to the store was lost."""
+_FINISHED, _STARTED, _ENDED, _CHANGED = range(4)
+
+
+@frozen
+class _Named:
+    """The session of an exchange that another worker may have answered."""
+
+    name: str
+
+
+class SharedFeed(EventFeed):
+    """The events of all workers."""
+
+    def __init__(self, scripts: RedisScripts, contract: Contract) -> None:
+        super().__init__()
+        self._scripts, self._contract = scripts, contract
+        self._subscriber: asyncio.Task[None] | None = None
+        self._announced: list[dict[str, Json]] = []
+        self._open_calls: dict[tuple[str, int], Exchange] = {}
+
+    def start_listening(self) -> None:
+        """Receive what all workers publish."""
+        if self._subscriber is None:
+            self._subscriber = asyncio.get_running_loop().create_task(self._receive())
+            self.renew()
+
+    def stop_listening(self) -> None:
+        """Receive nothing more."""
+        if self._subscriber is not None:
+            self._subscriber.cancel()
+            self._subscriber = None
+        self._open_calls.clear()
+
+    def renew(self) -> None:
+        """Tell all workers that somebody listens."""
+        if self.listening:
+            self._scripts.run_later("renew", _encode({"leases": [], "streams": [], "listening": True}))
+
+    def announce(self, name: str, session: str, data: Json) -> None:
+        """Report a change to the listeners of all workers, once it is in the store."""
+        self._announced.append({"event": name, "session": session, "data": data})
+
+    def publish_waiting(self) -> None:
+        """Publish what was announced."""
+        if self._announced:
+            self._scripts.run_later("announce", _encode({"events": self._announced}))
+            self._announced = []
+
+    async def _receive(self) -> None:
+        while True:
+            with contextlib.suppress(Exception):
+                await self._follow()
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _follow(self) -> None:
+        async with self._scripts.client.pubsub() as channel:
+            await channel.subscribe(f"{self._scripts.prefix}:events")
+            while True:
+                message = await channel.get_message(ignore_subscribe_messages=True, timeout=_PAUSE_SECONDS)
+                if message is not None:
+                    self._take(message["data"])
+
+    def _take(self, raw: bytes) -> None:
+        head, _, entry = raw.partition(b"\n")
+        name, number, kind, ms = head.decode().split(" ")
+        if int(kind) == _CHANGED:
+            event = msgspec.json.decode(entry)
+            super().announce(event["event"], name, event["data"])
+            return
+        if int(kind) == _ENDED:
+            exchange = self._open_calls.pop((name, int(number)), None)
+            if exchange is not None:
+                exchange.open, exchange.duration_ms = False, float(ms)
+                self.finish_call(exchange)
+            return
+        exchange = decode_exchange(entry, int(number), self._contract)
+        exchange.session = _Named(name)  # type: ignore[assignment]
+        if int(kind) == _FINISHED:
+            self.finish_call(exchange)
+        else:
+            self._open_calls[name, int(number)] = exchange
+            self.start_call(exchange, Reply(None))

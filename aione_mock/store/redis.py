@@ -1,0 +1,197 @@
+"""Run scripts in Redis or Valkey. Calls that arrive in the same turn of the event loop share one round trip.
+
+Everything that changes is done by one script (`scripts.lua`), so each operation happens whole or not at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from aione_mock.errors import ConfigError, MockError
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+_SCRIPT = (Path(__file__).parent / "scripts.lua").read_text(encoding="utf-8")
+_DIGEST = hashlib.sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
+_OLDEST = (7, 0)
+"""The oldest Redis; Valkey names the version of Redis that it is compatible with."""
+_SCHEMES = {"valkey": "redis", "valkeys": "rediss"}
+_MAX_BATCH = 128
+"""Most calls of one round trip."""
+_INSTALL = "--store needs the package redis; install aione-mock[redis]"
+
+
+class StoreUnavailable(MockError):
+    """The store does not answer, or refuses. The message says why."""
+
+
+class RedisScripts:
+    """Run operations of the script in the store of a URL."""
+
+    def __init__(self, url: str, prefix: str, timeout: float) -> None:
+        self.url, self.prefix, self._timeout = url, prefix, timeout
+        self._client: Redis | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._waiting: list[tuple[tuple[Any, ...], asyncio.Future[list[bytes]] | None]] = []
+        self._task: asyncio.Task[None] | None = None
+        self.observe: Callable[[float], None] | None = None
+        """Called with the seconds of each round trip."""
+
+    async def run(self, operation: str, arguments: bytes, *raw: bytes) -> list[bytes]:
+        """Run an operation. Raises StoreUnavailable; then either nothing or all of it was done."""
+        future: asyncio.Future[list[bytes]] = asyncio.get_running_loop().create_future()
+        self._add((self.prefix, operation, arguments, *raw), future)
+        return await future
+
+    def run_later(self, operation: str, arguments: bytes) -> None:
+        """Run an operation without waiting for it. Its failure is not reported."""
+        self._add((self.prefix, operation, arguments), None)
+
+    def _add(self, call: tuple[Any, ...], future: asyncio.Future[list[bytes]] | None) -> None:
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:  # each event loop has connections of its own
+            self._loop, self._client, self._task, self._waiting = loop, None, None, []
+        self._waiting.append((call, future))
+        if self._task is None:
+            self._task = loop.create_task(self._send_all())
+
+    async def _send_all(self) -> None:
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting[:_MAX_BATCH], self._waiting[_MAX_BATCH:]
+                _deliver(batch, await self._send([call for call, _ in batch]))
+        finally:
+            self._task = None
+
+    async def _send(self, calls: list[tuple[Any, ...]]) -> list[Any]:
+        """Return the answer to each call, or the exception instead of it."""
+        from redis.exceptions import NoScriptError, RedisError
+
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            answers = await self._send_batch(calls)
+            if any(isinstance(answer, NoScriptError) for answer in answers):
+                await self.client.script_load(_SCRIPT)
+                missed = [n for n, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+                for n, answer in zip(missed, await self._send_batch([calls[n] for n in missed]), strict=True):
+                    answers[n] = answer
+        except (RedisError, OSError) as error:
+            return [StoreUnavailable(describe_failure(error))] * len(calls)
+        if self.observe is not None:
+            self.observe(loop.time() - began)
+        return [StoreUnavailable(describe_failure(each)) if isinstance(each, RedisError) else each for each in answers]
+
+    async def _send_batch(self, calls: list[tuple[Any, ...]]) -> list[Any]:
+        pipeline = self.client.pipeline(transaction=False)
+        for call in calls:
+            pipeline.execute_command("EVALSHA", _DIGEST, 0, *call)
+        answers: list[Any] = await pipeline.execute(raise_on_error=False)
+        return answers
+
+    @property
+    def client(self) -> Redis:
+        """The client of the running event loop."""
+        if self._client is None:
+            self._client = _create_client(self.url, self._timeout)
+        return self._client
+
+    async def check(self) -> str | None:
+        """Return why the store cannot be used, None if it can."""
+        from redis.exceptions import RedisError
+
+        try:
+            await self.client.ping()
+        except (RedisError, OSError) as error:
+            return describe_failure(error)
+        return None
+
+
+def _deliver(batch: list[tuple[Any, asyncio.Future[list[bytes]] | None]], answers: list[Any]) -> None:
+    for (_, future), answer in zip(batch, answers, strict=True):
+        if future is None or future.done():  # a client that has left waits no more
+            continue
+        if isinstance(answer, Exception):
+            future.set_exception(answer)
+        else:
+            future.set_result(answer)
+
+
+def _create_client(url: str, timeout: float) -> Redis:
+    from redis.asyncio import Redis
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
+
+    # a second try could book a call twice
+    return Redis.from_url(
+        translate_url(url),
+        socket_timeout=timeout,
+        socket_connect_timeout=timeout,
+        retry=Retry(NoBackoff(), 0),
+        protocol=2,
+        max_connections=16,
+    )
+
+
+def translate_url(url: str) -> str:
+    """Return a URL as the client library knows it: Valkey speaks the protocol of Redis."""
+    scheme, separator, rest = url.partition("://")
+    return f"{_SCHEMES.get(scheme, scheme)}{separator}{rest}"
+
+
+def name_store(url: str) -> str:
+    """Return the place of a store without credentials, for messages."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def describe_failure(error: Exception) -> str:
+    """Return in a few words why the store did not do what it should."""
+    from redis import exceptions
+
+    text = str(error).partition("\n")[0].strip().rstrip(".")
+    if isinstance(error, exceptions.AuthenticationError | exceptions.NoPermissionError):
+        return f"the store refuses the credentials ({text})"
+    if isinstance(error, exceptions.TimeoutError | TimeoutError):
+        return "the store does not answer in time"
+    if isinstance(error, exceptions.BusyLoadingError):
+        return "the store is still loading its data"
+    if isinstance(error, exceptions.ConnectionError | OSError):
+        return f"the store cannot be reached ({text})" if text else "the store cannot be reached"
+    if "OOM" in text:
+        return "the store is full"
+    if isinstance(error, exceptions.ReadOnlyError) or "READONLY" in text or "read only" in text:
+        return "the store is read-only"
+    return f"the store refuses: {text[:200]}"
+
+
+def check_server(url: str, timeout: float) -> dict[str, Any]:
+    """Return what a server says of itself. Raises ConfigError, in one line, if it cannot be the store."""
+    try:
+        import redis
+    except ImportError:
+        raise ConfigError(_INSTALL) from None
+    try:
+        with redis.Redis.from_url(
+            translate_url(url), socket_timeout=timeout, socket_connect_timeout=timeout, protocol=2
+        ) as client:
+            info: dict[str, Any] = client.info()
+            client.script_load(_SCRIPT)
+    except ValueError as error:
+        raise ConfigError(f"--store {name_store(url)}: {error}") from None
+    except (redis.exceptions.RedisError, OSError) as error:
+        raise ConfigError(f"--store {name_store(url)}: {describe_failure(error)}") from None
+    version = str(info.get("redis_version", "0"))
+    if tuple(int(part) for part in version.split(".")[:2]) < _OLDEST:
+        message = f"the server is version {version}; use Redis 7.0, Valkey 7.2 or newer"
+        raise ConfigError(f"--store {name_store(url)}: {message}")
+    if info.get("redis_mode") == "cluster" or info.get("cluster_enabled"):
+        message = "the server is part of a cluster; use a single one, with replicas if you like"
+        raise ConfigError(f"--store {name_store(url)}: {message}")
+    return info

@@ -1,0 +1,667 @@
+#!lua
+-- Everything that many workers have to agree on. Each operation runs alone: nothing else happens in the store meanwhile.
+-- ARGV: prefix of all keys, name of the operation, its arguments as msgpack, further bytes.
+-- Answers: msgpack, then bulk strings that need not be UTF-8.
+--
+-- PREFIX:sessions          hash, name of a session to its generation; a session that starts again gets a new one
+-- PREFIX:used              sorted set, names by their last use; those without a valid credential come first
+-- PREFIX:s:NAME:GEN:…      state of a session; `parts` names those of its keys that not every session has
+-- PREFIX:n:NAME:…          what outlives a generation: snapshots and how the session began
+-- PREFIX:stats, :open      counters over all sessions, and streams that are being sent
+local P, operation, a = ARGV[1], ARGV[2], cmsgpack.unpack(ARGV[3])
+local call, format, floor = redis.call, string.format, math.floor
+local clock = call('TIME')
+local REAL = tonumber(clock[1]) + tonumber(clock[2]) / 1e6
+local NEVER = -math.huge
+local RESOLUTION = 0.02       -- seconds within which what comes shares an entry of a window
+local LEASE = 10              -- seconds after which what a dead worker held is free again
+local UNCONFIRMED = 1e12      -- what precedes all times of use
+local MANY = 8192             -- most prefixes of prompts of a session
+local FIXED = {'meta', 'vals', 'vers', 'occ', 'occq', 'hdr', 'hdrq', 'counts', 'seen'}
+local KEPT_CALLS = 2048
+
+local function number(text) return text and text ~= '' and tonumber(text) or nil end
+local function precise(value) return format('%.17g', value) end
+local function generation(name) return call('HGET', P .. ':sessions', name) end
+local function place(name, gen) return P .. ':s:' .. name .. ':' .. gen .. ':' end
+local function part(S, suffix) call('SADD', S .. 'parts', suffix) return S .. suffix end
+
+local function now(S)
+  local m = call('HMGET', S .. 'meta', 'fixed', 'offset')
+  return number(m[1]) or REAL + tonumber(m[2])
+end
+
+local function use(name, confirmed)
+  if confirmed then
+    call('ZADD', P .. ':used', REAL, name)
+  elseif (number(call('ZSCORE', P .. ':used', name)) or 0) < 0 then
+    call('ZADD', P .. ':used', REAL - UNCONFIRMED, name)
+  else
+    call('ZADD', P .. ':used', 'XX', REAL, name)
+  end
+end
+
+-- what has changed since a version, or all of it
+local function changes(S, known)
+  local m = call('HMGET', S .. 'meta', 'version', 'base', 'fixed', 'offset', 'state', 'epoch', 'calls', 'number')
+  local full = known < tonumber(m[2])
+  local found = {version = tonumber(m[1]), full = full, fixed = number(m[3]), offset = tonumber(m[4]), state = m[5],
+    epoch = tonumber(m[6]), calls = tonumber(m[7]), number = tonumber(m[8]), values = {}}
+  for i, name in ipairs(call('ZRANGEBYSCORE', S .. 'vers', full and '-inf' or '(' .. known, '+inf')) do
+    found.values[i] = {name, call('HGET', S .. 'vals', name) or ''}
+  end
+  return found
+end
+
+-- sliding windows: hash `w:PLACE` holds their sums, list `e:PLACE` their entries
+local function read_entry(text)
+  local at, often, much = text:match('^(%S+) (%S+) (%S+)$')
+  return tonumber(at), tonumber(often), tonumber(much)
+end
+
+local function open_window(S, name)
+  local m = call('HMGET', S .. 'w:' .. name, 'o', 'm', 'oa', 'ma', 'first', 'last')
+  return {name = name, entries = S .. 'e:' .. name, o = number(m[1]) or 0, m = number(m[2]) or 0,
+    oa = number(m[3]) or NEVER, ma = number(m[4]) or NEVER, first = number(m[5]) or math.huge,
+    last = number(m[6]) or NEVER}
+end
+
+local function note_entries(w)
+  local first, last = call('LINDEX', w.entries, 0), call('LINDEX', w.entries, -1)
+  w.first, w.last = first and read_entry(first) or math.huge, last and read_entry(last) or NEVER
+  w.oa, w.ma = NEVER, NEVER
+  local at = -1
+  while last and (w.oa == NEVER and w.o > 0 or w.ma == NEVER and w.m > 0) do
+    local when, often, much = read_entry(last)
+    if often > 0 and w.oa == NEVER then w.oa = when end
+    if much > 0 and w.ma == NEVER then w.ma = when end
+    at = at - 1
+    last = call('LINDEX', w.entries, at)
+  end
+end
+
+local function drop_entry(w, command)
+  local _, often, much = read_entry(call(command, w.entries))
+  w.o, w.m = w.o - often, w.m - much
+end
+
+local function prune(w, at, span)
+  local first = call('LINDEX', w.entries, 0)
+  while first and read_entry(first) <= at - span do
+    drop_entry(w, 'LPOP')
+    first = call('LINDEX', w.entries, 0)
+  end
+  local last = call('LINDEX', w.entries, -1)
+  while last and read_entry(last) > at do -- the clock was set back
+    drop_entry(w, 'RPOP')
+    last = call('LINDEX', w.entries, -1)
+  end
+  note_entries(w)
+end
+
+local function add_entry(w, at, often, much)
+  if often == 0 and much == 0 then return end
+  if at - w.last < RESOLUTION then
+    local when, o, m = read_entry(call('LINDEX', w.entries, -1))
+    call('LSET', w.entries, -1, format('%.17g %.17g %.17g', when, o + often, m + much))
+  else
+    if w.last == NEVER then w.first = at end
+    call('RPUSH', w.entries, format('%.17g %.17g %.17g', at, often, much))
+    w.last = at
+  end
+  if often > 0 then w.o, w.oa = w.o + often, w.last end
+  if much > 0 then w.m, w.ma = w.m + much, w.last end
+end
+
+local function save_window(S, w)
+  part(S, 'e:' .. w.name)
+  call('HSET', part(S, 'w:' .. w.name), 'o', precise(w.o), 'm', precise(w.m), 'oa', precise(w.oa), 'ma',
+    precise(w.ma), 'first', precise(w.first), 'last', precise(w.last))
+end
+
+local function take(S, name, at, span, often, much, most)
+  local w = open_window(S, name)
+  if w.first <= at - span or w.last > at then prune(w, at, span) end
+  local taken = w.o < most[1] and w.m < most[2]
+  if taken then add_entry(w, at, often, much) end
+  save_window(S, w)
+  return w, taken
+end
+
+local function describe_window(w, taken)
+  local entries = {}
+  if not taken then
+    for i, text in ipairs(call('LRANGE', w.entries, 0, -1)) do entries[i] = {read_entry(text)} end
+  end
+  return {w.o, w.m, w.oa, w.ma, taken, entries}
+end
+
+-- count what is new in a hash, of which the oldest eighth goes for one too many
+local function count_bounded(S, counts, order, name, most)
+  local seen = call('HINCRBY', S .. counts, name, 1)
+  if seen == 1 then
+    if call('LLEN', S .. order) >= most then
+      local old = call('LPOP', S .. order, 1 + floor(most / 8))
+      call('HDEL', S .. counts, unpack(old))
+    end
+    call('RPUSH', S .. order, name)
+  end
+  return seen
+end
+
+local function has_turn(rule, seen)
+  if seen % rule.every ~= 0 then return false end
+  local turn = seen / rule.every
+  if #rule.nth > 0 then
+    local hit = false
+    turn = 0
+    for _, n in ipairs(rule.nth) do
+      hit = hit or n == seen
+      if n <= seen and n % rule.every == 0 then turn = turn + 1 end
+    end
+    if not hit then return false end
+  end
+  return rule.total < 0 or rule.cycle or turn <= rule.total
+end
+
+-- the name of the limit that refuses a call, after counting it if none does
+local function take_limits(S, l, at, out)
+  local counts = call('HMGET', S .. 'counts', 'usage/spent/' .. l.org, 'usage/key spent/' .. l.key)
+  if (number(counts[1]) or 0) >= l.credit then return 'balance' end
+  if l.balance >= 0 and (number(counts[2]) or 0) >= l.balance then return 'key_balance' end
+  local leases = part(S, 'l:' .. l.key)
+  call('ZREMRANGEBYSCORE', leases, '-inf', REAL)
+  local room = call('ZCARD', leases) < l.most
+  local w, taken = take(S, 'limits/' .. l.key, at, l.span, room and 1 or 0, 0, {l.rpm, l.tpm})
+  out.window = describe_window(w, taken)
+  if not taken then return 'rate' end
+  if not room then return 'concurrency' end
+  call('ZADD', leases, REAL + LEASE, l.lease)
+  return nil
+end
+
+local function read_ledger(S, known)
+  local folds = number(call('HGET', S .. 'counts', 'folds/' .. known.org)) or 0
+  local from = folds == known.folds and known.held or 0
+  local spent = number(call('HGET', S .. 'counts', 'usage/spent/' .. known.org)) or 0
+  local found = {folds = folds, from = from, spent = spent, rows = call('LRANGE', S .. 'ledger:' .. known.org, from, -1), minutes = {}}
+  if folds ~= known.folds then
+    local minutes = call('HGETALL', S .. 'minutes:' .. known.org)
+    for i = 1, #minutes, 2 do found.minutes[#found.minutes + 1] = {minutes[i], minutes[i + 1]} end
+  end
+  return found
+end
+
+-- sum the oldest calls of an organisation by minute, key and model
+local function fold_ledger(S, org)
+  local list, sums = S .. 'ledger:' .. org, part(S, 'minutes:' .. org)
+  local count = call('LLEN', list) - KEPT_CALLS
+  for _, text in ipairs(call('LRANGE', list, 0, count - 1)) do
+    local row = cjson.decode(text)
+    local group = cjson.encode({floor(row[1] / 60), row[2], row[3], row[4]})
+    local held = call('HGET', sums, group)
+    local sum = held and cjson.decode(held) or {call('HLEN', sums), 0, 0, 0, 0, 0, 0, 0}
+    sum[2] = sum[2] + 1
+    for i = 5, 10 do sum[i - 2] = sum[i - 2] + row[i] end
+    call('HSET', sums, group, cjson.encode(sum))
+  end
+  call('LTRIM', list, count, -1)
+  call('HINCRBY', S .. 'counts', 'folds/' .. org, 1)
+end
+
+local function read_journal(S, known, raw)
+  local first = call('XRANGE', S .. 'journal', '-', '+', 'COUNT', 1)[1]
+  local exists = call('EXISTS', S .. 'journal') == 1
+  local last = exists and tonumber(call('XINFO', 'STREAM', S .. 'journal')[8]:match('%-(%d+)$')) or 0
+  local numbers = {}
+  for i, entry in ipairs(call('XRANGE', S .. 'journal', '(0-' .. known, '+')) do
+    numbers[i] = tonumber(entry[1]:match('%-(%d+)$'))
+    raw[#raw + 1] = entry[2][2]
+  end
+  local done = call('HGETALL', S .. 'done')
+  local ended = {}
+  for i = 1, #done, 2 do ended[#ended + 1] = {tonumber(done[i]), tonumber(done[i + 1])} end
+  return {first = first and tonumber(first[1]:match('%-(%d+)$')) or last + 1, total = last, numbers = numbers,
+    done = ended}
+end
+
+local function read_counts(S)
+  local found, held = {}, call('HGETALL', S .. 'counts')
+  for i = 1, #held, 2 do found[#found + 1] = {held[i], tonumber(held[i + 1])} end
+  return found
+end
+
+local function read_windows(S)
+  local windows, leases = {}, {}
+  for _, suffix in ipairs(call('SMEMBERS', S .. 'parts')) do
+    if suffix:sub(1, 2) == 'w:' then
+      local entries = {}
+      for i, text in ipairs(call('LRANGE', S .. 'e:' .. suffix:sub(3), 0, -1)) do entries[i] = {read_entry(text)} end
+      windows[#windows + 1] = {suffix:sub(3), entries}
+    elseif suffix:sub(1, 2) == 'l:' then
+      local held = call('ZCOUNT', S .. suffix, '(' .. precise(REAL), '+inf')
+      if held > 0 then leases[#leases + 1] = {suffix:sub(3), held} end
+    end
+  end
+  return windows, leases
+end
+
+-- what handlers read beside the values of a session
+local function read_more(S, name, wanted, out, raw)
+  if wanted.ledger then out.ledger = read_ledger(S, wanted.ledger) end
+  if wanted.journal then
+    out.journal = read_journal(S, wanted.journal, raw)
+    out.counts = read_counts(S)
+    out.windows, out.leases = read_windows(S)
+    out.calls = tonumber(call('HGET', S .. 'meta', 'calls'))
+    out.labels = call('HKEYS', P .. ':n:' .. name .. ':labels')
+  end
+end
+
+local function trim_journal(S, entries, bytes)
+  local journal, meta, done = S .. 'journal', S .. 'meta', S .. 'done'
+  while true do
+    local held, size = call('XLEN', journal), tonumber(call('HGET', meta, 'bytes') or 0)
+    if held <= entries and (size <= bytes or held <= 1) then return end
+    local oldest = call('XRANGE', journal, '-', '+', 'COUNT', 1)[1]
+    call('XDEL', journal, oldest[1])
+    call('HDEL', done, oldest[1]:match('%-(%d+)$'))
+    call('HINCRBY', meta, 'bytes', -tonumber(oldest[2][4]))
+    call('HINCRBY', P .. ':stats', 'journal bytes', -tonumber(oldest[2][4]))
+  end
+end
+
+local function add_to_journal(S, j, entry)
+  local id = call('XADD', S .. 'journal', '0-*', 'e', entry, 'size', j.size)
+  call('HINCRBY', S .. 'meta', 'bytes', j.size)
+  local total = call('HINCRBY', P .. ':stats', 'journal bytes', j.size)
+  trim_journal(S, j.entries, j.bytes)
+  if total > j.total then trim_journal(S, j.entries, floor(tonumber(call('HGET', S .. 'meta', 'bytes')) / 2)) end
+  return tonumber(id:match('%-(%d+)$'))
+end
+
+local function clear_journal(S)
+  local held = tonumber(call('HGET', S .. 'meta', 'bytes') or 0)
+  if call('EXISTS', S .. 'journal') == 1 then call('XTRIM', S .. 'journal', 'MAXLEN', 0) end
+  call('DEL', S .. 'done')
+  call('HSET', S .. 'meta', 'bytes', 0)
+  call('HINCRBY', P .. ':stats', 'journal bytes', -held)
+end
+
+local function write_values(S, written, version)
+  for _, pair in ipairs(written) do
+    local name, value = pair[1], pair[2]
+    if value == '' then
+      call('HDEL', S .. 'vals', name)
+    else
+      local old = call('HGET', S .. 'vals', name)
+      local order = old and old:match('^(%d+) ') or call('HINCRBY', S .. 'meta', 'orders', 1)
+      call('HSET', S .. 'vals', name, order .. ' ' .. value)
+    end
+    call('ZADD', S .. 'vers', version, name)
+  end
+end
+
+local function write_changes(S, w)
+  local version = call('HINCRBY', S .. 'meta', 'version', 1)
+  write_values(S, w.values, version)
+  if w.state ~= '' then call('HSET', S .. 'meta', 'state', w.state) end
+  if w.clock then
+    local fixed = w.clock[1]
+    call('HSET', S .. 'meta', 'fixed', fixed and precise(fixed) or '', 'offset', precise(w.clock[2]))
+  end
+  for _, name in ipairs(w.uncounted) do call('HDEL', S .. 'counts', name) end
+  if w.clear then clear_journal(S) end
+end
+
+local function book_call(S, b)
+  if b.ticks > 0 then
+    call('HINCRBY', S .. 'counts', 'usage/spent/' .. b.org, b.ticks)
+    if b.key ~= '' then call('HINCRBY', S .. 'counts', 'usage/key spent/' .. b.key, b.ticks) end
+  end
+  if call('RPUSH', part(S, 'ledger:' .. b.org), b.row) >= 2 * KEPT_CALLS then fold_ledger(S, b.org) end
+end
+
+-- copies and ends of sessions
+local function list_parts(S, leases)
+  local found = {unpack(FIXED)}
+  for _, suffix in ipairs(call('SMEMBERS', S .. 'parts')) do
+    if leases or suffix:sub(1, 2) ~= 'l:' then found[#found + 1] = suffix end
+  end
+  return found
+end
+
+local function copy(from, to)
+  for _, suffix in ipairs(list_parts(from, false)) do
+    call('COPY', from .. suffix, to .. suffix, 'REPLACE')
+  end
+  call('DEL', to .. 'parts')
+  for _, suffix in ipairs(call('SMEMBERS', from .. 'parts')) do
+    if suffix:sub(1, 2) ~= 'l:' then call('SADD', to .. 'parts', suffix) end
+  end
+end
+
+local function drop(S)
+  for _, suffix in ipairs(list_parts(S, true)) do call('UNLINK', S .. suffix) end
+  call('UNLINK', S .. 'parts', S .. 'journal', S .. 'done')
+end
+
+local function drop_snapshots(N)
+  for _, label in ipairs(call('HKEYS', N .. 'labels')) do drop(N .. 'snap:' .. label .. ':') end
+  drop(N .. 'origin:')
+  call('UNLINK', N .. 'labels', N .. 'begin')
+end
+
+local function end_generation(name)
+  local gen = generation(name)
+  if not gen then return end
+  clear_journal(place(name, gen))
+  drop(place(name, gen))
+  call('HDEL', P .. ':sessions', name)
+end
+
+local function end_session(name)
+  end_generation(name)
+  drop_snapshots(P .. ':n:' .. name .. ':')
+  call('ZREM', P .. ':used', name)
+end
+
+local function begin_generation(name)
+  local gen = call('INCR', P .. ':generations')
+  call('HSET', P .. ':sessions', name, gen)
+  return gen
+end
+
+local function begin_session(name, b, position)
+  call('SET', P .. ':began', precise(REAL), 'NX')
+  local gen = begin_generation(name)
+  local S, start = place(name, gen), b.start
+  local epoch = start or tonumber(call('GET', P .. ':began'))
+  local fixed = b.frozen and (start or REAL) or nil
+  call('HSET', S .. 'meta', 'version', 1, 'base', 1, 'fixed', fixed and precise(fixed) or '', 'offset',
+    precise(start and start - REAL or 0), 'state', b.state, 'epoch', precise(epoch - epoch % 3600), 'calls', 0,
+    'number', position or gen, 'orders', 0, 'bytes', 0)
+  return gen
+end
+
+local function run_on(S, from)
+  -- a copy goes on from the time of its original
+  local m = call('HMGET', S .. 'meta', 'fixed', 'at')
+  if m[1] == '' then call('HSET', S .. 'meta', 'offset', precise(tonumber(m[2]) - REAL)) end
+end
+
+local function save_copy(S, to)
+  local at = now(S)
+  copy(S, to)
+  call('HSET', to .. 'meta', 'at', precise(at))
+  return at
+end
+
+local function remove_surplus(newest, most)
+  local names = call('ZRANGE', P .. ':used', 0, 2)
+  if call('HLEN', P .. ':sessions') <= most then return end
+  for _, name in ipairs(names) do
+    if name ~= 'default' and name ~= newest then return end_session(name) end
+  end
+end
+
+local function describe(name, gen, known)
+  local S = place(name, gen)
+  local found = changes(S, known)
+  found.name, found.gen, found.at, found.real = name, tonumber(gen), now(S), REAL
+  found.labels = call('HKEYS', P .. ':n:' .. name .. ':labels')
+  return found
+end
+
+local O = {}
+
+function O.open()
+  local gen = generation(a.name)
+  if not gen and not a.begin then return {status = 'none'} end
+  if not gen then
+    gen = begin_session(a.name, a.begin)
+    call('SET', P .. ':n:' .. a.name .. ':begin', cmsgpack.pack(a.begin))
+    call('ZADD', P .. ':used', a.confirmed and REAL or REAL - UNCONFIRMED, a.name)
+    remove_surplus(a.name, a.most)
+  elseif a.new then
+    return {status = 'exists'}
+  end
+  local found = describe(a.name, gen, a.known)
+  found.status = 'ok'
+  return found
+end
+
+function O.reset()
+  local old = generation(a.name)
+  if not old then return {status = 'none'} end
+  local position = call('HGET', place(a.name, old) .. 'meta', 'number')
+  local N = P .. ':n:' .. a.name .. ':'
+  end_generation(a.name)
+  local gen
+  if call('EXISTS', N .. 'origin:meta') == 1 then
+    gen = begin_generation(a.name)
+    local S = place(a.name, gen)
+    copy(N .. 'origin:', S)
+    run_on(S)
+    call('HSET', S .. 'meta', 'number', position, 'bytes', 0)
+  else
+    gen = begin_session(a.name, cmsgpack.unpack(call('GET', N .. 'begin')), position)
+  end
+  local found = describe(a.name, gen, -1)
+  found.status = 'ok'
+  return found
+end
+
+function O.delete()
+  end_session(a.name)
+  return {status = 'ok'}
+end
+
+function O.snapshot()
+  local gen, N = generation(a.name), P .. ':n:' .. a.name .. ':'
+  if not gen then return {status = 'none'} end
+  local S = place(a.name, gen)
+  local at = save_copy(S, N .. 'snap:' .. a.label .. ':')
+  call('HSET', N .. 'labels', a.label, precise(at))
+  return {status = 'ok', at = at, calls = tonumber(call('HGET', S .. 'meta', 'calls'))}
+end
+
+function O.restore()
+  local gen, N = generation(a.name), P .. ':n:' .. a.name .. ':'
+  if not gen then return {status = 'none'} end
+  local S = place(a.name, gen)
+  local version = tonumber(call('HGET', S .. 'meta', 'version')) + 1
+  local m = call('HMGET', S .. 'meta', 'number', 'bytes')
+  local leases = {}
+  for _, suffix in ipairs(call('SMEMBERS', S .. 'parts')) do
+    if suffix:sub(1, 2) == 'l:' then leases[#leases + 1] = suffix else call('UNLINK', S .. suffix) end
+  end
+  for _, suffix in ipairs(FIXED) do call('UNLINK', S .. suffix) end
+  copy(N .. 'snap:' .. a.label .. ':', S)
+  for _, suffix in ipairs(leases) do call('SADD', S .. 'parts', suffix) end
+  call('HSET', S .. 'meta', 'version', version, 'base', version, 'number', m[1], 'bytes', m[2])
+  run_on(S)
+  local found = describe(a.name, gen, -1)
+  found.status = 'ok'
+  return found
+end
+
+function O.fork()
+  local gen = generation(a.name)
+  if not gen then return {status = 'none'} end
+  if generation(a.new) then return {status = 'exists'} end
+  local N = P .. ':n:' .. a.new .. ':'
+  save_copy(place(a.name, gen), N .. 'origin:')
+  local fresh = begin_generation(a.new)
+  local S = place(a.new, fresh)
+  copy(N .. 'origin:', S)
+  run_on(S)
+  call('HSET', S .. 'meta', 'number', fresh, 'bytes', 0)
+  call('ZADD', P .. ':used', REAL, a.new)
+  remove_surplus(a.new, a.most)
+  local found = describe(a.new, fresh, -1)
+  found.status = 'ok'
+  return found
+end
+
+function O.list()
+  local found, held = {}, call('HGETALL', P .. ':sessions')
+  for i = 1, #held, 2 do found[#found + 1] = describe(held[i], held[i + 1], -1) end
+  return {status = 'ok', sessions = found}
+end
+
+function O.sweep()
+  for _, name in ipairs(call('ZRANGEBYSCORE', P .. ':used', '-inf', REAL - a.idle)) do
+    local score = tonumber(call('ZSCORE', P .. ':used', name))
+    if name ~= 'default' and (score >= 0 or score + UNCONFIRMED < REAL - a.idle) then end_session(name) end
+  end
+  -- keys of sessions in use live on; those that no worker sweeps any more end by themselves
+  for _, name in ipairs(call('ZRANGEBYSCORE', P .. ':used', REAL - a.since, '+inf')) do
+    local gen, N = generation(name), P .. ':n:' .. name .. ':'
+    for _, S in ipairs({gen and place(name, gen), N .. 'origin:'}) do
+      for _, suffix in ipairs(list_parts(S, true)) do call('EXPIRE', S .. suffix, a.expiry) end
+      for _, suffix in ipairs({'parts', 'journal', 'done'}) do call('EXPIRE', S .. suffix, a.expiry) end
+    end
+    for _, label in ipairs(call('HKEYS', N .. 'labels')) do
+      local S = N .. 'snap:' .. label .. ':'
+      for _, suffix in ipairs(list_parts(S, true)) do call('EXPIRE', S .. suffix, a.expiry) end
+      call('EXPIRE', S .. 'parts', a.expiry)
+    end
+    for _, key in ipairs({'labels', 'begin'}) do call('EXPIRE', N .. key, a.expiry) end
+  end
+  for _, key in ipairs({':sessions', ':used', ':stats', ':open', ':generations', ':began'}) do
+    call('EXPIRE', P .. key, a.expiry)
+  end
+  return {status = 'ok'}
+end
+
+function O.admit(raw)
+  if generation(a.name) ~= tostring(a.gen) then return {status = 'gone'} end
+  local S = place(a.name, a.gen)
+  if tonumber(call('HGET', S .. 'meta', 'version')) ~= a.version then
+    local found = changes(S, a.version)
+    found.status, found.real = 'stale', REAL
+    return found
+  end
+  local out = {status = 'ok', real = REAL, at = now(S), seen = {}, listening = call('EXISTS', P .. ':listening') == 1}
+  if a.key ~= '' then out.occurrence = count_bounded(S, 'occ', 'occq', a.key, a.remembered) end
+  use(a.name, a.confirmed)
+  if a.nonce and not call('SET', P .. ':nonce:' .. a.nonce[1], 1, 'NX', 'EX', a.nonce[2]) then
+    out.refused = 'nonce'
+  elseif a.limits then
+    out.refused = take_limits(S, a.limits, out.at, out)
+  end
+  if out.refused then return out end
+  if a.header then out.header = count_bounded(S, 'hdr', 'hdrq', a.header, a.headers) end
+  for i, rule in ipairs(a.rules) do
+    out.seen[i] = call('HINCRBY', S .. 'counts', 'rules/' .. rule.id, 1)
+    if has_turn(rule, out.seen[i]) then break end
+  end
+  if a.wanted then read_more(S, a.name, a.wanted, out, raw) end
+  return out
+end
+
+function O.commit()
+  if generation(a.name) ~= tostring(a.gen) then return {status = 'gone'} end
+  local S = place(a.name, a.gen)
+  if a.written then
+    if tonumber(call('HGET', S .. 'meta', 'version')) ~= a.version then
+      local found = changes(S, a.version)
+      found.status, found.real = 'stale', REAL
+      return found
+    end
+    write_changes(S, a.written)
+  end
+  if a.tokens then
+    local w = open_window(S, 'limits/' .. a.tokens[1])
+    if w.last > a.tokens[2] then prune(w, a.tokens[2], a.tokens[4]) end
+    add_entry(w, a.tokens[2], 0, a.tokens[3])
+    save_window(S, w)
+  end
+  if a.booked then book_call(S, a.booked) end
+  if a.released then call('ZREM', S .. 'l:' .. a.released[1], a.released[2]) end
+  local out = {status = 'ok'}
+  if a.journal then
+    call('HINCRBY', S .. 'meta', 'calls', 1)
+    out.number = add_to_journal(S, a.journal, ARGV[4])
+    for _, name in ipairs(a.stats) do call('HINCRBY', P .. ':stats', name, 1) end
+    if a.stream ~= '' then call('ZADD', P .. ':open', REAL + LEASE, a.stream) end
+    if a.publish then
+      call('PUBLISH', P .. ':events', a.name .. ' ' .. out.number .. (a.open and ' 1' or ' 0') .. ' 0\n' .. ARGV[4])
+    end
+  end
+  return out
+end
+
+function O.release()
+  for _, r in ipairs(a.calls) do
+    if generation(r.name) == tostring(r.gen) then
+      local S = place(r.name, r.gen)
+      if r.key ~= '' then call('ZREM', S .. 'l:' .. r.key, r.lease) end
+      if r.number > 0 then call('HSET', S .. 'done', r.number, precise(r.ms)) end
+      if r.publish and r.number > 0 then
+        call('PUBLISH', P .. ':events', r.name .. ' ' .. r.number .. ' 2 ' .. precise(r.ms) .. '\n')
+      end
+    end
+    if r.stream ~= '' then call('ZREM', P .. ':open', r.stream) end
+  end
+  return {status = 'ok'}
+end
+
+function O.renew()
+  for _, held in ipairs(a.leases) do
+    call('ZADD', place(held[1], held[2]) .. 'l:' .. held[3], 'XX', REAL + LEASE, held[4])
+  end
+  for _, stream in ipairs(a.streams) do call('ZADD', P .. ':open', 'XX', REAL + LEASE, stream) end
+  if a.listening then call('SET', P .. ':listening', 1, 'EX', LEASE) end
+  return {status = 'ok'}
+end
+
+function O.announce()
+  for _, event in ipairs(a.events) do
+    call('PUBLISH', P .. ':events', event.session .. ' 0 3 0\n' .. cjson.encode(event))
+  end
+  return {status = 'ok'}
+end
+
+-- which prefixes of a prompt were seen lately; all are from now on
+function O.touch()
+  local S, found = place(a.name, a.gen), {}
+  local seen = S .. 'seen'
+  for i, name in ipairs(a.prefixes) do
+    local at = number(call('HGET', seen, name))
+    found[i] = at ~= nil and at > a.at - a.span and at <= a.at
+  end
+  for i, name in ipairs(a.prefixes) do
+    if not found[i] then call('HSET', seen, name, precise(a.at)) end
+  end
+  if call('HLEN', seen) > MANY then
+    local held, times = call('HGETALL', seen), {}
+    for i = 2, #held, 2 do times[#times + 1] = tonumber(held[i]) end
+    table.sort(times)
+    local middle = times[floor(#times / 2)]
+    for i = 1, #held, 2 do
+      if tonumber(held[i + 1]) <= middle then call('HDEL', seen, held[i]) end
+    end
+  end
+  return {status = 'ok', found = found}
+end
+
+function O.increment()
+  return {status = 'ok', count = call('HINCRBY', place(a.name, a.gen) .. 'counts', a.counter, 1)}
+end
+
+function O.stats()
+  local found, held = {}, call('HGETALL', P .. ':stats')
+  for i = 1, #held, 2 do found[#found + 1] = {held[i], tonumber(held[i + 1])} end
+  local entries = 0
+  local sessions = call('HGETALL', P .. ':sessions')
+  for i = 1, #sessions, 2 do entries = entries + call('XLEN', place(sessions[i], sessions[i + 1]) .. 'journal') end
+  call('ZREMRANGEBYSCORE', P .. ':open', '-inf', REAL)
+  return {status = 'ok', counts = found, sessions = #sessions / 2, entries = entries,
+    open = call('ZCARD', P .. ':open')}
+end
+
+local raw = {}
+local answer = O[operation](raw)
+return {cmsgpack.pack(answer), unpack(raw)}
