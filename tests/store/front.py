@@ -73,6 +73,8 @@ class Front:
         self._ports, self._turns = ports, itertools.count()
         self.forwarded = dict.fromkeys(ports, 0)
         """How many requests each port has got."""
+        self._tasks: set[asyncio.Task[None] | None] = set()
+        """Those that serve clients, to which the event loop itself keeps no reference."""
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, name="front", daemon=True)
@@ -98,20 +100,23 @@ class Front:
         self._loop.call_soon(self._ready.set)
         self._loop.run_forever()
         server.close()
-        tasks = asyncio.all_tasks(self._loop)
-        for task in tasks:
-            task.cancel()
-        self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        while tasks := asyncio.all_tasks(self._loop):
+            for task in tasks:
+                task.cancel()
+            self._loop.run_until_complete(asyncio.wait(tasks))
         self._loop.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        client = _Client(self, writer)
-        try:
-            await client.forward(reader)
-        except ConnectionError:
-            client.reset()
-        finally:
-            client.close()
+        client, task = _Client(self, writer), asyncio.current_task()
+        self._tasks.add(task)
+        with contextlib.suppress(asyncio.CancelledError):
+            try:
+                await client.forward(reader)
+            except ConnectionError:
+                client.reset()
+            finally:
+                client.close()
+                self._tasks.discard(task)
 
 
 class _Client:
@@ -120,22 +125,27 @@ class _Client:
     def __init__(self, front: Front, writer: asyncio.StreamWriter) -> None:
         self._front, self._writer = front, writer
         self._servers: dict[int, asyncio.StreamWriter] = {}
-        self._pumps: set[asyncio.Task[None]] = set()
+        self._pumps: dict[int, asyncio.Task[None]] = {}
         self._current, self._answered = 0, True
 
     async def forward(self, reader: asyncio.StreamReader) -> None:
         splitter = RequestSplitter()
         while data := await reader.read(_READ):
+            rest = b""
             for begins, piece in splitter.split(data):
                 # a request that comes before the answer to the one before it has to wait for it at the same server
                 if begins and self._answered:
-                    self._current, self._answered = self._front.choose_port(), False
-                await self._send(piece)
+                    await self._send(rest)
+                    self._current, self._answered, rest = self._front.choose_port(), False, b""
+                rest += piece
+            await self._send(rest)
         if (server := self._servers.get(self._current)) is not None:
             server.write_eof()
-            await asyncio.gather(*self._pumps)
+            await self._pumps[self._current]
 
     async def _send(self, data: bytes) -> None:
+        if not data:
+            return
         server = self._servers.get(self._current)
         if server is None:
             try:
@@ -143,9 +153,7 @@ class _Client:
             except OSError:  # the server is gone; so is the connection of its client
                 raise ConnectionResetError from None
             self._servers[self._current] = server
-            pump = asyncio.create_task(self._pump(self._current, reader))
-            self._pumps.add(pump)
-            pump.add_done_callback(self._pumps.discard)
+            self._pumps[self._current] = asyncio.create_task(self._pump(self._current, reader))
         server.write(data)
         await server.drain()
 
@@ -171,7 +179,7 @@ class _Client:
         self._writer.transport.abort()
 
     def close(self) -> None:
-        for pump in self._pumps:
+        for pump in self._pumps.values():
             pump.cancel()
         for server in self._servers.values():
             server.close()
