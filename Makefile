@@ -18,7 +18,7 @@ STORE_TESTS := tests/control tests/console tests/faults tests/protocols tests/sd
 export UV_NATIVE_TLS = true
 export UV_SYSTEM_CERTS = true
 
-.PHONY: help run install web screenshots test check fmt unit coverage unit-no-cache store slow dependencies mutants proof bench clean
+.PHONY: help run install web screenshots test check fmt unit coverage unit-no-cache store slow dependencies docs mutants proof bench clean
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F '\t' '{printf "%-15s %s\n", $$1, $$2}'
@@ -103,10 +103,13 @@ dependencies: install  ## some tests with the lowest and the newest dependencies
 clean:  ## remove what was built and installed
 	rm -rf $(VENV) .coverage* .pytest_cache .mypy_cache .ruff_cache dist web/dist web/node_modules web/.node
 
+docs: install  ## build the documentation site into site/, in both languages
+	$(BIN)/python scripts/build_docs.py
+
 mutants: install  ## how many wrong variants of the mock the checker finds
 	$(BIN)/python scripts/kill_rate.py
 
-proof: install  ## measure the checker for docs/proof.md, an hour; SECTIONS=alarms for a part
+proof: install  ## measure the checker for docs/explanation/proof.md, an hour; SECTIONS=alarms for a part
 	$(BIN)/python scripts/proof.py $(SECTIONS)
 
 bench: install  ## measure speed and memory for benchmarks/results.md

@@ -33,7 +33,7 @@ def report(bench: Bench) -> str:
         "",
         f"Server on one core, load on the other ({load.generator()}), 32 connections, {bench.rounds} alternating",
         f"rounds of {bench.seconds} s; medians. × is the ratio to the rate of bare uvicorn on the same core (see",
-        "[docs/performance.md](../docs/performance.md)); the spread is the lowest and the highest ratio of a round.",
+        "[how](../docs/explanation/performance.md)); the spread is the lowest and the highest ratio of a round.",
         "",
         "| workload | result | target | spread, notes |",
         "|---|---|---|---|",

@@ -1,4 +1,4 @@
-"""Measure what SDKs and frameworks make of each awkward answer, and write `docs/awkward-answers.md`.
+"""Measure what SDKs and frameworks make of each awkward answer, and write `docs/reference/awkward-answers.md`.
 
     python scripts/awkward_answers.py                       write the page
     python scripts/awkward_answers.py --check               exit 1 if it would change
@@ -37,7 +37,7 @@ from aione_mock.server.app import create_app
 from aione_mock.server.http import Server
 from aione_mock.settings import Settings
 
-PAGE = Path(__file__).parents[1] / "docs" / "awkward-answers.md"
+PAGE = Path(__file__).parents[1] / "docs" / "reference" / "awkward-answers.md"
 Kind = Literal["words", "structured", "tools"]
 _EVERYWHERE = ("refusal", "content_filter", "empty_answer", "whitespace_only")
 ROWS: dict[Kind, tuple[str, ...]] = {

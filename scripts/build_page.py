@@ -29,8 +29,8 @@ _SOURCES = (
     "../openapi/modelrouter.yaml",
     "../openapi/aione.yaml",
     "../openapi/aione/*.yaml",
-    "../docs/client-faults.md",
-    "../docs/awkward-answers.md",
+    "../docs/reference/client-faults.md",
+    "../docs/reference/awkward-answers.md",
 )
 _GENERATED = {WEB / "src" / "api" / name for name in ("control.ts", "aione.ts", "modelrouter.ts")}
 _INSTALLED = WEB / "node_modules" / ".installed"

@@ -1,4 +1,6 @@
-"""Measure what official clients, LangChain and instructor do under each fault, and write `docs/client-faults.md`.
+"""Measure what official clients, LangChain and instructor do under each fault.
+
+Writes `docs/reference/client-faults.md`.
 
     python scripts/client_faults.py                       write the page
     python scripts/client_faults.py --check               exit 1 if it would change
@@ -30,7 +32,7 @@ from aione_mock.server.app import Mock, create_app
 from aione_mock.server.http import Server
 from aione_mock.settings import Settings
 
-PAGE = Path(__file__).parents[1] / "docs" / "client-faults.md"
+PAGE = Path(__file__).parents[1] / "docs" / "reference" / "client-faults.md"
 KEY = "sk-nex-demo-every-model"
 QUESTION = "你好，请介绍一下杭州的天气。"
 TIMEOUT, SHORT_TIMEOUT = 60.0, 3.0

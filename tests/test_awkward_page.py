@@ -14,7 +14,7 @@ from tests.timing import at_best
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "scripts" / "awkward_answers.py"
-PAGE = (ROOT / "docs" / "awkward-answers.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "reference" / "awkward-answers.md").read_text(encoding="utf-8")
 NEEDS = {"tools": "tools", "schema": "a JSON schema", "thinking": "thinking", None: ""}
 
 

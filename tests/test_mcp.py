@@ -334,7 +334,7 @@ def test_serving_without_agents_loads_nothing_of_them() -> None:
 
 
 async def test_the_page_names_every_tool(agents: Server) -> None:
-    page = (docs_path() / "coding-agents.md").read_text(encoding="utf-8")
+    page = (docs_path() / "how-to" / "coding-agents.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (`.*?) \|", page, re.MULTILINE)
     named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
     async with over_http(agents) as client:

@@ -1,4 +1,4 @@
-"""Tools are chosen by the rules of `docs/what-it-says.md`, and their arguments are always valid."""
+"""Tools are chosen by the rules of `docs/explanation/what-it-says.md`, and their arguments are always valid."""
 
 from __future__ import annotations
 

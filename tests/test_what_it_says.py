@@ -1,4 +1,4 @@
-"""`docs/what-it-says.md` lists rules by number; each has the test here that bears its number."""
+"""`docs/explanation/what-it-says.md` lists rules by number; each has the test here that bears its number."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def reply_to(question: str, message: Json, *results: str) -> list[Json]:
 
 
 def test_every_rule_has_a_test() -> None:
-    page = Path(__file__).parent.parent.joinpath("docs/what-it-says.md").read_text(encoding="utf-8")
+    page = Path(__file__).parent.parent.joinpath("docs/explanation/what-it-says.md").read_text(encoding="utf-8")
     rules = [int(number) for number in re.findall(r"^(\d+)\. \*\*", page, re.MULTILINE)]
     tests = {int(found[1]) for name in globals() if (found := re.match(r"test_rule_(\d+)_", name))}
     assert rules == sorted(tests) == [*range(1, 13)]

@@ -75,7 +75,6 @@ def create_program(only: str | None = None) -> typer.Typer:
     app = typer.Typer(
         name="aione-mock",
         help="A mock of the AIone LLM gateway, driven by its OpenAPI contract.",
-        add_completion=False,
         pretty_exceptions_enable=False,
     )
     app.callback()(_add_options)

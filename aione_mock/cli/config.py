@@ -10,7 +10,7 @@ import orjson
 import typer
 
 from aione_mock.cli import terminal
-from aione_mock.cli.contract import load_bundled_contract
+from aione_mock.cli.schemas import SchemaName, make_schema
 from aione_mock.cli.setting_options import add_setting_options, read_settings
 from aione_mock.errors import ConfigError
 from aione_mock.settings import CONFIG_FILES, Settings, fixture_path
@@ -78,12 +78,11 @@ app.command("show")(add_setting_options(show_configuration))
 
 
 @app.command("schema")
-def print_schema() -> None:
-    """Print the JSON Schema of the configuration file, for editors."""
-    from aione_mock.scenarios.rule_compiler import make_rule_schema
-    from aione_mock.tenant.configuration_schema import make_schema
-
-    terminal.print_json(make_schema(make_rule_schema(load_bundled_contract(None).documents["control.yaml"])))
+def print_schema(
+    of: Annotated[SchemaName, typer.Option(help="The kind of file.")] = "configuration",
+) -> None:
+    """Print the JSON Schema of the configuration file, or of other files that people write, for editors."""
+    terminal.print_json(make_schema(of))
 
 
 def _mask(settings: Settings, name: str) -> Any:

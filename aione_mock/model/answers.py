@@ -1,6 +1,6 @@
 """Compose what the model says to a prompt: tool calls, JSON, words or images, cut where the prompt says so.
 
-An answer is a pure function of prompt and seed. `docs/what-it-says.md` states the rules.
+An answer is a pure function of prompt and seed. `docs/explanation/what-it-says.md` states the rules.
 """
 
 from __future__ import annotations

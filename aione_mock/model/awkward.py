@@ -1,4 +1,4 @@
-"""Compose awkward answers by name. `scenarios.awkward` lists them, `docs/awkward-answers.md` describes them.
+"""Compose awkward answers by name. `scenarios.awkward` lists them, `docs/reference/awkward-answers.md` describes them.
 
 The words that do not depend on the request stand in `fixtures/awkward.yaml`.
 """

@@ -1,6 +1,6 @@
 """Choose the tools that a prompt makes the model call, and their arguments.
 
-`docs/what-it-says.md` states the rules.
+`docs/explanation/what-it-says.md` states the rules.
 """
 
 from __future__ import annotations

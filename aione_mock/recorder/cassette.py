@@ -26,6 +26,11 @@ from aione_mock.text.data_files import YamlModel, describe_errors, load_yaml
 from aione_mock.types import Headers, Json
 
 _FORMAT = 1
+_COMMENT = """\
+# yaml-language-server: $schema=cassette.schema.json
+# Recorded by aione-mock; `aione-mock cassette show` gives an overview.
+# `aione-mock config schema --of cassette` prints the schema for editors.
+"""
 _MAX_YAML_BYTES = 256 << 10
 """Larger bodies and streams are written as text: nobody reads so much YAML, and parsing it takes seconds."""
 _LEVELS = ("value", "text", "base64")
@@ -248,8 +253,7 @@ class CassetteWriter:
 def dump_head(upstream: str, *, redacted: bool = False, started: str = "") -> str:
     """Return the beginning of a cassette, which dumped interactions follow."""
     head = {"cassette": _FORMAT, "upstream": upstream, "started": started, "redacted": redacted}
-    comment = "# Recorded by aione-mock; `aione-mock cassette show` gives an overview.\n"
-    return f"{comment}{_dump_yaml(head)}interactions:\n"
+    return f"{_COMMENT}{_dump_yaml(head)}interactions:\n"
 
 
 def dump_interaction(interaction: Interaction) -> str:

@@ -56,7 +56,7 @@ def _list_models(*models: type[BaseModel]) -> list[type[BaseModel]]:
 
 def _describe_members(model: type[BaseModel], definitions: dict[str, Json]) -> None:
     """Add the docstrings of a model's members to the schema of the model and of those that inherit from it."""
-    texts = _read_docstrings(model)
+    texts = read_docstrings(model)
     for name, definition in definitions.items():
         if name in {each.__name__ for each in (model, *_list_subclasses(model))}:
             for member, text in texts.items():
@@ -68,7 +68,7 @@ def _list_subclasses(model: type[Any]) -> list[type[Any]]:
     return [below for each in model.__subclasses__() for below in (each, *_list_subclasses(each))]
 
 
-def _read_docstrings(model: type[BaseModel]) -> dict[str, str]:
+def read_docstrings(model: type[BaseModel]) -> dict[str, str]:
     """Return the text that stands below each member in the source."""
     (tree,) = ast.parse(textwrap.dedent(inspect.getsource(model))).body
     assert isinstance(tree, ast.ClassDef)

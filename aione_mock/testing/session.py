@@ -164,7 +164,8 @@ class MockSession(CallAssertions):
     def awkward(self, name: str, times: int | None = 1, *, when: When | None = None) -> None:
         """Answer as real models sometimes do, as in `awkward("fenced_json")`; `times=None` for every call.
 
-        `docs/awkward-answers.md` has the names. Calls without what an answer needs, such as tools, are passed over.
+        `docs/reference/awkward-answers.md` has the names. Calls without what an answer needs, such as tools, are passed
+        over.
         """
         __tracebackhide__ = True
         self._prepare("awkward", f"awkward {name}", {"awkward": name}, when, times)

@@ -69,7 +69,7 @@ def test_litellm_brings_answers_back_to_who_asked(
 ) -> None:
     """The configuration is the one in the documentation."""
     gateways = load_script("gateways")
-    page = (ROOT / "docs" / "behind-your-gateway.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "how-to" / "behind-your-gateway.md").read_text(encoding="utf-8")
     written = page.split("```yaml\n")[1].split("```")[0]
 
     def configure(place: Any) -> list[str]:

@@ -361,7 +361,7 @@ def test_record_needs_a_file(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_rules_in_the_documentation_are_valid(upstream: str, start_proxy: StartProxy, tmp_path: Path) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "faults-on-real-traffic.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "faults-on-real-traffic.md").read_text(encoding="utf-8")
     rules = tmp_path / "faults.yaml"
     rules.write_text(page.split("```yaml\n")[1].split("```")[0])
     with start_proxy(upstream, scenarios=(rules,)) as tape:

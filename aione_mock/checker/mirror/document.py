@@ -15,6 +15,7 @@ from aione_mock.clock import format_instant
 from aione_mock.text.escaping import escape_unprintable
 
 _HEAD = """\
+# yaml-language-server: $schema=aione-mock.schema.json
 # A configuration of aione-mock whose world looks like {url} did at {at}.
 # Written by `aione-mock mirror`; `aione-mock serve --config FILE` serves it. Secrets are the mock's own:
 # `aione-mock keys --config FILE` lists them. Comments say what could not be read. What no operation shows is the

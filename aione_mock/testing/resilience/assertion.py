@@ -25,9 +25,9 @@ def assert_resilient(
     `call` sends a question to the gateway and returns the answer; it may be asynchronous. If it takes an argument, it
     is given the session, with `base_url`, `openai_base_url` and `api_key`, and creates its client anew each time.
     `only` names checks, or groups of them. `include` names groups that run besides the usual checks: `awkward` has a
-    check for each answer of `docs/awkward-answers.md`. `patience` is the seconds within which it must give up on a
-    silent gateway, `attempts` is how often it may send the same request. Raises ConfigError for an unknown name, and
-    if the client fails without a fault.
+    check for each answer of `docs/reference/awkward-answers.md`. `patience` is the seconds within which it must give up
+    on a silent gateway, `attempts` is how often it may send the same request. Raises ConfigError for an unknown
+    name, and if the client fails without a fault.
     """
     __tracebackhide__ = True
     if mock is not None:

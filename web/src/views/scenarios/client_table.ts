@@ -1,5 +1,5 @@
-import awkward from "../../../../docs/awkward-answers.md?raw"
-import faults from "../../../../docs/client-faults.md?raw"
+import awkward from "../../../../docs/reference/awkward-answers.md?raw"
+import faults from "../../../../docs/reference/client-faults.md?raw"
 
 /** What an official client makes of a scenario. */
 export interface ClientOutcome {
@@ -9,7 +9,7 @@ export interface ClientOutcome {
   outcomes: { client: string; outcome: string }[]
 }
 
-/** Reads the tables of docs/client-faults.md and docs/awkward-answers.md, which tests measure with the clients. */
+/** Reads the tables of docs/reference/client-faults.md and docs/reference/awkward-answers.md, which tests measure with the clients. */
 export function readClientTable(markdown: string): ClientOutcome[] {
   const found: ClientOutcome[] = []
   let answers = ""
