@@ -375,9 +375,13 @@ def _has_left(transport: asyncio.Transport) -> bool:
     return bool(poll.poll(0))
 
 
-@coroutine
-def _resume(running: Coroutine[Any, Any, None], awaited: Any) -> Generator[Any, Any, None]:
+async def _resume(running: Coroutine[Any, Any, None], awaited: Any) -> None:
     """Continue a coroutine that has run up to the first future that it awaits."""
+    await _drive(running, awaited)
+
+
+@coroutine  # since Python 3.12 no generator is a task
+def _drive(running: Coroutine[Any, Any, None], awaited: Any) -> Generator[Any, Any, None]:
     with contextlib.suppress(StopIteration):
         while True:
             try:
