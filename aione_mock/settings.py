@@ -33,7 +33,7 @@ from aione_mock.text.data_files import DataFile, describe_details
 _PACKAGE = Path(__file__).parent
 # a wheel holds the contract and the data inside the package; a checkout holds them beside it
 _DATA = _PACKAGE if (_PACKAGE / "openapi").is_dir() else _PACKAGE.parent
-VERSION = "0.1.0"
+VERSION = "0.2.0"
 """Version of the package. Its metadata is built from this value, since reading the metadata takes 10 ms."""
 DOCUMENTS = ("aione.yaml", "modelrouter.yaml", "control.yaml")
 """The contract: two documents of the gateway, and the mock's own control API."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -17,7 +18,7 @@ import httpx2
 import pytest
 import yaml
 
-from aione_mock.settings import EXTENSIONS
+from aione_mock.settings import EXTENSIONS, VERSION
 
 ROOT = Path(__file__).parent.parent
 UV = Path(sys.executable).with_name("uv")
@@ -75,6 +76,86 @@ def url(commands: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
     finally:
         process.kill()
         process.communicate()
+
+
+def digest(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.glob("aione_mock*")}
+
+
+def test_it_is_the_same_whenever_and_wherever_it_is_built(dist: Path, tmp_path: Path) -> None:
+    tracked = run("git", "-C", ROOT, "ls-files", "--cached", "--others", "--exclude-standard").splitlines()
+    built = [str(path.relative_to(ROOT)) for path in (ROOT / "web" / "dist").glob("*")]
+    for name in sorted(name for name in {*tracked, *built} if (ROOT / name).is_file()):
+        path = tmp_path / "elsewhere" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / name, path)
+        os.utime(path, (1_900_000_000, 1_900_000_000))
+        path.chmod(0o600 | (ROOT / name).stat().st_mode & 0o100)
+    run(UV, "build", "--quiet", "--out-dir", tmp_path / "again", tmp_path / "elsewhere")
+    assert len(digest(dist)) == 2
+    assert digest(dist) == digest(tmp_path / "again")
+
+
+def test_an_index_would_take_it_and_show_its_readme(dist: Path, wheel: Path) -> None:
+    twine = subprocess.run(
+        [sys.executable, "-m", "twine", "--no-color", "check", "--strict", *sorted(dist.glob("aione_mock*"))],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert twine.returncode == 0, twine.stdout
+    assert twine.stdout.count("PASSED") == 2
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        fields, _, readme = archive.read(name).decode().partition("\n\n")
+    for wanted in ("Project-URL: Changelog, https://", "Classifier: Framework :: Pytest", "Provides-Extra: mcp"):
+        assert wanted in fields
+    links = re.findall(r'\]\(([^)#]+)|src(?:set)?="([^"]+)"', readme)
+    assert len(links) > 10
+    assert [link for pair in links if not (link := "".join(pair)).startswith("https://")] == []
+    assert f"/v{VERSION}/" in readme
+
+
+def test_it_starts_without_being_installed(wheel: Path, tmp_path: Path) -> None:
+    environment = {**os.environ, "UV_TOOL_DIR": str(tmp_path / "tools"), "UV_TOOL_BIN_DIR": str(tmp_path / "bin")}
+    words = [UV, "tool", "run", "--quiet", "--python", sys.executable, "--from", wheel, "aione-mock", "--version"]
+    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, env=environment, check=False)
+    assert (done.returncode, done.stdout) == (0, f"aione-mock {VERSION}\n"), done.stderr
+
+
+def find_interpreter(version: str) -> str | None:
+    """Return a Python of this version: one of the path that works, or one of pyenv."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    for path in (shutil.which(f"python{version}"), *sorted(pyenv.glob(f"{version}.*/bin/python"))):
+        if path and subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode == 0:
+            return str(path)
+    return None
+
+
+@pytest.mark.parametrize("version", ["3.12", "3.13", "3.14"])
+def test_it_works_with_newer_pythons(version: str, wheel: Path, tmp_path: Path) -> None:
+    if (interpreter := find_interpreter(version)) is None:
+        pytest.skip(f"there is no Python {version} here")
+    run(UV, "venv", "--quiet", "--python", interpreter, tmp_path / "venv")
+    python = tmp_path / "venv" / "bin" / "python"
+    run(UV, "pip", "install", "--quiet", "--python", python, wheel)
+    program = (
+        "import sys, httpx2; from aione_mock import mock_server\n"
+        "with mock_server() as mock:\n"
+        "    mock.reply('Hello')\n"
+        "    headers = {'Authorization': f'Bearer {mock.api_key}'}\n"
+        f"    answer = httpx2.post(mock.base_url + '/v1/chat/completions', headers=headers, json={CHAT})\n"
+        "    mock.assert_called(times=1)\n"
+        "print(sys.version.split()[0], answer.json()['choices'][0]['message']['content'])"
+    )
+    assert re.fullmatch(rf"{re.escape(version)}\.\d+ Hello\n", run(python, "-c", program))
+
+
+def test_the_version_is_that_of_the_newest_release() -> None:
+    releases = re.findall(r"^## (\d\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert releases[0] == VERSION
+    pyproject = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert f'"{VERSION}"' not in pyproject
 
 
 def test_it_serves(url: str) -> None:
