@@ -60,8 +60,8 @@ local function read_entry(text)
 end
 
 local function open_window(S, name)
-  local m = call('HMGET', S .. 'w:' .. name, 'o', 'm', 'oa', 'ma', 'first', 'last')
-  return {name = name, entries = S .. 'e:' .. name, o = number(m[1]) or 0, m = number(m[2]) or 0,
+  local m = call('HMGET', S .. 'w:' .. name, 'o', 'm', 'oa', 'ma', 'first', 'last', 'order')
+  return {name = name, order = m[7], entries = S .. 'e:' .. name, o = number(m[1]) or 0, m = number(m[2]) or 0,
     oa = number(m[3]) or NEVER, ma = number(m[4]) or NEVER, first = number(m[5]) or math.huge,
     last = number(m[6]) or NEVER}
 end
@@ -116,7 +116,8 @@ end
 local function save_window(S, w)
   part(S, 'e:' .. w.name)
   call('HSET', part(S, 'w:' .. w.name), 'o', precise(w.o), 'm', precise(w.m), 'oa', precise(w.oa), 'ma',
-    precise(w.ma), 'first', precise(w.first), 'last', precise(w.last))
+    precise(w.ma), 'first', precise(w.first), 'last', precise(w.last), 'order',
+    w.order or call('HINCRBY', S .. 'meta', 'orders', 1))
 end
 
 local function take(S, name, at, span, often, much, most)
@@ -232,17 +233,19 @@ local function read_counts(S)
 end
 
 local function read_windows(S)
-  local windows, leases = {}, {}
+  local windows, leases, order = {}, {}, {}
   for _, suffix in ipairs(call('SMEMBERS', S .. 'parts')) do
     if suffix:sub(1, 2) == 'w:' then
       local entries = {}
       for i, text in ipairs(call('LRANGE', S .. 'e:' .. suffix:sub(3), 0, -1)) do entries[i] = {read_entry(text)} end
       windows[#windows + 1] = {suffix:sub(3), entries}
+      order[suffix:sub(3)] = tonumber(call('HGET', S .. suffix, 'order'))
     elseif suffix:sub(1, 2) == 'l:' then
       local held = call('ZCOUNT', S .. suffix, '(' .. precise(REAL), '+inf')
       if held > 0 then leases[#leases + 1] = {suffix:sub(3), held} end
     end
   end
+  table.sort(windows, function(a, b) return order[a[1]] < order[b[1]] end)
   return windows, leases
 end
 
