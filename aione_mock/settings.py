@@ -338,6 +338,11 @@ class Settings(BaseSettings):
         "warning", description="The lowest level of other log messages on standard error."
     )
     metrics: bool = Field(False, description="Whether GET /_mock/metrics serves figures for Prometheus.")
+    otel: bool = Field(
+        False,
+        description="Whether each call is a span for OpenTelemetry, exported as its own variables say: "
+        "OTEL_EXPORTER_OTLP_ENDPOINT and others.",
+    )
     _origins: Mapping[str, str] = PrivateAttr(default_factory=dict)
     _file: DataFile | None = PrivateAttr(None)
     _from_file: frozenset[str] = PrivateAttr(frozenset())

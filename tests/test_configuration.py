@@ -64,6 +64,7 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "log_format": ("json", "text"),
     "log_level": ("info", "debug"),
     "metrics": (True, False),
+    "otel": (True, False),
 }
 """A value of each setting for the configuration file, and another one for variables and options."""
 OPTIONS = {"overlays": "overlay", "extensions": "with", "allowed_hosts": "allowed-host"}

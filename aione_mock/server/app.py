@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
@@ -132,7 +134,7 @@ class Mock(Starlette):
     """
 
     def __init__(self, pipeline: Pipeline) -> None:
-        super().__init__()
+        super().__init__(lifespan=_flush_observers)
         self.pipeline, self.gateway = pipeline, Gateway(pipeline)
         self.router.default = self.gateway
 
@@ -175,6 +177,13 @@ class Mock(Starlette):
         return None if added else self.gateway
 
 
+@contextlib.asynccontextmanager
+async def _flush_observers(mock: Mock) -> AsyncIterator[None]:
+    yield
+    for observer in mock.gateway.observers:
+        await asyncio.to_thread(observer.flush)
+
+
 def create_app(settings: Settings | None = None, /, **options: Any) -> Mock:
     """Create the mock as an ASGI application.
 
@@ -202,6 +211,10 @@ def create_app(settings: Settings | None = None, /, **options: Any) -> Mock:
         mock.gateway.access_log = open_access_log(config.log_format)
     if config.metrics:
         _add_metrics(mock, _open_metrics(config))
+    if config.otel:
+        from aione_mock.server.tracing import open_tracing
+
+        mock.gateway.observers += (open_tracing(config.scheme),)
     return mock
 
 

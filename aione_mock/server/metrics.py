@@ -111,6 +111,9 @@ class Metrics:
         if exchange.rule is not None:
             self._count_rule(exchange)
 
+    def flush(self) -> None:
+        """Do nothing: nothing is held back."""
+
     def _count_tokens(self, model: str, usage: Usage) -> None:
         for kind, count in _split_usage(usage):
             if count:

@@ -40,6 +40,9 @@ class Observer(Protocol):
     def finish_call(self, exchange: Exchange, delivery: Delivery) -> None:
         """Note that a call has ended."""
 
+    def flush(self) -> None:
+        """Hand on what is held back, before the server ends."""
+
 
 class ObservedCall:
     """One call, and those who are told of it. They are told of no call of the control API or of the page."""
