@@ -155,6 +155,7 @@ class EventFeed:
     ) -> AsyncIterator[bytes]:
         """Yield events as they come, of one session or all, from the one behind `last_id` on."""
         listener = self._join(session, accepts)
+        await self.prepare()
         try:
             yield b"retry: 1000\nid: %b-%d\n\n" % (self._run.encode(), self._number)
             self._resume(listener, last_id)
@@ -180,6 +181,9 @@ class EventFeed:
         self.listening = True
         self.start_listening()
         return listener
+
+    async def prepare(self) -> None:
+        """Wait until no event can be missed any more."""
 
     def start_listening(self) -> None:
         """Prepare for listeners; here is nothing to do."""

@@ -11,11 +11,14 @@ from aione_mock.contract import Contract
 from aione_mock.server.events import EventFeed
 from aione_mock.server.exchange_codec import decode_exchange
 from aione_mock.server.journal import Exchange
-from aione_mock.store.redis import RedisScripts
+from aione_mock.store.redis import RedisScripts, StoreUnavailable
 from aione_mock.structs import frozen
 from aione_mock.types import Json, Reply
 
 _encode = msgspec.msgpack.Encoder().encode
+_LISTENING = _encode({"leases": [], "streams": [], "listening": True})
+_PATIENCE_SECONDS = 2.0
+"""Seconds to wait for the store before events are sent without those of other workers."""
 _PAUSE_SECONDS = 1.0
 """Pause after the connection to the store was lost."""
 _FINISHED, _STARTED, _ENDED, _CHANGED = range(4)
@@ -35,6 +38,7 @@ class SharedFeed(EventFeed):
         super().__init__()
         self._scripts, self._contract = scripts, contract
         self._subscriber: asyncio.Task[None] | None = None
+        self._subscribed = asyncio.Event()
         self._announced: list[dict[str, Json]] = []
         self._open_calls: dict[tuple[str, int], Exchange] = {}
 
@@ -43,6 +47,12 @@ class SharedFeed(EventFeed):
         if self._subscriber is None:
             self._subscriber = asyncio.get_running_loop().create_task(self._receive())
             self.renew()
+
+    async def prepare(self) -> None:
+        """Wait until all workers know that somebody listens."""
+        with contextlib.suppress(StoreUnavailable, TimeoutError):
+            await asyncio.wait_for(self._subscribed.wait(), _PATIENCE_SECONDS)
+            await self._scripts.run("renew", _LISTENING)
 
     def stop_listening(self) -> None:
         """Receive nothing more."""
@@ -54,7 +64,7 @@ class SharedFeed(EventFeed):
     def renew(self) -> None:
         """Tell all workers that somebody listens."""
         if self.listening:
-            self._scripts.run_later("renew", _encode({"leases": [], "streams": [], "listening": True}))
+            self._scripts.run_later("renew", _LISTENING)
 
     def announce(self, name: str, session: str, data: Json) -> None:
         """Report a change to the listeners of all workers, once it is in the store."""
@@ -70,11 +80,14 @@ class SharedFeed(EventFeed):
         while True:
             with contextlib.suppress(Exception):
                 await self._follow()
+            self._subscribed.clear()
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _follow(self) -> None:
         async with self._scripts.client.pubsub() as channel:
             await channel.subscribe(f"{self._scripts.prefix}:events")
+            await channel.get_message(timeout=_PATIENCE_SECONDS)
+            self._subscribed.set()
             while True:
                 message = await channel.get_message(ignore_subscribe_messages=True, timeout=_PAUSE_SECONDS)
                 if message is not None:

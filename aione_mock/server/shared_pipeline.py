@@ -12,8 +12,9 @@ from typing import Any, cast
 
 from aione_mock.asgi import Disconnected
 from aione_mock.contract import Operation
-from aione_mock.errors import APIError, MockError, ScenarioError
+from aione_mock.errors import APIError, MockError
 from aione_mock.scenarios.rules import Rule
+from aione_mock.server import origin
 from aione_mock.server.handlers import CHECKS
 from aione_mock.server.journal import Exchange
 from aione_mock.server.match_context import make_match_context
@@ -86,7 +87,8 @@ class SharedPipeline(Pipeline):
 
     async def _reopen(self, exchange: Exchange) -> None:
         confirmed = exchange.caller is not None or exchange.protocol == "control"
-        await self.sessions.reopen(exchange.session, confirmed=confirmed)
+        make = not origin.is_cross_site(exchange.request)
+        exchange.session = await self.sessions.reopen(find_replica(exchange.session), confirmed=confirmed, make=make)
 
     async def _admit(self, operation: Operation, exchange: Exchange) -> None:
         if operation.raw.get("x-stateless"):
@@ -118,7 +120,7 @@ class SharedPipeline(Pipeline):
         if operation.protocol == "control":
             return [], None
         if (header := fields.get(b"x-mock-scenario")) is not None:
-            return [], self._find_counted_header(header.decode("latin-1"))
+            return [], self._find_counted_header(header.decode("latin-1"), operation, exchange)
         if not (session.rules or session.scenarios or self._scenario_files) or b"prefer" in fields:
             return [], None
         with contextlib.suppress(APIError, MockError, ValueError):
@@ -128,17 +130,23 @@ class SharedPipeline(Pipeline):
                 return rules, None
         return [], None
 
-    def _find_counted_header(self, header: str) -> str | None:
-        with contextlib.suppress(ScenarioError, APIError):
+    def _find_counted_header(self, header: str, operation: Operation, exchange: Exchange) -> str | None:
+        with contextlib.suppress(MockError, APIError, ValueError):
             if self.scenarios.catalogue.parse_header(header).times is not None:
+                self._read_call(operation, exchange)  # what is not valid is not counted
                 return digest_header(header).hex()
         return None
 
-    def _match_rules(self, operation: Operation, exchange: Exchange, session: Session) -> list[Rule]:
+    def _read_call(self, operation: Operation, exchange: Exchange) -> Call:
+        """Return a call before it has ids. Raises APIError if it is not valid."""
         params, data, findings = parse_request(operation, exchange.request, exchange.path_params)
         exchange.key = digest_request(exchange)[:16]
-        call: Call = make_call(exchange, operation, params, data)
-        validate_call(call, session, findings, CHECKS.get(operation.id))
+        call = make_call(exchange, operation, params, data)
+        validate_call(call, exchange.session, findings, CHECKS.get(operation.id))
+        return call
+
+    def _match_rules(self, operation: Operation, exchange: Exchange, session: Session) -> list[Rule]:
+        call = self._read_call(operation, exchange)
         context = make_match_context(call, session, f"{call.key.hex()}/1")
         return self.scenarios.list_candidates(call, session, context)
 

@@ -57,11 +57,20 @@ class SharedSessions(Sessions):
         replica.remote = self._remote
         return replica
 
-    async def reopen(self, session: Session, *, confirmed: bool) -> None:
-        """Read a session anew, and make it if the store has none of its name."""
-        begin = self._describe_begin()
-        changes = await self._open(session.name, begin=begin, confirmed=confirmed)
+    async def reopen(self, session: Session, *, confirmed: bool, make: bool) -> Session:
+        """Read a session anew. Where the store has none of its name, `make` it.
+
+        Without it, and where a request without a valid credential would take the place of another's session, return
+        the session `default`.
+        """
+        make = make or session.name == DEFAULT
+        begin = self._describe_begin() if make else None
+        changes = await self._open(session.name, begin=begin, confirmed=confirmed or session.name == DEFAULT)
+        if changes.status != "ok":
+            self._forget(session.name)
+            return self.default
         session.apply(changes)  # type: ignore[attr-defined]
+        return session
 
     async def _open(self, name: str, *, confirmed: bool = True, new: bool = False, begin: Json = None) -> Changes:
         arguments = {"name": name, "known": -1, "confirmed": confirmed, "most": self._config.max_sessions, "new": new}

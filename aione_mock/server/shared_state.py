@@ -298,6 +298,7 @@ class SharedState:
         if exchange.protocol != "control" and exchange.request.fields.get(b"x-mock-journal") != b"off":
             raw = (self._log(exchange, reply, response, question, at_once=at_once),)
         if len(question) == 2:
+            self.feed.publish_waiting()
             return True
         answer = await self.scripts.run("commit", _encode(question), *raw)
         status = _decode_status(answer[0])

@@ -104,12 +104,11 @@ class RedisScripts:
 
     async def check(self) -> str | None:
         """Return why the store cannot be used, None if it can."""
-        from redis.exceptions import RedisError
-
         try:
-            await self.client.ping()
-        except (RedisError, OSError) as error:
-            return describe_failure(error)
+            # a script is refused where the store is full or read-only
+            await self.run("ping", b"\x90")
+        except StoreUnavailable as error:
+            return str(error)
         return None
 
 

@@ -269,8 +269,8 @@ local function trim_journal(S, entries, bytes)
     local oldest = call('XRANGE', journal, '-', '+', 'COUNT', 1)[1]
     call('XDEL', journal, oldest[1])
     call('HDEL', done, oldest[1]:match('%-(%d+)$'))
-    call('HINCRBY', meta, 'bytes', -tonumber(oldest[2][4]))
-    call('HINCRBY', P .. ':stats', 'journal bytes', -tonumber(oldest[2][4]))
+    call('HINCRBY', meta, 'bytes', format('%d', -tonumber(oldest[2][4])))
+    call('HINCRBY', P .. ':stats', 'journal bytes', format('%d', -tonumber(oldest[2][4])))
   end
 end
 
@@ -288,7 +288,7 @@ local function clear_journal(S)
   if call('EXISTS', S .. 'journal') == 1 then call('XTRIM', S .. 'journal', 'MAXLEN', 0) end
   call('DEL', S .. 'done')
   call('HSET', S .. 'meta', 'bytes', 0)
-  call('HINCRBY', P .. ':stats', 'journal bytes', -held)
+  call('HINCRBY', P .. ':stats', 'journal bytes', format('%d', -held))
 end
 
 local function write_values(S, written, version)
@@ -418,9 +418,15 @@ end
 
 local O = {}
 
+function O.ping() return {status = 'ok'} end
+
 function O.open()
   local gen = generation(a.name)
   if not gen and not a.begin then return {status = 'none'} end
+  if not gen and not a.confirmed and call('HLEN', P .. ':sessions') >= a.most then
+    local first = call('ZRANGE', P .. ':used', 0, 0, 'WITHSCORES')
+    if not first[2] or tonumber(first[2]) >= 0 then return {status = 'full'} end
+  end
   if not gen then
     gen = begin_session(a.name, a.begin)
     call('SET', P .. ':n:' .. a.name .. ':begin', cmsgpack.pack(a.begin))
