@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import itertools
 import json
 import re
 import shlex
@@ -14,11 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import jsonschema_rs
 import pytest
 import typer
 import yaml
+from starlette.testclient import TestClient
 
 from aione_mock.cli import create_program
+from aione_mock.cli.schemas import SchemaName, make_schema
 from aione_mock.contract import Contract
 from aione_mock.contract.loading import load_contract
 from aione_mock.contract.overlay import apply_overlay
@@ -29,7 +31,8 @@ from aione_mock.tenant.organisation_file import list_credentials
 
 ROOT = Path(__file__).parent.parent
 GUIDES = tuple(sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")))
-PAGES = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", *GUIDES)
+READMES = ("README.md", "README.zh-CN.md")
+PAGES = (*READMES, "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", *GUIDES)
 DEFAULT_URL = "http://127.0.0.1:8000"
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INVOCATION = re.compile(r"(?:^|[`(]|[$-] )aione-mock(?! is )((?: [\w./:-]+)+)", re.MULTILINE)
@@ -82,7 +85,7 @@ def test_the_two_commands_come_first() -> None:
     assert paragraphs[2].startswith("It is not ")
 
 
-@pytest.mark.parametrize("code", blocks("python"), ids=lambda code: code.split()[1])
+@pytest.mark.parametrize("code", [code for name in READMES for code in blocks("python", name)])
 def test_python_samples_run(code: str, server: Server) -> None:
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
@@ -90,26 +93,35 @@ def test_python_samples_run(code: str, server: Server) -> None:
     assert len(printed.getvalue().strip()) > 10
 
 
-def curls() -> list[list[str]]:
-    lines = "\n".join(blocks("sh")).replace("\\\n", " ").splitlines()
-    return [shlex.split(line) for line in lines if line.startswith("curl ")]
+def curls() -> list[str]:
+    """Every line of a block in a shell's language that calls curl."""
+    pages = [name for name in PAGES if "tutorials" not in name]  # whose commands are run in order
+    texts = [code for name in pages for language in ("sh", "console") for code in blocks(language, name)]
+    lines = "\n".join(texts).replace("\\\n", " ").splitlines()
+    return sorted({" ".join(line.split()) for line in lines if line.startswith("curl ")})
 
 
-@pytest.mark.parametrize("curl", curls(), ids=lambda curl: curl[1])
-def test_curl_samples_run(curl: list[str], server: Server) -> None:
-    headers = dict(value.split(": ", 1) for flag, value in itertools.pairwise(curl) if flag == "-H")
-    answer = httpx2.post(curl[1].replace(DEFAULT_URL, server.url), headers=headers, content=curl[curl.index("-d") + 1])
-    assert answer.status_code == (429 if "rate_limit" in headers.get("X-Mock-Scenario", "") else 200), answer.text
+@pytest.mark.parametrize("line", curls())
+def test_curl_samples_run(line: str, server: Server, tmp_path: Path) -> None:
+    near = line.replace(DEFAULT_URL, server.url).replace("localhost:8000", f"127.0.0.1:{server.port}")
+    near = near.replace("/_mock/", "/_session/curl/_mock/") if "_session" not in near else near
+    status = ["-s", "--max-time", "20", "-o", "answer", "-w", "%{http_code}"]
+    command = [word for word in shlex.split(near.partition("||")[0]) if not word.startswith(("-OJ", "-sN"))]
+    done = subprocess.run([*command, *status], cwd=tmp_path, capture_output=True, text=True)
+    wanted = "429" if "-Scenario: rate_limit" in line else "401" if "Bearer wrong" in line else "20"
+    assert done.stdout.startswith(wanted), (tmp_path / "answer").read_text()
 
 
-def keys_of_the_readme() -> list[tuple[str, str]]:
-    rows = re.findall(r"^\| `((?:sk-nex|nex-console)-[\w-]+)` \| (.*?) \|$", page("README.md"), re.MULTILINE)
+def keys_of_the_guide() -> list[tuple[str, str]]:
+    rows = re.findall(
+        r"^\| `((?:sk-nex|nex-console)-[\w-]+)` \| (.*?) \|$", page("docs/how-to/faults.md"), re.MULTILINE
+    )
     assert len(rows) >= 10
     return rows
 
 
-@pytest.mark.parametrize(("secret", "effect"), keys_of_the_readme())
-def test_keys_do_what_the_readme_says(secret: str, effect: str, session_url: str) -> None:
+@pytest.mark.parametrize(("secret", "effect"), keys_of_the_guide())
+def test_keys_do_what_the_guide_says(secret: str, effect: str, session_url: str) -> None:
     seeded = {credential.secret for credential in list_credentials()}
     assert secret in seeded
     headers = {"Authorization": f"Bearer {secret}"}
@@ -126,9 +138,9 @@ def test_keys_do_what_the_readme_says(secret: str, effect: str, session_url: str
 
 
 def test_the_sample_overlay_works() -> None:
-    (sample,) = blocks("yaml")
+    (sample,) = blocks("yaml", "docs/how-to/overlays.md")
     documents = {name: json.loads(json.dumps(body)) for name, body in contract().documents.items()}
-    assert not apply_overlay(documents, yaml.load(sample, Loader=yaml.CSafeLoader), "README.md")[1]
+    assert not apply_overlay(documents, yaml.load(sample, Loader=yaml.CSafeLoader), "overlays.md")[1]
     before, after = (page_size(made) for made in (contract(), Contract(documents)))
     assert before.is_valid(51)
     assert after.is_valid(50)
@@ -216,3 +228,121 @@ def test_forms_for_issues_ask_for_something() -> None:
         if path.name != "config.yml":
             assert {"name", "description", "labels"} <= form.keys()
             assert any(part.get("validations", {}).get("required") for part in form["body"]), path.name
+
+
+def python_of_guides() -> list[str]:
+    return [code for name in GUIDES for language in ("py", "python") for code in blocks(language, name)]
+
+
+@pytest.mark.parametrize("code", python_of_guides(), ids=lambda code: code.split("\n")[0])
+def test_python_in_guides_is_python(code: str) -> None:
+    compile(code, "guide", "exec")
+
+
+def test_the_sample_of_an_application_runs() -> None:
+    (code,) = blocks("python", "docs/how-to/configuration.md")
+    found: dict[str, Any] = {}
+    exec(code, found)
+    with TestClient(found["app"]) as client:
+        assert client.get("/gateway/hello").text == "hello"
+        assert (
+            client.get("/gateway/v1/models", headers={"authorization": "Bearer sk-nex-demo-every-model"}).status_code
+            == 200
+        )
+
+
+def yaml_of_guides() -> list[tuple[str, str]]:
+    return [(name, code) for name in GUIDES for code in blocks("yaml", name)]
+
+
+@pytest.mark.parametrize(("name", "code"), yaml_of_guides())
+def test_yaml_in_guides_is_valid(name: str, code: str) -> None:
+    document = yaml.load(code.replace(": …", ": x"), Loader=yaml.CSafeLoader)
+    if not isinstance(document, dict):
+        return
+    kinds: dict[SchemaName, bool] = {
+        "scenarios": set(document) == {"rules"},
+        "overlay": "overlay" in document,
+        "configuration": bool({"models", "world"} & set(document)),
+    }
+    for kind in [kind for kind, applies in kinds.items() if applies]:
+        problems = jsonschema_rs.validator_for(make_schema(kind)).iter_errors(document)
+        assert [problem.message for problem in problems] == [], name
+
+
+def count_words(text: str) -> Iterator[tuple[int, str]]:
+    """The words of each sentence of a page, without code, tables and headings."""
+    prose = re.sub(r"^```.*?^```$|^[|#<].*$", ".", text, flags=re.MULTILINE | re.DOTALL)
+    prose = re.sub(r"\]\([^)]*\)|`[^`]*`", " x", prose)
+    for sentence in re.split(r"[.?!:](?=\s)|\n\s*\n|^- ", prose, flags=re.MULTILINE):
+        yield len(sentence.split()), sentence
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/index.md", *(name for name in GUIDES if "docs/tutorials" in name)])
+def test_sentences_are_short(name: str) -> None:
+    assert [sentence for words, sentence in count_words(page(name)) if words > 35] == []
+
+
+HARD = (
+    "has a key in every condition",
+    "functions of the seed",
+    "how to mend it",
+    "damage an answer on the wire",
+    "tells in headers",
+    "as the contract says",
+    "what the contract says",
+    "has against it",
+    "recorded and told",
+    "come when they came",
+    "that none of them is for",
+    "what is against each",
+    "right but awkward",
+    "stands what to change",
+    "only assumed fail too",
+    "program a client",
+    "nothing until a fixture",
+    "wiring of your own",
+    "first of these that applies",
+    "the first, of equals",
+    "of equals, the first",
+    "calls the tool of its operation",
+    "lands in the parameters",
+    "Pictures made show",
+    "is meant, and what is reached",
+    "as its neighbours let it",
+    "differ, there as in many",
+    "does not hang on",
+    "got quicker when",
+    "keys through their life",
+    "Ends in time",
+    "that the two are apart",
+    "as paths do that nobody knows",
+    "is told, so that it can",
+    "how a no is spelled",
+    "mends format",
+    "noun of the field",
+    "the laws' places",
+    "think of --control-token",
+    "no recording is of this request",
+)
+"""From sentences that readers did not understand."""
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_page_has_a_sentence_that_was_hard_to_read(name: str) -> None:
+    text = " ".join(page(name).split())
+    assert [words for words in HARD if words in text] == []
+
+
+def read_outline(name: str) -> tuple[int, list[str]]:
+    """The number of headings of a page, and its commands without comments."""
+    text = page(name)
+    lines = [line.partition("  #")[0].strip() for code in blocks("sh", name) for line in code.splitlines()]
+    return len(re.findall(r"^#+ ", FENCE.sub("", text), re.MULTILINE)), [
+        line for line in lines if "messages" not in line
+    ]
+
+
+def test_the_chinese_readme_has_the_same_headings_and_commands() -> None:
+    assert read_outline("README.zh-CN.md") == read_outline("README.md")
+    assert len(page("README.md").splitlines()) <= 120

@@ -11,8 +11,8 @@ from aione_mock.testing.conversation import ToolUse
 from aione_mock.testing.prepared_replies import PreparedReply
 from aione_mock.types import Json
 
-SECTION = "In your tests"
-"""The heading in README.md that documents the test kit."""
+GUIDE = "docs/how-to/testing.md"
+"""The page that documents the test kit."""
 _MAX_CALLS_SHOWN = 20
 _MAX_SUGGESTED = 60
 _NO_REASONS_KNOWN = ("differs more than the calls with reasons",)
@@ -59,9 +59,9 @@ class UnusedReply:
     reasons: MismatchReasons
 
 
-def refer_to_readme(topic: str) -> str:
+def refer_to_guide(topic: str) -> str:
     """Return the line that names the section of the documentation."""
-    return f"See README.md, “{SECTION}”, “{topic}”."
+    return f"See {GUIDE}, “{topic}”."
 
 
 def format_no_calls(session: str, url: str) -> str:
@@ -73,7 +73,7 @@ def format_no_calls(session: str, url: str) -> str:
             f"  Its base URL is {url}. Does the code under test use it?",
             "  The fixture aione_env sets it in the environment, for clients that are created after it.",
             "",
-            refer_to_readme("Inspecting calls"),
+            refer_to_guide("Inspecting calls"),
         ]
     )
 
@@ -83,7 +83,7 @@ def format_unexpected_calls(
 ) -> str:
     """Return the message for too few or too many matching calls."""
     head = f"expected {expected}, found {count_matches(reasons)}"
-    see = ["", refer_to_readme("Inspecting calls")]
+    see = ["", refer_to_guide("Inspecting calls")]
     if not calls:
         return "\n".join([f"{head}; the session '{session}' has received no call", *see])
     lines = [head, "", f"Calls in session '{session}':", *_format_skipped(calls)]
@@ -111,7 +111,7 @@ def format_unused_replies(
             lines += [f"         {reason}" for reason in _explain_unused(item, call)]
     if not calls:
         lines += ["", f"The session '{session}' has received no call."]
-    return "\n".join([*lines, "", refer_to_readme("Preparing answers")])
+    return "\n".join([*lines, "", refer_to_guide("Preparing answers")])
 
 
 def format_wrong_order(
@@ -127,7 +127,7 @@ def format_wrong_order(
     lines = [f"step {position + 1} of {len(steps)} did not come{after}: {_format_conditions(steps[position])}", ""]
     lines += [f"  step {number}: call {call}" for number, call in enumerate(found, start=1)]
     notes = {number: against or ("matches, but came before",) for number, against in reasons.items()}
-    return "\n".join([*lines, *_list_calls(calls, notes, session), "", refer_to_readme("Inspecting calls")])
+    return "\n".join([*lines, *_list_calls(calls, notes, session), "", refer_to_guide("Inspecting calls")])
 
 
 def format_wrong_trajectory(
@@ -139,7 +139,7 @@ def format_wrong_trajectory(
     lines += [f"  {position}. {use}, result in call {use.call}" for position, use in enumerate(uses, start=1)]
     if not uses:
         lines.append("  A tool counts when a later request brings its result to the model.")
-    return "\n".join([*lines, *_list_calls(calls, {}, session), "", refer_to_readme("Inspecting calls")])
+    return "\n".join([*lines, *_list_calls(calls, {}, session), "", refer_to_guide("Inspecting calls")])
 
 
 def format_spending(used: str, most: str, calls: Sequence[RecordedCall], session: str) -> str:
@@ -152,14 +152,14 @@ def format_spending(used: str, most: str, calls: Sequence[RecordedCall], session
         if call.usage
     }
     lines = [f"expected at most {most}, used {used}"]
-    return "\n".join([*lines, *_list_calls(calls, notes, session), "", refer_to_readme("Inspecting calls")])
+    return "\n".join([*lines, *_list_calls(calls, notes, session), "", refer_to_guide("Inspecting calls")])
 
 
 def format_no_such_prompt(reasons: MismatchReasons, calls: Sequence[RecordedCall], session: str) -> str:
     """Return the message for prompts none of which is as expected."""
     notes = {call.number: reasons.get(call.number, ("asks no model",)) for call in calls}
     lines = ["no prompt is as expected"]
-    return "\n".join([*lines, *_list_calls(calls, notes, session), "", refer_to_readme("Inspecting calls")])
+    return "\n".join([*lines, *_list_calls(calls, notes, session), "", refer_to_guide("Inspecting calls")])
 
 
 def format_schema_problems(problems: MismatchReasons, calls: Sequence[RecordedCall], session: str) -> str:
@@ -167,7 +167,7 @@ def format_schema_problems(problems: MismatchReasons, calls: Sequence[RecordedCa
     wrong = sum(map(bool, problems.values()))
     lines = [f"{wrong} of {len(calls)} answers {'violates' if wrong == 1 else 'violate'} what the request asked for"]
     see = ["", "Change the prepared reply, or the schema that the application sends."]
-    return "\n".join([*lines, *_list_calls(calls, problems, session), *see, "", refer_to_readme("Preparing answers")])
+    return "\n".join([*lines, *_list_calls(calls, problems, session), *see, "", refer_to_guide("Preparing answers")])
 
 
 def format_unanswered(
@@ -183,7 +183,7 @@ def format_unanswered(
     for call in unanswered[:_MAX_CALLS_SHOWN]:
         lines += ["", f"  {call.number}. {call}", *_format_nearest(call, prepared, reasons)]
         lines.append(f"       to prepare an answer: {_suggest_reply(call)}")
-    return "\n".join([*lines, "", refer_to_readme("Strict tests")])
+    return "\n".join([*lines, "", refer_to_guide("Strict tests")])
 
 
 def _format_nearest(

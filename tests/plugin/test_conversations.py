@@ -174,7 +174,7 @@ aione_mock.assert_order([{"text": "two"}, {"text": "one"}])
         "3. POST /v1/chat/completions  → 200  gpt-5.4  “two”",
         "the last user message 'two' does not contain 'one'",
         "",
-        "See README.md, “In your tests”, “Inspecting calls”.",
+        "See docs/how-to/testing.md, “Inspecting calls”.",
     ]
 
 

@@ -45,7 +45,7 @@ aione_mock.assert_called("createChatCompletion", times=2, text="order")
         "operation is 'listModels', not 'createChatCompletion'",
         "the last user message '' does not contain 'order'",
         "",
-        "See README.md, “In your tests”, “Inspecting calls”.",
+        "See docs/how-to/testing.md, “Inspecting calls”.",
     ]
 
 
@@ -69,7 +69,7 @@ def test_no_call_at_all(suite: pytest.Pytester) -> None:
     assert shown(suite, "aione_mock.assert_called('listModels')") == [
         "AssertionError: expected at least 1 call to listModels, found 0; the session 'test_it-1' has received no call",
         "",
-        "See README.md, “In your tests”, “Inspecting calls”.",
+        "See docs/how-to/testing.md, “Inspecting calls”.",
     ]
     lines = shown(suite, "aione_mock.last_call")
     assert lines[0] == "AssertionError: the session 'test_it-1' has received no call"
@@ -122,7 +122,7 @@ aione_mock.assert_no_unused_replies()
         "call 3, GET /v1/models  → 200",
         "the last user message '' does not contain 'model list'",
         "",
-        "See README.md, “In your tests”, “Preparing answers”.",
+        "See docs/how-to/testing.md, “Preparing answers”.",
     ]
 
 

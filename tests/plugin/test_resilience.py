@@ -86,7 +86,7 @@ def test_a_naive_client_fails_for_the_right_reason(outcomes: dict[str, str], nam
     assert is_right(name, outcomes[name]), outcomes[name]
     (place,) = [number for number, line in enumerate(lines) if line.startswith("FAIL")]
     assert lines[place + 1].strip() == CHECKS[name].remedy
-    assert lines[-1] == "See README.md, “In your tests”, “Test the resilience of a client”."
+    assert lines[-1] == "See docs/how-to/testing.md, “Test the resilience of a client”."
 
 
 def test_there_is_a_naive_client_for_every_check() -> None:

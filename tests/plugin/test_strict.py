@@ -43,7 +43,7 @@ aione_openai.models.list()
         "the last user message 'Where is order 4711?' does not contain 'refund'",
         "to prepare an answer: aione_mock.reply(\"…\", when={'text': 'Where is order 4711?'})",
         "",
-        "See README.md, “In your tests”, “Strict tests”.",
+        "See docs/how-to/testing.md, “Strict tests”.",
     ]
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from aione_mock.errors import ConfigError
-from aione_mock.testing.messages import refer_to_readme
+from aione_mock.testing.messages import refer_to_guide
 from aione_mock.testing.resilience.observation import Thresholds
 from aione_mock.testing.resilience.progress import open_progress
 from aione_mock.testing.resilience.report import ResilienceReport
@@ -45,7 +45,7 @@ def check_client(
         mock.reset()
     if report.failed:
         head = f"the client is not resilient: {len(report.failed)} of {len(report.results)} checks failed"
-        raise AssertionError(f"{head}\n\n{report}\n\n{refer_to_readme('Test the resilience of a client')}")
+        raise AssertionError(f"{head}\n\n{report}\n\n{refer_to_guide('Test the resilience of a client')}")
     return report
 
 

@@ -1,4 +1,4 @@
-"""The section “In your tests” of the README: its samples run, and failure messages refer to its headings."""
+"""The guide on testing: its samples run, and failure messages refer to its headings."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from aione_mock.testing import messages
 
 pytest_plugins = ["pytester"]
 ROOT = Path(__file__).parents[2]
-SECTION = (ROOT / "README.md").read_text().partition(f"## {messages.SECTION}\n")[2].partition("\n## ")[0]
-SAMPLES = re.findall(r"^```py\n(.*?)^```$", SECTION, re.MULTILINE | re.DOTALL)
+GUIDE = (ROOT / messages.GUIDE).read_text(encoding="utf-8")
+PAGES = ("README.md", "README.zh-CN.md", *(f"docs/{name}.md" for name in ("how-to/testing", "how-to/canned-replies")))
+FENCE = re.compile(r"^```py\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SAMPLES = [code for page in PAGES for code in FENCE.findall((ROOT / page).read_text(encoding="utf-8"))]
 
 
 @pytest.mark.parametrize("code", SAMPLES, ids=lambda code: re.findall(r"def (test_\w+)", code)[0])
@@ -25,15 +27,15 @@ def test_samples_run(pytester: pytest.Pytester, code: str) -> None:
 
 
 def test_there_are_samples() -> None:
-    assert len(SAMPLES) == 4
+    assert len(SAMPLES) >= 7
 
 
 @pytest.mark.parametrize(
     "topic", ["Preparing answers", "Inspecting calls", "Strict tests", "Test the resilience of a client"]
 )
 def test_failures_point_to_headings(topic: str) -> None:
-    assert f"\n### {topic}\n" in SECTION
-    assert messages.refer_to_readme(topic) == f"See README.md, “In your tests”, “{topic}”."
+    assert f"\n## {topic}\n" in GUIDE
+    assert messages.refer_to_guide(topic) == f"See docs/how-to/testing.md, “{topic}”."
 
 
 def test_every_fixture_option_and_verb_is_named() -> None:
@@ -43,4 +45,4 @@ def test_every_fixture_option_and_verb_is_named() -> None:
     flags = (*read_flags(Target), *read_flags(CheckOptions))
     options += [f"--aione-{flag.option}" for flag in flags]
     assert len(fixtures) == 9
-    assert [name for name in {*fixtures, *options} if f"`{name}`" not in SECTION and f"{name} " not in SECTION] == []
+    assert [name for name in {*fixtures, *options} if f"`{name}`" not in GUIDE and f"{name} " not in GUIDE] == []
