@@ -96,15 +96,12 @@ def _describe_plainly(exchange: Exchange) -> _Entry | None:
 
     A model answers in words of its own and of the request, so its answer need not be searched.
     """
-    request, mask, operation = exchange.request, exchange.mask, exchange.operation
+    request, operation = exchange.request, exchange.operation
     if operation is None or not operation.paid or exchange.scenario is not NO_SCENARIO or exchange.damaged:
         return None
-    headers = tuple([(name, _MASK if is_secret_header(name) else value) for name, value in request.headers])
-    values = [value.decode("latin-1") for _, value in headers]
-    body = request.body or b""
-    text = "\n".join([request.path, request.query, *values, body.decode("latin-1")])
-    if mask.find(text) or mask.mask_parameters(request.query) != request.query or any(exchange.truncated_parts):
+    if any(exchange.truncated_parts) or (headers := _find_plain_headers(exchange)) is None:
         return None
+    body = request.body or b""
     response = exchange.response
     params = {name: MASK if is_secret_header(name.encode()) else value for name, value in exchange.params.items()}
     return _make_entry(
@@ -118,6 +115,23 @@ def _describe_plainly(exchange: Exchange) -> _Entry | None:
         _get_text(response.headers),
         response.sends,
     )
+
+
+def _find_plain_headers(exchange: Exchange) -> RawHeaders | None:
+    """Return the headers of a request, masked, if nothing else in it is secret."""
+    cache, key = exchange.session.cache, ("plain", exchange.key, exchange.request.headers)
+    known: RawHeaders | None = cache.get(key) if exchange.occurrence > 1 else None
+    if known is not None:
+        return known
+    request, mask = exchange.request, exchange.mask
+    headers = tuple([(name, _MASK if is_secret_header(name) else value) for name, value in request.headers])
+    values = [value.decode("latin-1") for _, value in headers]
+    text = "\n".join([request.path, request.query, *values, (request.body or b"").decode("latin-1")])
+    if mask.find(text) or mask.mask_parameters(request.query) != request.query:
+        return None
+    if exchange.occurrence > 1:
+        cache.put(key, headers, size=request.size)
+    return headers
 
 
 def _describe(exchange: Exchange) -> _Entry:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
 _SCRIPT = (Path(__file__).parent / "scripts.lua").read_text(encoding="utf-8")
-_DIGEST = hashlib.sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
+_DIGEST = hashlib.sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest().encode()
 _OLDEST = (7, 0)
 """The oldest Redis; Valkey names the version of Redis that it is compatible with."""
 _SCHEMES = {"valkey": "redis", "valkeys": "rediss"}
 _MAX_BATCH = 128
 """Most calls of one round trip."""
+_Call = tuple[str | bytes, ...]
+"""Prefix of all keys, name of the operation, its arguments, and further bytes."""
 _INSTALL = "--store needs the package redis; install aione-mock[redis]"
 
 
@@ -37,8 +39,9 @@ class RedisScripts:
     def __init__(self, url: str, prefix: str, timeout: float) -> None:
         self.url, self.prefix, self._timeout = url, prefix, timeout
         self._client: Redis | None = None
+        self._connection: Any = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._waiting: list[tuple[tuple[Any, ...], asyncio.Future[list[bytes]] | None]] = []
+        self._waiting: list[tuple[_Call, asyncio.Future[list[bytes]] | None]] = []
         self._task: asyncio.Task[None] | None = None
         self.observe: Callable[[float], None] | None = None
         """Called with the seconds of each round trip."""
@@ -53,10 +56,10 @@ class RedisScripts:
         """Run an operation without waiting for it. Its failure is not reported."""
         self._add((self.prefix, operation, arguments), None)
 
-    def _add(self, call: tuple[Any, ...], future: asyncio.Future[list[bytes]] | None) -> None:
+    def _add(self, call: _Call, future: asyncio.Future[list[bytes]] | None) -> None:
         loop = asyncio.get_running_loop()
         if loop is not self._loop:  # each event loop has connections of its own
-            self._loop, self._client, self._task, self._waiting = loop, None, None, []
+            self._loop, self._client, self._connection, self._task, self._waiting = loop, None, None, None, []
         self._waiting.append((call, future))
         if self._task is None:
             self._task = loop.create_task(self._send_all())
@@ -69,7 +72,7 @@ class RedisScripts:
         finally:
             self._task = None
 
-    async def _send(self, calls: list[tuple[Any, ...]]) -> list[Any]:
+    async def _send(self, calls: list[_Call]) -> list[Any]:
         """Return the answer to each call, or the exception instead of it."""
         from redis.exceptions import NoScriptError, RedisError
 
@@ -88,11 +91,23 @@ class RedisScripts:
             self.observe(loop.time() - began)
         return [StoreUnavailable(describe_failure(each)) if isinstance(each, RedisError) else each for each in answers]
 
-    async def _send_batch(self, calls: list[tuple[Any, ...]]) -> list[Any]:
-        pipeline = self.client.pipeline(transaction=False)
-        for call in calls:
-            pipeline.execute_command("EVALSHA", _DIGEST, 0, *call)
-        answers: list[Any] = await pipeline.execute(raise_on_error=False)
+    async def _send_batch(self, calls: list[_Call]) -> list[Any]:
+        """Send calls and return their answers, on a connection of their own: a pool costs as much as a call."""
+        from redis.exceptions import ResponseError
+
+        connection = self._connection = self._connection or _connect(self.client)
+        answers: list[Any] = []
+        try:
+            await connection.send_packed_command([b"".join(_pack(call)) for call in calls])
+            for _ in calls:
+                try:
+                    answers.append(await connection.read_response())
+                except ResponseError as error:
+                    answers.append(error)
+        except BaseException:
+            # what comes late must not be taken for the answer to another call
+            await connection.disconnect(nowait=True)
+            raise
         return answers
 
     @property
@@ -120,6 +135,18 @@ def _deliver(batch: list[tuple[Any, asyncio.Future[list[bytes]] | None]], answer
             future.set_exception(answer)
         else:
             future.set_result(answer)
+
+
+def _connect(client: Any) -> Any:
+    return client.connection_pool.make_connection()
+
+
+def _pack(call: _Call) -> Iterator[bytes]:
+    """Yield a call of the script in the protocol of Redis."""
+    yield b"*%d\r\n$7\r\nEVALSHA\r\n$40\r\n%b\r\n$1\r\n0\r\n" % (3 + len(call), _DIGEST)
+    for part in call:
+        raw = part.encode() if isinstance(part, str) else part
+        yield b"$%d\r\n%b\r\n" % (len(raw), raw)
 
 
 def _create_client(url: str, timeout: float) -> Redis:
