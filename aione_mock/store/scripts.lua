@@ -113,6 +113,25 @@ local function add_entry(w, at, often, much)
   if much > 0 then w.m, w.ma = w.m + much, w.last end
 end
 
+-- add to a past instant: the clock has moved on since the call was admitted
+local function add_late(w, at, much)
+  local i, text = -1, call('LINDEX', w.entries, -1)
+  while text and read_entry(text) > at do
+    i = i - 1
+    text = call('LINDEX', w.entries, i)
+  end
+  local when, o, m = NEVER
+  if text then when, o, m = read_entry(text) end
+  if at - when < RESOLUTION then
+    call('LSET', w.entries, i, format('%.17g %.17g %.17g', when, o, m + much))
+  else
+    local entry = format('%.17g 0 %.17g', at, much)
+    if text then call('LINSERT', w.entries, 'AFTER', text, entry) else call('LPUSH', w.entries, entry) end
+    w.first = math.min(w.first, at)
+  end
+  w.m, w.ma = w.m + much, math.max(w.ma, at)
+end
+
 local function save_window(S, w)
   part(S, 'e:' .. w.name)
   call('HSET', part(S, 'w:' .. w.name), 'o', precise(w.o), 'm', precise(w.m), 'oa', precise(w.oa), 'ma',
@@ -583,8 +602,12 @@ function O.commit()
   end
   if a.tokens then
     local w = open_window(S, 'limits/' .. a.tokens[1])
-    if w.last > a.tokens[2] then prune(w, a.tokens[2], a.tokens[4]) end
-    add_entry(w, a.tokens[2], 0, a.tokens[3])
+    if w.last > a.tokens[2] and w.last > now(S) then prune(w, now(S), a.tokens[4]) end
+    if w.last > a.tokens[2] then
+      add_late(w, a.tokens[2], a.tokens[3])
+    else
+      add_entry(w, a.tokens[2], 0, a.tokens[3])
+    end
     save_window(S, w)
   end
   if a.booked then book_call(S, a.booked) end
