@@ -14,16 +14,18 @@ from typing import Any
 import httpx2
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from redis import Redis
 
 from aione_mock.cli import main
 from aione_mock.errors import ConfigError
 from aione_mock.server.app import create_app
 from aione_mock.server.http import Server
-from aione_mock.server.metrics import FOLDER, share_metrics
 from aione_mock.server.observers import Delivery
+from aione_mock.server.shared_metrics import FOLDER, share_metrics
 from aione_mock.settings import override_variable, read_variable
 from tests.console.client import KEY, USAGE, Console, bearer, spent
 from tests.console.test_conservation import CALLS, NOT_AT_ALL
+from tests.redis_server import running_redis
 from tests.test_cli import serving
 from tests.timing import PATIENCE, at_best, cost, until
 
@@ -281,7 +283,7 @@ def refuse(capsys: pytest.CaptureFixture[str], *options: str) -> str:
 def test_without_the_package_it_is_said_what_to_install(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delitem(sys.modules, "aione_mock.server.metrics")
+    monkeypatch.delitem(sys.modules, "aione_mock.server.metrics", raising=False)
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
     line = refuse(capsys, "--metrics")
     assert line == "aione-mock: --metrics needs prometheus-client: pip install 'aione-mock[metrics]'"
@@ -331,6 +333,28 @@ def test_a_folder_of_the_user_is_kept(tmp_path: Path) -> None:
     with override_variable(FOLDER, str(tmp_path)), share_metrics():
         assert read_variable(FOLDER) == str(tmp_path)
     assert tmp_path.exists()
+
+
+# --- the store
+
+
+def test_round_trips_to_the_store_are_counted_and_its_absence_is_seen() -> None:
+    with running_redis() as store, Server(create_app(metrics=True, store=store)) as server:
+        for _ in range(5):
+            assert call(server.url).status_code == 200
+        figures = read_figures(server.url, 5)
+        tokens = figures.sum("tokens_total")
+        assert tokens > 0
+        assert figures.sum("store_round_trip_seconds_count") >= 10
+        assert 0 < figures.sum("store_round_trip_seconds_sum") < 60
+        assert (figures.sum("store_failures_total"), figures.sum("sessions")) == (0, 1)
+        Redis.from_url(store).shutdown(nosave=True)
+        assert call(server.url).status_code == 503
+        figures = read_figures(server.url, 6)
+        assert figures.sum("store_failures_total") > 0
+        assert figures.sum("calls_total", status="503", error="upstream_unavailable") == 1
+        assert figures.sum("tokens_total") == tokens
+        assert "aione_mock_sessions" not in figures.text
 
 
 # --- what they cost

@@ -286,6 +286,8 @@ def _open_metrics(settings: Settings) -> Metrics:
 def _add_metrics(mock: Mock, metrics: Metrics) -> None:
     mock.pipeline.metrics = metrics
     mock.gateway.observers += (metrics,)
+    if (scripts := getattr(mock.pipeline.state, "scripts", None)) is not None:
+        scripts.observe = metrics.observe_store_trip
 
 
 def _load_replay(settings: Settings, contract: Contract) -> Replay | None:

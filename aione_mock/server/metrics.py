@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -18,7 +16,8 @@ from typing import TYPE_CHECKING
 from aione_mock.errors import ConfigError
 from aione_mock.server import rate_limits
 from aione_mock.server.observers import Delivery
-from aione_mock.settings import VERSION, override_variable, read_variable
+from aione_mock.server.shared_metrics import FOLDER
+from aione_mock.settings import VERSION, read_variable
 from aione_mock.types import Usage
 
 try:
@@ -32,8 +31,6 @@ except ImportError:
 if TYPE_CHECKING:
     from aione_mock.server.journal import Exchange
 
-FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-"""The variable by which prometheus-client finds the folder where processes share their metrics."""
 OTHER, UNKNOWN, NONE = "other", "unknown", ""
 """Labels of a model that the catalogue does not have, of an unknown path, and of what does not apply."""
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -102,9 +99,10 @@ class Metrics:
             self._first_tokens.labels(operation, model).observe(max(0.0, delivery.first - delivery.started))
         if not delivery.sent:
             self._unfinished.inc()
-        if exchange.usage is not None:
+        # an answer that the store could not book was not sent
+        if exchange.error is None and exchange.usage is not None:
             self._count_tokens(model, exchange.usage)
-        if exchange.ticks:
+        if exchange.error is None and exchange.ticks:
             self._find_ticks(model).inc(exchange.ticks)
         if exchange.limit is not None:
             self._refusals.labels(_name_limit(exchange)).inc()
@@ -124,14 +122,14 @@ class Metrics:
         for fault in (exchange.scenario_label or "").split("+"):
             self._faults.labels(fault).inc()
 
-    def observe_store_trip(self, seconds: float, *, failed: bool = False) -> None:
+    def observe_store_trip(self, seconds: float, failed: bool) -> None:
         """Count a round trip to the store."""
         self._store_trips.observe(seconds)
         if failed:
             self._store_failures.inc()
 
-    def render(self, sessions: int) -> bytes:
-        """Return all figures in Prometheus' text format; `sessions` is the number of those held now."""
+    def render(self, sessions: int | None) -> bytes:
+        """Return all figures in Prometheus' text format; `sessions` is the number of those held now, if it is known."""
         folder = read_variable(FOLDER)
         registry = CollectorRegistry()
         # first, as it drops what processes that have ended held open
@@ -147,23 +145,6 @@ def open_metrics() -> Metrics:
     if folder is not None and not Path(folder).is_dir():
         raise ConfigError(f"{FOLDER}: there is no folder '{folder}'; create it, or unset the variable")
     return Metrics()
-
-
-@contextlib.contextmanager
-def share_metrics() -> Iterator[None]:
-    """Let the processes that are started inside the block share their metrics, in a folder that is then deleted.
-
-    It has to begin before prometheus-client is imported in those processes.
-    """
-    if read_variable(FOLDER) is not None:
-        yield
-        return
-    folder = tempfile.mkdtemp(prefix="aione-mock-metrics-")
-    try:
-        with override_variable(FOLDER, folder):
-            yield
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _name_model(exchange: Exchange) -> str:
@@ -231,11 +212,12 @@ class _Processes(Collector):
 class _Facts(Collector):
     """What is read when it is asked for."""
 
-    def __init__(self, sessions: int) -> None:
+    def __init__(self, sessions: int | None) -> None:
         self._sessions = sessions
 
     def collect(self) -> Iterator[Metric]:
-        yield GaugeMetricFamily(f"{_PREFIX}_sessions", "Sessions that are held.", self._sessions)
+        if self._sessions is not None:
+            yield GaugeMetricFamily(f"{_PREFIX}_sessions", "Sessions that are held.", self._sessions)
         version = GaugeMetricFamily(f"{_PREFIX}_build_info", "The version that serves.", labels=("version",))
         version.add_metric((VERSION,), 1)
         yield version

@@ -297,6 +297,8 @@ class SharedState:
             question["released"] = [exchange.admitted, exchange.lease]
         if exchange.protocol != "control" and exchange.request.fields.get(b"x-mock-journal") != b"off":
             raw = (self._log(exchange, reply, response, question, at_once=at_once),)
+        else:
+            exchange.model, exchange.usage = reply.model, reply.usage
         if len(question) == 2:
             self.feed.publish_waiting()
             return True

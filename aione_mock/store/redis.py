@@ -43,8 +43,8 @@ class RedisScripts:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: list[tuple[_Call, asyncio.Future[list[bytes]] | None]] = []
         self._task: asyncio.Task[None] | None = None
-        self.observe: Callable[[float], None] | None = None
-        """Called with the seconds of each round trip."""
+        self.observe: Callable[[float, bool], None] | None = None
+        """Called with the seconds of each round trip, and whether it failed."""
 
     async def run(self, operation: str, arguments: bytes, *raw: bytes) -> list[bytes]:
         """Run an operation. Raises StoreUnavailable; then either nothing or all of it was done."""
@@ -76,8 +76,7 @@ class RedisScripts:
         """Return the answer to each call, or the exception instead of it."""
         from redis.exceptions import NoScriptError, RedisError
 
-        loop = asyncio.get_running_loop()
-        began = loop.time()
+        began = asyncio.get_running_loop().time()
         try:
             answers = await self._send_batch(calls)
             if any(isinstance(answer, NoScriptError) for answer in answers):
@@ -86,10 +85,14 @@ class RedisScripts:
                 for n, answer in zip(missed, await self._send_batch([calls[n] for n in missed]), strict=True):
                     answers[n] = answer
         except (RedisError, OSError) as error:
+            self._observe_trip(began, failed=True)
             return [StoreUnavailable(describe_failure(error))] * len(calls)
-        if self.observe is not None:
-            self.observe(loop.time() - began)
+        self._observe_trip(began, failed=False)
         return [StoreUnavailable(describe_failure(each)) if isinstance(each, RedisError) else each for each in answers]
+
+    def _observe_trip(self, began: float, *, failed: bool) -> None:
+        if self.observe is not None:
+            self.observe(asyncio.get_running_loop().time() - began, failed)
 
     async def _send_batch(self, calls: list[_Call]) -> list[Any]:
         """Send calls and return their answers, on a connection of their own: a pool costs as much as a call."""

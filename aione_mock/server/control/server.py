@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from aione_mock.clock import SYSTEM_CLOCK
-from aione_mock.errors import APIError, did_you_mean
+from aione_mock.errors import APIError, MockError, did_you_mean
 from aione_mock.server.control.error_catalogue import ErrorCatalogue
 from aione_mock.server.pipeline import Pipeline
 from aione_mock.server.request import find_root_url
@@ -88,8 +88,15 @@ class ServerControl:
         if metrics is None:
             raise APIError("not_found", "This mock keeps no metrics; start it with --metrics.")
         # with many workers, their files take some time to read
-        text = await asyncio.to_thread(metrics.render, len(self._pipeline.sessions))
+        text = await asyncio.to_thread(metrics.render, await self._count_sessions())
         return Reply(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    async def _count_sessions(self) -> int | None:
+        """Return the number of sessions; None while the store is away, when other figures are wanted most."""
+        try:
+            return (await self._pipeline.state.read_statistics(self._pipeline.sessions)).sessions
+        except MockError:
+            return None
 
     async def get_stats(self, call: Call, session: Session) -> Reply:
         """Answer `GET /_mock/stats`."""
