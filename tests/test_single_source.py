@@ -15,7 +15,7 @@ import pytest
 
 from aione_mock import protocols
 from aione_mock.model import images
-from aione_mock.protocols import anthropic, gemini, openai
+from aione_mock.protocols import ERROR_NAMES, anthropic, gemini, openai
 from aione_mock.protocols.errors import protocol_name
 from aione_mock.server.app import Mock
 from aione_mock.server.handlers import HANDLERS
@@ -124,6 +124,10 @@ def test_statuses_are_in_the_contract_alone() -> None:
 
 def test_every_error_raised_has_a_name_in_the_contract(app: Mock) -> None:
     names = {name for _, name in app.contract.errors}
+    # some are raised by a meaning that each protocol names differently
+    for protocol, others in ERROR_NAMES.items():
+        assert {(protocol, name) for name in others.values()} <= set(app.contract.errors)
+    names |= {meaning for others in ERROR_NAMES.values() for meaning in others}
     raised = {}
     for module, tree in _trees(clients=False):
         for node in ast.walk(tree):

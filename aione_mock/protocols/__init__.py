@@ -65,13 +65,21 @@ REQUEST_IDS: Mapping[str, Callable[[bytes], str]] = {"modelrouter": modelrouter.
 """Functions that make the id of a request from random bytes, for protocols with a form of their own."""
 
 ERROR_NAMES: Mapping[str, Mapping[str, str]] = {
+    "openai": {"store_unavailable": "upstream_unavailable"},
+    "anthropic": {"store_unavailable": "upstream_unavailable"},
+    "gemini": {"store_unavailable": "upstream_unavailable"},
     "console": {
+        "store_unavailable": "service_unavailable",
         "invalid_request": "validation_error",
         "invalid_api_key": "not_authenticated",
         "ip_not_allowed": "forbidden",
         "permission_denied": "forbidden",
     },
-    "modelrouter": {"invalid_request": "invalid_parameter", "internal_error": "unknown_error"},
-    "control": {"invalid_api_key": "not_authenticated"},
+    "modelrouter": {
+        "store_unavailable": "service_unavailable",
+        "invalid_request": "invalid_parameter",
+        "internal_error": "unknown_error",
+    },
+    "control": {"store_unavailable": "not_ready", "invalid_api_key": "not_authenticated"},
 }
 """Names that the documentation of a protocol gives to errors which the mock raises under another name."""

@@ -161,6 +161,6 @@ class SharedPipeline(Pipeline):
         if not exchange.occurrence:
             number_exchange(exchange, digest_request(exchange), 1)
         exchange.scenario, exchange.stream, exchange.session = NO_SCENARIO, False, find_replica(exchange.session)
-        failure = APIError("upstream_unavailable", f"The store of this mock is not available: {error}.")
+        failure = APIError("store_unavailable", f"The mock cannot answer now: {error}.")
         reply = self.render_error(exchange, failure)
         return self._add_origin(exchange, self.renderer.render(exchange, reply))
