@@ -50,14 +50,18 @@ class SharedPipeline(Pipeline):
     async def _respond(self, exchange: Exchange) -> Response:
         reply, response = await self._attempt(exchange, self._answer(exchange))
         body = exchange.request.body
-        for _ in range(_ATTEMPTS):
-            if await self.state.commit(exchange, reply, response):
-                return response
-            exchange.request.body, exchange.error, exchange.refusal = body, None, None
-            exchange.mark_truncated(request=False, response=False)
-            self.state.reopen(exchange)
-            operation = cast("Operation", exchange.operation)
-            reply, response = await self._attempt(exchange, self._answer_admitted(operation, exchange))
+        if await self.state.commit(exchange, reply, response):
+            return response
+        # one call of a worker at a time, or many that change a session would be in each other's way for long
+        async with find_replica(exchange.session).changing:
+            for _ in range(_ATTEMPTS):
+                exchange.request.body, exchange.error, exchange.refusal = body, None, None
+                exchange.mark_truncated(request=False, response=False)
+                self.state.reopen(exchange)
+                operation = cast("Operation", exchange.operation)
+                reply, response = await self._attempt(exchange, self._answer_admitted(operation, exchange))
+                if await self.state.commit(exchange, reply, response):
+                    return response
         raise StoreUnavailable("the session changes faster than it can be read")
 
     async def _attempt(self, exchange: Exchange, answer: Any) -> tuple[Reply | StreamReply, Response]:

@@ -6,6 +6,7 @@ changes only if nobody has changed the session meanwhile, otherwise the call is 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -164,6 +165,8 @@ class Replica(Session):
     counts: dict[str, int] = field(default_factory=dict)
     ledgers: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Organisation to what is known of its ledger: how often it was folded, and how many calls."""
+    changing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while a call that came too late is answered again."""
     nonce: tuple[str, int] | None = None
     """A nonce that the present request uses; `admit` says whether it was used before."""
 
