@@ -35,7 +35,7 @@ READMES = ("README.md", "README.zh-CN.md")
 PAGES = (*READMES, "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", *GUIDES)
 DEFAULT_URL = "http://127.0.0.1:8000"
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-INVOCATION = re.compile(r"(?:^|[`(]|[$-] )aione-mock(?! is )((?: [\w./:-]+)+)", re.MULTILINE)
+INVOCATION = re.compile(r"(?:^|[`(]|[$-] )aione-mock(?! is )((?: [\w./:-]+)+)", re.MULTILINE | re.ASCII)
 MACHINE_PATH = re.compile(r"(?<![\w.:/-])/(?:work|root|home|Users)/\w")
 
 
@@ -176,7 +176,8 @@ def is_found(page: Path, target: str) -> bool:
     """Whether a link leads to a file, or to a page that is made from the code."""
     path = page.parent / target
     made = path.parent.name in ("reference", "schemas") and path.suffix in (".md", ".json")
-    return path.exists() or made  # the links of the built site are checked too
+    translated = Path(str(path).replace("/docs/zh/", "/docs/"))
+    return path.exists() or translated.exists() or made  # the links of the built site are checked too
 
 
 def test_architecture_is_short_and_names_what_there_is() -> None:
@@ -346,3 +347,29 @@ def read_outline(name: str) -> tuple[int, list[str]]:
 def test_the_chinese_readme_has_the_same_headings_and_commands() -> None:
     assert read_outline("README.zh-CN.md") == read_outline("README.md")
     assert len(page("README.md").splitlines()) <= 120
+
+
+def list_deviations() -> list[tuple[str, str]]:
+    """Requests in the page on deviations, and the statuses that it names."""
+    return re.findall(r"^\| [\w ]+ \| `([^`]+)` \| (\d{3})", page("docs/deviations.md"), re.MULTILINE)
+
+
+@pytest.mark.parametrize(("request_line", "status"), list_deviations())
+def test_what_is_not_there_is_not_there(request_line: str, status: str, server: Server) -> None:
+    method, path = request_line.split()
+    headers = {"authorization": "Bearer sk-nex-demo-every-model"}
+    answer = httpx2.request(method, server.url + path, headers=headers, json={} if method == "POST" else None)
+    assert answer.status_code == int(status), answer.text
+
+
+def test_what_has_no_effect_has_none(session_url: str) -> None:
+    question = {"model": "gpt-5.4", "messages": [{"role": "user", "content": "Why do cats purr?"}]}
+    ignored = {"temperature": 1.9, "top_p": 0.1, "presence_penalty": 1, "frequency_penalty": 1}
+    ignored |= {"logit_bias": {"50256": -100}, "store": True, "metadata": {"a": "b"}, "web_search_options": {}}
+    headers = {"authorization": "Bearer sk-nex-demo-every-model"}
+    url = f"{session_url}/v1/chat/completions"
+    answers = [httpx2.post(url, headers=headers, json=body).json() for body in (question, {**question, **ignored})]
+    first, second = (answer["choices"][0]["message"]["content"] for answer in answers)
+    assert first == second
+    text = page("docs/deviations.md")
+    assert [name for name in ignored if f"`{name}`" not in text] == []

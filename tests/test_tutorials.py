@@ -17,7 +17,11 @@ import pytest
 from tests.timing import at_best
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([*ROOT.glob("docs/tutorials/*.md"), *ROOT.glob("docs/zh/tutorials/*.md")])
+ENGLISH = [pytest.param(page, id=page.stem) for page in sorted(ROOT.glob("docs/tutorials/*.md"))]
+CHINESE = [
+    pytest.param(page, id=f"zh-{page.stem}", marks=pytest.mark.slow)
+    for page in sorted(ROOT.glob("docs/zh/tutorials/*.md"))
+]
 FENCE = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 URL = "http://127.0.0.1:8000"
 
@@ -88,7 +92,7 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
     made.close()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parents[1].name}-{page.stem}")
+@pytest.mark.parametrize("page", [*ENGLISH, *CHINESE])
 @at_best
 def test_a_tutorial_works_from_its_first_line_to_its_last(page: Path, reader: Reader) -> None:
     blocks = read_blocks(page)
