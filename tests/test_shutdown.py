@@ -48,6 +48,34 @@ def test_open_streams_end_first() -> None:
         assert running.end(signal.SIGCONT)[0] == -signal.SIGTERM
 
 
+@pytest.mark.parametrize("sent", [0, 10, 40], ids=["nothing", "a part of the line", "a part of the head"])
+def test_a_request_that_is_about_to_arrive_is_answered(sent: int) -> None:
+    """It is too late for a connection that is not accepted yet, but not for one that is."""
+    data = request("/_mock/ready", None, method="GET")
+    with serving("--auth", "any", "--drain", "60") as running:
+        host, _, port = running.url.removeprefix("http://").partition(":")
+        with socket.create_connection((host, int(port)), timeout=PATIENCE) as connection, connect(running) as other:
+            connection.sendall(data[:sent])
+            running.process.send_signal(signal.SIGTERM)
+            assert rest(other) == b"", "it drains"
+            connection.sendall(data[sent:])
+            answer = rest(connection)
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert b"\r\nconnection: close\r\n" in answer
+        assert answer.endswith(b'{"error":{"message":"The mock is shutting down.","name":"not_ready"}}')
+        assert running.process.wait(PATIENCE) == -signal.SIGTERM
+
+
+def test_a_connection_without_a_request_delays_the_end_little() -> None:
+    with serving("--auth", "any", "--drain", "60") as running:
+        host, _, port = running.url.removeprefix("http://").partition(":")
+        # the other one is accepted later
+        with socket.create_connection((host, int(port)), timeout=PATIENCE) as connection, connect(running):
+            running.process.send_signal(signal.SIGTERM)
+            assert rest(connection) == b""
+            assert running.process.wait(PATIENCE) == -signal.SIGTERM
+
+
 @pytest.mark.parametrize(
     ("options", "number", "least"),
     [

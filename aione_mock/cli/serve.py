@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import logging
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +23,12 @@ from aione_mock.errors import ConfigError
 from aione_mock.settings import MEMORY, Settings, find_cache_folder
 
 if TYPE_CHECKING:
+    import uvicorn
+
     from aione_mock.server.app import Mock
+    from aione_mock.server.http import UvicornServer
     from aione_mock.server.reload import FileWatcher
+    from aione_mock.server.workers import Worker
 
 _TASKS: set[asyncio.Task[None]] = set()
 """Tasks of the event loop, which itself keeps no reference to them."""
@@ -101,7 +109,7 @@ def _name_setting(config: Settings, name: str) -> str:
 
 
 def _run(read: Callable[[], Settings]) -> None:
-    from aione_mock.server.http import UvicornServer, create_uvicorn_config, pause_gc, tune_gc
+    from aione_mock.server.http import UvicornServer, pause_gc
     from aione_mock.text.credentials import configure_logs
 
     with pause_gc():
@@ -109,21 +117,89 @@ def _run(read: Callable[[], Settings]) -> None:
     configure_logs(config.log_level)
     # bind before the contract is loaded, so that a port in use is reported at once
     with ExitStack() as ending, _listen(config, ending) as listener:
+        address = _Address.of(config, listener)
+        service = _Service(config, read, listener, address, _serve_tls(config, address, ending))
+        if config.worker_count > 1:
+            service.supervise(config.worker_count, ending.close)
+        else:
+            service.serve(UvicornServer, print_banner, ending)
+
+
+@dataclass(slots=True)
+class _Service:
+    """What a process needs to serve."""
+
+    config: Settings
+    read: Callable[[], Settings]
+    listener: socket.socket
+    address: _Address
+    tls: Mapping[str, Any]
+    """uvicorn's options for HTTPS."""
+
+    def serve(
+        self,
+        make_server: Callable[[uvicorn.Config, Callable[[], None], float, Callable[[], None]], UvicornServer],
+        on_ready: Callable[[StartupBanner], None],
+        ending: ExitStack,
+    ) -> None:
+        """Answer requests until a signal comes. `on_ready` gets the banner."""
+        from aione_mock.server.http import create_uvicorn_config, pause_gc, tune_gc
+
+        config = self.config
         with pause_gc():
             from aione_mock.server.app import create_app
             from aione_mock.server.reload import FileWatcher
 
-            address = _Address.of(config, listener)
-            options = _serve_tls(config, address, ending)
             app = create_app(config)
-            ready = _make_banner(app, config, address)
-            options |= {"root_path": config.root_path, "log_level": config.log_level, "log_config": None}
+            banner = _make_banner(app, config, self.address)
+            options = {"root_path": config.root_path, "log_level": config.log_level, "log_config": None, **self.tls}
             settings = create_uvicorn_config(app, config.request_timeout, **options)
             if app.gateway.access_log is not None:
                 ending.callback(app.gateway.access_log.close)
             tune_gc()
-        server = UvicornServer(settings, lambda: _announce(ready, FileWatcher(app, read)), config.drain, ending.close)
-        server.run(sockets=[listener])
+
+        def announce() -> None:
+            # before anybody knows that changes of files take effect
+            watcher = FileWatcher(app, self.read)
+            on_ready(banner)
+            _watch(watcher)
+
+        make_server(settings, announce, config.drain, ending.close).run(sockets=[self.listener])
+
+    def serve_as_worker(self, worker: Worker) -> None:
+        """Answer requests in one of several processes, until the parent ends it."""
+        from aione_mock.server.reload import keep_fixed
+        from aione_mock.server.scenario_engine import FILES_LOG
+        from aione_mock.server.workers import WorkerServer
+
+        # all workers find the same mistakes in files
+        logging.getLogger(FILES_LOG).disabled = worker.number > 1
+        self.config = keep_fixed(self.read(), self.config)
+        with ExitStack() as ending:
+            self.serve(partial(WorkerServer, worker), worker.announce, ending)
+
+    def supervise(self, count: int, on_end: Callable[[], None]) -> None:
+        """Have several processes answer requests until a signal comes."""
+        from aione_mock.server.workers import Supervisor
+
+        # what the parent has loaded, no worker has to load
+        for name in ("app", "reload"):
+            import_module(f"aione_mock.server.{name}")
+
+        gc.freeze()
+        supervisor = Supervisor(
+            count,
+            self.serve_as_worker,
+            self.listener,
+            on_ready=print_banner,
+            on_reload=self._reload,
+            on_end=on_end,
+            drain=self.config.drain,
+        )
+        supervisor.run()
+
+    def _reload(self) -> None:
+        self.config = self.read()
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,9 +247,8 @@ def _serve_tls(config: Settings, address: _Address, ending: ExitStack) -> dict[s
     return {"ssl_context_factory": lambda *_: context}
 
 
-def _announce(banner: StartupBanner, watcher: FileWatcher) -> None:
-    """Print the banner, and start to watch the files behind the mock."""
-    print_banner(banner)
+def _watch(watcher: FileWatcher) -> None:
+    """Start to watch the files behind the mock."""
     task = asyncio.get_running_loop().create_task(watcher.run())
     _TASKS.add(task)
     task.add_done_callback(_TASKS.discard)

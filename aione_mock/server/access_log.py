@@ -9,7 +9,7 @@ import contextlib
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, TextIO
@@ -29,6 +29,8 @@ _MAX_CHARS, _MARGIN = 300, 1000
 """Characters of a part of a line that a client chose, and those behind it by which a credential may be known."""
 _MAX_WAITING = 10_000
 """Lines that wait while whoever reads them is slower than the requests; later ones are dropped."""
+_PIPE_BYTES = 4096
+"""Bytes that go into a pipe undivided, also if other workers write to it at the same time."""
 _INTERVAL_SECONDS = 0.02
 _END_SECONDS = 1.0
 """Seconds that the last lines have at the end."""
@@ -192,6 +194,19 @@ class AccessLog:
         dropped, self._dropped = self._dropped, 0
         if dropped:
             batch.append(f"{dropped} lines were dropped, because they were not read in time")
-        if batch:
-            self._stream.write("".join([f"{line}\n" for line in batch]))
+        for text in _join_lines(batch):
+            self._stream.write(text)
             self._stream.flush()
+
+
+def _join_lines(lines: Iterable[str]) -> Iterator[str]:
+    """Yield texts of whole lines, each of them short enough to be written to a pipe undivided."""
+    text, size = "", 0
+    for line in lines:
+        length = len(line.encode(errors="replace")) + 1
+        if text and size + length > _PIPE_BYTES:
+            yield text
+            text, size = "", 0
+        text, size = f"{text}{line}\n", size + length
+    if text:
+        yield text

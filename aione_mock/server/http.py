@@ -25,7 +25,7 @@ T = TypeVar("T")
 _PORT_ERRORS = (errno.EADDRINUSE, errno.EACCES)
 _START_TIMEOUT = 30
 """Seconds."""
-_EXIT_TIMEOUT = 3.0
+EXIT_TIMEOUT = 3.0
 """Seconds after which a process that was told to end, and does not, is ended by the system."""
 _BACKLOG = 4096
 """Connections that may wait to be accepted."""
@@ -153,7 +153,7 @@ class UvicornServer(uvicorn.Server):
         self._has_timer = hasattr(signal, "setitimer")
         if self._has_timer:
             # the system ends the process, since nothing in it may get a turn
-            signal.setitimer(signal.ITIMER_REAL, self._drain + _EXIT_TIMEOUT)
+            signal.setitimer(signal.ITIMER_REAL, self._drain + EXIT_TIMEOUT)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close the port, wait for open requests, close all connections, then run the shutdown of the lifespan."""
@@ -183,9 +183,12 @@ class UvicornServer(uvicorn.Server):
     async def _finish_requests(self) -> None:
         """Close each connection when its request is answered; return when all are closed or time is up."""
         connections, end = self.server_state.connections, time.monotonic() + self._drain
-        for connection in tuple(connections):
-            connection.shutdown()
+        told: set[Any] = set()
         while connections and time.monotonic() < end:
+            # one that was accepted last is made in a later turn of the event loop
+            for connection in connections - told:
+                connection.shutdown()
+                told.add(connection)
             await asyncio.sleep(0.01)
 
 

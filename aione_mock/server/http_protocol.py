@@ -25,6 +25,8 @@ _MAX_HEAD = 64 << 10
 """Bytes of the longest head, and of the longest trailer section."""
 _LINGER = 1.0
 """Seconds that a client has to read why its request was refused, while what it still sends is dropped."""
+_GRACE = 0.25
+"""Seconds that a connection without a request has to send one while the server shuts down."""
 _REFUSALS = {
     400: "Invalid HTTP request received.",
     408: "The request did not arrive whole within {seconds:g} seconds.",
@@ -142,6 +144,8 @@ class Protocol(HttpToolsProtocol):
     """Bytes of the unfinished request since the last byte of a body."""
     _refusal = 0
     """The status with which the connection ends as soon as earlier requests are answered."""
+    _closing = False
+    """Whether the connection ends with the request that comes, or is answered."""
 
     def __init__(self, *args: Any, request_timeout: float = REQUEST_TIMEOUT, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -196,6 +200,18 @@ class Protocol(HttpToolsProtocol):
         # each of them refers to this protocol: without this a closed connection would be a reference cycle
         self.cycle = self._current = self._ready = None  # type: ignore[assignment]
 
+    def shutdown(self) -> None:
+        """Close after the request that is answered, is arriving, or is about to arrive on a new connection."""
+        self._closing = True
+        if self._unfinished or self.cycle is None:
+            self.loop.call_later(_GRACE, self._close_unused)
+        else:
+            super().shutdown()
+
+    def _close_unused(self) -> None:
+        if not self._unfinished and not self._is_answering():
+            self.transport.close()
+
     def on_message_begin(self) -> None:
         """Begin a request."""
         self._unfinished, self._began = True, 0.0
@@ -237,6 +253,8 @@ class Protocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._current = cycle
+        if self._closing:
+            cycle.keep_alive = False
         cycle.scope["extensions"] = {CONNECTION: UvicornConnection(cycle.transport, self.loop.time())}  # type: ignore[dict-item]
         # a request that waited for the previous answer is started while that answer is sent, so it needs a task
         direct = getattr(app, "direct", None) if self._feeding else None

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from aione_mock.contract import Contract
 from aione_mock.errors import MockError
 from aione_mock.scenarios.rule_files import Stamp, read_stamp
+from aione_mock.server.scenario_engine import FILES_LOG
 from aione_mock.settings import Settings
 from aione_mock.tenant.world import World
 
@@ -24,7 +25,13 @@ if TYPE_CHECKING:
 _INTERVAL_SECONDS = 0.3
 _LIVE = ("models", "world", "overlays", "scenarios")
 """Settings whose changes take effect while serving."""
-_log = logging.getLogger("aione_mock")
+_FIXED = tuple(name for name in Settings.model_fields if name not in (*_LIVE, "config"))
+_log = logging.getLogger(FILES_LOG)
+
+
+def keep_fixed(settings: Settings, old: Settings) -> Settings:
+    """Return new settings with those of the start that cannot change while serving."""
+    return settings.model_copy(update={name: getattr(old, name) for name in _FIXED})
 
 
 class FileWatcher:
@@ -73,17 +80,16 @@ class FileWatcher:
     def _load(self) -> tuple[Settings, World, Contract]:
         from aione_mock.server.app import load_served_contract
 
-        settings = self._keep_fixed(self._read_settings())
+        settings = self._read_settings()
+        self._report_fixed(settings)
+        settings = keep_fixed(settings, self._settings)
         return settings, World.load(settings), load_served_contract(settings)
 
-    def _keep_fixed(self, settings: Settings) -> Settings:
-        """Return the settings with those of the start that cannot change while serving; log which were to change."""
-        old = self._settings
-        fixed = [name for name in Settings.model_fields if name not in (*_LIVE, "config")]
-        for name in fixed:
-            if getattr(settings, name) != getattr(old, name):
+    def _report_fixed(self, settings: Settings) -> None:
+        """Log which settings have changed that cannot change while serving."""
+        for name in _FIXED:
+            if getattr(settings, name) != getattr(self._settings, name):
                 _log.warning("%s: '%s' has changed; restart the mock to use it", settings.get_origin(name), name)
-        return settings.model_copy(update={name: getattr(old, name) for name in fixed})
 
     def _apply(self, settings: Settings, world: World, contract: Contract) -> None:
         self._mock.change_settings(settings, world, contract)

@@ -28,7 +28,9 @@ from aione_mock.settings import Settings
 from aione_mock.structs import frozen, replace
 from aione_mock.types import Call, Reply, Response, StreamReply
 
-_log = logging.getLogger("aione_mock")
+FILES_LOG = "aione_mock.files"
+"""Name of the log of what is wrong with files that are read again. Of several processes one writes it."""
+_log = logging.getLogger(FILES_LOG)
 _NO_WAIT = {"retry-after-ms": "1"}
 """What makes OpenAI's and Anthropic's SDKs try again at once; they ignore `retry-after: 0`."""
 _RELOAD_SECONDS = 0.5
