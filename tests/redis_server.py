@@ -71,7 +71,7 @@ def is_answering(port: int) -> bool:
 
 def _start_on_free_port(folder: Path, *options: str) -> tuple[subprocess.Popen[bytes], int]:
     for attempt in range(_ATTEMPTS):
-        port = _find_free_port()
+        port = find_free_port()
         try:
             return start_redis(port, folder, *options), port
         except ConnectionError:
@@ -80,7 +80,8 @@ def _start_on_free_port(folder: Path, *options: str) -> tuple[subprocess.Popen[b
     raise AssertionError
 
 
-def _find_free_port() -> int:
+def find_free_port() -> int:
+    """Return a port that nothing listens on."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port

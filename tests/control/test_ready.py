@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from aione_mock.server.app import Mock, create_app
 from aione_mock.server.http import Server
+from tests.redis_server import find_free_port, start_redis, stop_redis
+from tests.timing import until
 
 from .conftest import Client
 
@@ -45,6 +48,25 @@ def test_a_store_that_does_not_answer_is_named(mock: Mock, client: Client, monke
     assert client.get("/_mock/health").status_code == 200
     monkeypatch.undo()
     assert client.get(PATH).status_code == 200
+
+
+def test_a_store_that_comes_back_is_used_again(tmp_path: Path) -> None:
+    port = find_free_port()
+    redis = start_redis(port, tmp_path)
+    try:
+        mock = create_app(store=f"redis://127.0.0.1:{port}/0", store_timeout=0.5)
+        with Server(mock) as server, Client(base_url=server.url) as client:
+            assert client.get(PATH).json() == {"status": "ready"}
+            stop_redis(redis)
+            answer = client.get(PATH)
+            assert (answer.status_code, answer.json()["error"]["name"]) == (503, "not_ready")
+            assert "store" in answer.json()["error"]["message"]
+            assert client.get("/_mock/health").status_code == 200
+            redis = start_redis(port, tmp_path)
+            assert until(lambda: client.get(PATH).status_code == 200)
+            assert client.chat().status_code == 200
+    finally:
+        stop_redis(redis)
 
 
 def test_a_mock_that_drains_is_not_ready(mock: Mock, client: Client) -> None:
