@@ -78,6 +78,9 @@ class SharedPipeline(Pipeline):
         return reply, self._add_origin(exchange, response)
 
     async def _count(self, exchange: Exchange, *, with_body: bool = True) -> None:
+        if exchange.operation is None and exchange.protocol == "control":  # the page, which is there without a store
+            number_exchange(exchange, digest_request(exchange, with_body=False), 1)
+            return
         await self._enter(partial(self.state.admit, exchange.operation if with_body else None), exchange)
 
     async def _enter(self, admit: Any, exchange: Exchange) -> None:

@@ -193,7 +193,7 @@ def describe_failure(error: Exception) -> str:
         return "the store is still loading its data"
     if isinstance(error, exceptions.ConnectionError | OSError):
         return f"the store cannot be reached ({text})" if text else "the store cannot be reached"
-    if "OOM" in text:
+    if "OOM" in text or "maxmemory" in text:
         return "the store is full"
     if isinstance(error, exceptions.ReadOnlyError) or "READONLY" in text or "read only" in text:
         return "the store is read-only"
