@@ -95,7 +95,8 @@ class Pipeline:
         except Exception as error:
             reply = self.render_error(exchange, error)
             response = self.renderer.render(exchange, reply)
-        response = self._add_origin(exchange, response)
+        if b"origin" in exchange.request.fields:
+            response = self._add_origin(exchange, response)
         try:
             await self.state.commit(exchange, reply, response)
         except Exception as error:
@@ -104,10 +105,8 @@ class Pipeline:
         return response
 
     def _add_origin(self, exchange: Exchange, response: Response) -> Response:
-        origin = exchange.request.fields.get(b"origin")
-        if origin is None:
-            return response
-        return self.cors.add_headers(response, origin.decode("latin-1"), exchange.protocol)
+        origin = exchange.request.fields[b"origin"].decode("latin-1")
+        return self.cors.add_headers(response, origin, exchange.protocol)
 
     async def _answer(self, exchange: Exchange) -> Reply | StreamReply:
         """Run the steps of the pipeline. tests/test_side_effects.py pins the order of their side effects."""
@@ -143,9 +142,8 @@ class Pipeline:
 
     async def _admit(self, operation: Operation, exchange: Exchange) -> None:
         exchange.caller = await self.auth.identify(operation, exchange)  # 401, 403
-        session = exchange.session
-        if not session.confirmed and (exchange.caller is not None or operation.protocol == "control"):
-            self.sessions.confirm(session)
+        if not exchange.session.confirmed and (exchange.caller is not None or operation.protocol == "control"):
+            self.sessions.confirm(exchange.session)
         await self.state.admit(operation, exchange)  # 402, 429
 
     async def _answer_admitted(self, operation: Operation, exchange: Exchange) -> Reply | StreamReply:

@@ -89,8 +89,8 @@ class MemoryState:
         """Give a request its occurrence number, its time, and the ids that follow from them."""
         session = exchange.session
         exchange.at = exchange.at or session.clock.timestamp()
-        chance = digest_request(exchange, with_body=with_body)
-        key, occurrences = chance[:_KEY], session.occurrences
+        chance, occurrences = digest_request(exchange, with_body=with_body), session.occurrences
+        key = chance[:_KEY]
         number = occurrences.get(key, 0) + 1
         if number == 1 and len(occurrences) >= REMEMBERED_REQUESTS:
             drop_oldest(occurrences, REMEMBERED_REQUESTS)
