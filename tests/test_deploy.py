@@ -192,10 +192,21 @@ def list_cells(place: dict[str, int]) -> list[tuple[int, int]]:
     return [(place["x"] + x, place["y"] + y) for x in range(place["w"]) for y in range(place["h"])]
 
 
-def test_every_metric_of_the_dashboard_exists() -> None:
+def read_families() -> dict[str, str]:
+    """Return the metrics that a mock serves, and their kinds."""
     with Server(create_app(metrics=True)) as server:
         text = httpx2.get(f"{server.url}/_mock/metrics").text
-    families = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE))
+    return dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE))
+
+
+def test_the_guide_lists_every_metric() -> None:
+    guide = (DEPLOY.parent / "docs" / "how-to" / "scaling-out.md").read_text(encoding="utf-8")
+    listed = dict(re.findall(r"^\| `(aione_mock_\w+)` \| (\w+) \|", guide, re.MULTILINE))
+    assert listed == {name: kind for name, kind in read_families().items() if "_process_" not in name}
+
+
+def test_every_metric_of_the_dashboard_exists() -> None:
+    families = read_families()
     known = {*families, *[f"{name}_{part}" for name, kind in families.items() if kind == "histogram"
                           for part in ("bucket", "count", "sum")]}  # fmt: skip
     used = set(METRIC.findall(json.dumps(read_dashboard())))
