@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -327,6 +328,34 @@ def test_processes_add_up_and_those_that_died_hold_nothing_open(monkeypatch: pyt
             assert left.sum("cost_rmb_total") == figures[0].sum("cost_rmb_total")
     assert not folder.exists()
     assert read_variable(FOLDER) is None
+
+
+def test_workers_of_one_port_are_one_target(tmp_path: Path) -> None:
+    with running_redis() as store:
+        options = ("--workers", "2", "--metrics", "--store", store)
+        with serving(*options, env={**os.environ, "TMPDIR": str(tmp_path)}) as running:
+            for _ in range(20):
+                assert call(running.url).status_code == 200
+            figures = read_figures(running.url, 20)
+            workers = figures.list_labels("pid")
+            assert len(workers) == 2
+            assert str(running.process.pid) not in workers
+            for worker in workers:
+                os.kill(int(worker), signal.SIGKILL)
+            assert until(lambda: is_renewed(running.url, workers))
+            assert call(running.url).status_code == 200
+            assert read_figures(running.url, 21).sum("cost_rmb_total") == pytest.approx(
+                figures.sum("cost_rmb_total") / 20 * 21
+            )
+            assert list(tmp_path.iterdir()) != []
+            running.end(signal.SIGTERM)
+    assert list(tmp_path.iterdir()) == []
+
+
+def is_renewed(url: str, gone: set[str]) -> bool:
+    with contextlib.suppress(httpx2.HTTPError):
+        return len(Figures(url).list_labels("pid") - gone) == 2
+    return False
 
 
 def test_a_folder_of_the_user_is_kept(tmp_path: Path) -> None:

@@ -120,6 +120,9 @@ def _run(read: Callable[[], Settings]) -> None:
         address = _Address.of(config, listener)
         service = _Service(config, read, listener, address, _serve_tls(config, address, ending))
         if config.worker_count > 1:
+            from aione_mock.server.shared_metrics import share_metrics
+
+            ending.enter_context(share_metrics())
             service.supervise(config.worker_count, ending.close)
         else:
             service.serve(UvicornServer, print_banner, ending)
