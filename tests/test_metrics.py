@@ -381,9 +381,17 @@ def test_round_trips_to_the_store_are_counted_and_its_absence_is_seen() -> None:
         assert call(server.url).status_code == 503
         figures = read_figures(server.url, 6)
         assert figures.sum("store_failures_total") > 0
-        assert figures.sum("calls_total", status="503", error="upstream_unavailable") == 1
+        assert figures.sum("calls_total", status="503", error="store_unavailable") == 1
         assert figures.sum("tokens_total") == tokens
         assert "aione_mock_sessions" not in figures.text
+
+
+def test_a_store_that_refuses_is_a_failure_too() -> None:
+    with running_redis() as store, Server(create_app(metrics=True, store=store)) as server:
+        assert call(server.url).status_code == 200
+        Redis.from_url(store).config_set("maxmemory", "1")
+        assert call(server.url).status_code == 503
+        assert read_figures(server.url, 2).sum("store_failures_total") > 0
 
 
 # --- what they cost

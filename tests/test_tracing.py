@@ -22,6 +22,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from aione_mock.cli import main
 from aione_mock.server.app import create_app
 from aione_mock.server.http import Server
+from tests.redis_server import running_redis
 from tests.test_cli import Running, serving
 from tests.timing import PATIENCE, at_best, until, untraced
 
@@ -319,6 +320,17 @@ def test_the_last_spans_are_exported_at_the_end(collector: Collector) -> None:
         assert collector.spans == []
         running.end(signal.SIGTERM)
         assert len(collector.spans) == 1
+
+
+def test_each_worker_exports_its_spans(collector: Collector) -> None:
+    with running_redis() as store, traced(collector, "--workers", "2", "--store", store) as running:
+        for _ in range(20):
+            assert ask(running.url, "/v1/chat/completions", CHAT).status_code == 200
+        spans = collector.wait(20)
+        running.end(signal.SIGTERM)
+    identities = {read_attributes(span.attributes)["aione_mock.request_id"] for span in spans}
+    assert len(identities) == 20
+    assert 1 <= len({resource["service.instance.id"] for resource in collector.resources}) <= 2
 
 
 def test_hostile_requests_lose_no_span(collector: Collector) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -85,13 +85,14 @@ class RedisScripts:
                 for n, answer in zip(missed, await self._send_batch([calls[n] for n in missed]), strict=True):
                     answers[n] = answer
         except (RedisError, OSError) as error:
-            self._observe_trip(began, failed=True)
+            self._observe_trip(began, (error,))
             return [StoreUnavailable(describe_failure(error))] * len(calls)
-        self._observe_trip(began, failed=False)
+        self._observe_trip(began, answers)
         return [StoreUnavailable(describe_failure(each)) if isinstance(each, RedisError) else each for each in answers]
 
-    def _observe_trip(self, began: float, *, failed: bool) -> None:
+    def _observe_trip(self, began: float, answers: Iterable[object]) -> None:
         if self.observe is not None:
+            failed = any(isinstance(answer, Exception) for answer in answers)
             self.observe(asyncio.get_running_loop().time() - began, failed)
 
     async def _send_batch(self, calls: list[_Call]) -> list[Any]:
