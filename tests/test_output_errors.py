@@ -14,6 +14,7 @@ from aione_mock.cli import create_program
 from tests.timing import PATIENCE, untraced
 
 NOBODY = "http://127.0.0.1:9"
+NO_STORE = "redis://127.0.0.1:9"
 CASSETTE = Path(__file__).parent / "data" / "cassette.yaml"
 ARGUMENTS = {
     "serve": "--port 0",
@@ -30,6 +31,8 @@ ARGUMENTS = {
     "cassette show": str(CASSETTE),
     "cassette check": str(CASSETTE),
     "coverage": f"--url {NOBODY}",
+    "store check": f"--store {NO_STORE}",
+    "store clear": f"--store {NO_STORE} --yes",
     "mcp": f"--url {NOBODY}",
 }
 """What commands need to print something."""
@@ -38,7 +41,7 @@ FULL = "aione-mock: cannot write the output: No space left on device"
 CONDITIONS = {">/dev/full": 2, "2>/dev/full": 2, "2>&-": 2, "| head -0": 141, ">&- 2>&-": 2}
 """What the shell does with the output → exit code where the output matters."""
 FEW = ("keys",)
-WITHOUT_OUTPUT = ("mirror", "coverage", "probe", "run", "canaries", "mcp")
+WITHOUT_OUTPUT = ("mirror", "coverage", "probe", "run", "canaries", "mcp", "store check", "store clear")
 """Commands that write to standard error alone when nobody answers, or calls, or when there is no program to run."""
 FINDINGS = ("cassette check",)
 """Commands that end with 1, as they find something."""

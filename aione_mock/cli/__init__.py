@@ -19,6 +19,7 @@ canaries  check that a gateway brings each answer back to who asked
 probe     run a program under faults
 coverage  how much of the contract a mock's clients have exercised
 mcp       let a coding agent control a mock
+store     check the store that workers share, and clear it
 
 Exit codes: 0 done; 1 there are findings; 2 a setting or file that cannot be used, or a target that cannot be checked,
 reported in one line on standard error; 130 stopped by Ctrl-C. `run` returns what its command returned.
@@ -61,6 +62,7 @@ _COMMANDS: Mapping[str, str] = {
     "cassette": "cassette.app",
     "coverage": "coverage.measure_coverage",
     "mcp": "mcp.serve_agent",
+    "store": "store.app",
 }
 """Command → module of this package and its attribute. A module is imported when its command runs."""
 _OPTIONAL_VALUES: Mapping[str, Sequence[str]] = {"--check-answers": ("log", "strict", "off")}

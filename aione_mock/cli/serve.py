@@ -108,6 +108,14 @@ def _name_setting(config: Settings, name: str) -> str:
     return f"{name} ({origin})" if ":" in origin else origin
 
 
+def _check_store(config: Settings) -> None:
+    """Raise ConfigError for a store that cannot be used."""
+    if config.store != MEMORY:
+        from aione_mock.store.redis import check_server
+
+        check_server(config.store, config.store_timeout)
+
+
 def _run(read: Callable[[], Settings]) -> None:
     from aione_mock.server.http import UvicornServer, pause_gc
     from aione_mock.text.credentials import configure_logs
@@ -115,6 +123,7 @@ def _run(read: Callable[[], Settings]) -> None:
     with pause_gc():
         config = read()
     configure_logs(config.log_level)
+    _check_store(config)
     # bind before the contract is loaded, so that a port in use is reported at once
     with ExitStack() as ending, _listen(config, ending) as listener:
         address = _Address.of(config, listener)

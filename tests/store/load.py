@@ -122,9 +122,18 @@ class Load:
     ports: Sequence[int]
     answers: list[Answer] = field(default_factory=list)
     stopped: bool = False
+    connections: int = 0
+    """Connections to all ports together."""
+
+    async def wait_for_answers(self, rounds: float) -> None:
+        """Return when so many more answers have come for each connection, or all have."""
+        goal = len(self.answers) + rounds * self.connections
+        while self.waiting and len(self.answers) < goal:
+            await asyncio.sleep(0.01)
 
     async def send(self, connections: int) -> None:
         """Send all calls, over that many connections to each port."""
+        self.connections = connections * len(self.ports)
         await asyncio.gather(*[self._connect(port) for port in self.ports for _ in range(connections)])
 
     async def _connect(self, port: int) -> None:

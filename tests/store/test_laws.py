@@ -113,7 +113,7 @@ class Disturbance:
         while load.waiting:
             moved = await self._ask("POST", "/_mock/clock", {"advance": STEP})
             self._record.clock.append(moved)
-            await asyncio.sleep(0.3)
+            await load.wait_for_answers(4)
 
     async def _change_key(self, load: Load) -> None:
         for step in itertools.cycle(("disable", "enable")):
@@ -122,7 +122,7 @@ class Disturbance:
             changed = await self._ask("PUT", f"{KEYS}/{self._changing}/{step}", **bearer(TECH))
             self._record.key.append(Change(changed.sent, changed.done, step))
             self._record.console_calls += 1
-            await asyncio.sleep(0.2)
+            await load.wait_for_answers(3)
 
     async def _add_rules(self, load: Load) -> None:
         total = len(load.waiting)
