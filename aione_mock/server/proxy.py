@@ -21,7 +21,7 @@ from aione_mock.server.match_context import make_match_context
 from aione_mock.server.pipeline import Pipeline
 from aione_mock.server.request import Request, make_call, parse_request, validate_call
 from aione_mock.server.streaming import Wheel, send_response
-from aione_mock.settings import ANY, Settings
+from aione_mock.settings import ANY, MEMORY, Settings
 from aione_mock.structs import replace
 from aione_mock.types import Call, EventStream, Headers, RawHeaders, Reply, Response, StreamReply
 
@@ -34,7 +34,7 @@ def create_scenario_proxy(settings: Settings) -> ScenarioProxy:
 
     Raises ConfigError, ContractError or ScenarioError.
     """
-    update = {"auth": "any", "models": settings.models or ANY, "control": settings.control or True}
+    update = {"auth": "any", "models": settings.models or ANY, "control": settings.control or True, "store": MEMORY}
     return ScenarioProxy(create_app(settings.model_copy(update=update)), control=bool(settings.control))
 
 

@@ -99,7 +99,7 @@ class StoreView(MemoryStore):
         if key in self.changes:
             return self.changes[key]
         if key.startswith(_COUNTS):
-            return self._session.counts.get(key)
+            return None if key in self.uncounted else self._session.counts.get(key)
         return self._base.read(key)
 
     def read_counter(self, key: str) -> int:
@@ -132,7 +132,7 @@ class StoreView(MemoryStore):
         existed = self.read(key) is not None
         if key.startswith(_COUNTS):
             self.uncounted.append(key)
-        if existed or not key.startswith(_COUNTS):
+        else:
             self.changes[key] = None
         return existed
 

@@ -292,7 +292,7 @@ class SharedState:
             question["tokens"] = [exchange.admitted, exchange.at, reply.usage.total, span]
         if exchange.valid and exchange.call is not None:
             self._book(exchange, session, reply, response, question)
-        at_once = response.ordinary and not exchange.stream
+        at_once = response.ordinary  # its client waits for nothing more
         if at_once and exchange.lease:
             question["released"] = [exchange.admitted, exchange.lease]
         if exchange.protocol != "control" and exchange.request.fields.get(b"x-mock-journal") != b"off":
@@ -350,7 +350,7 @@ class SharedState:
         exchange.open = not at_once
         if at_once:
             exchange.duration_ms = max(0.0, (SYSTEM_CLOCK.timestamp() - exchange.started) * 1000)
-        if exchange.stream:
+        if exchange.stream and not at_once:
             exchange.stream_id = f"{self._id}-{next(self._numbers)}"
             self._streams.add(exchange.stream_id)
         question["journal"] = {

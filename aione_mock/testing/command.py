@@ -17,7 +17,7 @@ from aione_mock.server.control.verify import Verifier
 from aione_mock.server.http import Server
 from aione_mock.server.journal import Exchange
 from aione_mock.server.sessions import Session
-from aione_mock.settings import Settings, build_environment, read_variable
+from aione_mock.settings import MEMORY, Settings, build_environment, read_variable
 from aione_mock.testing.environment import CONFLICTING_VARIABLES, session_variables
 
 _FOUND = 1
@@ -33,7 +33,7 @@ def run_command(command: Sequence[str], settings: Settings, *, strict: bool, rep
     Returns the exit code of the command; 1 if that is 0 and there are problems. Raises ConfigError if the command
     cannot be run.
     """
-    app = create_app(settings)
+    app = create_app(settings.model_copy(update={"store": MEMORY, "workers": 1}))
     audit = _Audit(app, strict)
     app.sessions.on_end = audit.add
     with Server(app, settings.host, settings.port) as server:

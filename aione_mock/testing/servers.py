@@ -15,7 +15,7 @@ from aione_mock.clock import parse_instant
 from aione_mock.errors import ConfigError
 from aione_mock.server.app import create_app
 from aione_mock.server.http import Server
-from aione_mock.settings import Settings, parse_extensions
+from aione_mock.settings import MEMORY, Settings, parse_extensions
 from aione_mock.testing.control_client import ControlClient, InProcessControlClient
 from aione_mock.testing.options import DEFAULT_NOW, SessionOptions
 from aione_mock.testing.session import MockSession
@@ -104,6 +104,8 @@ def start_server(
         "auth": auth,
         "now": parse_instant(DEFAULT_NOW),
         "extensions": parse_extensions(extensions),
+        "store": MEMORY,  # the fixture looks into its process
+        "workers": 1,
     }
 
     def start(**settings: Any) -> ControlClient:
