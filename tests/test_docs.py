@@ -241,7 +241,7 @@ def test_python_in_guides_is_python(code: str) -> None:
 
 
 def test_the_sample_of_an_application_runs() -> None:
-    (code,) = blocks("python", "docs/how-to/configuration.md")
+    (code,) = blocks("python", "docs/how-to/configuration.md")  # the Chinese page has the same
     found: dict[str, Any] = {}
     exec(code, found)
     with TestClient(found["app"]) as client:

@@ -123,6 +123,25 @@ def test_faults_show_what_they_send(site: Path) -> None:
     assert "[nothing more comes; the connection stays open]" in text.partition("X-Mock-Scenario: hang")[2][:100]
 
 
+def test_what_people_wrote_is_in_both_languages(script: ModuleType) -> None:
+    """Measured pages stay in English."""
+    measured = ["explanation/proof.md", "reference/awkward-answers.md", "reference/client-faults.md"]
+    assert script.list_untranslated() == measured
+
+
+def test_no_translation_is_left_without_its_original() -> None:
+    docs = ROOT / "docs"
+    names = [path.relative_to(docs / "zh") for path in (docs / "zh").rglob("*.md")]
+    assert [name for name in names if not (docs / name).exists()] == []
+
+
+def test_every_page_is_in_the_navigation(script: ModuleType) -> None:
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    pages = [path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")]
+    pages = [*script.GENERATED, *(page for page in pages if not page.startswith("zh/"))]
+    assert [page for page in pages if f"- {page}\n" not in navigation] == []
+
+
 def list_links(site: Path) -> Iterator[tuple[Path, str]]:
     for page in sorted(site.rglob("*.html")):
         if page.name != "404.html":

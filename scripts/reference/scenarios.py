@@ -25,7 +25,7 @@ A *scenario* changes what a call gets. Each can be asked for in four ways, here 
 - in a test, as `aione_mock.stream_fault("cut", after=3)`.
 
 Below each scenario you find the header and what a socket then receives: the status line, some headers, and the body,
-without chunked encoding and without members that are the same in each event. `␍` is a carriage return. All scenarios
+without chunked encoding and without members that are the same in each event. `\\r` is a carriage return. All scenarios
 also take `times`, the number of calls that they apply to, and `delay`, the seconds before anything is sent.
 [Client faults](client-faults.md) and [awkward answers](awkward-answers.md) show how official clients react."""
 _KINDS = {
@@ -34,6 +34,7 @@ _KINDS = {
     "pace": "Paces say how fast answers come.",
     "reply": "A reply says what the model answers.",
 }
+_TITLES = {"fault": "Faults", "awkward": "Awkward answers", "pace": "Paces", "reply": "Reply"}
 _ERRORS_HEAD = """\
 # Errors
 
@@ -48,7 +49,7 @@ def write_page() -> str:
     found = [each for each in ScenarioCatalogue() if each.kind != "error"]
     with wire.run_server() as server:
         parts = [
-            join_parts(f"## {kind.capitalize()}", text, *(_write(server, each) for each in found if each.kind == kind))
+            join_parts(f"## {_TITLES[kind]}", text, *(_write(server, each) for each in found if each.kind == kind))
             for kind, text in _KINDS.items()
         ]
     return join_parts(_HEAD, *parts)

@@ -41,7 +41,7 @@ _NEEDS: Mapping[str, Json] = {
 _PATIENCE = 0.3
 """Seconds of silence after which a connection counts as hanging."""
 _WIDTH, _LINES = 300, 24
-_NAMES = {"\r": "␍", "\ufeff": "<BOM>"}
+_NAMES = {"\r": "\\r", "\ufeff": "<BOM>"}
 _SAME = re.compile(r'"object":"[^"]*","created":\d+,"model":"[^"]*",(?:"system_fingerprint":"[^"]*",)?')
 """Members that say the same in each event; they are left out."""
 
