@@ -105,7 +105,9 @@ def _list_sources() -> Iterator[Path]:
 
 def _read_page(name: str, language: str) -> str:
     if language == "zh" and (CHINESE / name).exists():
-        return (CHINESE / name).read_text(encoding="utf-8")
+        # in the site, Chinese pages lie one folder higher than in the repository
+        text = (CHINESE / name).read_text(encoding="utf-8")
+        return text.replace("../../images/", "../images/").replace("../../../", "../../")
     text = (DOCS / name).read_text(encoding="utf-8")
     return text if language == "en" else _add_note(text)
 
