@@ -24,6 +24,7 @@ import yaml
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 
+from llms import write_texts  # noqa: E402
 from reference import commands, headers, keys, laws, operations, rules, scenarios, settings, testing  # noqa: E402
 
 from aione_mock.cli.schemas import SchemaName, make_schema  # noqa: E402
@@ -77,7 +78,8 @@ def build_site(work: Path, target: Path) -> None:
     shutil.copytree(work / "zh" / "site", target / "zh")
     for folder in (target, target / "zh"):
         _write_schemas(folder / "schemas")
-    _write_texts(work / "en" / "docs", target)
+    options = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+    write_texts(work / "en" / "docs", options["nav"], target, options["site_description"])
 
 
 def assemble(folder: Path, language: str, pages: Mapping[str, str]) -> None:
@@ -176,16 +178,6 @@ def _use_own_script(page: Path) -> None:
 def _write_schemas(folder: Path) -> None:
     for name in get_args(SchemaName):
         _write(folder / f"{name}.schema.json", orjson.dumps(make_schema(name), option=orjson.OPT_INDENT_2))
-
-
-def _write_texts(sources: Path, target: Path) -> None:
-    """Write `llms.txt`, a list of the pages, and `llms-full.txt`, their text."""
-    texts = {path.relative_to(sources).as_posix(): path.read_text("utf-8") for path in sorted(sources.rglob("*.md"))}
-    titles = {name: text.partition("\n")[0].lstrip("# ") for name, text in texts.items()}
-    head = "# aione-mock\n\n> A mock of the AIone LLM gateway, a contract checker and a test kit.\n\n"
-    lines = [f"- [{title}]({name.removesuffix('.md')}.html)" for name, title in titles.items()]
-    _write(target / "llms.txt", head + "\n".join(lines) + "\n")
-    _write(target / "llms-full.txt", "\n\n".join(texts.values()))
 
 
 if __name__ == "__main__":

@@ -181,3 +181,28 @@ def test_a_broken_link_stops_the_build(script: ModuleType, tmp_path: Path) -> No
     output, _ = run.communicate()
     assert run.returncode
     assert "does not exist" in output
+
+
+def test_language_models_get_a_list_of_all_pages_and_their_text(site: Path) -> None:
+    listed = (site / "llms.txt").read_text(encoding="utf-8")
+    assert listed.startswith("# aione-mock\n\n> ")
+    links = re.findall(r"^- \[([^\]]+)\]\(([^)]+)\)(: .+)?$", listed, re.MULTILINE)
+    # copies of files outside docs/ are no pages, nor is an example of a report
+    pages = {path.relative_to(site).as_posix() for path in site.rglob("*.html")}
+    pages = {name for name in pages if not name.startswith(("zh/", "files/", "schemas/"))} - {
+        "404.html",
+        "example-report/litellm.html",
+    }
+    assert {link for _, link, _ in links} <= pages
+    assert [name for name in pages if f"({name})" not in listed] == []
+    assert re.findall(r"^## (.+)$", listed, re.MULTILINE)[:5] == [
+        "Start",
+        "Tutorials",
+        "How-to",
+        "Reference",
+        "Explanation",
+    ]
+    assert sum(bool(summary) for *_, summary in links) > len(links) / 2
+    full = (site / "llms-full.txt").read_text(encoding="utf-8")
+    assert [title for title, *_ in links if f"# {title}" not in full] == []
+    assert "createChatCompletion" in full
