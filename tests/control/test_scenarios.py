@@ -231,6 +231,7 @@ def test_a_file_saved_half_written_keeps_its_last_good_rules_and_says_so(
     path = tmp_path / "days.yaml"
     path.write_text(yaml.safe_dump({"rules": [{"id": "slow-days", "then": {"error": "upstream_timeout"}}]}))
     with Server(create_app(Settings(scenarios=(path,)))) as server, Client(base_url=server.url) as api:
+        assert server.app.pipeline  # each process reads files by itself, and says so
         assert api.chat().status_code == 504
         assert api.ok("GET", "rules")["items"][0]["source"] == "days.yaml:2"
         assert api.refused("DELETE", "rules/slow-days")[0] == 409
