@@ -176,6 +176,15 @@ def test_streams_are_open_until_their_client_leaves(metered: Server) -> None:
     assert figures.sum("unfinished_answers_total") == 2
 
 
+def test_a_stream_that_never_began_has_no_first_token(metered: Server) -> None:
+    with pytest.raises(httpx2.ReadTimeout):
+        headers = bearer(KEY) | {"x-mock-scenario": "pace; ttft=60"}
+        httpx2.post(f"{metered.url}/v1/chat/completions", json=CHAT | {"stream": True}, headers=headers, timeout=0.5)
+    figures = read_figures(metered.url, 1)
+    assert figures.sum("unfinished_answers_total") == 1
+    assert figures.sum("time_to_first_token_seconds_count") == 0
+
+
 @at_best
 def test_times_are_those_of_the_clock_on_the_wall() -> None:
     with Server(create_app(metrics=True, time_scale=2)) as server:

@@ -96,7 +96,8 @@ class Metrics:
         self._find_duration(operation, model).observe(max(0.0, delivery.ended - delivery.started))
         if exchange.stream:
             self._open_streams.dec()
-            self._first_tokens.labels(operation, model).observe(max(0.0, delivery.first - delivery.started))
+            if delivery.first is not None:
+                self._first_tokens.labels(operation, model).observe(max(0.0, delivery.first - delivery.started))
         if not delivery.sent:
             self._unfinished.inc()
         # an answer that the store could not book was not sent

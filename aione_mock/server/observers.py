@@ -24,8 +24,8 @@ class Delivery:
     response: Response
     started: float
     """When the call was received."""
-    first: float
-    """When the first byte of the body was sent; the end for an answer that is sent whole."""
+    first: float | None
+    """When the first byte of the body was sent: the end for an answer that is sent whole, None if nothing was sent."""
     ended: float
     sent: bool
     """Whether the client received the answer to its end."""
@@ -68,8 +68,9 @@ class ObservedCall:
         """Note the end of the call."""
         if self._response is None:
             return
-        ended = SYSTEM_CLOCK.timestamp()
-        delivery = Delivery(self._response, self._started, self._first or ended, ended, sent)
+        ended, whole = SYSTEM_CLOCK.timestamp(), sent and self._response.end == "finish"
+        first = ended if self._first is None and whole else self._first
+        delivery = Delivery(self._response, self._started, first, ended, sent)
         for observer in self._observers:
             _guard(observer.finish_call, self._exchange, delivery)
 

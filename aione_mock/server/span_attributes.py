@@ -165,7 +165,8 @@ def _describe_model_call(exchange: Exchange, delivery: Delivery, mask: Mask) -> 
         found["gen_ai.usage.reasoning.output_tokens"] = usage.reasoning
     if exchange.stream:
         found["gen_ai.request.stream"] = True
-        found["gen_ai.response.time_to_first_chunk"] = max(0.0, delivery.first - delivery.started)
+        if delivery.first is not None:
+            found["gen_ai.response.time_to_first_chunk"] = max(0.0, delivery.first - delivery.started)
     return found | _describe_parameters(exchange) | _describe_end(exchange, delivery.response, mask)
 
 
