@@ -113,6 +113,7 @@ def test_workers_share_a_port_and_one_banner(options: tuple[str, ...]) -> None:
     with serving(*options, "--workers", "3") as running:
         assert [line for line in running.lines if "is ready on" in line] == running.lines[:1]
         assert len(list_children(running.process.pid)) == 3
+        assert len(list(Path(f"/proc/{running.process.pid}/task").iterdir())) == 1, "a fork of threads is not safe"
         assert get(running.url, "/_mock/ready") == {"status": "ready"}
         code, _, log = running.end(signal.SIGTERM)
         assert (code, log) == (-signal.SIGTERM, "")
@@ -416,6 +417,30 @@ def test_all_workers_have_one_certificate(
         assert len(seen) == 1
         assert running.end(signal.SIGTERM)[0] == -signal.SIGTERM
     assert not (tmp_path / "aione-mock" / f"ca-{port}.pem").exists()
+
+
+def test_metrics_are_those_of_all_workers(options: tuple[str, ...], tmp_path: Path) -> None:
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    with serving(*options, "--metrics", env=environment) as running:
+        with Requests(running) as requests:
+            requests.wait(100)
+            os.kill(list_children(running.process.pid)[0], signal.SIGKILL)
+            requests.wait(100)
+        found = {read_calls(running) for _ in range(20)}
+        assert len(found) == 1, "whichever worker answers"
+        lost = found.pop() - requests.answered
+        assert 0 <= lost <= len(requests.failures), "a call may be counted, and its answer lost"
+        assert running.end(signal.SIGTERM)[0] == -signal.SIGTERM
+    assert list(tmp_path.iterdir()) == []
+
+
+def read_calls(running: Running) -> int:
+    connection = http.client.HTTPConnection(running.url.removeprefix("http://"), timeout=PATIENCE)
+    connection.request("GET", "/_mock/metrics")
+    lines = connection.getresponse().read().decode().splitlines()
+    connection.close()
+    wanted = [line for line in lines if line.startswith("aione_mock_calls_total{") and "createChatCompletion" in line]
+    return int(sum(float(line.rpartition(" ")[2]) for line in wanted))
 
 
 def test_lines_of_the_log_are_whole(options: tuple[str, ...], tmp_path: Path) -> None:

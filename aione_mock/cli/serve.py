@@ -8,7 +8,7 @@ import logging
 import socket
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -40,6 +40,14 @@ _EXCLUSIVE = (
     ("tls_cert", "tls_self_signed"),
 )
 """Settings of which only one may be set."""
+_LOADED_MODULES = (
+    "aione_mock.server.app",
+    "aione_mock.server.reload",
+    "aione_mock.server.shared_pipeline",
+    "aione_mock.server.shared_sessions",
+    "redis.asyncio",
+)
+"""What every worker needs."""
 
 
 @add_setting_options
@@ -129,9 +137,10 @@ def _run(read: Callable[[], Settings]) -> None:
         address = _Address.of(config, listener)
         service = _Service(config, read, listener, address, _serve_tls(config, address, ending))
         if config.worker_count > 1:
-            from aione_mock.server.shared_metrics import share_metrics
+            if config.metrics:
+                from aione_mock.server.shared_metrics import share_metrics
 
-            ending.enter_context(share_metrics())
+                ending.enter_context(share_metrics())
             service.supervise(config.worker_count, ending.close)
         else:
             service.serve(UvicornServer, print_banner, ending)
@@ -195,9 +204,9 @@ class _Service:
         from aione_mock.server.workers import Supervisor
 
         # what the parent has loaded, no worker has to load
-        for name in ("app", "reload"):
-            import_module(f"aione_mock.server.{name}")
-
+        for name in _LOADED_MODULES:
+            with suppress(ImportError):  # a worker says what to install
+                import_module(name)
         gc.freeze()
         supervisor = Supervisor(
             count,
