@@ -181,6 +181,31 @@ def test_a_terminal_that_is_paused_stops_nothing(monkeypatch: pytest.MonkeyPatch
     assert last == "2 lines were dropped, because they were not read in time"
 
 
+class Writes(Paused):
+    """Notes what is written at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+
+    def write(self, text: str) -> int:
+        self.texts.append(text)
+        return super().write(text)
+
+
+def test_what_is_written_at_once_are_whole_lines_that_a_pipe_takes_undivided() -> None:
+    app, paused = create_app(), Writes()
+    log = app.gateway.access_log = AccessLog(paused, format_json)
+    with Server(app) as server, httpx.Client(base_url=server.url) as client:
+        for number in range(40):
+            assert client.get(f"/{number}-模型").status_code == 404
+    paused.resumed.set()
+    log.close()
+    assert len(paused.getvalue().splitlines()) == 40
+    assert all(text.endswith("\n") and len(text.encode()) <= 4096 for text in paused.texts)
+    assert len(paused.texts) < 10
+
+
 def call(url: str) -> None:
     assert httpx.post(url + CHAT, json=BODY, headers=AUTHORIZATION).status_code == 200
 
