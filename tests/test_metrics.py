@@ -177,8 +177,8 @@ def test_streams_are_open_until_their_client_leaves(metered: Server) -> None:
 
 
 def test_a_stream_that_never_began_has_no_first_token(metered: Server) -> None:
+    headers = bearer(KEY) | {"x-mock-scenario": "pace; ttft=60"}
     with pytest.raises(httpx2.ReadTimeout):
-        headers = bearer(KEY) | {"x-mock-scenario": "pace; ttft=60"}
         httpx2.post(f"{metered.url}/v1/chat/completions", json=CHAT | {"stream": True}, headers=headers, timeout=0.5)
     figures = read_figures(metered.url, 1)
     assert figures.sum("unfinished_answers_total") == 1
