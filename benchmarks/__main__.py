@@ -16,8 +16,11 @@ from urllib.parse import urlsplit
 
 from benchmarks import load
 from benchmarks.servers import Server
-from benchmarks.workloads import PARTS, Bench
+from benchmarks.store import store
+from benchmarks.workloads import PARTS as WITHOUT_STORE
+from benchmarks.workloads import Bench
 
+PARTS = {**WITHOUT_STORE, "store": store}
 RESULTS = Path(__file__).parent / "results.md"
 _PACKAGES = ("uvicorn", "uvloop", "httptools", "starlette", "orjson", "jsonschema-rs", "schemathesis")
 
