@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import subprocess
 import sys
@@ -13,15 +14,21 @@ from typing import Any
 import httpx2
 import orjson
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from mcp import Client, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
+from mcp.types import CallToolRequestParams
 
 from aione_mock import create_app
 from aione_mock.checker.target import VARIABLES
 from aione_mock.errors import ConfigError
 from aione_mock.server.http import Server
+from aione_mock.server.mcp.agent_server import _AgentServer
+from aione_mock.server.mcp.control_api import ControlAPI
 from aione_mock.server.mcp.gateway_check import _list_variables
+from aione_mock.server.mcp.tools import build_tools
 from aione_mock.settings import Settings, docs_path
 from tests.timing import PATIENCE, untraced
 
@@ -342,3 +349,52 @@ async def test_the_page_names_every_tool(agents: Server) -> None:
     assert named == {tool.name for tool in tools}
     # an agent carries all of them in its context
     assert sum(len(tool.model_dump_json(exclude_none=True)) for tool in tools) < 25_000
+
+
+def _nest(levels: int) -> Any:
+    return [_nest(levels - 1)] if levels else 1
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+AWKWARD_VALUES = st.sampled_from(
+    ["..", ".", "/", "\ud800", "\n", "ä", 1 << 70, float("inf"), _nest(400), {}, [], "x" * 9000]
+)
+TOOLS = {tool.name: tool for tool in build_tools(ControlAPI("http://localhost"))}
+
+
+@st.composite
+def make_calls(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
+    """Draw a tool and arguments that it has, with values of any kind."""
+    name = draw(st.sampled_from(sorted(set(TOOLS) - {"check_gateway"})))
+    known = sorted(TOOLS[name].schema["properties"])
+    required = TOOLS[name].schema["required"]
+    chosen = draw(st.sets(st.sampled_from(known))) if known else set()
+    return name, {argument: draw(JSON | AWKWARD_VALUES) for argument in sorted({*chosen, *required})}
+
+
+@settings(max_examples=300)
+@given(call=make_calls())
+def test_no_arguments_lead_to_a_bug(call: tuple[str, dict[str, Any]], quiet_agent: _AgentServer) -> None:
+    name, arguments = call
+    result = asyncio.run(quiet_agent.call_tool(NoContext, CallToolRequestParams(name=name, arguments=arguments)))
+    (content,) = result.content
+    if result.is_error:
+        assert "bug here" not in content.text, (name, arguments)
+        assert "HTTP 5" not in content.text, (name, arguments, content.text)
+
+
+class NoContext:
+    """The context of a call that came over standard streams."""
+
+    request = None
+    session = None
+
+
+@pytest.fixture(scope="module")
+def quiet_agent() -> _AgentServer:
+    app = create_app()
+    return _AgentServer(ControlAPI("http://localhost", transport=httpx2.ASGITransport(app=app.gateway)))

@@ -43,7 +43,7 @@ class ControlAPI:
         """Return the answer of an operation. Raises ScenarioError with the message of a refusal."""
         target = self.operations[operation]
         content = None if request.body is None else orjson.dumps(request.body)
-        headers = {"x-mock-session": request.session}
+        headers = {"x-mock-session": quote(request.session)}  # names that need it are refused
         if content is not None:
             headers["content-type"] = "application/json"
         path = target.path.format(**{name: quote(value, safe="") for name, value in request.path.items()})

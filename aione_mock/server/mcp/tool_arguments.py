@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+import orjson
+
 from aione_mock.contract import Operation
 from aione_mock.errors import ScenarioError, did_you_mean
 from aione_mock.server.mcp.control_api import ControlRequest
@@ -75,7 +77,7 @@ def build_request(operation: Operation, arguments: Mapping[str, Json]) -> Contro
 
 
 def check_arguments(arguments: Mapping[str, Json], schema: Mapping[str, Json]) -> None:
-    """Raise ScenarioError for an argument that does not exist, and for one that is missing."""
+    """Raise ScenarioError for an argument that does not exist or cannot be sent, and for one that is missing."""
     known = schema["properties"]
     for name in arguments:
         if name not in known:
@@ -83,6 +85,10 @@ def check_arguments(arguments: Mapping[str, Json], schema: Mapping[str, Json]) -
     for name in schema["required"]:
         if name not in arguments:
             raise ScenarioError(f"the argument '{name}' is missing")
+    try:
+        orjson.dumps(arguments)
+    except orjson.JSONEncodeError as error:  # deep nesting, integers beyond 64 bits, lone surrogates
+        raise ScenarioError(f"the arguments are no JSON that can be sent: {error}") from None
 
 
 def _list_names(names: Mapping[str, Json]) -> str:
