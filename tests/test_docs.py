@@ -8,6 +8,7 @@ import json
 import re
 import shlex
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -373,3 +374,26 @@ def test_what_has_no_effect_has_none(session_url: str) -> None:
     assert first == second
     text = page("docs/deviations.md")
     assert [name for name in ignored if f"`{name}`" not in text] == []
+
+
+AVOIDED = re.compile(r"\b(mends?|for ever(?!y)|is told|are told|stands? in the|tells so|whilst|shall|utilize)\b")
+"""Words that this project does not use on pages."""
+ENGLISH = ["README.md", *(name for name in GUIDES if "/zh/" not in name and "proof" not in name)]
+
+
+@pytest.mark.parametrize("name", ENGLISH)
+def test_pages_avoid_words(name: str) -> None:
+    assert AVOIDED.findall(" ".join(page(name).split())) == []
+
+
+def test_proselint_has_no_complaint(tmp_path: Path) -> None:
+    for name in ENGLISH:
+        # headings may be repeated by the sentence below them, and tables and code are no prose
+        prose = re.sub(r"^```.*?^```$|^[|#<].*$", "", page(name), flags=re.MULTILINE | re.DOTALL)
+        (tmp_path / name.replace("/", "-")).write_text(re.sub(r"`[^`]*`|~[\w/~]+", "code", prose), encoding="utf-8")
+    (tmp_path / "wrong.md").write_text("It is very unique.")
+    command = [sys.executable, "-m", "proselint", "check", "--config", str(ROOT / "tests" / "data" / "proselint.json")]
+    done = subprocess.run([*command, *sorted(tmp_path.glob("*.md"))], capture_output=True, text=True)
+    found = [line for line in (done.stdout + done.stderr).splitlines() if ".md:" in line]
+    assert any("wrong.md" in line for line in found)
+    assert [line for line in found if "wrong.md" not in line] == []
