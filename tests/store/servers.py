@@ -28,7 +28,7 @@ from aione_mock.server import http
 from aione_mock.server.app import Mock, create_app
 from aione_mock.server.http import Server
 from aione_mock.server.sessions import Session
-from aione_mock.settings import Settings
+from aione_mock.settings import MEMORY, Settings
 from tests.redis_server import running_redis
 from tests.store.front import Front
 from tests.timing import PATIENCE
@@ -94,8 +94,9 @@ class AlternatingServer:
     """Whether there are two on one Redis; otherwise the only one keeps its state in memory."""
 
     def __new__(cls, app: Any, host: str = "127.0.0.1", port: int = 0, **options: Any) -> Any:
-        """Return a plain server for an application that contains a mock, and where the connection is encrypted."""
-        if type(app) is not Mock or app.direct is None or "ssl_context_factory" in options:
+        """Return a plain server for a mock inside another application, on a store of its own, or on TLS."""
+        plain = type(app) is Mock and app.direct is not None and app.pipeline.settings.store == MEMORY
+        if not plain or "ssl_context_factory" in options:
             return Server(app, host, port, **options)
         return super().__new__(cls)
 
