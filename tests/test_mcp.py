@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -280,6 +281,43 @@ async def test_no_gateway_gets_the_credentials_of_another_one(
         assert "key" in await fail(client, "check_gateway", **arguments)
         monkeypatch.setenv("AIONE_BASE_URL", server.url + "/")
         assert (await call(client, "check_gateway", **arguments))["kept"] is True
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="this system does not list processes in /proc")
+async def test_few_checks_run_at_a_time_and_end_with_their_agent(agents: Server) -> None:
+    def list_processes(url: str) -> list[bytes]:
+        lines = []
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with suppress(OSError):  # it has ended
+                lines.append(path.read_bytes())
+        return [line for line in lines if line.endswith(f"{url}\0".encode())]
+
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        async with over_http(agents) as client, asyncio.TaskGroup() as running:
+            begun: list[str | None] = []
+
+            async def report(_: float, __: float | None, message: str | None) -> None:
+                begun.append(message)
+
+            arguments = {"url": url, "api_key": KEY}
+            checks = [
+                running.create_task(client.call_tool("check_gateway", arguments, progress_callback=report))
+                for _ in range(2)
+            ]
+            while len(begun) < 2:
+                await asyncio.sleep(0.05)
+            assert len(list_processes(url)) == 2
+            assert "2 checks are running already" in await fail(client, "check_gateway", **arguments)
+            for check in checks:
+                check.cancel()
+        for _ in range(200):
+            if not list_processes(url):
+                break
+            await asyncio.sleep(0.05)
+        assert list_processes(url) == []
 
 
 def post(server: Server, message: Any = PING, **headers: str) -> httpx2.Response:

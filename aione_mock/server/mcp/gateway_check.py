@@ -27,6 +27,8 @@ _KEY_VARIABLE, _URL_VARIABLE = "AIONE_API_KEY", "AIONE_BASE_URL"
 _MAX_SECONDS, _MAX_PAID_CALLS, _MAX_SPEND = 600, 250, 5
 _GRACE = 60.0
 """Seconds beyond its own limit after which the process is ended."""
+_MAX_RUNNING = 2
+"""Most checks at the same time."""
 _MAX_CAUSES = 20
 _NOT_CHECKED = 2
 """Exit code of a check that could not check anything."""
@@ -60,8 +62,24 @@ _OPTIONS = ("only", "skip", "model", "max_time", "max_paid_calls", "spend_limit"
 """Arguments that are options of `aione-mock check`."""
 
 
-async def check_gateway(arguments: Mapping[str, Json], report: Report) -> Json:
-    """Return the report of a check, in short. Raises ScenarioError if the gateway could not be checked."""
+class GatewayChecker:
+    """Run a few checks at a time, each in a process."""
+
+    def __init__(self) -> None:
+        self._running = 0
+
+    async def check(self, arguments: Mapping[str, Json], report: Report) -> Json:
+        """Return the report of a check, in short. Raises ScenarioError if the gateway could not be checked."""
+        if self._running >= _MAX_RUNNING:
+            raise ScenarioError(f"{_MAX_RUNNING} checks are running already; wait until one has ended")
+        self._running += 1
+        try:
+            return await _check_gateway(arguments, report)
+        finally:
+            self._running -= 1
+
+
+async def _check_gateway(arguments: Mapping[str, Json], report: Report) -> Json:
     seconds = _check_budget(arguments)
     with TemporaryDirectory(prefix="aione-mock-") as folder:
         path = Path(folder, "report.json")

@@ -108,7 +108,7 @@ def build_tools(api: ControlAPI) -> list[AgentTool]:
             "Runs the checker on an implementation of the API: its laws and generated requests, within the budget. It "
             "only reads, and calls models. Answers with the verdict and what is wrong, the most important first.",
             gateway_check.SCHEMA,
-            _check_gateway,
+            partial(_check_gateway, gateway_check.GatewayChecker()),
         ),
     ]
 
@@ -204,8 +204,10 @@ async def _get_connection(api: ControlAPI, arguments: Mapping[str, Json], contex
     return {"base_urls": {name: root + path for name, path in CLIENTS}, "api_key": keys[0] if keys else None}
 
 
-async def _check_gateway(arguments: Mapping[str, Json], context: ToolContext) -> Json:
-    return await gateway_check.check_gateway(arguments, context.report)
+async def _check_gateway(
+    checker: gateway_check.GatewayChecker, arguments: Mapping[str, Json], context: ToolContext
+) -> Json:
+    return await checker.check(arguments, context.report)
 
 
 async def run_tool(tool: AgentTool, arguments: Mapping[str, Json], context: ToolContext) -> Json:
