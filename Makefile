@@ -84,7 +84,8 @@ unit-no-cache: install  ## tests that send many requests, without the cache
 
 # STORE=front runs the same on one server in memory, which proves the tests
 store: install  ## tests of what a run may change, against two servers that share a Redis and answer in turn
-	$(BIN)/pytest -n 3 --dist worksteal --store $(STORE) -m 'not slow' --ignore tests/control/test_ready.py $(STORE_TESTS)
+	$(BIN)/pytest -n 3 --dist worksteal --store $(STORE) -m 'not slow' --ignore tests/control/test_ready.py $(STORE_TESTS) \
+	  || $(AGAIN) --store $(STORE) -m 'not slow' --ignore tests/control/test_ready.py $(STORE_TESTS)
 
 # `.ci/run` names those that CI runs
 slow: install  ## soaks, many runs, other programs; SLOW_TESTS=tests/x.py for some of them
