@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -21,7 +22,7 @@ from typing import Any
 import pytest
 
 from aione_mock.cli import main
-from tests.redis_server import running_redis
+from tests.redis_server import find_free_port, running_redis, start_redis, stop_redis
 from tests.test_cli import Running, serving
 from tests.test_shutdown import END, connect, rest
 from tests.timing import PATIENCE, until
@@ -135,6 +136,35 @@ def test_what_no_worker_can_serve_is_one_line(options: tuple[str, ...], tmp_path
     assert done.stderr.startswith(f"aione-mock: {world}:1: ")
 
 
+def test_a_store_that_cannot_be_reached_is_one_line() -> None:
+    store = f"redis://:s3cret@127.0.0.1:{find_free_port()}/0"
+    command = [sys.executable, "-m", "aione_mock", "serve", "--port", "0", "--workers", "2", "--store", store]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("aione-mock: --store redis://")
+    assert "s3cret" not in done.stderr
+
+
+def test_a_worker_that_finds_no_store_waits_for_it(tmp_path: Path) -> None:
+    port = find_free_port()
+    redis = start_redis(port, tmp_path)
+    options = ("--workers", "2", "--store", f"redis://127.0.0.1:{port}/0", "--store-timeout", "0.5")
+    try:
+        with serving(*options) as running:
+            stop_redis(redis)
+            os.kill(list_children(running.process.pid)[0], signal.SIGKILL)
+            read_line(running, lambda line: "is started at once" in line)
+            answers = [get(running.url, "/_mock/ready") for _ in range(20)]
+            assert {answer["error"]["name"] for answer in answers} == {"not_ready"}
+            redis = start_redis(port, tmp_path)
+            assert until(lambda: all(get(running.url, "/_mock/ready") == {"status": "ready"} for _ in range(20)))
+            code, _, log = running.end(signal.SIGTERM)
+            assert (code, log) == (-signal.SIGTERM, "")
+    finally:
+        stop_redis(redis)
+
+
 def test_a_port_in_use_is_one_line(options: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         assert main(["serve", "--port", str(taken.getsockname()[1]), *options]) == 2
@@ -154,7 +184,7 @@ def serve(worker):
 
 configure_logs("warning")
 listener = bind_socket("127.0.0.1", 0)
-supervisor = Supervisor(2, serve, listener, on_ready=print, on_reload=lambda: None, on_end=lambda: print("end"))
+supervisor = Supervisor(2, serve, [listener], on_ready=print, on_reload=lambda: None, on_end=lambda: print("end"))
 try:
     supervisor.run()
 except MockError as error:
@@ -188,6 +218,34 @@ def test_a_worker_that_dies_again_and_again_is_started_less_and_less_often() -> 
         "at once", "in 0.1 seconds", "in 0.2 seconds", "in 0.4 seconds", "in 0.8 seconds"
     ]  # fmt: skip
     assert all("worker 2 " in line for line in lines)
+
+
+def test_connections_are_spread_over_the_workers(options: tuple[str, ...]) -> None:
+    """Clients keep their connections: one worker that accepts them all would do all the work."""
+    with serving(*options) as running, contextlib.ExitStack() as connections:
+        workers = list_children(running.process.pid)
+        before = [count_sockets(worker) for worker in workers]
+        host, _, port = running.url.removeprefix("http://").partition(":")
+        for _ in range(100):
+            connections.enter_context(socket.create_connection((host, int(port)), PATIENCE))
+        assert until(lambda: sum(map(count_sockets, workers)) >= sum(before) + 100)
+        shares = [count_sockets(worker) - least for worker, least in zip(workers, before, strict=True)]
+        assert min(shares) > 20, shares  # less than once in 10 ** 9 runs by chance
+
+
+def count_sockets(process: int) -> int:
+    files = Path(f"/proc/{process}/fd").iterdir()
+    return sum(file.is_symlink() and str(file.readlink()).startswith("socket:") for file in files)
+
+
+def test_two_mocks_never_share_a_port(options: tuple[str, ...]) -> None:
+    with serving(*options) as running:
+        port = running.url.rpartition(":")[2]
+        for more in (options, ()):
+            command = [sys.executable, "-m", "aione_mock", "serve", "--port", port, *more]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+            assert (done.returncode, done.stdout) == (2, "")
+            assert "choose another with --port" in done.stderr
 
 
 # --- death
@@ -238,8 +296,8 @@ def test_open_streams_end_first(options: tuple[str, ...]) -> None:
         workers = list_children(running.process.pid)
         with connect(running, "pace; ttft=0.01; tps=15") as stream:
             running.process.send_signal(signal.SIGTERM)
-            assert until(lambda: is_refused(running))
-            assert list_children(running.process.pid), "a worker goes on"
+            assert until(lambda: all(is_refused(running) for _ in range(20))), "by all queues of connections"
+            assert any(map(is_running, workers)), "one goes on"
             assert rest(stream).endswith(END)
         assert running.process.wait(PATIENCE) == -signal.SIGTERM
         assert not any(map(is_running, workers))

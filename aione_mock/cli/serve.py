@@ -7,7 +7,7 @@ import gc
 import logging
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -133,9 +133,10 @@ def _run(read: Callable[[], Settings]) -> None:
     configure_logs(config.log_level)
     _check_store(config)
     # bind before the contract is loaded, so that a port in use is reported at once
-    with ExitStack() as ending, _listen(config, ending) as listener:
-        address = _Address.of(config, listener)
-        service = _Service(config, read, listener, address, _serve_tls(config, address, ending))
+    with ExitStack() as ending:
+        listeners = _listen(config, ending)
+        address = _Address.of(config, listeners[0])
+        service = _Service(config, read, listeners, address, _serve_tls(config, address, ending))
         if config.worker_count > 1:
             if config.metrics:
                 from aione_mock.server.shared_metrics import share_metrics
@@ -152,7 +153,7 @@ class _Service:
 
     config: Settings
     read: Callable[[], Settings]
-    listener: socket.socket
+    listeners: Sequence[socket.socket]
     address: _Address
     tls: Mapping[str, Any]
     """uvicorn's options for HTTPS."""
@@ -185,7 +186,7 @@ class _Service:
             on_ready(banner)
             _watch(watcher)
 
-        make_server(settings, announce, config.drain, ending.close).run(sockets=[self.listener])
+        make_server(settings, announce, config.drain, ending.close).run(sockets=list(self.listeners))
 
     def serve_as_worker(self, worker: Worker) -> None:
         """Answer requests in one of several processes, until the parent ends it."""
@@ -196,6 +197,11 @@ class _Service:
         # all workers find the same mistakes in files
         logging.getLogger(FILES_LOG).disabled = worker.number > 1
         self.config = keep_fixed(self.read(), self.config)
+        own = self.listeners[worker.number % len(self.listeners)]
+        for listener in self.listeners:
+            if listener is not own:
+                listener.close()
+        self.listeners = [own]
         with ExitStack() as ending:
             self.serve(partial(WorkerServer, worker), worker.announce, ending)
 
@@ -211,7 +217,7 @@ class _Service:
         supervisor = Supervisor(
             count,
             self.serve_as_worker,
-            self.listener,
+            self.listeners,
             on_ready=print_banner,
             on_reload=self._reload,
             on_end=on_end,
@@ -241,14 +247,18 @@ class _Address:
         return cls(format_base_url(config.host, port, config.scheme) + config.root_path, None, ca_file)
 
 
-def _listen(config: Settings, ending: ExitStack) -> socket.socket:
-    from aione_mock.server.http import bind_socket, bind_unix_socket
+def _listen(config: Settings, ending: ExitStack) -> Sequence[socket.socket]:
+    """Return the sockets that listen: one, or one for each worker."""
+    from aione_mock.server.http import bind_sockets, bind_unix_socket
 
     if config.uds is None:
-        return bind_socket(config.host, config.port)
-    listener = bind_unix_socket(config.uds)
-    ending.callback(config.uds.unlink, missing_ok=True)
-    return listener
+        listeners = bind_sockets(config.host, config.port, config.worker_count)
+    else:
+        listeners = [bind_unix_socket(config.uds)]
+        ending.callback(config.uds.unlink, missing_ok=True)
+    for listener in listeners:
+        ending.callback(listener.close)
+    return listeners
 
 
 def _serve_tls(config: Settings, address: _Address, ending: ExitStack) -> dict[str, Any]:

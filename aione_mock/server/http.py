@@ -8,6 +8,7 @@ import errno
 import gc
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -74,13 +75,30 @@ def tune_gc() -> None:
     gc.set_threshold(5_000, 5, 1_000_000)
 
 
-def bind_socket(host: str, port: int) -> socket.socket:
-    """Return a listening socket. Raises ConfigError if the address cannot be used."""
+def bind_sockets(host: str, port: int, count: int) -> list[socket.socket]:
+    """Return listening sockets for processes that share an address, one each where the system spreads connections.
+
+    Of processes that share one socket, the first to wake accepts all connections that wait. Raises ConfigError if the
+    address cannot be used.
+    """
+    listener = bind_socket(host, port)
+    if count == 1 or sys.platform != "linux":
+        return [listener]
+    # alone first, because sockets that share a port would share it with another mock's too
+    port = listener.getsockname()[1]
+    listener.close()
+    return [bind_socket(host, port, shared=True) for _ in range(count)]
+
+
+def bind_socket(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """Return a listening socket; `shared` ones may have the same port. Raises ConfigError for an unusable address."""
     if not host.strip():  # the system would take it for every address
         raise ConfigError("--host is empty; name an address, such as 127.0.0.1")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         listener.bind((host, port))
     except (OSError, OverflowError) as error:

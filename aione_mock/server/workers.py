@@ -1,6 +1,6 @@
 """Run several processes that answer requests on one port.
 
-The parent holds the listening socket, starts the workers, and starts one again when it dies. It answers no request and
+The parent holds the listening sockets, starts the workers, and starts one again when it dies. It answers no request and
 has no threads, so that a worker can be a fork of it: modules are loaded once, and all workers have the certificate that
 was made at the start. uvicorn's own supervisor starts new interpreters, which inherit neither.
 
@@ -21,7 +21,7 @@ import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkProcess
@@ -120,7 +120,7 @@ class Supervisor:
         self,
         count: int,
         serve: Callable[[Worker], None],
-        listener: socket.socket,
+        listeners: Sequence[socket.socket],
         *,
         on_ready: Callable[[Any], None],
         on_reload: Callable[[], None],
@@ -129,12 +129,13 @@ class Supervisor:
     ) -> None:
         """`serve` runs in each worker, and returns when the worker shall end. `on_ready` is called once all answer.
 
+        `listeners` stay open while a worker is started again, so that its connections wait and are not refused.
         `on_reload` is called before the workers are replaced; with a MockError it prevents that. `on_end` is called
         last. `drain`: seconds that SIGTERM leaves to requests that are being answered.
         """
         if not hasattr(os, "fork"):
             raise ConfigError("--workers: this system cannot fork processes; use 1")
-        self._count, self._serve, self._listener, self._drain = count, serve, listener, drain
+        self._count, self._serve, self._listeners, self._drain = count, serve, listeners, drain
         self._on_ready, self._on_reload, self._on_end = on_ready, on_reload, on_end
         self._processes: list[_Process] = []
         self._due: dict[int, float] = {}
@@ -279,7 +280,8 @@ class Supervisor:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
         self._ended_by = number
-        self._listener.close()
+        for listener in self._listeners:
+            listener.close()
         self._due.clear()
         self._renewals.clear()
         for process in self._processes:
