@@ -165,6 +165,13 @@ def test_a_worker_that_finds_no_store_waits_for_it(tmp_path: Path) -> None:
         stop_redis(redis)
 
 
+def test_a_banner_that_cannot_be_written_is_one_line(options: tuple[str, ...]) -> None:
+    command = [sys.executable, "-m", "aione_mock", "serve", "--port", "0", *options]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=PATIENCE, check=False)
+    assert (done.returncode, done.stderr) == (2, "aione-mock: cannot write the output: No space left on device\n")
+
+
 def test_a_port_in_use_is_one_line(options: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         assert main(["serve", "--port", str(taken.getsockname()[1]), *options]) == 2

@@ -208,13 +208,11 @@ class Supervisor:
             self._start(number)
 
     def _read_messages(self, process: _Process) -> None:
-        with contextlib.suppress(EOFError, OSError):  # it has ended; its sentinel says so
-            while process.messages.poll():
-                kind, value = process.messages.recv()
-                if kind == _FAILED:
-                    process.failure = value
-                else:
-                    self._accept(process, value)
+        for kind, value in _receive_messages(process.messages):
+            if kind == _FAILED:
+                process.failure = value
+            else:
+                self._accept(process, value)
 
     def _accept(self, process: _Process, value: object) -> None:
         """Note that a worker answers requests. The one that it replaces ends."""
@@ -325,6 +323,18 @@ class Supervisor:
         """Start the next replacement, unless a worker is about to start or to end."""
         if self._renewals and all(each.ready and not each.retired for each in self._processes):
             self._start(self._renewals.pop(0))
+
+
+def _receive_messages(messages: Connection) -> Iterator[tuple[str, Any]]:
+    """Yield what has arrived."""
+    while True:
+        try:
+            if not messages.poll():
+                return
+            message = messages.recv()
+        except (EOFError, OSError):  # the worker has ended; its sentinel says so
+            return
+        yield message
 
 
 def _run_worker(serve: Callable[[Worker], None], worker: Worker, lifeline: int) -> None:
