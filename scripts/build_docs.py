@@ -76,19 +76,18 @@ def build_site(work: Path, target: Path) -> None:
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(work / "en" / "site", target)
     shutil.copytree(work / "zh" / "site", target / "zh")
-    for folder in (target, target / "zh"):
-        _write_schemas(folder / "schemas")
     options = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
     write_texts(work / "en" / "docs", options["nav"], target, options["site_description"])
 
 
 def assemble(folder: Path, language: str, pages: Mapping[str, str]) -> None:
-    """Write the sources of one language: pages of people, generated pages, and the files that pages link to."""
+    """Write the sources of one language: pages of people, generated pages, schemas, and files that pages link to."""
     for path in _list_sources():
         name = path.relative_to(DOCS).as_posix()
         _write(folder / name, _read_page(name, language) if path.suffix == ".md" else path.read_bytes())
     for name, text in pages.items():
         _write(folder / name, text if language == "en" else _add_note(text))
+    _write_schemas(folder / "schemas")
     for path in folder.rglob("*.md"):
         path.write_text(_move_links(path, folder), encoding="utf-8")
 
