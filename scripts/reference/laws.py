@@ -68,5 +68,5 @@ def _write_law(law: Law | ExchangeRule, mutants: list[str]) -> str:
         ("paid calls", law.paid if isinstance(law, Law) else 0),
         ("mutants", quote(mutants)),
     ]
-    table = format_table((law.title, ""), [row for row in rows if row[1]])
-    return join_parts(f"### {law.name}", law.sentence, table).rstrip("\n")
+    table = format_table(("", ""), [row for row in rows if row[1]])
+    return join_parts(f"### {law.name}", f"{law.sentence} A report says: *{law.title}*.", table).rstrip("\n")
