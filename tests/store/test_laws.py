@@ -173,8 +173,17 @@ class Outcome:
         sent = list(make_calls(calls))
         self.record.answers = send_all(ports, sent, connections, disturbance.run)
         assert len(self.record.answers) == len(sent)
+        self.under_way = self._wait_for_ends()
         self.journal = self.control("GET", "journal", limit=200)
         self.moved = laws(self.console, TODAY, 7), bills(self.console, TODAY)
+
+    def _wait_for_ends(self) -> list[Any]:
+        """Return the limits of keys with calls under way, a moment after the last answer, which ends a call."""
+        end = monotonic() + 3
+        while held := [item for item in self.control("GET", "limits")["items"] if item["concurrent_calls"]["used"]]:
+            if monotonic() > end:
+                break
+        return held
 
     def control(self, method: str, path: str, body: Any = None, **query: Any) -> Any:
         """Ask the control API of the next worker."""
@@ -308,9 +317,8 @@ def check_journal(outcome: Outcome) -> None:
 
 def check_nothing_is_left(outcome: Outcome) -> None:
     """No call is counted as under way when all are answered."""
-    shown = outcome.control("GET", "limits")["items"]
-    assert shown
-    assert not any(item["concurrent_calls"]["used"] for item in shown), shown
+    assert not outcome.under_way
+    assert len(outcome.control("GET", "limits")["items"]) > 4
 
 
 CHECKS = (
