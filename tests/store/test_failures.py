@@ -262,9 +262,23 @@ def list_ids(url: str) -> list[str]:
     return [item["request_id"] for page in pages for item in page["items"]]
 
 
+def fall_asleep(database: Database) -> None:
+    """Let the store answer nobody, again and again."""
+    for _ in range(4):
+        database.sleep(0.8)
+        time.sleep(1)
+
+
+def kill_connections(database: Database) -> None:
+    """Close all connections to the store, again and again."""
+    for _ in range(25):
+        database.tell("CLIENT", "KILL", "TYPE", "NORMAL", "SKIPME", "YES")
+        time.sleep(0.03)
+
+
 TROUBLES: dict[str, Callable[[Database], Any]] = {
-    "asleep": lambda db: db.sleep(1.5),
-    "connections-killed": lambda db: db.tell("CLIENT", "KILL", "TYPE", "NORMAL", "SKIPME", "YES"),
+    "asleep": fall_asleep,
+    "connections-killed": kill_connections,
     "restarted": lambda db: (db.shut_down(), db.start()),
     "full": lambda db: (FAILURES["full"][0](db), time.sleep(0.5), FAILURES["full"][1](db)),
     "read-only": lambda db: (FAILURES["read-only"][0](db), time.sleep(0.5), FAILURES["read-only"][1](db)),
@@ -289,7 +303,7 @@ def test_trouble_with_the_store_under_load_neither_loses_nor_doubles_a_call(
         check_every_call_is_booked_once(url, booked, answers)
 
 
-def send_under_trouble(ports: Sequence[int], trouble: Callable[[], Any], calls: int = 4000) -> list[Answer]:
+def send_under_trouble(ports: Sequence[int], trouble: Callable[[], Any], calls: int = 6000) -> list[Answer]:
     """Send calls, and let something happen when a third is answered."""
 
     async def wait(load: Load) -> None:
