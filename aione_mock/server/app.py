@@ -20,7 +20,7 @@ from aione_mock.errors import ConfigError, ContractError, did_you_mean
 from aione_mock.server import control, streaming
 from aione_mock.server.handlers import HANDLERS, load_extension_handlers
 from aione_mock.server.journal import Exchange
-from aione_mock.server.observers import ObservedCall, Observer
+from aione_mock.server.observers import Observer, WatchedCall
 from aione_mock.server.pipeline import Handler, Pipeline
 from aione_mock.server.request import Request
 from aione_mock.server.sessions import Sessions, check_seed
@@ -88,7 +88,7 @@ class Gateway:
                 self.access_log.add(exchange, preflight.status_code, sent=True)
             return
         response, sent = None, False
-        observed = ObservedCall(self.observers, exchange, started) if self.observers else None
+        observed = WatchedCall(self.observers, exchange, started) if self.observers else None
         try:
             response = await self.respond(exchange)
             if observed is not None:

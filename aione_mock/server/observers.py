@@ -44,7 +44,7 @@ class Observer(Protocol):
         """Hand on what is held back, before the server ends."""
 
 
-class ObservedCall:
+class WatchedCall:
     """One call, and those who are told of it. They are told of no call of the control API or of the page."""
 
     def __init__(self, observers: Sequence[Observer], exchange: Exchange, started: float) -> None:
