@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any, cast
+
 import pytest
 
+from aione_mock.checker.case_adapter import CaseAdapter
 from aione_mock.checker.plan import CHECKS
 from aione_mock.checker.report import CheckReport
+from aione_mock.contract.loading import load_contract
+from aione_mock.settings import DOCUMENTS, document_path
 from tests.checker.conftest import CheckGateway, given_time
 from tests.checker.faulty_gateway import (
     Fault,
@@ -95,3 +101,22 @@ def test_nothing_is_registered_process_wide(check_gateway: CheckGateway) -> None
     check_gateway("examples", "getPlan", phases=("examples",), generate_time=3.0)
     assert schemathesis.checks.CHECKS.get_all_names() == before
     assert not GLOBAL_HOOK_DISPATCHER.get_all()
+
+
+@pytest.mark.parametrize(
+    ("operation", "body", "real"),
+    [
+        ("generateContent", {"contents": [{"role": None, "parts": [{"text": "Hi"}]}]}, False),
+        ("generateContent", {"contents": [{"role": 7, "parts": [{"text": "Hi"}]}]}, True),
+        ("generateContent", {"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]}, True),
+        ("createChatCompletion", {"model": "gpt-5.4", "messages": None}, True),
+    ],
+    ids=["null in Gemini's JSON", "a wrong type", "wrong elsewhere", "null in another protocol"],
+)
+def test_another_spelling_of_a_valid_body_may_be_accepted(operation: str, body: Any, real: bool) -> None:
+    contract = load_contract([document_path(name) for name in DOCUMENTS])
+    found = contract.operations[operation]
+    failure = type("AcceptedNegativeData", (), {})()
+    case = SimpleNamespace(operation=SimpleNamespace(path=found.path, method=found.method), body=body)
+    adapter = CaseAdapter(cast("Any", SimpleNamespace(contract=contract)))
+    assert adapter.is_real_failure(failure, case, SimpleNamespace(headers={}, status_code=200)) is real
