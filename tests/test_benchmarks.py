@@ -29,6 +29,7 @@ def test_no_ratio_is_far_off() -> None:
     raise AssertionError(f"slower than {missed}, the last time {ratios}")
 
 
+@pytest.mark.slow
 def test_a_store_costs_no_more_than_agreed() -> None:
     find_program()  # skips the test where there is none
     workload = "chat, other words each time"

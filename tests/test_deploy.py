@@ -262,6 +262,7 @@ def prometheus(tmp_path: Path) -> Iterator[tuple[Server, Prometheus]]:
         started.close()
 
 
+@pytest.mark.slow
 def test_a_real_prometheus_answers_every_panel(prometheus: tuple[Server, Prometheus]) -> None:
     mock, program = prometheus
     ask(mock, 2)

@@ -125,6 +125,7 @@ def find_first_process(outer: int) -> int:
     return int(Path(f"/proc/{outer}/task/{outer}/children").read_text().split()[0])
 
 
+@pytest.mark.slow
 def test_it_serves_as_somebody_else_and_writes_nothing(folder: Path) -> None:
     before = sorted(folder.rglob("*"))
     (arguments,) = map(json.loads, find(read_stages()[-1], "CMD")[-1:])
@@ -141,6 +142,7 @@ def test_it_serves_as_somebody_else_and_writes_nothing(folder: Path) -> None:
     assert sorted(folder.rglob("*")) == before
 
 
+@pytest.mark.slow
 def test_it_ends_at_the_first_signal(folder: Path) -> None:
     with run_image(folder, "serve") as (process, url):
         assert httpx2.get(f"{url}/_mock/ready").status_code == 200
@@ -160,6 +162,7 @@ def run_health_check(folder: Path, port: int) -> int:
     return subprocess.run([python, *command[1:]], env=environment, capture_output=True, check=False).returncode
 
 
+@pytest.mark.slow
 def test_the_health_check_needs_no_other_program(folder: Path) -> None:
     with run_image(folder, "serve") as (_, url):
         assert run_health_check(folder, httpx2.URL(url).port or 0) == 0
@@ -168,11 +171,13 @@ def test_the_health_check_needs_no_other_program(folder: Path) -> None:
         assert run_health_check(folder, httpx2.URL(url).port or 0) == 0
 
 
+@pytest.mark.slow
 def test_a_control_token_still_counts(folder: Path) -> None:
     with run_image(folder, "serve", AIONE_MOCK_CONTROL_TOKEN="a word of ours") as (_, url):
         assert httpx2.get(f"{url}/_mock/scenarios").status_code == 401
 
 
+@pytest.mark.slow
 def test_everything_is_compiled_and_the_extras_are_there(folder: Path) -> None:
     (packages,) = (folder / "opt" / "aione-mock").glob("lib/python*/site-packages")
     sources = {path for path in packages.rglob("*.py") if "lib2to3" not in path.parts}

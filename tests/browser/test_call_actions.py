@@ -124,6 +124,7 @@ TESTED: dict[str, tuple[str, Any, str]] = {
 }
 
 
+@pytest.mark.slow
 def test_a_test_made_of_a_call_passes(page: Page, app: Application, tmp_path: Path) -> None:
     numbers = {}
     for number, (name, (path, body, scenario)) in enumerate(TESTED.items(), start=1):
