@@ -211,7 +211,7 @@ What real models say through a gateway that works, and applications stumble over
 - in a rule: `then: {{awkward: fenced_json}}`;
 - for one call: the header `X-Mock-Scenario: fenced_json`, with `times` and `delay`; faults may follow, as in
   `split_emoji, crlf`;
-- on [the page](page.md), in the catalogue under *Awkward answers*, or in the playground.
+- on [the page](../how-to/page.md), in the catalogue under *Awkward answers*, or in the playground.
 
 Answers are correct otherwise: they keep the contract, streams add up to the plain answer, tokens are counted and
 charged, stop sequences and `max_tokens` cut, and the same seed and request give the same bytes. A request that lacks

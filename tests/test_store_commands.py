@@ -58,9 +58,9 @@ def test_check_says_what_the_store_is_and_holds(
 ) -> None:
     assert main(["store", "check", "--store", store, "--store-prefix", "one"]) == 0
     shown = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
-    assert shown.keys() == {"store", "server", "latency", "prefix", "sessions", "keys"}
+    assert shown.keys() == {"store", "server", "latency", "prefix", "sessions", "entries"}
     assert (shown["store"], shown["prefix"], shown["sessions"]) == (store, "one", "2")
-    assert int(shown["keys"]) == len(client.keys("one:*")) > 10
+    assert int(shown["entries"]) == len(client.keys("one:*")) > 10
     assert shown["server"].startswith(("Redis ", "Valkey "))
     assert float(shown["latency"].removesuffix(" ms")) > 0
 
@@ -68,7 +68,7 @@ def test_check_says_what_the_store_is_and_holds(
 def test_check_of_an_empty_store(store: str, client: redis.Redis, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["store", "check", "--store", store]) == 0
     shown = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
-    assert (shown["sessions"], shown["keys"]) == ("0", "0")
+    assert (shown["sessions"], shown["entries"]) == ("0", "0")
 
 
 def test_clear_deletes_what_is_under_the_prefix_alone(

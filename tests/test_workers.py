@@ -146,6 +146,18 @@ def test_a_store_that_cannot_be_reached_is_one_line() -> None:
     assert "s3cret" not in done.stderr
 
 
+def test_a_store_of_another_seed_is_one_line(options: tuple[str, ...]) -> None:
+    with serving(*options, "--seed", "1") as running:
+        assert get(running.url, "/_mock/sessions")["items"][0]["seed"] == "1"
+    command = [sys.executable, "-m", "aione_mock", "serve", "--port", "0", *options, "--seed", "7"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("aione-mock: --seed 7: the store holds a mock of seed 1; use that seed, another")
+    assert done.stderr.count("\n") == 1
+    with serving(*options, "--seed", "1") as running:
+        assert get(running.url, "/_mock/ready") == {"status": "ready"}
+
+
 def test_a_worker_that_finds_no_store_waits_for_it(tmp_path: Path) -> None:
     port = find_free_port()
     redis = start_redis(port, tmp_path)

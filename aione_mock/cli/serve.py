@@ -119,9 +119,13 @@ def _name_setting(config: Settings, name: str) -> str:
 def _check_store(config: Settings) -> None:
     """Raise ConfigError for a store that cannot be used."""
     if config.store != MEMORY:
-        from aione_mock.store.redis import check_server
+        from aione_mock.store.redis import check_server, read_seed
 
         check_server(config.store, config.store_timeout)
+        held = read_seed(config.store, config.store_prefix, config.store_timeout)
+        if held not in (None, config.seed):
+            remedy = "use that seed, another --store-prefix, or `aione-mock store clear`"
+            raise ConfigError(f"--seed {config.seed}: the store holds a mock of seed {held}; {remedy}")
 
 
 def _run(read: Callable[[], Settings]) -> None:

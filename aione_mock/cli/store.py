@@ -51,7 +51,7 @@ def check_store(
             ("latency", f"{_measure_latency(client):.2f} ms"),
             ("prefix", settings.store_prefix),
             ("sessions", str(client.hlen(f"{settings.store_prefix}:sessions"))),
-            ("keys", str(sum(map(len, _list_keys(client, settings.store_prefix))))),
+            ("entries", str(sum(map(len, _list_keys(client, settings.store_prefix))))),
         )
     for line in terminal.align_columns(rows):
         terminal.print_line(line)

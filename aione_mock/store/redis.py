@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +28,7 @@ _MAX_BATCH = 128
 """Most calls of one round trip."""
 _Call = tuple[str | bytes, ...]
 """Prefix of all keys, name of the operation, its arguments, and further bytes."""
+_log = logging.getLogger("aione_mock")
 _INSTALL = "--store needs the package redis; install aione-mock[redis]"
 
 
@@ -40,6 +43,7 @@ class RedisScripts:
         self.url, self.prefix, self._timeout = url, prefix, timeout
         self._client: Redis | None = None
         self._connection: Any = None
+        self._away = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: list[tuple[_Call, asyncio.Future[list[bytes]] | None]] = []
         self._task: asyncio.Task[None] | None = None
@@ -91,9 +95,19 @@ class RedisScripts:
         return [StoreUnavailable(describe_failure(each)) if isinstance(each, RedisError) else each for each in answers]
 
     def _observe_trip(self, began: float, answers: Iterable[object]) -> None:
+        failure = next((answer for answer in answers if isinstance(answer, Exception)), None)
+        if (failure is None) is self._away:
+            self._note_change(failure)
         if self.observe is not None:
-            failed = any(isinstance(answer, Exception) for answer in answers)
-            self.observe(asyncio.get_running_loop().time() - began, failed)
+            self.observe(asyncio.get_running_loop().time() - began, failure is not None)
+
+    def _note_change(self, failure: Exception | None) -> None:
+        """Log that the store fails from now on, or does its work again."""
+        self._away = failure is not None
+        if failure is None:
+            _log.warning("the store answers again")
+        else:
+            _log.warning("calls are answered with 503: %s", describe_failure(failure))
 
     async def _send_batch(self, calls: list[_Call]) -> list[Any]:
         """Send calls and return their answers, on a connection of their own: a pool costs as much as a call."""
@@ -199,6 +213,25 @@ def describe_failure(error: Exception) -> str:
     if isinstance(error, exceptions.ReadOnlyError) or "READONLY" in text or "read only" in text:
         return "the store is read-only"
     return f"the store refuses: {text[:200]}"
+
+
+def read_seed(url: str, prefix: str, timeout: float) -> str | None:
+    """Return the seed of the mock that a store holds, None if it holds none. Raises ConfigError."""
+    import redis
+
+    try:
+        with redis.Redis.from_url(
+            translate_url(url),
+            socket_timeout=timeout,
+            socket_connect_timeout=timeout,
+            protocol=2,
+            decode_responses=True,
+        ) as client:
+            generation = client.hget(f"{prefix}:sessions", "default")
+            state = generation and client.hget(f"{prefix}:s:default:{generation}:meta", "state")
+    except (redis.exceptions.RedisError, OSError) as error:
+        raise ConfigError(f"--store {name_store(url)}: {describe_failure(error)}") from None
+    return str(json.loads(str(state))["seed"]) if state else None
 
 
 def check_server(url: str, timeout: float) -> dict[str, Any]:
