@@ -16,7 +16,7 @@ from aione_mock.server.request import Request
 from aione_mock.server.scenario_engine import NO_SCENARIO
 from aione_mock.store import Window
 from aione_mock.structs import frozen
-from aione_mock.text.credentials import MASK, is_secret_header
+from aione_mock.text.credentials import MASK, is_secret_header, mask_text
 from aione_mock.types import Caller, HeaderBlock, Headers, RawHeaders, Response, Usage
 
 Sends = tuple[tuple[float, bytes], ...]
@@ -206,9 +206,9 @@ def _make_entry(
         exchange.model,
         exchange.usage,
         exchange.ticks,
-        exchange.limit,
+        mask_text(exchange.limit) if exchange.limit else None,
         exchange.error,
-        exchange.refusal,
+        exchange.mask.mask_text(exchange.refusal) if exchange.refusal else None,
         exchange.open,
         exchange.duration_ms,
         exchange.size,

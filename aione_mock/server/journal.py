@@ -182,7 +182,9 @@ class Exchange:
     stream_id = ""
     followed = False
     """Whether somebody listens to events, at any worker."""
-    opened: tuple[tuple[bytes, int], float, Mapping[str, int], int] = (b"", 0), 0.0, MappingProxyType({}), 0
+    generation = 0
+    """Which of the sessions of its name it began in, where many workers share them."""
+    opened: tuple[tuple[bytes, int], float, dict[str, Any], int] = (b"", 0), 0.0, {}, 0
     """What a view of its session is opened with."""
     started = 0.0
     """When its head was read, by the clock of this machine."""

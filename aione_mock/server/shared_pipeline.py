@@ -46,6 +46,11 @@ class SharedPipeline(Pipeline):
             return await self._respond(exchange)
         except StoreUnavailable as error:
             return self._refuse(exchange, error)
+        except Disconnected:
+            raise
+        except Exception as error:
+            exchange.stream = False
+            return self.renderer.render(exchange, self.render_error(exchange, error))
 
     async def _respond(self, exchange: Exchange) -> Response:
         reply, response = await self._attempt(exchange, self._answer(exchange))
@@ -56,6 +61,7 @@ class SharedPipeline(Pipeline):
         async with find_replica(exchange.session).changing:
             for _ in range(_ATTEMPTS):
                 exchange.request.body, exchange.error, exchange.refusal = body, None, None
+                exchange.scenario, exchange.damaged, exchange.valid = NO_SCENARIO, False, False
                 exchange.mark_truncated(request=False, response=False)
                 self.state.reopen(exchange)
                 operation = cast("Operation", exchange.operation)
@@ -106,6 +112,7 @@ class SharedPipeline(Pipeline):
 
     async def _identify_and_admit(self, operation: Operation, exchange: Exchange) -> str:
         """Identify the caller by what is known of the session, and count the request if that is the present state."""
+        exchange.session = find_replica(exchange.session)
         failure: APIError | None = None
         rules: list[Rule] = []
         header: str | None = None
@@ -131,11 +138,13 @@ class SharedPipeline(Pipeline):
         if not (session.rules or session.scenarios or self._scenario_files) or b"prefer" in fields:
             return [], None
         with contextlib.suppress(APIError, MockError, ValueError):
-            rules = self._match_rules(operation, exchange, session)
             # whether chance decides for a rule depends on how often the request has come, which the store says
-            if not any("probability" in rule.raw.get("when", {}) for rule in rules):
-                return rules, None
+            if not any("probability" in str(rule.raw.get("when", "")) for rule in self._list_rules(session)):
+                return self._match_rules(operation, exchange, session), None
         return [], None
+
+    def _list_rules(self, session: Session) -> tuple[Rule, ...]:
+        return (*session.scenarios, *session.rules, *self.scenarios.rule_files.rules)
 
     def _find_counted_header(self, header: str, operation: Operation, exchange: Exchange) -> str | None:
         with contextlib.suppress(MockError, APIError, ValueError):

@@ -7,7 +7,7 @@ changes only if nobody has changed the session meanwhile, otherwise the call is 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,8 @@ from aione_mock.types import Json
 if TYPE_CHECKING:
     from aione_mock.server.shared_state import SharedStore
 
+_TOUCHED = "touched"
+"""Under which a call keeps what it has learned of its prefixes."""
 _COUNTS = "rules/"
 """Counters of rules, which the store keeps apart from values."""
 
@@ -83,7 +85,7 @@ class ReplicaStore(MemoryStore):
 class StoreView(MemoryStore):
     """The values of a session as one call sees them, with its changes."""
 
-    def __init__(self, base: ReplicaStore, remote: SharedStore, session: Replica, counted: Mapping[str, int]) -> None:
+    def __init__(self, base: ReplicaStore, remote: SharedStore, session: Replica, counted: dict[str, Any]) -> None:
         self._base, self._remote, self._session, self._counted = base, remote, session, counted
         self.version = base.version
         self.changes: dict[str, Json] = {}
@@ -122,9 +124,11 @@ class StoreView(MemoryStore):
     async def increment(self, key: str, by: int = 1) -> int:
         """Add to a counter, and return the new count. Counters of rules and recordings are those of all calls."""
         if key in self._counted:
-            return self._counted[key]
+            return int(self._counted[key])
         if key.startswith((_COUNTS, "replay/")):
-            return await self._remote.increment(self._session, key)
+            # an answer that is made again counts once
+            self._counted[key] = count = await self._remote.increment(self._session, key)
+            return count
         return self.add(key, by)
 
     async def delete(self, key: str) -> bool:
@@ -144,7 +148,9 @@ class StoreView(MemoryStore):
 
     async def touch(self, keys: Sequence[str], now: float, span: float) -> Sequence[bool]:
         """Return which keys were touched in the last `span` seconds; all of them are from now on."""
-        return await self._remote.touch(self._session, keys, now, span)
+        if (known := self._counted.get(_TOUCHED)) is None:
+            known = self._counted[_TOUCHED] = await self._remote.touch(self._session, keys, now, span)
+        return known
 
     def count_window(self, key: str, now: float, span: float, *more: Any) -> Any:
         """Return what the last `span` seconds hold."""
@@ -197,7 +203,7 @@ class Replica(Session):
         self.pace = state["pace"]
         self.rules, self.scenarios = map(_read_rules, (state["rules"], state["scenarios"]))
 
-    def open_view(self, occurrence: tuple[bytes, int], real: float, counted: Mapping[str, int], header: int) -> View:
+    def open_view(self, occurrence: tuple[bytes, int], real: float, counted: dict[str, Any], header: int) -> View:
         """Return what a call sees that was admitted at a real time of the store."""
         clock = Clock(read=lambda: real)
         clock.restore_state(self.clock.save_state())

@@ -35,7 +35,7 @@ from aione_mock.server.state import (
 )
 from aione_mock.settings import Settings
 from aione_mock.store import Window
-from aione_mock.store.redis import RedisScripts
+from aione_mock.store.redis import RedisScripts, StoreUnavailable
 from aione_mock.tenant.live_usage import CALLS, MINUTES, SPENT, TICKS
 from aione_mock.types import Caller, Reply, Response, StreamReply
 
@@ -126,6 +126,13 @@ _decode_sessions = msgspec.msgpack.Decoder(_SessionList, strict=False).decode
 _decode_changes = msgspec.msgpack.Decoder(Changes, strict=False).decode
 
 
+def _require(answer: dict[str, Any]) -> dict[str, Any]:
+    """Return an answer about a session. Raises StoreUnavailable if the session has ended meanwhile."""
+    if answer["status"] != "ok":
+        raise StoreUnavailable("the session has ended meanwhile")
+    return answer
+
+
 class SharedStore:
     """Operations of the store that handlers ask for one by one."""
 
@@ -134,12 +141,13 @@ class SharedStore:
 
     async def increment(self, session: Replica, counter: str) -> int:
         """Add one to a counter of a session, and return the new count."""
-        answer = await self.ask("increment", name=session.name, gen=session.gen, counter=counter)
+        answer = _require(await self.ask("increment", name=session.name, gen=session.gen, counter=counter))
         return int(answer["count"])
 
     async def touch(self, session: Replica, keys: Sequence[str], now: float, span: float) -> Sequence[bool]:
         """Return which keys were touched in the last `span` seconds; all of them are from now on."""
-        answer = await self.ask("touch", name=session.name, gen=session.gen, prefixes=keys, at=now, span=span)
+        question = {"name": session.name, "gen": session.gen, "prefixes": keys, "at": now, "span": span}
+        answer = _require(await self.ask("touch", **question))
         return tuple(answer["found"])
 
     async def ask(self, operation: str, **arguments: Any) -> dict[str, Any]:
@@ -272,6 +280,7 @@ class SharedState:
             exchange.lease = limits.lease
         counted = {f"rules/{rule.id}": seen for rule, seen in zip(rules, answer.seen, strict=False)}
         exchange.opened = (exchange.key, exchange.occurrence), answer.real, counted, answer.header
+        exchange.generation = replica.gen
         exchange.session = replica.open_view(*exchange.opened)
 
     def reopen(self, exchange: Exchange) -> None:
@@ -283,7 +292,8 @@ class SharedState:
         """Record an answer, and what its handler has changed. Return False if somebody else was quicker."""
         session = exchange.session
         replica = find_replica(session)
-        question: dict[str, Any] = {"name": replica.name, "gen": replica.gen}
+        # a call ends in the session in which it began
+        question: dict[str, Any] = {"name": replica.name, "gen": exchange.generation or replica.gen}
         raw: tuple[bytes, ...] = ()
         if isinstance(session, View) and (written := _list_changes(session)) is not None:
             question["version"], question["written"] = session.store.version, written
@@ -351,7 +361,7 @@ class SharedState:
         if at_once:
             exchange.duration_ms = max(0.0, (SYSTEM_CLOCK.timestamp() - exchange.started) * 1000)
         if exchange.stream and not at_once:
-            exchange.stream_id = f"{self._id}-{next(self._numbers)}"
+            exchange.stream_id = exchange.stream_id or f"{self._id}-{next(self._numbers)}"
             self._streams.add(exchange.stream_id)
         question["journal"] = {
             "size": exchange.size,
@@ -377,7 +387,7 @@ class SharedState:
             self._streams.discard(exchange.stream_id)
             ended = {
                 "name": replica.name,
-                "gen": replica.gen,
+                "gen": exchange.generation or replica.gen,
                 "key": exchange.admitted if exchange.lease else "",
                 "lease": exchange.lease,
                 "number": exchange.number if exchange.open else 0,
@@ -486,10 +496,13 @@ def _sync(replica: Replica, answer: Admitted, raw: list[bytes], caller: Caller |
 
 def _sync_ledger(replica: Replica, org_id: str, found: Mapping[str, Any]) -> None:
     store, rows = replica.store, [tuple(orjson.loads(row)) for row in found["rows"]]
-    if not found["from"]:
-        store.replace(CALLS + org_id, rows)
-    else:
-        store.replace(CALLS + org_id, [*store.read(CALLS + org_id), *rows])
+    known, start = store.read(CALLS + org_id) or (), found["from"]
+    folds, _ = replica.ledgers.get(org_id, (-1, 0))
+    if start and (folds != found["folds"] or start > len(known)):
+        return  # another call has read a later state meanwhile
+    if folds == found["folds"] and start + len(rows) < len(known):
+        return
+    store.replace(CALLS + org_id, [*known[:start], *rows])
     if found["minutes"] or replica.ledgers.get(org_id, (0, 0))[0] != found["folds"]:
         sums = [(orjson.loads(group), orjson.loads(sums)) for group, sums in found["minutes"]]
         sums.sort(key=lambda pair: pair[1][0])
@@ -499,11 +512,12 @@ def _sync_ledger(replica: Replica, org_id: str, found: Mapping[str, Any]) -> Non
 
 
 def _sync_journal(replica: Replica, found: Mapping[str, Any], raw: list[bytes], contract: Contract) -> None:
-    journal = replica.journal
+    journal, known = replica.journal, replica.journal.total
     for number, entry in zip(found["numbers"], raw, strict=True):
-        journal.add(decode_exchange(entry, number, contract))
+        if number > known:  # another call may have read it meanwhile
+            journal.add(decode_exchange(entry, number, contract))
     journal.drop_before(found["first"])
-    journal.total = found["total"]
+    journal.total = max(known, found["total"])
     ended = {int(number): ms for number, ms in found["done"]}
     for exchange in journal:
         if exchange.open and exchange.number in ended:

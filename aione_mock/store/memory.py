@@ -352,8 +352,11 @@ class Journal:
 
     def drop_before(self, number: int) -> None:
         """Drop the entries with a lower number."""
+        before = self._bytes
         while self._entries and self._entries[0][0].number < number:
             self._bytes -= self._entries.popleft()[1]
+        if self.budget is not None:
+            self.budget.held += self._bytes - before
 
     def clear(self) -> None:
         """Delete all entries; numbering continues."""

@@ -6,9 +6,9 @@ Everything that changes is done by one script (`scripts.lua`), so each operation
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
-import logging
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,6 @@ _MAX_BATCH = 128
 """Most calls of one round trip."""
 _Call = tuple[str | bytes, ...]
 """Prefix of all keys, name of the operation, its arguments, and further bytes."""
-_log = logging.getLogger("aione_mock")
 _INSTALL = "--store needs the package redis; install aione-mock[redis]"
 
 
@@ -43,7 +42,6 @@ class RedisScripts:
         self.url, self.prefix, self._timeout = url, prefix, timeout
         self._client: Redis | None = None
         self._connection: Any = None
-        self._away = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: list[tuple[_Call, asyncio.Future[list[bytes]] | None]] = []
         self._task: asyncio.Task[None] | None = None
@@ -88,26 +86,17 @@ class RedisScripts:
                 missed = [n for n, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
                 for n, answer in zip(missed, await self._send_batch([calls[n] for n in missed]), strict=True):
                     answers[n] = answer
-        except (RedisError, OSError) as error:
+        except Exception as error:  # whatever it is, the calls must not wait for ever
             self._observe_trip(began, (error,))
             return [StoreUnavailable(describe_failure(error))] * len(calls)
         self._observe_trip(began, answers)
         return [StoreUnavailable(describe_failure(each)) if isinstance(each, RedisError) else each for each in answers]
 
     def _observe_trip(self, began: float, answers: Iterable[object]) -> None:
-        failure = next((answer for answer in answers if isinstance(answer, Exception)), None)
-        if (failure is None) is self._away:
-            self._note_change(failure)
         if self.observe is not None:
-            self.observe(asyncio.get_running_loop().time() - began, failure is not None)
-
-    def _note_change(self, failure: Exception | None) -> None:
-        """Log that the store fails from now on, or does its work again."""
-        self._away = failure is not None
-        if failure is None:
-            _log.warning("the store answers again")
-        else:
-            _log.warning("calls are answered with 503: %s", describe_failure(failure))
+            failed = any(isinstance(answer, Exception) for answer in answers)
+            with contextlib.suppress(Exception):  # calls wait for what comes behind
+                self.observe(asyncio.get_running_loop().time() - began, failed)
 
     async def _send_batch(self, calls: list[_Call]) -> list[Any]:
         """Send calls and return their answers, on a connection of their own: a pool costs as much as a call."""

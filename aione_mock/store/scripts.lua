@@ -22,8 +22,11 @@ local KEPT_CALLS = 2048
 
 local function number(text) return text and text ~= '' and tonumber(text) or nil end
 local function precise(value) return format('%.17g', value) end
-local function generation(name) return call('HGET', P .. ':sessions', name) end
 local function place(name, gen) return P .. ':s:' .. name .. ':' .. gen .. ':' end
+local function generation(name)
+  local gen = call('HGET', P .. ':sessions', name)
+  return gen and call('EXISTS', place(name, gen) .. 'meta') == 1 and gen
+end
 local function part(S, suffix) call('SADD', S .. 'parts', suffix) return S .. suffix end
 
 local function now(S)
@@ -44,10 +47,10 @@ end
 -- what has changed since a version, or all of it
 local function changes(S, known)
   local m = call('HMGET', S .. 'meta', 'version', 'base', 'fixed', 'offset', 'state', 'epoch', 'calls', 'number')
-  local full = known < tonumber(m[2])
+  local full = known < tonumber(m[2]) or known > tonumber(m[1])
   local found = {version = tonumber(m[1]), full = full, fixed = number(m[3]), offset = tonumber(m[4]), state = m[5],
     epoch = tonumber(m[6]), calls = tonumber(m[7]), number = tonumber(m[8]), values = {}}
-  for i, name in ipairs(call('ZRANGEBYSCORE', S .. 'vers', full and '-inf' or '(' .. known, '+inf')) do
+  for i, name in ipairs(call('ZRANGEBYSCORE', S .. 'vers', full and '-inf' or '(' .. format('%d', known), '+inf')) do
     found.values[i] = {name, call('HGET', S .. 'vals', name) or ''}
   end
   return found
@@ -389,10 +392,15 @@ local function end_session(name)
 end
 
 local function begin_generation(name)
-  local gen = call('INCR', P .. ':generations')
-  call('HSET', P .. ':sessions', name, gen)
+  -- a store that has lost its data must not give a number again that a worker knows
+  local gen = math.max(tonumber(call('GET', P .. ':generations') or 0) + 1, floor(REAL * 1000))
+  call('SET', P .. ':generations', format('%d', gen))
+  call('HSET', P .. ':sessions', name, format('%d', gen))
   return gen
 end
+
+-- no two generations have versions in common
+local function first_version(gen) return format('%d', gen * 4096) end
 
 local function begin_session(name, b, position)
   call('SET', P .. ':began', precise(REAL), 'NX')
@@ -400,7 +408,7 @@ local function begin_session(name, b, position)
   local S, start = place(name, gen), b.start
   local epoch = start or tonumber(call('GET', P .. ':began'))
   local fixed = b.frozen and (start or REAL) or nil
-  call('HSET', S .. 'meta', 'version', 1, 'base', 1, 'fixed', fixed and precise(fixed) or '', 'offset',
+  call('HSET', S .. 'meta', 'version', first_version(gen), 'base', first_version(gen), 'fixed', fixed and precise(fixed) or '', 'offset',
     precise(start and start - REAL or 0), 'state', b.state, 'epoch', precise(epoch - epoch % 3600), 'calls', 0,
     'number', position or gen, 'orders', 0, 'bytes', 0)
   return gen
@@ -414,6 +422,7 @@ end
 
 local function save_copy(S, to)
   local at = now(S)
+  drop(to) -- an earlier snapshot of that label may have parts that this one has not
   copy(S, to)
   call('HSET', to .. 'meta', 'at', precise(at))
   return at
@@ -471,7 +480,7 @@ function O.reset()
     local S = place(a.name, gen)
     copy(N .. 'origin:', S)
     run_on(S)
-    call('HSET', S .. 'meta', 'number', position, 'bytes', 0)
+    call('HSET', S .. 'meta', 'number', position, 'bytes', 0, 'version', first_version(gen), 'base', first_version(gen))
   else
     gen = begin_session(a.name, cmsgpack.unpack(call('GET', N .. 'begin')), position)
   end
@@ -496,7 +505,7 @@ end
 
 function O.restore()
   local gen, N = generation(a.name), P .. ':n:' .. a.name .. ':'
-  if not gen then return {status = 'none'} end
+  if not gen or call('EXISTS', N .. 'snap:' .. a.label .. ':meta') == 0 then return {status = 'none'} end
   local S = place(a.name, gen)
   local version = tonumber(call('HGET', S .. 'meta', 'version')) + 1
   local m = call('HMGET', S .. 'meta', 'number', 'bytes')
@@ -507,7 +516,7 @@ function O.restore()
   for _, suffix in ipairs(FIXED) do call('UNLINK', S .. suffix) end
   copy(N .. 'snap:' .. a.label .. ':', S)
   for _, suffix in ipairs(leases) do call('SADD', S .. 'parts', suffix) end
-  call('HSET', S .. 'meta', 'version', version, 'base', version, 'number', m[1], 'bytes', m[2])
+  call('HSET', S .. 'meta', 'version', format('%d', version), 'base', format('%d', version), 'number', m[1], 'bytes', m[2])
   run_on(S)
   local found = describe(a.name, gen, -1)
   found.status = 'ok'
@@ -524,7 +533,7 @@ function O.fork()
   local S = place(a.new, fresh)
   copy(N .. 'origin:', S)
   run_on(S)
-  call('HSET', S .. 'meta', 'number', fresh, 'bytes', 0)
+  call('HSET', S .. 'meta', 'number', fresh, 'bytes', 0, 'version', first_version(fresh), 'base', first_version(fresh))
   call('ZADD', P .. ':used', REAL, a.new)
   remove_surplus(a.new, a.most)
   local found = describe(a.new, fresh, -1)
@@ -544,7 +553,7 @@ function O.sweep()
     if name ~= 'default' and (score >= 0 or score + UNCONFIRMED < REAL - a.idle) then end_session(name) end
   end
   -- keys of sessions in use live on; those that no worker sweeps any more end by themselves
-  for _, name in ipairs(call('ZRANGEBYSCORE', P .. ':used', REAL - a.since, '+inf')) do
+  for _, name in ipairs(call('ZRANGE', P .. ':used', 0, -1)) do
     local gen, N = generation(name), P .. ':n:' .. name .. ':'
     for _, S in ipairs({gen and place(name, gen), N .. 'origin:'}) do
       for _, suffix in ipairs(list_parts(S, true)) do call('EXPIRE', S .. suffix, a.expiry) end
@@ -574,7 +583,7 @@ function O.admit(raw)
   local out = {status = 'ok', real = REAL, at = now(S), seen = {}, listening = call('EXISTS', P .. ':listening') == 1}
   if a.key ~= '' then out.occurrence = count_bounded(S, 'occ', 'occq', a.key, a.remembered) end
   use(a.name, a.confirmed)
-  if a.nonce and not call('SET', P .. ':nonce:' .. a.nonce[1], 1, 'NX', 'EX', a.nonce[2]) then
+  if a.nonce and not call('SET', S .. 'nonce:' .. a.nonce[1], 1, 'NX', 'EX', a.nonce[2]) then
     out.refused = 'nonce'
   elseif a.limits then
     out.refused = take_limits(S, a.limits, out.at, out)
@@ -630,7 +639,10 @@ function O.release()
     if generation(r.name) == tostring(r.gen) then
       local S = place(r.name, r.gen)
       if r.key ~= '' then call('ZREM', S .. 'l:' .. r.key, r.lease) end
-      if r.number > 0 then call('HSET', S .. 'done', r.number, precise(r.ms)) end
+      local id = '0-' .. r.number
+      if r.number > 0 and #call('XRANGE', S .. 'journal', id, id) > 0 then
+        call('HSET', S .. 'done', r.number, precise(r.ms))
+      end
       if r.publish and r.number > 0 then
         call('PUBLISH', P .. ':events', r.name .. ' ' .. r.number .. ' 2 ' .. precise(r.ms) .. '\n')
       end
@@ -642,7 +654,9 @@ end
 
 function O.renew()
   for _, held in ipairs(a.leases) do
-    call('ZADD', place(held[1], held[2]) .. 'l:' .. held[3], 'XX', REAL + LEASE, held[4])
+    if generation(held[1]) == tostring(held[2]) then
+      call('ZADD', part(place(held[1], held[2]), 'l:' .. held[3]), REAL + LEASE, held[4])
+    end
   end
   for _, stream in ipairs(a.streams) do call('ZADD', P .. ':open', 'XX', REAL + LEASE, stream) end
   if a.listening then call('SET', P .. ':listening', 1, 'EX', LEASE) end
@@ -658,6 +672,7 @@ end
 
 -- which prefixes of a prompt were seen lately; all are from now on
 function O.touch()
+  if generation(a.name) ~= tostring(a.gen) then return {status = 'gone'} end
   local S, found = place(a.name, a.gen), {}
   local seen = S .. 'seen'
   for i, name in ipairs(a.prefixes) do
@@ -680,6 +695,7 @@ function O.touch()
 end
 
 function O.increment()
+  if generation(a.name) ~= tostring(a.gen) then return {status = 'gone'} end
   return {status = 'ok', count = call('HINCRBY', place(a.name, a.gen) .. 'counts', a.counter, 1)}
 end
 
@@ -696,4 +712,5 @@ end
 
 local raw = {}
 local answer = O[operation](raw)
-return {cmsgpack.pack(answer), unpack(raw)}
+table.insert(raw, 1, cmsgpack.pack(answer))
+return raw
