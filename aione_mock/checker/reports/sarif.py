@@ -12,7 +12,7 @@ from aione_mock.checker.report import CheckReport, LawInfo
 from aione_mock.types import Json
 
 _LEVELS = {"violation": "error", "assumption": "warning"}
-_HOME = "https://pypi.org/project/aione-mock/"
+_HOME = "https://github.com/aione-mock/aione-mock"
 _ANY_FILE = "README.md"
 """What results point at if the run knows no file of the repository; code scanning demands one."""
 
