@@ -438,7 +438,7 @@ class SharedState:
         self.feed.renew()
         if (now := self._loop.time()) - self._swept_at > _SWEEP_SECONDS:
             self._swept_at = now
-            sweep = {"idle": _IDLE_SECONDS, "since": 2 * _SWEEP_SECONDS, "expiry": 2 * _IDLE_SECONDS}
+            sweep = {"idle": _IDLE_SECONDS, "expiry": 2 * _IDLE_SECONDS}
             self.scripts.run_later("sweep", _encode(sweep))
 
 

@@ -21,8 +21,6 @@ from tests.test_workers import BODY, KEY
 SUITE = """
 import httpx2, pytest
 
-http = httpx2.Client()
-
 @pytest.mark.parametrize("number", range(40))
 def test_mine(aione_mock, number):
     assert aione_mock.calls == []
