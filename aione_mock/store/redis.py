@@ -28,6 +28,8 @@ _MAX_BATCH = 128
 """Most calls of one round trip."""
 _Call = tuple[str | bytes, ...]
 """Prefix of all keys, name of the operation, its arguments, and further bytes."""
+_Waiting = tuple[_Call, float, asyncio.Future[list[bytes]] | None]
+"""A call, when it has waited long enough, and who waits for it."""
 _INSTALL = "--store needs the package redis; install aione-mock[redis]"
 
 
@@ -43,7 +45,7 @@ class RedisScripts:
         self._client: Redis | None = None
         self._connection: Any = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._waiting: list[tuple[_Call, asyncio.Future[list[bytes]] | None]] = []
+        self._waiting: list[_Waiting] = []
         self._task: asyncio.Task[None] | None = None
         self.observe: Callable[[float, bool], None] | None = None
         """Called with the seconds of each round trip, and whether it failed."""
@@ -62,7 +64,7 @@ class RedisScripts:
         loop = asyncio.get_running_loop()
         if loop is not self._loop:  # each event loop has connections of its own
             self._loop, self._client, self._connection, self._task, self._waiting = loop, None, None, None, []
-        self._waiting.append((call, future))
+        self._waiting.append((call, loop.time() + self._timeout, future))
         if self._task is None:
             self._task = loop.create_task(self._send_all())
 
@@ -70,27 +72,29 @@ class RedisScripts:
         try:
             while self._waiting:
                 batch, self._waiting = self._waiting[:_MAX_BATCH], self._waiting[_MAX_BATCH:]
-                _deliver(batch, await self._send([call for call, _ in batch]))
+                began = asyncio.get_running_loop().time()
+                try:
+                    async with asyncio.timeout_at(batch[0][1]):  # the first has waited longest
+                        answers = await self._send([call for call, _, _ in batch])
+                except Exception as error:  # whatever it is, nobody must wait for ever, or for one batch after another
+                    batch, self._waiting = batch + self._waiting, []
+                    answers = [error] * len(batch)
+                self._observe_trip(began, answers)
+                _deliver(batch, answers)
         finally:
             self._task = None
 
     async def _send(self, calls: list[_Call]) -> list[Any]:
         """Return the answer to each call, or the exception instead of it."""
-        from redis.exceptions import NoScriptError, RedisError
+        from redis.exceptions import NoScriptError
 
-        began = asyncio.get_running_loop().time()
-        try:
-            answers = await self._send_batch(calls)
-            if any(isinstance(answer, NoScriptError) for answer in answers):
-                await self.client.script_load(_SCRIPT)
-                missed = [n for n, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
-                for n, answer in zip(missed, await self._send_batch([calls[n] for n in missed]), strict=True):
-                    answers[n] = answer
-        except Exception as error:  # whatever it is, the calls must not wait for ever
-            self._observe_trip(began, (error,))
-            return [StoreUnavailable(describe_failure(error))] * len(calls)
-        self._observe_trip(began, answers)
-        return [StoreUnavailable(describe_failure(each)) if isinstance(each, RedisError) else each for each in answers]
+        answers = await self._send_batch(calls)
+        if any(isinstance(answer, NoScriptError) for answer in answers):
+            await self.client.script_load(_SCRIPT)
+            missed = [n for n, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+            for n, answer in zip(missed, await self._send_batch([calls[n] for n in missed]), strict=True):
+                answers[n] = answer
+        return answers
 
     def _observe_trip(self, began: float, answers: Iterable[object]) -> None:
         if self.observe is not None:
@@ -102,9 +106,11 @@ class RedisScripts:
         """Send calls and return their answers, on a connection of their own: a pool costs as much as a call."""
         from redis.exceptions import ResponseError
 
-        connection = self._connection = self._connection or _connect(self.client)
+        connection = self._connection = self._connection or _create_connection(self.client)
         answers: list[Any] = []
         try:
+            if _is_closed(connection):
+                await connection.disconnect(nowait=True)
             await connection.send_packed_command([b"".join(_pack(call)) for call in calls])
             for _ in calls:
                 try:
@@ -134,18 +140,26 @@ class RedisScripts:
         return None
 
 
-def _deliver(batch: list[tuple[Any, asyncio.Future[list[bytes]] | None]], answers: list[Any]) -> None:
-    for (_, future), answer in zip(batch, answers, strict=True):
+def _deliver(batch: list[_Waiting], answers: list[Any]) -> None:
+    for (_, _, future), answer in zip(batch, answers, strict=True):
         if future is None or future.done():  # a client that has left waits no more
             continue
         if isinstance(answer, Exception):
-            future.set_exception(answer)
+            future.set_exception(StoreUnavailable(describe_failure(answer)))
         else:
             future.set_result(answer)
 
 
-def _connect(client: Any) -> Any:
-    return client.connection_pool.make_connection()
+def _create_connection(client: Any) -> Any:
+    connection = client.connection_pool.make_connection()
+    connection.socket_timeout = None  # time is limited for a batch as a whole
+    return connection
+
+
+def _is_closed(connection: Any) -> bool:
+    """Return whether the server has closed a connection. What is sent to it then would be lost."""
+    reader, writer = connection._reader, connection._writer
+    return reader is not None and (reader.at_eof() or reader.exception() is not None or writer.is_closing())
 
 
 def _pack(call: _Call) -> Iterator[bytes]:
