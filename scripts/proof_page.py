@@ -26,7 +26,8 @@ Known and intended; the laws do not ask for it.
 - Tokens are estimated by one rule for all models, so counts differ from a provider's own. Sums and costs are exact.
 - Pictures, sound and web search are not made: pictures are coloured tiles, other media are accepted and not looked at.
 - A balance, budgets and failures of an upstream change only by requests, rules and faults, not by themselves.
-- Sessions, limits and the ledger belong to one process, or to all workers that share a store. They do not outlive the mock or its store.
+- Sessions, limits and the ledger belong to one process, or to all workers that share a store.
+  They do not outlive the mock or its store.
 """
 
 
