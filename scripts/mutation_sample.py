@@ -359,7 +359,7 @@ class Tests:
             (tree / "contexts_plugin.py").write_text(PLUGIN, "utf-8")
             ignored = [f"--ignore-glob={pattern}" for pattern in SKIPPED_TESTS]
             command = [sys.executable, "-m", "coverage", "run", f"--rcfile={config}", "-m", "pytest", "-q"]
-            command += ["-p", "contexts_plugin", "-p", "no:cacheprovider", *ignored]
+            command += ["-m", "not slow", "-p", "contexts_plugin", "-p", "no:cacheprovider", *ignored]
             subprocess.run(command, cwd=tree, env=_environment(tree, SECONDS_FILE=str(seconds)), check=False)
         return cls(tree, contexts, json.loads(seconds.read_text("utf-8")))
 
