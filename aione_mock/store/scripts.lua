@@ -17,7 +17,8 @@ local RESOLUTION = 0.02       -- seconds within which what comes shares an entry
 local LEASE = 10              -- seconds after which what a dead worker held is free again
 local UNCONFIRMED = 1e12      -- what precedes all times of use
 local MANY = 8192             -- most prefixes of prompts of a session
-local FIXED = {'meta', 'vals', 'vers', 'occ', 'occq', 'hdr', 'hdrq', 'counts', 'seen'}
+local DELETED = 256           -- most names of deleted values of a session, and one more for each value
+local FIXED = {'meta', 'vals', 'vers', 'occ', 'occq', 'hdr', 'hdrq', 'counts', 'seen', 'seenq'}
 local KEPT_CALLS = 2048
 
 local function number(text) return text and text ~= '' and tonumber(text) or nil end
@@ -159,14 +160,16 @@ local function describe_window(w, taken)
   return {w.o, w.m, w.oa, w.ma, taken, entries}
 end
 
+-- drop what was entered first in a hash, whose names a list has in their order
+local function drop_oldest(S, hash, order, count)
+  call('HDEL', S .. hash, unpack(call('LPOP', S .. order, count)))
+end
+
 -- count what is new in a hash, of which the oldest eighth goes for one too many
 local function count_bounded(S, counts, order, name, most)
   local seen = call('HINCRBY', S .. counts, name, 1)
   if seen == 1 then
-    if call('LLEN', S .. order) >= most then
-      local old = call('LPOP', S .. order, 1 + floor(most / 8))
-      call('HDEL', S .. counts, unpack(old))
-    end
+    if call('LLEN', S .. order) >= most then drop_oldest(S, counts, order, 1 + floor(most / 8)) end
     call('RPUSH', S .. order, name)
   end
   return seen
@@ -327,9 +330,19 @@ local function write_values(S, written, version)
   end
 end
 
+-- forget which values were deleted; who knows an older version reads everything again
+local function trim_versions(S, version)
+  if call('ZCARD', S .. 'vers') <= 2 * call('HLEN', S .. 'vals') + DELETED then return end
+  for _, name in ipairs(call('ZRANGE', S .. 'vers', 0, -1)) do
+    if call('HEXISTS', S .. 'vals', name) == 0 then call('ZREM', S .. 'vers', name) end
+  end
+  call('HSET', S .. 'meta', 'base', format('%d', version))
+end
+
 local function write_changes(S, w)
   local version = call('HINCRBY', S .. 'meta', 'version', 1)
   write_values(S, w.values, version)
+  trim_versions(S, version)
   if w.state ~= '' then call('HSET', S .. 'meta', 'state', w.state) end
   if w.clock then
     local fixed = w.clock[1]
@@ -680,17 +693,9 @@ function O.touch()
     found[i] = at ~= nil and at > a.at - a.span and at <= a.at
   end
   for i, name in ipairs(a.prefixes) do
-    if not found[i] then call('HSET', seen, name, precise(a.at)) end
+    if not found[i] and call('HSET', seen, name, precise(a.at)) == 1 then call('RPUSH', S .. 'seenq', name) end
   end
-  if call('HLEN', seen) > MANY then
-    local held, times = call('HGETALL', seen), {}
-    for i = 2, #held, 2 do times[#times + 1] = tonumber(held[i]) end
-    table.sort(times)
-    local middle = times[floor(#times / 2)]
-    for i = 1, #held, 2 do
-      if tonumber(held[i + 1]) <= middle then call('HDEL', seen, held[i]) end
-    end
-  end
+  if call('HLEN', seen) > MANY then drop_oldest(S, 'seen', 'seenq', MANY / 2) end
   return {status = 'ok', found = found}
 end
 
