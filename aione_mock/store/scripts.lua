@@ -7,7 +7,8 @@
 -- PREFIX:used              sorted set, names by their last use; those without a valid credential come first
 -- PREFIX:s:NAME:GEN:…      state of a session; `parts` names those of its keys that not every session has
 -- PREFIX:n:NAME:…          what outlives a generation: snapshots and how the session began
--- PREFIX:stats, :open      counters over all sessions, and streams that are being sent
+-- PREFIX:stats, :journals  counters over all sessions, and the bytes of each journal
+-- PREFIX:open              streams that are being sent
 local P, operation, a = ARGV[1], ARGV[2], cmsgpack.unpack(ARGV[3])
 local call, format, floor = redis.call, string.format, math.floor
 local clock = call('TIME')
@@ -286,34 +287,47 @@ local function read_more(S, name, wanted, out, raw)
   end
 end
 
-local function trim_journal(S, entries, bytes)
-  local journal, meta, done = S .. 'journal', S .. 'meta', S .. 'done'
-  while true do
-    local held, size = call('XLEN', journal), tonumber(call('HGET', meta, 'bytes') or 0)
-    if held <= entries and (size <= bytes or held <= 1) then return end
-    local oldest = call('XRANGE', journal, '-', '+', 'COUNT', 1)[1]
-    call('XDEL', journal, oldest[1])
-    call('HDEL', done, oldest[1]:match('%-(%d+)$'))
-    call('HINCRBY', meta, 'bytes', format('%d', -tonumber(oldest[2][4])))
-    call('HINCRBY', P .. ':stats', 'journal bytes', format('%d', -tonumber(oldest[2][4])))
+-- count bytes of a journal; return how many it holds, and how many all hold together
+local function count_bytes(S, size)
+  return tonumber(call('ZINCRBY', P .. ':journals', size, S)), call('HINCRBY', P .. ':stats', 'journal bytes', size)
+end
+
+local function clear_journal(S)
+  if call('EXISTS', S .. 'journal') == 1 then call('XTRIM', S .. 'journal', 'MAXLEN', 0) end
+  call('DEL', S .. 'done')
+  local bytes, total = count_bytes(S, -tonumber(call('ZSCORE', P .. ':journals', S) or 0))
+  call('ZREM', P .. ':journals', S)
+  return bytes, total
+end
+
+local function drop_from_journal(S)
+  local oldest = call('XRANGE', S .. 'journal', '-', '+', 'COUNT', 1)[1]
+  if not oldest then return clear_journal(S) end
+  call('XDEL', S .. 'journal', oldest[1])
+  call('HDEL', S .. 'done', oldest[1]:match('%-(%d+)$'))
+  return count_bytes(S, -tonumber(oldest[2][4]))
+end
+
+-- as in memory: the largest journals drop their older half, until an eighth more is free than needed
+local function shrink_journals(total, most)
+  while total > most - floor(most / 8) do
+    local S, bytes = unpack(call('ZREVRANGE', P .. ':journals', 0, 0, 'WITHSCORES'))
+    local half = floor(tonumber(bytes or 0) / 2)
+    if half == 0 then return end
+    repeat bytes, total = drop_from_journal(S) until bytes <= half
   end
 end
 
 local function add_to_journal(S, j, entry)
   local id = call('XADD', S .. 'journal', '0-*', 'e', entry, 'size', j.size)
-  call('HINCRBY', S .. 'meta', 'bytes', j.size)
-  local total = call('HINCRBY', P .. ':stats', 'journal bytes', j.size)
-  trim_journal(S, j.entries, j.bytes)
-  if total > j.total then trim_journal(S, j.entries, floor(tonumber(call('HGET', S .. 'meta', 'bytes')) / 2)) end
+  local bytes, total = count_bytes(S, j.size)
+  local held = call('XLEN', S .. 'journal')
+  while held > j.entries or held > 1 and bytes > j.bytes do
+    bytes, total = drop_from_journal(S)
+    held = held - 1
+  end
+  if total > j.total then shrink_journals(total, j.total) end
   return tonumber(id:match('%-(%d+)$'))
-end
-
-local function clear_journal(S)
-  local held = tonumber(call('HGET', S .. 'meta', 'bytes') or 0)
-  if call('EXISTS', S .. 'journal') == 1 then call('XTRIM', S .. 'journal', 'MAXLEN', 0) end
-  call('DEL', S .. 'done')
-  call('HSET', S .. 'meta', 'bytes', 0)
-  call('HINCRBY', P .. ':stats', 'journal bytes', format('%d', -held))
 end
 
 local function write_values(S, written, version)
@@ -423,7 +437,7 @@ local function begin_session(name, b, position)
   local fixed = b.frozen and (start or REAL) or nil
   call('HSET', S .. 'meta', 'version', first_version(gen), 'base', first_version(gen), 'fixed', fixed and precise(fixed) or '', 'offset',
     precise(start and start - REAL or 0), 'state', b.state, 'epoch', precise(epoch - epoch % 3600), 'calls', 0,
-    'number', position or gen, 'orders', 0, 'bytes', 0)
+    'number', position or gen, 'orders', 0)
   return gen
 end
 
@@ -493,7 +507,7 @@ function O.reset()
     local S = place(a.name, gen)
     copy(N .. 'origin:', S)
     run_on(S)
-    call('HSET', S .. 'meta', 'number', position, 'bytes', 0, 'version', first_version(gen), 'base', first_version(gen))
+    call('HSET', S .. 'meta', 'number', position, 'version', first_version(gen), 'base', first_version(gen))
   else
     gen = begin_session(a.name, cmsgpack.unpack(call('GET', N .. 'begin')), position)
   end
@@ -521,7 +535,7 @@ function O.restore()
   if not gen or call('EXISTS', N .. 'snap:' .. a.label .. ':meta') == 0 then return {status = 'none'} end
   local S = place(a.name, gen)
   local version = tonumber(call('HGET', S .. 'meta', 'version')) + 1
-  local m = call('HMGET', S .. 'meta', 'number', 'bytes')
+  local position = call('HGET', S .. 'meta', 'number')
   local leases = {}
   for _, suffix in ipairs(call('SMEMBERS', S .. 'parts')) do
     if suffix:sub(1, 2) == 'l:' then leases[#leases + 1] = suffix else call('UNLINK', S .. suffix) end
@@ -529,7 +543,7 @@ function O.restore()
   for _, suffix in ipairs(FIXED) do call('UNLINK', S .. suffix) end
   copy(N .. 'snap:' .. a.label .. ':', S)
   for _, suffix in ipairs(leases) do call('SADD', S .. 'parts', suffix) end
-  call('HSET', S .. 'meta', 'version', format('%d', version), 'base', format('%d', version), 'number', m[1], 'bytes', m[2])
+  call('HSET', S .. 'meta', 'version', format('%d', version), 'base', format('%d', version), 'number', position)
   run_on(S)
   local found = describe(a.name, gen, -1)
   found.status = 'ok'
@@ -546,7 +560,7 @@ function O.fork()
   local S = place(a.new, fresh)
   copy(N .. 'origin:', S)
   run_on(S)
-  call('HSET', S .. 'meta', 'number', fresh, 'bytes', 0, 'version', first_version(fresh), 'base', first_version(fresh))
+  call('HSET', S .. 'meta', 'number', fresh, 'version', first_version(fresh), 'base', first_version(fresh))
   call('ZADD', P .. ':used', REAL, a.new)
   remove_surplus(a.new, a.most)
   local found = describe(a.new, fresh, -1)
@@ -579,7 +593,7 @@ function O.sweep()
     end
     for _, key in ipairs({'labels', 'begin'}) do call('EXPIRE', N .. key, a.expiry) end
   end
-  for _, key in ipairs({':sessions', ':used', ':stats', ':open', ':generations', ':began'}) do
+  for _, key in ipairs({':sessions', ':used', ':stats', ':open', ':journals', ':generations', ':began'}) do
     call('EXPIRE', P .. key, a.expiry)
   end
   return {status = 'ok'}

@@ -95,3 +95,26 @@ async def test_a_half_of_the_prefixes_is_kept_however_the_clock_stands(
     newest = names[PREFIXES // 2 :]
     assert all(await touch(scripts, generation, newest))
     assert not any(await touch(scripts, generation, names[: PREFIXES // 2]))
+
+
+def read_journals(settings: dict[str, Any]) -> list[list[int]]:
+    """Return the numbers of the calls that the journals of two sessions hold, after the second has used up the room."""
+    with Server(create_app(**settings)) as server, httpx2.Client(base_url=server.url, headers=AUTH) as client:
+        for session, count in (("large", 12), ("small", 6)):
+            for number in range(count):
+                body = {"model": "gpt-5.4", "messages": [{"role": "user", "content": f"{number}" * 400}]}
+                headers = {"x-mock-session": session}
+                assert client.post("/v1/chat/completions", json=body, headers=headers).status_code == 200
+        journals = [client.get("/_mock/journal", headers={"x-mock-session": each}) for each in ("large", "small")]
+        return [[item["number"] for item in journal.json()["items"]] for journal in journals]
+
+
+@pytest.mark.parametrize("total", [0, 20_000, 80_000])
+def test_the_largest_journal_gives_way_as_it_does_in_memory(store: str, prefix: str, total: int) -> None:
+    settings: dict[str, Any] = {"now": parse_instant(NOW), "journals_total": total}
+    held = read_journals(settings)
+    assert held == read_journals({**settings, "store": store, "store_prefix": prefix})
+    if total == 80_000:
+        large, small = held
+        assert small == [6, 5, 4, 3, 2, 1]
+        assert 0 < len(large) < 12
