@@ -23,6 +23,7 @@ from aione_mock.types import Json, Reply, StreamReply
 
 if TYPE_CHECKING:
     from aione_mock.server.journal import Exchange
+    from aione_mock.server.sessions import Session
 
 _TICK = 0.1
 """Seconds between reports."""
@@ -134,7 +135,11 @@ class EventFeed:
             self._dropped += 1
         self._schedule()
 
-    def announce(self, name: str, session: str, data: Json) -> None:
+    def announce(self, name: str, session: str, data: Json, source: Session) -> None:
+        """Report that a call, which sees the session `source`, has changed something else."""
+        self.report_change(name, session, data)
+
+    def report_change(self, name: str, session: str, data: Json) -> None:
         """Report at once that something else has changed."""
         if self.listening:
             self._publish(name, session, None, {"session": session, **data})

@@ -11,6 +11,8 @@ from aione_mock.contract import Contract
 from aione_mock.server.events import EventFeed
 from aione_mock.server.exchange_codec import decode_exchange
 from aione_mock.server.journal import Exchange
+from aione_mock.server.sessions import Session
+from aione_mock.server.shared_session import View
 from aione_mock.store.redis import RedisScripts, StoreUnavailable
 from aione_mock.structs import frozen
 from aione_mock.types import Json, Reply
@@ -39,7 +41,6 @@ class SharedFeed(EventFeed):
         self._scripts, self._contract = scripts, contract
         self._subscriber: asyncio.Task[None] | None = None
         self._subscribed = asyncio.Event()
-        self._announced: list[dict[str, Json]] = []
         self._open_calls: dict[tuple[str, int], Exchange] = {}
 
     def start_listening(self) -> None:
@@ -66,15 +67,15 @@ class SharedFeed(EventFeed):
         if self.listening:
             self._scripts.run_later("renew", _LISTENING)
 
-    def announce(self, name: str, session: str, data: Json) -> None:
-        """Report a change to the listeners of all workers, once it is in the store."""
-        self._announced.append({"event": name, "session": session, "data": data})
+    def announce(self, name: str, session: str, data: Json, source: Session) -> None:
+        """Keep the report with the view of the call, which may have to be answered again."""
+        if isinstance(source, View):
+            source.announced.append({"event": name, "session": session, "data": data})
 
-    def publish_waiting(self) -> None:
-        """Publish what was announced."""
-        if self._announced:
-            self._scripts.run_later("announce", _encode({"events": self._announced}))
-            self._announced = []
+    def publish(self, source: Session) -> None:
+        """Publish to the listeners of all workers what a call has announced, once its changes are in the store."""
+        if isinstance(source, View) and source.announced:
+            self._scripts.run_later("announce", _encode({"events": source.announced}))
 
     async def _receive(self) -> None:
         while True:
@@ -98,7 +99,7 @@ class SharedFeed(EventFeed):
         name, number, kind, ms = head.decode().split(" ")
         if int(kind) == _CHANGED:
             event = msgspec.json.decode(entry)
-            super().announce(event["event"], name, event["data"])
+            self.report_change(event["event"], name, event["data"])
             return
         if int(kind) == _ENDED:
             exchange = self._open_calls.pop((name, int(number)), None)

@@ -241,6 +241,8 @@ class View(Session):
     before: Any = None
     header_seen: int = 0
     cleared: bool = False
+    announced: list[Json] = field(default_factory=list)
+    """What listeners are told if the changes are taken."""
 
     def clear_journal(self) -> None:
         """Delete the journal's entries with the other changes of the call."""

@@ -310,18 +310,19 @@ class SharedState:
         else:
             exchange.model, exchange.usage = reply.model, reply.usage
         if len(question) == 2:
-            self.feed.publish_waiting()
+            self.feed.publish(session)
             return True
         answer = await self.scripts.run("commit", _encode(question), *raw)
         status = _decode_status(answer[0])
         if status.status == "stale":
             self._apply(replica, _decode_changes(answer[0]))
             return False
+        if status.status == "ok":
+            self.feed.publish(session)
         exchange.number = status.number
         if at_once and exchange.lease:
             self._leases.pop(exchange.lease, None)
             exchange.lease = ""
-        self.feed.publish_waiting()
         return True
 
     def _book(
@@ -360,7 +361,8 @@ class SharedState:
         exchange.open = not at_once
         if at_once:
             exchange.duration_ms = max(0.0, (SYSTEM_CLOCK.timestamp() - exchange.started) * 1000)
-        if exchange.stream and not at_once:
+        opens = exchange.stream and not at_once
+        if opens:
             exchange.stream_id = exchange.stream_id or f"{self._id}-{next(self._numbers)}"
             self._streams.add(exchange.stream_id)
         question["journal"] = {
@@ -372,7 +374,8 @@ class SharedState:
         scenarios = (exchange.scenario.label or "").split("+")
         where = exchange.operation_id or "unknown"
         question["stats"] = [f"answer {where} {response.status}", *[f"scenario {name}" for name in scenarios if name]]
-        question["stream"] = exchange.stream_id
+        # an answer that was made again may be no stream any more
+        question["stream"] = exchange.stream_id if opens else ""
         question["open"] = exchange.open
         if exchange.followed:
             question["publish"] = True

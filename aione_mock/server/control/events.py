@@ -27,7 +27,7 @@ class EventControl:
     def announce_change(self, event: str, call: Call, session: Session) -> None:
         """Report a change that a control operation has made, by the name of the event."""
         name = session.name if event != "session" else (call.data or {}).get("name") or call.params["name"]
-        self._feed.announce(event, name, {"operation": call.operation.id})
+        self._feed.announce(event, name, {"operation": call.operation.id}, session)
 
 
 def _accepts(filters: Json, exchange: Exchange) -> bool:
