@@ -177,7 +177,7 @@ async def test_a_slow_reader_is_told_what_it_lost_and_holds_nothing() -> None:
     assert (await anext(reader)).startswith(b"retry:")
     await_next = anext(reader)
     for number in range(1600):
-        feed.announce("clock", "default", {"operation": str(number)})
+        feed.report_change("clock", "default", {"operation": str(number)})
     events = [*sse.decode([await await_next])]
     assert events[0].name == "lost"
     assert orjson.loads(events[0].data)["count"] + len(events) - 1 == 1600
