@@ -60,12 +60,15 @@ def main() -> None:
     print(f"{target / 'index.html'}")
 
 
-def build_site(work: Path, target: Path) -> None:
-    """Build both languages into `target`. Raises CalledProcessError for a warning, such as a broken link."""
+def build_site(work: Path, target: Path, *, versioned: bool = False) -> None:
+    """Build both languages into `target`. Raises SystemExit for a warning, such as a broken link.
+
+    With `versioned`, English pages offer the versions that `../versions.json` lists.
+    """
     pages = {name: write() for name, write in GENERATED.items()}
     for language in ("en", "zh"):
         assemble(work / language / "docs", language, pages)
-        _write_configuration(work / language / "mkdocs.yml", language)
+        _write_configuration(work / language / "mkdocs.yml", language, versioned=versioned)
     runs = [start_builder(work / language) for language in ("en", "zh")]
     for run in runs:
         output, _ = run.communicate()
@@ -143,9 +146,11 @@ def _move_links(path: Path, folder: Path) -> str:
     return _LINK.sub(move, path.read_text(encoding="utf-8"))
 
 
-def _write_configuration(path: Path, language: str) -> None:
+def _write_configuration(path: Path, language: str, *, versioned: bool) -> None:
     options: dict[str, Any] = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
     options["extra"]["version_text"] = VERSION
+    if versioned and language == "en":
+        options["extra"]["version"] = {"provider": "mike"}
     if language == "zh":
         options["theme"]["language"] = "zh"
         options["extra"]["alternate"][0]["link"] = "../index.html"
