@@ -289,7 +289,8 @@ end
 
 -- count bytes of a journal; return how many it holds, and how many all hold together
 local function count_bytes(S, size)
-  return tonumber(call('ZINCRBY', P .. ':journals', size, S)), call('HINCRBY', P .. ':stats', 'journal bytes', size)
+  local by = format('%d', size) -- a number would be written as -0
+  return tonumber(call('ZINCRBY', P .. ':journals', by, S)), call('HINCRBY', P .. ':stats', 'journal bytes', by)
 end
 
 local function clear_journal(S)
