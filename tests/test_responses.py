@@ -231,23 +231,18 @@ def test_what_is_kept_is_the_session_s(extended_url: str) -> None:
     assert fetch(extended_url, name).status_code == 404
 
 
-async def test_what_is_kept_is_bounded(extended_app: Mock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stored_responses, "MAX_BYTES", 10_000)
-    session = extended_app.sessions.create("bounded")
-    for number in range(100):
-        stored = stored_responses.StoredResponse({"id": f"r{number}", "text": "x" * 900}, [])
-        await stored_responses.save_response(stored, None, session)
-    kept = await session.store.list("responses/")
-    assert 7 <= len(kept) <= 10
-    assert session.store.read_counter("responses-held") == sum(len(text) for _, text in kept) <= 10_000
-    assert kept[-1][0] == "responses/r99"
-    for key, _ in kept:
-        await stored_responses.delete_response(key.removeprefix("responses/"), None, session)
-    assert session.store.read_counter("responses-held") == 0
-    await stored_responses.save_response(
-        stored_responses.StoredResponse({"id": "huge", "text": "x" * 9000}, []), None, session
-    )
-    assert stored_responses.find_response("huge", None, session) is None
+def test_what_is_kept_is_bounded(extended_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stored_responses, "MAX_BYTES", 20_000)
+    names = [ask(extended_url, "灯" * 200, max_output_tokens=16).json()["id"] for _ in range(40)]
+    kept = [name for name in names if fetch(extended_url, name).is_success]
+    assert kept == names[-len(kept) :], "the oldest are dropped first"
+    assert 7 <= len(kept) <= 15
+    for name in kept:
+        assert fetch(extended_url, name, "DELETE").is_success
+    again = [ask(extended_url, "灯" * 200, max_output_tokens=16).json()["id"] for _ in kept]
+    assert all(fetch(extended_url, name).is_success for name in again), "what was deleted takes no room"
+    huge = ask(extended_url, "x" * 10_000).json()["id"]
+    assert fetch(extended_url, huge).status_code == 404, "one that takes more than half is not kept"
 
 
 # Everything else of the mock works on it

@@ -19,6 +19,7 @@ from aione_mock.scenarios.rules import Rule, compile_rule
 from aione_mock.seed import Seed
 from aione_mock.server.sessions import Session
 from aione_mock.store import MemoryStore
+from aione_mock.store.memory import ALL_TEXTS
 from aione_mock.types import Json
 
 if TYPE_CHECKING:
@@ -91,6 +92,9 @@ class StoreView(MemoryStore):
         self.changes: dict[str, Json] = {}
         """New values by name; None for what is deleted."""
         self.uncounted: list[str] = []
+        self.kept: list[tuple[str, str, int]] = []
+        """Texts that the call adds, with what all texts may have."""
+        self.dropped: list[str] = []
 
     async def get(self, key: str) -> Json:
         """Return the value, or None."""
@@ -145,6 +149,18 @@ class StoreView(MemoryStore):
         known = dict(await self._base.list(prefix))
         known.update({key: value for key, value in self.changes.items() if key.startswith(prefix)})
         return [(key, value) for key, value in known.items() if value is not None]
+
+    def keep_text(self, name: str, text: bytes, most: int) -> None:
+        """Keep a text. Texts have no version: calls that add some are not in each other's way."""
+        self.kept.append((name, text.decode(), most))  # the store reads no binary data in msgpack
+
+    async def read_texts(self, name: str, most: int = ALL_TEXTS) -> Sequence[bytes]:
+        """Return a text and those that it continues."""
+        return await self._remote.read_texts(self._session, name, most)
+
+    def drop_text(self, name: str) -> None:
+        """Drop a text."""
+        self.dropped.append(name)
 
     async def touch(self, keys: Sequence[str], now: float, span: float) -> Sequence[bool]:
         """Return which keys were touched in the last `span` seconds; all of them are from now on."""

@@ -1,7 +1,8 @@
 """What requests change, where many workers share it: `admit` and `commit` are one round trip to the store each.
 
-Operations that read the ledger or the journal get what is new of it with `admit`. Three rare things need one more round
-trip: prompts long enough for the prompt cache, rules with a probability, and replayed recordings.
+Operations that read the ledger or the journal get what is new of it with `admit`. Four rare things need one more round
+trip: prompts long enough for the prompt cache, rules with a probability, replayed recordings, and stored responses that
+are read.
 """
 
 from __future__ import annotations
@@ -150,6 +151,13 @@ class SharedStore:
         answer = _require(await self.ask("touch", **question))
         return tuple(answer["found"])
 
+    async def read_texts(self, session: Replica, name: str, most: int) -> Sequence[bytes]:
+        """Return a text of a session and, up to `most` of them, those that it continues."""
+        question = {"name": session.name, "gen": session.gen, "text": name, "most": most}
+        raw = await self.scripts.run("texts", _encode(question))
+        _require(msgspec.msgpack.decode(raw[0]))
+        return raw[1:]
+
     async def ask(self, operation: str, **arguments: Any) -> dict[str, Any]:
         """Run an operation of the script."""
         raw = await self.scripts.run(operation, _encode(arguments))
@@ -297,6 +305,8 @@ class SharedState:
         raw: tuple[bytes, ...] = ()
         if isinstance(session, View) and (written := _list_changes(session)) is not None:
             question["version"], question["written"] = session.store.version, written
+        if isinstance(session, View):
+            question |= _list_texts(session)
         if exchange.admitted is not None and reply.usage is not None:
             span = rate_limits.SPAN_SECONDS
             question["tokens"] = [exchange.admitted, exchange.at, reply.usage.total, span]
@@ -536,3 +546,9 @@ def _list_changes(view: View) -> dict[str, Any] | None:
         return None
     values = [(name, "" if value is None else orjson.dumps(value).decode()) for name, value in changes.items()]
     return {"values": values, "state": state or "", "clock": clock, "uncounted": uncounted, "clear": view.cleared}
+
+
+def _list_texts(view: View) -> dict[str, Any]:
+    """Return the texts that a call keeps and drops, as far as there are any."""
+    store: Any = view.store
+    return {name: texts for name, texts in (("kept", store.kept), ("dropped", store.dropped)) if texts}

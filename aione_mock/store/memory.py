@@ -20,6 +20,8 @@ _SWEEP = 4096
 _MAX_WINDOWS = 8192
 """Most windows of a store; the least recently used half is dropped for one more."""
 
+ALL_TEXTS = 1 << 20
+"""More texts than are kept."""
 
 Amounts = tuple[int, int]
 """Two counts of one window, such as requests and tokens."""
@@ -91,6 +93,8 @@ class MemoryStore:
         self._values: dict[str, Json] = {}
         self._windows: dict[str, _Sliding] = {}
         self._sweep_at = _SWEEP
+        self._texts: dict[str, bytes] = {}
+        self._text_bytes = 0
 
     async def get(self, key: str) -> Json:
         """Return the value, or None."""
@@ -195,6 +199,30 @@ class MemoryStore:
             self._windows = dict(latest)
         self._sweep_at = min(_MAX_WINDOWS, max(_SWEEP, 2 * len(self._windows)))
 
+    def keep_text(self, name: str, text: bytes, most: int) -> None:
+        """Keep a text. Its first line is the name of the text that it continues, or empty.
+
+        If all texts have more than `most` bytes, the oldest are dropped: some more than needed, so that this is rare.
+        """
+        self.drop_text(name)
+        self._text_bytes += len(text)
+        if self._text_bytes > most:
+            while self._texts and self._text_bytes > most - most // 8:
+                self.drop_text(next(iter(self._texts)))
+        self._texts[name] = text
+
+    async def read_texts(self, name: str, most: int = ALL_TEXTS) -> Sequence[bytes]:
+        """Return a text and, up to `most` of them, those that it continues, the newest first."""
+        found: list[bytes] = []
+        while (text := self._texts.get(name)) is not None and len(found) < most:
+            found.append(text)
+            name = text.partition(b"\n")[0].decode()
+        return found
+
+    def drop_text(self, name: str) -> None:
+        """Drop a text, if there is one of that name."""
+        self._text_bytes -= len(self._texts.pop(name, b""))
+
     def load_windows(self, windows: Mapping[str, tuple[float, Iterable[Iterable[Any]]]]) -> None:
         """Replace all windows: by key, the span and the entries."""
         self._windows = {key: _Sliding(span, entries) for key, (span, entries) in windows.items()}
@@ -202,13 +230,15 @@ class MemoryStore:
     def dump(self) -> Json:
         """Return all state as one JSON value that shares nothing with the store."""
         windows = {key: [held.span, [[*entry] for entry in held.entries]] for key, held in self._windows.items()}
-        return {"values": copy.deepcopy(self._values), "windows": windows}
+        return {"values": copy.deepcopy(self._values), "windows": windows, "texts": dict(self._texts)}
 
     def load(self, dump: Json) -> None:
         """Replace all state with a result of `dump`."""
         self.version += 1
         self._values = copy.deepcopy(dump["values"])
         self.load_windows(dump["windows"])
+        self._texts = dict(dump["texts"])
+        self._text_bytes = sum(map(len, self._texts.values()))
 
 
 class _Sliding:

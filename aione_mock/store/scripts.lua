@@ -367,6 +367,29 @@ local function write_changes(S, w)
   if w.clear then clear_journal(S) end
 end
 
+-- texts that calls add and read by name: they have no version, so that no call is in another's way
+local function drop_text(S, name)
+  local size = call('HSTRLEN', S .. 'texts', name)
+  if size == 0 then return end
+  call('HDEL', S .. 'texts', name)
+  call('LREM', S .. 'textq', 1, name)
+  call('HINCRBY', S .. 'meta', 'texts', format('%d', -size))
+end
+
+local function keep_text(S, name, text, most)
+  drop_text(S, name)
+  call('HINCRBY', S .. 'meta', 'texts', #text)
+  if tonumber(call('HGET', S .. 'meta', 'texts')) > most then
+    local oldest = call('LINDEX', S .. 'textq', 0)
+    while oldest and tonumber(call('HGET', S .. 'meta', 'texts')) > most - floor(most / 8) do
+      drop_text(S, oldest)
+      oldest = call('LINDEX', S .. 'textq', 0)
+    end
+  end
+  call('HSET', part(S, 'texts'), name, text)
+  call('RPUSH', part(S, 'textq'), name)
+end
+
 local function book_call(S, b)
   if b.ticks > 0 then
     call('HINCRBY', S .. 'counts', 'usage/spent/' .. b.org, b.ticks)
@@ -637,6 +660,8 @@ function O.commit()
     end
     write_changes(S, a.written)
   end
+  for _, name in ipairs(a.dropped or {}) do drop_text(S, name) end
+  for _, kept in ipairs(a.kept or {}) do keep_text(S, unpack(kept)) end
   if a.tokens then
     local w = open_window(S, 'limits/' .. a.tokens[1])
     if w.last > a.tokens[2] and w.last > now(S) then prune(w, now(S), a.tokens[4]) end
@@ -712,6 +737,18 @@ function O.touch()
   end
   if call('HLEN', seen) > MANY then drop_oldest(S, 'seen', 'seenq', MANY / 2) end
   return {status = 'ok', found = found}
+end
+
+-- a text and those that it continues, the newest first: the first line of each is the name of the one before it
+function O.texts(raw)
+  if generation(a.name) ~= tostring(a.gen) then return {status = 'gone'} end
+  local texts, name = place(a.name, a.gen) .. 'texts', a.text
+  local text = call('HGET', texts, name)
+  while text and #raw < a.most do
+    raw[#raw + 1] = text
+    text = call('HGET', texts, text:match('^[^\n]*'))
+  end
+  return {status = 'ok'}
 end
 
 function O.increment()

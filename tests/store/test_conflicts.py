@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import httpx2
 import pytest
 
 from aione_mock.clock import parse_instant
+from aione_mock.server import stored_responses
 from aione_mock.server.app import Mock, create_app
 from aione_mock.server.http import Server
+from aione_mock.settings import EXTENSIONS
 from tests.conftest import KEY, NOW
 from tests.control.conftest import Client
 from tests.control.test_events import listening
@@ -31,7 +35,8 @@ def apps() -> tuple[Mock, Mock]:
     """Two mocks with a state of their own in the store."""
     require_store()
     prefix = new_prefix()
-    one, other = [create_app(now=parse_instant(NOW), store=shared_redis(), store_prefix=prefix) for _ in range(2)]
+    options = {"store": shared_redis(), "store_prefix": prefix, "extensions": EXTENSIONS}
+    one, other = [create_app(now=parse_instant(NOW), **options) for _ in range(2)]
     return one, other
 
 
@@ -39,6 +44,21 @@ def apps() -> tuple[Mock, Mock]:
 def workers(apps: tuple[Mock, Mock]) -> Iterator[tuple[str, str]]:
     with Server(apps[0]) as one, Server(apps[1]) as other:
         yield one.url, other.url
+
+
+def count_scripts() -> int:
+    """Return how many scripts the store has run."""
+    import redis
+
+    with redis.Redis.from_url(shared_redis()) as client:
+        return int(client.info("commandstats")["cmdstat_evalsha"]["calls"])
+
+
+def respond(url: str, text: str = "Why do cats purr?") -> Any:
+    body = {"model": "gpt-5.4", "input": text, "max_output_tokens": 16}
+    answer = httpx2.post(f"{url}/v1/responses", json=body, headers=HEADERS, trust_env=False)
+    assert answer.is_success, answer.text
+    return answer.json()
 
 
 def post(url: str, path: str, body: Any) -> int:
@@ -58,6 +78,35 @@ def test_a_change_that_was_made_again_is_announced_once(workers: tuple[str, str]
             assert post(url, "/_mock/clock", {"advance": 1}) == 200
         events = reader.until("clock") + reader.until("clock")
     assert Counter(name for name, _, _ in events) == {"rules": count, "clock": 2}
+
+
+def test_calls_that_store_a_response_are_not_in_each_others_way(workers: tuple[str, str]) -> None:
+    count = 5 * AT_ONCE
+    for url in workers:
+        respond(url)
+    before = count_scripts()
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        answers = [*pool.map(respond, itertools.islice(itertools.cycle(workers), count))]
+    assert count_scripts() - before < 2.5 * count, "one to admit a call, one to record it"
+    for answer in answers:
+        found = httpx2.get(f"{workers[0]}/v1/responses/{answer['id']}", headers=HEADERS, trust_env=False)
+        assert found.json() == answer
+
+
+def test_the_responses_are_kept_that_are_kept_in_memory(
+    workers: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored_responses, "MAX_BYTES", 20_000)
+
+    def list_kept(*urls: str) -> list[bool]:
+        names = [respond(url, "灯" * number)["id"] for number, url in zip(range(40), itertools.cycle(urls))]
+        get = partial(httpx2.get, headers=HEADERS, trust_env=False)
+        return [get(f"{urls[0]}/v1/responses/{name}").is_success for name in names]
+
+    with Server(create_app(now=parse_instant(NOW), extensions=EXTENSIONS)) as alone:
+        kept = list_kept(alone.url)
+    assert 3 < sum(kept) < 30
+    assert list_kept(*workers) == kept
 
 
 def test_a_client_that_is_cancelled_leaves_no_open_stream(apps: tuple[Mock, Mock]) -> None:

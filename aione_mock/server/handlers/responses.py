@@ -17,7 +17,7 @@ from aione_mock.types import Call, Completion, Json, Reply, StreamReply
 async def create_response(call: Call, session: Session) -> Reply | StreamReply:
     """Answer `POST /v1/responses`."""
     data, stream = call.data, bool(call.data.get("stream"))
-    earlier = stored_responses.list_earlier_items(data.get("previous_response_id"), call.caller, session)
+    earlier = await stored_responses.list_earlier_items(data.get("previous_response_id"), call.caller, session)
     draft = await draft_answer(call, session, partial(openai_responses.read_prompt, earlier=earlier), stream)
     usage, choices = draft.usage, draft.choices
     if usage.prompt >= prompt_cache.MINIMUM:
@@ -29,7 +29,7 @@ async def create_response(call: Call, session: Session) -> Reply | StreamReply:
     body = openai_responses.render_response(completion, call, show_reasoning=shown)
     if data.get("store") is not False:
         stored = StoredResponse(body, openai_responses.store_input_items(data, call.token))
-        await stored_responses.save_response(stored, call.caller, session)
+        stored_responses.save_response(stored, call.caller, session)
     if not stream:
         return Reply(body, usage=usage, model=draft.model.id)
     events, weights = openai_responses.render_events(body, choices[0])
@@ -38,7 +38,8 @@ async def create_response(call: Call, session: Session) -> Reply | StreamReply:
 
 async def retrieve_response(call: Call, session: Session) -> Reply:
     """Answer `GET /v1/responses/{response_id}`."""
-    return Reply(stored_responses.require_response(call.params["response_id"], call.caller, session).body)
+    stored = await stored_responses.require_response(call.params["response_id"], call.caller, session)
+    return Reply(stored.body)
 
 
 async def delete_response(call: Call, session: Session) -> Reply:
@@ -50,7 +51,7 @@ async def delete_response(call: Call, session: Session) -> Reply:
 
 async def list_input_items(call: Call, session: Session) -> Reply:
     """Answer `GET /v1/responses/{response_id}/input_items`, in pages."""
-    stored = stored_responses.require_response(call.params["response_id"], call.caller, session)
+    stored = await stored_responses.require_response(call.params["response_id"], call.caller, session)
     items = stored.items if call.params.get("order") == "asc" else stored.items[::-1]
     rest = _skip_to(items, call.params.get("after"))
     page = rest[: call.params.get("limit", 20)]
