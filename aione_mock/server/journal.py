@@ -179,7 +179,8 @@ class Exchange:
     """Why the request was refused: the name of the error and its message, as it was sent."""
     lease = ""
     """What holds its place among the concurrent calls of its key, where many workers share them."""
-    stream_id = ""
+    open_id = ""
+    """What says that its answer is still being sent, where many workers share the journal."""
     followed = False
     """Whether somebody listens to events, at any worker."""
     generation = 0

@@ -18,7 +18,7 @@ from aione_mock.structs import frozen
 from aione_mock.types import Json, Reply
 
 _encode = msgspec.msgpack.Encoder().encode
-_LISTENING = _encode({"leases": [], "streams": [], "listening": True})
+_LISTENING = _encode({"leases": [], "open": [], "listening": True})
 _PATIENCE_SECONDS = 2.0
 """Seconds to wait for the store before events are sent without those of other workers."""
 _PAUSE_SECONDS = 1.0

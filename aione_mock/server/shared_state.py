@@ -191,7 +191,8 @@ class SharedState:
         self._id, self._numbers = make_unique_id(), count(1)
         self._leases: dict[str, tuple[str, int, str, str]] = {}
         """Calls in progress that count against a limit, by the id of their lease."""
-        self._streams: set[str] = set()
+        self._open: set[str] = set()
+        """Ids of answers that are being sent."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._swept_at = 0.0
 
@@ -371,10 +372,10 @@ class SharedState:
         exchange.open = not at_once
         if at_once:
             exchange.duration_ms = max(0.0, (SYSTEM_CLOCK.timestamp() - exchange.started) * 1000)
-        opens = exchange.stream and not at_once
-        if opens:
-            exchange.stream_id = exchange.stream_id or f"{self._id}-{next(self._numbers)}"
-            self._streams.add(exchange.stream_id)
+        if not at_once:
+            kind = "stream" if exchange.stream else "answer"
+            exchange.open_id = exchange.open_id or f"{kind}-{self._id}-{next(self._numbers)}"
+            self._open.add(exchange.open_id)
         question["journal"] = {
             "size": exchange.size,
             "entries": settings.journal_entries,
@@ -384,9 +385,7 @@ class SharedState:
         scenarios = (exchange.scenario.label or "").split("+")
         where = exchange.operation_id or "unknown"
         question["stats"] = [f"answer {where} {response.status}", *[f"scenario {name}" for name in scenarios if name]]
-        # an answer that was made again may be no stream any more
-        question["stream"] = exchange.stream_id if opens else ""
-        question["open"] = exchange.open
+        question["open"] = exchange.open_id if exchange.open else ""
         if exchange.followed:
             question["publish"] = True
         return encode_exchange(exchange)
@@ -395,9 +394,9 @@ class SharedState:
         """End an exchange whose answer is out, or whose client has left."""
         session = exchange.session
         replica = find_replica(session)
-        if exchange.lease or exchange.stream_id or (exchange.open and exchange.number):
+        if exchange.lease or exchange.open_id:
             self._leases.pop(exchange.lease, None)
-            self._streams.discard(exchange.stream_id)
+            self._open.discard(exchange.open_id)
             ended = {
                 "name": replica.name,
                 "gen": exchange.generation or replica.gen,
@@ -405,8 +404,7 @@ class SharedState:
                 "lease": exchange.lease,
                 "number": exchange.number if exchange.open else 0,
                 "ms": exchange.duration_ms,
-                "publish": exchange.followed,
-                "stream": exchange.stream_id,
+                "open": exchange.open_id,
             }
             with contextlib.suppress(RuntimeError):  # the event loop has ended
                 self.scripts.run_later("release", _encode({"calls": [ended]}))
@@ -432,7 +430,7 @@ class SharedState:
             else:
                 size = number
         return StatisticsReport(
-            requests, answer["open"], operations, statuses, scenarios, answer["sessions"], answer["entries"], size
+            requests, answer["streams"], operations, statuses, scenarios, answer["sessions"], answer["entries"], size
         )
 
     def _keep_alive(self) -> None:
@@ -445,9 +443,9 @@ class SharedState:
     def _renew(self) -> None:
         assert self._loop is not None
         self._loop.call_later(_RENEWAL_SECONDS, self._renew)
-        leases, streams = list(self._leases.values()), list(self._streams)
-        if leases or streams:
-            self.scripts.run_later("renew", _encode({"leases": leases, "streams": streams}))
+        if self._leases or self._open:
+            held = {"leases": [*self._leases.values()], "open": [*self._open]}
+            self.scripts.run_later("renew", _encode(held))
         self.feed.renew()
         if (now := self._loop.time()) - self._swept_at > _SWEEP_SECONDS:
             self._swept_at = now
@@ -531,10 +529,10 @@ def _sync_journal(replica: Replica, found: Mapping[str, Any], raw: list[bytes], 
             journal.add(decode_exchange(entry, number, contract))
     journal.drop_before(found["first"])
     journal.total = max(known, found["total"])
-    ended = {int(number): ms for number, ms in found["done"]}
+    ends = {int(number): ms for number, ms in found["ends"]}
     for exchange in journal:
-        if exchange.open and exchange.number in ended:
-            exchange.open, exchange.duration_ms = False, ended[exchange.number]
+        if exchange.open and exchange.number in ends:
+            exchange.open, exchange.duration_ms = False, ends[exchange.number]
 
 
 def _list_changes(view: View) -> dict[str, Any] | None:

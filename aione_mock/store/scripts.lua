@@ -8,7 +8,7 @@
 -- PREFIX:s:NAME:GEN:…      state of a session; `parts` names those of its keys that not every session has
 -- PREFIX:n:NAME:…          what outlives a generation: snapshots and how the session began
 -- PREFIX:stats, :journals  counters over all sessions, and the bytes of each journal
--- PREFIX:open              streams that are being sent
+-- PREFIX:open              answers that are being sent, by the end of their lease; ids of streams begin with STREAM
 local P, operation, a = ARGV[1], ARGV[2], cmsgpack.unpack(ARGV[3])
 local call, format, floor = redis.call, string.format, math.floor
 local clock = call('TIME')
@@ -16,6 +16,7 @@ local REAL = tonumber(clock[1]) + tonumber(clock[2]) / 1e6
 local NEVER = -math.huge
 local RESOLUTION = 0.02       -- seconds within which what comes shares an entry of a window
 local LEASE = 10              -- seconds after which what a dead worker held is free again
+local STREAM = 'stream-'      -- what ids of streams begin with
 local UNCONFIRMED = 1e12      -- what precedes all times of use
 local MANY = 8192             -- most prefixes of prompts of a session
 local DELETED = 256           -- most names of deleted values of a session, and one more for each value
@@ -236,7 +237,37 @@ local function fold_ledger(S, org)
   call('HINCRBY', S .. 'counts', 'folds/' .. org, 1)
 end
 
-local function read_journal(S, known, raw)
+-- note that the answer to a call is out, and tell who listens
+local function end_call(S, name, number, ms)
+  local id = '0-' .. number
+  if #call('XRANGE', S .. 'journal', id, id) > 0 then call('HSET', S .. 'ends', number, precise(ms)) end
+  if call('EXISTS', P .. ':listening') == 1 then
+    call('PUBLISH', P .. ':events', name .. ' ' .. number .. ' 2 ' .. precise(ms) .. '\n')
+  end
+end
+
+-- end a call whose worker says no more that it is being answered; return how long it was, nil while it goes on
+local function end_lost(S, name, number, id, began)
+  local lease = tonumber(call('ZSCORE', P .. ':open', id) or 0)
+  if lease > REAL then return nil end
+  local ms = math.max(0, lease - LEASE - tonumber(began)) * 1000
+  end_call(S, name, number, ms)
+  call('ZREM', P .. ':open', id)
+  return ms
+end
+
+-- numbers and milliseconds of the answers that were not sent at once, and are out
+local function list_ends(S, name)
+  local ends, held = {}, call('HGETALL', S .. 'ends')
+  for i = 1, #held, 2 do
+    local id, began = held[i + 1]:match('^(%S+) (%S+)$')
+    local ms = id and end_lost(S, name, held[i], id, began) or tonumber(held[i + 1])
+    if ms then ends[#ends + 1] = {tonumber(held[i]), ms} end
+  end
+  return ends
+end
+
+local function read_journal(S, name, known, raw)
   local first = call('XRANGE', S .. 'journal', '-', '+', 'COUNT', 1)[1]
   local exists = call('EXISTS', S .. 'journal') == 1
   local last = exists and tonumber(call('XINFO', 'STREAM', S .. 'journal')[8]:match('%-(%d+)$')) or 0
@@ -245,11 +276,8 @@ local function read_journal(S, known, raw)
     numbers[i] = tonumber(entry[1]:match('%-(%d+)$'))
     raw[#raw + 1] = entry[2][2]
   end
-  local done = call('HGETALL', S .. 'done')
-  local ended = {}
-  for i = 1, #done, 2 do ended[#ended + 1] = {tonumber(done[i]), tonumber(done[i + 1])} end
   return {first = first and tonumber(first[1]:match('%-(%d+)$')) or last + 1, total = last, numbers = numbers,
-    done = ended}
+    ends = list_ends(S, name)}
 end
 
 local function read_counts(S)
@@ -279,7 +307,7 @@ end
 local function read_more(S, name, wanted, out, raw)
   if wanted.ledger then out.ledger = read_ledger(S, wanted.ledger) end
   if wanted.journal then
-    out.journal = read_journal(S, wanted.journal, raw)
+    out.journal = read_journal(S, name, wanted.journal, raw)
     out.counts = read_counts(S)
     out.windows, out.leases = read_windows(S)
     out.calls = tonumber(call('HGET', S .. 'meta', 'calls'))
@@ -295,7 +323,7 @@ end
 
 local function clear_journal(S)
   if call('EXISTS', S .. 'journal') == 1 then call('XTRIM', S .. 'journal', 'MAXLEN', 0) end
-  call('DEL', S .. 'done')
+  call('DEL', S .. 'ends')
   local bytes, total = count_bytes(S, -tonumber(call('ZSCORE', P .. ':journals', S) or 0))
   call('ZREM', P .. ':journals', S)
   return bytes, total
@@ -305,7 +333,7 @@ local function drop_from_journal(S)
   local oldest = call('XRANGE', S .. 'journal', '-', '+', 'COUNT', 1)[1]
   if not oldest then return clear_journal(S) end
   call('XDEL', S .. 'journal', oldest[1])
-  call('HDEL', S .. 'done', oldest[1]:match('%-(%d+)$'))
+  call('HDEL', S .. 'ends', oldest[1]:match('%-(%d+)$'))
   return count_bytes(S, -tonumber(oldest[2][4]))
 end
 
@@ -319,8 +347,12 @@ local function shrink_journals(total, most)
   end
 end
 
-local function add_to_journal(S, j, entry)
-  local id = call('XADD', S .. 'journal', '0-*', 'e', entry, 'size', j.size)
+local function add_to_journal(S, j, entry, open)
+  local number = call('XADD', S .. 'journal', '0-*', 'e', entry, 'size', j.size):match('%-(%d+)$')
+  if open ~= '' then
+    call('ZADD', P .. ':open', REAL + LEASE, open)
+    call('HSET', S .. 'ends', number, open .. ' ' .. precise(REAL))
+  end
   local bytes, total = count_bytes(S, j.size)
   local held = call('XLEN', S .. 'journal')
   while held > j.entries or held > 1 and bytes > j.bytes do
@@ -328,7 +360,7 @@ local function add_to_journal(S, j, entry)
     held = held - 1
   end
   if total > j.total then shrink_journals(total, j.total) end
-  return tonumber(id:match('%-(%d+)$'))
+  return tonumber(number)
 end
 
 local function write_values(S, written, version)
@@ -419,7 +451,7 @@ end
 
 local function drop(S)
   for _, suffix in ipairs(list_parts(S, true)) do call('UNLINK', S .. suffix) end
-  call('UNLINK', S .. 'parts', S .. 'journal', S .. 'done')
+  call('UNLINK', S .. 'parts', S .. 'journal', S .. 'ends')
 end
 
 local function drop_snapshots(N)
@@ -603,12 +635,13 @@ function O.sweep()
     local score = tonumber(call('ZSCORE', P .. ':used', name))
     if name ~= 'default' and (score >= 0 or score + UNCONFIRMED < REAL - a.idle) then end_session(name) end
   end
+  call('ZREMRANGEBYSCORE', P .. ':open', '-inf', REAL - a.idle)
   -- keys of sessions in use live on; those that no worker sweeps any more end by themselves
   for _, name in ipairs(call('ZRANGE', P .. ':used', 0, -1)) do
     local gen, N = generation(name), P .. ':n:' .. name .. ':'
     for _, S in ipairs({gen and place(name, gen), N .. 'origin:'}) do
       for _, suffix in ipairs(list_parts(S, true)) do call('EXPIRE', S .. suffix, a.expiry) end
-      for _, suffix in ipairs({'parts', 'journal', 'done'}) do call('EXPIRE', S .. suffix, a.expiry) end
+      for _, suffix in ipairs({'parts', 'journal', 'ends'}) do call('EXPIRE', S .. suffix, a.expiry) end
     end
     for _, label in ipairs(call('HKEYS', N .. 'labels')) do
       local S = N .. 'snap:' .. label .. ':'
@@ -677,11 +710,10 @@ function O.commit()
   local out = {status = 'ok'}
   if a.journal then
     call('HINCRBY', S .. 'meta', 'calls', 1)
-    out.number = add_to_journal(S, a.journal, ARGV[4])
+    out.number = add_to_journal(S, a.journal, ARGV[4], a.open)
     for _, name in ipairs(a.stats) do call('HINCRBY', P .. ':stats', name, 1) end
-    if a.stream ~= '' then call('ZADD', P .. ':open', REAL + LEASE, a.stream) end
     if a.publish then
-      call('PUBLISH', P .. ':events', a.name .. ' ' .. out.number .. (a.open and ' 1' or ' 0') .. ' 0\n' .. ARGV[4])
+      call('PUBLISH', P .. ':events', a.name .. ' ' .. out.number .. (a.open ~= '' and ' 1' or ' 0') .. ' 0\n' .. ARGV[4])
     end
   end
   return out
@@ -692,15 +724,9 @@ function O.release()
     if generation(r.name) == tostring(r.gen) then
       local S = place(r.name, r.gen)
       if r.key ~= '' then call('ZREM', S .. 'l:' .. r.key, r.lease) end
-      local id = '0-' .. r.number
-      if r.number > 0 and #call('XRANGE', S .. 'journal', id, id) > 0 then
-        call('HSET', S .. 'done', r.number, precise(r.ms))
-      end
-      if r.publish and r.number > 0 then
-        call('PUBLISH', P .. ':events', r.name .. ' ' .. r.number .. ' 2 ' .. precise(r.ms) .. '\n')
-      end
+      if r.number > 0 then end_call(S, r.name, r.number, r.ms) end
     end
-    if r.stream ~= '' then call('ZREM', P .. ':open', r.stream) end
+    call('ZREM', P .. ':open', r.open)
   end
   return {status = 'ok'}
 end
@@ -711,7 +737,7 @@ function O.renew()
       call('ZADD', part(place(held[1], held[2]), 'l:' .. held[3]), REAL + LEASE, held[4])
     end
   end
-  for _, stream in ipairs(a.streams) do call('ZADD', P .. ':open', 'XX', REAL + LEASE, stream) end
+  for _, id in ipairs(a.open) do call('ZADD', P .. ':open', REAL + LEASE, id) end
   if a.listening then call('SET', P .. ':listening', 1, 'EX', LEASE) end
   return {status = 'ok'}
 end
@@ -759,12 +785,13 @@ end
 function O.stats()
   local found, held = {}, call('HGETALL', P .. ':stats')
   for i = 1, #held, 2 do found[#found + 1] = {held[i], tonumber(held[i + 1])} end
-  local entries = 0
+  local entries, streams = 0, 0
   local sessions = call('HGETALL', P .. ':sessions')
   for i = 1, #sessions, 2 do entries = entries + call('XLEN', place(sessions[i], sessions[i + 1]) .. 'journal') end
-  call('ZREMRANGEBYSCORE', P .. ':open', '-inf', REAL)
-  return {status = 'ok', counts = found, sessions = #sessions / 2, entries = entries,
-    open = call('ZCARD', P .. ':open')}
+  for _, id in ipairs(call('ZRANGEBYSCORE', P .. ':open', REAL, '+inf')) do
+    if id:sub(1, #STREAM) == STREAM then streams = streams + 1 end
+  end
+  return {status = 'ok', counts = found, sessions = #sessions / 2, entries = entries, streams = streams}
 end
 
 local raw = {}

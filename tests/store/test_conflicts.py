@@ -119,11 +119,11 @@ def test_a_client_that_is_cancelled_leaves_no_open_stream(apps: tuple[Mock, Mock
         async with httpx2.AsyncClient(transport=transport, base_url="http://mock", headers=HEADERS) as client:
             for _ in range(2):
                 asking = asyncio.create_task(client.post("/v1/chat/completions", json=STREAM, headers=HANGING))
-                while not (state._streams or asking.done()):
+                while not (state._open or asking.done()):
                     await asyncio.sleep(0)
                 assert asking.cancel()
                 await asyncio.wait({asking})
-            assert not state._streams
+            assert not state._open
             await state.scripts.check()  # what was sent before is done
 
     with redis.Redis.from_url(shared_redis()) as client:

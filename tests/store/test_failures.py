@@ -38,6 +38,8 @@ TIMEOUT = 0.5
 RELEASE_SECONDS = 10
 """Seconds after which what a dead worker held is free again."""
 TODAY = "2026-11-20"
+NEVER_ENDING = {"x-mock-scenario": "hang"}
+"""A header of calls whose answers do not end."""
 TEXTS = [f"Trouble {number:02}" for number in range(40)]
 """Questions of calls under load."""
 MESSAGES = [{"role": "user", "content": "Hello"}]
@@ -350,6 +352,34 @@ def test_what_a_killed_worker_had_admitted_is_released_in_time(database: Databas
             killed = time.monotonic()
             assert until(lambda: ask(get_port(survivor), quick).status == 200, 2 * RELEASE_SECONDS)
             assert time.monotonic() - killed < RELEASE_SECONDS + 1
+
+
+def test_what_a_killed_worker_was_sending_is_shown_as_ended_in_time(database: Database, tmp_path: Path) -> None:
+    with workers(2, database, tmp_path) as (survivor, victim), contextlib.ExitStack() as stack:
+        for running in (survivor, victim):
+            for stream in (True, False):
+                body, headers = {**ASKED["openai"][1], "stream": stream}, {**ASKED["openai"][2], **NEVER_ENDING}
+                connection = stack.enter_context(socket.create_connection(("127.0.0.1", get_port(running))))
+                connection.sendall(request("/v1/chat/completions", body, headers=headers))
+            assert until(lambda: count_open(survivor.url) in (2, 4), 10)
+        assert until(lambda: (count_open(survivor.url), count_streams(survivor.url)) == (4, 2), 10)
+        time.sleep(3.5)  # leases are renewed once
+        kill(victim.process)
+        assert until(lambda: count_open(survivor.url) == 2, RELEASE_SECONDS + 3)
+        ended = [item for item in list_journal(survivor.url)["items"] if not item["open"]]
+        assert all(1000 < item["duration_ms"] < 1000 * RELEASE_SECONDS for item in ended), ended
+        assert count_streams(survivor.url) == 1
+
+
+def count_open(url: str) -> int:
+    """Return how many calls the journal shows as being answered."""
+    return sum(item["open"] for item in list_journal(url)["items"])
+
+
+def count_streams(url: str) -> int:
+    """Return how many streams are being sent."""
+    answer = httpx2.get(f"{url}/_mock/stats", trust_env=False)
+    return int(answer.json()["streams_open"])
 
 
 def test_a_client_that_leaves_gives_its_place_back_at_once(database: Database, tmp_path: Path) -> None:
