@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import httpx2
@@ -36,65 +36,62 @@ def prefix() -> str:
 
 
 @pytest.fixture
-def clients(store: str, prefix: str) -> Iterator[tuple[httpx2.Client, ...]]:
-    """Clients of two workers with a state of their own."""
-    settings: dict[str, Any] = {
-        "now": parse_instant(NOW),
-        "store": store,
-        "store_prefix": prefix,
-        "extensions": ("responses",),
-    }
-    with contextlib.ExitStack() as stack:
-        servers = [stack.enter_context(Server(create_app(**settings))) for _ in range(2)]
-        yield tuple([stack.enter_context(httpx2.Client(base_url=each.url, headers=AUTH)) for each in servers])
+def session(store: str, prefix: str) -> Session:
+    """The session `default` of a mock of its own."""
+    with Server(create_app(store=store, store_prefix=prefix)) as server:
+        assert httpx2.get(f"{server.url}/v1/models", headers=AUTH).status_code == 200
+    with redis.Redis.from_url(store, decode_responses=True) as client:
+        generation: Any = client.hget(f"{prefix}:sessions", "default")
+    return Session(store, prefix, int(generation))
 
 
-def find_place(client: redis.Redis, prefix: str) -> str:
-    """Return what the keys of the session `default` begin with."""
-    return f"{prefix}:s:default:{client.hget(f'{prefix}:sessions', 'default').decode()}:"  # type: ignore[union-attr]
+@dataclass(frozen=True)
+class Session:
+    """A session in the store."""
+
+    store: str
+    prefix: str
+    generation: int
+
+    async def ask(self, operation: str, **arguments: Any) -> Any:
+        """Run an operation of the script."""
+        question = msgspec.msgpack.encode({"name": "default", "gen": self.generation, **arguments})
+        return msgspec.msgpack.decode((await RedisScripts(self.store, self.prefix, 10.0).run(operation, question))[0])
+
+    async def read(self, known: int = -1) -> Any:
+        """Return what has changed since a version, or everything."""
+        return await self.ask("open", known=known, most=10, confirmed=True)
+
+    async def write(self, values: dict[str, str]) -> None:
+        """Change values; those that are empty are deleted."""
+        written = {"values": [*values.items()], "state": "", "uncounted": [], "clear": False}
+        version = (await self.read())["version"]
+        assert (await self.ask("commit", version=version, written=written))["status"] == "ok"
+
+    async def touch(self, names: list[str]) -> list[bool]:
+        """Return which prefixes of prompts were seen before, all at the same time."""
+        found: list[bool] = (await self.ask("touch", prefixes=names, at=1.0, span=300.0))["found"]
+        return found
 
 
-def respond(client: httpx2.Client, text: str) -> str:
-    """Return the path of a new response that is kept."""
-    answer = client.post("/v1/responses", json={"model": "gpt-5.4", "input": text})
-    assert answer.status_code == 200, answer.text
-    return f"/v1/responses/{answer.json()['id']}"
+async def test_names_of_deleted_values_are_forgotten_by_all(session: Session) -> None:
+    many = [f"some/{number}" for number in range(300)]
+    await session.write({"kept": "1", **dict.fromkeys(many, "1")})
+    older = await session.read()
+    await session.write(dict.fromkeys(many, ""))
+    await session.write({"new": "2"})
+    changes = await session.read(older["version"])
+    assert changes["full"], "who knows them has to forget them"
+    assert [name for name, _ in changes["values"]] == ["kept", "new"]
+    assert not (await session.read(changes["version"]))["values"]
 
 
-def test_names_of_deleted_values_are_forgotten(clients: tuple[httpx2.Client, ...], store: str, prefix: str) -> None:
-    one, other = clients
-    kept, gone = respond(one, "keep"), respond(one, "delete")
-    assert [other.get(path).status_code for path in (kept, gone)] == [200, 200]
-    for path in [gone, *[respond(one, str(number)) for number in range(300)]]:
-        assert one.delete(path).status_code == 200
-    with redis.Redis.from_url(store) as client:
-        place = find_place(client, prefix)
-        assert client.zcard(f"{place}vers") < 150 + client.hlen(f"{place}vals")  # type: ignore[operator]
-    for worker in (other, one):
-        assert [worker.get(path).status_code for path in (kept, gone)] == [200, 404]
-
-
-async def touch(scripts: RedisScripts, generation: int, names: list[str]) -> list[bool]:
-    """Return which prefixes of prompts were seen before, all at the same time."""
-    question = {"name": "default", "gen": generation, "prefixes": names, "at": 1.0, "span": 300.0}
-    answer = await scripts.run("touch", msgspec.msgpack.encode(question))
-    found: list[bool] = msgspec.msgpack.decode(answer[0])["found"]
-    return found
-
-
-async def test_a_half_of_the_prefixes_is_kept_however_the_clock_stands(
-    clients: tuple[httpx2.Client, ...], store: str, prefix: str
-) -> None:
-    assert clients[0].get("/v1/models").status_code == 200
-    with redis.Redis.from_url(store) as client:
-        generation = int(find_place(client, prefix).split(":")[-2])
-    scripts = RedisScripts(store, prefix, 10.0)
+async def test_a_half_of_the_prefixes_is_kept_however_the_clock_stands(session: Session) -> None:
     names = [f"seen/{number}" for number in range(PREFIXES + 1)]
     for first in range(0, PREFIXES + 1, 1024):
-        assert not any(await touch(scripts, generation, names[first : first + 1024]))
-    newest = names[PREFIXES // 2 :]
-    assert all(await touch(scripts, generation, newest))
-    assert not any(await touch(scripts, generation, names[: PREFIXES // 2]))
+        assert not any(await session.touch(names[first : first + 1024]))
+    assert all(await session.touch(names[PREFIXES // 2 :]))
+    assert not any(await session.touch(names[: PREFIXES // 2]))
 
 
 def read_journals(settings: dict[str, Any]) -> list[list[int]]:
