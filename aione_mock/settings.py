@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import (
     BeforeValidator,
@@ -142,22 +142,42 @@ def _parse_control(value: object) -> object:
 
 def _parse_store(value: object) -> object:
     """Return the URL of a store. What is wrong with it is said without it, since it may hold a password."""
-    if value == MEMORY or (isinstance(value, str) and _is_store_url(value)):
-        return value
+    problem = None if value == MEMORY else _find_problem(value)
+    if problem is not None:
+        raise ValueError(f"must be {MEMORY!r} or a URL such as redis://127.0.0.1:6379/0; {problem}")
+    return value
+
+
+def _find_problem(url: object) -> str | None:
+    """Return what is wrong with the URL of a store, None if nothing is."""
     schemes = ", ".join(f"{scheme}://" for scheme in STORE_SCHEMES)
-    raise ValueError(f"must be {MEMORY!r} or a URL such as redis://127.0.0.1:6379/0; it starts with one of {schemes}")
-
-
-def _is_store_url(url: str) -> bool:
     try:
-        parts = urlsplit(url)
-        valid = parts.scheme in STORE_SCHEMES and parts.port != 0 and not parts.fragment
-    except ValueError:  # the port is no number
+        parts = urlsplit(url) if isinstance(url, str) else None
+    except ValueError:  # brackets without an address of IPv6
+        return "its host is no name and no address"
+    if parts is None or parts.scheme not in STORE_SCHEMES:
+        return f"it starts with one of {schemes}"
+    local = parts.scheme == "unix"
+    checks = (
+        (_ends_early(parts), "a password with / ? # or @ has to be percent-encoded"),
+        (local and len(parts.path) < 2, "it names no socket"),
+        (not local and not parts.hostname, "it names no host"),
+        (not local and not _has_port(parts), "its port is no number from 1 to 65535"),
+        (not local and not re.fullmatch(r"/?\d*", parts.path), "its database, behind the /, is no number"),
+    )
+    return next((problem for found, problem in checks if found), None)
+
+
+def _ends_early(parts: SplitResult) -> bool:
+    """Return whether a password may have ended the address."""
+    return bool(parts.fragment) or "@" in parts.query or (parts.scheme != "unix" and "@" in parts.path)
+
+
+def _has_port(parts: SplitResult) -> bool:
+    try:
+        return parts.port != 0
+    except ValueError:
         return False
-    if parts.scheme == "unix":
-        return valid and len(parts.path) > 1
-    # a password with ? or / that is not percent-encoded would end the address
-    return valid and bool(parts.hostname) and "@" not in parts.query and re.fullmatch(r"/?\d*", parts.path) is not None
 
 
 def _parse_prefix(value: object) -> object:

@@ -104,24 +104,60 @@ def test_a_secret_is_never_shown() -> None:
 
 
 @pytest.mark.parametrize(
-    "url",
+    ("url", "problem"),
     [
-        "disk",
-        "http://:s3cret@127.0.0.1",
-        "redis://:s3cret@",
-        "redis://ann:s3cret@127.0.0.1:port",
-        "redis://:s3cret@127.0.0.1/first",
-        "redis://:1?s3cret@127.0.0.1",
-        "redis://ann:1#s3cret@127.0.0.1",
-        "unix://",
-        7,
+        ("disk", "it starts with one of redis://, "),
+        (7, "it starts with one of redis://, "),
+        ("http://:s3cret@127.0.0.1", "it starts with one of redis://, "),
+        ("redis://:s3cret@", "it names no host"),
+        ("redis://[s3cret@127.0.0.1", "its host is no name and no address"),
+        ("redis://ann:s3cret@127.0.0.1:port", "its port is no number from 1 to 65535"),
+        ("redis://127.0.0.1:0", "its port is no number from 1 to 65535"),
+        ("redis://127.0.0.1:65536/0", "its port is no number from 1 to 65535"),
+        ("redis://:s3cret@127.0.0.1/first", "its database, behind the /, is no number"),
+        ("redis://127.0.0.1:6379/-1", "its database, behind the /, is no number"),
+        ("redis://:1?s3cret@127.0.0.1", "a password with / ? # or @ has to be percent-encoded"),
+        ("redis://:1/s3cret@127.0.0.1", "a password with / ? # or @ has to be percent-encoded"),
+        ("redis://ann:1#s3cret@127.0.0.1", "a password with / ? # or @ has to be percent-encoded"),
+        ("unix://", "it names no socket"),
     ],
 )
-def test_a_url_that_is_no_store_is_refused_without_its_password(url: object) -> None:
+def test_a_url_that_is_no_store_is_refused_without_its_password(url: object, problem: str) -> None:
     with pytest.raises(ConfigError) as refused:
         Settings(store=url)
-    assert str(refused.value).startswith("store: must be 'memory' or a URL such as redis://127.0.0.1:6379/0; ")
+    expected = f"store: must be 'memory' or a URL such as redis://127.0.0.1:6379/0; {problem}"
+    assert str(refused.value).startswith(expected)
     assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("command", [("serve", "--port", "0"), ("store", "check")])
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [("redis://127.0.0.1:port", "its port is no number"), ("redis://:s3cret@127.0.0.1:1", "cannot be reached")],
+)
+def test_a_store_is_refused_by_where_it_was_named(
+    command: tuple[str, ...],
+    url: str,
+    problem: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def refuse(*options: str) -> str:
+        assert main([*command, *options]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert problem in line
+        assert "s3cret" not in line
+        return line.removeprefix("aione-mock: ")
+
+    assert refuse("--store", url).startswith("--store")
+    monkeypatch.setenv("AIONE_MOCK_STORE", url)
+    assert refuse().startswith("AIONE_MOCK_STORE")
+    monkeypatch.delenv("AIONE_MOCK_STORE")
+    (tmp_path / "aione-mock.yaml").write_text(f"\nstore: {url}\n")
+    assert "aione-mock.yaml:2" in refuse()
 
 
 @pytest.mark.parametrize(

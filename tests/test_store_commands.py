@@ -18,6 +18,7 @@ from aione_mock.server.http import Server
 from aione_mock.settings import Settings
 from tests.conftest import KEY
 from tests.redis_server import running_redis
+from tests.test_cli import serving
 from tests.timing import PATIENCE, untraced
 
 HEADERS = {"authorization": f"Bearer {KEY}"}
@@ -134,3 +135,5 @@ def test_credentials_are_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
             assert main(["store", *command, "--store", own]) == 0
             assert url in (out := capsys.readouterr().out)
             assert "s3cret" not in out
+        with serving("--store", own) as running:
+            assert running.lines[1] == f"1 worker uses the store {url} (prefix aione-mock)"

@@ -113,6 +113,8 @@ class Requests:
 def test_workers_share_a_port_and_one_banner(options: tuple[str, ...]) -> None:
     with serving(*options, "--workers", "3") as running:
         assert [line for line in running.lines if "is ready on" in line] == running.lines[:1]
+        store, prefix = (options[options.index(name) + 1] for name in ("--store", "--store-prefix"))
+        assert running.lines[1] == f"3 workers share the store {store} (prefix {prefix})"
         assert len(list_children(running.process.pid)) == 3
         assert len(list(Path(f"/proc/{running.process.pid}/task").iterdir())) == 1, "a fork of threads is not safe"
         assert get(running.url, "/_mock/ready") == {"status": "ready"}

@@ -41,6 +41,9 @@ class StartupBanner:
     """The Unix socket that is listened on, if there is one."""
     ca_file: str = ""
     """The certificate of the authority that clients have to trust, if there is one."""
+    workers: int = 1
+    store: str = ""
+    """Where workers share their state, without credentials; empty if it is in the process."""
 
     def list_base_urls(self) -> list[tuple[str, str, str]]:
         """Return name, base URL and note of every client."""
@@ -88,10 +91,16 @@ def format_base_url(host: str, port: int, scheme: str = "http") -> str:
     return f"{scheme}://[{name}]:{port}" if ":" in name else f"{scheme}://{name}:{port}"
 
 
+def _format_workers(count: int) -> str:
+    return "1 worker uses" if count == 1 else f"{count} workers share"
+
+
 def print_banner(banner: StartupBanner) -> None:
     """Print base URLs, key and snippets."""
     socket = f" over the Unix socket {banner.uds}" if banner.uds else ""
     terminal.print_heading(f"aione-mock is ready on {banner.url}{socket} (seed {banner.seed})")
+    if banner.store:
+        typer.echo(f"{_format_workers(banner.workers)} the store {banner.store}")
     for line in terminal.align_columns([(f"  {name}", url, note) for name, url, note in banner.list_base_urls()]):
         typer.echo(line)
     typer.echo(f"\nDemo key: {banner.key} (`aione-mock keys` lists all)")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from aione_mock.cli.banner import StartupBanner, format_base_url, print_banner
-from aione_mock.cli.setting_options import add_setting_options, name_option, read_settings
+from aione_mock.cli.setting_options import add_setting_options, name_option, name_source, read_settings
 from aione_mock.errors import ConfigError
 from aione_mock.settings import MEMORY, Settings, find_cache_folder
 
@@ -86,10 +86,10 @@ def _check_network(config: Settings) -> Settings:
     """Return the settings. Raise ConfigError for those that do not go together."""
     if bool(config.tls_cert) != bool(config.tls_key):
         given, missing = ("tls_cert", "tls_key") if config.tls_cert else ("tls_key", "tls_cert")
-        raise ConfigError(f"{_name_setting(config, given)} needs {name_option(missing)} too")
+        raise ConfigError(f"{name_source(config, given)} needs {name_option(missing)} too")
     for pair in _EXCLUSIVE:
         if all(_is_set(config, name) for name in pair):
-            names = " and ".join([_name_setting(config, name) for name in pair])
+            names = " and ".join([name_source(config, name) for name in pair])
             raise ConfigError(f"{names} exclude each other; remove one")
     return config
 
@@ -99,7 +99,7 @@ def _check_workers(config: Settings) -> Settings:
     if config.worker_count > 1 and config.store == MEMORY:
         example = "--store redis://127.0.0.1:6379/0"
         reason = f"{config.worker_count} workers need a store that they share; add {example}"
-        raise ConfigError(f"{_name_setting(config, 'workers')}: {reason}")
+        raise ConfigError(f"{name_source(config, 'workers')}: {reason}")
     return config
 
 
@@ -110,22 +110,18 @@ def _is_set(config: Settings, name: str) -> bool:
     )
 
 
-def _name_setting(config: Settings, name: str) -> str:
-    """Return what a user has to change: the option, the variable, or the member with its place in the file."""
-    origin = config.get_origin(name)
-    return f"{name} ({origin})" if ":" in origin else origin
-
-
 def _check_store(config: Settings) -> None:
     """Raise ConfigError for a store that cannot be used."""
     if config.store != MEMORY:
         from aione_mock.store.redis import check_server, read_seed
 
-        check_server(config.store, config.store_timeout)
-        held = read_seed(config.store, config.store_prefix, config.store_timeout)
+        source = name_source(config, "store")
+        check_server(config.store, config.store_timeout, source)
+        held = read_seed(config.store, config.store_prefix, config.store_timeout, source)
         if held not in (None, config.seed):
             remedy = "use that seed, another --store-prefix, or `aione-mock store clear`"
-            raise ConfigError(f"--seed {config.seed}: the store holds a mock of seed {held}; {remedy}")
+            origin = name_source(config, "seed").replace("default", "--seed")
+            raise ConfigError(f"{origin} {config.seed}: the store holds a mock of seed {held}; {remedy}")
 
 
 def _run(read: Callable[[], Settings]) -> None:
@@ -303,4 +299,12 @@ def _make_banner(app: Mock, config: Settings, address: _Address) -> StartupBanne
         exposed=config.control == "open" and config.control_token is None,
         uds=str(address.uds or ""),
         ca_file=str(address.ca_file or ""),
+        workers=config.worker_count,
+        store="" if config.store == MEMORY else _name_store(config),
     )
+
+
+def _name_store(config: Settings) -> str:
+    from aione_mock.store.redis import name_store
+
+    return f"{name_store(config.store)} (prefix {config.store_prefix})"

@@ -94,6 +94,12 @@ def name_option(field: str) -> str:
     return _NAMES.get(field) or f"--{field.replace('_', '-')}"
 
 
+def name_source(settings: Settings, field: str) -> str:
+    """Return what a user has to change: the option, the variable, or the member with its place in the file."""
+    origin = settings.get_origin(field)
+    return f"{field} ({origin})" if ":" in origin else origin
+
+
 def _make_parameter(field: str) -> inspect.Parameter:
     info = Settings.model_fields[field]
     default = ("yes" if info.default else "no") if isinstance(info.default, bool) else info.default

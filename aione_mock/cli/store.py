@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aione_mock.cli import terminal
-from aione_mock.cli.setting_options import read_settings
+from aione_mock.cli.setting_options import name_source, read_settings
 from aione_mock.errors import ConfigError
 from aione_mock.settings import MEMORY, Settings
 
@@ -43,7 +43,7 @@ def check_store(
     settings = _read_settings(store, store_prefix, store_timeout, config)
     from aione_mock.store.redis import check_server, name_store
 
-    info = check_server(settings.store, settings.store_timeout)
+    info = check_server(settings.store, settings.store_timeout, name_source(settings, "store"))
     with _connect(settings) as client:
         rows = (
             ("store", name_store(settings.store)),
@@ -72,7 +72,7 @@ def clear_store(
     settings = _read_settings(store, store_prefix, store_timeout, config)
     from aione_mock.store.redis import check_server, name_store
 
-    check_server(settings.store, settings.store_timeout)
+    check_server(settings.store, settings.store_timeout, name_source(settings, "store"))
     place = f"{settings.store_prefix}:* in {name_store(settings.store)}"
     _confirm(place, yes=yes)
     with _connect(settings) as client:
@@ -113,7 +113,8 @@ def _connect(settings: Settings) -> Iterator[Redis]:
         ) as client:
             yield client
     except (RedisError, OSError) as error:
-        raise ConfigError(f"--store {name_store(settings.store)}: {describe_failure(error)}") from None
+        source = name_source(settings, "store")
+        raise ConfigError(f"{source} {name_store(settings.store)}: {describe_failure(error)}") from None
 
 
 def _describe_server(info: dict[str, Any]) -> str:

@@ -30,7 +30,7 @@ _Call = tuple[str | bytes, ...]
 """Prefix of all keys, name of the operation, its arguments, and further bytes."""
 _Waiting = tuple[_Call, float, asyncio.Future[list[bytes]] | None]
 """A call, when it has waited long enough, and who waits for it."""
-_INSTALL = "--store needs the package redis; install aione-mock[redis]"
+_INSTALL = "needs the package redis; install aione-mock[redis]"
 
 
 class StoreUnavailable(MockError):
@@ -218,8 +218,11 @@ def describe_failure(error: Exception) -> str:
     return f"the store refuses: {text[:200]}"
 
 
-def read_seed(url: str, prefix: str, timeout: float) -> str | None:
-    """Return the seed of the mock that a store holds, None if it holds none. Raises ConfigError."""
+def read_seed(url: str, prefix: str, timeout: float, source: str = "--store") -> str | None:
+    """Return the seed of the mock that a store holds, None if it holds none.
+
+    Raises ConfigError, in one line that begins with the `source` of the URL.
+    """
     import redis
 
     try:
@@ -233,16 +236,19 @@ def read_seed(url: str, prefix: str, timeout: float) -> str | None:
             generation = client.hget(f"{prefix}:sessions", "default")
             state = generation and client.hget(f"{prefix}:s:default:{generation}:meta", "state")
     except (redis.exceptions.RedisError, OSError) as error:
-        raise ConfigError(f"--store {name_store(url)}: {describe_failure(error)}") from None
+        raise ConfigError(f"{source} {name_store(url)}: {describe_failure(error)}") from None
     return str(json.loads(str(state))["seed"]) if state else None
 
 
-def check_server(url: str, timeout: float) -> dict[str, Any]:
-    """Return what a server says of itself. Raises ConfigError, in one line, if it cannot be the store."""
+def check_server(url: str, timeout: float, source: str = "--store") -> dict[str, Any]:
+    """Return what a server says of itself.
+
+    Raises ConfigError, in one line that begins with the `source` of the URL, if it cannot be the store.
+    """
     try:
         import redis
     except ImportError:
-        raise ConfigError(_INSTALL) from None
+        raise ConfigError(f"{source} {_INSTALL}") from None
     try:
         with redis.Redis.from_url(
             translate_url(url), socket_timeout=timeout, socket_connect_timeout=timeout, protocol=2
@@ -250,14 +256,14 @@ def check_server(url: str, timeout: float) -> dict[str, Any]:
             info: dict[str, Any] = client.info()
             client.script_load(_SCRIPT)
     except ValueError as error:
-        raise ConfigError(f"--store {name_store(url)}: {error}") from None
+        raise ConfigError(f"{source} {name_store(url)}: {error}") from None
     except (redis.exceptions.RedisError, OSError) as error:
-        raise ConfigError(f"--store {name_store(url)}: {describe_failure(error)}") from None
+        raise ConfigError(f"{source} {name_store(url)}: {describe_failure(error)}") from None
     version = str(info.get("redis_version", "0"))
     if tuple(int(part) for part in version.split(".")[:2]) < _OLDEST:
         message = f"the server is version {version}; use Redis 7.0, Valkey 7.2 or newer"
-        raise ConfigError(f"--store {name_store(url)}: {message}")
+        raise ConfigError(f"{source} {name_store(url)}: {message}")
     if info.get("redis_mode") == "cluster" or info.get("cluster_enabled"):
         message = "the server is part of a cluster; use a single one, with replicas if you like"
-        raise ConfigError(f"--store {name_store(url)}: {message}")
+        raise ConfigError(f"{source} {name_store(url)}: {message}")
     return info
