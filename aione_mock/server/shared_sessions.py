@@ -26,6 +26,12 @@ class SharedSessions(Sessions):
         """`read_time` returns the real time of the store."""
         self._remote, self._read_time = remote, read_time
         super().__init__(config, world)
+        remote.scripts.on_connect = self._expire_replicas
+
+    def _expire_replicas(self) -> None:
+        """Have each session be read anew before its next call."""
+        for session in self:
+            session.gen = 0  # type: ignore[attr-defined]
 
     def create(self, name: str, *, confirmed: bool = True, **options: Any) -> Session:
         """Return a replica of a session that is looked up, or made, when a request uses it."""
@@ -124,7 +130,8 @@ class SharedSessions(Sessions):
 
     async def restart(self, session: Session) -> Session:
         """Create a session again as it was at first."""
-        return self._hold(_require(await self._remote.ask_session("reset", name=session.name), session.name))
+        changes = await self._remote.ask_session("reset", name=session.name, begin=self._describe_begin())
+        return self._hold(_require(changes, session.name))
 
     async def save_snapshot(self, session: Session, label: str) -> tuple[float, int]:
         """Keep the state of a session under a label. Return its time and the number of its calls."""

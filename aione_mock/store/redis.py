@@ -49,6 +49,8 @@ class RedisScripts:
         self._task: asyncio.Task[None] | None = None
         self.observe: Callable[[float, bool], None] | None = None
         """Called with the seconds of each round trip, and whether it failed."""
+        self.on_connect: Callable[[], None] | None = None
+        """Called before each new connection: the store may be back with an earlier state."""
 
     async def run(self, operation: str, arguments: bytes, *raw: bytes) -> list[bytes]:
         """Run an operation. Raises StoreUnavailable; then either nothing or all of it was done."""
@@ -111,6 +113,8 @@ class RedisScripts:
         try:
             if _is_closed(connection):
                 await connection.disconnect(nowait=True)
+            if self.on_connect is not None and not connection.is_connected:
+                self.on_connect()
             await connection.send_packed_command([b"".join(_pack(call)) for call in calls])
             for _ in calls:
                 try:

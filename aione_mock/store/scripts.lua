@@ -76,6 +76,7 @@ local function note_entries(w)
   local first, last = call('LINDEX', w.entries, 0), call('LINDEX', w.entries, -1)
   w.first, w.last = first and read_entry(first) or math.huge, last and read_entry(last) or NEVER
   w.oa, w.ma = NEVER, NEVER
+  if not first then w.o, w.m = 0, 0 end
   local at = -1
   while last and (w.oa == NEVER and w.o > 0 or w.ma == NEVER and w.m > 0) do
     local when, often, much = read_entry(last)
@@ -107,8 +108,9 @@ end
 
 local function add_entry(w, at, often, much)
   if often == 0 and much == 0 then return end
-  if at - w.last < RESOLUTION then
-    local when, o, m = read_entry(call('LINDEX', w.entries, -1))
+  local newest = at - w.last < RESOLUTION and call('LINDEX', w.entries, -1)
+  if newest then
+    local when, o, m = read_entry(newest)
     call('LSET', w.entries, -1, format('%.17g %.17g %.17g', when, o + often, m + much))
   else
     if w.last == NEVER then w.first = at end
@@ -461,7 +463,7 @@ local function drop_snapshots(N)
 end
 
 local function end_generation(name)
-  local gen = generation(name)
+  local gen = call('HGET', P .. ':sessions', name) -- even if its state is gone
   if not gen then return end
   clear_journal(place(name, gen))
   drop(place(name, gen))
@@ -539,6 +541,7 @@ function O.open()
     if not first[2] or tonumber(first[2]) >= 0 then return {status = 'full'} end
   end
   if not gen then
+    end_session(a.name)
     gen = begin_session(a.name, a.begin)
     call('SET', P .. ':n:' .. a.name .. ':begin', cmsgpack.pack(a.begin))
     call('ZADD', P .. ':used', a.confirmed and REAL or REAL - UNCONFIRMED, a.name)
@@ -565,7 +568,8 @@ function O.reset()
     run_on(S)
     call('HSET', S .. 'meta', 'number', position, 'version', first_version(gen), 'base', first_version(gen))
   else
-    gen = begin_session(a.name, cmsgpack.unpack(call('GET', N .. 'begin')), position)
+    local begin = call('GET', N .. 'begin')
+    gen = begin_session(a.name, begin and cmsgpack.unpack(begin) or a.begin, position)
   end
   local found = describe(a.name, gen, -1)
   found.status = 'ok'
@@ -611,6 +615,7 @@ function O.fork()
   if not gen then return {status = 'none'} end
   if generation(a.new) then return {status = 'exists'} end
   local N = P .. ':n:' .. a.new .. ':'
+  end_session(a.new)
   save_copy(place(a.name, gen), N .. 'origin:')
   local fresh = begin_generation(a.new)
   local S = place(a.new, fresh)
@@ -626,7 +631,9 @@ end
 
 function O.list()
   local found, held = {}, call('HGETALL', P .. ':sessions')
-  for i = 1, #held, 2 do found[#found + 1] = describe(held[i], held[i + 1], -1) end
+  for i = 1, #held, 2 do
+    if generation(held[i]) then found[#found + 1] = describe(held[i], held[i + 1], -1) end
+  end
   return {status = 'ok', sessions = found}
 end
 
