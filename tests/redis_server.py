@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import socket
 import subprocess
@@ -14,7 +15,8 @@ import pytest
 
 from tests.timing import PATIENCE, until
 
-PROGRAMS = ("redis-server", "valkey-server")
+PROGRAMS = (os.environ.get("STORE_SERVER", "redis-server"), "redis-server", "valkey-server")
+"""The first that is installed is run."""
 _ATTEMPTS = 5
 """Ports to try: another program may take a free one first."""
 
