@@ -69,6 +69,8 @@ MEMORY = "memory"
 """In place of that URL: the state stays in the process."""
 _MAX_WORKERS = 256
 _PREFIX = re.compile(r"[A-Za-z0-9.:_-]{1,64}")
+_RESERVED = frozenset(("s", "n"))
+"""What follows a prefix in names of keys. A prefix that had them could be taken for keys of a shorter one."""
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s]+|loopback|\*|off|null")
 
 
@@ -183,6 +185,8 @@ def _has_port(parts: SplitResult) -> bool:
 def _parse_prefix(value: object) -> object:
     if not isinstance(value, str) or not _PREFIX.fullmatch(value):
         raise ValueError("must be 1 to 64 letters, digits, dots, colons, hyphens and underscores")
+    if not _RESERVED.isdisjoint(value.split(":")):
+        raise ValueError("must have no 's' or 'n' alone between colons; keys of a mock are named so")
     return value
 
 

@@ -73,6 +73,8 @@ def test_values_are_converted() -> None:
         ("replay_only", True, "needs a cassette; set `replay` too"),
         ("store_prefix", "two words", "must be 1 to 64 letters, digits, dots, colons, hyphens and underscores"),
         ("store_prefix", "x" * 65, "must be 1 to 64 letters, digits, dots, colons, hyphens and underscores"),
+        ("store_prefix", "team:s:a", "must have no 's' or 'n' alone between colons; keys of a mock are named so"),
+        ("store_prefix", "n", "must have no 's' or 'n' alone between colons; keys of a mock are named so"),
         ("store_timeout", 0, "must be greater than 0, not 0"),
         ("workers", 0, "must be a number from 1 to 256, or 'auto'"),
         ("workers", "many", "must be a number from 1 to 256, or 'auto'"),

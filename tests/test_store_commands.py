@@ -22,6 +22,8 @@ from tests.test_cli import serving
 from tests.timing import PATIENCE, untraced
 
 HEADERS = {"authorization": f"Bearer {KEY}"}
+OTHERS = ("one", "one-more:key", "one:key", "one:two:s:default:1:meta", "one:two:sessions", "other")
+"""Keys of others."""
 BODY = {"model": "gpt-5.4", "messages": [{"role": "user", "content": "Hello"}]}
 
 
@@ -35,8 +37,8 @@ def store() -> Iterator[str]:
 def client(store: str) -> Iterator[redis.Redis]:
     with redis.Redis.from_url(store) as client:
         client.flushall()
-        client.set("other", 1)
-        client.set("one-more:key", 1)
+        for key in OTHERS:
+            client.set(key, 1)
         yield client
 
 
@@ -61,7 +63,7 @@ def test_check_says_what_the_store_is_and_holds(
     shown = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
     assert shown.keys() == {"store", "server", "latency", "prefix", "sessions", "entries"}
     assert (shown["store"], shown["prefix"], shown["sessions"]) == (store, "one", "2")
-    assert int(shown["entries"]) == len(client.keys("one:*")) > 10
+    assert int(shown["entries"]) == len(client.keys("*")) - len(OTHERS) > 10
     assert shown["server"].startswith(("Redis ", "Valkey "))
     assert float(shown["latency"].removesuffix(" ms")) > 0
 
@@ -76,11 +78,11 @@ def test_clear_deletes_what_is_under_the_prefix_alone(
     mock: Server, store: str, client: redis.Redis, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for number in range(2500):
-        client.set(f"one:many:{number}", 1)
-    held = len(client.keys("one:*"))
+        client.set(f"one:s:many:{number}", 1)
+    held = len(client.keys("*")) - len(OTHERS)
     assert main(["store", "clear", "--store", store, "--store-prefix", "one", "--yes"]) == 0
-    assert capsys.readouterr().out == f"{held} keys are deleted: one:* in {store}\n"
-    assert sorted(client.keys("*")) == [b"one-more:key", b"other"]
+    assert capsys.readouterr().out == f"{held} keys are deleted: the mock one in {store}\n"
+    assert sorted(key.decode() for key in client.keys("*")) == [*OTHERS]
     for path in ("", "/_session/second"):
         assert ask(mock.url + path) == 200, "a mock that runs on it starts anew"
     with httpx2.Client(base_url=mock.url, trust_env=False) as http:
@@ -93,7 +95,7 @@ def test_clear_deletes_nothing_that_nobody_confirmed(
     held = len(client.keys("*"))
     monkeypatch.setattr(sys, "stdin", open(os.devnull))  # noqa: SIM115, PTH123
     assert main(["store", "clear", "--store", store, "--store-prefix", "one"]) == 2
-    assert capsys.readouterr().err == f"aione-mock: this would delete one:* in {store}; add --yes\n"
+    assert capsys.readouterr().err == f"aione-mock: this would delete the mock one in {store}; add --yes\n"
     assert len(client.keys("*")) == held
 
 
@@ -109,8 +111,8 @@ def test_clear_asks_at_a_terminal(
     os.close(ours)
     os.close(theirs)
     assert process.returncode == code
-    assert output.startswith(f"Delete one:* in {store}?")
-    assert bool(client.keys("one:*")) is left
+    assert output.startswith(f"Delete the mock one in {store}?")
+    assert bool(client.keys("one:s:*")) is left
 
 
 @pytest.mark.parametrize("command", ["check", "clear"])
@@ -137,3 +139,12 @@ def test_credentials_are_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
             assert "s3cret" not in out
         with serving("--store", own) as running:
             assert running.lines[1] == f"1 worker uses the store {url} (prefix aione-mock)"
+
+
+def test_a_prefix_whose_keys_could_be_those_of_another_mock_is_one_line(
+    store: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["store", "clear", "--yes", "--store", store, "--store-prefix", "one:s"]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "aione-mock: --store-prefix: must have no 's' or 'n' alone between colons; keys of a mock are named so"
+    ]

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,6 +24,8 @@ _PINGS = 20
 """Round trips of which the median is the latency."""
 _BATCH = 1000
 """Keys that are listed, and deleted, at a time."""
+_NAMES = ("sessions", "used", "stats", "journals", "open", "listening", "generations", "began")
+"""Keys of a mock, as `scripts.lua` names them after the prefix; those of its sessions begin with `s:` and `n:`."""
 
 Store = Annotated[str | None, typer.Option(metavar="URL", help="As for `serve`.")]
 StorePrefix = Annotated[str | None, typer.Option(metavar="TEXT", help="As for `serve`.")]
@@ -51,7 +54,7 @@ def check_store(
             ("latency", f"{_measure_latency(client):.2f} ms"),
             ("prefix", settings.store_prefix),
             ("sessions", str(client.hlen(f"{settings.store_prefix}:sessions"))),
-            ("entries", str(sum(map(len, _list_keys(client, settings.store_prefix))))),
+            ("entries", str(sum([client.exists(*keys) for keys in _list_keys(client, settings.store_prefix)]))),
         )
     for line in terminal.align_columns(rows):
         terminal.print_line(line)
@@ -65,7 +68,7 @@ def clear_store(
     config: Config = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Delete everything that the store holds of this mock: all keys under its prefix.
+    """Delete everything that the store holds of this mock: its keys under its prefix, and those of no other.
 
     Mocks that are running on it start anew, as they do after a restart.
     """
@@ -73,10 +76,10 @@ def clear_store(
     from aione_mock.store.redis import check_server, name_store
 
     check_server(settings.store, settings.store_timeout, name_source(settings, "store"))
-    place = f"{settings.store_prefix}:* in {name_store(settings.store)}"
+    place = f"the mock {settings.store_prefix} in {name_store(settings.store)}"
     _confirm(place, yes=yes)
     with _connect(settings) as client:
-        count = sum([client.unlink(*keys) for keys in _list_keys(client, settings.store_prefix) if keys])
+        count = sum([client.unlink(*keys) for keys in _list_keys(client, settings.store_prefix)])
     terminal.print_line(f"{count} keys are deleted: {place}")
 
 
@@ -137,10 +140,8 @@ def _time_ping(client: Redis) -> float:
 
 
 def _list_keys(client: Redis, prefix: str) -> Iterator[list[Any]]:
-    """Yield the keys of a mock, some at a time. The server goes on working meanwhile."""
-    cursor: Any = 0
-    while True:
-        cursor, keys = client.scan(cursor, match=f"{prefix}:*", count=_BATCH)
-        yield keys
-        if not cursor:
-            return
+    """Yield the keys that a mock may have, some at a time. The server goes on working meanwhile."""
+    fixed = [f"{prefix}:{name}" for name in _NAMES]
+    keys = chain(fixed, client.scan_iter(match=f"{prefix}:[sn]:*", count=_BATCH))
+    while some := [*islice(keys, _BATCH)]:
+        yield some
