@@ -80,6 +80,7 @@ def test_an_answer_is_logged_with_what_it_cost(running: Logging) -> None:
         "refused": None,
         "stream": False,
         "client_left": False,
+        "cut": False,
     }
 
 
@@ -120,6 +121,24 @@ def test_a_stream_is_logged_when_it_ends(running: Logging) -> None:
     with httpx.stream("POST", running.server.url + CHAT, json=streamed, headers=slow) as answer:
         next(answer.iter_raw())
     assert running.entry()["client_left"]
+
+
+def test_who_has_ended_a_stream_is_said() -> None:
+    app, written = create_app(), StringIO()
+    app.gateway.access_log = AccessLog(written, format_text)
+    slow = AUTHORIZATION | {"x-mock-scenario": "pace; tps=1"}
+    with Server(app) as server:
+        for goes in (True, False):
+            with httpx.stream("POST", server.url + CHAT, json=BODY | {"stream": True}, headers=slow) as answer:
+                body = answer.iter_raw()  # dropping it would close the connection
+                assert next(body)
+                if not goes:
+                    server.stop()
+            assert until(lambda: "pace; " in written.getvalue())
+    app.gateway.access_log.close()
+    first, second = written.getvalue().splitlines()
+    assert first.endswith("pace; the client left")
+    assert second.endswith("pace; cut, because the server ended")
 
 
 def test_what_clients_send_is_masked_and_cannot_control_a_terminal(running: Logging) -> None:

@@ -64,10 +64,15 @@ class LogEntry:
     stream: bool
     client_left: bool
     """Whether the client left before the end of the answer."""
+    cut: bool
+    """Whether the server ended before the end of the answer."""
 
 
-def make_entry(exchange: Exchange, status: int, *, sent: bool) -> LogEntry:
-    """Return what to log about an exchange; `sent`: whether the answer was sent to its end."""
+def make_entry(exchange: Exchange, status: int, *, sent: bool, server_ended: bool = False) -> LogEntry:
+    """Return what to log about an exchange.
+
+    `sent`: whether the answer was sent to its end. `server_ended`: whether the server had closed all connections.
+    """
     request, operation, usage, refused = exchange.request, exchange.operation, exchange.usage, exchange.refusal
     model = exchange.model or (exchange.read_model() if refused else None)
     return LogEntry(
@@ -89,7 +94,8 @@ def make_entry(exchange: Exchange, status: int, *, sent: bool) -> LogEntry:
         exchange.scenario_label,
         None if refused is None else _mask(exchange, refused),
         exchange.stream,
-        not sent,
+        not sent and not server_ended,
+        not sent and server_ended,
     )
 
 
@@ -134,6 +140,8 @@ def _list_notes(entry: LogEntry) -> list[str]:
         notes.append(entry.refused or "")
     if entry.client_left:
         notes.append("the client left")
+    if entry.cut:
+        notes.append("cut, because the server ended")
     if entry.session != "default":
         notes.append(f"session {entry.session}")
     return [escape_unprintable(note) for note in notes]
@@ -161,14 +169,14 @@ class AccessLog:
         self._thread = threading.Thread(target=self._write_lines, name="access log", daemon=True)
         self._thread.start()
 
-    def add(self, exchange: Exchange, status: int, *, sent: bool) -> None:
+    def add(self, exchange: Exchange, status: int, *, sent: bool, server_ended: bool = False) -> None:
         """Log an exchange that has ended."""
         if exchange.protocol == "control" and status < 400:
             return
         if len(self._lines) >= _MAX_WAITING:
             self._dropped += 1
             return
-        self._lines.append(self._format(make_entry(exchange, status, sent=sent)))
+        self._lines.append(self._format(make_entry(exchange, status, sent=sent, server_ended=server_ended)))
         if not self._pending.is_set():
             self._pending.set()
 

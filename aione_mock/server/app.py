@@ -45,6 +45,8 @@ class Gateway:
         self.respond: Callable[[Exchange], Awaitable[Response]] = _choose_mutant(pipeline) or pipeline.respond
         self.access_log: AccessLog | None = None
         self.observers: tuple[Observer, ...] = ()
+        self.ended = False
+        """Whether answers that are not sent to their end are cut by the server, not by their client."""
         self._wheel = streaming.Wheel()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -105,7 +107,8 @@ class Gateway:
                 observed.finish(sent=sent)
             self.pipeline.state.release(exchange)
             if self.access_log is not None:
-                self.access_log.add(exchange, 0 if response is None else response.status, sent=sent)
+                status = 0 if response is None else response.status
+                self.access_log.add(exchange, status, sent=sent, server_ended=self.ended)
 
 
 def _split_path(path: bytes, root: str) -> tuple[str, bytes]:
@@ -166,9 +169,13 @@ class Mock(Starlette):
 
     def set_draining(self, draining: bool) -> None:
         """Note whether the server shuts down. If so, end the streams of events, which last as long as their readers."""
-        self.pipeline.draining = draining
+        self.pipeline.draining, self.gateway.ended = draining, False
         if draining:
             self.pipeline.state.feed.close()
+
+    def note_end(self) -> None:
+        """Note that the server closes all connections, whatever is being sent."""
+        self.gateway.ended = True
 
     @property
     def direct(self) -> ASGIApp | None:

@@ -60,7 +60,8 @@ class Metrics:
         self._refusals = self._add_counter("limits_refused", "Calls that a limit refused.", ("limit",))
         self._rules = self._add_counter("rules_applied", "Calls to which a rule or a header was applied.", ("source",))
         self._faults = self._add_counter("faults_played", "What rules and headers made of answers.", ("fault",))
-        self._unfinished = self._add_counter("unfinished_answers", "Answers whose client left before their end.", ())
+        cut = "Answers that were not sent to their end: the client left, or the server ended."
+        self._unfinished = self._add_counter("unfinished_answers", cut, ())
         self._open_streams = Gauge(
             f"{_PREFIX}_open_streams",
             "Streams that are being sent.",
