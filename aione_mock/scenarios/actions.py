@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import orjson
 
@@ -35,6 +36,8 @@ class Action:
     """Seconds before anything is sent."""
     body: BodyChange | None = None
     """Members of the answer to change, as written; `make_body_change` fills in templates."""
+    written: Mapping[str, Json] = MappingProxyType({})
+    """The action as a rule has it, without `times`."""
 
     @property
     def label(self) -> str:
@@ -44,6 +47,10 @@ class Action:
         parts += ["body" if self.body else None, "pace" if self.pace else None]
         parts.append("headers" if self.set_headers or self.remove_headers else None)
         return "+".join(filter(None, parts)) or ("delay" if self.delay else "ordinary")
+
+    def describe(self, context: MatchContext, call: int) -> dict[str, Json]:
+        """Return the action as a rule has it, with its templates filled in."""
+        return {name: _fill_member(name, value, context, call) for name, value in self.written.items()}
 
     def make_script(self, context: MatchContext, call: int) -> Script | None:
         """Return the scripted reply for a call, None if there is none."""
@@ -96,6 +103,7 @@ def parse_action(spec: Mapping[str, Json]) -> Action:
         tuple(name.lower() for name in headers.get("remove", ())),
         parse_duration(spec.get("delay", 0.0)),
         None if body is None else BodyChange(body.get("set", {}), tuple(body.get("remove", ()))),
+        {name: value for name, value in spec.items() if name not in ("times", "cycle")},
     )
 
 
@@ -104,6 +112,17 @@ def parse_steps(then: Mapping[str, Json]) -> tuple[ActionStep, ...]:
     if "sequence" in then:
         return tuple(ActionStep(parse_action(part), part.get("times", 1)) for part in then["sequence"])
     return (ActionStep(parse_action(then), then.get("times")),)
+
+
+def _fill_member(name: str, value: Json, context: MatchContext, call: int) -> Json:
+    """Fill in the templates of a member. Only some members take values that are not text from them."""
+    if name in ("json", "body", "arguments"):
+        return templates.fill_value(value, context, call)
+    if isinstance(value, Mapping):
+        return {key: _fill_member(key, item, context, call) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_fill_member("", item, context, call) for item in value]
+    return templates.fill_text(value, context, call) if isinstance(value, str) else value
 
 
 def _parse_fault(spec: Mapping[str, Json]) -> Fault:

@@ -30,6 +30,11 @@ class LoggedScenario:
     rule_id: str | None = None
     label: str | None = None
     nearest: RuleMatch | None = None
+    action: dict[str, Any] | None = None
+
+    def describe(self) -> dict[str, Any] | None:
+        """Return the action as a rule has it; None for the ordinary response."""
+        return self.action
 
 
 class _Entry(msgspec.Struct, array_like=True):
@@ -58,6 +63,7 @@ class _Entry(msgspec.Struct, array_like=True):
     rule_id: str | None
     label: str | None
     nearest: RuleMatch | None
+    action: dict[str, Any] | None
     checked: bool
     findings: tuple[str, ...]
     damaged: bool
@@ -192,6 +198,7 @@ def _make_entry(
         scenario.rule_id,
         scenario.label,
         exchange.nearest,
+        None if exchange.action is None else dict(exchange.action),
         exchange.checked,
         exchange.findings,
         exchange.damaged,
@@ -247,7 +254,8 @@ def decode_exchange(raw: bytes, number: int, contract: Contract) -> Exchange:
         totals, most, now, taken = entry.limits
         exchange.limits = Window((), totals, (now, now), most, 0.0, now, taken)
     if entry.rule_id is not None or entry.label is not None or entry.nearest is not None:
-        exchange.scenario = LoggedScenario(entry.rule_id, entry.label, entry.nearest)  # type: ignore[assignment]
+        played = LoggedScenario(entry.rule_id, entry.label, entry.nearest, entry.action)
+        exchange.scenario = played  # type: ignore[assignment]
     exchange.mark_truncated(request=entry.request_truncated, response=entry.response_truncated)
     for name in _PLAIN:
         setattr(exchange, name, getattr(entry, name))

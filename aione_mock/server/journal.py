@@ -31,6 +31,7 @@ from aione_mock.types import (
     Caller,
     EventStream,
     HeaderBlock,
+    Json,
     RawHeaders,
     Reply,
     Response,
@@ -345,6 +346,15 @@ class Exchange:
     def scenario_label(self) -> str | None:
         """What a scenario did, None for an ordinary answer."""
         return self.scenario.label
+
+    @property
+    def action(self) -> Mapping[str, Json] | None:
+        """What a scenario did, as rules have it, masked; None for an ordinary answer."""
+        described = self.scenario.describe()
+        if described is None:
+            return None
+        masked: Mapping[str, Json] = orjson.loads(self.mask.mask_bytes(orjson.dumps(described)))
+        return masked
 
     def read_model(self) -> str | None:
         """Return the model that a call of one names in its path or body, not masked."""

@@ -26,7 +26,7 @@ from aione_mock.server.match_context import make_match_context, read_model
 from aione_mock.server.sessions import Session
 from aione_mock.settings import Settings
 from aione_mock.structs import frozen, replace
-from aione_mock.types import Call, Reply, Response, StreamReply
+from aione_mock.types import Call, Json, Reply, Response, StreamReply
 
 FILES_LOG = "aione_mock.files"
 """Name of the log of what is wrong with files that are read again. Of several processes one writes it."""
@@ -54,6 +54,12 @@ class ActiveScenario:
     def label(self) -> str | None:
         """A name of the action for explanations; None for the ordinary response."""
         return None if self.action is NO_ACTION else self.action.label
+
+    def describe(self) -> Mapping[str, Json] | None:
+        """Return the action as a rule has it, with its templates filled in; None for the ordinary response."""
+        if self.action is NO_ACTION or self.context is None:
+            return None
+        return self.action.describe(self.context, self.seen)
 
     def script_call(self, call: Call) -> Call:
         """Return the call with its scripted reply, if any. Raises the APIError that the scenario asks for."""

@@ -151,6 +151,62 @@ def test_a_test_made_of_a_call_passes(page: Page, app: Application, tmp_path: Pa
         assert not {"\u202e", "\x1b"} & set(file.read_text())
 
 
+SHORT = {
+    "cut": "cut; after=3",
+    "stall": "stall; after=2; seconds=0.1",
+    "slow_body": "slow_body; seconds=0.1; parts=3",
+    "drip": "drip; size=99; seconds=0.001",
+    "html_page": "html_page; status=503",
+    "rate_limit_exceeded": 'rate_limit_exceeded; retry_after=7; message="slow, down"',
+    "pace": "pace; ttft=0.01; tps=4000",
+    "big_event": "big_event; size=99",
+    "reply": "reply; text=Hi; finish=length, cut; after=3",
+}
+SCHEMA = {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "object"}}}
+LOOKS = """
+    import httpx2
+    played = httpx2.get(f"{aione_mock.base_url}/_mock/journal/1").json()["explain"]["action"]
+    assert played == {**played, **%r}
+"""
+
+
+@pytest.mark.slow
+def test_a_test_keeps_whatever_a_rule_played(page: Page, app: Application, tmp_path: Path) -> None:
+    """A test is made of each scenario of the catalogue, of a stream or else of a plain answer."""
+    catalogue = [each for each in app.client.get("/_mock/scenarios").json()["items"] if each["name"] != "very_long"]
+    open_traffic(page, app)
+    number, left = 0, set()
+    for name, header in [(each["name"], each["header"].partition(": ")[2]) for each in catalogue]:
+        app.client.put("/_mock/rules", json={"rules": []})
+        app.client.post("/_mock/scenarios", json={"scenario": SHORT.get(name, header)})
+        for stream in (True, False):
+            number += 1
+            with contextlib.suppress(httpx2.HTTPError):
+                body = {**CALLS_A_TOOL, "tool_choice": "auto", "response_format": SCHEMA, "stream": stream}
+                app.client.post("/v1/chat/completions", json=body, timeout=3)
+            if action := app.read_call(number)["explain"]["action"]:
+                break
+        app.client.delete("/_mock/scenarios")
+        if not action:
+            left.add(name)
+            continue
+        page.goto(f"{app.url}/_mock/ui/#/traffic?call=default/{number}&tab=why")
+        find_panel(page, number, "why")
+        page.keyboard.press("t")
+        code = page.get_by_role("dialog").get_by_role("region", name="Python").inner_text()
+        (tmp_path / f"test_{name}.py").write_text(code.rstrip() + LOOKS % action)
+        page.keyboard.press("Escape")
+    made = len(catalogue) - len(left)
+    assert left.isdisjoint(each["name"] for each in catalogue if each["kind"] in ("fault", "pace", "reply")), left
+    assert made > 50, left
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "COV"))}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=8 * WAIT, check=False
+    )
+    assert f"{made} passed" in done.stdout, done.stdout + done.stderr
+
+
 def test_a_test_is_saved_as_a_file_or_said_to_be_impossible(page: Page, app: Application) -> None:
     app.chat("Hello")
     app.client.get("/v1/models")

@@ -7,6 +7,7 @@ import contextlib
 import re
 from collections.abc import Iterator
 from decimal import Decimal
+from typing import Any
 
 import httpx2
 import orjson
@@ -142,6 +143,39 @@ def test_a_stream_is_told_event_by_event_as_it_was_sent(api: Client) -> None:
     assert len(told["response"]["events"]) > 3
     assert (told["response"]["body"], told["stream"], told["rule"]) == (None, True, "header")
     assert told["explain"]["scenario"] == "duplicate_event"
+
+
+@pytest.mark.parametrize(
+    "then",
+    [
+        {"faults": [{"name": "cut", "after": 3}]},
+        {"reply": {"text": "Five days."}, "faults": [{"name": "stall", "after": 2, "seconds": 0.1}]},
+        {"error": "rate_limit_exceeded", "retry_after": 7, "message": "slow down"},
+        {"body": {"set": {"/model": "x"}}, "headers": {"remove": ["x-request-id"]}, "delay": "10ms"},
+        {"awkward": "refusal", "pace": {"ttft": 0.01}},
+    ],
+)
+def test_what_was_played_is_told_with_its_options(api: Client, then: dict[str, Any]) -> None:
+    api.ok("PUT", "rules", {"rules": [{"then": {**then, "times": 1}}]})
+    with contextlib.suppress(httpx2.HTTPError):
+        api.chat(stream="body" not in then)
+    assert api.ok("GET", "journal/1")["explain"]["action"] == then
+    api.chat()
+    assert api.ok("GET", "journal/2")["explain"]["action"] is None
+
+
+def test_what_was_played_is_told_as_it_was_sent_and_without_secrets(api: Client) -> None:
+    reply = {"text": "{{call}}: {{last_user}}", "usage": {"prompt": 3}}
+    api.ok(
+        "PUT",
+        "rules",
+        {"rules": [{"then": {"reply": reply, "headers": {"set": {"x-key": "{{header.authorization}}"}}}}]},
+    )
+    api.chat("First")
+    api.chat("Second")
+    action = api.ok("GET", "journal/2")["explain"]["action"]
+    assert action["reply"] == {"text": "2: Second", "usage": {"prompt": 3}}
+    assert KEY not in str(action)
 
 
 def test_how_it_ended_and_what_refused_it(api: Client) -> None:

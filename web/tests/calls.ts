@@ -50,6 +50,7 @@ export function exchange(operation: string, body: unknown, answer: unknown, even
       seed: "0",
       occurrence: 1,
       scenario: null,
+      action: null,
       error: null,
       limit: null,
       key_id: null,

@@ -29,6 +29,18 @@ test("a test prepares the answer, makes the call and asserts what came", () => {
   )
 })
 
+test.each([
+  [{ error: "rate_limit_exceeded", retry_after: 7 }, 429, null, 'fail("rate_limit_exceeded", retry_after=7)'],
+  [{ error: "internal_error", pace: { ttft: 1 } }, 500, null, '"ttft": 1'],
+  [{ reply: { text: "Hi", finish: "length" } }, 200, null, 'reply("Hi", finish="length")'],
+  [{ awkward: "refusal" }, 200, null, '"awkward": "refusal"'],
+  [{ reply: { text: "Hi" }, faults: [{ name: "cut", after: 3 }] }, 200, "damaged" as const, '"after": 3'],
+])("what was played is prepared with its options: %j", (action, status, finding, expected) => {
+  const call = exchange("createChatCompletion", asked("Hello"), answered("Hi"))
+  const played = { ...call, status, finding, explain: { ...call.explain, action } } as typeof call
+  expect(writeTest(played)).toContain(expected)
+})
+
 test("nothing hidden or foreign gets into code as it is", () => {
   const text = '\u202e\u001b[31m"""\n\')\\'
   const body = { ...asked(text), "a=1); import os #": text }

@@ -83,6 +83,7 @@ def _describe(exchange: Exchange, session: Session) -> dict[str, Json]:
             "seed": session.seed_text,
             "occurrence": exchange.occurrence,
             "scenario": exchange.scenario_label,
+            "action": exchange.action,
             "error": exchange.error,
             "limit": exchange.limit,
             "key_id": exchange.caller.key_id if exchange.caller else None,

@@ -1,5 +1,4 @@
 import { type Exchange, isObject, type Json, type JsonObject, modelOf } from "../../api/types"
-import { scenarioOf } from "./code"
 import { joinTexts, lastUserText, protocolOf, readConversation, type Turn } from "./conversation"
 import { googleVersion, streamsInSdk, toPython, writeSdkCall } from "./python"
 
@@ -78,48 +77,30 @@ function assertCalled(exchange: Exchange): string {
 
 /** A fault is what the client meets: the test leaves open what it raises, and says how the answer ended. */
 function writeDamaged(exchange: Exchange, protocol: Protocol): Parts {
-  const scenario = exchange.rule === "header" ? scenarioOf(exchange)?.["x-mock-scenario"] : undefined
-  const call = exchange.rule === "header" && protocol !== "gemini" ? scenarioOf(exchange) : undefined
   return {
     imports: ["import contextlib"],
-    prepare: call ? [] : writeFaults(exchange, typeof scenario === "string" ? scenario : ""),
+    prepare: [writeRule(actionOf(exchange))],
     act: [
       "# decide here what your application has to raise",
       "with contextlib.suppress(Exception):",
-      ...indent([keepAnswer(exchange, writeSdkCall(exchange, CLIENTS[protocol], call))]),
-      `assert aione_mock.last_call.scenario == ${toPython(exchange.scenario)}`,
-      `assert aione_mock.last_call.ended == ${toPython(exchange.end)}`,
+      ...indent([keepAnswer(exchange, writeSdkCall(exchange, CLIENTS[protocol]))]),
+      ...assertPlayed(exchange),
     ],
   }
 }
 
-const OPTION = /^\s*([\w-]+)\s*=\s*(.*?)\s*$/
+/** Returns what was played, with its options. */
+const actionOf = (exchange: Exchange): JsonObject => (exchange.explain.action ?? {}) as JsonObject
 
-/** Prepares the faults of a call: with the options of its header, or with their defaults. */
-function writeFaults(exchange: Exchange, header: string): string[] {
-  const written = header ? header.split(",") : (exchange.scenario ?? "").split("+")
-  const then: { faults: JsonObject[]; pace?: JsonObject } = { faults: [] }
-  for (const [name, options] of written.map(readScenario)) {
-    if (name === "pace") then.pace = options
-    else then.faults.push({ name, ...options })
-  }
-  return [`aione_mock.set_rules([${toPython({ then })}])`]
+/** Prepares what was played. */
+function writeRule(then: JsonObject): string {
+  return `aione_mock.set_rules([${toPython({ then })}])`
 }
 
-/** Reads `cut; after=5`. */
-function readScenario(text: string): [string, JsonObject] {
-  const [name = "", ...options] = text.split(";")
-  const members = options.flatMap((each): [string, Json][] => {
-    const [, option = "", value = ""] = OPTION.exec(each) ?? []
-    return option ? [[option, readValue(value)]] : []
-  })
-  return [name.trim(), Object.fromEntries(members)]
-}
-
-function readValue(text: string): Json {
-  if (text === "true" || text === "false") return text === "true"
-  return text !== "" && Number.isFinite(Number(text)) ? Number(text) : text
-}
+const assertPlayed = (exchange: Exchange): string[] => [
+  `assert aione_mock.last_call.scenario == ${toPython(exchange.scenario)}`,
+  `assert aione_mock.last_call.ended == ${toPython(exchange.end)}`,
+]
 
 /** A request that violates the contract is refused by itself; any other refusal is prepared. */
 function writeRefused(exchange: Exchange, protocol: Protocol): Parts {
@@ -128,7 +109,7 @@ function writeRefused(exchange: Exchange, protocol: Protocol): Parts {
   const call = invalid ? writePost(exchange, protocol) : writeSdkCall(exchange, CLIENTS[protocol])
   return {
     imports: ["import pytest", module],
-    prepare: invalid ? [] : [`aione_mock.fail(${toPython(exchange.explain.error ?? "internal_error")})`],
+    prepare: invalid ? [] : [writeRefusal(exchange)],
     act: [
       `with pytest.raises(${error}) as refused:`,
       ...indent([invalid ? call : keepAnswer(exchange, call)]),
@@ -137,6 +118,18 @@ function writeRefused(exchange: Exchange, protocol: Protocol): Parts {
     ],
   }
 }
+
+/** Prepares an error; what came with it, such as a pace, takes a rule. */
+function writeRefusal(exchange: Exchange): string {
+  const { error = exchange.explain.error ?? "internal_error", ...options } = actionOf(exchange)
+  if (!Object.keys(options).every((name) => ["message", "retry_after", "delay"].includes(name))) {
+    return writeRule({ error, ...options })
+  }
+  return `aione_mock.fail(${[toPython(error), ...writeKeywords(options)].join(", ")})`
+}
+
+const writeKeywords = (options: JsonObject): string[] =>
+  Object.entries(options).map(([name, value]) => `${name}=${toPython(value)}`)
 
 /** Sends a body as it is: the SDK's own methods would not take every one. */
 function writePost(exchange: Exchange, protocol: Protocol): string {
@@ -147,30 +140,44 @@ function writePost(exchange: Exchange, protocol: Protocol): string {
 
 function writeAnswered(exchange: Exchange, protocol: Protocol): Parts {
   const turn = readConversation(exchange)?.answers[0]
-  const reply = turn && writeReply(turn)
+  const then = readOutcome(exchange, turn)
   return {
     imports: [],
-    prepare: reply ? [reply] : [],
+    prepare: Object.keys(then).length > 0 ? [writeOutcome(then)] : [],
     act: [
       keepAnswer(exchange, writeSdkCall(exchange, CLIENTS[protocol])),
-      ...(reply ? assertAnswer(exchange, protocol, turn) : []),
+      ...(then.reply && turn ? assertAnswer(exchange, protocol, turn) : []),
+      ...(then.awkward ? assertPlayed(exchange) : []),
       assertCalled(exchange),
     ],
   }
 }
 
-/** Writes what prepares an answer; nothing for one that has neither text nor tool calls, such as a picture. */
-function writeReply(turn: Turn): string | undefined {
+/** Returns what was played; an answer that was not scripted becomes so. An awkward one is made anew. */
+function readOutcome(exchange: Exchange, turn?: Turn): JsonObject {
+  const action = actionOf(exchange)
+  const reply = action.reply || action.awkward ? undefined : turn && readReply(turn)
+  return reply ? { reply, ...action } : action
+}
+
+function writeOutcome(then: JsonObject): string {
+  const { reply, ...others } = then
+  if (!isObject(reply) || Object.keys(others).length > 0) return writeRule(then)
+  const { text, ...options } = reply
+  return `aione_mock.reply(${[...(text ? [toPython(text)] : []), ...writeKeywords(options)].join(", ")})`
+}
+
+/** Returns the script of an answer; nothing for one that has neither text nor tool calls, such as a picture. */
+function readReply(turn: Turn): JsonObject | undefined {
   const text = joinTexts(turn)
   const calls = listToolCalls(turn)
   if (turn.parts.some((part) => part.kind === "image") || (!text && calls.length === 0)) return undefined
   const reasoning = turn.parts.flatMap((part) => (part.kind === "reasoning" ? [part.text] : [])).join("")
-  const options = [
-    ...(text ? [toPython(text)] : []),
-    ...(calls.length > 0 ? [`tool_calls=${toPython(calls)}`] : []),
-    ...(reasoning ? [`reasoning=${toPython(reasoning)}`] : []),
-  ]
-  return `aione_mock.reply(${options.join(", ")})`
+  return {
+    ...(text ? { text } : {}),
+    ...(calls.length > 0 ? { tool_calls: calls } : {}),
+    ...(reasoning ? { reasoning } : {}),
+  }
 }
 
 function listToolCalls(turn: Turn): JsonObject[] {

@@ -1,8 +1,10 @@
 import type { ComponentChildren } from "preact"
-import type { Exchange } from "../../api/types"
+import type { Exchange, Json } from "../../api/types"
 import { formatCount, showHidden } from "../../format"
+import { Code } from "../../parts/code"
 import { go } from "../../route"
 import { say } from "../../words"
+import { toYaml } from "../../yaml"
 import { describeAnswer, Sentence } from "./contract_tab"
 import { judgeAnswer } from "./verdict"
 
@@ -15,6 +17,7 @@ export function WhyTab({ exchange, session }: { exchange: Exchange; session: str
       {explain.scenario && (
         <Fact name={say("why.scenario")}>
           <code>{showHidden(explain.scenario)}</code>
+          {explain.action && <Code text={toYaml(explain.action as Json)} label={say("why.scenario")} />}
         </Fact>
       )}
       {explain.limit && <Fact name={say("why.limit")}>{showHidden(explain.limit)}</Fact>}
