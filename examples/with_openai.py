@@ -21,7 +21,8 @@ print(answer.usage)
 for chunk in client.chat.completions.create(
     model=model, messages=[{"role": "user", "content": "用一句话介绍一下你自己。"}], stream=True
 ):
-    print(chunk.choices[0].delta.content or "", end="", flush=True)
+    if chunk.choices:  # with `include_usage`, the last chunk has none
+        print(chunk.choices[0].delta.content or "", end="", flush=True)
 print()
 
 weather = {

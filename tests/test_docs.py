@@ -20,7 +20,7 @@ import typer
 import yaml
 from starlette.testclient import TestClient
 
-from aione_mock.cli import create_program
+from aione_mock.cli import create_program, main
 from aione_mock.cli.schemas import SchemaName, make_schema
 from aione_mock.contract import Contract
 from aione_mock.contract.loading import load_contract
@@ -348,6 +348,13 @@ def read_outline(name: str) -> tuple[int, list[str]]:
 def test_the_chinese_readme_has_the_same_headings_and_commands() -> None:
     assert read_outline("README.zh-CN.md") == read_outline("README.md")
     assert len(page("README.md").splitlines()) <= 120
+
+
+def test_the_readmes_say_how_many_laws_a_check_has(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "--list"]) == 0
+    count = sum(line.startswith("law:") for line in capsys.readouterr().out.splitlines())
+    assert f"# {count} laws, " in page("README.md")
+    assert f"# {count} 条定律" in page("README.zh-CN.md")
 
 
 def list_deviations() -> list[tuple[str, str]]:

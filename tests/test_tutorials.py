@@ -53,7 +53,8 @@ class Reader:
         elif block.language == "sh":
             self.run(block.text)
         elif block.language == "text":
-            assert all(line in self.output for line in block.text.splitlines()), self.output
+            parts = (part for line in block.text.splitlines() for part in line.split("…"))
+            assert all(part in self.output for part in parts), self.output
 
     def start(self, command: str) -> None:
         log = self.folder / "serve.log"

@@ -237,9 +237,9 @@ def test_progress_on_a_terminal_is_a_line_that_goes_and_elsewhere_lines_only_if_
     moments = iter([0.0, 0.0, 1.0, 9.0, 11.0, 12.0, 30.0])
     monkeypatch.setattr("aione_mock.testing.resilience.progress.SYSTEM_CLOCK.timestamp", lambda: next(moments))
     on_terminal = CheckProgress(live.write, live=True, title="assert_resilient")
-    on_terminal.show(1, 13, "hangs without a timeout")
+    on_terminal.show(1, 13, "gives up on a silent gateway")
     on_terminal.clear()
-    assert live.getvalue().startswith("\rassert_resilient: 1 of 13, hangs without a timeout ")
+    assert live.getvalue().startswith("\rassert_resilient: 1 of 13, gives up on a silent gateway ")
     assert live.getvalue().endswith(" \r")
     progress = CheckProgress(plain.write, live=False, title="probe")
     for number in range(1, 5):

@@ -22,6 +22,7 @@ class ResilienceCheck:
     """A mistake that a client can make."""
 
     title: str
+    """What a client has to do, such as `limits its retries`: it reads well after `ok` and after `FAIL`."""
     fault: str
     """The name of the fault that shows it, or `EVERY_FAULT`."""
     find_problem: FindProblem
@@ -114,55 +115,55 @@ def _check_log(run: Observation, healthy: Observation, thresholds: Thresholds) -
 EVERY_FAULT = "every fault"
 CHECKS: Mapping[str, ResilienceCheck] = {
     "retries_too_often": ResilienceCheck(
-        "retries too often", "broken", _check_retry_count,
+        "limits its retries", "broken", _check_retry_count,
         "Limit the attempts: three are enough, as with OpenAI(max_retries=2). Never loop around a client that retries.",
     ),
     "retries_without_pause": ResilienceCheck(
-        "retries without a pause", "broken", _check_retry_pause,
+        "pauses before a retry", "broken", _check_retry_pause,
         "Wait before each retry, twice as long each time, with some jitter: 0.5 s, 1 s, 2 s.",
     ),
     "ignores_retry_after": ResilienceCheck(
-        "ignores retry-after", "busy", _check_retry_after,
+        "waits for retry-after", "busy", _check_retry_after,
         "If an answer has the header retry-after, wait at least that many seconds before the next attempt.",
     ),
     "retries_refusal": ResilienceCheck(
-        "retries what cannot succeed", "refused", _check_refused_key,
+        "does not retry what cannot succeed", "refused", _check_refused_key,
         "Retry only on 408, 409, 429 and 5xx; another 4xx answer will not change. Raise it.",
     ),
     "hangs": ResilienceCheck(
-        "hangs without a timeout", "silent", _check_timeout,
+        "gives up on a silent gateway", "silent", _check_timeout,
         "Give the client a timeout, as in OpenAI(timeout=20): the SDK's default is ten minutes for each attempt.",
     ),
     "hangs_in_stream": ResilienceCheck(
-        "hangs in a stream", "stalled", _check_timeout,
+        "gives up on a silent stream", "stalled", _check_timeout,
         "Set a read timeout, which limits the time between two events, not only the time to the first one.",
     ),
     "accepts_truncated_stream": ResilienceCheck(
-        "accepts a truncated stream as complete", "cut", _check_partial_answer,
+        "rejects a truncated stream", "cut", _check_partial_answer,
         "Let the connection error reach the caller, or mark the answer as incomplete; do not return the part as all.",
     ),
     "accepts_unfinished_stream": ResilienceCheck(
-        "accepts an unfinished stream as complete", "unfinished", _check_finish_reason,
+        "rejects an unfinished stream", "unfinished", _check_finish_reason,
         "Keep the finish reason and raise if a stream ends without one: SDKs do not, and proxies end streams silently.",
     ),
     "swallows_error_event": ResilienceCheck(
-        "ignores an error event in a stream", "error_event", _check_partial_answer,
+        "reports an error event in a stream", "error_event", _check_partial_answer,
         "Look for an error in each event before you read its text; the status was 200 before the error happened.",
     ),
     "drops_last_tool_call": ResilienceCheck(
-        "drops the last tool call", "tools", _check_tool_results,
+        "keeps the last tool call", "tools", _check_tool_results,
         "Collect tool calls by their index, and when the stream ends run all of them, the last one included.",
     ),
     "accepts_web_page": ResilienceCheck(
-        "accepts a web page as an answer", "web_page", _check_web_page,
+        "rejects a web page as an answer", "web_page", _check_web_page,
         "Check the content type, or parse the answer, before you use it as text.",
     ),
     "breaks_on_legal_stream": ResilienceCheck(
-        "fails on a valid stream", "unusual", _check_valid_stream,
+        "reads an unusual but valid stream", "unusual", _check_valid_stream,
         "Use a parser for server-sent events: comments and CRLF are allowed, and a packet may end anywhere.",
     ),
     "leaks_key": ResilienceCheck(
-        "writes the API key into its log", EVERY_FAULT, _check_log,
+        "keeps the API key out of its log", EVERY_FAULT, _check_log,
         "Log neither the request's headers nor the client's settings, or mask Authorization and x-api-key first.",
     ),
 }  # fmt: skip
