@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ from tests.test_shutdown import END, connect, rest
 from tests.timing import PATIENCE, until
 
 KEY = {"authorization": "Bearer sk-nex-demo-every-model"}
+AWAY = "WARNING aione_mock: the store cannot be reached; calls are answered with 503 until it is back"
+BACK = "WARNING aione_mock: the store is back"
 BODY = json.dumps({"model": "gpt-5.4", "messages": [{"role": "user", "content": "Why do cats purr?"}]})
 
 
@@ -162,19 +165,22 @@ def test_a_store_of_another_seed_is_one_line(options: tuple[str, ...]) -> None:
 
 def test_a_worker_that_finds_no_store_waits_for_it(tmp_path: Path) -> None:
     port = find_free_port()
-    redis = start_redis(port, tmp_path)
-    options = ("--workers", "2", "--store", f"redis://127.0.0.1:{port}/0", "--store-timeout", "0.5")
+    redis = start_redis(port, tmp_path, "--requirepass", "s3cret")
+    options = ("--workers", "2", "--store", f"redis://:s3cret@127.0.0.1:{port}/0", "--store-timeout", "0.5")
     try:
         with serving(*options) as running:
             stop_redis(redis)
             os.kill(list_children(running.process.pid)[0], signal.SIGKILL)
             read_line(running, lambda line: "is started at once" in line)
+            assert "s3cret" not in read_line(running, lambda line: "the store cannot be reached" in line)
             answers = [get(running.url, "/_mock/ready") for _ in range(20)]
             assert {answer["error"]["name"] for answer in answers} == {"not_ready"}
-            redis = start_redis(port, tmp_path)
+            redis = start_redis(port, tmp_path, "--requirepass", "s3cret")
             assert until(lambda: all(get(running.url, "/_mock/ready") == {"status": "ready"} for _ in range(20)))
             code, _, log = running.end(signal.SIGTERM)
-            assert (code, log) == (-signal.SIGTERM, "")
+            lines = [re.sub(r" \(.*\)", "", line) for line in log.splitlines()]
+            assert (code, Counter(lines)) == (-signal.SIGTERM, {AWAY: 1, BACK: 2}), "one line of each worker"
+            assert "s3cret" not in log
     finally:
         stop_redis(redis)
 

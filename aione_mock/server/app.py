@@ -137,7 +137,7 @@ class Mock(Starlette):
     """
 
     def __init__(self, pipeline: Pipeline) -> None:
-        super().__init__(lifespan=_flush_observers)
+        super().__init__(lifespan=_run_lifespan)
         self.pipeline, self.gateway = pipeline, Gateway(pipeline)
         self.router.default = self.gateway
 
@@ -185,7 +185,8 @@ class Mock(Starlette):
 
 
 @contextlib.asynccontextmanager
-async def _flush_observers(mock: Mock) -> AsyncIterator[None]:
+async def _run_lifespan(mock: Mock) -> AsyncIterator[None]:
+    await mock.pipeline.state.check_store()  # which logs a store that is away
     yield
     for observer in mock.gateway.observers:
         await asyncio.to_thread(observer.flush)

@@ -26,7 +26,7 @@ class SharedSessions(Sessions):
         """`read_time` returns the real time of the store."""
         self._remote, self._read_time = remote, read_time
         super().__init__(config, world)
-        remote.scripts.on_connect = self._expire_replicas
+        remote.scripts.on_loss = self._expire_replicas
 
     def _expire_replicas(self) -> None:
         """Have each session be read anew before its next call."""

@@ -213,6 +213,7 @@ class SharedState:
         `insufficient_balance`, `rate_limit_exceeded` or `concurrency_limit_exceeded`.
         """
         self._keep_alive()
+        self.scripts.drop_lost_connection()  # what is known of the session may be of a later state than the store's
         replica = find_replica(exchange.session)
         nonce, replica.nonce = replica.nonce, None
         chance = digest_request(exchange, with_body=operation is not None)
@@ -237,6 +238,7 @@ class SharedState:
             self._apply(replica, _decode_changes(raw[0]))
         if status != "ok":
             return status
+        exchange.generation = question.gen
         self._finish_admission(exchange, replica, chance, limits, rules, _decode_admitted(raw[0]), raw[1:])
         return status
 
@@ -285,11 +287,10 @@ class SharedState:
             raise _refuse(answer.refused, exchange, limits)
         if limits is not None:
             exchange.admitted = limits.key
-            self._leases[limits.lease] = replica.name, replica.gen, limits.key, limits.lease
+            self._leases[limits.lease] = replica.name, exchange.generation, limits.key, limits.lease
             exchange.lease = limits.lease
         counted = {f"rules/{rule.id}": seen for rule, seen in zip(rules, answer.seen, strict=False)}
         exchange.opened = (exchange.key, exchange.occurrence), answer.real, counted, answer.header
-        exchange.generation = replica.gen
         exchange.session = replica.open_view(*exchange.opened)
 
     def reopen(self, exchange: Exchange) -> None:

@@ -9,7 +9,8 @@ import asyncio
 import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -30,6 +31,7 @@ _Call = tuple[str | bytes, ...]
 """Prefix of all keys, name of the operation, its arguments, and further bytes."""
 _Waiting = tuple[_Call, float, asyncio.Future[list[bytes]] | None]
 """A call, when it has waited long enough, and who waits for it."""
+_log = logging.getLogger("aione_mock")
 _INSTALL = "needs the package redis; install aione-mock[redis]"
 
 
@@ -47,10 +49,11 @@ class RedisScripts:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: list[_Waiting] = []
         self._task: asyncio.Task[None] | None = None
+        self._is_away = False
         self.observe: Callable[[float, bool], None] | None = None
         """Called with the seconds of each round trip, and whether it failed."""
-        self.on_connect: Callable[[], None] | None = None
-        """Called before each new connection: the store may be back with an earlier state."""
+        self.on_loss: Callable[[], None] = lambda: None
+        """Called when the connection is lost: the store may come back with an earlier state."""
 
     async def run(self, operation: str, arguments: bytes, *raw: bytes) -> list[bytes]:
         """Run an operation. Raises StoreUnavailable; then either nothing or all of it was done."""
@@ -98,11 +101,14 @@ class RedisScripts:
                 answers[n] = answer
         return answers
 
-    def _observe_trip(self, began: float, answers: Iterable[object]) -> None:
+    def _observe_trip(self, began: float, answers: Sequence[object]) -> None:
+        failures = [answer for answer in answers if isinstance(answer, Exception)]
+        if self._is_away is not (len(failures) == len(answers)):
+            self._is_away = not self._is_away
+            _log_change(failures[0] if self._is_away else None)
         if self.observe is not None:
-            failed = any(isinstance(answer, Exception) for answer in answers)
             with contextlib.suppress(Exception):  # calls wait for what comes behind
-                self.observe(asyncio.get_running_loop().time() - began, failed)
+                self.observe(asyncio.get_running_loop().time() - began, bool(failures))
 
     async def _send_batch(self, calls: list[_Call]) -> list[Any]:
         """Send calls and return their answers, on a connection of their own: a pool costs as much as a call."""
@@ -110,11 +116,8 @@ class RedisScripts:
 
         connection = self._connection = self._connection or _create_connection(self.client)
         answers: list[Any] = []
+        self.drop_lost_connection()
         try:
-            if _is_closed(connection):
-                await connection.disconnect(nowait=True)
-            if self.on_connect is not None and not connection.is_connected:
-                self.on_connect()
             await connection.send_packed_command([b"".join(_pack(call)) for call in calls])
             for _ in calls:
                 try:
@@ -124,8 +127,15 @@ class RedisScripts:
         except BaseException:
             # what comes late must not be taken for the answer to another call
             await connection.disconnect(nowait=True)
+            self.on_loss()
             raise
         return answers
+
+    def drop_lost_connection(self) -> None:
+        """Close the connection if the server has closed it. What is sent to it would be lost."""
+        if self._connection is not None and _is_closed(self._connection):
+            self._connection._close()
+            self.on_loss()
 
     @property
     def client(self) -> Redis:
@@ -142,6 +152,14 @@ class RedisScripts:
         except StoreUnavailable as error:
             return str(error)
         return None
+
+
+def _log_change(failure: Exception | None) -> None:
+    """Log that the store has begun to fail, or fails no more."""
+    if failure is None:
+        _log.warning("the store is back")
+    else:
+        _log.warning("%s; calls are answered with 503 until it is back", describe_failure(failure))
 
 
 def _deliver(batch: list[_Waiting], answers: list[Any]) -> None:
@@ -161,7 +179,7 @@ def _create_connection(client: Any) -> Any:
 
 
 def _is_closed(connection: Any) -> bool:
-    """Return whether the server has closed a connection. What is sent to it then would be lost."""
+    """Return whether the server has closed a connection."""
     reader, writer = connection._reader, connection._writer
     return reader is not None and (reader.at_eof() or reader.exception() is not None or writer.is_closing())
 

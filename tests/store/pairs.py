@@ -119,7 +119,8 @@ class Store:
 
     def save(self) -> dict[str, bytes]:
         """Return all keys with their values."""
-        return {name: self.db.dump(self.name(name)) for name in self.list_keys()}
+        held = {name: self.db.dump(self.name(name)) for name in self.list_keys()}
+        return {name: value for name, value in held.items() if value is not None}  # an answer may just have ended
 
     def load(self, saved: dict[str, bytes]) -> None:
         """Have the keys of an earlier time again, as a server that is started with an older dump."""
