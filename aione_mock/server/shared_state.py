@@ -482,7 +482,8 @@ def _refuse(reason: str, exchange: Exchange, limits: Limits | None) -> APIError:
     if reason == "nonce":
         from aione_mock.protocols import acs3_signature
 
-        return acs3_signature.nonce_used("")
+        exchange.caller = None  # as for any other signature that is not valid
+        return acs3_signature.nonce_used(exchange.request.fields[b"x-acs-signature-nonce"].decode("latin-1"))
     if reason in ("balance", "key_balance"):
         exchange.limit = BALANCE_USED if reason == "balance" else KEY_BALANCE_USED
         return APIError("insufficient_balance", exchange.limit)

@@ -20,7 +20,7 @@ local STREAM = 'stream-'      -- what ids of streams begin with
 local UNCONFIRMED = 1e12      -- what precedes all times of use
 local MANY = 8192             -- most prefixes of prompts of a session
 local DELETED = 256           -- most names of deleted values of a session, and one more for each value
-local FIXED = {'meta', 'vals', 'vers', 'occ', 'occq', 'hdr', 'hdrq', 'counts', 'seen', 'seenq'}
+local FIXED = {'meta', 'vals', 'vers', 'occ', 'occq', 'hdr', 'hdrq', 'counts', 'seen', 'seenq', 'nonces'}
 local KEPT_CALLS = 2048
 
 local function number(text) return text and text ~= '' and tonumber(text) or nil end
@@ -192,6 +192,12 @@ local function has_turn(rule, seen)
     if not hit then return false end
   end
   return rule.total < 0 or rule.cycle or turn <= rule.total
+end
+
+-- whether a nonce is new; they are judged by real time
+local function use_nonce(S, nonce, span)
+  call('ZREMRANGEBYSCORE', S .. 'nonces', '-inf', REAL - span)
+  return call('ZADD', S .. 'nonces', 'NX', REAL, nonce) == 1
 end
 
 -- the name of the limit that refuses a call, after counting it if none does
@@ -674,7 +680,7 @@ function O.admit(raw)
   local out = {status = 'ok', real = REAL, at = now(S), seen = {}, listening = call('EXISTS', P .. ':listening') == 1}
   if a.key ~= '' then out.occurrence = count_bounded(S, 'occ', 'occq', a.key, a.remembered) end
   use(a.name, a.confirmed)
-  if a.nonce and not call('SET', S .. 'nonce:' .. a.nonce[1], 1, 'NX', 'EX', a.nonce[2]) then
+  if a.nonce and not use_nonce(S, a.nonce[1], a.nonce[2]) then
     out.refused = 'nonce'
   elseif a.limits then
     out.refused = take_limits(S, a.limits, out.at, out)
