@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from aione_mock.checker.cause_titles import STREAM_MEMBER_LAWS, CauseKey, describe_cause, is_about_status
 from aione_mock.checker.deduplication import OPERATION_SERVED
 from aione_mock.checker.finding import LawFinding, Severity
-from aione_mock.checker.overlay_suggestions import render_overlay
+from aione_mock.checker.overlay_actions import render_overlay
 
 _CREDENTIAL_LAWS = ("access-none", "access-malformed", "access-wrong", "ignored_auth", "missing_required_header")
 _GENERIC_LAWS = ("no-server-error", "status-declared", "content-type", "positive_data_acceptance")

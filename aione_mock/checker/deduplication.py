@@ -12,6 +12,7 @@ from aione_mock.checker.errors import NotChecked, StopRun, UnreadableAnswer
 from aione_mock.checker.exchange import HttpExchange, HttpRequest, shorten_body
 from aione_mock.checker.finding import BrokenLaw, LawFinding, MatrixCell
 from aione_mock.checker.law import ExchangeRule
+from aione_mock.checker.overlay_suggestions import remove_operation
 from aione_mock.contract import Operation
 from aione_mock.structs import replace
 
@@ -77,7 +78,8 @@ class OperationAnswers:
             exchange = exchanges[0]
             if unknown.status == HTTPStatus.NOT_FOUND and _without_path(unknown) in map(_without_path, exchanges):
                 seen = f"{exchange.summary}, as for any unknown path: {shorten_body(exchange.body)}"
-                yield BrokenLaw(name, "an answer of the operation", seen, exchange)
+                overlay = remove_operation(context.contract.operations[name])
+                yield BrokenLaw(name, "an answer of the operation", seen, exchange, overlay=overlay)
 
 
 def _build_unknown(context: LawContext, name: str, params: dict[str, str]) -> HttpRequest:

@@ -8,12 +8,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from aione_mock.checker.exchange import HttpExchange
+from aione_mock.checker.overlay_actions import OverlayAction, render_overlay
 from aione_mock.text.escaping import escape_unprintable
-from aione_mock.types import Json
 
 Severity = Literal["violation", "assumption"]
-OverlayAction = tuple[str, Json]
-"""JSONPath of the target, and the update; None removes the target."""
 _FIGURE = re.compile(r"(?!\A[1-5]\d\d\b)\b\w*\d\w*")
 """Numbers, times and ids, which differ between runs; a status at the beginning does not."""
 _MAX_FINGERPRINT_CHARACTERS = 160
@@ -62,10 +60,8 @@ class LawFinding:
     seen: str
     curl: str = ""
     python: str = ""
-    overlay: str = ""
-    """An overlay in YAML that makes the contract agree with the target."""
     actions: tuple[OverlayAction, ...] = ()
-    """The actions of the overlay."""
+    """Actions of an overlay that makes the contract agree with the target."""
     count: int = 1
     """How often it was seen."""
     answer: str = ""
@@ -85,6 +81,11 @@ class LawFinding:
     def severity(self) -> Severity:
         """`assumption` if the contract only assumes what was broken."""
         return "assumption" if self.evidence == "assumed" else "violation"
+
+    @property
+    def overlay(self) -> str:
+        """An overlay in YAML that makes the contract agree with the target; empty if no small change does."""
+        return render_overlay(self.actions)
 
     @property
     def severity_name(self) -> str:

@@ -10,7 +10,8 @@ from aione_mock.checker.exchange import HttpExchange, shorten_body
 from aione_mock.checker.finding import BrokenLaw, LawFinding
 from aione_mock.checker.law import ExchangeRule, Law
 from aione_mock.checker.law_entries import find_law_evidence
-from aione_mock.checker.overlay_suggestions import render_overlay, switch_off
+from aione_mock.checker.overlay_actions import join_actions
+from aione_mock.checker.overlay_suggestions import switch_off
 from aione_mock.checker.reproduction import render_curl, render_python
 from aione_mock.checker.schema_lookup import weaker_evidence
 from aione_mock.contract import Operation
@@ -18,6 +19,8 @@ from aione_mock.structs import replace
 
 _MAX_ANSWER_CHARACTERS = 400
 _MAX_MEMBERS = 8
+_LAWS_OF_PLACES = ("schema", "stream-events")
+"""Laws about many places of the contract, so that no overlay switches them off."""
 _MAX_READ_BYTES = 65_536
 
 
@@ -43,7 +46,8 @@ class FindingCollector:
         known = self._findings.get(key)
         if known is not None:
             clearer = min(known, finding, key=_rank_clearness)
-            finding = replace(clearer, count=known.count + finding.count)
+            actions = join_actions(known.actions, finding.actions) if clearer.actions else ()
+            finding = replace(clearer, count=known.count + finding.count, actions=actions)
         self._findings[key] = finding
 
     def _find_law_evidence(self, law: Law | ExchangeRule, operation: Operation) -> str | None:
@@ -55,7 +59,9 @@ class FindingCollector:
         operation = self._context.contract.operations[broken.operation]
         mask, origin = self._context.client.mask, self._context.target.origin
         evidence = weaker_evidence(self._find_law_evidence(law, operation), broken.evidence or operation.evidence)
-        actions = (broken.overlay or switch_off(operation, law.name)) if evidence == "assumed" else ()
+        actions = broken.overlay
+        if not actions and law.name not in _LAWS_OF_PLACES:
+            actions = switch_off(operation, law.name)
         exchange = broken.exchange
         # a rule holds for every key, so the target's own one shows it too
         shown = mask.with_own_key() if isinstance(law, ExchangeRule) and self._context.target.key else mask
@@ -68,8 +74,7 @@ class FindingCollector:
             seen=mask.apply(broken.seen),
             curl=render_curl(exchange.request, origin, shown) if exchange else "",
             python=render_python(exchange.request, origin, shown) if exchange else "",
-            overlay=render_overlay(actions) if actions else "",
-            actions=actions,
+            actions=actions if evidence == "assumed" else (),
             answer=mask.apply_to_answer(_describe_answer(exchange, broken.excerpt)) if exchange else "",
             status=exchange.status if exchange else 0,
             media_type=exchange.media_type if exchange else "",

@@ -12,9 +12,11 @@ from aione_mock.checker.background_iterator import BackgroundIterator
 from aione_mock.checker.case_adapter import CaseAdapter, adapt_document, find_case_evidence
 from aione_mock.checker.errors import INTERRUPTED, NotChecked, StopRun, TimeLimitReached
 from aione_mock.checker.exchange import shorten_body
-from aione_mock.checker.finding import LawFinding, LawVerdict, MatrixCell
+from aione_mock.checker.finding import SWITCHED_OFF, LawFinding, LawVerdict, MatrixCell
 from aione_mock.checker.finding_collector import FindingCollector, list_members
+from aione_mock.checker.law_entries import is_switched_off
 from aione_mock.checker.options import CheckOptions
+from aione_mock.checker.overlay_suggestions import switch_off
 from aione_mock.checker.plan import CHECKS
 from aione_mock.checker.reproduction import render_curl, render_python
 from aione_mock.checker.run_events import PhaseProgress, RunEvent
@@ -200,6 +202,9 @@ class _CaseRunner:
                 planned = operation is not None and operation.id in self._run.plan.operations
                 if operation is None or not planned or node.name not in self._cells:
                     continue
+                if is_switched_off(operation, node.name):
+                    self._cells[node.name][operation.id] = SWITCHED_OFF
+                    continue
                 if node.failure_info is None:
                     self._cells[node.name].setdefault(operation.id, MatrixCell("kept"))
                     continue
@@ -216,13 +221,14 @@ class _CaseRunner:
         request = self._transport.rebuild_request(interaction, operation) if interaction else None
         response = interaction.response if interaction else None
         answer = f"{response.status_code} {shorten_body(response.content)}" if response is not None else ""
+        case = recorder.cases[case_id].value
+        evidence = find_case_evidence(self._context.contract, operation, check, case, response)
         return LawFinding(
             law=check,
             title=title,
             operation=operation.id,
-            evidence=find_case_evidence(
-                self._context.contract, operation, check, recorder.cases[case_id].value, response
-            ),
+            evidence=evidence,
+            actions=switch_off(operation, check) if evidence == "assumed" else (),
             expected=f"{title[0].lower()}{title[1:]}",
             seen=mask.apply(" ".join(f"{answer}: {failure.title}: {failure.message}".split())[:_MAX_SEEN_CHARACTERS]),
             curl=render_curl(request, origin, mask) if request else "",

@@ -5,18 +5,12 @@ Source: OpenAPI Overlay Specification 1.0.0.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-import yaml
-
 from aione_mock.checker.exchange import HttpExchange
-from aione_mock.checker.finding import OverlayAction
 from aione_mock.checker.law_entries import EXTENSION
+from aione_mock.checker.overlay_actions import OverlayAction, format_jsonpath
 from aione_mock.contract import Operation
 from aione_mock.contract.json_pointer import parse_pointer
 from aione_mock.types import Json
-
-_TITLE = "As the gateway does it"
 
 
 def declare_status(operation: Operation, exchange: HttpExchange) -> tuple[OverlayAction, ...]:
@@ -43,6 +37,29 @@ def relax_header(operation: Operation, status: int, name: str, keyword: str) -> 
     return ((target, {"required": False}),) if keyword == "required" else ((f"{target}.schema", None),)
 
 
+def accept_any_body(operation: Operation, exchange: HttpExchange) -> tuple[OverlayAction, ...]:
+    """Return actions that remove the schema of an answer."""
+    return ((f"{_response_path(operation, exchange.status)}.content['{exchange.media_type}'].schema", None),)
+
+
+def change_example(
+    operation: Operation, example: Json, path: tuple[str, ...], value: Json
+) -> tuple[OverlayAction, ...]:
+    """Return actions that give a member of an example another value; None removes it."""
+    place = operation.find_place(example)
+    if place is None:
+        return ()
+    holder = (*place, *path[:-1])
+    if value is None:
+        return ((format_jsonpath((*holder, path[-1])), None),)
+    return ((format_jsonpath(holder), {path[-1]: value}),)
+
+
+def remove_operation(operation: Operation) -> tuple[OverlayAction, ...]:
+    """Return actions that take an operation out of the contract."""
+    return ((_operation_path(operation), None),)
+
+
 def switch_off(operation: Operation, law: str) -> tuple[OverlayAction, ...]:
     """Return actions that switch a law off for an operation."""
     return ((_operation_path(operation), {EXTENSION: {law: "off"}}),)
@@ -59,15 +76,4 @@ def _response_path(operation: Operation, status: int) -> str:
 
 
 def _component_path(node: Json) -> str:
-    return "$" + "".join(f"['{token}']" for token in parse_pointer(node["$ref"])) if "$ref" in node else ""
-
-
-def render_overlay(actions: Iterable[OverlayAction]) -> str:
-    """Return an overlay as YAML. Equal actions are listed once."""
-    listed: list[Json] = []
-    for target, update in actions:
-        action = {"target": target, "remove": True} if update is None else {"target": target, "update": update}
-        if action not in listed:
-            listed.append(action)
-    document = {"overlay": "1.0.0", "info": {"title": _TITLE, "version": "1.0.0"}, "actions": listed}
-    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=110)
+    return format_jsonpath(parse_pointer(node["$ref"])) if "$ref" in node else ""

@@ -14,6 +14,7 @@ from aione_mock.checker.finding import SWITCHED_OFF, BrokenLaw, LawFinding, LawV
 from aione_mock.checker.finding_collector import FindingCollector
 from aione_mock.checker.law import ExchangeRule
 from aione_mock.checker.law_entries import is_switched_off
+from aione_mock.checker.overlay_actions import join_actions
 from aione_mock.checker.plan import CheckPlan
 from aione_mock.checker.schema_differences import find_unknown_members
 from aione_mock.checker.schema_lookup import find_body_schema
@@ -94,7 +95,8 @@ class RuleObserver:
             samples.append((exchange.number, self._collector.build_finding(rule, broken)))
         else:
             number, last = samples[-1]
-            samples[-1] = (number, replace(last, count=last.count + 1))
+            actions = join_actions(last.actions, broken.overlay) if last.actions else ()
+            samples[-1] = (number, replace(last, count=last.count + 1, actions=actions))
 
     def settle(self, blamed: Container[int] = ()) -> None:
         """Keep the findings since the last call, except those that follow from what a law found.

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from aione_mock.checker.finding import OverlayAction
+from aione_mock.checker.overlay_actions import OverlayAction, format_jsonpath
 from aione_mock.checker.schema_lookup import JsonPath, list_layers, read_evidence, weaker_evidence
 from aione_mock.contract import Operation
 from aione_mock.contract.json_pointer import parse_pointer
@@ -86,7 +86,7 @@ def _describe_error(operation: Operation, schema: Json, error: Any, message: str
         error.kind.name,
         message[:_MAX_MESSAGE_CHARACTERS],
         evidence,
-        tuple(_allow_value(holder, error)),
+        tuple(_allow_value(operation.find_place(holder), holder, error)),
         _find_component(error),
     )
 
@@ -119,14 +119,13 @@ def _judge_absence(operation: Operation, holder: Json, name: str, evidence: str)
 # Overlays
 
 
-def _allow_value(holder: Json, error: Any) -> Iterator[OverlayAction]:
+def _allow_value(place: tuple[str, ...] | None, holder: Json, error: Any) -> Iterator[OverlayAction]:
     """Yield the actions that change the failing keyword so that it allows the value."""
-    location = getattr(error, "absolute_keyword_location", None)
     keyword = error.kind.name
-    if not location or not isinstance(holder, dict) or keyword not in holder:
+    if place is None or keyword not in holder:
         return
-    target = _format_jsonpath(parse_pointer(location))
-    parent = _format_jsonpath(parse_pointer(location)[:-1])
+    parent = format_jsonpath(place)
+    target = f"{parent}['{keyword}']"
     if keyword == "required":
         yield f"{target}[?@ == '{error.kind.property}']", None
     elif keyword == "enum":
@@ -135,14 +134,9 @@ def _allow_value(holder: Json, error: Any) -> Iterator[OverlayAction]:
         yield from ((target, None), (parent, {"enum": [holder["const"], error.instance]}))
     elif keyword == "type":
         known = holder["type"] if isinstance(holder["type"], list) else [holder["type"]]
-        yield from ((target, None), (parent, {"type": [*known, json_type(error.instance)]}))
-    elif keyword not in _UNION_KEYWORDS:
+        yield parent, {"type": [*known, json_type(error.instance)]}
+    else:
         yield target, None
-
-
-def _format_jsonpath(tokens: list[str]) -> str:
-    steps = (f"[{token}]" if token.isdecimal() else f"['{token}']" for token in tokens)
-    return "$" + "".join(steps)
 
 
 def json_type(value: Json) -> str:

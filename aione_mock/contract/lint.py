@@ -119,7 +119,7 @@ def _check_schemas(name: str, node: Json, pointer: str) -> Iterator[str]:
         return
     for key, value in node.items():
         here = f"{pointer}/{escape_token(key)}"
-        if key in ("example", "examples", "value", "x-stream"):
+        if key in ("example", "examples", "value") or key.startswith("x-"):
             continue
         if key == "schema":
             yield from _check_root_schema(name, value, here)

@@ -54,13 +54,14 @@ def _examine_contract(paths: Iterable[Path], overlays: Iterable[Path] = ()) -> t
     own = {example.place: orjson.dumps(example.value) for example in list_examples(bundled)}
     changes: list[OverlayChange] = []
     problems: list[str] = []
+    removed: set[str] = set()
     for overlay in overlays:
         try:
             content = read_document(overlay, "overlay")
         except (ContractError, ConfigError) as error:
             problems.append(str(error))
             continue
-        changed, refused = apply_overlay(documents, content, overlay.name)
+        changed, refused = apply_overlay(documents, content, overlay.name, removed)
         changes += changed
         problems += map(str, refused)
     contract, found = _examine_documents(documents, bundled, own)

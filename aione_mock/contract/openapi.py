@@ -116,6 +116,10 @@ class Operation:
         """Return the node at a pointer of the operation's document. Raise ContractError if there is none."""
         return self._contract.locate(self.document, pointer)
 
+    def find_place(self, node: Json) -> tuple[str, ...] | None:
+        """Return the steps to a mapping of the operation's document; None if it is in no document."""
+        return self._contract.places(self.document).get(id(node))
+
     def resolve(self, node: Json) -> Json:
         """Return a node of the operation's document with its own `$ref` followed."""
         return self._contract.resolve(self.document, node)
@@ -227,6 +231,8 @@ class Contract:
         """
         self.documents, self.added, self.removed, self.notes = documents, added, removed, notes or {}
         self.locate = lru_cache(4096)(self._locate)
+        self.places = lru_cache(None)(self._index_places)
+        """Document → id of each mapping in it → the steps to it."""
         self._excluded = excluded
         self._registry = jsonschema_rs.Registry([(f"urn:{name}", doc) for name, doc in documents.items()])
         self._validators: dict[str, jsonschema_rs.Draft202012Validator] = {}
@@ -305,6 +311,17 @@ class Contract:
         while isinstance(node, dict) and isinstance(node.get("$ref"), str):
             node = self.locate(document, node["$ref"])
         return node
+
+    def _index_places(self, document: str) -> dict[int, tuple[str, ...]]:
+        found: dict[int, tuple[str, ...]] = {}
+        waiting: list[tuple[tuple[str, ...], Json]] = [((), self.documents[document])]
+        while waiting:
+            place, node = waiting.pop()
+            if isinstance(node, dict):
+                found[id(node)] = place
+            children = node.items() if isinstance(node, dict) else enumerate(node)
+            waiting += [((*place, str(key)), child) for key, child in children if isinstance(child, dict | list)]
+        return found
 
     def _locate(self, document: str, pointer: str) -> Json:
         """Return the node at a local pointer, following references on the way. Raise ContractError if there is none."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +18,8 @@ from aione_mock.types import Json
 
 _SECONDS = 10
 """Seconds that a target may take to be found."""
+_SETS = ("enum", "required", "type")
+"""Keywords whose lists name each value once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +33,15 @@ class OverlayChange:
 
 
 def apply_overlay(
-    documents: Mapping[str, Json], overlay: Json, name: str
+    documents: Mapping[str, Json], overlay: Json, name: str, removed: set[str] | None = None
 ) -> tuple[list[OverlayChange], list[ContractError]]:
     """Change documents in place as an overlay says. Return what was changed, and what is wrong with each bad action.
 
     `extends` names the document to change by the end of its URL. Without it, each action changes the first document
-    in which its target matches something.
+    in which its target matches something. `removed` has the targets that overlays before this one removed: to remove
+    them again is no mistake. Those of this one are added.
     """
+    removed = set() if removed is None else removed
     if str(overlay.get("overlay", "")).split(".")[0] != "1" or not isinstance(overlay.get("actions"), list):
         problem = f"{name}: not an OpenAPI Overlay 1.x (needs `overlay: 1.0.0` and a list of `actions`)"
         return [], [ContractError(problem)]
@@ -50,15 +54,17 @@ def apply_overlay(
     for number, action in enumerate(overlay["actions"], start=1):
         where = f"{name}: action {number}"
         try:
-            for document, match in _find_matches(chosen, action, where):
+            for document, match in _find_matches(chosen, action, where, removed):
                 changes += [OverlayChange(f"{document}#{place}", where) for place in _list_places(match, action)]
                 _apply_action(match, action, where)
+            if action.get("remove"):
+                removed.add(action["target"])
         except ContractError as error:
             problems.append(error)
     return changes, problems
 
 
-def _find_matches(documents: Mapping[str, Json], action: Json, where: str) -> list[tuple[str, Any]]:
+def _find_matches(documents: Mapping[str, Json], action: Json, where: str, removed: Set[str]) -> list[tuple[str, Any]]:
     """Return what the target of an action matches, the last match first, and the documents. Raise ContractError."""
     import jsonpath
 
@@ -72,6 +78,8 @@ def _find_matches(documents: Mapping[str, Json], action: Json, where: str) -> li
                     return [(name, match) for match in reversed(matches)]
     except jsonpath.JSONPathError as error:
         raise ContractError(f"{where}: '{target}' is not a JSONPath: {str(error).splitlines()[0]}") from None
+    if action.get("remove") and target in removed:
+        return []
     raise ContractError(f"{where}: '{target}' matches nothing in the contract; correct it, or remove the action")
 
 
@@ -120,7 +128,7 @@ def _apply_action(match: Any, action: Json, where: str) -> None:
         _merge(match.obj, action["update"])
     elif isinstance(match.obj, list) and "update" in action:
         update = action["update"]
-        match.obj.extend(update if isinstance(update, list) else [update])
+        _extend(match.obj, update if isinstance(update, list) else [update], match.parts[-1])
     else:
         raise ContractError(
             f"{where}: `update` needs a list as its target, or a mapping that it updates with a mapping"
@@ -132,6 +140,10 @@ def _merge(target: dict[str, Json], update: dict[str, Json]) -> None:
         if isinstance(value, dict) and isinstance(target.get(key), dict):
             _merge(target[key], value)
         elif isinstance(value, list) and isinstance(target.get(key), list):
-            target[key].extend(value)
+            _extend(target[key], value, key)
         else:
             target[key] = value
+
+
+def _extend(target: list[Json], values: list[Json], key: object) -> None:
+    target.extend(value for value in values if key not in _SETS or value not in target)

@@ -10,7 +10,12 @@ from aione_mock.checker.errors import UnreadableAnswer
 from aione_mock.checker.exchange import HttpExchange, shorten_body
 from aione_mock.checker.finding import BrokenLaw
 from aione_mock.checker.law import ExchangeRule
-from aione_mock.checker.overlay_suggestions import declare_content_type, declare_status, relax_header
+from aione_mock.checker.overlay_suggestions import (
+    accept_any_body,
+    declare_content_type,
+    declare_status,
+    relax_header,
+)
 from aione_mock.checker.schema_differences import SchemaDifference, find_differences
 from aione_mock.checker.schema_lookup import (
     find_body_evidence,
@@ -24,6 +29,7 @@ from aione_mock.checker.schema_lookup import (
 from aione_mock.contract import Operation
 from aione_mock.contract.answer_check import convert_header, list_data_schemas
 from aione_mock.contract.stream_grammar import decode_data
+from aione_mock.types import Json
 
 _MAX_SCHEMA_ERRORS = 20
 """Schema errors reported for one answer."""
@@ -83,11 +89,20 @@ def check_schema(operation: Operation, exchange: HttpExchange) -> Iterator[Broke
         value = exchange.data.value
     except UnreadableAnswer as error:
         evidence = find_status_evidence(operation, exchange.status)
-        yield BrokenLaw(operation.id, "a JSON body", str(error), exchange, evidence)
+        overlay = accept_any_body(operation, exchange)
+        yield BrokenLaw(operation.id, "a JSON body", str(error), exchange, evidence, overlay)
         return
     evidence = find_body_evidence(operation, exchange.status)
-    for difference in list(find_differences(operation, schema, value, evidence))[:_MAX_SCHEMA_ERRORS]:
+    for difference in _list_different(operation, schema, value, evidence):
         yield _describe_difference(operation, exchange, difference, difference.place, str(exchange.status))
+
+
+def _list_different(operation: Operation, schema: Json, value: Json, evidence: str) -> list[SchemaDifference]:
+    """Return the differences between a value and its schema. What differs alike in several items is one."""
+    found: dict[object, SchemaDifference] = {}
+    for difference in find_differences(operation, schema, value, evidence):
+        found.setdefault((difference.pointer, str(difference.overlay or difference.message)), difference)
+    return list(found.values())[:_MAX_SCHEMA_ERRORS]
 
 
 def check_headers(operation: Operation, exchange: HttpExchange) -> Iterator[BrokenLaw]:
@@ -120,7 +135,7 @@ def check_stream_events(operation: Operation, exchange: HttpExchange) -> Iterato
     data_schemas = list_data_schemas(operation, schema)
     for position, event in enumerate(exchange.events):
         envelope = {"data": event.data, **({"event": event.name} if event.name else {})}
-        differences = list(find_differences(operation, schema, envelope, evidence))
+        differences = _list_different(operation, schema, envelope, evidence)
         # a validator does not look into the JSON of a string, so it is parsed and validated here
         data = decode_data(event)
         if not differences and data_schemas and isinstance(data, str) and data not in _END_MARKERS:
@@ -128,9 +143,9 @@ def check_stream_events(operation: Operation, exchange: HttpExchange) -> Iterato
             yield BrokenLaw(operation.id, "events that are JSON", seen, exchange, evidence, excerpt=excerpt)
             return
         if not differences and data_schemas and isinstance(data, dict | list):
-            differences = list(find_differences(operation, {"anyOf": data_schemas}, data, evidence))
+            differences = _list_different(operation, {"anyOf": data_schemas}, data, evidence)
         if differences:
-            for difference in differences[:_MAX_SCHEMA_ERRORS]:
+            for difference in differences:
                 yield _describe_event(operation, exchange, position, difference)
             return
 

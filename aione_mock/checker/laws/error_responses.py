@@ -9,7 +9,16 @@ from aione_mock.checker.errors import UnreadableAnswer
 from aione_mock.checker.exchange import HttpExchange, shorten_body
 from aione_mock.checker.finding import BrokenLaw
 from aione_mock.checker.json_reader import JsonReader
-from aione_mock.checker.schema_lookup import SchemaLocation, find_evidence, find_status_evidence, read_evidence
+from aione_mock.checker.overlay_actions import OverlayAction, join_actions
+from aione_mock.checker.overlay_suggestions import change_example
+from aione_mock.checker.schema_differences import find_differences
+from aione_mock.checker.schema_lookup import (
+    SchemaLocation,
+    find_body_schema,
+    find_evidence,
+    find_status_evidence,
+    read_evidence,
+)
 from aione_mock.contract import ErrorSpec, Operation
 from aione_mock.contract.json_pointer import format_pointer
 from aione_mock.types import Json
@@ -69,8 +78,20 @@ def check_envelope(operation: Operation, spec: ErrorSpec, exchange: HttpExchange
             shown = f"no {place}" if seen is None else repr(seen)
             expected = f"{place} {wanted!r} for {spec.name}"
             evidence, subject = _find_member_evidence(operation, spec, path), f"/{'/'.join(path)}"
+            overlay = _accept_member(operation, spec, exchange, path)
             shown = shown[:_MAX_SEEN_CHARACTERS]
-            yield BrokenLaw(operation.id, expected, shown, exchange, evidence, subject=subject)
+            yield BrokenLaw(operation.id, expected, shown, exchange, evidence, overlay, subject=subject)
+
+
+def _accept_member(
+    operation: Operation, spec: ErrorSpec, exchange: HttpExchange, path: tuple[str, ...]
+) -> tuple[OverlayAction, ...]:
+    """Return actions that give a member of an error's example the value that was seen, which its schema then allows."""
+    schema = find_body_schema(operation, spec.status, _JSON)
+    found = find_differences(operation, schema, exchange.data.value, "documented") if schema else ()
+    widened = [difference.overlay for difference in found if difference.path == path]
+    changed = change_example(operation, spec.body, path, exchange.data.find(*path))
+    return join_actions(*widened, changed) if changed else ()
 
 
 def _find_member_evidence(operation: Operation, spec: ErrorSpec, path: tuple[str, ...]) -> str:

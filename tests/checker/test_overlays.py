@@ -1,0 +1,90 @@
+"""Every overlay that a run proposes can be applied, alone and with all others, and ends what it was proposed for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from aione_mock.checker import Target, check
+from aione_mock.checker.report import CheckReport
+from aione_mock.cli import main
+from aione_mock.contract.loading import load_contract
+from aione_mock.mutants import MUTANTS
+from aione_mock.server.app import create_app
+from aione_mock.server.http import Server
+from aione_mock.settings import DOCUMENTS, Settings, document_path
+from tests.checker.conftest import target
+from tests.checker.test_mutants_found import ASKING
+from tests.checker.tiny_gateway import TINY_KEY, create_tiny_gateway
+
+CheckWithOverlays = Callable[[tuple[Path, ...]], CheckReport]
+
+
+def lint(*overlays: Path) -> None:
+    """Load overlays as `spec lint` does."""
+    load_contract([document_path(name) for name in DOCUMENTS], overlays, cache=False)
+
+
+def adopt_all(run: CheckWithOverlays, folder: Path) -> tuple[CheckReport, CheckReport, tuple[Path, ...]]:
+    """Return the report of a gateway, that with all proposed overlays, and these. Each can be applied alone."""
+    report = run(())
+    texts = list(dict.fromkeys(finding.overlay for finding in report.assumptions))
+    paths = tuple(folder / f"{number}.yaml" for number in range(len(texts)))
+    for path, text in zip(paths, texts, strict=True):
+        path.write_text(text, encoding="utf-8")
+        lint(path)
+    return report, run(paths), paths
+
+
+def test_all_overlays_for_a_small_gateway_can_be_applied(tmp_path: Path) -> None:
+    with Server(create_tiny_gateway()) as server:
+        before, after, paths = adopt_all(
+            lambda overlays: check(Target(server.url, key=TINY_KEY), phases=(), overlays=overlays), tmp_path
+        )
+    assert len(paths) > 15
+    assert after.assumptions == ()
+    assert {finding.fingerprint for finding in after.violations} == {f.fingerprint for f in before.violations}
+    assert main(["spec", "lint", *(word for path in paths for word in ("--overlay", str(path)))]) == 0
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["errors_nested", "unknown_model_400", "malformed_json_500", "rate_headers_missing", "money_as_numbers"],
+)
+def test_all_overlays_for_a_mutant_can_be_applied(name: str, tmp_path: Path) -> None:
+    laws = MUTANTS[name].found_by
+    only = (*laws, *(asking for law in laws for asking in ASKING.get(law, ())))
+    with Server(create_app(Settings(mutant=name))) as server:
+        before, after, _ = adopt_all(
+            lambda overlays: check(target(server.url), phases=(), allow_writes=True, only=only, overlays=overlays),
+            tmp_path,
+        )
+    assert before.assumptions
+    assert not {f.fingerprint for f in before.assumptions} & {f.fingerprint for f in after.assumptions}
+
+
+def test_a_wrong_code_widens_its_list_of_codes_alone() -> None:
+    with Server(create_tiny_gateway()) as server:
+        report = check(Target(server.url, key=TINY_KEY), phases=(), only=("schema", "error-malformed"))
+    finding = next(f for f in report.assumptions if f.law == "schema" and f.subject == "/error/code")
+    ((target_path, update),) = finding.actions
+    assert target_path.endswith("['error']['properties']['code']['enum']")
+    assert update == ["no_list"]
+
+
+def test_an_overlay_may_remove_what_another_removed(tmp_path: Path) -> None:
+    action = "{target: \"$.components.schemas.OpenAIModel.required[?@ == 'protocols']\", remove: true}"
+    paths = tmp_path / "one.yaml", tmp_path / "two.yaml"
+    for path in paths:
+        path.write_text(f"overlay: 1.0.0\nactions: [{action}]", encoding="utf-8")
+    lint(*paths)
+
+
+def test_a_value_is_listed_once(tmp_path: Path) -> None:
+    update = "{target: $.components.schemas.OpenAIModel.properties.created, update: {type: [integer, 'null']}}"
+    paths = tmp_path / "one.yaml", tmp_path / "two.yaml"
+    for path in paths:
+        path.write_text(f"overlay: 1.0.0\nactions: [{update}]", encoding="utf-8")
+    lint(*paths)
