@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -11,6 +12,18 @@ from typing import TYPE_CHECKING
 from aione_mock.errors import ScenarioError
 from aione_mock.testing import messages
 from aione_mock.testing.answers import list_schema_problems
+from aione_mock.testing.arguments import (
+    CONDITIONS,
+    COUNT,
+    JSON,
+    LIST,
+    OPERATION_OR_CONDITIONS,
+    PATTERN,
+    TEXT,
+    Kind,
+    check_argument,
+    check_optional,
+)
 from aione_mock.testing.conversation import ToolUse, calls_model, list_tool_uses, read_prompt
 from aione_mock.testing.options import reject_unknown
 from aione_mock.types import Json, Prompt
@@ -28,6 +41,7 @@ ToolStep = str | tuple[str, Json]
 _CONDITIONS = ("model", "key", "team", "header", "text", "pattern", "tool_offered", "tool_result", "stream", "body")
 PLACE_IN_RULES = re.compile(r"^(rules(/\S*)?|when)(/\S*)?: ")
 """Where in a list of rules an error is, which means nothing to a test."""
+_PLACE_IN_WHEN = re.compile(r"^when/(?!operation: )(\S+): ")
 
 
 class CallAssertions(ABC):
@@ -62,6 +76,10 @@ class CallAssertions(ABC):
         """
         __tracebackhide__ = True
         reject_unknown("assert_called()", conditions, [*_CONDITIONS, "times", "at_least", "at_most", "status", "when"])
+        check_optional("assert_called()", TEXT, operation=operation)
+        check_optional("assert_called()", COUNT, times=times, at_least=at_least, at_most=at_most, status=status)
+        check_optional("assert_called()", CONDITIONS, when=when)
+        check_optional("assert_called()", JSON, **conditions)
         all_conditions = {**({} if operation is None else {"operation": operation}), **(when or {}), **conditions}
         expected = messages.Expectation(all_conditions, times, at_least, at_most, status)
         reasons = self._explain_matches(all_conditions, status)
@@ -75,7 +93,9 @@ class CallAssertions(ABC):
         ScenarioError for an operation or a condition that does not exist.
         """
         __tracebackhide__ = True
-        _reject_text("assert_order()", steps)
+        _check_steps("assert_order()", steps)
+        for step in steps:
+            check_argument("assert_order()", "step", step, OPERATION_OR_CONDITIONS)
         conditions = [{"operation": step} if isinstance(step, str) else step for step in steps]
         found: list[int] = []
         for position, when in enumerate(conditions):
@@ -94,9 +114,9 @@ class CallAssertions(ABC):
         model its result.
         """
         __tracebackhide__ = True
-        _reject_text("assert_tool_trajectory()", steps)
+        _check_steps("assert_tool_trajectory()", steps)
         for step in steps:
-            if not (isinstance(step, str) or (isinstance(step, Sequence) and len(step) == 2)):
+            if not (isinstance(step, str) or _is_pair(step)):
                 raise TypeError(f"assert_tool_trajectory() takes names, and pairs of name and arguments, not {step!r}")
         uses = list_tool_uses(self.calls, self._control.contract)
         if len(uses) != len(steps) or not all(map(_is_step, uses, steps)):
@@ -107,6 +127,9 @@ class CallAssertions(ABC):
     ) -> None:
         """Assert that all calls together used at most so many tokens, reported ones as they are billed."""
         __tracebackhide__ = True
+        check_optional(
+            "assert_tokens()", COUNT, max_total=max_total, max_prompt=max_prompt, max_completion=max_completion
+        )
         usages = [call.usage for call in self.calls if call.usage]
         prompt, completion = sum(usage.prompt for usage in usages), sum(usage.completion for usage in usages)
         bounds = {
@@ -128,10 +151,8 @@ class CallAssertions(ABC):
         __tracebackhide__ = True
         if isinstance(max_rmb, float):
             raise TypeError(f"assert_cost() takes a text such as max_rmb='{max_rmb}': a float is not exact")
-        try:
-            most = Decimal(max_rmb)
-        except InvalidOperation:
-            raise TypeError(f"assert_cost() takes a number such as max_rmb='0.05', not {max_rmb!r}") from None
+        check_argument("assert_cost()", "max_rmb", max_rmb, _AMOUNT)
+        most = Decimal(max_rmb)
         cost = sum((call.cost for call in self.calls if call.cost), Decimal(0))
         if cost > most:
             raise AssertionError(messages.format_spending(f"{cost} RMB", f"{max_rmb} RMB", self.calls, self.name))
@@ -179,6 +200,7 @@ class CallAssertions(ABC):
         with several snapshots names them.
         """
         __tracebackhide__ = True
+        check_argument("assert_matches_snapshot()", "name", name, TEXT)
         if self.snapshots is None:
             raise TypeError("assert_matches_snapshot() needs the fixture aione_mock, which knows the test")
         if problem := self.snapshots.compare(self.calls, self._control.contract, name):
@@ -238,13 +260,29 @@ class CallAssertions(ABC):
         try:
             return self._control.explain_matches(self.name, when, status)
         except ScenarioError as error:
-            raise ScenarioError(PLACE_IN_RULES.sub("", str(error))) from None
+            raise ScenarioError(PLACE_IN_RULES.sub("", _PLACE_IN_WHEN.sub(r"\1: ", str(error)))) from None
 
 
-def _reject_text(where: str, steps: object) -> None:
+def _check_steps(where: str, steps: object) -> None:
     __tracebackhide__ = True
     if isinstance(steps, str):
         raise TypeError(f'{where} takes a list such as ["{steps}"], not a text')
+    check_argument(where, "steps", steps, LIST)
+
+
+def _is_pair(step: object) -> bool:
+    return isinstance(step, Sequence) and len(step) == 2 and isinstance(step[0], str)
+
+
+def _is_amount(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, Decimal | str | int):
+        return False
+    with contextlib.suppress(InvalidOperation):
+        return Decimal(value).is_finite()
+    return False
+
+
+_AMOUNT = Kind("a number", "'0.05'", _is_amount)
 
 
 def _is_step(use: ToolUse, step: ToolStep) -> bool:
@@ -254,16 +292,19 @@ def _is_step(use: ToolUse, step: ToolStep) -> bool:
 def _list_prompt_tests(
     contains: str | Iterable[str], matches: str | re.Pattern[str] | None, system: str | Iterable[str]
 ) -> list[tuple[Callable[[Prompt], bool], str]]:
-    """Return functions that say whether a prompt fails, each with the reason."""
+    """Return functions that say whether a prompt fails, each with the reason. Raises TypeError and ValueError."""
+    __tracebackhide__ = True
 
     def find(words: str, *roles: str) -> Callable[[Prompt], bool]:
         return lambda prompt: not any(words in text for text in _list_texts(prompt, roles))
 
     said = ("user", "assistant", "tool")
-    tests = [(find(words, *said), f"no message contains {words!r}") for words in _list(contains)]
-    tests += [(find(words, "system"), f"the system message does not contain {words!r}") for words in _list(system)]
+    tests = [(find(words, *said), f"no message contains {words!r}") for words in _list("contains", contains)]
+    tests += [
+        (find(words, "system"), f"the system message does not contain {words!r}") for words in _list("system", system)
+    ]
     if matches is not None:
-        pattern = re.compile(matches)
+        pattern = _compile(matches)
         tests.append(
             (
                 lambda prompt: not any(map(pattern.search, _list_texts(prompt, said))),
@@ -273,8 +314,21 @@ def _list_prompt_tests(
     return tests
 
 
-def _list(given: str | Iterable[str]) -> list[str]:
-    return [given] if isinstance(given, str) else list(given)
+def _compile(matches: str | re.Pattern[str]) -> re.Pattern[str]:
+    __tracebackhide__ = True
+    check_argument("assert_prompt()", "matches", matches, PATTERN)
+    try:
+        return re.compile(matches)
+    except re.error as error:
+        raise ValueError(f"assert_prompt(): matches={matches!r} is no regular expression: {error}") from None
+
+
+def _list(name: str, given: str | Iterable[str]) -> list[str]:
+    __tracebackhide__ = True
+    texts = [given] if isinstance(given, str) or not isinstance(given, Iterable) else list(given)
+    for text in texts:
+        check_argument("assert_prompt()", name, text, TEXT)
+    return texts
 
 
 def _list_texts(prompt: Prompt, roles: Sequence[str]) -> Iterator[str]:

@@ -16,7 +16,7 @@ from aione_mock.testing.assertions import PLACE_IN_RULES, CallAssertions, When
 from aione_mock.testing.calls import RecordedCall
 from aione_mock.testing.control_client import ControlClient
 from aione_mock.testing.environment import session_variables
-from aione_mock.testing.options import SessionOptions, format_instant, parse_pace
+from aione_mock.testing.options import SessionOptions, format_instant, parse_pace, reject_unknown
 from aione_mock.testing.prepared_replies import PreparedReply, build_reply, sort_by_priority
 from aione_mock.testing.waiting import Waits
 from aione_mock.types import Json
@@ -292,6 +292,7 @@ class MockSession(CallAssertions):
         __tracebackhide__ = True
         from aione_mock.testing.resilience.in_process import check_client
 
+        reject_unknown("assert_resilient()", options, ["only", "include", "patience", "attempts"])
         return check_client(call, self, **options)
 
     # Opening and closing

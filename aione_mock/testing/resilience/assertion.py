@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from aione_mock.testing.arguments import Kind, check_optional
 from aione_mock.testing.resilience.in_process import check_client
 from aione_mock.testing.resilience.report import ResilienceReport
 from aione_mock.testing.resilience.runner import make_api_key
 from aione_mock.testing.servers import start_server
 from aione_mock.testing.session import MockSession
+
+_SESSION = Kind("a session", "aione_mock", lambda value: isinstance(value, MockSession))
 
 
 def assert_resilient(
@@ -30,6 +33,7 @@ def assert_resilient(
     name, and if the client fails without a fault.
     """
     __tracebackhide__ = True
+    check_optional("assert_resilient()", _SESSION, mock=mock)
     if mock is not None:
         return check_client(call, mock, only=only, include=include, patience=patience, attempts=attempts)
     with start_server(auth="any") as server, server.session("resilience", api_key=make_api_key(server.url)) as own:

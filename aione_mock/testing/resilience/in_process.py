@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from aione_mock.errors import ConfigError
+from aione_mock.testing.arguments import COUNT, FUNCTION, SECONDS, TEXTS, check_argument
 from aione_mock.testing.messages import refer_to_guide
 from aione_mock.testing.resilience.observation import Thresholds
 from aione_mock.testing.resilience.progress import open_progress
@@ -34,6 +35,7 @@ def check_client(
 ) -> ResilienceReport:
     """Run client code under the faults of a session and check it. See `aione_mock.assert_resilient`."""
     __tracebackhide__ = True
+    _check_arguments(call, only, include, patience, attempts)
     observer = ClientObserver(mock, lambda limit: _run_in_thread(call, mock, limit), patience)
     progress = open_progress("assert_resilient")
     try:
@@ -47,6 +49,19 @@ def check_client(
         head = f"the client is not resilient: {len(report.failed)} of {len(report.results)} checks failed"
         raise AssertionError(f"{head}\n\n{report}\n\n{refer_to_guide('Test the resilience of a client')}")
     return report
+
+
+def _check_arguments(call: object, only: object, include: object, patience: object, attempts: object) -> None:
+    __tracebackhide__ = True
+    where = "assert_resilient()"
+    for name, value, kind in (
+        ("call", call, FUNCTION),
+        ("only", only, TEXTS),
+        ("include", include, TEXTS),
+        ("patience", patience, SECONDS),
+        ("attempts", attempts, COUNT),
+    ):
+        check_argument(where, name, value, kind)
 
 
 def _run_in_thread(call: Callable[..., object], mock: MockSession, limit: float) -> ClientRun:
