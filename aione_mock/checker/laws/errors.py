@@ -215,7 +215,8 @@ def check_wrong_method(context: LawContext) -> LawResults:
         if not context.includes(name):
             continue
         if method != "GET" and not context.client.allow_writes:
-            yield SkippedOperation(name, "it sends a method that changes something (--allow-writes)")
+            reason = f"it would send {method}; --allow-writes permits requests that could change something"
+            yield SkippedOperation(name, reason)
             continue
         try:
             exchange = yield from _check_routing_error(context, name, None, method, "method_not_allowed")
