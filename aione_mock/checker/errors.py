@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
+from traceback import extract_tb
 from typing import TYPE_CHECKING
 
 from aione_mock.errors import MockError
@@ -57,3 +59,11 @@ class TargetGone(StopRun):
 
 class CheckError(MockError):
     """The target cannot be checked, or a report or baseline cannot be read or written."""
+
+
+def describe_bug(error: Exception) -> str:
+    """Return in one line what an unexpected error says and where it was raised."""
+    place = extract_tb(error.__traceback__)[-1]
+    where = f" at {PurePath(place.filename).name}, line {place.lineno}"
+    message = " ".join(str(error).split())
+    return f"internal error{where}: {type(error).__name__}: {message}"

@@ -10,7 +10,15 @@ from aione_mock.checker.budget import format_money
 from aione_mock.checker.context import LawContext
 from aione_mock.checker.coverage import CoverageRecorder
 from aione_mock.checker.deduplication import OPERATION_SERVED
-from aione_mock.checker.errors import INTERRUPTED, BudgetSpent, NotChecked, StopRun, TargetGone
+from aione_mock.checker.errors import (
+    INTERRUPTED,
+    BudgetSpent,
+    CheckError,
+    NotChecked,
+    StopRun,
+    TargetGone,
+    describe_bug,
+)
 from aione_mock.checker.exchange import HttpExchange
 from aione_mock.checker.finding import (
     SWITCHED_OFF,
@@ -84,7 +92,10 @@ class CheckRun:
         self.coverage = CoverageRecorder(self.context.contract, self.plan.operations)
 
     def events(self) -> Generator[RunEvent, None, None]:
-        """Run and yield what happens. Temporary keys are deleted at the end, whatever ended the run."""
+        """Run and yield what happens. Temporary keys are deleted at the end, whatever ended the run.
+
+        Raises CheckError for a bug of a law.
+        """
         client = self.context.client
         self.started = SYSTEM_CLOCK.timestamp()
         rules = RuleObserver(self.context, self.plan)
@@ -103,9 +114,13 @@ class CheckRun:
         except (StopRun, KeyboardInterrupt) as error:
             self.stopped = str(error) or INTERRUPTED
             self.target_gone = isinstance(error, TargetGone)
-        except BaseException as error:
-            self.stopped = INTERRUPTED if isinstance(error, GeneratorExit) else f"internal error: {error!r}"
+        except GeneratorExit:
+            self.stopped = INTERRUPTED
             raise
+        except Exception as error:
+            self.stopped = client.mask.apply(describe_bug(error))
+            # the traceback of Python would show the message with its credentials
+            raise CheckError(f"{self.stopped}; please report it") from None
         finally:
             client.observers = []
             with ignore_signals():
@@ -254,7 +269,7 @@ class CheckRun:
                     self._blamed.add(result.exchange.number)
             elif cells[name].state == "kept":
                 reason = result.reason if isinstance(result, SkippedOperation) else excuse
-                cells[name] = MatrixCell("not checked", reason)
+                cells[name] = MatrixCell("not checked", self.context.client.mask.apply(reason))
 
     def _mark_unchecked(self, cells: dict[str, MatrixCell], reason: str) -> None:
         cell = MatrixCell("not checked", self.context.client.mask.apply(reason))

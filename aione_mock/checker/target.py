@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from aione_mock.checker.options import Flag
 from aione_mock.errors import ConfigError
-from aione_mock.text.credentials import CredentialMask, mask_text
+from aione_mock.text.credentials import CredentialMask, check_credential, list_spellings, mask_text
 
 _MIN_SECRET_LENGTH = 4
 """Shorter secrets are not masked: they could be any text."""
@@ -47,9 +47,10 @@ OPTIONS = {
     "access_secret": "the access key (--access-key, --access-secret)",
 }
 """Field of `Target` → how messages call the credential."""
+_NAMES = OPTIONS | {"access_key": "the id of the access key (--access-key)"}
 HeaderPair = tuple[str, str]
 _SENSITIVE_HEADER = re.compile("auth|cookie|key|secret|token|password|credential|session", re.IGNORECASE)
-_HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n\0]*)")
+_HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)")
 
 
 def parse_header(text: str) -> HeaderPair:
@@ -97,6 +98,9 @@ class Target:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "url", parse_url(self.url))
+        for name in VARIABLES:
+            check_credential(getattr(self, name) or "", _NAMES[name])
+        object.__setattr__(self, "headers", tuple([parse_header(f"{name}: {value}") for name, value in self.headers]))
 
     @classmethod
     def from_environment(
@@ -112,14 +116,9 @@ class Target:
         """Return a target whose missing credentials come from environment variables.
 
         The variables are those that `aione-mock keys --format env` prints. With a `suffix`, variables that end in it
-        take precedence over `given`. Raises ConfigError for an unusable address.
+        take precedence over `given`. Raises ConfigError for an unusable address or credential.
         """
-        from aione_mock.settings import read_variable
-
-        credentials = {
-            name: (suffix and read_variable(variable + suffix)) or given.get(name) or read_variable(variable)
-            for name, variable in VARIABLES.items()
-        }
+        credentials = {name: _find_credential(name, given.get(name), suffix) for name in VARIABLES}
         return cls(url, model=model, headers=tuple(headers), verify=verify, **credentials)
 
     @property
@@ -146,6 +145,22 @@ class Target:
     def base_path(self) -> str:
         """The path of the address, empty for most."""
         return urlsplit(self.url).path
+
+
+def _find_credential(name: str, given: str | None, suffix: str) -> str | None:
+    """Return a given credential or that of the environment. Raises ConfigError, which says where a bad one is from."""
+    from aione_mock.settings import read_variable
+
+    variable = VARIABLES[name]
+    sources = ((variable + suffix, suffix and read_variable(variable + suffix)), (_write_option(name), given))
+    for source, secret in (*sources, (variable, read_variable(variable))):
+        if secret:
+            return check_credential(secret, source)
+    return None
+
+
+def _write_option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def parse_url(url: str) -> str:
@@ -178,8 +193,9 @@ class SecretMask:
     def add(self, secret: str, variable: str) -> None:
         """Mask a secret from now on, in every encoding."""
         if len(secret) >= _MIN_SECRET_LENGTH:
-            self._variables.setdefault(secret, variable)
-            self._mask.learn([secret])
+            for spelling in list_spellings(secret):
+                self._variables.setdefault(spelling, variable)
+                self._mask.learn([spelling])
 
     def with_own_key(self) -> SecretMask:
         """Return a mask that shows the target's own key in place of keys that the run made."""

@@ -20,7 +20,7 @@ def check_canaries(
         str, typer.Option(metavar="URL", help="The mock behind it, started with `serve --as-upstream`.")
     ] = "http://127.0.0.1:8000",
     key: Annotated[
-        str | None, typer.Option(metavar="KEY", envvar="AIONE_API_KEY", help="API key of the gateway.")
+        str | None, typer.Option(metavar="KEY", help="API key of the gateway; $AIONE_API_KEY if not given.")
     ] = None,
     model: Annotated[str | None, typer.Option(help="Model to ask; by default the first that is listed.")] = None,
     protocol: Annotated[
@@ -54,7 +54,7 @@ def check_canaries(
     from aione_mock.checker.progress import StatusLine
     from aione_mock.checker.target import Target, parse_header
 
-    target = Target(url, key=key, headers=tuple(map(parse_header, header or ())))
+    target = Target.from_environment(url, key=key, headers=tuple(map(parse_header, header or ())))
     options = CanaryOptions(
         upstream, control_token, calls, concurrency, tuple(protocol or ()), _STREAMS[stream], model, timeout
     )

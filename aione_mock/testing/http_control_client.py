@@ -12,6 +12,7 @@ from aione_mock.contract.loading import load_contract
 from aione_mock.errors import ConfigError
 from aione_mock.settings import DOCUMENTS, document_path
 from aione_mock.testing.control_client import ControlClient
+from aione_mock.text.credentials import make_bearer_header
 
 
 class HttpControlClient(ControlClient):
@@ -20,7 +21,7 @@ class HttpControlClient(ControlClient):
     def __init__(self, url: str, token: str | None = None) -> None:
         super().__init__(url.rstrip("/"), load_contract([document_path("control.yaml")]).operations)
         # ignore proxy settings of the environment
-        headers = {} if token is None else {"authorization": f"Bearer {token}"}
+        headers = {} if token is None else make_bearer_header(token, "the control token")
         self._http = httpx2.Client(base_url=self.url, headers=headers, trust_env=False, timeout=10)
         try:
             self._http.get(self._operations["getHealth"].path).raise_for_status()

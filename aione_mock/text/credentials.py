@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import logging
 import re
 from bisect import bisect_right
@@ -16,7 +17,9 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache, partial
 from itertools import accumulate
 from typing import NamedTuple
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, quote, unquote
+
+from aione_mock.errors import ConfigError
 
 MASK = "***"
 _SECRET_PARAMETERS = frozenset(
@@ -218,6 +221,43 @@ def mask_url(url: str) -> str:
     """Return a URL without its password, and without the values of its secret parameters."""
     place, mark, query = _URL_PASSWORD.sub(rf"\g<1>{MASK}", url).partition("?")
     return place + mark + _MASK.mask_parameters(query)
+
+
+def list_spellings(secret: str) -> list[str]:
+    """Return a credential as texts may show it: as it is, and with escapes for what is not ASCII."""
+    escaped = (json.dumps(secret)[1:-1], ascii(secret)[1:-1], ascii(secret.encode())[2:-1], quote(secret, safe=""))
+    as_read = secret.encode("utf-8", "surrogatepass").decode("latin-1")
+    # the message of an error may quote one that is escaped already
+    twice = [text.replace("\\", "\\\\") for text in escaped]
+    return [secret] if secret.isascii() else list(dict.fromkeys((secret, as_read, *escaped, *twice)))
+
+
+# --- by form
+
+_EDGES = {"\n": "a line break", "\r": "a line break", "\t": "a tab", " ": "a space"}
+
+
+def check_credential(secret: str, name: str) -> str:
+    """Return a credential that can be sent in a header. Raises ConfigError, which does not show it."""
+    problem = _find_problem(secret)
+    if problem:
+        raise ConfigError(f"{name} {problem}; remove it")
+    return secret
+
+
+def make_bearer_header(token: str, name: str) -> dict[str, str]:
+    """Return the header that carries a token. Raises ConfigError, which does not show it."""
+    return {"authorization": f"Bearer {check_credential(token, name)}"}
+
+
+def _find_problem(secret: str) -> str:
+    for verb, char in (("ends", secret[-1:]), ("begins", secret[:1])):
+        if char in _EDGES:
+            return f"{verb} with {_EDGES[char]}"
+    if not secret.isascii():
+        return "has a character that is not ASCII"
+    unprintable = next((char for char in secret if not char.isprintable()), None)
+    return f"has {_EDGES.get(unprintable, 'a control character')} inside" if unprintable else ""
 
 
 # --- by name

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from aione_mock.checker import check, prepare
+from aione_mock.checker.errors import CheckError
 from aione_mock.checker.finding import LawResults
 from aione_mock.checker.law import Law
 from aione_mock.checker.report import build_report
@@ -112,7 +113,9 @@ def test_a_bug_of_a_law_ends_the_run_and_cleans_up(gateway: FaultyGateway) -> No
     run = prepare(target(gateway.url), only=("key-list-order",), phases=(), allow_writes=True)
     law = Law("buggy", "A law with a bug", check_with_bug, ("listKeys",), area="keys")
     run.plan = replace(run.plan, laws=(law,))
-    with pytest.raises(KeyError, match="no such member"):
+    with pytest.raises(
+        CheckError, match=r"internal error at test_odd_answers\.py, line \d+: KeyError: 'no such member'"
+    ):
         list(run.events())
     assert "internal error" in run.stopped
     assert not run.context.key_ids

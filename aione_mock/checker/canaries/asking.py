@@ -102,15 +102,14 @@ async def open_client(concurrency: int) -> AsyncIterator[httpx2.AsyncClient]:
         yield client
 
 
-def make_headers(target: Target, contract: Contract, operation: Operation) -> dict[str, str]:
+def make_headers(target: Target, contract: Contract, operation: Operation) -> list[tuple[bytes, bytes]]:
     """Return the headers of a request: those of the target, and its key as the operation expects it."""
     headers = dict(target.headers)
-    if target.key is None or not operation.security:
-        return headers
-    scheme = contract.schemes[operation.security[0][0]]
-    if scheme["type"] == "http":
-        return {**headers, "authorization": f"Bearer {target.key}"}
-    return {**headers, scheme["name"]: target.key}
+    if target.key is not None and operation.security:
+        scheme = contract.schemes[operation.security[0][0]]
+        is_http = scheme["type"] == "http"
+        headers |= {"authorization": f"Bearer {target.key}"} if is_http else {scheme["name"]: target.key}
+    return [(name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in headers.items()]
 
 
 def _read_body(operation: Operation, response: httpx2.Response, stream: bool) -> Json:

@@ -11,6 +11,7 @@ import httpx2
 
 from aione_mock.contract import Contract
 from aione_mock.errors import ConfigError
+from aione_mock.text.credentials import make_bearer_header
 
 _SETTLE_SECONDS = 0.2
 """Without a new call for so long, the gateway is taken to have asked everything."""
@@ -37,7 +38,7 @@ class UpstreamJournal:
     def __init__(self, url: str, contract: Contract, token: str | None = None) -> None:
         """Connect to the mock. Raises ConfigError if no such mock answers at `url`."""
         operation = contract.operations["listCanaries"]
-        headers = {} if token is None else {"authorization": f"Bearer {token}"}
+        headers = {} if token is None else make_bearer_header(token, "the control token")
         self._url, self._path = url.rstrip("/"), operation.path
         self._http = httpx2.Client(headers=headers, trust_env=False, timeout=30)
         found = self._read(0)
