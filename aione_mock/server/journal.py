@@ -107,6 +107,8 @@ class StatisticsReport:
     sessions: int
     journal_entries: int
     journal_bytes: int
+    uptime: float | None = None
+    """Seconds for which they were counted; None for those since the start of this process."""
 
 
 def _decode_headers(headers: RawHeaders) -> list[tuple[str, str]]:

@@ -431,7 +431,15 @@ class SharedState:
             else:
                 size = number
         return StatisticsReport(
-            requests, answer["streams"], operations, statuses, scenarios, answer["sessions"], answer["entries"], size
+            requests,
+            answer["streams"],
+            operations,
+            statuses,
+            scenarios,
+            answer["sessions"],
+            answer["entries"],
+            size,
+            answer["uptime"],
         )
 
     def _keep_alive(self) -> None:

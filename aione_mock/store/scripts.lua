@@ -804,7 +804,9 @@ function O.stats()
   for _, id in ipairs(call('ZRANGEBYSCORE', P .. ':open', REAL, '+inf')) do
     if id:sub(1, #STREAM) == STREAM then streams = streams + 1 end
   end
-  return {status = 'ok', counts = found, sessions = #sessions / 2, entries = entries, streams = streams}
+  local began = number(call('GET', P .. ':began')) or REAL
+  return {status = 'ok', counts = found, sessions = #sessions / 2, entries = entries, streams = streams,
+    uptime = REAL - began}
 end
 
 local raw = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -79,6 +80,17 @@ def test_sums_read_at_the_same_time_count_each_call_once(workers: tuple[str, str
         assert chat(other) == 200
     at_once(12, lambda: sum_calls(one))
     assert [sum_calls(each) - before for each in workers] == [8, 8]
+
+
+def test_the_uptime_is_that_of_all_workers(store: str) -> None:
+    options: Any = {"store": store, "store_prefix": "uptime", "now": parse_instant(NOW)}
+    with Server(create_app(**options)) as one:
+        assert chat(one.url) == 200
+        time.sleep(1)
+        with Server(create_app(**options)) as other:
+            uptimes = [read(each.url, "/_mock/stats")["uptime_seconds"] for each in (one, other)]
+            assert 1 <= uptimes[0] <= uptimes[1]
+            assert read(other.url, "/_mock/health")["uptime_seconds"] < uptimes[1] - 0.9
 
 
 def test_a_key_of_a_session_that_began_again_is_unknown_to_all_workers(workers: tuple[str, str]) -> None:

@@ -103,7 +103,7 @@ class ServerControl:
         figures = await self._pipeline.state.read_statistics(self._pipeline.sessions)
         return Reply(
             {
-                "uptime_seconds": self._uptime,
+                "uptime_seconds": self._uptime if figures.uptime is None else figures.uptime,
                 "requests": figures.requests,
                 "streams_open": figures.streams_open,
                 "by_operation": dict(figures.operations),
