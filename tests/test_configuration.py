@@ -90,6 +90,19 @@ def show(capsys: pytest.CaptureFixture[str], *options: str) -> dict[str, tuple[s
     return {row[0]: (row[1] if len(row) == 3 else "", row[-1]) for row in rows}
 
 
+def write_named_files() -> None:
+    """Write the files that VALUES names."""
+    texts = {
+        "extends: default": ["models.yaml", "world.yaml", "other.yaml"],
+        "overlay: 1.0.0\ninfo: {title: a, version: '1'}\nactions: []": ["a.yaml", "b.yaml"],
+        "rules: []": ["rules", "more"],
+        "cassette: 1": ["tape.yaml"],
+    }
+    for text, names in texts.items():
+        for name in names:
+            write(Path(name), text)
+
+
 def as_shown(name: str, value: Any) -> set[str]:
     """Return how a value may be shown: as text, as JSON, or as a path in a list."""
     paths = [str(path) for path in ([value] if isinstance(value, str) else value if isinstance(value, list) else ())]
@@ -102,6 +115,7 @@ def test_every_setting_is_a_member_a_variable_and_an_option(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert VALUES.keys() == Settings.model_fields.keys() - {"config"}
+    write_named_files()
     write(Path("aione-mock.yaml"), {name: first for name, (first, _) in VALUES.items()})
     shown = show(capsys)
     for number, (name, (value, _)) in enumerate(VALUES.items(), 1):
@@ -144,6 +158,29 @@ def test_an_option_beats_a_variable_and_a_variable_the_file(
     assert shown["pace"] == ("instant", "AIONE_MOCK_PACE")
     assert shown["time_scale"] == ("4.0", "--time-scale")
     assert shown["auth"] == ("keys", "default")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("seed: 1\nmodels: {models: [{id: a, context_lenght: 1}]}", ":2: models.models[0].context_lenght: "),
+        ("world: {keys: [{name: a, modelsallowed: [x]}]}", ":1: world.keys[0].modelsallowed: "),
+        ("rules: [{when: {modell: x}, then: {error: internal_error}}]", ":1: unknown member 'modell'; did you mean"),
+        ("models: nofile", "cannot read the models file 'nofile'"),
+        ("overlays: nofile", "'nofile'"),
+        ("replay: nofile", "cannot read the cassette 'nofile'"),
+    ],
+)
+def test_files_that_serve_refuses_are_refused_when_shown(
+    text: str, expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(Path("aione-mock.yaml"), text)
+    assert main(["config", "show"]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert expected in shown.err
+    assert main(["serve", "--port", "0"]) == 2
+    assert capsys.readouterr().err == shown.err
 
 
 def test_the_file_of_the_working_directory_is_found_unless_another_is_named(

@@ -62,8 +62,14 @@ def _format_setting(name: str) -> str:
 
 
 def show_configuration(context: typer.Context) -> None:
-    """Show each setting, and where its value comes from. Takes the options of `serve`; secrets are masked."""
+    """Show each setting, and where its value comes from. Takes the options of `serve`; secrets are masked.
+
+    Files that settings name are read too, and their mistakes reported as `serve` does.
+    """
+    from aione_mock.server.app import check_files
+
     settings = read_settings(context.params)
+    check_files(settings)
     values = {name: _mask(settings, name) for name in Settings.model_fields}
     long = {name: value for name, value in values.items() if isinstance(value, Mapping)}
     shown = {name: _BELOW if name in long else _format_value(value) for name, value in values.items()}

@@ -23,6 +23,7 @@ from aione_mock.server.journal import Exchange
 from aione_mock.server.observers import Observer, WatchedCall
 from aione_mock.server.pipeline import Handler, Pipeline
 from aione_mock.server.request import Request
+from aione_mock.server.scenario_engine import ScenarioEngine
 from aione_mock.server.sessions import Sessions, check_seed
 from aione_mock.server.state import MemoryState
 from aione_mock.settings import DOCUMENTS, MEMORY, Settings, document_path, extension_paths
@@ -265,6 +266,14 @@ def load_served_contract(settings: Settings) -> Contract:
     overlays = (*extension_paths(settings.extensions), *settings.overlays)
     contract = load_contract([document_path(name) for name in DOCUMENTS], overlays)
     return contract if settings.control else contract.exclude_protocol("control")
+
+
+def check_files(settings: Settings) -> None:
+    """Read the files that settings name. Raises ContractError, ConfigError or ScenarioError, as `create_app` does."""
+    World.load(settings)
+    contract = load_served_contract(settings)
+    ScenarioEngine(contract, settings)
+    _load_replay(settings, contract)
 
 
 def _create_pipeline(
