@@ -56,7 +56,7 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "cache": (False, True),
     "check_answers": ("strict", "log"),
     "mutant": ("one", "two"),
-    "replay": ("tape.yaml", "other.yaml"),
+    "replay": ("tape.yaml", "more.yaml"),
     "replay_only": (True, False),
     "replay_timing": ("none", "scale"),
     "replay_cycle": (True, False),
@@ -96,7 +96,7 @@ def write_named_files() -> None:
         "extends: default": ["models.yaml", "world.yaml", "other.yaml"],
         "overlay: 1.0.0\ninfo: {title: a, version: '1'}\nactions: []": ["a.yaml", "b.yaml"],
         "rules: []": ["rules", "more"],
-        "cassette: 1": ["tape.yaml"],
+        "cassette: 1": ["tape.yaml", "more.yaml"],
     }
     for text, names in texts.items():
         for name in names:
@@ -349,7 +349,7 @@ def test_the_schema_explains_each_setting_and_most_members(schema: Any) -> None:
             "models:\n  models:\n  - id: a\n    max_output_tokens: 200000\n",
             ["4: models.models[0].max_output_tok"],
         ),
-        ("a.yaml", "port: 0\nrules:\n- when: {}\n", ['3: "then" is a required']),
+        ("a.yaml", "port: 0\nrules:\n- when: {}\n", ["3: 'then' is missing; add it, as in {"]),
         ("a.toml", 'seed = "1"\nprot = 2\n', ["2: prot: there is no such setting; did you mean 'port'?"]),
         ("a.toml", "seed = \n", ["1: the configuration file is not valid TOML: Invalid value"]),
         (

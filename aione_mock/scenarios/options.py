@@ -11,7 +11,14 @@ from aione_mock.structs import frozen
 
 OptionType = Literal["integer", "number", "boolean", "string"]
 OptionValues = Mapping[str, Any]
-_TYPE_NAMES = {"integer": "an integer", "number": "a number", "boolean": "true or false", "string": "text"}
+TYPE_NAMES = {
+    "integer": "an integer",
+    "number": "a number",
+    "boolean": "true or false",
+    "string": "text",
+    "object": "a mapping",
+    "array": "a list",
+}
 _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -51,10 +58,14 @@ class Option:
         """The accepted values in words: `an integer of at least 1`."""
         if self.choices:
             return " or ".join(f"'{choice}'" for choice in self.choices)
-        words = _TYPE_NAMES[self.type]
-        if self.minimum is not None and self.maximum is not None:
-            return f"{words} from {self.minimum:,} to {self.maximum:,}"
-        return words if self.minimum is None else f"{words} of at least {self.minimum:g}"
+        return TYPE_NAMES[self.type] + describe_bounds(self.minimum, self.maximum)
+
+
+def describe_bounds(minimum: float | None, maximum: float | None) -> str:
+    """Return ` from 1 to 5`, ` of at least 1`, or nothing."""
+    if minimum is not None and maximum is not None:
+        return f" from {minimum:,} to {maximum:,}"
+    return "" if minimum is None else f" of at least {minimum:g}"
 
 
 def _parse_boolean(text: str) -> bool:

@@ -5,41 +5,25 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
-from typing import Any
 
 import jsonschema_rs
 import orjson
 
 from aione_mock.clock import parse_duration
-from aione_mock.contract.json_pointer import format_pointer
 from aione_mock.errors import ConfigError, ScenarioError, did_you_mean
 from aione_mock.scenarios import templates
 from aione_mock.scenarios.catalogue import ANSWERS, ScenarioCatalogue
 from aione_mock.scenarios.conditions import compile_pattern
 from aione_mock.scenarios.faults import FAULTS
+from aione_mock.scenarios.rule_mistakes import DocumentPath, RuleMistake, explain_errors, list_known
 from aione_mock.scenarios.rules import Rule, compile_rule
-from aione_mock.structs import frozen
 from aione_mock.types import Json
 
-DocumentPath = tuple[str | int, ...]
 _WILDCARD = re.compile(r"[*?\[]")
 _MAX_DEPTH = 200
 """Nested levels of rules and conditions. Answers hold them a few levels deeper, and JSON is written up to 254."""
 _TOO_DEEP = f"nested deeper than {_MAX_DEPTH} levels"
 _CONNECTION_HEADERS = ("connection", "content-length", "transfer-encoding")
-
-
-@frozen
-class RuleMistake:
-    """A mistake in a scenario document. The path may end in a member's name."""
-
-    path: DocumentPath
-    message: str
-
-    @property
-    def pointer(self) -> str:
-        """The path as a JSON pointer."""
-        return format_pointer(self.path)
 
 
 class RuleCompiler:
@@ -60,7 +44,7 @@ class RuleCompiler:
         """Return all violations of the schema in a scenario file's content, or else all other mistakes."""
         if _is_too_deep(document):
             return [RuleMistake(("rules",), _TOO_DEEP)]
-        found = [self._explain_error(error) for error in self._file.iter_errors(document)]
+        found = explain_errors(self._file.iter_errors(document), self.schema, "the file")
         if found:
             return sorted(found, key=lambda mistake: [str(part) for part in mistake.path])
         return list(self._check_rules(document["rules"]))
@@ -85,32 +69,10 @@ class RuleCompiler:
         """Raise ScenarioError for conditions that cannot be matched against past calls."""
         if _is_too_deep(when):
             raise ScenarioError(f"when: {_TOO_DEEP}")
-        found = [self._explain_error(error) for error in self._when.iter_errors(when)]
+        found = explain_errors(self._when.iter_errors(when), self.schema, "'when'")
         found = found or [*_check_when(when, (), self.operations, top=False), *_check_probability(when)]
         if found:
             raise ScenarioError(f"when{found[0].pointer}: {found[0].message}")
-
-    def _explain_error(self, error: jsonschema_rs.ValidationError) -> RuleMistake:
-        """Return a validator's error in words, with the nearest match for a misspelt name."""
-        path: DocumentPath = tuple(error.instance_path)
-        kind = error.kind
-        if isinstance(kind, jsonschema_rs.ValidationErrorKind.AdditionalProperties):
-            known = self._list_members(list(error.schema_path))
-            word = str(kind.unexpected[0])
-            return RuleMistake(
-                (*path, word), f"unknown member '{word}'{did_you_mean(word, known) or _list_known(known)}"
-            )
-        if isinstance(kind, jsonschema_rs.ValidationErrorKind.Enum):
-            options = [str(option) for option in kind.options]
-            remedy = did_you_mean(str(error.instance), options) or _list_known(options)
-            return RuleMistake(path, f"unknown value {error.instance!r}{remedy}")
-        return RuleMistake(path, error.message)
-
-    def _list_members(self, schema_path: list[str | int]) -> list[str]:
-        node: Any = self.schema
-        for part in schema_path[:-1]:
-            node = node[part]
-        return list(node.get("properties", ()))
 
     def _check_rules(self, rules: list[Json]) -> Iterator[RuleMistake]:
         ids: set[str] = set()
@@ -155,7 +117,7 @@ class RuleCompiler:
             if key == "name":
                 continue
             if key not in known:
-                yield RuleMistake((*here, key), f"fault '{fault['name']}' has no option '{key}'{_list_known(known)}")
+                yield RuleMistake((*here, key), f"fault '{fault['name']}' has no option '{key}'{list_known(known)}")
             elif not known[key].accepts(value):
                 yield RuleMistake((*here, key), f"option '{key}' is {value!r}, but should be {known[key].expected}")
             elif key == "error" and value not in self.catalogue.errors:
@@ -252,10 +214,6 @@ def _is_too_deep(value: Json) -> bool:
 
 def _list_children(item: Json) -> Iterable[Json]:
     return item.values() if isinstance(item, dict) else item
-
-
-def _list_known(names: Iterable[str]) -> str:
-    return f"; known: {', '.join(names) or 'none'}"
 
 
 def _derive_id(spec: Mapping[str, Json]) -> str:

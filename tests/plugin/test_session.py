@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -226,6 +227,20 @@ def test_unknown_paths_are_calls_too(mock: MockSession) -> None:
     assert mock.last_call.operation is None
     assert mock.last_call.status == 404
     mock.assert_called(status=404, times=1)
+
+
+@pytest.mark.parametrize(
+    ("prepare", "message"),
+    [
+        (lambda mock: mock.reply("x", when="refund"), "reply “x”: 'when' is 'refund', but should be a mapping"),
+        (lambda mock: mock.fail(429), "fail 429: 'error' is 429, but should be text, such as rate_limit_exceeded"),
+        (lambda mock: mock.fail("internal_error", times="3"), "'times' is '3', but should be an integer of at least 1"),
+        (lambda mock: mock.reply(tool_calls=["f"]), "'tool_calls[0]' is 'f', but should be a mapping, such as {"),
+    ],
+)
+def test_a_wrong_argument_is_named(mock: MockSession, prepare: Callable[[Any], None], message: str) -> None:
+    with pytest.raises(ScenarioError, match=re.escape(message)):
+        prepare(mock)
 
 
 def test_a_wrong_answer_leaves_the_others(mock: MockSession, client: openai.OpenAI) -> None:

@@ -8,7 +8,7 @@ import pytest
 from aione_mock.errors import ScenarioError
 from aione_mock.scenarios.catalogue import ScenarioCatalogue
 from aione_mock.scenarios.faults import FAULTS
-from aione_mock.scenarios.rule_compiler import make_rule_schema
+from aione_mock.scenarios.rule_compiler import RuleCompiler, make_rule_schema
 from aione_mock.scenarios.rule_files import RuleFiles, read_rules
 
 from .conftest import ROOT
@@ -21,7 +21,7 @@ MISTAKES = {
     "#\n\nrules:\n  - when:\n      modl: x\n    then: {delay: 1}\n": ":5: unknown member 'modl'; did you mean 'model'?",
     "rules:\n  - then:\n      faults:\n      - name: crlf\n      - name: ct\n": ":5: unknown value 'ct'; did you mean",
     "rules:\n  - then:\n      faults: [{name: cut,\n      size: 3}]\n": ":4: fault 'cut' has no option 'size'",
-    "rules:\n  - then:\n      faults:\n        - {name: stall, after: x}\n": ':4: "x" is not of type "integer"',
+    "rules:\n  - then:\n      faults:\n        - {name: stall, after: x}\n": ":4: 'after' is 'x', but",
     "rules:\n  - {then: {faults: [{name: error_event, error: nope}]}}\n": ":2: unknown error 'nope'",
     "rules:\n  - when: {operation: createChatCompletions}\n    then: {delay: 1}\n": ":2: unknown operation",
     "rules:\n  - when:\n      pattern: '('\n    then: {delay: 1}\n": ":3: not a regular expression",
@@ -34,14 +34,14 @@ MISTAKES = {
     "rules:\n  - then: {reply: {body: {}, finish: stop}}\n": ":2: 'body' is the whole answer",
     "rules:\n  - then:\n      reply: {text: 'x {{modl}}'}\n": ":3: unknown template '{{modl}}'; did you mean 'model'?",
     "rules:\n  - then: {headers: {set: {Content-Length: '3'}}}\n": ":2: header 'Content-Length' belongs",
-    "rules:\n  - then: {headers: {set: {'a b': '3'}}}\n": ':2: "a b" does not match',
-    "rules:\n  - then: {delay: soon}\n": ':2: "soon" does not match',
+    "rules:\n  - then: {headers: {set: {'a b': '3'}}}\n": ':2: \'set\' is {"a b":"3"}: "a b" does not match',
+    "rules:\n  - then: {delay: soon}\n": ":2: 'delay' is 'soon', but should be a number of",
     "rules:\n  - then: {delay: 99999999999999d}\n": ":2: '99999999999999d' is too long",
     "rules:\n  - id: a\n    then: {delay: 1}\n  - id: a\n    then: {delay: 1}\n": ":4: there are two rules 'a'",
     "rules:\n  - then: {delay: 1}\n    then: {delay: 2}\n": ":3: 'then' occurs twice",
     "rules:\n  - then: {delay: 1\n": ":3: not YAML",
-    "rules: 3\n": ':1: 3 is not of type "array"',
-    "- a\n": ' is not of type "object"',
+    "rules: 3\n": ':1: \'rules\' is 3, but should be a list, such as [{"then": {"reply": {"text": "Hello"}}}]',
+    "- a\n": ':1: the file is ["a"], but should be a mapping',
     "rules: &a\n  - *a\n": ":1: not YAML: an alias leads back to itself",
     "rules: [{then: {reply: {json: 123456789012345678901234567890}}}]\n": ":1: cannot be represented as JSON",
     "rules: [{1: 2}]\n": ":1: cannot be represented as JSON",
@@ -67,6 +67,44 @@ def test_mistakes_name_the_line_and_the_remedy(text, compiler, tmp_path):
     assert str(caught.value).startswith("s.yaml:")
     assert MISTAKES[text] in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("rule", "line", "message"),
+    [
+        ("when: {}\n    thn: {delay: 1}", 3, "unknown member 'thn'; did you mean 'then'?"),
+        ("when: {}", 2, "'then' is missing; add it, as in {"),
+        ("then:\n      reply: hello", 3, "'reply' is 'hello', but should be a mapping, such as {\"text\": \"Hello\"}"),
+        ("then:\n      faults: [cut]", 3, "'faults[0]' is 'cut', but should be a mapping, such as {\"name\": \"cut\","),
+        ("then: {faults: {name: cut}}", 2, '\'faults\' is {"name":"cut"}, but should be a list, such as [{'),
+        ("then: {faults: [{after: 2}]}", 2, '\'name\' is missing; add it, as in {"name": "cut",'),
+        (
+            "then: {delay: 1}\n    when:\n      header: 'x: y'",
+            4,
+            "'header' is 'x: y', but should be a mapping, such as {",
+        ),
+        (
+            "then: {delay: 2 seconds}",
+            2,
+            "'delay' is '2 seconds', but should be a number of at least 0 or text, such as 1.5",
+        ),
+        ("then: {reply: {}}", 2, "'reply' is {}, but should be a mapping that is not empty, such as {"),
+        (
+            "then: {delay: 1}\n    when: {nth: a}",
+            3,
+            "'nth' is 'a', but should be an integer of at least 1 or a list, such",
+        ),
+        ("id: a b\n    then: {delay: 1}", 2, "'id' is 'a b', but should be text, such as slow-refunds"),
+    ],
+)
+def test_a_mistake_says_what_is_expected(
+    rule: str, line: int, message: str, compiler: RuleCompiler, tmp_path: Path
+) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(f"rules:\n  - {rule}\n")
+    with pytest.raises(ScenarioError) as caught:
+        read_rules(path, compiler)
+    assert str(caught.value).startswith(f"s.yaml:{line}: {message}")
 
 
 def test_bytes_that_are_no_text(compiler, tmp_path):
