@@ -60,15 +60,17 @@ def main() -> None:
     print(f"{target / 'index.html'}")
 
 
-def build_site(work: Path, target: Path, *, versioned: bool = False) -> None:
+def build_site(work: Path, target: Path, *, site_url: str | None = None) -> None:
     """Build both languages into `target`. Raises SystemExit for a warning, such as a broken link.
 
-    With `versioned`, English pages offer the versions that `../versions.json` lists.
+    `site_url` is where the pages will be published, in a folder for their version: the site map and the page for
+    unknown paths name it, and English pages offer the versions that `../versions.json` lists. Pages work from a disk
+    without it.
     """
     pages = {name: write() for name, write in GENERATED.items()}
     for language in ("en", "zh"):
         assemble(work / language / "docs", language, pages)
-        _write_configuration(work / language / "mkdocs.yml", language, versioned=versioned)
+        _write_configuration(work / language / "mkdocs.yml", language, site_url)
     runs = [start_builder(work / language) for language in ("en", "zh")]
     for run in runs:
         output, _ = run.communicate()
@@ -76,6 +78,8 @@ def build_site(work: Path, target: Path, *, versioned: bool = False) -> None:
             raise SystemExit(output)
     for page in work.glob("*/site/**/*.html"):
         _use_own_script(page)
+    for language in ("en", "zh"):
+        _remove_server_files(work / language / "site", keep=bool(site_url) and language == "en")
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(work / "en" / "site", target)
     shutil.copytree(work / "zh" / "site", target / "zh")
@@ -146,10 +150,12 @@ def _move_links(path: Path, folder: Path) -> str:
     return _LINK.sub(move, path.read_text(encoding="utf-8"))
 
 
-def _write_configuration(path: Path, language: str, *, versioned: bool) -> None:
+def _write_configuration(path: Path, language: str, site_url: str | None) -> None:
     options: dict[str, Any] = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
     options["extra"]["version_text"] = VERSION
-    if versioned and language == "en":
+    if site_url:
+        options["site_url"] = site_url if language == "en" else f"{site_url}zh/"
+    if site_url and language == "en":
         options["extra"]["version"] = {"provider": "mike"}
     if language == "zh":
         options["theme"]["language"] = "zh"
@@ -170,6 +176,16 @@ def start_builder(folder: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
+
+
+def _remove_server_files(site: Path, *, keep: bool) -> None:
+    """Remove the page for unknown paths and the site map, unless they are to keep: they need the address of the site.
+
+    A server shows one page for unknown paths, the English one.
+    """
+    if not keep:
+        (site / "404.html").unlink()
+        (site / "sitemap.xml").unlink()
 
 
 def _use_own_script(page: Path) -> None:

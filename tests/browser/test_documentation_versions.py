@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -80,3 +81,17 @@ def test_readers_can_choose_a_version(page: Page, address: str, published: Path)
     expect(links).to_have_text([SERIES, "0.1"])
     links.nth(1).evaluate("link => link.click()")
     page.wait_for_url("**/0.1/**")
+
+
+def test_an_unknown_path_leads_to_pages_of_the_newest_version(published: Path) -> None:
+    links = re.findall(r'(?:href|src)="/aione-mock/([^"#]+)', (published / "404.html").read_text(encoding="utf-8"))
+    assert f"{SERIES}/zh/index.html" in links
+    assert [link for link in links if not (published / link).is_file()] == []
+    assert not (published / SERIES / "zh" / "404.html").exists()
+
+
+def test_the_site_map_names_pages_that_are_there(published: Path) -> None:
+    text = (published / SERIES / "sitemap.xml").read_text(encoding="utf-8")
+    pages = re.findall(r"<loc>https://aione-mock\.github\.io/aione-mock/(.+?)</loc>", text)
+    assert f"{SERIES}/how-to/image.html" in pages
+    assert [page for page in pages if not (published / page).is_file()] == []
