@@ -26,7 +26,7 @@ def write_page() -> str:
         "## Example",
         format_code(example, "yaml"),
         "## The file",
-        format_members(schema),
+        format_members(schema, definitions),
         "## Objects",
-        *(write_definition(name, definitions[name]) for name in names),
+        *(write_definition(name, definitions[name], definitions=definitions) for name in names),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from functools import cache
+from types import MappingProxyType
 
 from aione_mock.cli.schemas import SchemaName, make_schema
 from aione_mock.types import Json
@@ -45,27 +46,30 @@ def describe_type(schema: Json) -> str:
     return ", ".join([_name_type(schema), *_list_bounds(schema)])
 
 
-def write_definition(name: str, schema: Json, level: str = "###") -> str:
+def write_definition(name: str, schema: Json, level: str = "###", definitions: Json = MappingProxyType({})) -> str:
     """Return a heading and a table of the members of an object."""
-    return join_parts(f"{level} {name}", schema.get("description", ""), format_members(schema)).rstrip("\n")
+    return join_parts(f"{level} {name}", schema.get("description", ""), format_members(schema, definitions)).rstrip(
+        "\n"
+    )
 
 
-def format_members(schema: Json) -> str:
-    """Return the table of an object's members."""
+def format_members(schema: Json, definitions: Json = MappingProxyType({})) -> str:
+    """Return the table of an object's members. One without a meaning of its own has that of its definition."""
     required: Collection[str] = schema.get("required", ())
     rows = [
-        (f"`{name}`{' (required)' if name in required else ''}", describe_type(member), _describe(member))
+        (f"`{name}`{' (required)' if name in required else ''}", describe_type(member), _describe(member, definitions))
         for name, member in schema.get("properties", {}).items()
     ]
     return format_table(("member", "type", "meaning"), rows)
 
 
-def _describe(member: Json) -> str:
+def _describe(member: Json, definitions: Json) -> str:
     if not isinstance(member, dict):
         return ""
+    definition = definitions.get(member.get("$ref", "").rsplit("/", 1)[-1], {})
     default = member.get("default")
     tail = "" if default in (None, [], {}, "") else f" Default: `{_show(default)}`."
-    return f"{member.get('description', '')}{tail}"
+    return f"{member.get('description') or definition.get('description', '').strip()}{tail}"
 
 
 def _name_type(schema: Json) -> str:
