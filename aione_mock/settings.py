@@ -264,7 +264,7 @@ class Settings(BaseSettings):
         None, description="ISO 8601 time at which the clock stands still. Without it, time passes."
     )
     auth: Literal["keys", "any"] = Field(
-        "keys", description="Which API keys are accepted: those of the organization, or `any` key as the demo key."
+        "keys", description="Which API keys are accepted: those of the organisation, or `any` key as the demo key."
     )
     as_upstream: bool = Field(
         False,
@@ -274,7 +274,7 @@ class Settings(BaseSettings):
     models: FileOrContent = Field(
         None, description="Models on offer: a file, or `any` for the bundled ones and every other name."
     )
-    world: FileOrContent = Field(None, description="Organizations with teams, members, keys and plans: a file.")
+    world: FileOrContent = Field(None, description="Organisations with teams, members, keys and plans: a file.")
     overlays: Paths = Field((), description="OpenAPI Overlays that change the contract.")
     extensions: Annotated[
         tuple[str, ...],

@@ -83,7 +83,7 @@ def test_the_notes_of_a_release_are_its_part_of_the_changelog(tmp_path: Path) ->
     notes = script.splitlines()[0].replace("notes.md", str(tmp_path / "notes.md"))
     subprocess.run(["bash", "-euc", notes], cwd=ROOT, env={**os.environ, "GITHUB_REF_NAME": f"v{VERSION}"}, check=True)
     text = (tmp_path / "notes.md").read_text(encoding="utf-8")
-    assert text.startswith("\nThe first release.\n")
+    assert text.startswith("\nThe first release. ")
     assert "Never released" not in text
     assert "### Added" in text
 

@@ -80,7 +80,7 @@ class ControlClient(ABC):
         return reasons | {miss["number"]: tuple(miss["reasons"]) for miss in verdict["nearest"]}
 
     def list_credentials(self) -> tuple[SeededCredential, ...]:
-        """Return the secrets of the organizations: the bundled ones, for a server whose own are not known here."""
+        """Return the secrets of the organisations: the bundled ones, for a server whose own are not known here."""
         return list_credentials()
 
     @property

@@ -24,7 +24,7 @@ def session_variables(
 ) -> dict[str, str]:
     """Return names and values. `base_url` includes the session; hosts are added to `no_proxy`, the present value.
 
-    `credentials` are those of the server's own organizations, if it does not serve the bundled ones.
+    `credentials` are those of the server's own organisations, if it does not serve the bundled ones.
 
     Source: the environment variables that the SDKs read; LangChain's OpenAI class for `OPENAI_API_BASE`.
     """

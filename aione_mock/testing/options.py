@@ -44,7 +44,7 @@ class SessionOptions:
     keys: Iterable[Mapping[str, Json]] = ()
     """API keys besides the bundled ones, as in a world file: `{"name": "small", "rpm_limit": 2}`."""
     world: str | Path | Mapping[str, Json] | None = None
-    """Organizations, keys and plans: the path of a world file, or what it contains."""
+    """Organisations, keys and plans: the path of a world file, or what it contains."""
     strict: bool = False
     """Whether a call to a model that no prepared reply and no rule answers, or an unused reply, fails the test."""
 
@@ -62,11 +62,11 @@ class SessionOptions:
         if isinstance(options.models, Mapping) or not isinstance(options.models, str | Path | Iterable | None):
             raise TypeError(f"{where}: models= is a list of names, a path or 'any', not {options.models!r}")
         if options.keys and options.world is not None:
-            raise TypeError(f"{where}: keys= is for the bundled organizations; write the keys into world=")
+            raise TypeError(f"{where}: keys= is for the bundled organisations; write the keys into world=")
         return options
 
     def to_settings(self, folder: Path) -> dict[str, Json]:
-        """Return the settings of a server with these models, keys and organizations; empty for the bundled ones.
+        """Return the settings of a server with these models, keys and organisations; empty for the bundled ones.
 
         A relative path starts at `folder`.
         """

@@ -63,7 +63,7 @@ class MockServer:
         return MockSession(control, self._unique_name(name), options, folder, api_key, self._make_session)
 
     def _find_server(self, settings: dict[str, Json]) -> ControlClient:
-        """Return the server with these models and organizations; start it if there is none."""
+        """Return the server with these models and organisations; start it if there is none."""
         if not settings:
             return self._control
         if self._start is None:

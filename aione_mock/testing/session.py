@@ -70,7 +70,7 @@ class MockSession(CallAssertions):
 
     @property
     def api_keys(self) -> dict[str, str]:
-        """The keys of the organizations: label (the name, unless there is a label) to secret."""
+        """The keys of the organisations: label (the name, unless there is a label) to secret."""
         return {each.label: each.secret for each in self._control.list_credentials() if each.kind == "key"}
 
     @property

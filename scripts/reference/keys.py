@@ -10,7 +10,7 @@ _HEAD = """\
 
 Every mock has these keys and tokens, whatever its seed is. `aione-mock keys` prints them, and
 `eval "$(aione-mock keys --format env)"` sets the variables. `serve --auth any` accepts any other API key as the demo
-key. The [configuration file](../how-to/configuration.md#organizations-and-keys) adds keys of your own.
+key. The [configuration file](../how-to/configuration.md#organisations-and-keys) adds keys of your own.
 
 Send an API key as `Authorization: Bearer KEY`, `x-api-key: KEY`, `x-goog-api-key: KEY` or `?key=KEY`. Console tokens
 are bearer tokens for `/api/v1`. Access keys sign requests of ModelRouter."""

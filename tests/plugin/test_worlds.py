@@ -1,4 +1,4 @@
-"""Tests with models, keys and organizations of their own."""
+"""Tests with models, keys and organisations of their own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ QUESTION: Any = [{"role": "user", "content": "How long does a refund take?"}]
 WORLD = """
 extends: default
 label: ours
-name: Our organization
+name: Our organisation
 keys:
   - {name: own, secret: sk-our-own-key, models_allowed: [our-own]}
 """

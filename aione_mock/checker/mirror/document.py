@@ -19,7 +19,7 @@ _HEAD = """\
 # A configuration of aione-mock whose world looks like {url} did at {at}.
 # Written by `aione-mock mirror`; `aione-mock serve --config FILE` serves it. Secrets are the mock's own:
 # `aione-mock keys --config FILE` lists them. Comments say what could not be read. What no operation shows is the
-# default: names of organizations, members, limits of concurrency, rights of console tokens, and paces.
+# default: names of organisations, members, limits of concurrency, rights of console tokens, and paces.
 """
 _ORDER = ("plan", "account", "tokens", "access_keys", "teams", "keys")
 _WIDTH = 1 << 30
