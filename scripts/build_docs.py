@@ -2,8 +2,9 @@
 
 python scripts/build_docs.py [FOLDER]      site/ by default
 
-Pages that people write are in docs/, their Chinese editions in docs/zh/. Pages of docs/reference/ that are not in the
-repository are made by scripts/reference/. The site works without a server and loads nothing from elsewhere.
+Pages that people write are in docs/, their Chinese editions in docs/zh/. Pages that scripts/reference/ makes replace
+the notes which stand for them in the repository, so that links to them lead somewhere there too. The site works without
+a server and loads nothing from elsewhere.
 """
 
 from __future__ import annotations

@@ -174,9 +174,9 @@ def test_links_lead_somewhere(name: str) -> None:
 
 
 def is_found(page: Path, target: str) -> bool:
-    """Whether a link leads to a file, or to a page that is made from the code."""
+    """Whether a link leads to a file, or to a schema, beside which its command stands."""
     path = page.parent / target
-    made = path.parent.name in ("reference", "schemas") and path.suffix in (".md", ".json")
+    made = path.parent.name == "schemas" and path.suffix == ".json"
     translated = Path(str(path).replace("/docs/zh/", "/docs/"))
     return path.exists() or translated.exists() or made  # the links of the built site are checked too
 

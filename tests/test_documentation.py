@@ -135,6 +135,11 @@ def test_what_people_wrote_is_in_both_languages(script: ModuleType) -> None:
     assert script.list_untranslated() == measured
 
 
+def test_links_to_generated_pages_lead_to_a_note_in_a_checkout(script: ModuleType) -> None:
+    notes = [ROOT / folder / page for folder in ("docs", "docs/zh") for page in script.GENERATED]
+    assert [path for path in notes if not path.exists() or "`make docs`" not in path.read_text("utf-8")] == []
+
+
 def test_no_translation_is_left_without_its_original() -> None:
     docs = ROOT / "docs"
     names = [path.relative_to(docs / "zh") for path in (docs / "zh").rglob("*.md")]
