@@ -117,3 +117,12 @@ def test_an_unknown_token_of_the_console_is_called_a_token(session_url: str) -> 
     assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
     assert "token" in answer.json()["detail"]
     assert "www-authenticate" not in post(session_url, CHAT, authorization="Bearer wrong").headers
+
+
+@pytest.mark.parametrize("call", [CHAT, MESSAGE, GEMINI])
+def test_a_refusal_says_how_to_have_the_key_accepted(session_url: str, call: Any) -> None:
+    answer = post(session_url, call, authorization="Bearer sk-of-somebody-else", x_api_key="", x_goog_api_key="")
+    assert answer.status_code == 401
+    for remedy in ("`aione-mock keys`", "`--auth any`"):
+        assert remedy in answer.json()["error"]["message"]
+    assert "somebody" not in answer.text

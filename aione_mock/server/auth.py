@@ -28,6 +28,13 @@ if TYPE_CHECKING:
     from aione_mock.server.journal import Exchange
 
 
+_REMEDIES = {
+    "API key": "`aione-mock keys` prints keys of the mock; start it with `--auth any` to have it take every key.",
+    "token": "`aione-mock keys` prints console tokens of the mock.",
+}
+"""What to do about a credential that is unknown or not in force."""
+
+
 @frozen
 class SecurityScheme:
     """Where a security scheme of the contract expects a credential."""
@@ -131,7 +138,9 @@ class Authenticator:
         known = record is not None and record.org_id in session.tenants.organisations
         if record is None or not known or api_keys.get_status(record, now) != "active":
             what = "API key" if operation.protocol != "console" else "token"
-            raise _unauthenticated(f"Invalid {what} provided: {api_keys.mask_secret(secret)}.", operation)
+            raise _unauthenticated(
+                f"Invalid {what} provided: {api_keys.mask_secret(secret)}. {_REMEDIES[what]}", operation
+            )
         if record.allowed_ips and not _is_inside(client, record.allowed_ips):
             raise APIError("ip_not_allowed", f"This key may not be used from {client}.")
         return api_keys.to_caller(record), own and not record.allowed_ips and record.expires_at is None
