@@ -17,6 +17,7 @@ from aione_mock.scenarios.conditions import compile_pattern
 from aione_mock.scenarios.faults import FAULTS
 from aione_mock.scenarios.rule_mistakes import DocumentPath, RuleMistake, explain_errors, list_known
 from aione_mock.scenarios.rules import Rule, compile_rule
+from aione_mock.text.credentials import mask_text
 from aione_mock.types import Json
 
 _WILDCARD = re.compile(r"[*?\[]")
@@ -164,6 +165,10 @@ def _check_when(when: Json, here: DocumentPath, operations: tuple[str, ...], *, 
     for name in [named] if isinstance(named, str) else named:
         if operations and name not in operations and not _WILDCARD.search(name):
             yield RuleMistake((*here, "operation"), f"unknown operation '{name}'{did_you_mean(name, operations)}")
+    keys = when.get("key", [])
+    if any(mask_text(name) != name for name in ([keys] if isinstance(keys, str) else keys)):
+        remedy = "write its label, such as Demo, its id, or its first 11 characters"
+        yield RuleMistake((*here, "key"), f"'key' is a secret, which no rule matches; {remedy}")
     try:
         compile_pattern(when.get("pattern", ""))
     except ValueError as error:

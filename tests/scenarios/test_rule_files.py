@@ -94,6 +94,12 @@ def test_mistakes_name_the_line_and_the_remedy(text, compiler, tmp_path):
             3,
             "'nth' is 'a', but should be an integer of at least 1 or a list, such",
         ),
+        (
+            "then: {delay: 1}\n    when: {key: sk-nex-demo-every-model}",
+            3,
+            "'key' is a secret, which no rule matches; write",
+        ),
+        ("then: {delay: 1}\n    when: {not: [{key: [a, sk-nex-demo-every-model]}]}", 3, "'key' is a secret, which no"),
         ("id: a b\n    then: {delay: 1}", 2, "'id' is 'a b', but should be text, such as slow-refunds"),
     ],
 )
