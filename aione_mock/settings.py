@@ -242,7 +242,7 @@ class Settings(BaseSettings):
     )
 
     config: Path | None = Field(
-        None, description="Configuration file: YAML, TOML, or a pyproject.toml with a table [tool.aione-mock]."
+        None, description="Configuration file: YAML, TOML, or a pyproject.toml with a table `tool.aione-mock`."
     )
     host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
     port: Annotated[int, BeforeValidator(_parse_port)] = Field(

@@ -19,9 +19,11 @@ from typing import Any
 
 import httpx2
 import pytest
+import typer
 import yaml
+from rich.text import Text
 
-from aione_mock.cli import main, terminal
+from aione_mock.cli import create_program, main, terminal
 from aione_mock.cli.banner import CLIENTS, StartupBanner, format_base_url
 from aione_mock.contract import Contract
 from aione_mock.contract.loading import load_contract
@@ -363,6 +365,26 @@ def test_a_port_in_use(capsys: pytest.CaptureFixture[str]) -> None:
     assert error.count("\n") == 1
     assert f"127.0.0.1:{port}" in error
     assert "choose another with --port" in error
+
+
+def _list_help(command: Any, path: str = "aione-mock") -> Iterator[tuple[str, str]]:
+    """Yield each text of the help of a command and of those below it."""
+    for text in [command.help, *[getattr(each, "help", None) for each in command.params]]:
+        yield path, text or ""
+    for name, each in getattr(command, "commands", {}).items():
+        yield from _list_help(each, f"{path} {name}")
+
+
+def test_help_shows_every_word() -> None:
+    """Typer prints help as markup, in which a word in brackets is a style."""
+    found = list(_list_help(typer.main.get_command(create_program())))
+    assert len(found) > 200
+    assert [(path, text) for path, text in found if Text.from_markup(text).plain != text] == []
+
+
+def test_help_names_values_that_can_be_given() -> None:
+    texts = [text for path, text in _list_help(typer.main.get_command(create_program())) if "control" in text]
+    assert any(text.endswith("Default: on.") for text in texts)
 
 
 def test_without_a_command_there_is_help(capsys: pytest.CaptureFixture[str]) -> None:

@@ -102,7 +102,8 @@ def name_source(settings: Settings, field: str) -> str:
 
 def _make_parameter(field: str) -> inspect.Parameter:
     info = Settings.model_fields[field]
-    default = ("yes" if info.default else "no") if isinstance(info.default, bool) else info.default
+    words = ("off", "on") if field in _TYPES else ("no", "yes")
+    default = words[info.default] if isinstance(info.default, bool) else info.default
     default = ", ".join(default) if isinstance(default, tuple) else default
     text = info.description if default in (None, "") else f"{info.description} Default: {default}."
     flags = f"{name_option(field)}/--no-{field.replace('_', '-')}" if info.annotation is bool else name_option(field)

@@ -32,7 +32,7 @@ _Call = tuple[str | bytes, ...]
 _Waiting = tuple[_Call, float, asyncio.Future[list[bytes]] | None]
 """A call, when it has waited long enough, and who waits for it."""
 _log = logging.getLogger("aione_mock")
-_INSTALL = "needs the package redis; install aione-mock[redis]"
+_INSTALL = "needs the package redis: pip install 'aione-mock[redis]'"
 
 
 class StoreUnavailable(MockError):
