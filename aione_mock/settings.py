@@ -48,6 +48,7 @@ _MESSAGES = {
     "string_too_short": "must not be empty",
 }
 """Messages for types of errors whose own message speaks of Python."""
+_SERVICE_LINK = re.compile(r"_SERVICE_(HOST|PORT)|_PORT_\d")
 CONFIG_VARIABLE = f"{_ENV_PREFIX}CONFIG"
 CONFIG_FILES = ("aione-mock.yaml", "aione-mock.toml")
 """Configuration files that commands find in the working directory."""
@@ -470,6 +471,16 @@ def _read_environment() -> Mapping[str, Any]:
     source: Any = EnvSettingsSource(Settings)
     found: Mapping[str, Any] = source()
     return found
+
+
+def list_unknown_variables() -> list[str]:
+    """Return what is wrong with variables that name no setting, but for those that Kubernetes sets of a service."""
+    known = [_ENV_PREFIX + name.upper() for name in Settings.model_fields]
+    return [
+        f"{name}: there is no such setting{did_you_mean(name, known) or '; remove it'}"
+        for name in sorted(os.environ)
+        if name.startswith(_ENV_PREFIX) and name not in known and not _SERVICE_LINK.search(name)
+    ]
 
 
 def _describe_error(

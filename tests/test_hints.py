@@ -72,6 +72,17 @@ def test_googles_sdk_is_told_about_the_api_version(url: str) -> None:
         client.models.generate_content(model="gemini-2.5-flash", contents="Hi")
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", "/v1/chat/completions"), ("GET", "/v1/models"), ("POST", "/v1/messages"), ("GET", "/_mock/clock")],
+)
+def test_a_header_of_the_mock_that_does_not_exist_is_refused(url: str, method: str, path: str) -> None:
+    headers = {"authorization": f"Bearer {KEY}", "X-Mock-Scenaro": "cut"}
+    answer = httpx2.request(method, f"{url}{path}", headers=headers)
+    assert answer.status_code == 400
+    assert "Unknown header 'x-mock-scenaro'; did you mean 'x-mock-scenario'?" in answer.json()["error"]["message"]
+
+
 def test_the_control_api_lists_itself(url: str) -> None:
     listed = httpx2.get(f"{url}/_mock").json()
     assert {"id": "getClock", "method": "GET", "path": "/_mock/clock"}.items() <= next(

@@ -215,6 +215,19 @@ def test_the_command_line_names_the_variable(
     assert capsys.readouterr().err == "aione-mock: AIONE_MOCK_FLUSH: must be 'joined' or 'each', not 'never'\n"
 
 
+def test_a_variable_that_names_no_setting_is_told_at_the_start(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # as Kubernetes sets for a service of this name
+    for name in ("PROT", "SEDE", "SERVICE_HOST", "PORT_8000_TCP_ADDR", "PORT_8000_TCP"):
+        monkeypatch.setenv(f"AIONE_MOCK_{name}", "1")
+    assert main(["serve", "--host", "256.0.0.1"]) == 2
+    assert capsys.readouterr().err.splitlines()[:-1] == [
+        "aione-mock: AIONE_MOCK_PROT: there is no such setting; did you mean 'AIONE_MOCK_PORT'?",
+        "aione-mock: AIONE_MOCK_SEDE: there is no such setting; did you mean 'AIONE_MOCK_SEED'?",
+    ]
+
+
 def test_every_setting_is_described_and_is_an_option_of_serve(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", "--help"]) == 0
     shown = " ".join(capsys.readouterr().out.split())

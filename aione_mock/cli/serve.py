@@ -20,7 +20,7 @@ import typer
 from aione_mock.cli.banner import StartupBanner, format_base_url, print_banner
 from aione_mock.cli.setting_options import add_setting_options, name_option, name_source, read_settings
 from aione_mock.errors import ConfigError
-from aione_mock.settings import MEMORY, Settings, find_cache_folder
+from aione_mock.settings import MEMORY, Settings, find_cache_folder, list_unknown_variables
 
 if TYPE_CHECKING:
     import uvicorn
@@ -128,6 +128,8 @@ def _run(read: Callable[[], Settings]) -> None:
     from aione_mock.server.http import UvicornServer, pause_gc
     from aione_mock.text.credentials import configure_logs
 
+    for mistake in list_unknown_variables():
+        typer.echo(f"aione-mock: {mistake}", err=True)
     with pause_gc():
         config = read()
     configure_logs(config.log_level)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from aione_mock.contract import Contract, Operation
 from aione_mock.contract.openapi import RouteMatch
@@ -12,6 +12,9 @@ from aione_mock.server.request import Request
 from aione_mock.settings import EXTENSIONS
 from aione_mock.text.credentials import mask_text
 
+OWN_PREFIX = b"x-mock-"
+_OWN_HEADERS = (b"x-mock-scenario", b"x-mock-session", b"x-mock-explain", b"x-mock-journal")
+"""Request headers that are for the mock itself."""
 _LONGEST = 200
 """Characters of a path that a message repeats."""
 _NOT_OFFERED = frozenset(
@@ -36,6 +39,16 @@ def explain_no_operation(request: Request, match: RouteMatch, contract: Contract
         return operation.protocol, APIError("not_found", f"Unknown path {path}; did you mean {meant}? {remedy}")
     protocol = near.protocol if near is not None else contract.find_protocol(request.path)
     return protocol, APIError("not_found", f"Unknown path {path}{_suggest(request.path, verb, contract)}")
+
+
+def check_own_headers(fields: Mapping[bytes, bytes]) -> None:
+    """Raise APIError `invalid_request` for a header of the mock that does not exist, with the nearest one."""
+    unknown = next((name for name in fields if name.startswith(OWN_PREFIX) and name not in _OWN_HEADERS), None)
+    if unknown is not None:
+        name = unknown.decode("latin-1")[:_LONGEST]
+        known = [each.decode() for each in _OWN_HEADERS]
+        remedy = did_you_mean(name, known) or f"; known: {', '.join(known)}"
+        raise APIError("invalid_request", f"Unknown header '{name}'{remedy}", fields={"param": name})
 
 
 def _refuse_method(request: Request, match: RouteMatch) -> APIError:

@@ -20,7 +20,7 @@ from aione_mock.server import origin, rate_limits
 from aione_mock.server.auth import Authenticator
 from aione_mock.server.cors import CrossOriginPolicy
 from aione_mock.server.handlers import CHECKS, from_schema
-from aione_mock.server.hints import explain_no_operation
+from aione_mock.server.hints import OWN_PREFIX, check_own_headers, explain_no_operation
 from aione_mock.server.journal import Exchange
 from aione_mock.server.page import PageFiles
 from aione_mock.server.preferences import Preferences
@@ -127,6 +127,8 @@ class Pipeline:
                 await self._count(exchange, with_body=False)
                 return page
             raise error  # 404, 405
+        if OWN_PREFIX in b"\n".join(request.fields):
+            check_own_headers(request.fields)  # 400
         exchange.operation = operation  # not before: a session's name may be wrong where no 400 is declared
         if request.body is None or len(request.body) > self._max_body:
             await request.read_body(self._max_body)  # 413
