@@ -235,6 +235,16 @@ CONTROLS = [
     read("/api/v1/obs/usage"),
     read("/api/v1/billing/account"),
 ]
+FIGURES = [
+    control("GET", "journal?limit=50"),
+    control("GET", "rules"),
+    control("GET", "limits"),
+    control("GET", "clock"),
+    control("GET", "sessions/{}"),
+    read(KEYS),
+    read("/api/v1/obs/usage"),
+]
+"""What is read of each session at the end."""
 TEXTS = ("hello", "hello again", "something else", LONG)
 STEPS: st.SearchStrategy[Step] = st.one_of(
     st.builds(
@@ -270,9 +280,12 @@ def sides() -> Iterator[Sides]:
         yield found
 
 
-@settings(max_examples=60, phases=[Phase.generate])
+@settings(max_examples=30, phases=[Phase.generate])
 @given(steps=st.lists(STEPS, min_size=10, max_size=40))
 def test_two_workers_answer_as_one_in_memory(sides: Sides, steps: list[Step]) -> None:
     sides.start_again()
     for step in steps:
         step(sides)
+    for look in FIGURES:
+        for session in SESSIONS:
+            look(session)(sides)
