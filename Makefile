@@ -23,7 +23,7 @@ export UV_SYSTEM_CERTS = true
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F '\t' '{printf "%-15s %s\n", $$1, $$2}'
 
-run: $(VENV)/.run  ## serve on http://127.0.0.1:8000
+run: $(VENV)/.run  ## serve on http://127.0.0.1:8000; PORT=8001 for another port
 	$(BIN)/python scripts/build_page.py --optional
 	$(BIN)/aione-mock serve --host $(HOST) --port $(PORT)
 

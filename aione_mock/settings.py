@@ -439,7 +439,7 @@ class Settings(BaseSettings):
         if value is None:
             return None
         if isinstance(value, str):
-            return DataFile.read(Path(value), f"{name} file")
+            return _read_content(name, Path(value))
         if self._file is not None and name in self._from_file:
             return self._file.select(name)
         return DataFile(value, place=(name,))
@@ -464,6 +464,17 @@ class Settings(BaseSettings):
         if value and info.data.get("replay") is None:
             raise ValueError("needs a cassette; set `replay` too")
         return value
+
+
+def _read_content(name: str, path: Path) -> DataFile:
+    """Read the file of `models` or `world`. Raises ConfigError, with a remedy for a name in place of a file."""
+    try:
+        return DataFile.read(path, f"{name} file")
+    except ConfigError as error:
+        if path.suffix or path.exists():
+            raise
+        example = "`--models any` takes every name" if name == "models" else "`aione-mock init` writes an example"
+        raise ConfigError(f"{error}; {example}, or name a YAML file") from None
 
 
 def _read_environment() -> Mapping[str, Any]:

@@ -166,7 +166,10 @@ def test_an_option_beats_a_variable_and_a_variable_the_file(
         ("seed: 1\nmodels: {models: [{id: a, context_lenght: 1}]}", ":2: models.models[0].context_lenght: "),
         ("world: {keys: [{name: a, modelsallowed: [x]}]}", ":1: world.keys[0].modelsallowed: "),
         ("rules: [{when: {modell: x}, then: {error: internal_error}}]", ":1: unknown member 'modell'; did you mean"),
-        ("models: nofile", "cannot read the models file 'nofile'"),
+        (
+            "models: nofile",
+            "cannot read the models file 'nofile': No such file or directory; `--models any` takes every",
+        ),
         ("overlays: nofile", "'nofile'"),
         ("replay: nofile", "cannot read the cassette 'nofile'"),
     ],

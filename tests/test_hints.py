@@ -35,6 +35,7 @@ def url() -> Iterator[str]:
         ("POST", "/v1/embeddings", "offers 'embeddings'; serve --with embeddings"),
         ("POST", "/v1/files", "does not offer 'files'; an OpenAPI overlay adds an operation"),
         ("POST", "/v1/responses", "offers 'responses'; serve --with responses"),
+        ("POST", "/_mock/scenario", "did you mean '/_mock/scenarios'?"),
         ("GET", "/nothing/like/it", "Unknown path /nothing/like/it."),
     ],
 )

@@ -226,6 +226,8 @@ def test_an_unknown_model_is_refused_with_the_nearest_names_and_the_remedy(plain
         message = answer.json()["error"]["message"]
         assert message.startswith("Model 'gpt-5.5' not found. Nearest: gpt-5.")
         assert "--models any" in message
+        listed = {model["id"] for model in httpx2.get(f"{plain}/v1/models", headers=headers).json()["data"]}
+        assert set(message.partition("Nearest: ")[2].partition(". Start")[0].split(", ")) <= listed
         assert "--models FILE" in message
 
 

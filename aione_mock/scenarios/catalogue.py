@@ -138,6 +138,10 @@ class ScenarioCatalogue:
 
     def _parse_scenario(self, text: str) -> dict[str, Json]:
         name, *given = [part.strip() for part in _split(text, ";")]
+        if "=" in name or " " in name:
+            raise ScenarioError(
+                f"'{name}' is not the name of a scenario; put `;` before each option, as in cut; after=3"
+            )
         scenario = self.find(name)
         values = dict(self._parse_option(scenario, part) for part in given)
         for mistake in templates.explain_unknown([values.get("text"), values.get("message")]):

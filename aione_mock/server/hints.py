@@ -12,6 +12,7 @@ from aione_mock.server.request import Request
 from aione_mock.settings import EXTENSIONS
 from aione_mock.text.credentials import mask_text
 
+_CONTROL_PREFIX = "/_mock"
 OWN_PREFIX = b"x-mock-"
 _OWN_HEADERS = (b"x-mock-scenario", b"x-mock-session", b"x-mock-explain", b"x-mock-journal")
 """Request headers that are for the mock itself."""
@@ -99,6 +100,7 @@ def _suggest(path: str, verb: re.Match[str] | None, contract: Contract) -> str:
             f". This gateway does not offer '{mask_text(named[:40])}'; an OpenAPI overlay adds an operation "
             "(serve --overlay FILE)."
         )
-    known = [operation.path for operation in contract.operations.values() if operation.protocol != "control"]
+    own = path.startswith(_CONTROL_PREFIX)
+    known = [each.path for each in contract.operations.values() if (each.protocol == "control") == own]
     remedy = did_you_mean(path[:_LONGEST], known)
     return f"{remedy}." if not remedy.endswith("?") else remedy

@@ -61,7 +61,9 @@ def list_offered_models(session: Session) -> tuple[Model, ...]:
 
 def model_not_found(name: str, catalogue: ModelCatalogue) -> APIError:
     """Return the documented refusal of a model, with the nearest names and how to allow more."""
-    near = difflib.get_close_matches(name[:MAX_NAME_CHARS], list(catalogue.names), n=_SUGGESTIONS, cutoff=0.4)
+    # aliases are not listed, so that nobody would find them
+    listed = [model.id for model in catalogue.models]
+    near = difflib.get_close_matches(name[:MAX_NAME_CHARS], listed, n=_SUGGESTIONS, cutoff=0.4)
     nearest = f" Nearest: {', '.join(near)}." if near else ""
     remedy = "Start the mock with `--models any`, or name it in `--models FILE`, to have it."
     return APIError("model_not_found", f"Model '{name}' not found.{nearest} {remedy}", fields={"param": "model"})

@@ -72,7 +72,7 @@ class FileWatcher:
             lines = [line for line in str(error).splitlines() if line not in reported]
             self._waiting = not lines
             for line in lines:
-                _log.warning("%s; the last valid configuration stays in force", line)
+                _log.warning("%s (the last valid configuration stays in force)", line)
 
     def _read_stamps(self) -> dict[Path, Stamp]:
         return {path: read_stamp(path) for path in self.paths}

@@ -116,7 +116,7 @@ class ScenarioEngine:
         self._rule_files = self._rule_files.reload(self.compiler)
         for error in self._rule_files.errors:
             if error not in known:
-                _log.warning("%s; the last valid rules of the file stay in force", error)
+                _log.warning("%s (the last valid rules of the file stay in force)", error)
 
     async def select(
         self, call: Call, session: Session, occurrence: int, context: MatchContext | None = None

@@ -245,7 +245,7 @@ def test_a_file_saved_half_written_keeps_its_last_good_rules_and_says_so(
         assert api.chat().status_code == 502
     told = [record.getMessage() for record in caplog.records if "days.yaml" in record.getMessage()]
     assert len(told) == 1
-    assert told[0].endswith("the last valid rules of the file stay in force")
+    assert told[0].endswith(" (the last valid rules of the file stay in force)")
 
 
 def test_a_text_is_checked_line_by_line_and_changes_nothing(api: Client) -> None:

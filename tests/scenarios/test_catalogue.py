@@ -43,6 +43,7 @@ def test_paces():
     [
         ("rate_limted", "unknown scenario 'rate_limted'; did you mean 'rate_limit_exceeded'?"),
         ("", "unknown scenario ''"),
+        ("cut after=3", "'cut after=3' is not the name of a scenario; put `;` before each option, as in cut; after=3"),
         ("reply; text=Hello {{modle}}", "unknown template '{{modle}}'; did you mean 'model'?"),
         ("internal_error; message={{nobody}}", "unknown template '{{nobody}}'; known: model, last_user, "),
         ("cut; aftr=1", "scenario 'cut' has no option 'aftr'; did you mean 'after'?"),
