@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -40,6 +40,9 @@ from aione_mock.types import (
 )
 
 if TYPE_CHECKING:
+    from aione_mock.contract.validation import Violation
+    from aione_mock.scenarios.conditions import MatchContext
+    from aione_mock.scenarios.rules import Rule
     from aione_mock.server.request import Request
     from aione_mock.server.sessions import Session
 
@@ -156,6 +159,10 @@ class Exchange:
     admitted: str | None = None
     """The key among whose concurrent calls it counts, until it is released."""
     call: Call | None = None
+    parsed: tuple[Mapping[str, Json], Json, list[Violation]] | None = None
+    """Parameters, body and violations of the request, if they were read before it was admitted."""
+    matched: tuple[MatchContext, Sequence[Rule]] | None = None
+    """What rules see of the call, and those whose conditions it meets, if that was found before it was admitted."""
     valid = False
     """Whether the request satisfies its schemas."""
     scenario: ActiveScenario = NO_SCENARIO
@@ -220,7 +227,7 @@ class Exchange:
         self.model, self.usage = reply.model, reply.usage
         if call is not None:
             self.params = call.params
-            self.call = None
+            self.call = self.parsed = self.matched = None
         request.receive = request.scope = None
         body, sends = request.body or b"", response.sends
         if len(body) > KEPT:

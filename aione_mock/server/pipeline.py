@@ -156,7 +156,9 @@ class Pipeline:
             preferences = Preferences.read(request.headers)
         rules = preferences is None and (session.rules or session.scenarios or self._scenario_files)
         if rules or b"x-mock-scenario" in request.fields:
-            scenario = exchange.scenario = await self.scenarios.select(call, session, exchange.occurrence)
+            context, candidates = exchange.matched or (None, None)
+            scenario = await self.scenarios.select(call, session, exchange.occurrence, context, candidates)
+            exchange.scenario = scenario
             call = exchange.call = scenario.script_call(call)  # the error that a scenario asks for
         if call.script is not None and call.script.whole:
             return from_schema.answer_with_body(call)
@@ -217,7 +219,7 @@ class Pipeline:
         key = (exchange.key, request.headers)
         known = cache.get(key) if repeated else None
         if known is None:
-            params, data, findings = parse_request(operation, request, exchange.path_params)
+            params, data, findings = exchange.parsed or parse_request(operation, request, exchange.path_params)
             call = make_call(exchange, operation, params, data)
             # a body that is no JSON has nothing that could be explained
             if findings and data is not None and (explanation := self.explanations.get(operation.id)):

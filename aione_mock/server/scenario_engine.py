@@ -6,7 +6,7 @@ Precedence: the request header `X-Mock-Scenario`, then the session's rules (cont
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from aione_mock.clock import SYSTEM_CLOCK
 from aione_mock.contract import Contract, Operation
@@ -119,12 +119,17 @@ class ScenarioEngine:
                 _log.warning("%s (the last valid rules of the file stay in force)", error)
 
     async def select(
-        self, call: Call, session: Session, occurrence: int, context: MatchContext | None = None
+        self,
+        call: Call,
+        session: Session,
+        occurrence: int,
+        context: MatchContext | None = None,
+        candidates: Sequence[Rule] | None = None,
     ) -> ActiveScenario:
         """Return the scenario that applies to a call. Raises APIError for an unknown scenario in the header.
 
         None applies to the control API, so that a rule for every call cannot lock out who has set it. A call that is
-        not valid needs a `context`.
+        not valid needs a `context`. `candidates` is the result of `list_candidates`, where it is known.
         """
         if call.operation.protocol == "control":
             return NO_SCENARIO
@@ -137,10 +142,11 @@ class ScenarioEngine:
             return await session.store.increment(f"rules/{rule_id}")
 
         rules = session.scenarios + session.rules + self.rule_files.rules
-        problems = {rule.id: _explain_impossible_rule(rule, call.operation, context) for rule in rules}
-        selection = await select_rule([rule for rule in rules if not problems[rule.id]], context, count)
+        if candidates is None:
+            candidates = [rule for rule in rules if not _explain_impossible_rule(rule, call.operation, context)]
+        selection = await select_rule(candidates, context, count)
         if selection.rule is None:
-            passed = (*selection.passed, *_list_impossible(rules, problems, context))
+            passed = (*selection.passed, *_list_impossible(rules, call.operation, context))
             return ActiveScenario(context=context, nearest=find_nearest(rules, context, passed))
         return ActiveScenario(selection.action, selection.rule.id, context, selection.seen)
 
@@ -255,12 +261,10 @@ def _explain_impossible_rule(rule: Rule, operation: Operation, context: MatchCon
     return next((problem for problem in problems if problem), None)
 
 
-def _list_impossible(
-    rules: Iterable[Rule], problems: Mapping[str, str | None], context: MatchContext
-) -> Iterator[RuleMatch]:
+def _list_impossible(rules: Iterable[Rule], operation: Operation, context: MatchContext) -> Iterator[RuleMatch]:
     """Yield the rules whose conditions a call meets although it cannot be answered by them, with the reason."""
     for rule in rules:
-        if (problem := problems[rule.id]) and meets_all(rule.conditions, context):
+        if meets_all(rule.conditions, context) and (problem := _explain_impossible_rule(rule, operation, context)):
             yield RuleMatch(rule.id, False, len(rule.conditions), (problem,))
 
 

@@ -62,6 +62,7 @@ class SharedPipeline(Pipeline):
             for _ in range(_ATTEMPTS):
                 exchange.request.body, exchange.error, exchange.refusal = body, None, None
                 exchange.scenario, exchange.damaged, exchange.valid = NO_SCENARIO, False, False
+                exchange.matched = None  # rules may have changed
                 exchange.mark_truncated(request=False, response=False)
                 self.state.reopen(exchange)
                 operation = cast("Operation", exchange.operation)
@@ -131,6 +132,7 @@ class SharedPipeline(Pipeline):
     def _find_scenarios(self, operation: Operation, exchange: Exchange) -> tuple[list[Rule], str | None]:
         """Return the rules that the store counts for a call, and what it counts its scenario header by."""
         session, fields = exchange.session, exchange.request.fields
+        exchange.matched = None
         if operation.protocol == "control":
             return [], None
         if (header := fields.get(b"x-mock-scenario")) is not None:
@@ -155,7 +157,8 @@ class SharedPipeline(Pipeline):
 
     def _read_call(self, operation: Operation, exchange: Exchange) -> Call:
         """Return a call before it has ids. Raises APIError if it is not valid."""
-        params, data, findings = parse_request(operation, exchange.request, exchange.path_params)
+        exchange.parsed = parse_request(operation, exchange.request, exchange.path_params)
+        params, data, findings = exchange.parsed
         exchange.key = digest_request(exchange)[:16]
         call = make_call(exchange, operation, params, data)
         validate_call(call, exchange.session, findings, CHECKS.get(operation.id))
@@ -164,7 +167,9 @@ class SharedPipeline(Pipeline):
     def _match_rules(self, operation: Operation, exchange: Exchange, session: Session) -> list[Rule]:
         call = self._read_call(operation, exchange)
         context = make_match_context(call, session, f"{call.key.hex()}/1")
-        return self.scenarios.list_candidates(call, session, context)
+        candidates = self.scenarios.list_candidates(call, session, context)
+        exchange.matched = context, candidates
+        return candidates
 
     async def _open_session(self, exchange: Exchange, operation: Operation | None) -> None:
         if operation is None or not self.concerns_server(operation):

@@ -14,7 +14,7 @@ import httpx2
 import pytest
 
 from aione_mock.clock import parse_instant
-from aione_mock.server import stored_responses
+from aione_mock.server import pipeline, scenario_engine, shared_pipeline, stored_responses
 from aione_mock.server.app import Mock, create_app
 from aione_mock.server.http import Server
 from aione_mock.settings import EXTENSIONS
@@ -107,6 +107,37 @@ def test_the_responses_are_kept_that_are_kept_in_memory(
         kept = list_kept(alone.url)
     assert 3 < sum(kept) < 30
     assert list_kept(*workers) == kept
+
+
+def test_a_call_is_read_and_matched_once(workers: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: Counter[str] = Counter()
+
+    def count(module: Any, name: str) -> None:
+        function = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *given: (counted.update([name]), function(*given))[1])
+
+    for module in (pipeline, shared_pipeline):
+        count(module, "parse_request")
+    for module in (scenario_engine, shared_pipeline):
+        count(module, "make_match_context")
+    count(scenario_engine, "_explain_impossible_rule")
+    for number in range(3):
+        rule = {
+            "id": f"rule-{number}",
+            "when": {"model": "gpt-5.4"},
+            "then": {"reply": {"text": str(number)}, "times": 1},
+        }
+        assert post(workers[0], "/_mock/rules", rule) == 201
+    for url in workers:
+        assert httpx2.get(f"{url}/v1/models", headers=HEADERS, trust_env=False).is_success, "it reads the rules"
+    counted.clear()
+    body = {name: value for name, value in STREAM.items() if name != "stream"}
+    answers = [
+        httpx2.post(f"{url}/v1/chat/completions", json=body, headers=HEADERS, trust_env=False).json()
+        for url in (*workers, workers[0])
+    ]
+    assert [each["choices"][0]["message"]["content"] for each in answers] == ["0", "1", "2"]
+    assert counted == {"parse_request": 3, "make_match_context": 3, "_explain_impossible_rule": 9}
 
 
 def test_a_client_that_is_cancelled_leaves_no_open_stream(apps: tuple[Mock, Mock]) -> None:
