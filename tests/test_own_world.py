@@ -220,13 +220,14 @@ def test_an_unknown_model_is_refused_with_the_nearest_names_and_the_remedy(plain
         ("/v1/chat/completions", {}, {"authorization": "Bearer sk-nex-demo-every-model"}),
         ("/v1/messages", {"max_tokens": 9}, {"x-api-key": "sk-nex-demo-every-model"}),
     ]:
+        bearer = {"authorization": "Bearer sk-nex-demo-every-model"}
         asked = {"model": "gpt-5.5", "messages": [{"role": "user", "content": "Hi"}], **body}
         answer = httpx2.post(f"{plain}{path}", json=asked, headers=headers)
         assert answer.status_code == 404
         message = answer.json()["error"]["message"]
         assert message.startswith("Model 'gpt-5.5' not found. Nearest: gpt-5.")
         assert "--models any" in message
-        listed = {model["id"] for model in httpx2.get(f"{plain}/v1/models", headers=headers).json()["data"]}
+        listed = {model["id"] for model in httpx2.get(f"{plain}/v1/models", headers=bearer).json()["data"]}
         assert set(message.partition("Nearest: ")[2].partition(". Start")[0].split(", ")) <= listed
         assert "--models FILE" in message
 
