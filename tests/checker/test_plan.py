@@ -102,6 +102,17 @@ def test_only_a_law_at_an_operation_asks_that_operation(gateway: FaultyGateway, 
     assert set(report.matrix["access-none"]) == {"listModels"}
 
 
+def test_what_only_writing_checks_names_the_method_and_the_option(
+    gateway: FaultyGateway, check_gateway: CheckGateway
+) -> None:
+    report = check_gateway("error-wrong-method", allow_writes=False)
+    cells = report.matrix["error-wrong-method"]
+    unchecked = {name: cell.reason for name, cell in cells.items() if cell.state == "not checked"}
+    reason = "it would send DELETE; --allow-writes permits requests that could change something"
+    assert unchecked == dict.fromkeys(("listGeminiModels", "getDashboard"), reason)
+    assert {request.method for request in gateway.seen} <= {"GET", "POST"}
+
+
 def test_only_a_rule_asks_what_shows_it_and_nothing_else(gateway: FaultyGateway, check_gateway: CheckGateway) -> None:
     report = check_gateway("law:stream-order", phases=("examples", "coverage", "fuzzing"))
     assert report.kept
