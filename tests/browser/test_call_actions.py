@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -57,6 +58,31 @@ def test_a_rule_made_from_a_call_answers_the_next_one(page: Page, app: Applicati
     assert app.client.put("/_mock/rules", json=rules).status_code == 200
     assert app.chat("Where is my refund?").json()["choices"][0]["message"]["content"].startswith("Tomorrow")
     expect(find_rows(page).first).to_contain_text("tomorrow")
+
+
+def test_a_rule_made_from_a_cut_call_cuts_again(page: Page, app: Application) -> None:
+    with contextlib.suppress(httpx2.HTTPError):
+        app.chat("Hello", "cut; after=3", stream=True)
+    open_call(page, app)
+    heading = page.get_by_role("region", name="The selected call", exact=True)
+    expect(heading).to_contain_text("tokens billed")
+    broken, damaged = (
+        page.get_by_role("button", name="1 broken"),
+        page.get_by_role("button", name="1 damaged on purpose"),
+    )
+    expect(broken).to_have_attribute("title", re.compile("damaged on purpose count too"))
+    expect(damaged).to_have_attribute("title", re.compile("count as broken too"))
+    page.keyboard.press("r")
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Save to session default").click()
+    expect(dialog.get_by_role("status")).to_be_visible()
+    (rule,) = app.client.get("/_mock/rules").json()["items"]
+    assert rule["rule"]["then"] == {"faults": [{"name": "cut", "after": 3}]}
+    assert rule["rule"]["when"]["stream"] is True
+    page.goto(f"{app.url}/_mock/ui/#/scenarios")
+    editor = page.get_by_role("region", name="Rules of this session")
+    expect(editor.get_by_role("heading", name="Rules of session default")).to_be_visible()
+    expect(editor.get_by_role("button", name="Save to session default")).to_be_visible()
 
 
 @pytest.mark.parametrize(

@@ -195,7 +195,7 @@ def test_axe_finds_no_violation_and_hostile_rules_are_text(page: Page, app: Appl
     page.get_by_role("region", name="Rules of this session").get_by_role("textbox").fill("rules: 1")
     expect(page.get_by_role("alert")).to_be_visible()
     page.get_by_role("combobox", name="Language").select_option("zh")
-    expect(page.get_by_role("heading", name="本会话的规则")).to_be_visible()
+    expect(page.get_by_role("heading", name="会话 default 的规则")).to_be_visible()
     expect(page.get_by_text("一个事件重复出现").first).to_be_visible()
     for width in (390, 1280):
         page.set_viewport_size({"width": width, "height": 800})

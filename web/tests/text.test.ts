@@ -64,6 +64,13 @@ test("a call suggests the rule that answers it again", () => {
     when: { operation: "createChatCompletion", model: "gpt-5.4", text: "Where is it?" },
     then: { reply: { text: "There." } },
   })
+  const faults = [{ name: "cut", after: 3 }]
+  const cut = { ...call, stream: true, explain: { ...call.explain, action: { faults } } } as typeof call
+  expect(makeRule(draftRule(cut))).toEqual({
+    when: { operation: "createChatCompletion", model: "gpt-5.4", text: "Where is it?", stream: true },
+    then: { faults },
+  })
+  expect(makeRule({ ...draftRule(cut), fault: "reset" }).then).toEqual({ faults: [{ name: "reset" }] })
   const draft = { ...draftRule(call), id: "x", outcome: "error" as const, error: "rate_limited", times: "2" }
   expect(makeRule(draft).then).toEqual({ error: "rate_limited", times: 2 })
 })

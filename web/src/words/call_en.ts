@@ -6,6 +6,7 @@ export const callEn = {
   "detail.gone": "The journal no longer holds this call.",
   "detail.rule": "Make a rule",
   "detail.test": "Make a test",
+  "detail.billed": "tokens billed",
   "detail.compare": "Compare",
   "detail.replay": "Replay",
   "save.title": "Save",

@@ -8,6 +8,7 @@ export const callZh: Record<keyof typeof callEn, string> = {
   "detail.gone": "日志中已没有这次调用。",
   "detail.rule": "生成规则",
   "detail.test": "生成测试",
+  "detail.billed": "token（计费）",
   "detail.compare": "比较",
   "detail.replay": "重放",
   "save.title": "保存",

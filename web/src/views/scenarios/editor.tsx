@@ -3,6 +3,7 @@ import { checkRules, getRuleSchema, replaceRules } from "../../api/client"
 import type { Json, JsonObject, RuleMistake } from "../../api/types"
 import { showHidden } from "../../format"
 import { CopyButton } from "../../parts/copy"
+import { DEFAULT_SESSION } from "../../sessions"
 import { say } from "../../words"
 import { toYaml } from "../../yaml"
 import { isOfFile } from "./scenario_text"
@@ -64,7 +65,7 @@ export function RuleEditor({ session }: { session: string }) {
   return (
     <section class="editor" aria-label={say("scenarios.editor")}>
       <header>
-        <h2>{say("scenarios.editor")}</h2>
+        <h2>{say("scenarios.editor_of", { session: session || DEFAULT_SESSION })}</h2>
         <CopyButton text={text} label={`${say("copy.copy")}: YAML`} />
         {rules.value.length === 0 && edited === undefined && (
           <button type="button" class="action" onClick={() => change(EXAMPLE)}>
@@ -82,7 +83,7 @@ export function RuleEditor({ session }: { session: string }) {
           disabled={mistakes.length > 0 || edited === undefined}
           onClick={() => void save()}
         >
-          {say("scenarios.save")}
+          {say("scenarios.save", { session: session || DEFAULT_SESSION })}
         </button>
       </header>
       <div class="edit">

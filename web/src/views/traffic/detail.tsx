@@ -120,6 +120,7 @@ function Heading({ row }: { row: Row }) {
         {row.usage && (
           <span>
             {formatCount(row.usage.prompt)} → {formatCount(row.usage.completion)}
+            {row.end !== "finish" && ` ${say("detail.billed")}`}
           </span>
         )}
         {row.cost && <span>¥{formatCost(row.cost)}</span>}

@@ -100,7 +100,9 @@ const CallRow = memo(function CallRow({ id, row, events, tokens, top, selected }
         {row.finding === "damaged" && <Mark name="damaged" sign="⚡" />}
       </span>
       <span class={`status s${row.status > 0 ? String(row.status)[0] : "0"}`}>{row.status || "—"}</span>
-      <span class="tokens">{formatTokens(row, tokens)}</span>
+      <span class="tokens" title={say("list.tokens_hint")}>
+        {formatTokens(row, tokens)}
+      </span>
       <span class="first">{row.first_event_ms === null ? "" : formatDuration(row.first_event_ms)}</span>
       <span class="total">
         {row.open ? <Progress events={events ?? 0} of={row.events} /> : formatDuration(row.duration_ms)}

@@ -1,4 +1,4 @@
-import { type Exchange, type JsonObject, modelOf, type Rule } from "../../api/types"
+import { type Exchange, isObject, type JsonObject, modelOf, type Rule } from "../../api/types"
 import { joinTexts, lastUserText, readConversation } from "./conversation"
 
 /** What a rule of a call may ask, each part switched on or off, and what it does. */
@@ -12,6 +12,8 @@ export interface RuleDraft {
   reply: string
   error: string
   fault: string
+  /** The faults of the call, with their options. */
+  played: JsonObject[]
   times: string
 }
 
@@ -22,16 +24,19 @@ export function draftRule(exchange: Exchange): RuleDraft {
   const conversation = readConversation(exchange)
   const asked = lastUserText(conversation)
   const answer = conversation?.answers[0]
+  const { faults, error } = (exchange.explain.action ?? {}) as JsonObject
+  const played = Array.isArray(faults) ? faults.filter(isObject) : []
   return {
     id: "",
     operation: { on: true, value: exchange.operation ?? "" },
     model: { on: modelOf(exchange) !== "", value: modelOf(exchange) },
     text: { on: asked !== "", value: firstLine(asked) },
-    stream: { on: false, value: exchange.stream },
-    outcome: conversation ? "reply" : "error",
+    stream: { on: played.length > 0, value: exchange.stream },
+    outcome: played.length > 0 ? "fault" : conversation && !error ? "reply" : "error",
     reply: answer ? joinTexts(answer) : "",
-    error: "",
-    fault: "",
+    error: typeof error === "string" ? error : "",
+    fault: typeof played[0]?.name === "string" ? played[0].name : "",
+    played,
     times: "",
   }
 }
@@ -58,6 +63,8 @@ export function makeRule(draft: RuleDraft): Rule {
 
 function makeOutcome(draft: RuleDraft): JsonObject {
   if (draft.outcome === "error") return { error: draft.error }
-  if (draft.outcome === "fault") return { faults: [{ name: draft.fault }] }
+  if (draft.outcome === "fault") {
+    return { faults: draft.played[0]?.name === draft.fault ? draft.played : [{ name: draft.fault }] }
+  }
   return { reply: { text: draft.reply } }
 }

@@ -153,12 +153,17 @@ function Totals() {
         {count === 1 ? say("list.call") : say("list.calls", { count })}
       </button>
       {broken > 0 && (
-        <button type="button" class="quiet broken" onClick={() => add("is:broken")}>
+        <button type="button" class="quiet broken" title={say("list.broken_hint")} onClick={() => add("is:broken")}>
           {say("list.broken", { count: broken })}
         </button>
       )}
       {damaged > 0 && (
-        <button type="button" class="quiet damaged" onClick={() => add("finding:damaged")}>
+        <button
+          type="button"
+          class="quiet damaged"
+          title={say("list.damaged_hint")}
+          onClick={() => add("finding:damaged")}
+        >
           {say("list.damaged", { count: damaged })}
         </button>
       )}
