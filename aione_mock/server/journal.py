@@ -191,8 +191,6 @@ class Exchange:
     """What holds its place among the concurrent calls of its key, where many workers share them."""
     open_id = ""
     """What says that its answer is still being sent, where many workers share the journal."""
-    followed = False
-    """Whether somebody listens to events, at any worker."""
     generation = 0
     """Which of the sessions of its name it began in, where many workers share them."""
     opened: tuple[tuple[bytes, int], float, dict[str, Any], int] = (b"", 0), 0.0, {}, 0

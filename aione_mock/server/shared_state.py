@@ -101,7 +101,6 @@ class Admitted(msgspec.Struct):
     window: tuple[int, int, float, float, bool, list[tuple[float, int, int]]] | None = None
     seen: list[int] = []
     header: int = 0
-    listening: bool = False
     ledger: dict[str, Any] | None = None
     journal: dict[str, Any] | None = None
     counts: list[tuple[str, int]] = []
@@ -279,7 +278,7 @@ class SharedState:
         self._note_time(answer.real)
         if answer.occurrence:
             number_exchange(exchange, chance, answer.occurrence)
-        exchange.at, exchange.followed = answer.at, answer.listening
+        exchange.at = answer.at
         if answer.window is not None and limits is not None:
             exchange.limits = _make_window(answer, limits)
         _sync(replica, answer, raw, exchange.caller, self._contract)
@@ -387,8 +386,6 @@ class SharedState:
         where = exchange.operation_id or "unknown"
         question["stats"] = [f"answer {where} {response.status}", *[f"scenario {name}" for name in scenarios if name]]
         question["open"] = exchange.open_id if exchange.open else ""
-        if exchange.followed:
-            question["publish"] = True
         return encode_exchange(exchange)
 
     def release(self, exchange: Exchange) -> None:

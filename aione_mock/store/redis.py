@@ -74,18 +74,22 @@ class RedisScripts:
             self._task = loop.create_task(self._send_all())
 
     async def _send_all(self) -> None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._timeout  # a worker that was busy before may not blame the store
         try:
             while self._waiting:
                 batch, self._waiting = self._waiting[:_MAX_BATCH], self._waiting[_MAX_BATCH:]
-                began = asyncio.get_running_loop().time()
+                began = loop.time()
                 try:
-                    async with asyncio.timeout_at(batch[0][1]):  # the first has waited longest
+                    async with asyncio.timeout_at(deadline):
                         answers = await self._send([call for call, _, _ in batch])
                 except Exception as error:  # whatever it is, nobody must wait for ever, or for one batch after another
                     batch, self._waiting = batch + self._waiting, []
                     answers = [error] * len(batch)
                 self._observe_trip(began, answers)
                 _deliver(batch, answers)
+                if self._waiting:
+                    deadline = self._waiting[0][1]  # the first has waited longest
         finally:
             self._task = None
 

@@ -22,6 +22,7 @@ local MANY = 8192             -- most prefixes of prompts of a session
 local DELETED = 256           -- most names of deleted values of a session, and one more for each value
 local FIXED = {'meta', 'vals', 'vers', 'occ', 'occq', 'hdr', 'hdrq', 'counts', 'seen', 'seenq', 'nonces'}
 local KEPT_CALLS = 2048
+local FINISHED, STARTED, ENDED, CHANGED = 0, 1, 2, 3 -- kinds of events
 
 local function number(text) return text and text ~= '' and tonumber(text) or nil end
 local function precise(value) return format('%.17g', value) end
@@ -29,6 +30,11 @@ local function place(name, gen) return P .. ':s:' .. name .. ':' .. gen .. ':' e
 local function generation(name)
   local gen = call('HGET', P .. ':sessions', name)
   return gen and call('EXISTS', place(name, gen) .. 'meta') == 1 and gen
+end
+local function read_hash(key, convert)
+  local found, held = {}, call('HGETALL', key)
+  for i = 1, #held, 2 do found[#found + 1] = {held[i], convert(held[i + 1])} end
+  return found
 end
 local function part(S, suffix) call('SADD', S .. 'parts', suffix) return S .. suffix end
 
@@ -46,6 +52,9 @@ local function use(name, confirmed)
     call('ZADD', P .. ':used', 'XX', REAL, name)
   end
 end
+
+-- where the state of a session is that a worker knows, nil if it has ended
+local function find_place(name, gen) return generation(name) == tostring(gen) and place(name, gen) or nil end
 
 -- what has changed since a version, or all of it
 local function changes(S, known)
@@ -220,12 +229,9 @@ local function read_ledger(S, known)
   local folds = number(call('HGET', S .. 'counts', 'folds/' .. known.org)) or 0
   local from = folds == known.folds and known.held or 0
   local spent = number(call('HGET', S .. 'counts', 'usage/spent/' .. known.org)) or 0
-  local found = {folds = folds, from = from, spent = spent, rows = call('LRANGE', S .. 'ledger:' .. known.org, from, -1), minutes = {}}
-  if folds ~= known.folds then
-    local minutes = call('HGETALL', S .. 'minutes:' .. known.org)
-    for i = 1, #minutes, 2 do found.minutes[#found.minutes + 1] = {minutes[i], minutes[i + 1]} end
-  end
-  return found
+  local minutes = folds ~= known.folds and read_hash(S .. 'minutes:' .. known.org, tostring) or {}
+  return {folds = folds, from = from, spent = spent, rows = call('LRANGE', S .. 'ledger:' .. known.org, from, -1),
+    minutes = minutes}
 end
 
 -- sum the oldest calls of an organisation by minute, key and model
@@ -245,32 +251,37 @@ local function fold_ledger(S, org)
   call('HINCRBY', S .. 'counts', 'folds/' .. org, 1)
 end
 
--- note that the answer to a call is out, and tell who listens
-local function end_call(S, name, number, ms)
-  local id = '0-' .. number
-  if #call('XRANGE', S .. 'journal', id, id) > 0 then call('HSET', S .. 'ends', number, precise(ms)) end
+-- tell who listens, at any worker
+local function publish(name, position, kind, ms, text)
   if call('EXISTS', P .. ':listening') == 1 then
-    call('PUBLISH', P .. ':events', name .. ' ' .. number .. ' 2 ' .. precise(ms) .. '\n')
+    call('PUBLISH', P .. ':events', name .. ' ' .. position .. ' ' .. kind .. ' ' .. precise(ms) .. '\n' .. text)
   end
 end
 
+-- note that the answer to a call is out
+local function end_call(S, name, position, ms)
+  local id = '0-' .. position
+  if #call('XRANGE', S .. 'journal', id, id) > 0 then call('HSET', S .. 'ends', position, precise(ms)) end
+  publish(name, position, ENDED, ms, '')
+end
+
 -- end a call whose worker says no more that it is being answered; return how long it was, nil while it goes on
-local function end_lost(S, name, number, id, began)
+local function end_lost(S, name, position, id, began)
   local lease = tonumber(call('ZSCORE', P .. ':open', id) or 0)
   if lease > REAL then return nil end
   local ms = math.max(0, lease - LEASE - tonumber(began)) * 1000
-  end_call(S, name, number, ms)
+  end_call(S, name, position, ms)
   call('ZREM', P .. ':open', id)
   return ms
 end
 
 -- numbers and milliseconds of the answers that were not sent at once, and are out
 local function list_ends(S, name)
-  local ends, held = {}, call('HGETALL', S .. 'ends')
-  for i = 1, #held, 2 do
-    local id, began = held[i + 1]:match('^(%S+) (%S+)$')
-    local ms = id and end_lost(S, name, held[i], id, began) or tonumber(held[i + 1])
-    if ms then ends[#ends + 1] = {tonumber(held[i]), ms} end
+  local ends = {}
+  for _, pair in ipairs(read_hash(S .. 'ends', tostring)) do
+    local id, began = pair[2]:match('^(%S+) (%S+)$')
+    local ms = id and end_lost(S, name, pair[1], id, began) or tonumber(pair[2])
+    if ms then ends[#ends + 1] = {tonumber(pair[1]), ms} end
   end
   return ends
 end
@@ -286,12 +297,6 @@ local function read_journal(S, name, known, raw)
   end
   return {first = first and tonumber(first[1]:match('%-(%d+)$')) or last + 1, total = last, numbers = numbers,
     ends = list_ends(S, name)}
-end
-
-local function read_counts(S)
-  local found, held = {}, call('HGETALL', S .. 'counts')
-  for i = 1, #held, 2 do found[#found + 1] = {held[i], tonumber(held[i + 1])} end
-  return found
 end
 
 local function read_windows(S)
@@ -316,7 +321,7 @@ local function read_more(S, name, wanted, out, raw)
   if wanted.ledger then out.ledger = read_ledger(S, wanted.ledger) end
   if wanted.journal then
     out.journal = read_journal(S, name, wanted.journal, raw)
-    out.counts = read_counts(S)
+    out.counts = read_hash(S .. 'counts', tonumber)
     out.windows, out.leases = read_windows(S)
     out.calls = tonumber(call('HGET', S .. 'meta', 'calls'))
     out.labels = call('HKEYS', P .. ':n:' .. name .. ':labels')
@@ -356,10 +361,10 @@ local function shrink_journals(total, most)
 end
 
 local function add_to_journal(S, j, entry, open)
-  local number = call('XADD', S .. 'journal', '0-*', 'e', entry, 'size', j.size):match('%-(%d+)$')
+  local position = call('XADD', S .. 'journal', '0-*', 'e', entry, 'size', j.size):match('%-(%d+)$')
   if open ~= '' then
     call('ZADD', P .. ':open', REAL + LEASE, open)
-    call('HSET', S .. 'ends', number, open .. ' ' .. precise(REAL))
+    call('HSET', S .. 'ends', position, open .. ' ' .. precise(REAL))
   end
   local bytes, total = count_bytes(S, j.size)
   local held = call('XLEN', S .. 'journal')
@@ -368,7 +373,7 @@ local function add_to_journal(S, j, entry, open)
     held = held - 1
   end
   if total > j.total then shrink_journals(total, j.total) end
-  return tonumber(number)
+  return tonumber(position)
 end
 
 local function write_values(S, written, version)
@@ -439,27 +444,25 @@ local function book_call(S, b)
 end
 
 -- copies and ends of sessions
-local function list_parts(S, leases)
-  local found = {unpack(FIXED)}
-  for _, suffix in ipairs(call('SMEMBERS', S .. 'parts')) do
-    if leases or suffix:sub(1, 2) ~= 'l:' then found[#found + 1] = suffix end
-  end
-  return found
-end
+local function is_lease(suffix) return suffix:sub(1, 2) == 'l:' end
 
 local function copy(from, to)
-  for _, suffix in ipairs(list_parts(from, false)) do
-    call('COPY', from .. suffix, to .. suffix, 'REPLACE')
-  end
+  for _, suffix in ipairs(FIXED) do call('COPY', from .. suffix, to .. suffix, 'REPLACE') end
   call('DEL', to .. 'parts')
   for _, suffix in ipairs(call('SMEMBERS', from .. 'parts')) do
-    if suffix:sub(1, 2) ~= 'l:' then call('SADD', to .. 'parts', suffix) end
+    if not is_lease(suffix) then call('COPY', from .. suffix, part(to, suffix), 'REPLACE') end
   end
+end
+
+local function list_keys(S)
+  local keys = {S .. 'parts', S .. 'journal', S .. 'ends'}
+  for _, suffix in ipairs(FIXED) do keys[#keys + 1] = S .. suffix end
+  for _, suffix in ipairs(call('SMEMBERS', S .. 'parts')) do keys[#keys + 1] = S .. suffix end
+  return keys
 end
 
 local function drop(S)
-  for _, suffix in ipairs(list_parts(S, true)) do call('UNLINK', S .. suffix) end
-  call('UNLINK', S .. 'parts', S .. 'journal', S .. 'ends')
+  for _, key in ipairs(list_keys(S)) do call('UNLINK', key) end
 end
 
 local function drop_snapshots(N)
@@ -499,14 +502,16 @@ local function begin_session(name, b, position)
   local S, start = place(name, gen), b.start
   local epoch = start or tonumber(call('GET', P .. ':began'))
   local fixed = b.frozen and (start or REAL) or nil
-  call('HSET', S .. 'meta', 'version', first_version(gen), 'base', first_version(gen), 'fixed', fixed and precise(fixed) or '', 'offset',
-    precise(start and start - REAL or 0), 'state', b.state, 'epoch', precise(epoch - epoch % 3600), 'calls', 0,
-    'number', position or gen, 'orders', 0)
+  call('HSET', S .. 'meta', 'version', first_version(gen), 'base', first_version(gen), 'state', b.state,
+    'fixed', fixed and precise(fixed) or '', 'offset', precise(start and start - REAL or 0),
+    'epoch', precise(epoch - epoch % 3600), 'calls', 0, 'number', position or gen, 'orders', 0)
   return gen
 end
 
-local function run_on(S, from)
-  -- a copy goes on from the time of its original
+-- go on from a copy and its time
+local function run_on(from, S, position, version)
+  copy(from, S)
+  call('HSET', S .. 'meta', 'number', position, 'version', version, 'base', version)
   local m = call('HMGET', S .. 'meta', 'fixed', 'at')
   if m[1] == '' then call('HSET', S .. 'meta', 'offset', precise(tonumber(m[2]) - REAL)) end
 end
@@ -530,7 +535,7 @@ end
 local function describe(name, gen, known)
   local S = place(name, gen)
   local found = changes(S, known)
-  found.name, found.gen, found.at, found.real = name, tonumber(gen), now(S), REAL
+  found.status, found.name, found.gen, found.at, found.real = 'ok', name, tonumber(gen), now(S), REAL
   found.labels = call('HKEYS', P .. ':n:' .. name .. ':labels')
   return found
 end
@@ -555,9 +560,7 @@ function O.open()
   elseif a.new then
     return {status = 'exists'}
   end
-  local found = describe(a.name, gen, a.known)
-  found.status = 'ok'
-  return found
+  return describe(a.name, gen, a.known)
 end
 
 function O.reset()
@@ -569,17 +572,12 @@ function O.reset()
   local gen
   if call('EXISTS', N .. 'origin:meta') == 1 then
     gen = begin_generation(a.name)
-    local S = place(a.name, gen)
-    copy(N .. 'origin:', S)
-    run_on(S)
-    call('HSET', S .. 'meta', 'number', position, 'version', first_version(gen), 'base', first_version(gen))
+    run_on(N .. 'origin:', place(a.name, gen), position, first_version(gen))
   else
     local begin = call('GET', N .. 'begin')
     gen = begin_session(a.name, begin and cmsgpack.unpack(begin) or a.begin, position)
   end
-  local found = describe(a.name, gen, -1)
-  found.status = 'ok'
-  return found
+  return describe(a.name, gen, -1)
 end
 
 function O.delete()
@@ -600,20 +598,15 @@ function O.restore()
   local gen, N = generation(a.name), P .. ':n:' .. a.name .. ':'
   if not gen or call('EXISTS', N .. 'snap:' .. a.label .. ':meta') == 0 then return {status = 'none'} end
   local S = place(a.name, gen)
-  local version = tonumber(call('HGET', S .. 'meta', 'version')) + 1
-  local position = call('HGET', S .. 'meta', 'number')
+  local m = call('HMGET', S .. 'meta', 'number', 'version')
   local leases = {}
   for _, suffix in ipairs(call('SMEMBERS', S .. 'parts')) do
-    if suffix:sub(1, 2) == 'l:' then leases[#leases + 1] = suffix else call('UNLINK', S .. suffix) end
+    if is_lease(suffix) then leases[#leases + 1] = suffix else call('UNLINK', S .. suffix) end
   end
   for _, suffix in ipairs(FIXED) do call('UNLINK', S .. suffix) end
-  copy(N .. 'snap:' .. a.label .. ':', S)
-  for _, suffix in ipairs(leases) do call('SADD', S .. 'parts', suffix) end
-  call('HSET', S .. 'meta', 'version', format('%d', version), 'base', format('%d', version), 'number', position)
-  run_on(S)
-  local found = describe(a.name, gen, -1)
-  found.status = 'ok'
-  return found
+  run_on(N .. 'snap:' .. a.label .. ':', S, m[1], format('%d', m[2] + 1))
+  for _, suffix in ipairs(leases) do part(S, suffix) end
+  return describe(a.name, gen, -1)
 end
 
 function O.fork()
@@ -624,15 +617,10 @@ function O.fork()
   end_session(a.new)
   save_copy(place(a.name, gen), N .. 'origin:')
   local fresh = begin_generation(a.new)
-  local S = place(a.new, fresh)
-  copy(N .. 'origin:', S)
-  run_on(S)
-  call('HSET', S .. 'meta', 'number', fresh, 'version', first_version(fresh), 'base', first_version(fresh))
+  run_on(N .. 'origin:', place(a.new, fresh), fresh, first_version(fresh))
   call('ZADD', P .. ':used', REAL, a.new)
   remove_surplus(a.new, a.most)
-  local found = describe(a.new, fresh, -1)
-  found.status = 'ok'
-  return found
+  return describe(a.new, fresh, -1)
 end
 
 function O.list()
@@ -652,14 +640,11 @@ function O.sweep()
   -- keys of sessions in use live on; those that no worker sweeps any more end by themselves
   for _, name in ipairs(call('ZRANGE', P .. ':used', 0, -1)) do
     local gen, N = generation(name), P .. ':n:' .. name .. ':'
-    for _, S in ipairs({gen and place(name, gen), N .. 'origin:'}) do
-      for _, suffix in ipairs(list_parts(S, true)) do call('EXPIRE', S .. suffix, a.expiry) end
-      for _, suffix in ipairs({'parts', 'journal', 'ends'}) do call('EXPIRE', S .. suffix, a.expiry) end
-    end
-    for _, label in ipairs(call('HKEYS', N .. 'labels')) do
-      local S = N .. 'snap:' .. label .. ':'
-      for _, suffix in ipairs(list_parts(S, true)) do call('EXPIRE', S .. suffix, a.expiry) end
-      call('EXPIRE', S .. 'parts', a.expiry)
+    local places = {N .. 'origin:'}
+    if gen then places[2] = place(name, gen) end
+    for _, label in ipairs(call('HKEYS', N .. 'labels')) do places[#places + 1] = N .. 'snap:' .. label .. ':' end
+    for _, S in ipairs(places) do
+      for _, key in ipairs(list_keys(S)) do call('EXPIRE', key, a.expiry) end
     end
     for _, key in ipairs({'labels', 'begin'}) do call('EXPIRE', N .. key, a.expiry) end
   end
@@ -669,15 +654,19 @@ function O.sweep()
   return {status = 'ok'}
 end
 
-function O.admit(raw)
-  if generation(a.name) ~= tostring(a.gen) then return {status = 'gone'} end
-  local S = place(a.name, a.gen)
-  if tonumber(call('HGET', S .. 'meta', 'version')) ~= a.version then
-    local found = changes(S, a.version)
-    found.status, found.real = 'stale', REAL
-    return found
-  end
-  local out = {status = 'ok', real = REAL, at = now(S), seen = {}, listening = call('EXISTS', P .. ':listening') == 1}
+-- operations on a session that a worker knows
+local KNOWN = {}
+
+local function is_present(S) return tonumber(call('HGET', S .. 'meta', 'version')) == a.version end
+local function describe_stale(S)
+  local found = changes(S, a.version)
+  found.status, found.real = 'stale', REAL
+  return found
+end
+
+function KNOWN.admit(S, raw)
+  if not is_present(S) then return describe_stale(S) end
+  local out = {status = 'ok', real = REAL, at = now(S), seen = {}}
   if a.key ~= '' then out.occurrence = count_bounded(S, 'occ', 'occq', a.key, a.remembered) end
   use(a.name, a.confirmed)
   if a.nonce and not use_nonce(S, a.nonce[1], a.nonce[2]) then
@@ -695,15 +684,9 @@ function O.admit(raw)
   return out
 end
 
-function O.commit()
-  if generation(a.name) ~= tostring(a.gen) then return {status = 'gone'} end
-  local S = place(a.name, a.gen)
+function KNOWN.commit(S)
   if a.written then
-    if tonumber(call('HGET', S .. 'meta', 'version')) ~= a.version then
-      local found = changes(S, a.version)
-      found.status, found.real = 'stale', REAL
-      return found
-    end
+    if not is_present(S) then return describe_stale(S) end
     write_changes(S, a.written)
   end
   for _, name in ipairs(a.dropped or {}) do drop_text(S, name) end
@@ -725,17 +708,15 @@ function O.commit()
     call('HINCRBY', S .. 'meta', 'calls', 1)
     out.number = add_to_journal(S, a.journal, ARGV[4], a.open)
     for _, name in ipairs(a.stats) do call('HINCRBY', P .. ':stats', name, 1) end
-    if a.publish then
-      call('PUBLISH', P .. ':events', a.name .. ' ' .. out.number .. (a.open ~= '' and ' 1' or ' 0') .. ' 0\n' .. ARGV[4])
-    end
+    publish(a.name, out.number, a.open ~= '' and STARTED or FINISHED, 0, ARGV[4])
   end
   return out
 end
 
 function O.release()
   for _, r in ipairs(a.calls) do
-    if generation(r.name) == tostring(r.gen) then
-      local S = place(r.name, r.gen)
+    local S = find_place(r.name, r.gen)
+    if S then
       if r.key ~= '' then call('ZREM', S .. 'l:' .. r.key, r.lease) end
       if r.number > 0 then end_call(S, r.name, r.number, r.ms) end
     end
@@ -746,9 +727,8 @@ end
 
 function O.renew()
   for _, held in ipairs(a.leases) do
-    if generation(held[1]) == tostring(held[2]) then
-      call('ZADD', part(place(held[1], held[2]), 'l:' .. held[3]), REAL + LEASE, held[4])
-    end
+    local S = find_place(held[1], held[2])
+    if S then call('ZADD', part(S, 'l:' .. held[3]), REAL + LEASE, held[4]) end
   end
   for _, id in ipairs(a.open) do call('ZADD', P .. ':open', REAL + LEASE, id) end
   if a.listening then call('SET', P .. ':listening', 1, 'EX', LEASE) end
@@ -756,17 +736,13 @@ function O.renew()
 end
 
 function O.announce()
-  for _, event in ipairs(a.events) do
-    call('PUBLISH', P .. ':events', event.session .. ' 0 3 0\n' .. cjson.encode(event))
-  end
+  for _, event in ipairs(a.events) do publish(event.session, 0, CHANGED, 0, cjson.encode(event)) end
   return {status = 'ok'}
 end
 
 -- which prefixes of a prompt were seen lately; all are from now on
-function O.touch()
-  if generation(a.name) ~= tostring(a.gen) then return {status = 'gone'} end
-  local S, found = place(a.name, a.gen), {}
-  local seen = S .. 'seen'
+function KNOWN.touch(S)
+  local found, seen = {}, S .. 'seen'
   for i, name in ipairs(a.prefixes) do
     local at = number(call('HGET', seen, name))
     found[i] = at ~= nil and at > a.at - a.span and at <= a.at
@@ -779,10 +755,9 @@ function O.touch()
 end
 
 -- a text and those that it continues, the newest first: the first line of each is the name of the one before it
-function O.texts(raw)
-  if generation(a.name) ~= tostring(a.gen) then return {status = 'gone'} end
-  local texts, name = place(a.name, a.gen) .. 'texts', a.text
-  local text = call('HGET', texts, name)
+function KNOWN.texts(S, raw)
+  local texts = S .. 'texts'
+  local text = call('HGET', texts, a.text)
   while text and #raw < a.most do
     raw[#raw + 1] = text
     text = call('HGET', texts, text:match('^[^\n]*'))
@@ -790,14 +765,11 @@ function O.texts(raw)
   return {status = 'ok'}
 end
 
-function O.increment()
-  if generation(a.name) ~= tostring(a.gen) then return {status = 'gone'} end
-  return {status = 'ok', count = call('HINCRBY', place(a.name, a.gen) .. 'counts', a.counter, 1)}
+function KNOWN.increment(S)
+  return {status = 'ok', count = call('HINCRBY', S .. 'counts', a.counter, 1)}
 end
 
 function O.stats()
-  local found, held = {}, call('HGETALL', P .. ':stats')
-  for i = 1, #held, 2 do found[#found + 1] = {held[i], tonumber(held[i + 1])} end
   local entries, streams = 0, 0
   local sessions = call('HGETALL', P .. ':sessions')
   for i = 1, #sessions, 2 do entries = entries + call('XLEN', place(sessions[i], sessions[i + 1]) .. 'journal') end
@@ -805,11 +777,17 @@ function O.stats()
     if id:sub(1, #STREAM) == STREAM then streams = streams + 1 end
   end
   local began = number(call('GET', P .. ':began')) or REAL
-  return {status = 'ok', counts = found, sessions = #sessions / 2, entries = entries, streams = streams,
-    uptime = REAL - began}
+  return {status = 'ok', counts = read_hash(P .. ':stats', tonumber), sessions = #sessions / 2, entries = entries,
+    streams = streams, uptime = REAL - began}
 end
 
 local raw = {}
-local answer = O[operation](raw)
+local answer = {status = 'gone'}
+if O[operation] then
+  answer = O[operation]()
+else
+  local S = find_place(a.name, a.gen)
+  if S then answer = KNOWN[operation](S, raw) end
+end
 table.insert(raw, 1, cmsgpack.pack(answer))
 return raw

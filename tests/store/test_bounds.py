@@ -94,6 +94,13 @@ async def test_a_half_of_the_prefixes_is_kept_however_the_clock_stands(session: 
     assert not any(await session.touch(names[: PREFIXES // 2]))
 
 
+async def test_a_session_that_has_lost_its_state_is_swept_like_others(session: Session) -> None:
+    with redis.Redis.from_url(session.store) as client:
+        assert client.delete(f"{session.prefix}:s:default:{session.generation}:meta") == 1
+    assert (await session.ask("sweep", idle=60, expiry=60))["status"] == "ok"
+    assert (await session.ask("increment", counter="any"))["status"] == "gone"
+
+
 def read_journals(settings: dict[str, Any]) -> list[list[int]]:
     """Return the numbers of the calls that the journals of two sessions hold, after the second has used up the room."""
     with Server(create_app(**settings)) as server, httpx2.Client(base_url=server.url, headers=AUTH) as client:

@@ -75,6 +75,14 @@ def test_a_store_that_is_slow_keeps_no_call_waiting_longer_than_it_may() -> None
     assert max(asyncio.run(run())) < 3 * TIMEOUT
 
 
+async def test_a_worker_that_is_busy_does_not_blame_the_store(database: Database) -> None:
+    scripts = RedisScripts(database.url, "one", TIMEOUT)
+    await scripts.run("ping", PING)
+    asking = asyncio.ensure_future(scripts.run("ping", PING))
+    asyncio.get_running_loop().call_soon(time.sleep, 2 * TIMEOUT)  # after the call is waiting, before it is sent
+    assert await asking
+
+
 def wait_until_closed(database: Database) -> None:
     """Wait until nobody but this test is connected."""
     assert until(lambda: len(database.tell("CLIENT", "LIST").splitlines()) == 1, 10)
