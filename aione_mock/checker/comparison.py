@@ -12,19 +12,21 @@ from aione_mock.checker import prepare
 from aione_mock.checker.deduplication import OPERATION_SERVED
 from aione_mock.checker.errors import INTERRUPTED, UnreadableAnswer
 from aione_mock.checker.exchange import HttpExchange
+from aione_mock.checker.finding import LawFinding
 from aione_mock.checker.options import CheckOptions
 from aione_mock.checker.report import EXIT_COULD_NOT, EXIT_FOUND, EXIT_KEPT, CheckReport, build_report
 from aione_mock.checker.run import CheckRun
 from aione_mock.checker.schema_differences import json_type
 from aione_mock.checker.target import Target
+from aione_mock.contract.stream_grammar import decode_data
 from aione_mock.structs import replace
 from aione_mock.text.escaping import count_nouns, escape_unprintable
 from aione_mock.types import Json
 
 PointerTypes = dict[str, set[str]]
 """JSON pointer → JSON types that were seen there."""
-AnswerShapes = dict[tuple[str, int], PointerTypes]
-"""(operation, status) → shape of the answers."""
+AnswerShapes = dict[tuple[str, str], PointerTypes]
+"""Operation, and status or `200 events` → shape of the answers, or of the events of streams."""
 RunWithShapes = tuple[CheckRun, AnswerShapes]
 _KINDS = {
     ("kept", "broken"): "only A keeps",
@@ -161,13 +163,28 @@ def _compare_cells(left: CheckReport, right: CheckReport, known: Container[str])
             if b and kind and not _is_known(law, name, left, right, known):
                 what = f"{titles.get(law, law)} [{law}]"
                 yield Difference(kind, law, name, what, a.reason or a.state, b.reason or b.state)
+                yield from _compare_broken(law, name, left, right) if kind == "both break" else ()
+
+
+def _compare_broken(law: str, operation: str, left: CheckReport, right: CheckReport) -> Iterator[Difference]:
+    """Yield what only one of two gateways breaks of a law that both break."""
+    a, b = (_list_findings(report, law, operation) for report in (left, right))
+    for found, others, kind in ((b, a, "only A keeps"), (a, b, "only B keeps")):
+        for finding in (finding for name, finding in found.items() if name not in others):
+            what = f"{finding.title} [{law}]: {finding.subject or finding.expected}"
+            seen = ("kept", finding.seen) if found is b else (finding.seen, "kept")
+            yield Difference(kind, law, operation, what, *seen)
+
+
+def _list_findings(report: CheckReport, law: str, operation: str) -> dict[str, LawFinding]:
+    found = (*report.findings, *report.known_findings)
+    return {f.fingerprint: f for f in found if (f.law, f.operation) == (law, operation)}
 
 
 def _is_known(law: str, operation: str, left: CheckReport, right: CheckReport, known: Container[str]) -> bool:
     """Whether the baseline has all findings of a place."""
     reports = (left, right)
-    found = [f for report in reports for f in (*report.findings, *report.known_findings)]
-    here = [finding for finding in found if (finding.law, finding.operation) == (law, operation)]
+    here = [finding for report in reports for finding in _list_findings(report, law, operation).values()]
     return bool(here) and all(finding.fingerprint in known or finding.place in known for finding in here)
 
 
@@ -189,15 +206,24 @@ def _list_missing(report: CheckReport) -> dict[str, str]:
 
 
 def _note_shape(shapes: AnswerShapes, exchange: HttpExchange) -> None:
-    if not exchange.status or exchange.media_type != "application/json":
+    if not exchange.status:
         return
+    kind, values = _read_values(exchange)
+    seen = shapes.setdefault((exchange.request.operation, kind), {}) if values else {}
+    for value in values:
+        for pointer, type_name in _list_types(value):
+            seen.setdefault(pointer, set()).add(type_name)
+
+
+def _read_values(exchange: HttpExchange) -> tuple[str, list[Json]]:
+    """Return the kind of an answer, and its body or the JSON of its events; none if it has another body."""
+    if exchange.is_event_stream:
+        data = (decode_data(event) for event in exchange.events)
+        return f"{exchange.status} events", [value for value in data if isinstance(value, dict | list)]
     try:
-        data = exchange.json
+        return str(exchange.status), [exchange.json] if exchange.media_type == "application/json" else []
     except UnreadableAnswer:
-        return
-    seen = shapes.setdefault((exchange.request.operation, exchange.status), {})
-    for pointer, kind in _list_types(data):
-        seen.setdefault(pointer, set()).add(kind)
+        return str(exchange.status), []
 
 
 def _list_types(value: Json, pointer: str = "") -> Iterator[tuple[str, str]]:
@@ -212,12 +238,12 @@ def _list_types(value: Json, pointer: str = "") -> Iterator[tuple[str, str]]:
 
 def _compare_shapes(left: AnswerShapes, right: AnswerShapes) -> Iterator[Difference]:
     for key in sorted(left.keys() & right.keys()):
-        operation, status = key
+        operation, kind = key
         for pointer in sorted(left[key].keys() | right[key].keys()):
             a, b = left[key].get(pointer, set()), right[key].get(pointer, set())
             # a member that may be null shows nothing when it is
             if a - {"null"} != b - {"null"} and not _is_below_empty(pointer, left[key], right[key]):
-                what = f"{status} {pointer or '/'}"
+                what = f"{kind} {pointer or '/'}"
                 yield Difference(_SHAPE, _SHAPE, operation, what, _join_types(a), _join_types(b))
 
 
