@@ -65,6 +65,17 @@ def test_a_contract_does_not_differ_from_itself(capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().out == "0 breaking, 0 additive, 0 cosmetic changes in 0 operations\n"
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+def test_one_document_is_compared_with_its_like(
+    reverse: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = tmp_path / "ours.yaml"
+    assert main(["spec", "bundle", "--document", "modelrouter", "--output", str(own)]) == 0
+    capsys.readouterr()
+    assert main(["spec", "diff", *(("bundled", str(own)) if reverse else (str(own),))]) == 0
+    assert capsys.readouterr().out == "0 breaking, 0 additive, 0 cosmetic changes in 0 operations\n"
+
+
 def test_words_are_cosmetic(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     overlay = make_overlay(tmp_path, INVOICES, {"summary": "Other words"})
     source = str(document_path("aione.yaml"))

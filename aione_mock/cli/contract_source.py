@@ -30,6 +30,28 @@ def load_contract_from(source: str, overlays: list[Path] | None = None) -> Contr
         return load_contract(paths, overlays or (), cache=False)
 
 
+def load_contract_pair(
+    old: str, new: str, old_overlays: list[Path] | None = None, overlays: list[Path] | None = None
+) -> tuple[Contract, Contract]:
+    """Load two contracts to compare. Of the bundled one, take what can be compared with a single document.
+
+    Raises ConfigError or ContractError.
+    """
+    first, second = load_contract_from(old, old_overlays), load_contract_from(new, overlays)
+    if old == BUNDLED and len(second.documents) == 1:
+        return _match_documents(first, second), second
+    if new == BUNDLED and len(first.documents) == 1:
+        return first, _match_documents(second, first)
+    return first, second
+
+
+def _match_documents(contract: Contract, other: Contract) -> Contract:
+    """Return the documents of a contract that have an operation in common with another one; all if none has."""
+    shared = {operation.document for operation in contract.operations.values() if operation.id in other.operations}
+    documents = {name: document for name, document in contract.documents.items() if name in shared}
+    return Contract(documents) if documents else contract
+
+
 @contextmanager
 def _find_documents(source: str) -> Iterator[list[Path]]:
     if source == BUNDLED:

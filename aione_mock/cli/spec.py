@@ -10,7 +10,7 @@ import typer
 
 from aione_mock.cli import terminal
 from aione_mock.cli.contract import Extensions, Overlays, load_bundled_contract
-from aione_mock.cli.contract_source import BUNDLED, load_contract_from
+from aione_mock.cli.contract_source import BUNDLED, load_contract_pair
 from aione_mock.errors import ConfigError, did_you_mean
 from aione_mock.generator import realistic
 from aione_mock.server.handlers import HANDLERS, load_extension_handlers
@@ -86,11 +86,13 @@ def compare_contracts(
 ) -> int:
     """List the changes between two contracts by operation: what breaks clients, what adds something, what is cosmetic.
 
+    One document is compared with those of the bundled contract that have operations in common with it.
+
     Exit code 0: nothing breaks clients; 1: something does; 2: a contract cannot be read.
     """
     from aione_mock.contract.comparison import LEVELS, compare_contracts
 
-    changes = compare_contracts(load_contract_from(old, old_overlay), load_contract_from(new, overlay))
+    changes = compare_contracts(*load_contract_pair(old, new, old_overlay, overlay))
     counts = Counter(change.level for change in changes)
     if json is not None:
         from aione_mock.checker.reports import write_file
