@@ -74,11 +74,19 @@ def test_a_right_stream_has_no_findings():
 @pytest.mark.parametrize(
     ("stream", "finding"),
     [
-        (GOOD[:-1], "events come as 'chunk chunk'; expected 'chunk+ done'"),
-        ([*GOOD, "[DONE]"], "events come as 'chunk chunk done done'"),
+        (GOOD[:-1], "the stream ends without [DONE]; events come as 'chunk chunk'; expected 'chunk+ done'"),
+        ([*GOOD, "[DONE]"], "event 4 is one too many: done; events come as 'chunk chunk done done'"),
+        ([{"id": "a"}, *GOOD], "event 1 has no choices; events come as 'unknown chunk chunk done'"),
+        ([GOOD[-1], *GOOD[:-1]], "events come as 'done chunk chunk'; expected"),
         ([GOOD[0], "{half", *GOOD[1:]], "chunk unknown chunk done"),
-        ([GOOD[0], "[DONE]"], "choices 0: events come as 'piece'; expected 'piece* finish' (finish has finish)"),
-        ([*GOOD[:2], chunk({"index": 1, "text": "x"}), "[DONE]"], "choices 1: events come as 'piece'"),
+        (
+            [GOOD[0], "[DONE]"],
+            "choices 0: the stream ends without finish; events come as 'piece'; expected 'piece* finish' (finish has",
+        ),
+        (
+            [*GOOD[:2], chunk({"index": 1, "text": "x"}), "[DONE]"],
+            "choices 1: the stream ends without finish; events come as 'piece'",
+        ),
         ([GOOD[0], {**GOOD[1], "id": "b"}, "[DONE]"], "/id: 'a', then 'b'; expected one value in all events"),
         ([], "events come as ''"),
     ],
@@ -97,7 +105,7 @@ def test_a_constant_may_be_missing_in_some_events_but_null_is_a_value():
 
 def test_a_long_stream_is_shown_in_short():
     (finding, *_) = StreamGrammar.parse(CHAT).find_problems(events(*[GOOD[0]] * 50))
-    assert len(finding.seen) < 120
+    assert len(finding.seen) < 160
 
 
 def test_kinds_that_stand_anywhere_are_passed_over():
@@ -119,8 +127,14 @@ def test_the_law_of_each_item_reads_events_that_have_its_key():
         {"type": "stop"},
     ]
     assert [problem.seen for problem in StreamGrammar.parse(BLOCKS).find_problems(events(*stream))] == [
-        "events come as 'rest'"
+        "event 1 is rest, not open; events come as 'rest'"
     ]
+
+
+def test_an_event_of_another_kind_is_named_by_its_kind():
+    stream = [{"type": "start", "message": {}}, {"type": "halt"}]
+    (problem,) = StreamGrammar.parse(BLOCKS).find_problems(events(*stream))
+    assert problem.seen == "event 2 is halt, not stop; events come as 'start halt'"
 
 
 def test_text_is_appended_and_null_skipped():

@@ -26,6 +26,8 @@ _ABSENT: Any = object()
 _MAX_INDEX = 100_000
 """Higher list indices are rejected, so that a wrong one cannot exhaust the memory."""
 _MAX_SHOWN_KINDS = 13
+_MAX_TRIED_EVENTS = 40
+"""Events, the first and the last ones, that may be the one at fault."""
 _OPERATIONS = ("set", "append", "json", "join")
 
 
@@ -39,6 +41,8 @@ class StreamProblem:
     """What is violated, without figures of the stream: `order`, `order of choices` or `constant /id`."""
     expected: str
     seen: str
+    mistake: str = ""
+    """What one event would mend, in words; empty if it takes more."""
 
     def __str__(self) -> str:
         return f"{self.place}: {self.seen}; expected {self.expected}".removeprefix(": ")
@@ -87,7 +91,36 @@ class EventOrder:
         long = len(kinds) > _MAX_SHOWN_KINDS
         shown = f"{' '.join(kinds[:8])} … {' '.join(kinds[-4:])}" if long else " ".join(kinds)
         place, rule = (f"{items} {key}", f"order of {items}") if items else ("", "order")
-        return StreamProblem(place, rule, f"'{self.text}'{self._explain_kinds()}", f"events come as '{shown}'")
+        seen = f"events come as '{shown}'"
+        mistake = self._find_mistake(list(kinds))
+        expected = f"'{self.text}'{self._explain_kinds()}"
+        return StreamProblem(place, rule, expected, f"{mistake}; {seen}" if mistake else seen, mistake)
+
+    def _find_mistake(self, kinds: list[str]) -> str:
+        """Say in words what one event more, less or of another kind would mend; empty if none does."""
+        names = [name for name in _WORD.findall(self.text) if name != "unknown"]
+        if mended := self._find_mending([*kinds, name] for name in names):
+            return f"the stream ends without {self._describe_kind(mended[-1])}"
+        for position in (0, *range(len(kinds) - 1, 0, -1))[:_MAX_TRIED_EVENTS]:
+            before, kind, after = kinds[:position], kinds[position : position + 1], kinds[position + 1 :]
+            if kind and (mended := self._find_mending([*before, name, *after] for name in names)):
+                return f"event {position + 1} {self._describe_lack(kind[0], mended[position])}"
+            if kind and self._find_mending([[*before, *after]]):
+                return f"event {position + 1} is one too many: {kind[0]}"
+            if mended := self._find_mending([*before, name, *kind, *after] for name in names):
+                return f"{self._describe_kind(mended[position])} is missing before event {position + 1}"
+        return ""
+
+    def _find_mending(self, sequences: Iterable[list[str]]) -> list[str]:
+        """Return the first sequence of kinds that the order allows; none is empty."""
+        return next((each for each in sequences if self.pattern.fullmatch("".join(kind + " " for kind in each))), [])
+
+    def _describe_kind(self, name: str) -> str:
+        return ", ".join(_list_marks(dict(self.schemas).get(name, {}))) or name
+
+    def _describe_lack(self, kind: str, wanted: str) -> str:
+        marks = self._describe_kind(wanted)
+        return f"is {kind}, not {wanted}" if marks == wanted else f"has no {marks}"
 
     def _explain_kinds(self) -> str:
         """Return what tells the kinds apart, in parentheses; empty if their names say it."""
