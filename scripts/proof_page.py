@@ -8,6 +8,7 @@ from typing import Any
 
 from aione_mock.contract.loading import load_contract
 from aione_mock.settings import DOCUMENTS, document_path
+from aione_mock.text.escaping import count_nouns
 
 Json = Any
 _INTRODUCTION = """\
@@ -111,7 +112,8 @@ def _render_gateways(result: Json, measured: str) -> Iterator[str]:
         if gateway.get("causes"):
             yield f"\n### {gateway['name']} {gateway['version']}\n\n{gateway['verdict']}\n"
             yield from (
-                f"- {cause['title']} ({cause['severity']}, {cause['findings']} places)" for cause in gateway["causes"]
+                f"- {cause['title']} ({cause['severity']}, {count_nouns(cause['findings'], 'place')})"
+                for cause in gateway["causes"]
             )
     yield ""
 

@@ -103,6 +103,11 @@ def test_lists_of_the_code_are_complete(site: Path, page: str, names: list[str])
     assert [name for name in names if name not in text] == []
 
 
+def test_a_rule_has_the_evidence_of_what_an_answer_contradicts(site: Path) -> None:
+    text = read(site / "reference" / "laws.html")
+    assert text.count("That of the part of the contract that an answer contradicts.") == len(RULES)
+
+
 def test_operations_are_there(site: Path) -> None:
     pages = "".join(read(page) for page in (site / "reference").glob("cont*.html"))
     assert [name for name in load_bundled_contract(None, list(EXTENSIONS)).operations if name not in pages] == []

@@ -28,6 +28,7 @@ broken or not checked. `aione-mock check --list` prints the same names, and `--o
 [evidence](../explanation/evidence.md). *Mutants* are wrong variants of the mock. Those named with a law break it, which
 [proof](../explanation/proof.md) shows; `serve --mutant NAME` runs one."""
 _EVERY_EXCHANGE = "Checked for every answer of the run."
+_EVIDENCE_OF_RULES = "That of the part of the contract that an answer contradicts."
 
 
 def write_page(proof: Path) -> str:
@@ -61,7 +62,7 @@ def _write_law(law: Law | ExchangeRule, mutants: list[str]) -> str:
     contract = _load_contract()
     figures = {key: value for key, value in find_law_entry(contract, law.name).items() if key != "evidence"}
     rows = [
-        ("evidence", f"`{find_law_evidence(contract, law.name)}`"),
+        ("evidence", f"`{find_law_evidence(contract, law.name)}`" if isinstance(law, Law) else _EVIDENCE_OF_RULES),
         ("figures", quote(f"{key}: {value}" for key, value in figures.items())),
         ("operations", quote(law.operations) if isinstance(law, Law) else _EVERY_EXCHANGE),
         ("needs", quote(law.needs) if isinstance(law, Law) else ""),
