@@ -66,7 +66,6 @@ _IRREGULAR = {
     "Filters select calls": "Filters do not select calls",
     "Events add up to an answer": "Events do not add up to an answer",
     "Streams and plain answers agree": "Streams and plain answers disagree",
-    "No part of a stream is lost": "Parts of streams are lost",
     "Fragments of tool calls fit": "Fragments of tool calls do not fit",
     "Characters are not split": "Characters are split",
     "Without alt=sse, JSON is sent": "Without alt=sse, no JSON array is sent",
@@ -178,14 +177,18 @@ def _describe_media_type(key: CauseKey, findings: Sequence[LawFinding]) -> str:
 
 
 def _describe_body(key: CauseKey, findings: Sequence[LawFinding]) -> str:
-    where = "streams" if {finding.law for finding in findings} <= _STREAM_LAWS else "answers"
-    return f"{_describe_members(findings)} in {where} of {_join_operations(findings)}"
+    laws = {finding.law for finding in findings}
+    where, streams = _join_operations(findings), laws <= _STREAM_LAWS
+    if laws <= set(STREAM_MEMBER_LAWS):
+        return f"{_describe_members(findings)} in the answer that streams of {where} add up to"
+    return f"{_describe_members(findings)} in {'streams' if streams else 'answers'} of {where}"
 
 
 def _describe_order(key: CauseKey, findings: Sequence[LawFinding]) -> str:
     changing = [finding.subject.rpartition("/")[2] for finding in findings if finding.subject.startswith("constant ")]
     if len(changing) < len(findings):
-        return _describe_law(key, findings)
+        mistake, found, _ = findings[0].seen.partition("; events come as ")
+        return f"{mistake[0].upper()}{mistake[1:]} at {key[1]}" if found else _describe_law(key, findings)
     return f"{join_names(changing)} {'changes' if len(changing) == 1 else 'change'} within streams of {key[1]}"
 
 

@@ -12,17 +12,23 @@ from aione_mock.checker.cause_titles import STREAM_MEMBER_LAWS, CauseKey, descri
 from aione_mock.checker.deduplication import OPERATION_SERVED
 from aione_mock.checker.finding import LawFinding, Severity
 from aione_mock.checker.overlay_actions import render_overlay
+from aione_mock.structs import replace
 
 _CREDENTIAL_LAWS = ("access-none", "access-malformed", "access-wrong", "ignored_auth", "missing_required_header")
 _GENERIC_LAWS = ("no-server-error", "status-declared", "content-type", "positive_data_acceptance")
 """Laws that an answer may break by its status alone."""
+_FAILING_STREAMS = ("law", "stream-asked")
+_WHOLE_KINDS = ("failing", "credentials")
 _FIGURE_AREAS = ("usage", "billing")
 """Areas whose laws compare the figures of an operation with each other and with those of others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """What is wrong with a gateway, and every finding that shows it."""
+    """What is wrong with a gateway, and every finding that shows it.
+
+    Mismatches stand beside violations only if they follow from these, as where an operation always fails.
+    """
 
     title: str
     key: CauseKey
@@ -67,10 +73,19 @@ class Cause:
 
     @property
     def overlay(self) -> str:
-        """An overlay that makes the contract agree with the target; empty unless the contract assumes all of it."""
+        """An overlay that makes the contract agree with the target; empty for violations."""
         if self.severity == "violation":
             return ""
         return render_overlay(action for finding in self.findings for action in finding.actions)
+
+    @property
+    def overlay_note(self) -> str:
+        """Why there is no overlay for a mismatch, or for a part of it; empty if there is one or should be none."""
+        lacking = dict.fromkeys(f.law for f in self.findings if not f.actions)
+        if self.severity == "violation" or not lacking:
+            return ""
+        laws = ", ".join(lacking)
+        return f"No small change of the contract accepts this ({laws}); a baseline does (--update-baseline)."
 
     @property
     def other_findings(self) -> list[tuple[LawFinding, tuple[str, ...]]]:
@@ -100,13 +115,22 @@ class GatewayFacts:
 
 
 def group_by_cause(findings: Iterable[LawFinding], facts: GatewayFacts) -> tuple[Cause, ...]:
-    """Return the causes of findings, in the order of their first findings."""
+    """Return the causes of findings, in the order of their first findings: violations, then assumption mismatches."""
     keyed = [(finding, _find_keys(finding, facts)) for finding in findings]
     roots = _join_keys([keys for _, keys in keyed])
-    groups: dict[CauseKey, list[tuple[LawFinding, CauseKey]]] = {}
+    whole = {roots[keys[0]] for finding, keys in keyed if finding.severity == "violation" and _is_whole(keys)}
+    groups: dict[tuple[CauseKey, str], list[tuple[LawFinding, CauseKey]]] = {}
     for finding, keys in keyed:
-        groups.setdefault(roots[keys[0]], []).append((finding, keys[0]))
+        root = roots[keys[0]]
+        groups.setdefault((root, "" if root in whole else finding.severity), []).append((finding, keys[0]))
     causes = [_build_cause(sorted(group, key=lambda pair: _rank_clearness(pair[0]))) for group in groups.values()]
+    violated = {cause.key for cause in causes if cause.severity == "violation"}
+    causes = [
+        replace(cause, key=(*cause.key, "assumed"))
+        if cause.severity == "assumption" and cause.key in violated
+        else cause
+        for cause in causes
+    ]
     return tuple(sorted(causes, key=lambda cause: cause.severity == "assumption"))
 
 
@@ -114,6 +138,11 @@ def _build_cause(group: list[tuple[LawFinding, CauseKey]]) -> Cause:
     findings = tuple(finding for finding, _ in group)
     key = group[0][1]
     return Cause(describe_cause(key, findings), key, findings)
+
+
+def _is_whole(keys: tuple[CauseKey, ...]) -> bool:
+    """Whether mismatches with the same cause follow from a violation, so that they are no cause of their own."""
+    return any(key[0] in _WHOLE_KINDS or key == _FAILING_STREAMS for key in keys)
 
 
 def _rank_clearness(finding: LawFinding) -> tuple[bool, int, bool]:
@@ -153,7 +182,7 @@ def _find_failing(finding: LawFinding, facts: GatewayFacts) -> tuple[CauseKey, .
 def _find_failing_stream(finding: LawFinding, facts: GatewayFacts) -> tuple[CauseKey, ...]:
     """Return the key of what the body and headers of an error break that all streams are."""
     status = facts.failing_streams.get(finding.operation)
-    return (("law", "stream-asked"),) if status and finding.status == status else ()
+    return (_FAILING_STREAMS,) if status and finding.status == status else ()
 
 
 def _find_credentials(finding: LawFinding, facts: GatewayFacts) -> tuple[CauseKey, ...]:

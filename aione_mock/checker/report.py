@@ -21,7 +21,7 @@ from aione_mock.checker.outages import OUTAGE_LAWS, STREAM_LAW, describe_outages
 from aione_mock.checker.run import CheckRun
 from aione_mock.checker.run_details import RunDetails, describe_run
 from aione_mock.checker.schema_lookup import EVIDENCE_ORDER
-from aione_mock.text.escaping import escape_unprintable
+from aione_mock.text.escaping import count_nouns, escape_unprintable
 
 EXIT_KEPT, EXIT_FOUND, EXIT_COULD_NOT = 0, 1, 2
 _AREAS_BY_IMPORTANCE = ("access", "isolation", "keys", "billing", "usage", "streams", "chat")
@@ -149,7 +149,9 @@ class CheckReport:
             _count_found(severities["assumption"], "assumption mismatch", "assumption mismatches"),
         )
         found = " and ".join(filter(None, counted)) or ("No new finding" if self.known_findings else "No finding")
-        places = f" at {len(self.findings)} places" if len(self.findings) > len(self.causes) else ""
+        places = (
+            f", shown by {count_nouns(len(self.findings), 'finding')}" if len(self.findings) > len(self.causes) else ""
+        )
         known = _count_found(len(self.known_findings), "is", "are")
         early = f" The run ended early: {self.stopped}." if self.stopped else ""
         uncovered = f" {self.shortfall}" if self.shortfall else ""

@@ -52,7 +52,9 @@ def check(
     markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a short report as Markdown.")] = None,
     sarif_location: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="File of your repository that SARIF points at; else an overlay or baseline."),
+        typer.Option(
+            metavar="FILE", help="File of your repository that SARIF points at; else an overlay, baseline or workflow."
+        ),
     ] = None,
     **given: Any,
 ) -> None:
@@ -73,8 +75,10 @@ def check(
         raise ConfigError("give the URL of the gateway, such as http://127.0.0.1:8000")
     if (update_baseline or prune) and baseline is None:
         raise ConfigError("--update-baseline and --prune need --baseline FILE to write to")
-    if sarif_location is not None and not sarif_location.is_file():
-        raise ConfigError(f"--sarif-location names no file: '{sarif_location}'; give a file of your repository")
+    if sarif_location is not None:
+        from aione_mock.checker.reports.sarif import check_location
+
+        check_location(sarif_location)
     target = Target.from_environment(url, **parse_flags(Target, given))
     known = _load_baseline(baseline, update_baseline)
     options = CheckOptions(**parse_flags(CheckOptions, given))
@@ -205,8 +209,8 @@ def _print_report(report: CheckReport, *, prune: bool) -> None:
         terminal.print_line(f"Note: {note}")
     counts = report.counts
     terminal.print_line(
-        f"{count_nouns(counts.operations, 'operation')}, {count_nouns(counts.laws, 'law')}: {counts.kept} kept, "
-        f"{counts.broken} broken, {counts.not_checked} not checked. "
+        f"{count_nouns(counts.operations, 'operation')}, {count_nouns(counts.laws, 'law')}. "
+        f"Cells (operation × law): {counts.kept} kept, {counts.broken} broken, {counts.not_checked} not checked. "
         f"{count_nouns(counts.requests, 'request')} ({counts.cases} generated), "
         f"{count_nouns(counts.paid_calls, 'paid call')}, about {counts.spent_rmb} RMB, {counts.seconds} s."
     )
@@ -236,4 +240,6 @@ def _print_cause(cause: Cause) -> None:
         terminal.print_line(f"            and {more} more, which the reports list")
     if overlay := cause.overlay:
         terminal.print_lines("  overlay   " + "\n            ".join(overlay.rstrip().splitlines()))
+    if cause.overlay_note:
+        terminal.print_line(f"  overlay   {cause.overlay_note}")
     terminal.print_line()

@@ -76,11 +76,11 @@ def test_what_the_answer_lacks_that_a_stream_adds_up_to_is_one_finding(check_gat
 
     report = check_gateway("createChatCompletion", "area:streams", fault=edit_stream(edit, "/chat/completions"))
     order, members = _titles(report)
-    assert order == "Streams do not have the declared order and end at createChatCompletion"
-    assert members == "role is missing and usage is null in streams of createChatCompletion"
+    assert order == "Choices 0: event 1 has no delta.role at createChatCompletion"
+    assert members == "role is missing and usage is null in the answer that streams of createChatCompletion add up to"
     finding = report.causes[0].principal
     assert finding.expected.startswith("choices 0: 'open (open | piece)* finish' (finish has finish_reason; open has")
-    assert finding.seen.startswith("choices 0: events come as 'piece")
+    assert finding.seen.startswith("choices 0: event 1 has no delta.role; events come as 'piece")
 
 
 def test_what_changes_within_a_stream_is_named(check_gateway: CheckGateway) -> None:
@@ -142,7 +142,8 @@ def test_a_member_that_all_errors_lack_is_one_finding(check_gateway: CheckGatewa
 
     names = [law.name for law in LAWS if law.area in ("errors", "access")]
     report = check_gateway("createChatCompletion", *names, "schema", fault=_edit_errors(lose_code))
-    assert _titles(report) == ["error.code is missing in errors of createChatCompletion"]
+    assert _titles(report) == ["error.code is missing in errors of createChatCompletion"] * 2
+    assert [cause.severity for cause in report.causes] == ["violation", "assumption"]
     assert len(report.causes[0].laws) > 3
 
 
@@ -154,9 +155,9 @@ def test_an_envelope_of_another_framework_is_one_finding(check_gateway: CheckGat
 
     names = [law.name for law in LAWS if law.area in ("errors", "access")]
     report = check_gateway("OpenAI", "Anthropic", "Gemini", *names, "schema", fault=_edit_errors(replace_envelope))
-    title, *others = _titles(report)
-    assert title.endswith("operations have only message, not the envelope of their protocol")
-    assert others == []
+    titles = _titles(report)
+    assert [cause.severity for cause in report.causes] == ["violation", "assumption"]
+    assert all(title.endswith(" have only message, not the envelope of their protocol") for title in titles)
 
 
 def test_all_members_that_are_missing_are_named_once(check_gateway: CheckGateway) -> None:
@@ -166,8 +167,12 @@ def test_all_members_that_are_missing_are_named_once(check_gateway: CheckGateway
                 item.pop(name, None)
 
     report = check_gateway("models-readable", "schema", "models-unique", fault=edit_json("/v1/models", lose_members))
-    assert _titles(report) == [
-        "created, owned_by and display_name are missing in answers of listModels and retrieveModel"
+    assert [(cause.severity, cause.title) for cause in report.causes] == [
+        ("violation", "created and owned_by are missing in answers of listModels"),
+        (
+            "assumption",
+            "created, owned_by and display_name are missing in answers of retrieveModel and listModels",
+        ),
     ]
 
 
@@ -224,10 +229,22 @@ def test_titles_say_what_was_answered(expected: str, seen: str, status: int, tit
     assert [cause.title for cause in group_by_cause([found], GatewayFacts())] == [title]
 
 
-def test_a_violation_makes_the_cause_one_and_has_no_overlay() -> None:
+def test_a_violation_and_a_mismatch_are_two_causes_and_one_has_an_overlay() -> None:
     assumed = LawFinding("headers", "t", "a", "assumed", "header x", "no", subject="x", actions=(("$.a", None),))
     certain = LawFinding("headers", "t", "b", "documented", "header x", "no", subject="x")
-    (cause,) = group_by_cause([assumed, certain], GatewayFacts())
-    assert (cause.severity, cause.principal, cause.overlay) == ("violation", certain, "")
-    (cause,) = group_by_cause([assumed], GatewayFacts())
-    assert "$.a" in cause.overlay
+    violation, mismatch = group_by_cause([assumed, certain], GatewayFacts())
+    assert (violation.severity, violation.findings, violation.overlay) == ("violation", (certain,), "")
+    assert (mismatch.severity, mismatch.findings, mismatch.title) == (
+        "assumption",
+        (assumed,),
+        "Header x is missing in answers of a",
+    )
+    assert "$.a" in mismatch.overlay
+    assert violation.key != mismatch.key
+
+
+def test_a_mismatch_without_an_overlay_says_why() -> None:
+    found = LawFinding("schema", "t", "a", "assumed", "a JSON body", "no JSON")
+    (cause,) = group_by_cause([found], GatewayFacts())
+    assert cause.overlay == ""
+    assert cause.overlay_note.startswith("No small change of the contract accepts this (schema)")

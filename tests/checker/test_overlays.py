@@ -15,7 +15,8 @@ from aione_mock.mutants import MUTANTS
 from aione_mock.server.app import create_app
 from aione_mock.server.http import Server
 from aione_mock.settings import DOCUMENTS, Settings, document_path
-from tests.checker.conftest import target
+from tests.checker.conftest import CheckGateway, target
+from tests.checker.faulty_gateway import ignore_parameters
 from tests.checker.test_mutants_found import ASKING
 from tests.checker.tiny_gateway import TINY_KEY, create_tiny_gateway
 
@@ -35,6 +36,10 @@ def adopt_all(run: CheckWithOverlays, folder: Path) -> tuple[CheckReport, CheckR
     for path, text in zip(paths, texts, strict=True):
         path.write_text(text, encoding="utf-8")
         lint(path)
+    for number, cause in enumerate(report.causes):
+        merged = folder / f"cause {number}.yaml"
+        merged.write_text(cause.overlay, encoding="utf-8")
+        lint(*([merged] if cause.severity == "assumption" else []))
     return report, run(paths), paths
 
 
@@ -44,6 +49,9 @@ def test_all_overlays_for_a_small_gateway_can_be_applied(tmp_path: Path) -> None
             lambda overlays: check(Target(server.url, key=TINY_KEY), phases=(), overlays=overlays), tmp_path
         )
     assert len(paths) > 15
+    missing = [cause for cause in before.causes if cause.laws == ("operation-served",)]
+    assert [(cause.severity, len(cause.operations)) for cause in missing] == [("violation", 11), ("assumption", 8)]
+    assert missing[1].overlay.count("remove: true") == 8
     assert after.assumptions == ()
     assert {finding.fingerprint for finding in after.violations} == {f.fingerprint for f in before.violations}
     assert main(["spec", "lint", *(word for path in paths for word in ("--overlay", str(path)))]) == 0
@@ -88,3 +96,16 @@ def test_a_value_is_listed_once(tmp_path: Path) -> None:
     for path in paths:
         path.write_text(f"overlay: 1.0.0\nactions: [{update}]", encoding="utf-8")
     lint(*paths)
+
+
+def test_a_generated_case_has_an_overlay_that_ends_it(check_gateway: CheckGateway, tmp_path: Path) -> None:
+    fault = ignore_parameters("/obs/usage$", "group_by", "start_date", "end_date", "team_id", "model")
+    names = ("operation:queryUsage", "negative_data_rejection", "coverage")
+    report = check_gateway(*names, phases=("coverage",), fault=fault)
+    (finding,) = [finding for finding in report.assumptions if finding.law == "negative_data_rejection"]
+    overlay = tmp_path / "accepts.yaml"
+    overlay.write_text(finding.overlay, encoding="utf-8")
+    lint(overlay)
+    again = check_gateway(*names, phases=("coverage",), fault=fault, overlays=(overlay,))
+    assert again.assumptions == ()
+    assert again.matrix["negative_data_rejection"]["queryUsage"].state == "not checked"

@@ -24,7 +24,9 @@ from aione_mock.checker.finding import LawFinding
 from aione_mock.checker.options import CheckOptions
 from aione_mock.checker.report import CheckReport, rank_findings
 from aione_mock.checker.reports import RENDERERS
+from aione_mock.checker.reports.json_report import FindingModel, ReportModel
 from aione_mock.cli import main
+from aione_mock.server.http import Server
 from aione_mock.structs import replace
 from tests.checker.conftest import CheckGateway, target
 from tests.checker.faulty_gateway import (
@@ -170,6 +172,79 @@ def test_sarif_points_at_the_line_of_a_file_that_names_the_operation(
     assert (place["artifactLocation"]["uri"], place["region"]["startLine"]) == ("gateway.yml", 3)
 
 
+@pytest.mark.parametrize(
+    ("folder", "options", "uri"),
+    [
+        ("repository/src", ["--sarif-location", "../gw my.py"], "gw%20my.py"),
+        ("repository/src", [], ".github/workflows/check.yml"),
+        ("repository/src", ["--baseline", "../../known.txt"], ".github/workflows/check.yml"),
+        ("elsewhere", [], "README.md"),
+    ],
+)
+def test_sarif_points_into_the_repository(
+    plain: FaultyGateway,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    folder: str,
+    options: list[str],
+    uri: str,
+) -> None:
+    for name in ("known.txt", "repository/.git/HEAD", "repository/gw my.py", "repository/.github/workflows/check.yml"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    (tmp_path / folder).mkdir()
+    monkeypatch.chdir(tmp_path / folder)
+    plain.fault = WRONG
+    given = ["--token", TOKEN, "--only", "law:key-list-order", "--sarif", "a.sarif", *options]
+    assert main(["check", plain.url, *given]) == 1
+    (result,) = orjson.loads(Path("a.sarif").read_bytes())["runs"][0]["results"]
+    assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == uri
+
+
+def test_sarif_points_at_no_file_outside(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    outside = tmp_path / "gw.py"
+    outside.write_text("")
+    assert main(["check", "http://127.0.0.1:1", "--sarif-location", str(outside)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "is not in the repository" in line
+
+
+def test_the_documented_members_are_those_of_the_report() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "reports.md").read_text(encoding="utf-8")
+    report, finding = page.split("| member of a finding")
+    for text, model in ((report.partition("| member |")[2], ReportModel), (finding, FindingModel)):
+        rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+        assert set(re.findall("`(\\w+)`", " ".join(rows))) == set(model.model_fields)
+
+
+def test_figures_say_what_they_count(plain: FaultyGateway, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    plain.fault = edit_json("/gateway/keys$", lambda value: {"items": [{}]})
+    page = tmp_path / "report.html"
+    assert (
+        main(
+            [
+                "check",
+                plain.url,
+                "--token",
+                TOKEN,
+                "--only",
+                "law:schema",
+                "--only",
+                "law:key-list-order",
+                "--html",
+                str(page),
+            ]
+        )
+        == 1
+    )
+    told = re.search(r"Cells \(operation × law\): (\d+ kept), (\d+ broken)", text := capsys.readouterr().out)
+    assert told, text
+    assert re.search(r", shown by \d+ findings\.$", text.strip()), text
+    shown = page.read_text(encoding="utf-8")
+    assert "Each cell is one law at one operation." in shown
+    assert f"✓ {told[1]}, ✗ {told[2]}, ·" in shown
+
+
 def test_violations_come_before_assumptions(broken: CheckReport) -> None:
     severities = [finding.severity for finding in rank_findings(broken.findings)]
     assert severities == sorted(severities, reverse=True)
@@ -298,6 +373,23 @@ def test_what_only_one_keeps_and_where_shapes_differ(gateway: FaultyGateway, ser
     shape = next(difference for difference in found.differences if difference.kind == "shape")
     assert (shape.what, shape.a, shape.b) == ("200 /total", "string", "integer")
     assert orjson.loads(found.render_json())["differences"]
+
+
+def test_what_only_one_breaks_of_a_law_that_both_break(gateway: FaultyGateway) -> None:
+    def lose(name: str, text: str) -> str:
+        return re.sub(rf'"{name}":(null|"[^"]*"),?', "", text).replace(",}", "}")
+
+    left, right = FaultyGateway(gateway.app), FaultyGateway(gateway.app)
+    left.fault = edit_stream(lambda text: lose("role", text), "/chat/completions$")
+    right.fault = edit_stream(lambda text: lose("finish_reason", lose("role", text)), "/chat/completions$")
+    with Server(left) as a, Server(right) as b:
+        options = CheckOptions(only=("createChatCompletion", "law:stream-adds-up"))
+        found = compare_targets(target(a.url), target(b.url), options)
+    told = {(d.kind, d.what.partition(": ")[2]) for d in found.differences if d.law == "stream-adds-up"}
+    assert told == {("both break", ""), ("only A keeps", "/choices/*/finish_reason")}
+    shapes = {(d.what, d.a, d.b) for d in found.differences if d.kind == "shape"}
+    assert ("200 events /choices/*/finish_reason", "null or string", "absent") in shapes
+    assert not any("/delta/role" in what for what, _, _ in shapes)
 
 
 def test_an_operation_that_only_one_has_is_a_difference(gateway: FaultyGateway, server: object) -> None:

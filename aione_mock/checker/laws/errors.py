@@ -304,7 +304,7 @@ LAWS = (
     _chat_law("error-unknown-model", "Unknown models are rejected", check_unknown_model, operations=_MODEL_OPERATIONS),
     _chat_law("error-malformed", "Malformed bodies are rejected", check_malformed_body),
     _chat_law("error-param", "Invalid parameters are rejected and named", check_parameter_named, operations=_ONE),
-    _chat_law("error-too-long", "Prompts above the context are rejected", check_context_length),
+    _chat_law("error-too-long", "Requests above the context are rejected", check_context_length),
     _chat_law(
         "error-unsupported", "Image models reject what they cannot do", check_image_model, operations=_IMAGE_OPERATIONS
     ),

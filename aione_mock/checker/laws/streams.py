@@ -28,6 +28,7 @@ _OPTIONAL_MEMBERS = (*_USAGE_MEMBERS, "service_tier", "system_fingerprint")
 _VARYING_MEMBERS = (*_OPTIONAL_MEMBERS, "id", "created", "responseId", "createTime")
 """Members in which two answers to one question may differ. Other laws check the usage."""
 _MAX_SEEN_CHARACTERS = 200
+_ADDED_UP = "events that add up to an answer with the schema of the plain one"
 
 
 def ask_streamed(context: LawContext, protocol: ChatProtocol, question: ChatQuestion | None = None) -> HttpExchange:
@@ -91,7 +92,7 @@ def check_events_add_up(context: LawContext) -> LawResults:
         operation = context.contract.operations[protocol.plain]
         schema = find_body_schema(operation, operation.success, "application/json")
         for found in find_differences(operation, schema, answer.value, operation.evidence) if schema else ():
-            seen, expected = f"{found.place}: {found.message[:_MAX_SEEN_CHARACTERS]}", "the schema of the plain answer"
+            seen, expected = f"{found.place}: {found.message[:_MAX_SEEN_CHARACTERS]}", _ADDED_UP
             yield BrokenLaw(
                 protocol.streamed, expected, seen, exchange, found.evidence, found.overlay, subject=found.pointer
             )
@@ -252,7 +253,7 @@ LAWS = (
     _law("stream-asked", "Requested streams are sent", check_stream_sent, paid=3),
     _law("stream-adds-up", "Events add up to an answer", check_events_add_up, paid=3),
     _law("stream-plain", "Streams and plain answers agree", check_same_as_plain, paid=3),
-    _law("stream-complete", "No part of a stream is lost", check_stream_complete, paid=12),
+    _law("stream-complete", "Streams have the text of plain answers", check_stream_complete, paid=12),
     _law("tool-fragments", "Fragments of tool calls fit", check_tool_fragments, operations=_OPENAI, paid=1),
     _law("stream-usage", "Streams report usage like plain answers", check_stream_usage),
     _law(

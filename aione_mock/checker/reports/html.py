@@ -200,6 +200,7 @@ def _render_cause(number: int, cause: Cause) -> Iterator[str]:
         ("As a shell command", finding.curl),
         ("In Python", finding.python),
         ("Overlay that accepts what was seen", cause.overlay),
+        ("Without overlay", cause.overlay_note),
     ):
         if text:
             yield f'<div class="soft">{label}</div><pre>{escape(text)}</pre>'
@@ -219,7 +220,10 @@ def _render_places(cause: Cause) -> Iterator[str]:
 
 def _render_matrix(report: CheckReport) -> Iterator[str]:
     yield '<h2 id="matrix">Laws and operations</h2>'
-    yield '<p class="soft">✓ kept, ✗ broken, · not checked (hover to see why), empty: does not apply.</p>'
+    counts = report.counts
+    yield '<p class="soft">Each cell is one law at one operation. '
+    yield f"✓ {counts.kept} kept, ✗ {counts.broken} broken, · {counts.not_checked} not checked (hover to see why). "
+    yield "Empty: does not apply.</p>"
     yield '<div class="scroll"><table><thead><tr><th></th>'
     yield from (f'<th class="op"><span>{escape(name)}</span></th>' for name in report.operations)
     yield "</tr></thead><tbody>"

@@ -31,7 +31,8 @@ def _render_lines(report: CheckReport) -> Iterator[str]:
     for reason, laws in report.unchecked[:_MAX_REASONS]:
         yield f"\nNot checked: {_escape(reason)} ({len(laws)} laws)"
     counts = report.counts
-    yield f"\n{counts.kept} kept, {counts.broken} broken, {counts.not_checked} not checked; {counts.requests} requests,"
+    yield f"\nCells (operation × law): {counts.kept} kept, {counts.broken} broken, {counts.not_checked} not checked."
+    yield f"{counts.requests} requests,"
     yield f"about {counts.spent_rmb} RMB, {counts.seconds} s. {report.coverage.summary}\n"
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from urllib.parse import quote
 
 import orjson
 
 from aione_mock.checker.causes import Cause
 from aione_mock.checker.report import CheckReport, LawInfo
+from aione_mock.errors import ConfigError
 from aione_mock.types import Json
 
 _LEVELS = {"violation": "error", "assumption": "warning"}
 _HOME = "https://github.com/aione-mock/aione-mock"
-_ANY_FILE = "README.md"
+_ANY_FILES = (".github/workflows/*.y*ml", "README*", "pyproject.toml", "package.json", "go.mod")
 """What results point at if the run knows no file of the repository; code scanning demands one."""
 
 
@@ -77,20 +79,41 @@ def _render_result(report: CheckReport, cause: Cause, numbers: dict[str, int]) -
     }
 
 
-def _render_location(path: Path | None, cause: Cause) -> Json:
+def _render_location(given: Path | None, cause: Cause) -> Json:
+    root = _find_root()
+    path = given if given and _is_inside(given, root) else _find_any_file(root)
     return {
         "physicalLocation": {
-            "artifactLocation": {"uri": _format_uri(path) if path else _ANY_FILE},
-            "region": {"startLine": _find_line(path, cause) if path else 1},
+            "artifactLocation": {"uri": quote(path.resolve().relative_to(root).as_posix())},
+            "region": {"startLine": _find_line(path, cause)},
         },
         "logicalLocations": [{"name": name, "kind": "function"} for name in cause.operations],
     }
 
 
-def _format_uri(path: Path) -> str:
-    """Return the path from the current folder, which is the root of a repository in CI."""
-    absolute = path.absolute()
-    return absolute.relative_to(Path.cwd()).as_posix() if absolute.is_relative_to(Path.cwd()) else absolute.as_uri()
+def check_location(path: Path) -> None:
+    """Raise ConfigError if results cannot point at a file, because it does not exist or is not in the repository."""
+    if not path.is_file():
+        raise ConfigError(f"--sarif-location names no file: '{path}'; give a file of your repository")
+    if not _is_inside(path, root := _find_root()):
+        raise ConfigError(
+            f"--sarif-location '{path}' is not in the repository '{root}'; give a file of your repository"
+        )
+
+
+def _find_root() -> Path:
+    """Return the root of the repository that the current folder belongs to, or else this folder."""
+    here = Path.cwd().resolve()
+    return next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), here)
+
+
+def _is_inside(path: Path, root: Path) -> bool:
+    return path.resolve().is_relative_to(root)
+
+
+def _find_any_file(root: Path) -> Path:
+    found = (path for pattern in _ANY_FILES for path in sorted(root.glob(pattern)))
+    return next(found, root / "README.md")
 
 
 def _find_line(path: Path, cause: Cause) -> int:
