@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from aione_mock.testing import MockServer, MockSession, start_server
+from aione_mock.testing.messages import GUIDE
 from aione_mock.testing.sdk_clients import anthropic_client, openai_client
 from aione_mock.testing.snapshots import Snapshots
 from tests.plugin.test_fixtures import suite
@@ -174,7 +175,7 @@ aione_mock.assert_order([{"text": "two"}, {"text": "one"}])
         "3. POST /v1/chat/completions  → 200  gpt-5.4  “two”",
         "the last user message 'two' does not contain 'one'",
         "",
-        "See docs/how-to/testing.md, “Inspecting calls”.",
+        f"See {GUIDE}, “Inspecting calls”.",
     ]
 
 

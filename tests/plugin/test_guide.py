@@ -13,7 +13,7 @@ from aione_mock.testing import messages
 
 pytest_plugins = ["pytester"]
 ROOT = Path(__file__).parents[2]
-GUIDE = (ROOT / messages.GUIDE).read_text(encoding="utf-8")
+GUIDE = messages.GUIDE.read_text(encoding="utf-8")
 PAGES = ("README.md", "README.zh-CN.md", *(f"docs/{name}.md" for name in ("how-to/testing", "how-to/canned-replies")))
 FENCE = re.compile(r"^```py\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SAMPLES = [code for page in PAGES for code in FENCE.findall((ROOT / page).read_text(encoding="utf-8"))]
@@ -35,7 +35,7 @@ def test_there_are_samples() -> None:
 )
 def test_failures_point_to_headings(topic: str) -> None:
     assert f"\n## {topic}\n" in GUIDE
-    assert messages.refer_to_guide(topic) == f"See docs/how-to/testing.md, “{topic}”."
+    assert messages.refer_to_guide(topic) == f"See {ROOT}/docs/how-to/testing.md, “{topic}”."
 
 
 def test_every_fixture_option_and_verb_is_named() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from aione_mock.testing.messages import GUIDE
 from tests.plugin.test_fixtures import fails, suite
 
 pytest_plugins = ["pytester"]
@@ -45,7 +46,7 @@ aione_mock.assert_called("createChatCompletion", times=2, text="order")
         "operation is 'listModels', not 'createChatCompletion'",
         "the last user message '' does not contain 'order'",
         "",
-        "See docs/how-to/testing.md, “Inspecting calls”.",
+        f"See {GUIDE}, “Inspecting calls”.",
     ]
 
 
@@ -69,7 +70,7 @@ def test_no_call_at_all(suite: pytest.Pytester) -> None:
     assert shown(suite, "aione_mock.assert_called('listModels')") == [
         "AssertionError: expected at least 1 call to listModels, found 0; the session 'test_it-1' has received no call",
         "",
-        "See docs/how-to/testing.md, “Inspecting calls”.",
+        f"See {GUIDE}, “Inspecting calls”.",
     ]
     lines = shown(suite, "aione_mock.last_call")
     assert lines[0] == "AssertionError: the session 'test_it-1' has received no call"
@@ -122,7 +123,7 @@ aione_mock.assert_no_unused_replies()
         "call 3, GET /v1/models  → 200",
         "the last user message '' does not contain 'model list'",
         "",
-        "See docs/how-to/testing.md, “Preparing answers”.",
+        f"See {GUIDE}, “Preparing answers”.",
     ]
 
 

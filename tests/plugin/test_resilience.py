@@ -15,6 +15,7 @@ import aione_mock
 from aione_mock.cli import main
 from aione_mock.errors import ConfigError
 from aione_mock.testing import MockSession, RecordedCall
+from aione_mock.testing.messages import GUIDE
 from aione_mock.testing.resilience.checks import CHECKS
 from aione_mock.testing.resilience.faults import FAULT_SCENARIOS, Rules, offered_tools
 from aione_mock.testing.resilience.observation import Observation, Thresholds
@@ -86,7 +87,7 @@ def test_a_naive_client_fails_for_the_right_reason(outcomes: dict[str, str], nam
     assert is_right(name, outcomes[name]), outcomes[name]
     (place,) = [number for number, line in enumerate(lines) if line.startswith("FAIL")]
     assert lines[place + 1].strip() == CHECKS[name].remedy
-    assert lines[-1] == "See docs/how-to/testing.md, “Test the resilience of a client”."
+    assert lines[-1] == f"See {GUIDE}, “Test the resilience of a client”."
 
 
 def test_there_is_a_naive_client_for_every_check() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from aione_mock.testing.messages import GUIDE
 from tests.plugin.test_fixtures import passes, suite
 
 pytest_plugins = ["pytester"]
@@ -43,7 +44,7 @@ aione_openai.models.list()
         "the last user message 'Where is order 4711?' does not contain 'refund'",
         "to prepare an answer: aione_mock.reply(\"…\", when={'text': 'Where is order 4711?'})",
         "",
-        "See docs/how-to/testing.md, “Strict tests”.",
+        f"See {GUIDE}, “Strict tests”.",
     ]
 
 

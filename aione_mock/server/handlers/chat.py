@@ -198,9 +198,12 @@ def _schema_param(call: Call) -> str:
 def _check_length(prompt: Prompt, model: Model, prompt_tokens: int, call: Call) -> None:
     asked = prompt_tokens + min(prompt.max_tokens or 0, model.context_length)
     if asked > model.context_length:
+        param = "input" if call.operation.prompt_format == "responses" else "messages"
+        most = prompt.max_tokens or 0
         raise APIError(
             "context_length_exceeded",
-            f"This model's maximum context length is {model.context_length} tokens; "
-            f"the prompt has {prompt_tokens} and the answer may have {prompt.max_tokens or 0}.",
-            fields={"param": "input" if call.operation.prompt_format == "responses" else "messages"},
+            f"This model's maximum context length is {model.context_length} tokens, but {prompt_tokens + most} "
+            f"were requested ({prompt_tokens} in the {param}, {most} for the answer). "
+            f"Shorten the {param} or lower max_tokens.",
+            fields={"param": param},
         )
