@@ -59,7 +59,7 @@ def ours(url: str) -> None:
     from aione_mock.checker import Target, check
 
     target = Target(url, key=KEY, token=TOKEN)
-    check(target, only=[*OPERATIONS, *PHASES], cases=CASES, seed=1, generate_time=600)
+    check(target, only=[*OPERATIONS, *PHASES], cases=CASES, seed=1)
 
 
 def main() -> None:

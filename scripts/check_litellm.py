@@ -29,7 +29,6 @@ def run(folder: Path, **options: Any) -> CheckReport:
     given: dict[str, Any] = {
         "phases": ("examples",),
         "spend_limit": "100",
-        "generate_time": 120.0,
         **options,
     }
     with run_gateway(MOCKED_LITELLM, folder, upstream="") as url:

@@ -33,6 +33,8 @@ _PHASES = ("examples", "coverage", "fuzzing", "stateful")
 _REJECTIONS = ["400", "401", "402", "403", "404", "405", "406", "409", "413", "415", "422", "428", "429"]
 _START_SECONDS = 4.0
 """Schemathesis takes so long to start on a busy machine; with less time it is not started."""
+_COVERAGE_SHARE = 10
+"""Most cases of the coverage phase for each case of the fuzzing phase."""
 _MAX_REASON_CHARACTERS = 160
 _MAX_SEEN_CHARACTERS = 400
 
@@ -53,6 +55,7 @@ def run_generated_cases(run: CheckRun, options: CheckOptions) -> Iterator[RunEve
 class _CaseRunner:
     def __init__(self, run: CheckRun, options: CheckOptions) -> None:
         self._run, self._context, self._options = run, run.context, options
+        self._seed = Seed.of(str(options.seed))
         self._operations = run.context.contract.operations
         self._labels = {f"{o.method} {o.path}": o for o in self._operations.values()}
         self._transport = CaseTransport(run.context, run.plan.operations)
@@ -123,14 +126,11 @@ class _CaseRunner:
     def _execute_phases(self, document: str, names: list[str]) -> Iterator[Any]:
         """Yield the events of Schemathesis, which ends by itself once the transport is stopped."""
         from schemathesis.engine import from_schema
-        from schemathesis.engine.events import PhaseFinished
 
         stream = from_schema(self._load_schema(document, names)).execute()
         for event in stream:
             if self._transport.stopped or self._seconds_left() <= 0:
                 stream.stop()
-            if isinstance(event, PhaseFinished) and event.phase.name.value == self._run.plan.phases[-1]:
-                stream.stop()  # with time left, the last phases would begin again
             yield event
 
     def _load_schema(self, document: str, names: list[str]) -> Any:
@@ -141,7 +141,9 @@ class _CaseRunner:
         raw = adapt_document(copy.deepcopy(self._context.contract.documents[document]))
         config = SchemathesisConfig.from_dict(self._build_config(document, names))
         schema = schemathesis.openapi.from_dict(raw, config=config)
-        schema.__class__ = create_schema_class(type(schema), adapter, self._transport)
+        schema.__class__ = create_schema_class(
+            type(schema), adapter, self._transport, _COVERAGE_SHARE * self._options.cases, self._seed
+        )
 
         def filter_failure(context: Any, failure: Any, case: Any, response: Any) -> bool:
             return adapter.is_real_failure(failure, case, response)
@@ -155,11 +157,15 @@ class _CaseRunner:
         schemes = self._context.contract.schemes
         phases: dict[str, Json] = {name: {"enabled": name in self._run.plan.phases} for name in _PHASES}
         phases["stateful"] |= {"max-steps": 5}
+        for phase in ("examples", "coverage", "fuzzing"):
+            # what answers teach would make cases depend on ids and on the order of the workers
+            phases[phase] |= {"extra-data-sources": {"responses": False}}
+        phases["fuzzing"] |= {"error-feedback": {"enabled": False}}
         cases = self._options.cases
         return {
-            "seed": Seed.of(str(self._options.seed)).draw_integer("schemathesis") % (1 << 31),
+            "seed": self._seed.draw_integer("schemathesis") % (1 << 31),
+            "suppress-health-check": ["all"],
             "workers": self._options.workers,
-            "max-time": self._share_of_time(document),
             "continue-on-failure": True,
             "base-url": BASE_URL,
             "max-stream-events": 2000,
@@ -182,11 +188,6 @@ class _CaseRunner:
                 if self._operations[name].paid
             ],
         }
-
-    def _share_of_time(self, document: str) -> int:
-        """Return the seconds for one document, by its number of operations."""
-        share = sum(o.document == document for o in self._operations.values()) / len(self._operations)
-        return max(1, int(min(self._options.generate_time, self._seconds_left()) * share + 0.5))
 
     def _seconds_left(self) -> float:
         deadline = self._context.client.deadline

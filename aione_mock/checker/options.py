@@ -143,10 +143,8 @@ class CheckOptions:
     coverage_min: Annotated[float, Flag("PERCENT", "Fail if less of the contract was exercised.", parse_percent)] = 0.0
     phases: Iterable[str] = PHASES
     """Phases of generated cases; none to check the laws alone."""
-    cases: int = 12
+    cases: int = 6
     """Generated requests for each operation in the fuzzing phase."""
-    generate_time: float = 25.0
-    """Seconds for all generated phases."""
     baseline: Iterable[str] = ()
     """Fingerprints (law:operation) of known findings, which do not count."""
 

@@ -7,18 +7,20 @@ alone, and the rules observe every exchange.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
 
 from aione_mock.checker.case_adapter import NOT_SENT, CaseAdapter
+from aione_mock.checker.case_selection import choose_cases
 from aione_mock.checker.client import Auth
 from aione_mock.checker.context import LawContext
 from aione_mock.checker.errors import BudgetSpent, NotChecked, StopRun
 from aione_mock.checker.exchange import HeaderPairs, HttpRequest
 from aione_mock.contract import Operation
+from aione_mock.seed import Seed
 from aione_mock.structs import replace
 
 Answer = tuple[int, HeaderPairs, bytes]
@@ -114,10 +116,11 @@ class CaseTransport:
         return self._context.client.add_target_headers(request)
 
 
-def create_schema_class(base: Any, adapter: CaseAdapter, transport: CaseTransport) -> Any:
+def create_schema_class(base: Any, adapter: CaseAdapter, transport: CaseTransport, most: int, seed: Seed) -> Any:
     """Return a schema class whose cases are adapted and then sent through a transport.
 
-    Schemathesis has a hook for this, `before_call`, but only for the whole process.
+    An operation has at most `most` cases in the coverage phase, which the seed chooses. Schemathesis has a hook for
+    this, `before_call`, but only for the whole process.
     """
     import requests
     from schemathesis.transport.requests import REQUESTS_TRANSPORT, RequestsTransport
@@ -132,7 +135,13 @@ def create_schema_class(base: Any, adapter: CaseAdapter, transport: CaseTranspor
 
     adapting = AdaptingTransport()
     adapting._copy_serializers_from(REQUESTS_TRANSPORT)
-    return type("AdaptedSchema", (base,), {"transport": property(lambda self: adapting)})
+
+    def iter_coverage_cases(schema: Any, operation: Any, **options: Any) -> Iterator[Any]:
+        cases = base.iter_coverage_cases(schema, operation, **options)
+        return iter(choose_cases(cases, most, seed.child(operation.label)))
+
+    members = {"transport": property(lambda self: adapting), "iter_coverage_cases": iter_coverage_cases}
+    return type("AdaptedSchema", (base,), members)
 
 
 def _create_http_adapter(transport: CaseTransport) -> Any:

@@ -29,17 +29,6 @@ def target(url: str) -> Target:
     )
 
 
-def given_time(
-    run: Callable[[float], CheckReport], seen: Callable[[CheckReport], object], seconds: float
-) -> CheckReport:
-    """Repeat a run with more seconds for generated cases until it has seen something."""
-    for more in (1, 4, 16):
-        report = run(seconds * more)
-        if seen(report):
-            break
-    return report
-
-
 @pytest.fixture(scope="session")
 def gateway() -> Iterator[FaultyGateway]:
     """Serve the mock behind a layer that tests make faulty."""

@@ -43,13 +43,15 @@ class OpenAIGateway:
         self.asked.append((request.method, str(request.url).removeprefix(str(request.base_url)), body))
         if self._delay is not None:
             await asyncio.sleep(self._delay.choice((0, 0, 0.002, 0.02)))
-        response = self._refuse(request) or None
+        response = self._refuse(request)
         if response is not None:
             await response(scope, receive, send)
             return
 
+        rest = [{"type": "http.request", "body": body}]
+
         async def receive_again() -> Any:
-            return {"type": "http.request", "body": body}
+            return rest.pop() if rest else await receive()
 
         try:
             await self._app(scope, receive_again, send)

@@ -313,7 +313,6 @@ def test_one_that_refuses_for_the_rate_now_and_then_breaks_no_law(tmp_path: Path
         report = check(
             target(server.url),
             only=("errors", "access", "robustness", "coverage"),
-            generate_time=3.0,
         )
     assert report.counts.statuses[429] > 10
     assert report.kept, str(report)

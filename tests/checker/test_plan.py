@@ -132,9 +132,7 @@ def test_only_streams_keep_a_rule_for_streams(check_gateway: CheckGateway) -> No
 
 def test_a_protocol_that_is_skipped_is_sent_nothing(gateway: FaultyGateway, check_gateway: CheckGateway) -> None:
     laws = ("area:basics", "area:streams", "area:models", "error-malformed", "access-none", "phase:coverage")
-    report = check_gateway(
-        *laws, skip=("tag:Gemini",), allow_writes=False, phases=("coverage",), generate_time=3.0, max_paid_calls=60
-    )
+    report = check_gateway(*laws, skip=("tag:Gemini",), allow_writes=False, phases=("coverage",), max_paid_calls=60)
     assert not [path for path in paths(gateway) if path.startswith("/v1beta")]
     assert report.kept
     assert not [name for row in report.matrix.values() for name in row if "emini" in name or "ontent" in name]
@@ -153,7 +151,7 @@ def test_only_an_operation_calls_no_other_model_operation(
 
 
 def test_a_tag_keeps_generated_cases_to_its_operations(gateway: FaultyGateway, check_gateway: CheckGateway) -> None:
-    report = check_gateway("tag:Billing", phases=("coverage",), generate_time=6.0, allow_writes=False)
+    report = check_gateway("tag:Billing", phases=("coverage",), allow_writes=False)
     assert report.counts.cases > 10
     asked = {path for path in paths(gateway) if "/billing/" not in path}
     generated = [request for request in gateway.seen if "x-schemathesis-testcaseid" in request.headers]
