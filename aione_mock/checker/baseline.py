@@ -53,14 +53,15 @@ def _parse_entry(text: str, place: str) -> BaselineEntry:
         raise CheckError(f"{place}: '{text[:60]}' is not law:operation:what: the {field} is not a name") from None
 
 
-def update_baseline(path: Path, known: Iterable[str], report: CheckReport, *, add: bool, prune: bool) -> bool:
+def update_baseline(path: Path, known: Iterable[str], report: CheckReport, *, add: bool, prune: bool) -> int | None:
     """Add the new findings of a report to a baseline, and drop those whose law is kept now.
 
-    What the run did not look at stays. Return false, and write nothing, if it could not check. Raises CheckError.
+    What the run did not look at stays. Return the number of entries, or None, with nothing written, if it could not
+    check. Raises CheckError.
     """
     if report.exit_code == EXIT_COULD_NOT:
-        return False
+        return None
     kept = set(known) - set(report.fixed_fingerprints if prune else ())
     entries = kept | {finding.fingerprint for finding in report.findings if add}
     write_file(path, (_HEADER + "".join(f"{entry}\n" for entry in sorted(entries))).encode())
-    return True
+    return len(entries)

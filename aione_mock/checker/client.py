@@ -40,6 +40,8 @@ _MAX_UNANSWERED = 5
 """Requests in a row without an answer after which the target counts as gone, if it answers no other request either."""
 _MAX_TIMEOUTS = 3
 """Answers of an operation in a row that do not come in time; after them it is not called any more."""
+_PLAIN_ANSWERS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")
+"""What TLS says of an answer without TLS."""
 _PASSING_STATUSES = (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE)
 """Failures that may be over when the request is repeated."""
 _REPEAT_SECONDS = 0.2
@@ -471,7 +473,7 @@ def describe_failure(error: BaseException) -> str:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLError):
-            return f"TLS error: {text}"
+            return f"TLS error: {text}" + ("; try http://" if cause.reason in _PLAIN_ANSWERS else "")
         cause = cause.__cause__ or cause.__context__
     template = next((words for kind, words in _FAILURES if isinstance(error, kind)), f"{type(error).__name__}: {{}}")
     return template.format(text)

@@ -221,7 +221,9 @@ def _resolve_name(text: str, names: Iterable[SelectableName]) -> SelectableName:
         return named[0]
     if named:
         raise ConfigError(f"'{text}' means {' and '.join(map(str, named))}; write one of them")
-    known = {spelling: "" for name in names for spelling in (name.name.casefold(), str(name).casefold())}
-    near = did_you_mean(wanted, known) or "; `aione-mock check --list` shows all names"
+    # a kind that is right would make any of its names look near
+    is_near = did_you_mean(rest or wanted, [name.name.casefold() for name in names])
+    known = [spelling for name in names for spelling in (name.name.casefold(), str(name).casefold())]
+    near = (is_near and did_you_mean(wanted, known)) or "; `aione-mock check --list` shows all names"
     hint = "; repeat the option for each name" if "," in text else near
     raise ConfigError(f"no tag, operation, law, area, phase or check '{text}'{hint}")

@@ -13,7 +13,7 @@ from aione_mock.checker.errors import AnswerTimedOut, BudgetSpent, NotChecked, S
 from aione_mock.checker.exchange import HttpExchange, shorten_body
 from aione_mock.checker.plan import CheckPlan
 from aione_mock.checker.protocols import ChatQuestion
-from aione_mock.checker.target import OPTIONS
+from aione_mock.checker.target import HOW_TO_GIVE, OPTIONS
 from aione_mock.errors import did_you_mean
 from aione_mock.structs import replace
 
@@ -40,7 +40,7 @@ def find_obstacle(context: LawContext, plan: CheckPlan) -> str:
     except (AnswerTimedOut, StopRun) as error:
         return f"no answer from {context.target.url}: {error}"
     if not exchanges:
-        return "no credential was given (--key, --token, --access-key with --access-secret)"
+        return f"no credential was given; {HOW_TO_GIVE}"
     answers = list(exchanges.values())
     if problem := find_common_problem(context, answers):
         return problem

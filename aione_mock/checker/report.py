@@ -21,6 +21,7 @@ from aione_mock.checker.outages import OUTAGE_LAWS, STREAM_LAW, describe_outages
 from aione_mock.checker.run import CheckRun
 from aione_mock.checker.run_details import RunDetails, describe_run
 from aione_mock.checker.schema_lookup import EVIDENCE_ORDER
+from aione_mock.checker.target import HOW_TO_GIVE
 from aione_mock.text.escaping import count_nouns, escape_unprintable
 
 EXIT_KEPT, EXIT_FOUND, EXIT_COULD_NOT = 0, 1, 2
@@ -300,7 +301,7 @@ def _explain_failure(run: CheckRun, matrix: Mapping[str, Mapping[str, MatrixCell
         return run.obstacle or run.stopped
     client = run.context.client
     if not (any(client.statuses) or run.cases):
-        unanswered = client.last.failure if client.last else "no request was sent; give a credential such as --key"
+        unanswered = client.last.failure if client.last else "no request was sent; " + HOW_TO_GIVE
         return run.stopped or unanswered
     cells = [cell for row in matrix.values() for cell in row.values()]
     if all(cell.state == "not checked" for cell in cells) and not run.findings:

@@ -47,6 +47,11 @@ OPTIONS = {
     "access_secret": "the access key (--access-key, --access-secret)",
 }
 """Field of `Target` → how messages call the credential."""
+HOW_TO_GIVE = (
+    "give --key or $AIONE_API_KEY, --token or $AIONE_CONSOLE_TOKEN, or both of --access-key and --access-secret;"
+    " `aione-mock keys --format env` sets those of the mock"
+)
+"""The remedy where no credential was given."""
 _NAMES = OPTIONS | {"access_key": "the id of the access key (--access-key)"}
 HeaderPair = tuple[str, str]
 _SENSITIVE_HEADER = re.compile("auth|cookie|key|secret|token|password|credential|session", re.IGNORECASE)

@@ -103,9 +103,15 @@ def check(
             _write_reports(replace(report, location=location), files)
     if baseline and (update_baseline or prune):
         from aione_mock.checker.baseline import update_baseline as write_baseline
+        from aione_mock.checker.errors import INTERRUPTED
 
-        if not write_baseline(baseline, known, report, add=update_baseline, prune=prune):
+        count = write_baseline(baseline, known, report, add=update_baseline, prune=prune)
+        if count is None:
             terminal.print_line(f"The baseline '{baseline}' was left as it is.")
+        else:
+            terminal.print_line(f"The baseline '{baseline}' has {count_nouns(count, 'finding')}.")
+            if update_baseline and not report.shortfall and report.stopped != INTERRUPTED:
+                raise typer.Exit
     raise typer.Exit(report.exit_code)
 
 
@@ -136,6 +142,8 @@ def _check_files(paths: Iterable[Path | None]) -> None:
 def _load_baseline(path: Path | None, update: bool) -> frozenset[str]:
     if path is None or (update and not path.exists()):
         return frozenset()
+    if not path.exists():
+        raise ConfigError(f"cannot read the baseline '{path}': there is none; create it with --update-baseline")
     from aione_mock.checker.baseline import load_baseline
 
     return load_baseline(path)
@@ -220,7 +228,10 @@ def _print_report(report: CheckReport, *, prune: bool) -> None:
         are = f"{count_nouns(fixed, 'finding')} of the baseline {'is' if fixed == 1 else 'are'}"
         terminal.print_line(f"{are} fixed{'' if prune else '; --prune drops what is fixed'}.")
     terminal.print_line(report.coverage.summary)
-    terminal.print_heading(report.result)
+    if report.could_not:
+        terminal.print_line(report.result, err=True)
+    else:
+        terminal.print_heading(report.result)
 
 
 def _print_cause(cause: Cause) -> None:

@@ -9,7 +9,7 @@ import pytest
 from aione_mock.checker import Target, check
 from aione_mock.checker.report import EXIT_COULD_NOT, EXIT_FOUND, CheckReport
 from aione_mock.checker.reports import RENDERERS
-from aione_mock.checker.target import parse_header
+from aione_mock.checker.target import VARIABLES, parse_header
 from aione_mock.cli import main
 from aione_mock.errors import ConfigError
 from aione_mock.server.http import Server
@@ -133,7 +133,28 @@ def test_why_nothing_could_be_checked_is_printed_once(
 ) -> None:
     gateway.fault = Fault()
     assert main(["check", f"{gateway.url}/v1", "--key", KEY, "--only", "area:basics"]) == EXIT_COULD_NOT
-    assert capsys.readouterr().out.count("the operations do not exist") == 1
+    printed = capsys.readouterr()
+    assert printed.err.count("Could not check: the operations do not exist") == 1
+    assert "the operations do not exist" not in printed.out
+
+
+def test_a_remedy_is_named_where_nothing_can_be_checked(
+    gateway: FaultyGateway, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in VARIABLES.values():
+        monkeypatch.delenv(name, raising=False)
+    gateway.fault = Fault()
+    secure = gateway.url.replace("http://", "https://")
+    cases = {
+        (gateway.url,): ("$AIONE_API_KEY", "aione-mock keys --format env"),
+        (secure, "--key", KEY): ("try http://",),
+        (gateway.url, "--key", KEY, "--only", "law:foo"): ("`aione-mock check --list` shows all names",),
+        (gateway.url, "--key", KEY, "--baseline", "no-such-file.txt"): ("create it with --update-baseline",),
+    }
+    for words, remedies in cases.items():
+        assert main(["check", *words]) == EXIT_COULD_NOT
+        shown = capsys.readouterr().err
+        assert all(remedy in shown for remedy in remedies), shown
 
 
 def test_a_catch_all_is_recognised() -> None:

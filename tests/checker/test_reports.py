@@ -514,7 +514,8 @@ def test_the_baseline_is_made_and_used(
         "--baseline",
         str(path),
     ]
-    assert main([*words, "--update-baseline"]) == 1
+    assert main([*words, "--update-baseline"]) == 0
+    assert re.search(r"The baseline .* has [1-9]\d* findings?\.", capsys.readouterr().out)
     assert main(words) == 0
     plain.fault = Fault()
     capsys.readouterr()

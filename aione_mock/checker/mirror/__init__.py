@@ -18,7 +18,7 @@ from aione_mock.checker.mirror.reader import GatewayReader
 from aione_mock.checker.mirror.router import RouterReading, read_router
 from aione_mock.checker.mirror.usage import add_past_usage
 from aione_mock.checker.preflight import find_common_problem
-from aione_mock.checker.target import Target
+from aione_mock.checker.target import HOW_TO_GIVE, Target
 from aione_mock.clock import SYSTEM_CLOCK
 from aione_mock.contract import Contract
 from aione_mock.errors import ConfigError
@@ -35,7 +35,7 @@ def mirror_gateway(
     Raises ConfigError without a credential, and CheckError if nothing can be read.
     """
     if not target.credentials:
-        raise ConfigError("no credential was given (--key, --token, --access-key with --access-secret)")
+        raise ConfigError(f"no credential was given; {HOW_TO_GIVE}")
     client = TargetClient(target, contract, **limits)
     # whatever costs or changes something is out of reach
     client.forbidden = frozenset(o.id for o in contract.operations.values() if o.paid or o.method != "GET")
