@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
@@ -16,6 +16,9 @@ from aione_mock.checker.overlay_suggestions import remove_operation
 from aione_mock.contract import Operation
 from aione_mock.structs import replace
 
+UNSEEN = "no request showed it"
+"""Why a rule is not checked of whose operation there was no answer."""
+NO_SUCH_OPERATION = "the gateway does not have this operation"
 _UNKNOWN_SEGMENT = "no-such-operation-7"
 _EQUIVALENT_LAWS = {
     "ignored_auth": ("access-none", "access-malformed", "access-wrong"),
@@ -114,17 +117,17 @@ def _without_path(exchange: HttpExchange) -> tuple[str, bytes]:
     return exchange.media_type, _VARYING_WORDS.sub(b"", body)
 
 
-def remove_consequences(findings: Iterable[LawFinding]) -> list[LawFinding]:
-    """Leave out findings that follow from a missing operation, and checks whose finding a law reports too."""
+def remove_consequences(findings: Iterable[LawFinding], missing: Collection[str] = ()) -> list[LawFinding]:
+    """Leave out findings that follow from missing operations, and checks whose finding a law reports too."""
     found = list(findings)
     reported = {(finding.law, finding.operation) for finding in found}
 
     def is_consequence(finding: LawFinding) -> bool:
-        missing = (OPERATION_SERVED.name, finding.operation) in reported and finding.law != OPERATION_SERVED.name
+        follows = finding.operation in missing and finding.law != OPERATION_SERVED.name
         # a server error is not an acceptance of invalid data
         failed = finding.law == "negative_data_rejection" and finding.answer.startswith("5")
         laws = _EQUIVALENT_LAWS.get(finding.law, ())
-        return missing or failed or any((law, finding.operation) in reported for law in laws)
+        return follows or failed or any((law, finding.operation) in reported for law in laws)
 
     return [finding for finding in found if not is_consequence(finding)]
 
@@ -132,10 +135,10 @@ def remove_consequences(findings: Iterable[LawFinding]) -> list[LawFinding]:
 def clear_missing(law: str, row: Mapping[str, MatrixCell], missing: Iterable[str]) -> dict[str, MatrixCell]:
     """Return a matrix row without results for missing operations, except for the law about them."""
     gone = set() if law == OPERATION_SERVED.name else set(missing)
-    unseen = MatrixCell("not checked", "the gateway does not have this operation")
+    unseen = MatrixCell("not checked", NO_SUCH_OPERATION)
     return {name: unseen if name in gone and _shows_missing(name, cell) else cell for name, cell in row.items()}
 
 
 def _shows_missing(operation: str, cell: MatrixCell) -> bool:
     """Whether a cell of a missing operation is as it is because of that."""
-    return cell.state != "not checked" or cell.reason.startswith(f"{operation} answered ")
+    return cell.state != "not checked" or cell.reason == UNSEEN or cell.reason.startswith(f"{operation} answered ")

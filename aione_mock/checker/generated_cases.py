@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from aione_mock.checker.background_iterator import BackgroundIterator
 from aione_mock.checker.case_adapter import CaseAdapter, adapt_document, find_case_evidence
+from aione_mock.checker.deduplication import NO_SUCH_OPERATION
 from aione_mock.checker.errors import INTERRUPTED, NotChecked, StopRun, TimeLimitReached
 from aione_mock.checker.exchange import shorten_body
 from aione_mock.checker.finding import SWITCHED_OFF, LawFinding, LawVerdict, MatrixCell
@@ -98,6 +99,8 @@ class _CaseRunner:
             self._context.client.target_auth(operation)
         except NotChecked as error:
             reason = str(error)
+        if name in self._run.missing:
+            reason = NO_SUCH_OPERATION
         if reason:
             self._mark_unchecked(name, reason)
         return not reason

@@ -8,6 +8,7 @@ from itertools import chain
 
 from aione_mock.checker.law import ExchangeRule, Law
 from aione_mock.checker.options import PHASES
+from aione_mock.checker.outages import OUTAGE_LAWS
 from aione_mock.contract import Contract, Operation
 from aione_mock.errors import ConfigError, did_you_mean
 from aione_mock.settings import EXTENSIONS
@@ -81,6 +82,8 @@ class CheckPlan:
     """Operations that are not called, whatever a law needs."""
     covered: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Rule → operations whose answers can break it."""
+    judges_missing: bool = True
+    """Whether it is a violation that an operation does not exist; else its laws are not checked there."""
 
     def operations_of(self, law: Law | ExchangeRule) -> list[str]:
         """Return the planned operations of a law or rule."""
@@ -179,6 +182,7 @@ def make_plan(
         () if chosen or chosen_phases else find_asking_laws(chosen_rules, laws, planned),
         frozenset(o.id for o in _list_operations(contract) if not _includes_operation(only_skip, o)),
         covered,
+        bool(chosen_phases) or any(law.name in OUTAGE_LAWS for law in chosen),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from aione_mock.checker.deduplication import UNSEEN
 from aione_mock.checker.errors import INTERRUPTED, CheckError
 from aione_mock.checker.finding import LawFinding, MatrixCell, Severity
 from aione_mock.checker.plan import CheckPlan, find_asking_laws
@@ -115,7 +116,7 @@ class ContractSuite:
         mask = self._run.context.client.mask
         if self._run.obstacle:
             raise CheckError(mask.apply(f"could not check: {build_report(self._run).could_not}"))
-        cell = cell or self._find_cell(place) or MatrixCell("not checked", "no request showed it")
+        cell = cell or self._find_cell(place) or MatrixCell("not checked", UNSEEN)
         cell = replace(cell, reason=mask.apply(cell.reason))
         findings = [f for f in self._run.findings if (f.operation, f.law) == (place.operation, place.law)]
         return PlaceOutcome(cell, tuple(findings) if cell.state == "broken" else ())

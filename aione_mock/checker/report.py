@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -177,12 +177,19 @@ class CheckReport:
 
     @property
     def unchecked(self) -> list[tuple[str, tuple[str, ...]]]:
-        """The reasons for not checking, each with its laws; the one of most laws first."""
+        """The reasons for not checking, each with its laws; the one of most laws first.
+
+        A law that was checked elsewhere is followed by the operations where it was not.
+        """
         reasons: dict[str, set[str]] = {}
         for law, cells in self.matrix.items():
-            for cell in cells.values():
+            places: dict[str, list[str]] = {}
+            for operation, cell in cells.items():
                 if cell.state == "not checked":
-                    reasons.setdefault(cell.reason, set()).add(law)
+                    places.setdefault(cell.reason, []).append(operation)
+            partly = any(cell.state != "not checked" for cell in cells.values())
+            for reason, operations in places.items():
+                reasons.setdefault(reason, set()).add(f"{law} at {_list_some(operations)}" if partly else law)
         return [(reason, tuple(sorted(laws))) for reason, laws in sorted(reasons.items(), key=lambda i: -len(i[1]))]
 
     def __str__(self) -> str:
@@ -199,6 +206,10 @@ class CheckReport:
             raise AssertionError(str(self))
 
 
+def _list_some(operations: Sequence[str]) -> str:
+    return operations[0] if len(operations) == 1 else f"{len(operations)} operations"
+
+
 def _count_found(count: int, one: str, many: str) -> str:
     return f"{count} {one if count == 1 else many}" if count else ""
 
@@ -213,11 +224,12 @@ def build_report(
 ) -> CheckReport:
     """Return the outcome of a run that has ended, early or not."""
     collector = FindingCollector(run.context)
-    for finding in deduplication.remove_consequences(run.findings):
+    for finding in deduplication.remove_consequences(run.findings, run.missing):
         collector.add_finding(finding)
     findings = rank_findings(collector.findings)
-    missing = {f.operation for f in findings if f.law == deduplication.OPERATION_SERVED.name}
-    matrix = {verdict.law: deduplication.clear_missing(verdict.law, verdict.cells, missing) for verdict in run.verdicts}
+    matrix = {
+        verdict.law: deduplication.clear_missing(verdict.law, verdict.cells, run.missing) for verdict in run.verdicts
+    }
     known = frozenset(baseline)
     new = group_by_cause([f for f in findings if not known & {f.fingerprint, f.place}], _collect_facts(run, findings))
     return CheckReport(
@@ -230,7 +242,7 @@ def build_report(
         operations=run.plan.operations,
         counts=_count_results(run, matrix),
         stopped=run.stopped,
-        could_not=_explain_failure(run, matrix),
+        could_not=_explain_failure(run, matrix, findings),
         keys_left=run.keys_left,
         fail_on=fail_on,
         details=describe_run(run),
@@ -295,7 +307,9 @@ def _count_results(run: CheckRun, matrix: Mapping[str, Mapping[str, MatrixCell]]
     )
 
 
-def _explain_failure(run: CheckRun, matrix: Mapping[str, Mapping[str, MatrixCell]]) -> str:
+def _explain_failure(
+    run: CheckRun, matrix: Mapping[str, Mapping[str, MatrixCell]], findings: Sequence[LawFinding]
+) -> str:
     """Return why nothing could be checked; empty if something could."""
     if run.target_gone or run.obstacle:
         return run.obstacle or run.stopped
@@ -304,7 +318,7 @@ def _explain_failure(run: CheckRun, matrix: Mapping[str, Mapping[str, MatrixCell
         unanswered = client.last.failure if client.last else "no request was sent; " + HOW_TO_GIVE
         return run.stopped or unanswered
     cells = [cell for row in matrix.values() for cell in row.values()]
-    if all(cell.state == "not checked" for cell in cells) and not run.findings:
+    if all(cell.state == "not checked" for cell in cells) and not findings:
         reasons = Counter(cell.reason for cell in cells).most_common(1)
         return f"nothing was checked: {run.stopped or reasons[0][0]}"
     return ""

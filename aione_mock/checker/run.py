@@ -9,7 +9,7 @@ from decimal import Decimal
 from aione_mock.checker.budget import format_money
 from aione_mock.checker.context import LawContext
 from aione_mock.checker.coverage import CoverageRecorder
-from aione_mock.checker.deduplication import OPERATION_SERVED
+from aione_mock.checker.deduplication import OPERATION_SERVED, UNSEEN
 from aione_mock.checker.errors import (
     INTERRUPTED,
     BudgetSpent,
@@ -82,6 +82,8 @@ class CheckRun:
     """Seconds since 1970."""
     seconds: float = 0.0
     coverage: CoverageRecorder = field(init=False)
+    missing: frozenset[str] = frozenset()
+    """Operations that the gateway does not have."""
     notices: list[str] = field(default_factory=list)
     """Sentences about the run that have to be said first."""
     _budget_announced: bool = False
@@ -110,7 +112,7 @@ class CheckRun:
                 if client.allow_writes and client.target.token:
                     self.context.protect_listed_keys()
                 yield from self._check_laws(rules)
-                yield from self._check_generated()
+                yield from self._check_generated(rules)
         except (StopRun, KeyboardInterrupt) as error:
             self.stopped = str(error) or INTERRUPTED
             self.target_gone = isinstance(error, TargetGone)
@@ -130,7 +132,7 @@ class CheckRun:
 
     def _finish(self, rules: RuleObserver) -> None:
         ended = self.stopped or self.obstacle
-        reason = f"the run ended before: {ended}" if ended else "no request showed it"
+        reason = f"the run ended before: {ended}" if ended else UNSEEN
         finished = {verdict.law for verdict in self.verdicts}
         for law in self.plan.laws:
             if law.name not in finished:
@@ -147,7 +149,7 @@ class CheckRun:
         self.keys_left = tuple(self.context.delete_keys())
 
     def _add_rule_verdicts(self, rules: RuleObserver) -> None:
-        unseen = MatrixCell("not checked", "no request showed it" + (f": {self.stopped}" if self.stopped else ""))
+        unseen = MatrixCell("not checked", UNSEEN + (f": {self.stopped}" if self.stopped else ""))
         if self.obstacle:
             # answers that show that there is no gateway neither keep nor break anything
             ended = MatrixCell("not checked", f"the run ended before: {self.obstacle}")
@@ -158,7 +160,9 @@ class CheckRun:
 
     def _add_missing_operations(self, rules: RuleObserver) -> None:
         collector = FindingCollector(self.context)
-        for broken in rules.answers.find_missing(self.context):
+        missing = list(rules.answers.find_missing(self.context))
+        self.missing = frozenset(broken.operation for broken in missing)
+        for broken in missing if self.plan.judges_missing else ():
             collector.add(OPERATION_SERVED, broken)
         if collector.findings:
             cells = {finding.operation: MatrixCell("broken", finding.seen) for finding in collector.findings}
@@ -183,8 +187,9 @@ class CheckRun:
             yield from verdict.findings
             yield LawFinished(verdict)
 
-    def _check_generated(self) -> Iterator[RunEvent]:
+    def _check_generated(self, rules: RuleObserver) -> Iterator[RunEvent]:
         if self.generated is not None:
+            self.missing = frozenset(broken.operation for broken in rules.answers.find_missing(self.context))
             if any(self.context.contract.operations[name].paid for name in self.plan.operations):
                 yield from self._announce_budget()
             yield from self.generated(self)

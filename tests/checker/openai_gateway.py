@@ -53,10 +53,7 @@ class OpenAIGateway:
         async def receive_again() -> Any:
             return rest.pop() if rest else await receive()
 
-        try:
-            await self._app(scope, receive_again, send)
-        except Exception:  # an odd body
-            await _error(500, "Internal Server Error", "server_error", None)(scope, receive, send)
+        await self._app(scope, receive_again, send)
 
     def _refuse(self, request: Request) -> Response | None:
         known = request.url.path.startswith("/v1/")
@@ -72,7 +69,13 @@ class OpenAIGateway:
         return JSONResponse(_describe_model(model)) if model in MODELS else _refuse_model(model)
 
     async def _complete(self, request: Request) -> Response:
-        question = json.loads(await request.body())
+        body = await request.body()
+        try:
+            return self._answer(json.loads(body))
+        except Exception:  # an odd body
+            return _error(500, "Internal Server Error", "server_error", None)
+
+    def _answer(self, question: Any) -> Response:
         model, prompt = question["model"], sum(len(str(each["content"]).split()) for each in question["messages"])
         if model not in MODELS:
             return _refuse_model(model)
