@@ -220,9 +220,16 @@ async def test_a_mock_that_is_gone() -> None:
             assert (await fail(client, "list_calls")).startswith(f"no mock answers at {server.url}")
 
 
-def test_without_a_mock_the_command_ends() -> None:
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with Server(create_app()) as running:
+        yield running
+
+
+def test_without_a_mock_the_command_ends(server: Server) -> None:
     for words, message in {
         ("--url", "http://127.0.0.1:9"): "no mock answers at http://127.0.0.1:9",
+        ("--url", f"{server.url}/v1"): f"{server.url}/v1 is no aione-mock: ",
         ("--url", "http://127.0.0.1:9", "--seed", "7"): "--seed is for a mock that is started here",
         ("--no-control",): "mcp needs the control API",
         ("--uds", "x.sock"): "mcp serves plain HTTP on a port",

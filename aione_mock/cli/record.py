@@ -16,7 +16,7 @@ from aione_mock.cli.setting_options import add_setting_options, read_settings
 from aione_mock.clock import SYSTEM_CLOCK, format_instant
 from aione_mock.recorder.cassette import CassetteWriter
 from aione_mock.recorder.proxy import Recorder
-from aione_mock.recorder.upstream import check_url
+from aione_mock.recorder.upstream import check_prefix, check_url
 from aione_mock.server.http import UvicornServer, bind_socket, create_uvicorn_config
 from aione_mock.server.origin import is_loopback
 from aione_mock.settings import Settings
@@ -86,10 +86,11 @@ def _forward_traffic(options: Mapping[str, Any], upstream: str, out: Path | None
         from aione_mock.server.proxy import create_scenario_proxy
 
         interceptor = create_scenario_proxy(config)
+        contract = interceptor.contract
+        check_prefix(base, contract)
         writer = None
         if out is not None:
             writer = CassetteWriter.create(out, base, redacted=redact, started=format_instant(SYSTEM_CLOCK.now()))
-        contract = interceptor.contract
         recorder = Recorder(contract, base, writer, interceptor=interceptor, redact=redact, report=_report_line)
         url = banner.format_base_url(config.host, listener.getsockname()[1])
         uvicorn_config = create_uvicorn_config(recorder, log_level=config.log_level, log_config=None)

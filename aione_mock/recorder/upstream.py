@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 import httpx2
 
+from aione_mock.contract import Contract
 from aione_mock.errors import APIError, ConfigError
 from aione_mock.types import Headers, RawHeaders
 
@@ -91,6 +92,13 @@ def check_url(url: str) -> str:
     if not valid or parts.query or parts.fragment or parts.username:
         raise ConfigError(f"--upstream is a base URL such as https://gateway.example, not '{url}'")
     return url.rstrip("/")
+
+
+def check_prefix(base: str, contract: Contract) -> None:
+    """Raise ConfigError for a base URL that ends with what paths of the contract begin with, such as `/v1`."""
+    root, _, last = base.rpartition("/")
+    if any(operation.path.startswith(f"/{last}/") for operation in contract.operations.values()):
+        raise ConfigError(f"--upstream must not end in /{last}, with which paths begin; write {root}")
 
 
 def list_hop_by_hop(headers: Headers) -> set[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx2
 
@@ -23,11 +24,15 @@ class HttpControlClient(ControlClient):
         # ignore proxy settings of the environment
         headers = {} if token is None else make_bearer_header(token, "the control token")
         self._http = httpx2.Client(base_url=self.url, headers=headers, trust_env=False, timeout=10)
+        path = self._operations["getHealth"].path
         try:
-            self._http.get(self._operations["getHealth"].path).raise_for_status()
+            status = self._http.get(path).status_code
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             self._http.close()
             raise ConfigError(f"no mock answers at {url}: {error}; start one with `aione-mock serve`") from None
+        if status >= 400:
+            self._http.close()
+            raise ConfigError(f"{url} is no aione-mock: it answers {status} to {path}{_suggest_base(self.url)}")
 
     def _send(self, method: str, path: str, query: str, session: str, body: bytes) -> tuple[int, bytes]:
         url = f"{path}?{query}" if query else path
@@ -49,3 +54,9 @@ class HttpControlClient(ControlClient):
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
+
+
+def _suggest_base(url: str) -> str:
+    """Return what to change in a URL with a path; the mock's own API is not below /v1."""
+    path = urlsplit(url).path
+    return f"; the URL should not end in {path}" if path else ""

@@ -73,6 +73,7 @@ def address(published: Path) -> Iterator[str]:
         server.shutdown()
 
 
+@pytest.mark.slow
 def test_readers_can_choose_a_version(page: Page, address: str, published: Path) -> None:
     assert (published / "0.1" / "kept.txt").read_text(encoding="utf-8") == "kept"
     page.goto(address)

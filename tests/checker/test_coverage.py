@@ -85,10 +85,15 @@ def test_each_session_has_its_own(mock: httpx2.Client, tmp_path: Path) -> None:
         (["--control-token", "wrong"], "cannot be read"),
         (["--url", "http://127.0.0.1:1"], "no mock answers at"),
         (["--min", "101"], "--min"),
+        (
+            ["--url", "{mock}/v1"],
+            "/v1 is no aione-mock: it answers 404 to /_mock/health; the URL should not end in /v1",
+        ),
     ],
 )
 def test_what_cannot_be_measured_is_one_line(options: list[str], words: str, mock: httpx2.Client, capsys: Any) -> None:
-    assert main(["coverage", "--url", str(mock.base_url), *options]) == 2
+    url = str(mock.base_url)
+    assert main(["coverage", "--url", url, *[option.format(mock=url.rstrip("/")) for option in options]]) == 2
     error = capsys.readouterr().err
     assert words in error
     assert error.count("\n") == 1

@@ -78,7 +78,7 @@ def test_a_body_of_800_megabytes_is_not_read() -> None:
         command = [sys.executable, "-m", "aione_mock", "check", server.url, "--key", KEY]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert SYSTEM_CLOCK.timestamp() - started < 20
-    assert "longer than 50331648 bytes" in done.stdout.splitlines()[-1]
+    assert "longer than 50331648 bytes" in done.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize("body", [DEEP, NESTED])

@@ -21,6 +21,7 @@ from aione_mock.server.http import Server
 from aione_mock.settings import Settings
 from aione_mock.tenant.world import World
 from tests.checker.faulty_gateway import Fault, FaultyGateway, SeenRequest, SentResponse, answer_with, edit_json
+from tests.checker.openai_gateway import OpenAIGateway
 
 SOURCE = """
 models:
@@ -308,6 +309,19 @@ def test_a_gateway_that_never_answers(tmp_path: Path, capsys: pytest.CaptureFixt
         assert "no answer within the time limit" in last_line(capsys)
         assert mirror(url, tmp_path / "a.yaml", "--max-time=0.5s") == 2
         assert "the time is up" in last_line(capsys)
+
+
+def test_a_gateway_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["mirror", "http://127.0.0.1:9", "--key", "sk-x", "--out", str(tmp_path / "a.yaml")]) == 2
+    assert "cannot connect" in last_line(capsys)
+
+
+def test_a_key_that_is_rejected_is_told_before_the_token_that_was_not_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Server(OpenAIGateway()) as server:
+        assert main(["mirror", server.url, "--key", "sk-x", "--out", str(tmp_path / "a.yaml")]) == 2
+    assert "the API key (--key) is rejected" in last_line(capsys)
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,17 @@ def test_an_upstream_that_is_no_base_url_is_refused(
     assert not (tmp_path / "a.yaml").exists()
 
 
+@pytest.mark.parametrize("prefix", ["/v1", "/below/v1beta/"])
+def test_an_upstream_with_the_prefix_of_paths_is_refused(
+    tmp_path: Path, prefix: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "a.yaml"
+    assert main(["record", "--upstream", f"http://127.0.0.1:9{prefix}", "--out", str(out), "--port", "0"]) == 2
+    root = f"http://127.0.0.1:9{prefix}".rstrip("/").rpartition("/")[0]
+    assert capsys.readouterr().err.endswith(f"with which paths begin; write {root}\n")
+    assert not out.exists()
+
+
 def test_record_writes_over_nothing(tape: CassetteWriter, capsys: pytest.CaptureFixture[str]) -> None:
     before = tape.path.read_bytes()
     assert main(["record", "--upstream", "http://a", "--out", str(tape.path), "--port", "0"]) == 2

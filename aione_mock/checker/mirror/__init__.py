@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from aione_mock.checker.client import TargetClient
+from aione_mock.checker.client import MISSING_CREDENTIALS, TargetClient
 from aione_mock.checker.context import LawContext
 from aione_mock.checker.errors import CheckError
 from aione_mock.checker.mirror.document import MirroredWorld
@@ -96,5 +96,14 @@ def _ensure_key(reader: GatewayReader, main: OrganisationReading) -> None:
 def _explain_failure(reader: GatewayReader) -> str:
     """Return why nothing could be read."""
     problem = find_common_problem(reader.context, reader.answers) if reader.answers else ""
-    reason = problem or next((text for texts in reader.list_notes().values() for text in texts), "")
+    last = reader.context.client.last
+    notes = [text for texts in reader.list_notes().values() for text in texts]
+    # what nobody gave a credential for was not asked
+    asked = [text for text in notes if not any(missing in text for missing in MISSING_CREDENTIALS.values())]
+    reason = (
+        problem
+        or reader.stopped
+        or (last.failure if last and not last.status else "")
+        or next(iter(asked or notes), "")
+    )
     return reader.mask(f"nothing could be read from {reader.context.target.url}: {reason}")

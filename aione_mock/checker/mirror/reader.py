@@ -45,7 +45,8 @@ class GatewayReader:
         self._notes: dict[str, dict[str, tuple[int, str]]] = {}
         """Section → text → how often, and an example."""
         self._timeouts = 0
-        self._stopped = ""
+        self.stopped = ""
+        """Why nothing more is asked; empty if nothing ended it."""
         context.client.observers = [self.answers.append]
 
     def mask(self, text: str) -> str:
@@ -92,14 +93,14 @@ class GatewayReader:
             self._timeouts += isinstance(error, AnswerTimedOut)
             return None, str(error)
         except StopRun as error:
-            self._stopped = str(error)
-            return None, self._stopped
+            self.stopped = str(error)
+            return None, self.stopped
 
     def _call(
         self, operation: str, field: str, params: dict[str, str] | None, query: Mapping[str, Json]
     ) -> HttpExchange:
-        if self._stopped:
-            raise NotChecked(self._stopped)
+        if self.stopped:
+            raise NotChecked(self.stopped)
         if self._timeouts >= _MAX_TIMEOUTS and not self.used:
             raise NotChecked("the gateway does not answer in time")
         return self.context.call(operation, params, query=query, auth=self._choose_auth(field))

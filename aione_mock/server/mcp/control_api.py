@@ -20,6 +20,10 @@ _TIMEOUT = 30.0
 """Seconds."""
 
 
+class _Unreachable(ScenarioError):
+    """Nothing answers at the URL."""
+
+
 @frozen
 class ControlRequest:
     """What to ask an operation."""
@@ -60,8 +64,10 @@ class ControlAPI:
         """Raise ConfigError if no mock answers."""
         try:
             await self._send("GET", self.operations["getHealth"].path)
-        except ScenarioError as error:
+        except _Unreachable as error:
             raise ConfigError(f"{error}; start one with `aione-mock serve`") from None
+        except ScenarioError as error:
+            raise ConfigError(f"{self.url} is no aione-mock: {error}") from None
 
     async def _send(self, method: str, path: str, **options: Json) -> httpx2.Response:
         headers = {**self._headers, **options.pop("headers", {})}
@@ -69,7 +75,7 @@ class ControlAPI:
             async with self._open_client() as client:
                 response = await client.request(method, path, headers=headers, **options)
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            raise ScenarioError(f"no mock answers at {self.url}: {error}") from None
+            raise _Unreachable(f"no mock answers at {self.url}: {error}") from None
         if response.status_code >= 400:
             raise ScenarioError(_read_message(response))
         return response
