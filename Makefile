@@ -50,7 +50,7 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 screenshots: install  ## take the pictures in docs/images, with Chromium
 	$(BIN)/python scripts/screenshots.py
 
-test: check unit  ## check, then all tests but the slow ones
+test: check unit  ## check, then all tests but the slow ones and those of many workers
 
 check: install  ## format, lint, types, order of imports, security, the page
 	$(BIN)/ruff format --check .
@@ -68,8 +68,9 @@ fmt: install  ## correct format and imports
 # a busy machine can fail a test that waits for something: what fails runs again, alone, and fails if it fails again
 AGAIN = $(BIN)/pytest --last-failed --last-failed-no-failures none
 
-unit: install  ## all tests but the slow ones
-	$(BIN)/pytest -n 3 --dist worksteal -m 'not slow' --durations 12 --durations-min 5 || $(AGAIN) -m 'not slow'
+unit: install  ## all tests but the slow ones and those of many workers
+	$(BIN)/pytest -n 3 --dist worksteal -m 'not slow' --ignore tests/store --durations 12 --durations-min 5 \
+	  || $(AGAIN) -m 'not slow' --ignore tests/store
 
 coverage: install  ## the same, with the lines and branches that they run; half as long again
 	$(BIN)/coverage erase
@@ -83,7 +84,8 @@ unit-no-cache: install  ## tests that send many requests, without the cache
 	  || AIONE_MOCK_CACHE=false $(AGAIN) -m 'not slow' $(NO_CACHE_TESTS)
 
 # STORE=front runs the same on one server in memory, which proves the tests
-store: install  ## tests of what a run may change, against two servers that share a Redis and answer in turn
+store: install  ## tests of many workers, then those of what a run may change on two servers that share a Redis
+	$(BIN)/pytest -n 3 --dist worksteal -m 'not slow' tests/store || $(AGAIN) -m 'not slow' tests/store
 	$(BIN)/pytest -n 3 --dist worksteal --store $(STORE) -m 'not slow' --ignore tests/control/test_ready.py $(STORE_TESTS) \
 	  || $(AGAIN) --store $(STORE) -m 'not slow' --ignore tests/control/test_ready.py $(STORE_TESTS)
 

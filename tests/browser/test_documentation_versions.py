@@ -20,6 +20,7 @@ from playwright.sync_api import Page, expect
 from aione_mock.settings import VERSION
 
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.slow
 SERIES = ".".join(VERSION.split(".")[:2])
 
 
@@ -73,7 +74,6 @@ def address(published: Path) -> Iterator[str]:
         server.shutdown()
 
 
-@pytest.mark.slow
 def test_readers_can_choose_a_version(page: Page, address: str, published: Path) -> None:
     assert (published / "0.1" / "kept.txt").read_text(encoding="utf-8") == "kept"
     page.goto(address)

@@ -43,6 +43,7 @@ def adopt_all(run: CheckWithOverlays, folder: Path) -> tuple[CheckReport, CheckR
     return report, run(paths), paths
 
 
+@pytest.mark.slow
 def test_all_overlays_for_a_small_gateway_can_be_applied(tmp_path: Path) -> None:
     with Server(create_tiny_gateway()) as server:
         before, after, paths = adopt_all(
