@@ -52,7 +52,7 @@ def replace_varying(report: CheckReport, url: str) -> CheckReport:
         return value
 
     def finding(found: LawFinding) -> LawFinding:
-        names = ("expected", "seen", "curl", "python", "overlay", "answer")
+        names = ("expected", "seen", "curl", "python", "answer")
         changed: dict[str, Any] = {name: text(getattr(found, name)) for name in names}
         return replace(found, **changed)
 
