@@ -45,7 +45,8 @@ def run_generated_cases(run: CheckRun, options: CheckOptions) -> Iterator[RunEve
     from hypothesis.configuration import set_hypothesis_home_dir
 
     # Hypothesis would leave a folder `.hypothesis` in the current one
-    with TemporaryDirectory() as folder:
+    # a case that is cut off may still write to it
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         set_hypothesis_home_dir(folder)
         try:
             yield from _CaseRunner(run, options).events()
