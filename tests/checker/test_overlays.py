@@ -83,19 +83,18 @@ def test_a_wrong_code_widens_its_list_of_codes_alone() -> None:
     assert update == ["no_list"]
 
 
-def test_an_overlay_may_remove_what_another_removed(tmp_path: Path) -> None:
-    action = "{target: \"$.components.schemas.OpenAIModel.required[?@ == 'protocols']\", remove: true}"
+@pytest.mark.parametrize(
+    "action",
+    [
+        "{target: \"$.components.schemas.OpenAIModel.required[?@ == 'protocols']\", remove: true}",
+        "{target: $.components.schemas.OpenAIModel.properties.created, update: {type: [integer, 'null']}}",
+    ],
+    ids=["removal", "value"],
+)
+def test_an_action_may_be_repeated_by_another_overlay(action: str, tmp_path: Path) -> None:
     paths = tmp_path / "one.yaml", tmp_path / "two.yaml"
     for path in paths:
         path.write_text(f"overlay: 1.0.0\nactions: [{action}]", encoding="utf-8")
-    lint(*paths)
-
-
-def test_a_value_is_listed_once(tmp_path: Path) -> None:
-    update = "{target: $.components.schemas.OpenAIModel.properties.created, update: {type: [integer, 'null']}}"
-    paths = tmp_path / "one.yaml", tmp_path / "two.yaml"
-    for path in paths:
-        path.write_text(f"overlay: 1.0.0\nactions: [{update}]", encoding="utf-8")
     lint(*paths)
 
 

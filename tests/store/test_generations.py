@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterator
 
@@ -13,18 +12,6 @@ from tests.store.pairs import TECH, Pair, Store, Worker, two_workers
 from tests.timing import until
 
 DAY = 24 * 3600
-
-
-@pytest.fixture(scope="module")
-def pair() -> Iterator[Pair]:
-    with two_workers() as found:
-        yield found
-
-
-@pytest.fixture
-def session(request: pytest.FixtureRequest) -> str:
-    """A name that no other test uses."""
-    return re.sub(r"\W+", "-", request.node.name)[:60].strip("-")
 
 
 def reply(text: str) -> dict[str, object]:

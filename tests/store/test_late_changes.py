@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import httpx2
@@ -17,18 +17,6 @@ from tests.timing import until
 
 KEYS = "/api/v1/gateway/keys"
 MARK = {"headers": {"set": {"x-marked": "yes"}}}
-
-
-@pytest.fixture(scope="module")
-def pair() -> Iterator[Pair]:
-    with two_workers() as found:
-        yield found
-
-
-@pytest.fixture
-def session(request: pytest.FixtureRequest) -> str:
-    """A name that no other test uses."""
-    return str(request.node.name).partition("[")[0].replace("_", "-")[:60]
 
 
 def change_before_commit(worker: Worker, change: Callable[[], object]) -> None:

@@ -1,0 +1,23 @@
+"""Two workers on one store, and a session of the test's own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.store.pairs import Pair, two_workers
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[Pair]:
+    """Two workers that the tests of a module share."""
+    with two_workers() as found:
+        yield found
+
+
+@pytest.fixture
+def session(request: pytest.FixtureRequest) -> str:
+    """A name that no other test uses."""
+    return re.sub(r"\W+|_", "-", request.node.name)[:60].strip("-")
