@@ -42,9 +42,13 @@ def post(body: bytes, *headers: str, path: str = "/v1/chat/completions", version
 
 
 class Client:
-    """A raw connection that splits what it reads into answers."""
+    """A raw connection that splits what it reads into answers.
+
+    A second connection stays idle: with more than one, answers are written at the end of a turn of the event loop.
+    """
 
     def __init__(self, server: Server) -> None:
+        self._idle = socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE)
         self.socket = socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._read = b""
@@ -104,6 +108,7 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self.socket.close()
+        self._idle.close()
 
 
 @pytest.fixture(scope="module")
@@ -413,6 +418,9 @@ def test_answers_come_before_the_refusal_of_what_follows(server: Server, junk: b
             assert client.statuses(4) == [200, 200, 200, 400]
             assert client.rest() == b""
     with Client(server) as client:
+        client.send(post(CHAT) + junk)
+        assert client.statuses(2) == [200, 400]
+    with Client(server) as client:
         client.send(post(STREAM, paced), post(CHAT, paced) + junk)
         stream, whole, rest = client.rest().partition(b"data: [DONE]\n\n\r\n0\r\n\r\n")
     assert stream.startswith(b"HTTP/1.1 200 OK")
@@ -429,6 +437,18 @@ def test_a_body_that_breaks_off_is_refused_once(server: Server) -> None:
             expected = [200, 400] if CHAT in packets[0] else [400]
             assert client.statuses(len(expected)) == expected
             assert client.rest() == b""
+
+
+@pytest.mark.parametrize("sent", [post(CHAT), MODEL + b"\r\n\r\n", post(CHAT) + post(CHAT)[:-1]])
+def test_a_client_that_has_said_all_is_answered(server: Server, sent: bytes) -> None:
+    """Clients such as `nc -N` close their side at once; the end of what they send may be read together with it."""
+    ends = []
+    for _ in range(20):
+        with Client(server) as client:
+            client.socket.sendall(sent)
+            client.socket.shutdown(socket.SHUT_WR)
+            ends.append(client.rest().count(b"HTTP/1.1 200 OK"))
+    assert ends == [1] * 20
 
 
 # --- time

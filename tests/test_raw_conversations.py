@@ -108,7 +108,11 @@ def mutate(rng: random.Random, raw: bytes) -> bytes:
 
 
 class Pair:
-    """A server with the cache and one without, which hear the same."""
+    """A server with the cache and one without, which hear the same.
+
+    The first also has an idle connection: with more than one, answers are written at the end of a turn of the event
+    loop, with a single one at once.
+    """
 
     def __init__(self, servers: Sequence[Running]) -> None:
         self._addresses = [("127.0.0.1", int(server.url.rpartition(":")[2])) for server in servers]
@@ -118,6 +122,7 @@ class Pair:
         """Hold a conversation in packets that are cut at these places; return what both answered."""
         self.conversations += 1
         raw = raw.replace(b"SSSSSS", b"s%05d" % self.conversations)
+        idle = socket.create_connection(self._addresses[0], timeout=PATIENCE)
         connections = [socket.create_connection(address, timeout=PATIENCE) for address in self._addresses]
         for connection in connections:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -128,6 +133,7 @@ class Pair:
             if end < len(raw):
                 time.sleep(0.001)
         with_cache, without = [b"".join(_read(connection)) for connection in connections]
+        idle.close()
         assert with_cache == without, (raw, cuts)
         return with_cache.replace(b"s%05d" % self.conversations, b"SSSSSS")
 

@@ -20,10 +20,20 @@ HTTP = PACKAGE / "server" / "http.py"
 HTTP_PROTOCOL = PACKAGE / "server" / "http_protocol.py"
 MODULE_NAMES = {"STATUS_LINE", "HttpToolsProtocol", "RequestResponseCycle"}
 PROTOCOL_NAMES = {
+    "access_log",
+    "config",
     *("_start_asgi_task", "app", "cycle", "flow", "headers", "logger", "loop", "parser", "pipeline", "scope"),
     *("server_state", "shutdown", "tasks", "timeout_keep_alive", "transport", "url"),
     # overridden
-    *("connection_lost", "connection_made", "data_received", "on_body", "on_headers_complete", "on_message_begin"),
+    *(
+        "connection_lost",
+        "connection_made",
+        "data_received",
+        "eof_received",
+        "on_body",
+        "on_headers_complete",
+        "on_message_begin",
+    ),
     *("on_message_complete", "on_response_complete"),
 }
 CYCLE_NAMES = {

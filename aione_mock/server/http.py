@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import uvicorn
 
 from aione_mock.errors import ConfigError
+from aione_mock.server.answer_batch import AnswerBatch
 from aione_mock.server.http_protocol import REQUEST_TIMEOUT, Protocol
 
 T = TypeVar("T")
@@ -41,7 +42,7 @@ def create_uvicorn_config(app: Any, request_timeout: float = REQUEST_TIMEOUT, **
     `request_timeout`: seconds within which a request has to arrive whole.
     """
     settings: dict[str, Any] = {
-        "http": partial(Protocol, request_timeout=request_timeout),
+        "http": partial(Protocol, request_timeout=request_timeout, batch=AnswerBatch()),
         "ws": "none",
         "lifespan": "on",
         "access_log": False,
@@ -183,6 +184,7 @@ class UvicornServer(uvicorn.Server):
         if self._drain:
             await self._finish_requests()
         self._tell("note_end")
+        await asyncio.sleep(0)  # answers of this turn are written at its end
         for connection in tuple(self.server_state.connections):
             if connection.transport is not None:
                 connection.transport.abort()

@@ -17,6 +17,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from aione_mock.asgi import CONNECTION
+from aione_mock.server.answer_batch import AnswerBatch
 from aione_mock.types import HeaderBlock, Headers
 
 REQUEST_TIMEOUT = 30.0
@@ -50,10 +51,10 @@ class UvicornConnection:
     It holds no reference to uvicorn's cycle: that would create a reference cycle, and the collector runs rarely.
     """
 
-    __slots__ = ("arrived", "body", "transport")
+    __slots__ = ("arrived", "batch", "body", "transport")
 
-    def __init__(self, transport: asyncio.Transport, arrived: float) -> None:
-        self.transport, self.arrived = transport, arrived
+    def __init__(self, transport: asyncio.Transport, arrived: float, batch: AnswerBatch) -> None:
+        self.transport, self.arrived, self.batch = transport, arrived, batch
         self.body: bytes | None = None
 
     def is_own_send(self, send: Any) -> bool:
@@ -74,7 +75,7 @@ class UvicornConnection:
         if cycle.access_log or cycle.default_headers or cycle.scope["method"] == "HEAD":
             return False
         cycle.response_started = cycle.response_complete = True
-        cycle.transport.write(STATUS_LINE[status] + rest)
+        self.batch.write(self.transport, STATUS_LINE[status] + rest)
         cycle.on_response()
         return True
 
@@ -147,8 +148,18 @@ class Protocol(HttpToolsProtocol):
     _closing = False
     """Whether the connection ends with the request that comes, or is answered."""
 
-    def __init__(self, *args: Any, request_timeout: float = REQUEST_TIMEOUT, **options: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        request_timeout: float = REQUEST_TIMEOUT,
+        batch: AnswerBatch | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(*args, **options)
+        # uvicorn looks for handlers of its logger instead, and those of pytest would make it log each request
+        self.access_log = self.config.access_log
+        self._batch = batch or AnswerBatch()
+        self._batch.connections = self.server_state.connections
         self._request_timeout = request_timeout
         self._interval = min(self.timeout_keep_alive, request_timeout)
 
@@ -200,9 +211,14 @@ class Protocol(HttpToolsProtocol):
         # each of them refers to this protocol: without this a closed connection would be a reference cycle
         self.cycle = self._current = self._ready = None  # type: ignore[assignment]
 
+    def eof_received(self) -> None:
+        """Write what waits: the connection is closed when this returns."""
+        self._batch.flush_before(self.transport)
+
     def shutdown(self) -> None:
         """Close after the request that is answered, is arriving, or is about to arrive on a new connection."""
         self._closing = True
+        self._batch.flush_before(self.transport)
         if self._unfinished or self.cycle is None:
             self.loop.call_later(_GRACE, self._close_unused)
         else:
@@ -255,7 +271,8 @@ class Protocol(HttpToolsProtocol):
         self._current = cycle
         if self._closing:
             cycle.keep_alive = False
-        cycle.scope["extensions"] = {CONNECTION: UvicornConnection(cycle.transport, self.loop.time())}  # type: ignore[dict-item]
+        connection: Any = UvicornConnection(cycle.transport, self.loop.time(), self._batch)
+        cycle.scope["extensions"] = {CONNECTION: connection}
         # a request that waited for the previous answer is started while that answer is sent, so it needs a task
         direct = getattr(app, "direct", None) if self._feeding else None
         if direct is not None:
@@ -264,6 +281,7 @@ class Protocol(HttpToolsProtocol):
             super()._start_asgi_task(cycle, app)
 
     def _run(self, cycle: RequestResponseCycle) -> None:
+        self._batch.flush_before(self.transport)
         running = cycle.run_asgi(self._direct)
         try:
             awaited = running.send(None)
@@ -351,6 +369,7 @@ class Protocol(HttpToolsProtocol):
 
     def _send_refusal(self) -> None:
         """Send the refusal, unless the request was answered before its end, and close."""
+        self._batch.flush_before(self.transport)
         self._unfinished, unread = False, self._find_unread()
         if unread is not None:
             if unread.response_started:
