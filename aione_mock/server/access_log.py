@@ -87,7 +87,7 @@ def make_entry(exchange: Exchange, status: int, *, sent: bool, server_ended: boo
         None if usage is None else usage.completion,
         round(exchange.duration_ms, 1),
         exchange.operation_id,
-        _mask_name(request.session_name or "default"),
+        _mask_name(request.session_name) if request.session_name else "default",
         exchange.key_label,
         exchange.request_id,
         exchange.rule and _mask_name(exchange.rule),
@@ -133,7 +133,7 @@ def _format_time(second: int) -> str:
 
 
 def _list_notes(entry: LogEntry) -> list[str]:
-    notes = []
+    notes: list[str] = []
     if entry.scenario is not None:
         notes.append(f"{'' if entry.rule in (None, 'header') else f'rule {entry.rule}: '}{entry.scenario}")
     if entry.refused not in (None, entry.scenario):

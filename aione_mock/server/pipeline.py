@@ -127,7 +127,7 @@ class Pipeline:
                 await self._count(exchange, with_body=False)
                 return page
             raise error  # 404, 405
-        if OWN_PREFIX in b"\n".join(request.fields):
+        if OWN_PREFIX in b" ".join(request.fields):  # quicker than a look at each
             check_own_headers(request.fields)  # 400
         exchange.operation = operation  # not before: a session's name may be wrong where no 400 is declared
         if request.body is None or len(request.body) > self._max_body:
