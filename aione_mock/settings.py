@@ -28,6 +28,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, Pydanti
 from aione_mock.clock import parse_instant
 from aione_mock.errors import ConfigError, did_you_mean
 from aione_mock.structs import replace
+from aione_mock.text.credentials import find_header_problem
 from aione_mock.text.data_files import DataFile, describe_details
 
 _PACKAGE = Path(__file__).parent
@@ -450,6 +451,14 @@ class Settings(BaseSettings):
         """Fill in what `as_upstream` means for settings that are not set."""
         wanted = str(data.get("as_upstream", "")).lower() in ("true", "1", "yes", "on", "t", "y")
         return {**_UPSTREAM, **data} if wanted else data
+
+    @field_validator("control_token")
+    @classmethod
+    def _require_sendable(cls, value: str | None) -> str | None:
+        problem = find_header_problem(value or "")
+        if problem:
+            raise ValueError(f"{problem}, so that no client can send it; remove that")
+        return value
 
     @field_validator("mcp")
     @classmethod

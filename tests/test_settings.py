@@ -106,6 +106,21 @@ def test_a_secret_is_never_shown() -> None:
 
 
 @pytest.mark.parametrize(
+    ("token", "problem"),
+    [
+        ("s3cret\n", "ends with a line break"),
+        (" s3cret", "begins with a space"),
+        ("s3crét", "has a character that is not ASCII"),
+        ("s3\x00cret", "has a control character inside"),
+    ],
+)
+def test_a_control_token_can_be_sent(token: str, problem: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Settings(control_token=token)
+    assert str(caught.value) == f"control_token: {problem}, so that no client can send it; remove that"
+
+
+@pytest.mark.parametrize(
     ("url", "problem"),
     [
         ("disk", "it starts with one of redis://, "),

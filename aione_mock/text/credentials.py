@@ -239,7 +239,7 @@ _EDGES = {"\n": "a line break", "\r": "a line break", "\t": "a tab", " ": "a spa
 
 def check_credential(secret: str, name: str) -> str:
     """Return a credential that can be sent in a header. Raises ConfigError, which does not show it."""
-    problem = _find_problem(secret)
+    problem = find_header_problem(secret)
     if problem:
         raise ConfigError(f"{name} {problem}; remove it")
     return secret
@@ -250,7 +250,8 @@ def make_bearer_header(token: str, name: str) -> dict[str, str]:
     return {"authorization": f"Bearer {check_credential(token, name)}"}
 
 
-def _find_problem(secret: str) -> str:
+def find_header_problem(secret: str) -> str:
+    """Return why a credential cannot be sent in a header, as the rest of a sentence about it; empty if it can."""
     for verb, char in (("ends", secret[-1:]), ("begins", secret[:1])):
         if char in _EDGES:
             return f"{verb} with {_EDGES[char]}"
