@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 from collections.abc import Iterator
 
@@ -17,6 +18,7 @@ from aione_mock.server.http import Server
 from aione_mock.server.journal import Exchange
 from aione_mock.server.pipeline import Pipeline
 from aione_mock.settings import EXTENSIONS, Settings
+from aione_mock.text.credentials import MaskLogs
 from aione_mock.text.sse import decode
 from aione_mock.types import Response
 from tests.store import servers
@@ -102,6 +104,15 @@ def _this_test_kept_the_contract() -> Iterator[None]:
     yield
     found, VIOLATIONS[:] = VIOLATIONS[:], []
     assert not found, "answers against the contract:\n" + "\n".join(dict.fromkeys(found))
+
+
+@pytest.fixture(autouse=True)
+def _unmask_logs() -> Iterator[None]:
+    """Commands that run in this process mask the log; other tests look for credentials in it."""
+    yield
+    for handler in logging.getLogger().handlers:
+        for mask in [each for each in handler.filters if isinstance(each, MaskLogs)]:
+            handler.removeFilter(mask)
 
 
 @pytest.fixture(scope="session")

@@ -252,10 +252,12 @@ def test_no_credential_reaches_a_log(caplog: pytest.LogCaptureFixture) -> None:
             raise ValueError(f"no such key: {quote_all(SECRETS[0])}")
         except ValueError:
             log.exception("bug while answering %s", f"/v1/models/{encode(FOREIGN)}")
+        log.warning("%d models", f"/v1/models/{encode(FOREIGN)}")
     finally:
         caplog.handler.removeFilter(mask)
     assert "bug while answering /v1/models/" in caplog.text
     assert "Traceback" in caplog.text
+    assert "%d models (its arguments do not fit: (" in caplog.text
     assert leaks(caplog.text) == []
 
 

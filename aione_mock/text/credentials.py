@@ -394,14 +394,18 @@ class MaskLogs(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Change a record; keep all."""
-        record.msg, record.args = _MASK.mask_text(record.getMessage()), ()
+        try:
+            message = record.getMessage()
+        except (TypeError, ValueError, KeyError):  # as of any other message, logging must not raise
+            message = f"{record.msg} (its arguments do not fit: {record.args!r})"
+        record.msg, record.args = _MASK.mask_text(message), ()
         if record.exc_info:
             text = record.exc_text or logging.Formatter().formatException(record.exc_info)
             record.exc_text = _MASK.mask_text(text)
         return True
 
 
-_MASK = CredentialMask()
+_MASK, _MASK_LOGS = CredentialMask(), MaskLogs()
 mask_text, mask_bytes = _MASK.mask_text, _MASK.mask_bytes
 
 
@@ -409,4 +413,4 @@ def configure_logs(level: str) -> None:
     """Print log messages on standard error, without credentials."""
     logging.basicConfig(level=level.upper(), format="%(levelname)s %(name)s: %(message)s")
     for handler in logging.getLogger().handlers:
-        handler.addFilter(MaskLogs())
+        handler.addFilter(_MASK_LOGS)
