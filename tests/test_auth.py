@@ -111,6 +111,13 @@ def test_two_credentials_must_both_be_good(session_url: str, first: str, second:
     assert post(session_url, GEMINI, f"?key={KEY}", x_goog_api_key=KEY).status_code == 200
 
 
+def test_of_two_credentials_the_first_is_billed_however_often(session_url: str) -> None:
+    for _ in range(3):
+        answer = post(session_url, GEMINI, x_goog_api_key=KEY, authorization="Bearer sk-nex-sandbox-for-trying")
+        assert answer.status_code == 200
+    assert {each["key"] for each in httpx2.get(f"{session_url}/_mock/journal").json()["items"]} == {"Sandbox"}
+
+
 def test_an_unknown_token_of_the_console_is_called_a_token(session_url: str) -> None:
     url = f"{session_url}/api/v1/gateway/keys"
     answer = httpx2.get(url, headers={"authorization": "Bearer nex-console-unknown"})

@@ -258,6 +258,14 @@ def test_calls_at_a_time(server: Server, narrow: tuple[str, Session]) -> None:
         "/v1/chat/completions", BODY, headers=headers | {"authorization": "Bearer sk-nex-sandbox-for-trying"}
     )
     assert ask(server.port, other).status == 200, "each key has its own"
+    for left in (2, 1):
+        connections.pop().close()
+        assert until(lambda left=left: sum(session.in_flight.values()) == left)  # type: ignore[misc]
+    for _ in range(2):
+        connections.append(socket.create_connection(("127.0.0.1", server.port), timeout=60))
+        connections[-1].sendall(slow)
+    assert until(lambda: sum(session.in_flight.values()) == 3)
+    assert ask(server.port, quick).status == 429, "two that end make room for two"
     for connection in connections:
         connection.close()
     assert until(lambda: not session.in_flight)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 
+import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from aione_mock.protocols import NORMALIZERS, gemini_aliases
+from tests.conftest import KEY
 
 from .completions import contract
 
@@ -45,6 +47,15 @@ def snaked(value, draw):
 def test_members_may_be_in_snake_case(data, example):
     operation, value = example
     assert read(snaked(value, data.draw), operation) == value
+
+
+@pytest.mark.parametrize(
+    "config", [{"generationConfig": {"maxOutputTokens": 2}}, {"generation_config": {"max_output_tokens": 2}}]
+)
+def test_a_request_in_either_spelling_is_read(session_url, config):
+    body = {"contents": [{"parts": [{"text": "Why do cats purr?"}]}], **config}
+    answer = httpx2.post(f"{session_url}/v1beta/models/gemini-2.5-flash:generateContent?key={KEY}", json=body)
+    assert answer.json()["candidates"][0]["finishReason"] == "MAX_TOKENS"
 
 
 @pytest.mark.parametrize(("operation", "value"), EXAMPLES)
