@@ -23,6 +23,8 @@ from tests.wire_reader import Wire
 
 CLIENT = Path(__file__).parent.parent / "stream_client.py"
 STORY = 'reply; text="' + " ".join(["sea"] * 60) + '"'
+MODELS = {"openai": "gpt-5.2", "anthropic": "claude-sonnet-4-6", "gemini": "gemini-2.5-flash"}
+"""What `chat` asks."""
 SEA = 'reply; text="' + " ".join(["sea"] * 30) + '"'
 
 
@@ -92,6 +94,17 @@ def test_a_slow_day_is_seeded(asking: Asking) -> None:
     assert max(days) > 1.5 * min(days), "one day is slower than another"
     assert abs(last("0") - days[0]) < 0.1
     assert abs(last("5") - days[5]) < 0.1
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@at_best
+def test_a_session_has_the_pace_of_its_models(asking: Asking, protocol: str) -> None:
+    asking.app.sessions.delete("paced")
+    asking.app.sessions.get("paced").pace = {"profile": "realistic"}
+    model = asking.app.sessions.default.catalogue.find(MODELS[protocol])
+    assert model is not None
+    waited = first_event(asking(chat(protocol), session="paced", patience=30))
+    assert 0.5 * model.pace.ttft <= waited <= 2 * model.pace.ttft + 0.5, "each call differs a little"
 
 
 def test_refusals_do_not_wait_for_tokens(asking: Asking) -> None:
