@@ -303,7 +303,7 @@ class SharedState:
         replica = find_replica(session)
         # a call ends in the session in which it began
         question: dict[str, Any] = {"name": replica.name, "gen": exchange.generation or replica.gen}
-        raw: tuple[bytes, ...] = ()
+        logged = b""
         if isinstance(session, View) and (written := _list_changes(session)) is not None:
             question["version"], question["written"] = session.store.version, written
         if isinstance(session, View):
@@ -317,13 +317,13 @@ class SharedState:
         if at_once and exchange.lease:
             question["released"] = [exchange.admitted, exchange.lease]
         if exchange.protocol != "control" and exchange.request.fields.get(b"x-mock-journal") != b"off":
-            raw = (self._log(exchange, reply, response, question, at_once=at_once),)
+            logged = self._log(exchange, reply, response, question, at_once=at_once)
         else:
             exchange.model, exchange.usage = reply.model, reply.usage
         if len(question) == 2:
             self.feed.publish(session)
             return True
-        answer = await self.scripts.run("commit", _encode(question), *raw)
+        answer = await self.scripts.run("commit", _encode(question), logged)
         status = _decode_status(answer[0])
         if status.status == "stale":
             self._apply(replica, _decode_changes(answer[0]))

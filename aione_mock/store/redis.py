@@ -1,6 +1,7 @@
-"""Run scripts in Redis or Valkey. Calls that arrive in the same turn of the event loop share one round trip.
+"""Run operations in Redis or Valkey. Those that arrive in the same turn of the event loop share one round trip.
 
-Everything that changes is done by one script (`scripts.lua`), so each operation happens whole or not at all.
+Everything that changes is done by one script (`scripts.lua`), so each operation happens whole or not at all. A script
+takes longer to begin than to run an operation, so one runs all operations of a round trip.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -25,10 +27,10 @@ _DIGEST = hashlib.sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest().enco
 _OLDEST = (7, 0)
 """The oldest Redis; Valkey names the version of Redis that it is compatible with."""
 _SCHEMES = {"valkey": "redis", "valkeys": "rediss"}
-_MAX_BATCH = 128
-"""Most calls of one round trip."""
-_Call = tuple[str | bytes, ...]
-"""Prefix of all keys, name of the operation, its arguments, and further bytes."""
+_MAX_BATCH = 32
+"""Most calls of one round trip: others wait while the store runs them."""
+_Call = tuple[str, bytes, bytes]
+"""Name of the operation, its arguments, and further bytes."""
 _Waiting = tuple[_Call, float, asyncio.Future[list[bytes]] | None]
 """A call, when it has waited long enough, and who waits for it."""
 _log = logging.getLogger("aione_mock")
@@ -55,15 +57,15 @@ class RedisScripts:
         self.on_loss: Callable[[], None] = lambda: None
         """Called when the connection is lost: the store may come back with an earlier state."""
 
-    async def run(self, operation: str, arguments: bytes, *raw: bytes) -> list[bytes]:
+    async def run(self, operation: str, arguments: bytes, further: bytes = b"") -> list[bytes]:
         """Run an operation. Raises StoreUnavailable; then either nothing or all of it was done."""
         future: asyncio.Future[list[bytes]] = asyncio.get_running_loop().create_future()
-        self._add((self.prefix, operation, arguments, *raw), future)
+        self._add((operation, arguments, further), future)
         return await future
 
     def run_later(self, operation: str, arguments: bytes) -> None:
         """Run an operation without waiting for it. Its failure is not reported."""
-        self._add((self.prefix, operation, arguments), None)
+        self._add((operation, arguments, b""), None)
 
     def _add(self, call: _Call, future: asyncio.Future[list[bytes]] | None) -> None:
         loop = asyncio.get_running_loop()
@@ -95,15 +97,16 @@ class RedisScripts:
 
     async def _send(self, calls: list[_Call]) -> list[Any]:
         """Return the answer to each call, or the exception instead of it."""
-        from redis.exceptions import NoScriptError
+        from redis.exceptions import NoScriptError, ResponseError
 
-        answers = await self._send_batch(calls)
-        if any(isinstance(answer, NoScriptError) for answer in answers):
-            await self.client.script_load(_SCRIPT)
-            missed = [n for n, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
-            for n, answer in zip(missed, await self._send_batch([calls[n] for n in missed]), strict=True):
-                answers[n] = answer
-        return answers
+        try:
+            try:
+                return await self._send_batch(calls)
+            except NoScriptError:
+                await self.client.script_load(_SCRIPT)
+                return await self._send_batch(calls)
+        except ResponseError as error:
+            return [error] * len(calls)
 
     def _observe_trip(self, began: float, answers: Sequence[object]) -> None:
         failures = [answer for answer in answers if isinstance(answer, Exception)]
@@ -116,18 +119,17 @@ class RedisScripts:
 
     async def _send_batch(self, calls: list[_Call]) -> list[Any]:
         """Send calls and return their answers, on a connection of their own: a pool costs as much as a call."""
-        from redis.exceptions import ResponseError
+        from redis.exceptions import InvalidResponse, ResponseError
 
         connection = self._connection = self._connection or _create_connection(self.client)
-        answers: list[Any] = []
         self.drop_lost_connection()
         try:
-            await connection.send_packed_command([b"".join(_pack(call)) for call in calls])
-            for _ in calls:
-                try:
-                    answers.append(await connection.read_response())
-                except ResponseError as error:
-                    answers.append(error)
+            await connection.send_packed_command([b"".join(_pack(self.prefix, calls))])
+            answers: list[Any] = await connection.read_response()
+            if len(answers) != len(calls):
+                raise InvalidResponse(f"{len(answers)} answers to {len(calls)} operations")
+        except ResponseError:
+            raise
         except BaseException:
             # what comes late must not be taken for the answer to another call
             await connection.disconnect(nowait=True)
@@ -188,10 +190,11 @@ def _is_closed(connection: Any) -> bool:
     return reader is not None and (reader.at_eof() or reader.exception() is not None or writer.is_closing())
 
 
-def _pack(call: _Call) -> Iterator[bytes]:
+def _pack(prefix: str, calls: list[_Call]) -> Iterator[bytes]:
     """Yield a call of the script in the protocol of Redis."""
-    yield b"*%d\r\n$7\r\nEVALSHA\r\n$40\r\n%b\r\n$1\r\n0\r\n" % (3 + len(call), _DIGEST)
-    for part in call:
+    yield b"*%d\r\n$7\r\nEVALSHA\r\n$40\r\n%b\r\n$1\r\n0\r\n" % (4 + 3 * len(calls), _DIGEST)
+    parts: Iterator[str | bytes] = chain((prefix,), *calls)
+    for part in parts:
         raw = part.encode() if isinstance(part, str) else part
         yield b"$%d\r\n%b\r\n" % (len(raw), raw)
 

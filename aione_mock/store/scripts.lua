@@ -1,7 +1,7 @@
 #!lua
 -- Everything that many workers have to agree on. Each operation runs alone: nothing else happens in the store meanwhile.
--- ARGV: prefix of all keys, name of the operation, its arguments as msgpack, further bytes.
--- Answers: msgpack, then bulk strings that need not be UTF-8.
+-- ARGV: prefix of all keys, then for each operation its name, its arguments as msgpack, and further bytes.
+-- Answers, one for each operation: msgpack, then bulk strings that need not be UTF-8; or why the operation failed.
 --
 -- PREFIX:sessions          hash, name of a session to its generation; a session that starts again gets a new one
 -- PREFIX:used              sorted set, names by their last use; those without a valid credential come first
@@ -9,7 +9,8 @@
 -- PREFIX:n:NAME:…          what outlives a generation: snapshots and how the session began
 -- PREFIX:stats, :journals  counters over all sessions, and the bytes of each journal
 -- PREFIX:open              answers that are being sent, by the end of their lease; ids of streams begin with STREAM
-local P, operation, a = ARGV[1], ARGV[2], cmsgpack.unpack(ARGV[3])
+local P = ARGV[1]
+local operation, a, further   -- of the operation that runs
 local call, format, floor = redis.call, string.format, math.floor
 local clock = call('TIME')
 local REAL = tonumber(clock[1]) + tonumber(clock[2]) / 1e6
@@ -706,9 +707,9 @@ function KNOWN.commit(S)
   local out = {status = 'ok'}
   if a.journal then
     call('HINCRBY', S .. 'meta', 'calls', 1)
-    out.number = add_to_journal(S, a.journal, ARGV[4], a.open)
+    out.number = add_to_journal(S, a.journal, further, a.open)
     for _, name in ipairs(a.stats) do call('HINCRBY', P .. ':stats', name, 1) end
-    publish(a.name, out.number, a.open ~= '' and STARTED or FINISHED, 0, ARGV[4])
+    publish(a.name, out.number, a.open ~= '' and STARTED or FINISHED, 0, further)
   end
   return out
 end
@@ -781,13 +782,22 @@ function O.stats()
     streams = streams, uptime = REAL - began}
 end
 
-local raw = {}
-local answer = {status = 'gone'}
-if O[operation] then
-  answer = O[operation]()
-else
-  local S = find_place(a.name, a.gen)
-  if S then answer = KNOWN[operation](S, raw) end
+local function run()
+  local raw, answer = {}, {status = 'gone'}
+  if O[operation] then
+    answer = O[operation]()
+  else
+    local S = find_place(a.name, a.gen)
+    if S then answer = KNOWN[operation](S, raw) end
+  end
+  table.insert(raw, 1, cmsgpack.pack(answer))
+  return raw
 end
-table.insert(raw, 1, cmsgpack.pack(answer))
-return raw
+
+local answers = {}
+for i = 2, #ARGV, 3 do
+  operation, a, further = ARGV[i], cmsgpack.unpack(ARGV[i + 1]), ARGV[i + 2]
+  local done, answer = pcall(run)
+  answers[#answers + 1] = done and answer or redis.error_reply(type(answer) == 'table' and answer.err or tostring(answer))
+end
+return answers

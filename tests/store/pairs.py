@@ -136,10 +136,10 @@ class Store:
         """Return the names of the keys of a session, of all its generations, without what precedes all of them."""
         return {name.split(":", 2)[2] for name in self.list_keys(f":s:{session}:")}
 
-    def run(self, operation: str, *raw: bytes, **arguments: Any) -> Any:
+    def run(self, operation: str, further: bytes = b"", **arguments: Any) -> Any:
         """Run an operation of the script."""
-        given = self.prefix, operation, msgspec.msgpack.encode(arguments), *raw
-        return msgspec.msgpack.decode(self.db.eval(_SCRIPT, 0, *given)[0])
+        (answer,) = self.db.eval(_SCRIPT, 0, self.prefix, operation, msgspec.msgpack.encode(arguments), further)
+        return msgspec.msgpack.decode(answer[0])
 
 
 class Pair(tuple[Worker, Worker]):

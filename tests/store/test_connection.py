@@ -50,6 +50,39 @@ async def time_calls(url: str, count: int) -> list[float]:
     return await asyncio.gather(*[time_call(scripts) for _ in range(count)])
 
 
+def test_an_operation_that_fails_takes_none_of_its_batch_along(database: Database) -> None:
+    async def run() -> list[Any]:
+        scripts = RedisScripts(database.url, "one", 10.0)
+        names = ["ping", "no-such-operation", "ping"] * 30  # more than one run of the script answers
+        return await asyncio.gather(*[scripts.run(name, PING) for name in names], return_exceptions=True)
+
+    for good, bad, after in batched(asyncio.run(run())):
+        assert good == after != []
+        assert isinstance(bad, StoreUnavailable)
+
+
+def batched(answers: list[Any]) -> Iterator[list[Any]]:
+    yield from (answers[place : place + 3] for place in range(0, len(answers), 3))
+
+
+async def answer_too_little(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer each command with an empty list."""
+    while commands := await reader.read(1 << 16):
+        writer.write(b"*0\r\n" * commands.count(b"*"))
+    writer.close()
+
+
+def test_a_store_that_answers_too_little_is_unavailable() -> None:
+    async def run() -> None:
+        async with await asyncio.start_server(answer_too_little, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            scripts = RedisScripts(f"redis://127.0.0.1:{port}/0", "one", 10.0)
+            with pytest.raises(StoreUnavailable):
+                await asyncio.wait_for(scripts.run("ping", PING), 5.0)
+
+    asyncio.run(run())
+
+
 @at_best
 def test_a_store_that_hangs_keeps_no_call_waiting_longer_than_another(database: Database) -> None:
     database.hang()
