@@ -443,6 +443,23 @@ def test_journals_of_all_sessions_are_bounded() -> None:
         assert app.sessions._journals.held == sum(session.journal.bytes_held for session in app.sessions)
 
 
+def test_caches_of_all_sessions_are_bounded_also_in_another_world() -> None:
+    app = create_app(Settings())
+    sessions = app.sessions
+    with Server(app) as server, Api(server) as client:
+        for changed in (False, True):
+            if changed:
+                sessions.change_world(sessions.world)
+            for number in range(9):
+                client.chat(text="Why do cats purr?", **{"x-mock-session": f"s{number // 3}"})
+            held = [session.cache.bytes_held for session in sessions]
+            assert sum(size > 0 for size in held) == 3
+            assert sessions._caches.held == sum(held)
+        for session in list(sessions):
+            client.delete(f"/_mock/sessions/{session.name}")
+        assert sessions._caches.held == sessions.default.cache.bytes_held
+
+
 class Entry:
     """What a journal takes."""
 

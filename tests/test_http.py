@@ -490,6 +490,14 @@ def test_an_unused_connection_is_closed_without_a_word(impatient: Server) -> Non
         assert used.rest() == b""
 
 
+def test_a_connection_that_is_used_stays_open(impatient: Server) -> None:
+    with Client(impatient) as client:
+        for _ in range(6):
+            client.send(MODEL + b"\r\n\r\n")
+            assert client.answer()[0] == 200
+            time.sleep(0.4)  # of the second that an idle connection has
+
+
 def test_answers_may_take_longer_than_requests(impatient: Server) -> None:
     """Neither a stream is ended, nor a request that waits behind it, though its body has not been read."""
     slow, second = post(STREAM, "x-mock-scenario: pace; ttft=1.5; tps=1000"), post(CHAT)

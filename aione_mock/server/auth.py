@@ -67,10 +67,10 @@ class Authenticator:
         self,
         contract: Contract,
         *,
-        any_key: bool = False,
-        needs_key: bool = True,
-        control_token: str | None = None,
-        allowed_hosts: Collection[str] = (),
+        any_key: bool,
+        needs_key: bool,
+        control_token: str | None,
+        allowed_hosts: Collection[str],
     ) -> None:
         """`any_key`: whether every API key is taken as the demo key; without `needs_key` even none is."""
         self._needs_key, self._any_key, self._control_token, self._allowed_hosts = (

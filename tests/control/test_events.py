@@ -82,6 +82,14 @@ def test_a_plain_call_is_one_event_with_its_row(api: Client, name: str) -> None:
     assert told[1] == {**api.ok("GET", "journal")["items"][0], "session": name}
 
 
+def test_calls_of_the_control_api_are_no_events(api: Client, name: str) -> None:
+    with listening(api, session=name) as reader:
+        api.ok("GET", "journal")
+        api.ok("GET", "scenarios")
+        api.chat("Hello")
+        assert [told[0] for told in reader.until("call.finished")] == ["call.finished"]
+
+
 def test_a_streamed_call_is_followed_while_it_streams(api: Client, name: str) -> None:
     with listening(api, session=name) as reader:
         answer = api.chat("Tell me something long", stream=True, headers=SLOWLY)
