@@ -457,7 +457,7 @@ class Settings(BaseSettings):
     def _require_sendable(cls, value: str | None) -> str | None:
         problem = find_header_problem(value or "")
         if problem:
-            raise ValueError(f"{problem}, so that no client can send it; remove that")
+            raise ValueError(f"{problem}; remove it")
         return value
 
     @field_validator("mcp")

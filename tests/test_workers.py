@@ -211,7 +211,7 @@ def serve(worker):
 
 configure_logs("warning")
 listener = bind_socket("127.0.0.1", 0)
-supervisor = Supervisor(2, serve, [listener], on_ready=print, on_reload=lambda: None, on_end=lambda: print("end"))
+supervisor = Supervisor(2, serve, [listener], on_ready=print, on_reload=lambda: None, on_end=lambda: print("end", flush=True))
 try:
     supervisor.run()
 except MockError as error:

@@ -14,7 +14,7 @@ from aione_mock.tenant.organisation_file import list_credentials
 from tests.timing import duration
 
 
-@pytest.mark.parametrize("seed", [*range(2), *[pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 20)]])
+@pytest.mark.parametrize("seed", [0, *[pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 20)]])
 def test_the_mock_gives_no_finding(seed: int) -> None:
     app = create_app(Settings(seed=str(seed)))
     given = {name: value for c in list_credentials() for name, value in c.env}
@@ -33,6 +33,7 @@ def test_the_mock_gives_no_finding(seed: int) -> None:
     assert report.counts.cases > 0
 
 
+@pytest.mark.slow
 def test_a_default_run_takes_less_than_a_minute_and_says_what_it_did() -> None:
     app = create_app(Settings(seed="default"))
     given = {name: value for c in list_credentials() for name, value in c.env}

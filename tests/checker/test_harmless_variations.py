@@ -37,6 +37,7 @@ def check_varied(*names: str, seed: int = 0, **options: object) -> CheckReport:
         return check(target(server.url), **given)
 
 
+@pytest.mark.slow
 def test_what_was_a_violation_once_is_none() -> None:
     report = check_varied(*LISTED)
     assert not report.violations, str(report)

@@ -67,9 +67,10 @@ def test_an_unusable_credential_is_refused_by_its_name(
 
 @pytest.mark.parametrize("command", ["coverage", "canaries", "mcp"])
 def test_an_unusable_control_token_is_refused(command: str, capsys: Any) -> None:
+    name = "--control-token:" if command == "mcp" else "the control token"
     for secret, problem in PROBLEMS.items():
         assert main([command, "--url", "http://127.0.0.1:1", "--control-token", secret]) == 2
-        assert capsys.readouterr() == ("", f"aione-mock: the control token {problem}; remove it\n")
+        assert capsys.readouterr() == ("", f"aione-mock: {name} {problem}; remove it\n")
 
 
 def test_a_header_has_no_control_character() -> None:
