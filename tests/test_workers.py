@@ -200,6 +200,7 @@ def test_a_port_in_use_is_one_line(options: tuple[str, ...], capsys: pytest.Capt
 
 SUPERVISOR = """
 import os, sys, time
+from functools import partial
 from aione_mock.cli import _print_error
 from aione_mock.errors import MockError
 from aione_mock.server.http import bind_socket
@@ -211,7 +212,8 @@ def serve(worker):
 
 configure_logs("warning")
 listener = bind_socket("127.0.0.1", 0)
-supervisor = Supervisor(2, serve, [listener], on_ready=print, on_reload=lambda: None, on_end=lambda: print("end", flush=True))
+end = partial(print, "end", flush=True)
+supervisor = Supervisor(2, serve, [listener], on_ready=print, on_reload=lambda: None, on_end=end)
 try:
     supervisor.run()
 except MockError as error:
