@@ -18,7 +18,7 @@ STORE_TESTS := tests/control tests/console tests/faults tests/protocols tests/sd
 export UV_NATIVE_TLS = true
 export UV_SYSTEM_CERTS = true
 
-.PHONY: help run install web screenshots test check fmt unit coverage unit-no-cache store slow dependencies docs mutants proof bench clean
+.PHONY: help run install web screenshots test check fmt unit coverage unit-no-cache browser store slow dependencies docs mutants proof bench clean
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F '\t' '{printf "%-15s %s\n", $$1, $$2}'
@@ -50,7 +50,7 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 screenshots: install  ## take the pictures in docs/images, with Chromium
 	$(BIN)/python scripts/screenshots.py
 
-test: check unit  ## check, then all tests but the slow ones and those of many workers
+test: check unit  ## check, then all tests but the slow ones, and those of the page and of many workers
 
 check: install  ## format, lint, types, order of imports, security, the page
 	$(BIN)/ruff format --check .
@@ -68,9 +68,12 @@ fmt: install  ## correct format and imports
 # a busy machine can fail a test that waits for something: what fails runs again, alone, and fails if it fails again
 AGAIN = $(BIN)/pytest --last-failed --last-failed-no-failures none
 
-unit: install  ## all tests but the slow ones and those of many workers
-	$(BIN)/pytest -n 3 --dist worksteal -m 'not slow' --ignore tests/store --durations 12 --durations-min 5 \
-	  || $(AGAIN) -m 'not slow' --ignore tests/store
+unit: install  ## all tests but the slow ones, and those of the page and of many workers
+	$(BIN)/pytest -n 3 --dist worksteal -m 'not slow' --ignore tests/store --ignore tests/browser \
+	  --durations 12 --durations-min 5 || $(AGAIN) -m 'not slow' --ignore tests/store --ignore tests/browser
+
+browser: install  ## tests of the page, in Chromium
+	$(BIN)/pytest -n 3 --dist worksteal -m 'not slow' tests/browser || $(AGAIN) -m 'not slow' tests/browser
 
 coverage: install  ## the same, with the lines and branches that they run; half as long again
 	$(BIN)/coverage erase

@@ -18,7 +18,7 @@ from aione_mock.server.app import Mock, create_app
 from aione_mock.server.http import Server
 from aione_mock.settings import Settings
 from tests.conftest import KEY, NOW
-from tests.timing import PATIENCE, until
+from tests.timing import PATIENCE, at_best, until
 
 AUTHORIZATION = f"authorization: Bearer {KEY}"
 MODEL = f"GET /v1/models/gpt-5.4 HTTP/1.1\r\nhost: localhost\r\n{AUTHORIZATION}".encode()
@@ -490,6 +490,7 @@ def test_an_unused_connection_is_closed_without_a_word(impatient: Server) -> Non
         assert used.rest() == b""
 
 
+@at_best
 def test_a_connection_that_is_used_stays_open(impatient: Server) -> None:
     with Client(impatient) as client:
         for _ in range(6):
