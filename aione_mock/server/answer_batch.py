@@ -22,7 +22,7 @@ class AnswerBatch:
         """All that are open. A single one has nobody to wait for."""
 
     def write(self, transport: asyncio.Transport, answer: bytes) -> None:
-        """Write an answer at the end of this turn."""
+        """Write an answer at the end of this turn, or at once to a single connection."""
         if len(self.connections) < 2:
             transport.write(answer)
             return
