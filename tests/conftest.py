@@ -27,9 +27,12 @@ from tests.store import servers
 settings.register_profile("repeatable", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("repeatable")
 
-# a shell makes what it runs in the background deaf to Ctrl-C, and every program started from there
+# a shell makes what it runs in the background deaf to Ctrl-C, `nohup` to the end of the terminal, and both do so to
+# every program started from there
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 NOW = "2026-11-20T10:30:00Z"
 KEY = "sk-nex-demo-every-model"

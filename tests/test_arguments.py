@@ -9,7 +9,7 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aione_mock.errors import ContractError
@@ -185,6 +185,13 @@ def test_values_land_where_they_fit(text: str, properties: dict[str, Any], expec
     assert filled(text, **properties).items() >= expected.items()
 
 
+@pytest.mark.parametrize("kind", [{"type": "string", "format": "date-time"}, {"type": "string", "format": "time"}])
+@pytest.mark.parametrize("text", ["give me 7", "give me INV-20", "at 7pm", "'a b'"])
+def test_the_only_value_may_be_no_date(kind: dict[str, str], text: str) -> None:
+    drawn = filled(text, when=kind)
+    assert jsonschema_rs.Draft202012Validator(kind, validate_formats=True).is_valid(drawn["when"])
+
+
 def test_references_are_followed() -> None:
     schema = {
         "$defs": {"m": {"enum": ["calm", "cross"]}},
@@ -247,4 +254,31 @@ def test_filling_is_always_valid(text: str, seed: int, sparse: bool) -> None:
     if sparse:
         schema["required"] = ["location"]
     drawn = fill(schema, text, Seed.of(seed), sparse=sparse)
+    assert jsonschema_rs.Draft202012Validator(schema, validate_formats=True).is_valid(drawn)
+
+
+NODES = [
+    STRING,
+    INTEGER,
+    NUMBER,
+    {"type": ["string", "null"]},
+    {"type": "array", "items": STRING},
+    {"enum": ["red", 7]},
+]
+NODES += [{"type": "string", "format": form} for form in ("date", "time", "date-time", "email", "uri", "uuid")]
+NAMES = "city when start_date datetime email query order_id amount currency from to customer_name 数量".split()
+PIECES = (
+    "7 three INV-20 Paris 北京 tomorrow 2026-03-01 14:30 2026-03-01T14:30 b@x.org https://x.org/a 'a b' EUR to Ada's"
+)
+
+
+@settings(max_examples=400)
+@given(
+    st.dictionaries(st.sampled_from(NAMES), st.sampled_from(NODES), min_size=1, max_size=2),
+    st.lists(st.sampled_from(PIECES.split(" ")), max_size=3).map(" ".join),
+    st.booleans(),
+)
+def test_every_kind_of_value_may_meet_every_parameter(properties: dict[str, Any], text: str, sparse: bool) -> None:
+    schema = {"type": "object", "properties": properties, "required": list(properties)[:1]}
+    drawn = fill(schema, text, sparse=sparse)
     assert jsonschema_rs.Draft202012Validator(schema, validate_formats=True).is_valid(drawn)

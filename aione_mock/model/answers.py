@@ -12,7 +12,14 @@ import orjson
 from aione_mock.model import images, prose, structured
 from aione_mock.model import tools as tool_choice
 from aione_mock.model.input_images import count_input_image_tokens
-from aione_mock.model.tokens import MESSAGE_OVERHEAD, REPLY_PRIMING, count_texts, count_tokens, tokenize
+from aione_mock.model.tokens import (
+    MESSAGE_OVERHEAD,
+    REPLY_PRIMING,
+    count_json_tokens,
+    count_texts,
+    count_tokens,
+    tokenize,
+)
 from aione_mock.seed import Seed
 from aione_mock.structs import replace
 from aione_mock.tenant import calendar
@@ -170,9 +177,9 @@ def count_prompt_tokens(prompt: Prompt) -> int:
         if turn.images or turn.tool_calls or turn.results:
             total += _count_parts(turn)
     if tools:
-        total += TOOL_OVERHEAD * len(tools)
         for tool in tools:
-            texts += (tool.name, tool.description, orjson.dumps(tool.schema).decode())
+            texts += (tool.name, tool.description)
+            total += TOOL_OVERHEAD + count_json_tokens(tool.schema)
     if prompt.schema:
-        texts.append(orjson.dumps(prompt.schema).decode())
+        total += count_json_tokens(prompt.schema)
     return total + count_texts(texts)

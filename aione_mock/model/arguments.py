@@ -83,7 +83,8 @@ class _Filler:
         return [slot for slot in self.slots if slot.path not in self.values] if self.values else [*self.slots]
 
     def list_free(self, slot: Slot, kind: str) -> list[Mention]:
-        return [item for item in self.mentions.find(kind) if item not in self.used and _fits_bounds(slot, item.value)]
+        found = self.mentions.find(kind)
+        return [item for item in found if item not in self.used and _fits_bounds(slot, item.value)] if found else []
 
     def put(self, slot: Slot, items: Sequence[Mention]) -> None:
         spelled = [_spell_value(slot, item, self.mentions) for item in items]
@@ -115,9 +116,9 @@ def _assign_in_steps(
 
 def _take_members(filler: _Filler) -> None:
     """Fill slots by the members of their enums that the text names."""
-    text = filler.mentions.text.lower()
     for slot in filler.slots:
-        if members := get_list(slot.node, "enum"):
+        if "enum" in slot.node and (members := get_list(slot.node, "enum")):
+            text = filler.mentions.text.lower()
             spoken = f" {' '.join(_WORD.findall(text))} "
             places = [(_find_member(member, text, spoken), member) for member in members if isinstance(member, str)]
             named = [member for at, member in sorted(places) if at >= 0]
@@ -209,10 +210,9 @@ def _spell_value(slot: Slot, item: Mention, mentions: Mentions) -> tuple[Json, .
     if slot.types & NUMERIC:
         return (item.value,)
     form = slot.node.get("format")
-    if form == "date-time" or slot.kind == "datetime":
+    if (form == "date-time" or slot.kind == "datetime") and item in mentions.find("date"):
         clock = next((time.value for time in mentions.find("time")), "00:00")
-        stamp = f"{item.value}T{clock}{'' if clock.count(':') > 1 else ':00'}Z"
-        return (item.value, stamp) if "T" in item.value else (stamp, item.value)
+        return f"{item.value}T{clock}{'' if clock.count(':') > 1 else ':00'}Z", item.value
     if form == "time":
         return (f"{item.value}Z", f"{item.value}:00Z")
     # an id keeps its zeros

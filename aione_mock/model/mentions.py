@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date
-from functools import cache, cached_property
+from functools import cache
 from typing import NamedTuple
 
 from aione_mock.generator.words import word_lists
@@ -17,8 +17,10 @@ _MAX_TEXT = 4096
 """Characters that are read at each end of a text."""
 _SPOKEN = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10}
 _SPOKEN |= {"二": 2, "两": 2, "三": 3, "四": 4, "五": 5, "六": 6, "七": 7, "八": 8, "九": 9, "十": 10}
+# the look-ahead makes an expression skip most characters quickly
 _SPOKEN_NUMBER = re.compile(
-    r"\b(?:two|three|four|five|six|seven|eight|nine|ten)\b|[二两三四五六七八九十](?=[个位名人天晚张件次杯份本小分])"
+    r"(?=[tfsen二两三四五六七八九十])"
+    r"(?:\b(?:two|three|four|five|six|seven|eight|nine|ten)\b|[二两三四五六七八九十](?=[个位名人天晚张件次杯份本小分]))"
 )
 _ADDRESS = re.compile(
     r"""
@@ -28,7 +30,6 @@ _ADDRESS = re.compile(
     """,
     re.VERBOSE,
 )
-# the look-ahead makes the expression skip most characters quickly
 _FIGURE = re.compile(
     rf"""
     (?=[\dA-Z+上下早晚-])(?:
@@ -47,6 +48,7 @@ _QUOTED = re.compile(
     r"|(?<!\w)'([^'\n]{1,200})'(?!\w)|`([^`\n]{1,500})`"
 )
 _CAPITALS = re.compile(r"[A-Z][\w’'-]{0,30}(?: [A-Z][\w’'-]{0,30}){0,3}(?:, [A-Z]{2}\b)?")
+_POSSESSIVE = ("'s", "’s")
 _LOWER_WORD = re.compile(r"[a-z]+")
 _CODE = re.compile(r"\b[A-Z]{2,5}\b")
 
@@ -68,6 +70,8 @@ class Mentions:
         self.text = text if len(text) <= 2 * _MAX_TEXT else f"{text[:_MAX_TEXT]}\n{text[-_MAX_TEXT:]}"
         self.today = today
         self._found: dict[str, list[Mention]] = {}
+        self._addresses: Mapping[str, list[Mention]] | None = None
+        self._figures: Mapping[str, list[Mention]] | None = None
 
     def find(self, kind: str) -> list[Mention]:
         """Return the values of a kind, in the order of the text.
@@ -75,26 +79,31 @@ class Mentions:
         Kinds: `number`, `quoted`, `url`, `email`, `uuid`, `datetime`, `date`, `time`, `phone`, `id` (INV-2041), `code`
         (USD), `place`, `name`, `capitalised`.
         """
-        if kind not in self._found:
+        found = self._found.get(kind)
+        if found is None:
             finder = _FINDERS.get(kind)
-            self._found[kind] = [*finder(self)] if finder else self.addresses.get(kind) or self.figures.get(kind) or []
-        return self._found[kind]
+            found = [*finder(self)] if finder else self.addresses.get(kind) or self.figures.get(kind) or []
+            self._found[kind] = found
+        return found
 
-    @cached_property
+    @property
     def addresses(self) -> Mapping[str, list[Mention]]:
         """URLs, e-mail addresses and UUIDs."""
-        text = self.text
-        if "@" in text or "://" in text or text.count("-") > 3:
-            return self._scan_text(_ADDRESS, text)
-        return {}
+        if self._addresses is None:
+            text = self.text
+            found = "@" in text or "://" in text or text.count("-") > 3
+            self._addresses = self._scan_text(_ADDRESS, text) if found else {}
+        return self._addresses
 
-    @cached_property
+    @property
     def figures(self) -> Mapping[str, list[Mention]]:
         """What holds digits: dates, times, phone numbers, ids, numbers."""
-        if not _DIGIT.search(self.text):
-            return {}
-        text = _ADDRESS.sub(lambda match: " " * len(match[0]), self.text) if self.addresses else self.text
-        return self._scan_text(_FIGURE, text)
+        if self._figures is None:
+            text = self.text
+            if self.addresses:
+                text = _ADDRESS.sub(lambda match: " " * len(match[0]), text)
+            self._figures = self._scan_text(_FIGURE, text) if _DIGIT.search(text) else {}
+        return self._figures
 
     def _scan_text(self, expression: re.Pattern[str], text: str) -> Mapping[str, list[Mention]]:
         found = defaultdict[str, list[Mention]](list)
@@ -116,8 +125,9 @@ def _get_start(mention: Mention) -> int:
 
 
 def _find_numbers(mentions: Mentions) -> list[Mention]:
+    figures = mentions.figures.get("number", [])
     spoken = [Mention(_SPOKEN[match[0]], *match.span()) for match in _SPOKEN_NUMBER.finditer(mentions.text)]
-    return sorted(mentions.figures.get("number", []) + spoken, key=_get_start)
+    return sorted(figures + spoken, key=_get_start) if spoken else figures
 
 
 def _find_dates(mentions: Mentions) -> list[Mention]:
@@ -150,11 +160,15 @@ def _find_quoted(mentions: Mentions) -> Iterator[Mention]:
 
 def _find_capitalised(mentions: Mentions) -> Iterator[Mention]:
     """Return words with a capital. The first word of a sentence counts only if it is a known name."""
-    for match in _CAPITALS.finditer(mentions.text):
-        start, name = match.start(), match[0].removesuffix("'s").removesuffix("’s")
-        first, _, rest = name.partition(" ")
-        if _begins_sentence(mentions.text, start) and not _is_known(name, first):
-            start, name = start + len(first) + 1, rest
+    text = mentions.text
+    for match in _CAPITALS.finditer(text):
+        start, name = match.start(), match[0]
+        if name[-2:] in _POSSESSIVE:
+            name = name[:-2]
+        if _begins_sentence(text, start):
+            first, _, rest = name.partition(" ")
+            if not _is_known(name, first):
+                start, name = start + len(first) + 1, rest
         if name and name[0].isupper() and not name.isupper() and name.lower() not in dates.CALENDAR_WORDS:
             yield Mention(name, start, start + len(name))
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from aione_mock.errors import ContractError
 from aione_mock.generator.plan import resolve_reference
 from aione_mock.generator.values import ValuePath
-from aione_mock.generator.words import find_kind, split_name
+from aione_mock.generator.words import cache_names, find_kind, split_name
 from aione_mock.types import Json
 
 _MAX_DEPTH = 5
 _MAX_SLOTS = 200
 NUMERIC = frozenset(["number", "integer"])
+_TYPES = {name: frozenset([name]) for name in ("string", "number", "integer", "boolean", "object", "array")}
 _MERGED = frozenset(["$ref", "allOf", "anyOf", "oneOf"])
 _BY_FORMAT = {
     **{form: (form,) for form in ("email", "url", "uuid", "date", "time")},
@@ -67,33 +68,30 @@ class Slot(NamedTuple):
 def collect_slots(schema: Mapping[str, Json]) -> list[Slot]:
     """Return the places of a schema that take a scalar or a list of scalars, in the order of the schema."""
     slots: list[Slot] = []
-    for slot in _walk_schema(schema, schema, ()):
-        slots.append(slot)
-        if len(slots) == _MAX_SLOTS:
-            break
+    _add_slots(slots, schema, schema, ())
     return slots
 
 
-def _walk_schema(root: Json, node: Json, path: ValuePath) -> Iterator[Slot]:
+def _add_slots(slots: list[Slot], root: Json, node: Json, path: ValuePath) -> None:
     view = _merge_parts(root, node)
-    if view is None or len(path) > _MAX_DEPTH:
+    if view is None or len(path) > _MAX_DEPTH or len(slots) == _MAX_SLOTS:
         return
-    if isinstance(properties := view.get("properties"), Mapping):
+    if isinstance(properties := view.get("properties"), dict):
         for name, child in properties.items():
-            yield from _walk_schema(root, child, (*path, name))
+            _add_slots(slots, root, child, (*path, name))
         return
     items = _merge_parts(root, view["items"]) if "items" in view else None
     if items is None:
-        yield _make_slot(path, view, is_array=False)
+        slots.append(_make_slot(path, view, is_array=False))
     elif "properties" in items:
-        yield from _walk_schema(root, items, (*path, 0))
+        _add_slots(slots, root, items, (*path, 0))
     else:
-        yield _make_slot(path, items, is_array=True)
+        slots.append(_make_slot(path, items, is_array=True))
 
 
 def _merge_parts(root: Json, node: Json, depth: int = 0) -> Mapping[str, Json] | None:
     """Return the keywords of a node with its references and its first alternative that is not null merged in."""
-    if not isinstance(node, Mapping) or depth > _MAX_DEPTH:
+    if not isinstance(node, dict) or depth > _MAX_DEPTH:
         return None
     if _MERGED.isdisjoint(node):
         return node
@@ -118,36 +116,38 @@ def get_list(node: Mapping[str, Json], keyword: str) -> Sequence[Json]:
 
 
 def _make_slot(path: ValuePath, node: Mapping[str, Json], *, is_array: bool) -> Slot:
-    name = next((part for part in reversed(path) if isinstance(part, str)), "")
+    name = path[-1] if path else ""
+    if not isinstance(name, str):
+        name = next((part for part in reversed(path) if isinstance(part, str)), "")
+    kind, beside, takes = _read_name(name)
     found = node.get("type")
-    types = frozenset([found] if isinstance(found, str) else filter(_is_text, get_list(node, "type")))
-    known, words = find_kind(name), split_name(name)
-    beside = next((_DIRECTIONS[word] for word in words if word in _DIRECTIONS), None)
-    takes = _choose_kinds(node, types, known, words, beside)
-    return Slot(path, node, is_array, types, name, known, takes, beside or tuple([word[:5] for word in words]))
+    types = _TYPES.get(found) if isinstance(found, str) else None
+    if types is None:
+        types = frozenset([found] if isinstance(found, str) else filter(_is_text, get_list(node, "type")))
+    if "enum" in node or "const" in node:
+        takes = ()
+    elif types & NUMERIC:
+        takes = ("number",)
+    elif types and "string" not in types:
+        takes = ()
+    elif "format" in node:
+        takes = _BY_FORMAT.get(str(node["format"]), ())
+    return Slot(path, node, is_array, types, name, kind, takes, beside)
 
 
 def _is_text(value: Json) -> bool:
     return isinstance(value, str)
 
 
-def _choose_kinds(
-    node: Mapping[str, Json],
-    types: frozenset[str],
-    known: str | None,
-    words: tuple[str, ...],
-    direction: tuple[str, ...] | None,
-) -> tuple[str, ...]:
-    if "enum" in node or "const" in node:
-        return ()
-    if types & NUMERIC:
-        return ("number",)
-    if types and "string" not in types:
-        return ()
-    if "format" in node:
-        return _BY_FORMAT.get(str(node["format"]), ())
-    if direction and known is None:
-        return ("place",) if direction is _ORIGIN else ("email", "place", "name")
-    if not _FREE_TEXT_NAMES.isdisjoint(words):
-        return FREE_TEXT
-    return THING if known in _THINGS else _BY_KIND.get(known or "", ())
+@cache_names
+def _read_name(name: str) -> tuple[str | None, tuple[str, ...], tuple[str, ...]]:
+    """Return the kind that a property's name stands for, words beside its value, and what a string of it takes."""
+    kind, words = find_kind(name), split_name(name)
+    direction = next((_DIRECTIONS[word] for word in words if word in _DIRECTIONS), None)
+    if direction and kind is None:
+        takes: tuple[str, ...] = ("place",) if direction is _ORIGIN else ("email", "place", "name")
+    elif not _FREE_TEXT_NAMES.isdisjoint(words):
+        takes = FREE_TEXT
+    else:
+        takes = THING if kind in _THINGS else _BY_KIND.get(kind or "", ())
+    return kind, direction or tuple([word[:5] for word in words]), takes

@@ -11,13 +11,17 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from aione_mock.types import TokenText
+import orjson
+
+from aione_mock.types import Json, TokenText
 
 MESSAGE_OVERHEAD = 4
 """Tokens that each message of a conversation costs beyond its text (role and separators)."""
 
 REPLY_PRIMING = 3
 """Tokens that a prompt costs once, beyond its messages, to open the answer."""
+
+_BYTES_PER_JSON_TOKEN = 4
 
 # Newer vocabularies hold common Chinese words as one token. A pair of characters counts as such a word if its first
 # character begins one of these words and its second ends one. All other Chinese costs one token a character.
@@ -106,6 +110,11 @@ def count_texts(texts: Sequence[str]) -> int:
     if joined.isascii():  # no token holds the character between two texts and another one
         return len(_ASCII_TOKEN.findall(joined)) - max(0, len(texts) - 1)
     return sum([len(split_tokens(text)) for text in texts])
+
+
+def count_json_tokens(value: Json) -> int:
+    """Estimate the tokens of a JSON Schema from its size. Gateways write it for the model in a form of their own."""
+    return len(orjson.dumps(value)) // _BYTES_PER_JSON_TOKEN
 
 
 def tokenize(text: str) -> TokenText:

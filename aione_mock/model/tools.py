@@ -99,14 +99,12 @@ def _pad_words(text: str) -> str:
 
 def _elect_tools(tools: Sequence[Tool], texts: Sequence[str], stems: Sequence[str]) -> list[Tool]:
     """Return for each stem the tool whose text has it; of several, the one with the most stems, or the first."""
-    hits = [[stem in text for stem in stems] for text in texts]
-    scores = [sum(row) for row in hits]
-    chosen: dict[int, None] = {}
-    for at in range(len(stems)):
-        takers = [n for n, row in enumerate(hits) if row[at]]
-        if takers:
-            chosen[max(takers, key=scores.__getitem__)] = None
-    return [tools[n] for n in chosen]
+    hits = [[stem for stem in stems if stem in text] for text in texts]
+    taking = [n for n, found in enumerate(hits) if found]
+    if len(taking) > 1:
+        best = {stem: n for n in sorted(taking, key=lambda n: (len(hits[n]), -n)) for stem in hits[n]}
+        taking = [*dict.fromkeys([best[stem] for stem in stems if stem in best])]
+    return [tools[n] for n in taking]
 
 
 def _list_stems(question: str) -> list[str]:
