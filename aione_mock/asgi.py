@@ -15,7 +15,7 @@ Send = Callable[[Any], Awaitable[None]]
 SESSION_PREFIX = "/_session/"
 """Path under which each session has the whole API: `/_session/NAME/v1/…`."""
 CONNECTION = "aione_mock.connection"
-"""Scope extension under which our server hands over a `Connection`; without it nothing below HTTP can be played."""
+"""Scope extension under which our server hands over a `Connection`; without it there are no faults below HTTP."""
 
 
 _CODINGS = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}
@@ -69,13 +69,13 @@ def decode_body(body: bytes, coding: bytes, limit: int) -> bytes:
     except zlib.error as error:
         raise ValueError(str(error)) from None
     if len(decoded) > limit:
-        raise body_too_large(limit)
+        raise make_body_too_large_error(limit)
     if not decoder.eof or decoder.unused_data:
         raise ValueError("incomplete or followed by other data")
     return decoded
 
 
-def announced_length(headers: RawHeaders) -> int:
+def read_content_length(headers: RawHeaders) -> int:
     """Return the `content-length` of a request, 0 where it has none."""
     length = header(headers, b"content-length") or ""
     return int(length) if length.isdigit() else 0
@@ -87,14 +87,14 @@ async def read_body(announced: int, receive: Receive, limit: int) -> bytes:
     Raise APIError `request_too_large` before more than `limit` bytes are held.
     """
     if announced > limit:
-        raise body_too_large(limit)
+        raise make_body_too_large_error(limit)
     message = await receive()
     if message["type"] == "http.disconnect":
         raise Disconnected
     body: bytes = message.get("body", b"")
     if not message.get("more_body"):
         if len(body) > limit:
-            raise body_too_large(limit)
+            raise make_body_too_large_error(limit)
         return body
     parts, size = [body], len(body)
     while message.get("more_body"):
@@ -104,11 +104,17 @@ async def read_body(announced: int, receive: Receive, limit: int) -> bytes:
         parts.append(message.get("body", b""))
         size += len(parts[-1])
         if size > limit:
-            raise body_too_large(limit)
+            raise make_body_too_large_error(limit)
     return b"".join(parts)
 
 
-def body_too_large(limit: int) -> APIError:
+async def wait_for_disconnect(receive: Receive) -> None:
+    """Wait until the client disconnects."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def make_body_too_large_error(limit: int) -> APIError:
     """Return the error for a body of more than `limit` bytes."""
     # the rest of the body is not read, so the connection cannot be used again
     return APIError(
@@ -132,6 +138,6 @@ def split_session(path: str) -> tuple[str, str]:
     return name, "/" + rest
 
 
-def raw_headers(headers: Headers) -> list[tuple[bytes, bytes]]:
-    """Headers as ASGI wants them."""
+def encode_headers(headers: Headers) -> list[tuple[bytes, bytes]]:
+    """Encode headers for ASGI."""
     return [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers]

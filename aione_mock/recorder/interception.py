@@ -1,6 +1,6 @@
 """What may stand between a client and the upstream: scenarios that answer, delay or change exchanges, and a journal.
 
-The proxy knows only these protocols; `server.proxy` plays the scenarios of the mock behind them.
+The proxy knows only these protocols; `server.proxy` implements them with the scenarios of the mock.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ class Interception(Protocol):
     def change(self, response: RecordedResponse, elapsed: float) -> Response:
         """Return what the client gets in place of a response of the upstream, read whole `elapsed` seconds after."""
 
-    async def play(self, response: Response, receive: Receive, send: Send) -> None:
-        """Send a response. `receive` tells when the client leaves."""
+    async def send_response(self, response: Response, receive: Receive, send: Send) -> None:
+        """Send a response. `receive` tells when the client disconnects."""
 
     async def commit(self, response: RecordedResponse) -> None:
         """Enter the exchange in the journal, with the response of the upstream unless another one was sent."""
 
     def release(self, elapsed: float) -> None:
-        """End the exchange: its answer is out, or its client has left."""
+        """End the exchange: its answer is sent, or its client has disconnected."""
 
 
 class Interceptor(Protocol):

@@ -51,7 +51,7 @@ class ProxiedExchange:
         self.recorder, self.scope, self.send, self.interception = recorder, scope, send, interception
         self.loop = asyncio.get_running_loop()
         self.started = self.loop.time()
-        self.disconnected: asyncio.Future[None] = asyncio.ensure_future(_wait_for_disconnect(receive))
+        self.disconnected: asyncio.Future[None] = asyncio.ensure_future(asgi.wait_for_disconnect(receive))
         self.raw_path = asgi.read_raw_path(scope) if interception is None else interception.path
         self._forwarded: RawHeaders = scope["headers"] if interception is None else interception.headers
         _, path = asgi.split_session(self.raw_path)
@@ -88,7 +88,7 @@ class ProxiedExchange:
             if rejection is not None:
                 raise rejection
             if self.interception is None:
-                await self._relay(await self._unless_disconnected(self._send_request()))
+                await self._relay_response(await self._await_while_connected(self._send_request()))
             else:
                 await self._run_intercepted(self.interception)
         except Disconnected:
@@ -106,17 +106,17 @@ class ProxiedExchange:
             await self.send({"type": "http.response.body", "body": body})
 
     async def _run_intercepted(self, interception: Interception) -> None:
-        """Play what the scenario of the exchange says."""
+        """Apply the scenario of the exchange."""
         self.answer = await interception.answer()
         if self.answer is not None:
             await self.store()
-            await interception.play(self.answer.sent, self._receive, self.send)
+            await interception.send_response(self.answer.sent, self._receive, self.send)
             return
         if interception.delay:
-            await self._unless_disconnected(asyncio.sleep(interception.delay))
-        response = await self._unless_disconnected(self._send_request())
+            await self._await_while_connected(asyncio.sleep(interception.delay))
+        response = await self._await_while_connected(self._send_request())
         if not interception.needs_whole_answer or self._has_no_body(response.status_code):
-            await self._relay(response)
+            await self._relay_response(response)
             return
         try:
             await self._read_whole(response)
@@ -125,7 +125,7 @@ class ProxiedExchange:
         recorded, _ = self.make_response()
         changed = interception.change(recorded, self._measure_elapsed())
         await self.store()
-        await interception.play(changed, self._receive, self.send)
+        await interception.send_response(changed, self._receive, self.send)
 
     async def _receive(self) -> Any:
         # the body was received before
@@ -152,7 +152,7 @@ class ProxiedExchange:
         path, query = self.raw_path.encode("latin-1"), self.scope["query_string"]
         return await self.recorder.upstream.send(self.request.method, path, query, self._forwarded, self.body)
 
-    async def _relay(self, response: httpx2.Response) -> None:
+    async def _relay_response(self, response: httpx2.Response) -> None:
         try:
             self._read_head(response)
             if self._has_no_body(self.status):
@@ -181,7 +181,7 @@ class ProxiedExchange:
     async def _send_head(self, headers: Headers) -> None:
         # a server must not send control characters in a header
         clean = [(name, HEADER_CONTROLS.sub(" ", value)) for name, value in headers]
-        await self.send({"type": "http.response.start", "status": self.status, "headers": asgi.raw_headers(clean)})
+        await self.send({"type": "http.response.start", "status": self.status, "headers": asgi.encode_headers(clean)})
 
     async def _relay_body(self, response: httpx2.Response) -> None:
         """Relay chunk by chunk. When the gateway breaks off, so does the response to the client."""
@@ -221,7 +221,7 @@ class ProxiedExchange:
         chunks = response.aiter_raw().__aiter__()
         length, received = response.headers.get("content-length", ""), 0
         since, following = 0.0, asyncio.ensure_future(_read_next(chunks))
-        while (chunk := await self._unless_disconnected(following)) is not None:
+        while (chunk := await self._await_while_connected(following)) is not None:
             self._note_silence(since)
             since, following = self._measure_elapsed(), asyncio.ensure_future(_read_next(chunks))
             received += len(chunk)
@@ -243,8 +243,8 @@ class ProxiedExchange:
             connection.transport.close()
             await asyncio.wait({self.disconnected}, timeout=5)
 
-    async def _unless_disconnected(self, awaited: Awaitable[T]) -> T:
-        """Return the result of an awaitable. Raises Disconnected when the client leaves first."""
+    async def _await_while_connected(self, awaited: Awaitable[T]) -> T:
+        """Return the result of an awaitable. Raises Disconnected when the client disconnects first."""
         task = asyncio.ensure_future(awaited)
         both: set[asyncio.Future[Any]] = {task, self.disconnected}
         try:
@@ -322,8 +322,3 @@ def _split_events(chunks: Chunks) -> list[RecordedEvent]:
 
 async def _read_next(chunks: AsyncIterator[bytes]) -> bytes | None:
     return await anext(chunks, None)
-
-
-async def _wait_for_disconnect(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

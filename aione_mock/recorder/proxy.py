@@ -101,7 +101,7 @@ class Recorder:
     async def _handle_request(self, scope: Scope, receive: Receive, send: Send) -> None:
         body, rejection = b"", None  # type: tuple[bytes, APIError | None]
         try:
-            body = await asgi.read_body(asgi.announced_length(scope["headers"]), receive, _MAX_BODY_BYTES)
+            body = await asgi.read_body(asgi.read_content_length(scope["headers"]), receive, _MAX_BODY_BYTES)
         except Disconnected:
             return
         except APIError as error:

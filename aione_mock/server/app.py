@@ -48,7 +48,7 @@ class Gateway:
         self.observers: tuple[Observer, ...] = ()
         self.ended = False
         """Whether answers that are not sent to their end are cut by the server, not by their client."""
-        self._wheel = streaming.Wheel()
+        self._timer_wheel = streaming.TimerWheel()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request. Its body is received by ASGI, unless nothing stands between our server and the mock."""
@@ -99,7 +99,9 @@ class Gateway:
             sent = streaming.write_response(response, connection, send)
             if not sent:
                 note = None if observed is None else observed.note_first_byte
-                sent = await streaming.send_response(response, scope, connection, receive, send, self._wheel, note)
+                sent = await streaming.send_response(
+                    response, scope, connection, receive, send, self._timer_wheel, note
+                )
         except Disconnected:
             return
         finally:

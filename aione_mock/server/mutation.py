@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from aione_mock.asgi import raw_headers
+from aione_mock.asgi import encode_headers
 from aione_mock.errors import APIError
 from aione_mock.mutants.mutant import Mutant, MutantRequest, MutantResponse
 from aione_mock.server.journal import Exchange
@@ -42,7 +42,7 @@ class MutatedPipeline:
         if response.raw or not response.status:
             return response
         whole = b"".join([data for _, data in response.sends])
-        original = MutantResponse(response.status, tuple(raw_headers(response.headers)), whole)
+        original = MutantResponse(response.status, tuple(encode_headers(response.headers)), whole)
         answer = self._mutant.response(original, changed)
         headers = tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.headers])
         due = response.sends[-1][0] if response.sends else 0.0

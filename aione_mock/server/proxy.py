@@ -1,4 +1,4 @@
-"""Play the scenarios of a mock on traffic that passes through the recording proxy.
+"""Apply the scenarios of a mock to traffic that passes through the recording proxy.
 
 Rules, scenarios, paces, the control API, the journal and the page are those of `serve`. What the mock would answer is
 asked of the upstream, unless a scenario says an error or a reply. An answer that a scenario changes is read to its end
@@ -20,7 +20,7 @@ from aione_mock.server.journal import Exchange
 from aione_mock.server.match_context import make_match_context
 from aione_mock.server.pipeline import Pipeline
 from aione_mock.server.request import Request, make_call, parse_request, validate_call
-from aione_mock.server.streaming import Wheel, send_response
+from aione_mock.server.streaming import TimerWheel, send_response
 from aione_mock.settings import ANY, MEMORY, Settings
 from aione_mock.structs import replace
 from aione_mock.types import Call, EventStream, Headers, RawHeaders, Reply, Response, StreamReply
@@ -43,7 +43,7 @@ class ScenarioProxy:
 
     def __init__(self, mock: Mock, *, control: bool = True) -> None:
         """`control`: whether the proxy has the control API and the page; otherwise their paths are forwarded."""
-        self._mock, self._control, self._wheel = mock, control, Wheel()
+        self._mock, self._control, self._timer_wheel = mock, control, TimerWheel()
 
     def owns(self, path: str) -> bool:
         """Return whether a path belongs to the control API or the page."""
@@ -70,7 +70,7 @@ class ScenarioProxy:
             client[0] if client else "127.0.0.1",
             scope=scope,
         )
-        intercepted = InterceptedExchange(self._mock.pipeline, request, scope, self._wheel)
+        intercepted = InterceptedExchange(self._mock.pipeline, request, scope, self._timer_wheel)
         await intercepted.select_scenario()
         return intercepted
 
@@ -82,8 +82,8 @@ class ScenarioProxy:
 class InterceptedExchange:
     """An exchange of the proxy as the mock sees it."""
 
-    def __init__(self, pipeline: Pipeline, request: Request, scope: Scope, wheel: Wheel) -> None:
-        self._pipeline, self._scope, self._wheel = pipeline, scope, wheel
+    def __init__(self, pipeline: Pipeline, request: Request, scope: Scope, timer_wheel: TimerWheel) -> None:
+        self._pipeline, self._scope, self._timer_wheel = pipeline, scope, timer_wheel
         self._exchange = Exchange(request, pipeline.sessions.default)
         self._call: Call | None = None
         self._findings: list[validation.Violation] = []
@@ -232,10 +232,10 @@ class InterceptedExchange:
     def _mark_scenario(self) -> None:
         self.scenario = RecordedScenario(rule=self._rule, played=self._exchange.scenario.label or "pace")
 
-    async def play(self, response: Response, receive: Receive, send: Send) -> None:
+    async def send_response(self, response: Response, receive: Receive, send: Send) -> None:
         """Send a response."""
         connection: Connection | None = self._scope.get("extensions", {}).get(CONNECTION)
-        await send_response(response, self._scope, connection, receive, send, self._wheel)
+        await send_response(response, self._scope, connection, receive, send, self._timer_wheel)
 
     async def commit(self, response: RecordedResponse) -> None:
         """Enter the exchange in the journal, with what was sent to the client."""

@@ -84,7 +84,7 @@ class Request:
             self.body = await asgi.read_body(int(announced) if announced.isdigit() else 0, self.receive, limit)
         elif len(self.body or b"") > limit:
             self.body = b""
-            raise asgi.body_too_large(limit)
+            raise asgi.make_body_too_large_error(limit)
 
     def decode_body(self, limit: int) -> None:
         """Undo the content encoding of the body. Raise APIError for one that cannot be undone."""
