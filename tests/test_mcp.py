@@ -274,7 +274,7 @@ async def test_a_check_stays_within_bounds(agents: Server) -> None:
         assert "is not a duration" in await fail(client, "check_gateway", url=url, max_time="soon")
         assert "cannot connect" in await fail(client, "check_gateway", url=url, api_key="k")
         assert "no credential" in await fail(client, "check_gateway", url="--json=x")
-        assert "is not an address" in await fail(client, "check_gateway", url="ftp://x")
+        assert "is a base URL such as" in await fail(client, "check_gateway", url="ftp://x")
 
 
 async def test_no_gateway_gets_the_credentials_of_another_one(

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from aione_mock.checker.options import Flag
 from aione_mock.errors import ConfigError
+from aione_mock.text.addresses import parse_base_url
 from aione_mock.text.credentials import CredentialMask, check_credential, list_spellings, mask_text
 
 _MIN_SECRET_LENGTH = 4
@@ -169,18 +170,8 @@ def _write_option(name: str) -> str:
 
 
 def parse_url(url: str) -> str:
-    """Return a base URL without a final slash. Raises ConfigError."""
-    url = url.strip()
-    try:
-        parts = urlsplit(url if "://" in url else f"http://{url}")
-        usable = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
-    except ValueError:
-        usable = False
-    if not usable:
-        raise ConfigError(f"'{url}' is not an address such as http://127.0.0.1:8000")
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise ConfigError("the address has a password, query or fragment; give only scheme, host, port and path")
-    return parts.geturl().rstrip("/")
+    """Return a base URL without a final slash; it begins with http:// if no scheme is given. Raises ConfigError."""
+    return parse_base_url(url, "the address of the gateway", scheme="http")
 
 
 class SecretMask:

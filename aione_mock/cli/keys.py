@@ -13,6 +13,7 @@ from aione_mock.cli import terminal
 from aione_mock.cli.setting_options import read_settings
 from aione_mock.tenant.organisation_file import SeededCredential
 from aione_mock.tenant.world import World
+from aione_mock.text.addresses import parse_base_url
 from aione_mock.types import Json
 
 
@@ -49,7 +50,7 @@ def _list_variables(credentials: Iterable[SeededCredential], url: str | None) ->
 
     key = next(credential.secret for credential in credentials if credential.kind == "key")
     own = {name: value for credential in credentials for name, value in credential.env}
-    variables = session_variables(url.rstrip("/"), key) | own
+    variables = session_variables(parse_base_url(url, "--url"), key) | own
     return [(name, value) for name, value in variables.items() if name.lower() != "no_proxy"]
 
 

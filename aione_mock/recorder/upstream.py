@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import httpx2
 
 from aione_mock.contract import Contract
 from aione_mock.errors import APIError, ConfigError
+from aione_mock.text.addresses import parse_base_url
 from aione_mock.types import Headers, RawHeaders
 
 _HOP_BY_HOP = frozenset(
@@ -84,14 +85,7 @@ class Upstream:
 
 def check_url(url: str) -> str:
     """Return a base URL without a trailing slash. Raises ConfigError for anything else."""
-    try:
-        parts = urlsplit(url)
-        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        valid = False
-    if not valid or parts.query or parts.fragment or parts.username:
-        raise ConfigError(f"--upstream is a base URL such as https://gateway.example, not '{url}'")
-    return url.rstrip("/")
+    return parse_base_url(url, "--upstream")
 
 
 def check_prefix(base: str, contract: Contract) -> None:

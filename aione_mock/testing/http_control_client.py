@@ -13,6 +13,7 @@ from aione_mock.contract.loading import load_contract
 from aione_mock.errors import ConfigError
 from aione_mock.settings import DOCUMENTS, document_path
 from aione_mock.testing.control_client import ControlClient
+from aione_mock.text.addresses import parse_base_url
 from aione_mock.text.credentials import make_bearer_header
 
 
@@ -20,7 +21,9 @@ class HttpControlClient(ControlClient):
     """Control a mock over HTTP. Raises ConfigError if no mock answers at `url`."""
 
     def __init__(self, url: str, token: str | None = None) -> None:
-        super().__init__(url.rstrip("/"), load_contract([document_path("control.yaml")]).operations)
+        super().__init__(
+            parse_base_url(url, "the URL of the mock"), load_contract([document_path("control.yaml")]).operations
+        )
         # ignore proxy settings of the environment
         headers = {} if token is None else make_bearer_header(token, "the control token")
         self._http = httpx2.Client(base_url=self.url, headers=headers, trust_env=False, timeout=10)

@@ -120,9 +120,7 @@ def test_show_gives_a_line_for_each(tape: CassetteWriter, capsys: pytest.Capture
     assert "its last recording is left out" in told.err
 
 
-@pytest.mark.parametrize(
-    "url", ["gateway.example", "ftp://gateway.example", "http://", "http://a:99999", "http://u:p@a"]
-)
+@pytest.mark.parametrize("url", ["gateway.example", "ftp://gateway.example", "http://", "http://a:99999"])
 def test_an_upstream_that_is_no_base_url_is_refused(
     tmp_path: Path, url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

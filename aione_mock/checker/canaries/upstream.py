@@ -11,6 +11,7 @@ import httpx2
 
 from aione_mock.contract import Contract
 from aione_mock.errors import ConfigError
+from aione_mock.text.addresses import parse_base_url
 from aione_mock.text.credentials import make_bearer_header
 
 _SETTLE_SECONDS = 0.2
@@ -39,7 +40,7 @@ class UpstreamJournal:
         """Connect to the mock. Raises ConfigError if no such mock answers at `url`."""
         operation = contract.operations["listCanaries"]
         headers = {} if token is None else make_bearer_header(token, "the control token")
-        self._url, self._path = url.rstrip("/"), operation.path
+        self._url, self._path = parse_base_url(url, "--upstream"), operation.path
         self._http = httpx2.Client(headers=headers, trust_env=False, timeout=30)
         found = self._read(0)
         if not found["active"]:

@@ -13,6 +13,7 @@ from aione_mock.contract.loading import load_contract
 from aione_mock.errors import ConfigError, ScenarioError
 from aione_mock.settings import document_path
 from aione_mock.structs import frozen
+from aione_mock.text.addresses import parse_base_url
 from aione_mock.text.credentials import make_bearer_header
 from aione_mock.types import Json
 
@@ -39,7 +40,7 @@ class ControlAPI:
 
     def __init__(self, url: str, token: str | None = None, transport: httpx2.AsyncBaseTransport | None = None) -> None:
         """`url` is the mock's root. With a `transport` into this process, it only names the mock."""
-        self.url = url.rstrip("/")
+        self.url = parse_base_url(url, "the URL of the mock")
         self.operations: Mapping[str, Operation] = load_contract([document_path("control.yaml")]).operations
         self._headers = {} if token is None else make_bearer_header(token, "the control token")
         self._transport = transport
