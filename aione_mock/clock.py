@@ -12,6 +12,10 @@ from aione_mock.errors import ConfigError
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)?")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0, None: 1.0}
+_FIRST, _LAST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+"""The range of a session's clock: its generated history lies before it, and what expires after it."""
+LONGEST_WAIT = 366 * 86400.0
+"""Seconds that a timeout may have at most: the operating system does not wait for any number of them."""
 
 
 class Clock:
@@ -92,6 +96,18 @@ def parse_instant(text: str) -> datetime:
         return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
     except OverflowError:
         raise ConfigError(f"'{text}' is outside the years 1 to 9999") from None
+
+
+def parse_clock_time(text: str) -> datetime:
+    """Parse a time for a session's clock, as `parse_instant`. Raise ConfigError also if it is out of range."""
+    return check_clock_time(parse_instant(text).timestamp(), text)
+
+
+def check_clock_time(timestamp: float, text: str) -> datetime:
+    """Return the time for a session's clock. Raise ConfigError, which says `text`, if it is out of range."""
+    if not _FIRST.timestamp() <= timestamp < _LAST.timestamp():
+        raise ConfigError(f"'{text}' is outside the years {_FIRST.year} to {_LAST.year - 1}")
+    return datetime.fromtimestamp(timestamp, UTC)
 
 
 def parse_duration(text: str | float) -> float:

@@ -7,6 +7,7 @@ import random
 import uuid
 from hashlib import blake2b
 
+from aione_mock.errors import ConfigError
 from aione_mock.structs import frozen
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
@@ -71,3 +72,10 @@ def encode_base62(raw: bytes) -> str:
 def make_unique_id() -> str:
     """Return an id that no other process has. It must reach no answer, which would differ in every run."""
     return os.urandom(8).hex()
+
+
+def check_seed(text: str) -> str:
+    """Return a seed as given by a user. Raise ConfigError if it is empty, too long or no text."""
+    if not text.strip() or len(text) > 200 or not text.isprintable():
+        raise ConfigError("a seed is a number or a word of at most 200 characters, such as --seed 7")
+    return text

@@ -25,8 +25,9 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from aione_mock.clock import parse_instant
+from aione_mock.clock import LONGEST_WAIT, parse_clock_time
 from aione_mock.errors import ConfigError, did_you_mean
+from aione_mock.seed import check_seed
 from aione_mock.structs import replace
 from aione_mock.text.credentials import find_header_problem
 from aione_mock.text.data_files import DataFile, describe_details
@@ -79,7 +80,7 @@ _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s]+|loopback|\*|off|null")
 def _parse_instant(value: object) -> object:
     if isinstance(value, str):
         try:
-            return parse_instant(value)
+            return parse_clock_time(value)
         except ConfigError as error:
             raise ValueError(str(error)) from None
     return value.replace(tzinfo=UTC) if isinstance(value, datetime) and value.tzinfo is None else value
@@ -208,8 +209,14 @@ def _parse_check(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
-def _format_number(value: object) -> object:
-    return str(value) if type(value) is int else value
+def _parse_seed(value: object) -> object:
+    text = str(value) if type(value) is int else value
+    if isinstance(text, str):
+        try:
+            return check_seed(text)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+    return value
 
 
 def _check_content(value: object) -> object:
@@ -259,7 +266,7 @@ class Settings(BaseSettings):
     tls_self_signed: bool = Field(
         False, description="Whether HTTPS is served with a certificate of the mock's own, made at the start."
     )
-    seed: Annotated[str, BeforeValidator(_format_number, json_schema_input_type=str | int)] = Field(
+    seed: Annotated[str, BeforeValidator(_parse_seed, json_schema_input_type=str | int)] = Field(
         "0", description="A number or a word; another seed gives other names and words."
     )
     now: Annotated[datetime | None, BeforeValidator(_parse_instant)] = Field(
@@ -314,8 +321,12 @@ class Settings(BaseSettings):
         "those of this machine, `*` for all, or `off`. The control API is never among it.",
     )
     max_body: int = Field(32 << 20, ge=0, description="Size of the largest accepted request body, in bytes.")
-    request_timeout: float = Field(30.0, gt=0, description="Seconds within which a request has to arrive whole.")
-    drain: float = Field(1.0, ge=0, description="Seconds that SIGTERM leaves to open requests and streams.")
+    request_timeout: float = Field(
+        30.0, gt=0, le=LONGEST_WAIT, description="Seconds within which a request has to arrive whole."
+    )
+    drain: float = Field(
+        1.0, ge=0, le=LONGEST_WAIT, description="Seconds that SIGTERM leaves to open requests and streams."
+    )
     journal_entries: int = Field(1000, ge=0, description="Number of exchanges that the journal of a session keeps.")
     journal_bytes: int = Field(16 << 20, ge=0, description="Size of the journal of a session, in bytes.")
     journals_total: int = Field(64 << 20, ge=0, description="Size of the journals of all sessions together, in bytes.")
@@ -329,7 +340,9 @@ class Settings(BaseSettings):
     store_prefix: Annotated[str, BeforeValidator(_parse_prefix)] = Field(
         "aione-mock", description="What the names of all keys in the store begin with; another prefix is another mock."
     )
-    store_timeout: float = Field(2.0, gt=0, description="Seconds within which the store has to answer.")
+    store_timeout: float = Field(
+        2.0, gt=0, le=LONGEST_WAIT, description="Seconds within which the store has to answer."
+    )
     workers: Annotated[
         int | Literal["auto"], BeforeValidator(_parse_workers, json_schema_input_type=int | Literal["auto"])
     ] = Field(1, description="Number of processes that serve one port; `auto` is one a core. Several need a store.")

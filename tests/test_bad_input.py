@@ -46,7 +46,6 @@ def refuse(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         ("http://[::1", "is a base URL such as http://127.0.0.1:8000, not 'http://[::1'"),
         ("http://127.0.0.1:99999", "is a base URL such as http://127.0.0.1:8000, not 'http://127.0.0.1:99999'"),
         ("http://a..b", "is a base URL such as http://127.0.0.1:8000, not 'http://a..b'"),
-        (f"http://{NO_TEXT}", r"is a base URL such as http://127.0.0.1:8000, not 'http://\udcff'"),
         ("", "is a base URL such as http://127.0.0.1:8000, not ''"),
     ],
 )
@@ -63,3 +62,53 @@ def test_an_address_that_cannot_be_used(
     arguments = [url if word == "{}" else word for word in command.split()]
     assert words in refuse(capsys, *arguments)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["check http://127.0.0.1:9 --seed {}", "serve --seed {}", "world --seed {}", "check {}", "keys --config {}"],
+)
+def test_an_argument_that_is_not_utf_8(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [word.format(f"{SECRET}{NO_TEXT}") for word in command.split()]
+    assert refuse(capsys, *words) == f"argument {len(words)} is not UTF-8 text"
+
+
+def test_arguments_of_another_program_may_have_any_bytes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert refuse(capsys, "run", "--", f"/no-such-program{NO_TEXT}").startswith("cannot run /no-such-program")
+
+
+@pytest.mark.parametrize("seed", [NO_TEXT, "a" * 201])
+def test_a_seed_that_cannot_be_used(
+    seed: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = "a seed is a number or a word of at most 200 characters, such as --seed 7"
+    monkeypatch.setenv("AIONE_MOCK_SEED", seed)
+    for command in ("world", "serve --port 0", "config show"):
+        assert words in refuse(capsys, *command.split())
+    assert words in refuse(capsys, "check", NOBODY, "--key", "key", "--seed", "")
+
+
+@pytest.mark.parametrize("now", ["0001-01-01T00:00:00Z", "1999-12-31", "2200-01-01", "9999-12-31T23:59:59Z"])
+def test_a_time_that_is_too_far_away(now: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("world", "serve --port 0", "run -- true"):
+        name, *others = command.split()
+        assert refuse(capsys, name, "--now", now, *others) == f"--now: '{now}' is outside the years 2000 to 2199"
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("check http://127.0.0.1:9 --key key --timeout 9999999d", "'9999999d' is too long; give at most a year"),
+        ("check http://127.0.0.1:9 --key key --rate-limit 1e-320", "'1e-320' is not a rate"),
+        ("check http://127.0.0.1:9 --key key --spend-limit 1e30", "'1e30' is not an amount of RMB"),
+        ("canaries --url http://127.0.0.1:9 --key key --timeout nan", "--timeout must be a number of seconds from 0.1"),
+        ("canaries --url http://127.0.0.1:9 --key key --timeout 1e300", "--timeout must be a number of seconds"),
+        ("coverage --min nan", "--min must be a percentage from 0 to 100"),
+        ("probe --patience 1e308 -- true", "--patience must be a number of seconds from 0 to a year"),
+        ("store check --store redis://127.0.0.1:9 --store-timeout 1e308", "--store-timeout: must be less than or"),
+        ("store check --store redis://127.0.0.1:9?foo=1", "its URL has a parameter that does not exist: foo"),
+        ("serve --port 0 --drain 1e308", "--drain: must be less than or equal to"),
+    ],
+)
+def test_a_number_that_is_too_large(command: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert words in refuse(capsys, *command.split())

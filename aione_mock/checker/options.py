@@ -11,12 +11,16 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
-from aione_mock.clock import parse_duration
+from aione_mock.clock import LONGEST_WAIT, parse_duration
 from aione_mock.errors import ConfigError
 
 PHASES = ("examples", "coverage", "fuzzing", "stateful")
 """Phases of generated cases."""
 FailOn = Literal["violation", "assumption"]
+_LOWEST_RATE = 1 / 86400
+"""Requests per second."""
+_HIGHEST_AMOUNT = Decimal(10) ** 9
+"""RMB."""
 _SEVERITIES = ("violation", "assumption")
 
 
@@ -56,21 +60,30 @@ class Flag:
 def parse_seconds(text: str) -> float:
     """Return a duration in seconds. Raises ConfigError unless it is positive."""
     seconds = parse_duration(text)
+    if seconds > LONGEST_WAIT:
+        raise ConfigError(f"'{text}' is too long; give at most a year")
     if seconds <= 0:
         raise ConfigError(f"'{text}' is not a positive duration; write one such as 30s or 5m")
     return seconds
 
 
 def parse_rate(text: str) -> float:
-    """Return requests per second. Raises ConfigError."""
+    """Return requests per second. Raises ConfigError unless it is at least one a day."""
     number, _, unit = text.partition("/")
     try:
         rate = float(number) / {"": 1, "s": 1, "m": 60, "h": 3600}[unit.strip()]
     except (ValueError, KeyError):
         rate = 0.0
-    if 0 < rate < float("inf"):
+    if _LOWEST_RATE <= rate < float("inf"):
         return rate
     raise ConfigError(f"'{text}' is not a rate; write one such as 5/s or 100/m")
+
+
+def parse_seed(text: str) -> str:
+    """Return a seed. Raises ConfigError."""
+    from aione_mock.seed import check_seed
+
+    return check_seed(text)
 
 
 def parse_count(text: str) -> int:
@@ -93,7 +106,7 @@ def parse_amount(text: str) -> Decimal:
         amount = Decimal(text)
     except InvalidOperation:
         amount = Decimal(-1)
-    if not amount.is_finite() or amount < 0:
+    if not amount.is_finite() or not 0 <= amount <= _HIGHEST_AMOUNT:
         raise ConfigError(f"'{text}' is not an amount of RMB; write one such as 5 or 0.50")
     return amount
 
@@ -119,7 +132,7 @@ class CheckOptions:
     extensions: Annotated[
         Iterable[str], Flag("NAMES", "Operations to check too, as in serve --with. Repeatable.", keyword="with")
     ] = ()
-    seed: Annotated[str | int, Flag("SEED", "Seed for the generated cases.")] = "0"
+    seed: Annotated[str | int, Flag("SEED", "Seed for the generated cases.", parse_seed)] = "0"
     max_time: Annotated[float | None, Flag("TIME", "End after this time, such as 30s or 5m.", parse_seconds)] = None
     """Seconds."""
     timeout: Annotated[float, Flag("TIME", "Longest time for one answer; 20s by default.", parse_seconds)] = 20.0

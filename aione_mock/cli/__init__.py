@@ -37,7 +37,7 @@ from typing import Annotated, TextIO
 
 import typer
 
-from aione_mock.errors import MockError
+from aione_mock.errors import ConfigError, MockError
 from aione_mock.text.escaping import escape_unprintable
 
 _EXIT_PIPE = 141
@@ -121,6 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _print_error("standard output is closed; send it to /dev/null if nobody needs it")
     app = create_program(given[0] if given and given[0] in _COMMANDS else None)
     try:
+        _check_text(given)
         code = int(app(given or ["--help"], prog_name="aione-mock", standalone_mode=False) or 0)
         sys.stdout.flush()
         return code
@@ -152,6 +153,13 @@ def _fill_optional_values(arguments: list[str]) -> list[str]:
         f"{given}={values[0]}" if (values := _OPTIONAL_VALUES.get(given)) and after not in values else given
         for given, after in zip(arguments, following, strict=False)  # without arguments, one is left over
     ]
+
+
+def _check_text(arguments: Sequence[str]) -> None:
+    """Raise ConfigError for an argument that is not UTF-8. What follows `--` is for another program."""
+    for number, argument in enumerate(arguments[: [*arguments, "--"].index("--")], start=1):
+        if any("\ud800" <= char <= "\udfff" for char in argument):  # as Python reads other bytes
+            raise ConfigError(f"argument {number} is not UTF-8 text")
 
 
 def _is_output_error(error: OSError) -> bool:

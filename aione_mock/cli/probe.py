@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from aione_mock.clock import LONGEST_WAIT
 from aione_mock.errors import ConfigError
 from aione_mock.testing.resilience.program import check_program
 
@@ -33,8 +34,8 @@ def probe_program(
     GOOGLE_GEMINI_BASE_URL, AIONE_BASE_URL and so on. Its exit code is 0 if it succeeded; its standard output is the
     answer.
     """
-    if not 0 < patience < float("inf") or attempts < 1:
-        raise ConfigError("--patience must be a number of seconds above 0, and --attempts at least 1")
+    if not 0 < patience <= LONGEST_WAIT or attempts < 1:
+        raise ConfigError("--patience must be a number of seconds from 0 to a year, and --attempts at least 1")
     report = check_program(command, only or [], patience, attempts, include or [])
     typer.echo(str(report))
     return 1 if report.failed else 0

@@ -13,7 +13,6 @@ from aione_mock.cli import terminal
 from aione_mock.cli.setting_options import read_settings
 from aione_mock.clock import Clock, format_instant
 from aione_mock.seed import Seed
-from aione_mock.server.sessions import check_seed
 from aione_mock.store import MemoryStore
 from aione_mock.tenant.calendar import day_to_date, timestamp_to_day
 from aione_mock.tenant.catalogue import Model
@@ -37,7 +36,7 @@ def show_world(
     """Show the seeded organisation: teams, keys, models, prices and the cost of the last 30 days."""
     settings = read_settings({"seed": seed, "now": now, "config": config})
     world, epoch = World.load(settings), Clock(settings.now).timestamp()
-    key = Seed.of(check_seed(settings.seed))
+    key = Seed.of(settings.seed)
     tenants = Tenants.create(key, epoch, world.catalogue, world.organisations)
     if json:
         terminal.print_json(_world_to_json(tenants, world, settings.seed))

@@ -24,7 +24,7 @@ from aione_mock.server.observers import Observer, WatchedCall
 from aione_mock.server.pipeline import Handler, Pipeline
 from aione_mock.server.request import Request
 from aione_mock.server.scenario_engine import ScenarioEngine
-from aione_mock.server.sessions import Sessions, check_seed
+from aione_mock.server.sessions import Sessions
 from aione_mock.server.state import MemoryState
 from aione_mock.settings import DOCUMENTS, MEMORY, Settings, document_path, extension_paths
 from aione_mock.tenant.world import World
@@ -205,7 +205,6 @@ def create_app(settings: Settings | None = None, /, **options: Any) -> Mock:
     if settings is not None and options:
         raise TypeError("create_app() takes either settings or options, not both")
     config = settings or Settings(**options)
-    check_seed(config.seed)
     if config.mutant is not None:
         from aione_mock import mutants
 

@@ -13,7 +13,7 @@ from itertools import count
 from typing import Any
 
 from aione_mock.clock import Clock
-from aione_mock.errors import APIError, ConfigError
+from aione_mock.errors import APIError
 from aione_mock.seed import Seed
 from aione_mock.server.cache import TOTAL_BYTES, Cache, drop_oldest
 from aione_mock.settings import Settings
@@ -315,10 +315,3 @@ def _cache_tenants(world: World) -> Callable[[Seed, float], Tenants]:
 def round_to_hour(timestamp: float) -> float:
     """Return the start of the hour. Usage history is hourly; sessions of the same hour share their tenants."""
     return timestamp - timestamp % 3600
-
-
-def check_seed(text: str) -> str:
-    """Return a seed as given by a user. Raise ConfigError if it is empty or too long."""
-    if not text.strip() or len(text) > 200:
-        raise ConfigError("a seed is a number or a word of at most 200 characters, such as --seed 7")
-    return text

@@ -286,6 +286,11 @@ def check_server(url: str, timeout: float, source: str = "--store") -> dict[str,
             client.script_load(_SCRIPT)
     except ValueError as error:
         raise ConfigError(f"{source} {name_store(url)}: {error}") from None
+    except TypeError:
+        if not (query := urlsplit(url).query):
+            raise
+        names = ", ".join([part.partition("=")[0] for part in query.split("&")])
+        raise ConfigError(f"{source} {name_store(url)}: its URL has a parameter that does not exist: {names}") from None
     except (redis.exceptions.RedisError, OSError) as error:
         raise ConfigError(f"{source} {name_store(url)}: {describe_failure(error)}") from None
     version = str(info.get("redis_version", "0"))

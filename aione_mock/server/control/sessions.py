@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from aione_mock.asgi import SESSION_PREFIX
-from aione_mock.clock import format_timestamp
+from aione_mock.clock import format_timestamp, parse_clock_time
 from aione_mock.errors import APIError, did_you_mean
-from aione_mock.server.control.clock import parse_clock_time
+from aione_mock.seed import check_seed
 from aione_mock.server.pipeline import Pipeline
 from aione_mock.server.request import find_root_url
-from aione_mock.server.sessions import Session, check_seed
+from aione_mock.server.sessions import Session
 from aione_mock.types import Call, Json, Reply
 
 _MAX_SNAPSHOTS = 32
