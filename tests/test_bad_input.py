@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from aione_mock.cli import main
+from aione_mock.server.http import Server
+from tests.checker.test_hostile_servers import app
 
 SECRET = "SECRET-0123456789"
 NOBODY = "http://127.0.0.1:9"
@@ -112,3 +117,55 @@ def test_a_time_that_is_too_far_away(now: str, capsys: pytest.CaptureFixture[str
 )
 def test_a_number_that_is_too_large(command: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert words in refuse(capsys, *command.split())
+
+
+async def answer_oddly(scope: Any, send: Any) -> None:
+    """Answer /deep with nested lists, and everything else with a refusal that quotes the request."""
+    headers = {name.decode(): value.decode() for name, value in scope["headers"]}
+    refusal = {"error": {"message": f"who are you,\n{headers.get('authorization')}?"}}
+    deep = scope["path"].startswith("/deep")
+    body = b"[" * 100_000 + b"]" * 100_000 if deep else json.dumps(refusal).encode()
+    kind = [(b"content-type", b"application/json")]
+    await send({"type": "http.response.start", "status": 200 if deep else 401, "headers": kind})
+    await send({"type": "http.response.body", "body": body})
+
+
+@pytest.fixture
+def odd_server() -> Iterator[str]:
+    """Serve answers that no mock gives."""
+    with Server(app(answer_oddly)) as server:
+        yield server.url
+
+
+def test_an_answer_that_quotes_the_control_token(odd_server: str, capsys: pytest.CaptureFixture[str]) -> None:
+    told = refuse(capsys, "mcp", "--url", odd_server, "--control-token", SECRET)
+    assert told == f"{odd_server} is no aione-mock: who are you, Bearer ***?"
+
+
+def test_an_answer_that_is_nested_deeply(odd_server: str, capsys: pytest.CaptureFixture[str]) -> None:
+    told = refuse(capsys, "canaries", "--url", NOBODY, "--key", "key", "--upstream", f"{odd_server}/deep")
+    assert "something else answers there" in told
+
+
+@pytest.mark.parametrize("session", ["é", "a\nb"])
+def test_a_name_of_a_session_that_no_header_can_hold(
+    session: str, server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = refuse(capsys, "coverage", "--url", server.url, "--session", session)
+    assert "cannot name a session; use up to 64 letters, digits, dots, hyphens and underscores" in told
+
+
+def test_a_header_that_cannot_be_sent(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", server.url, "--key", "key", "--header", "content-length: x"]) == 2
+    told = capsys.readouterr().err
+    assert f"Could not check: no answer from {server.url}: the request cannot be sent: bad Content-Length." in told
+    assert "internal error" not in told
+
+
+def test_one_report_that_cannot_be_written_does_not_lose_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = tmp_path / "report.json"
+    assert main(["check", NOBODY, "--key", "key", "--junit", "/dev/full", "--json", str(report)]) == 2
+    assert capsys.readouterr().err.endswith("aione-mock: cannot write '/dev/full': No space left on device\n")
+    assert json.loads(report.read_bytes())["exit_code"] == 2

@@ -37,7 +37,7 @@ def find_obstacle(context: LawContext, plan: CheckPlan) -> str:
     """Return why nothing can be checked; empty if something can. Leaves out credentials that are rejected."""
     try:
         exchanges = _send_probes(context, plan)
-    except (AnswerTimedOut, StopRun) as error:
+    except (NotChecked, StopRun) as error:
         return f"no answer from {context.target.url}: {error}"
     if not exchanges:
         return f"no credential was given; {HOW_TO_GIVE}"

@@ -150,11 +150,19 @@ def _load_baseline(path: Path | None, update: bool) -> frozenset[str]:
 
 
 def _write_reports(report: CheckReport, paths: Mapping[str, Path | None]) -> None:
+    failures = []
     for name, path in paths.items():
         if path is not None:
+            from aione_mock.checker.errors import CheckError
             from aione_mock.checker.reports import RENDERERS, write_file
 
-            write_file(path, RENDERERS[name](report))
+            try:
+                write_file(path, RENDERERS[name](report))
+            except CheckError as error:
+                # the run was paid for, so the other files are written all the same
+                failures.append(error)
+    if failures:
+        raise failures[0]
 
 
 @with_flags(Target, CheckOptions, without=("fail_on", "coverage_min", "require_checked"))

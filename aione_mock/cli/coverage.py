@@ -62,11 +62,11 @@ def _read_calls(url: str, session: str, token: str | None) -> list[ObservedCall]
     try:
         calls = [_observe_call(call) for call in client.read_journal(session) if call.operation]
     except (ScenarioError, httpx2.HTTPError) as error:
-        raise ConfigError(f"the journal of session '{session}' at {url} cannot be read: {error}") from None
+        raise ConfigError(f"the journal of session {session!r} at {url} cannot be read: {error}") from None
     finally:
         client.close()
     if not calls:
-        raise ConfigError(f"session '{session}' at {url} has no calls in its journal; send some first")
+        raise ConfigError(f"session {session!r} at {url} has no calls in its journal; send some first")
     return calls
 
 

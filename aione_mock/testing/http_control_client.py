@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx2
 
@@ -14,7 +14,7 @@ from aione_mock.errors import ConfigError
 from aione_mock.settings import DOCUMENTS, document_path
 from aione_mock.testing.control_client import ControlClient
 from aione_mock.text.addresses import parse_base_url
-from aione_mock.text.credentials import make_bearer_header
+from aione_mock.text.credentials import CredentialMask, make_bearer_header
 
 
 class HttpControlClient(ControlClient):
@@ -27,6 +27,7 @@ class HttpControlClient(ControlClient):
         # ignore proxy settings of the environment
         headers = {} if token is None else make_bearer_header(token, "the control token")
         self._http = httpx2.Client(base_url=self.url, headers=headers, trust_env=False, timeout=10)
+        self._mask = CredentialMask([token] if token else [])
         path = self._operations["getHealth"].path
         try:
             status = self._http.get(path).status_code
@@ -39,8 +40,11 @@ class HttpControlClient(ControlClient):
 
     def _send(self, method: str, path: str, query: str, session: str, body: bytes) -> tuple[int, bytes]:
         url = f"{path}?{query}" if query else path
-        response = self._http.request(method, url, content=body, headers={"x-mock-session": session})
-        return response.status_code, response.content
+        # names that need quoting are refused
+        response = self._http.request(method, url, content=body, headers={"x-mock-session": quote(session)})
+        # an answer that refuses may quote the request, and is shown
+        content = response.content if response.status_code < 400 else self._mask.mask_bytes(response.content)
+        return response.status_code, content
 
     def play_cassette(self, session: str, path: Path, *, only: bool) -> None:
         """Raise ConfigError: a cassette can only be played by the process that reads it."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx2
+import orjson
 
 from aione_mock.contract import Contract
 from aione_mock.errors import ConfigError
@@ -74,7 +75,7 @@ class UpstreamJournal:
         try:
             response = self._http.get(self._url + self._path, params={"after": after})
             response.raise_for_status()
-            found: Mapping[str, Any] = response.json()
+            found: Mapping[str, Any] = orjson.loads(response.content)
             return {name: found[name] for name in ("active", "items", "first_held", "total")}
         except httpx2.HTTPStatusError as error:
             if error.response.status_code == 401:

@@ -14,7 +14,7 @@ from aione_mock.errors import ConfigError, ScenarioError
 from aione_mock.settings import document_path
 from aione_mock.structs import frozen
 from aione_mock.text.addresses import parse_base_url
-from aione_mock.text.credentials import make_bearer_header
+from aione_mock.text.credentials import CredentialMask, make_bearer_header
 from aione_mock.types import Json
 
 _TIMEOUT = 30.0
@@ -43,6 +43,7 @@ class ControlAPI:
         self.url = parse_base_url(url, "the URL of the mock")
         self.operations: Mapping[str, Operation] = load_contract([document_path("control.yaml")]).operations
         self._headers = {} if token is None else make_bearer_header(token, "the control token")
+        self._mask = CredentialMask([token] if token else [])
         self._transport = transport
 
     async def call(self, operation: str, request: ControlRequest) -> Json:
@@ -68,7 +69,8 @@ class ControlAPI:
         except _Unreachable as error:
             raise ConfigError(f"{error}; start one with `aione-mock serve`") from None
         except ScenarioError as error:
-            raise ConfigError(f"{self.url} is no aione-mock: {error}") from None
+            reason = " ".join(str(error).split())
+            raise ConfigError(f"{self.url} is no aione-mock: {reason}") from None
 
     async def _send(self, method: str, path: str, **options: Json) -> httpx2.Response:
         headers = {**self._headers, **options.pop("headers", {})}
@@ -78,7 +80,7 @@ class ControlAPI:
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise _Unreachable(f"no mock answers at {self.url}: {error}") from None
         if response.status_code >= 400:
-            raise ScenarioError(_read_message(response))
+            raise ScenarioError(self._mask.mask_text(_read_message(response)))
         return response
 
     def _open_client(self) -> httpx2.AsyncClient:
