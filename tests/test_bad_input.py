@@ -169,3 +169,21 @@ def test_one_report_that_cannot_be_written_does_not_lose_the_others(
     assert main(["check", NOBODY, "--key", "key", "--junit", "/dev/full", "--json", str(report)]) == 2
     assert capsys.readouterr().err.endswith("aione-mock: cannot write '/dev/full': No space left on device\n")
     assert json.loads(report.read_bytes())["exit_code"] == 2
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("SSL_CERT_FILE", "/no-such-file", "$SSL_CERT_FILE cannot be used: No such file or directory"),
+        ("SSL_CERT_FILE", __file__, "the certificates of $SSL_CERT_FILE cannot be used: "),
+        ("HTTPS_PROXY", f"ftp://u:{SECRET}@127.0.0.1:9", "$HTTPS_PROXY or $ALL_PROXY cannot be used: write it as"),
+        ("HTTPS_PROXY", f"http://u:{SECRET}/@127.0.0.1:9", "$HTTPS_PROXY or $ALL_PROXY cannot be used: write it as"),
+        ("ALL_PROXY", "http://[::1", "$HTTPS_PROXY or $ALL_PROXY cannot be used: write it as"),
+    ],
+)
+def test_certificates_and_proxies_of_the_environment(
+    variable: str, value: str, words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(variable, value)
+    for command in ("check", "diff https://gateway.invalid"):
+        assert words in refuse(capsys, *command.split(), "https://gateway.invalid", "--key", "key")

@@ -26,6 +26,7 @@ from aione_mock.checker.target import SecretMask, Target
 from aione_mock.checker.timed_network import limit_time
 from aione_mock.clock import SYSTEM_CLOCK
 from aione_mock.contract import Contract, Operation
+from aione_mock.errors import ConfigError
 from aione_mock.protocols import acs3_signature
 from aione_mock.seed import Seed
 from aione_mock.structs import replace
@@ -126,12 +127,7 @@ class TargetClient:
         self._lock = threading.Lock()
         # nonces must differ between runs of the same seed
         self._nonces = Seed.of(seed).child("nonce", str(SYSTEM_CLOCK.timestamp()))
-        self._http = httpx2.Client(
-            verify=target.verify,
-            follow_redirects=False,
-            trust_env=not target.is_local,
-            headers={"user-agent": "aione-mock-check", "accept": "*/*", "accept-encoding": "identity"},
-        )
+        self._http = _open_client(target)
         self._timer = limit_time(self._http)
 
     def close(self) -> None:
@@ -428,6 +424,27 @@ class TargetClient:
             reason = f"nested more than {MAX_DEPTH} levels deep"
             return replace(exchange, body=exchange.body[:_SHOWN_BYTES], failure=reason)
         return exchange
+
+
+def _open_client(target: Target) -> httpx2.Client:
+    """Return an HTTP client. Raises ConfigError for certificates or a proxy of the environment that it cannot use."""
+    trust_env = not target.is_local
+    try:
+        verify = httpx2.create_ssl_context(target.verify, trust_env=trust_env)
+    except OSError as error:
+        reason = error.strerror or error
+        raise ConfigError(f"the certificates of $SSL_CERT_FILE cannot be used: {reason}; correct or unset it") from None
+    try:
+        return httpx2.Client(
+            verify=verify,
+            follow_redirects=False,
+            trust_env=trust_env,
+            headers={"user-agent": "aione-mock-check", "accept": "*/*", "accept-encoding": "identity"},
+        )
+    except (ValueError, ImportError, httpx2.InvalidURL):
+        # the error shows the address of the proxy, which may have a password
+        words = "write it as http://HOST:PORT; socks5:// needs `pip install 'httpx2[socks]'`"
+        raise ConfigError(f"the proxy of $HTTP_PROXY, $HTTPS_PROXY or $ALL_PROXY cannot be used: {words}") from None
 
 
 def _fill_path(template: str, params: Mapping[str, str]) -> str:
