@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 from aione_mock.cli import main
 from aione_mock.server.http import Server
 from tests.checker.test_hostile_servers import app
+from tests.timing import PATIENCE
 
 SECRET = "SECRET-0123456789"
 NOBODY = "http://127.0.0.1:9"
@@ -187,3 +190,21 @@ def test_certificates_and_proxies_of_the_environment(
     monkeypatch.setenv(variable, value)
     for command in ("check", "diff https://gateway.invalid"):
         assert words in refuse(capsys, *command.split(), "https://gateway.invalid", "--key", "key")
+
+
+@pytest.mark.parametrize("module", ["typer", "aione_mock.cli.keys"])
+def test_ctrl_c_while_modules_are_imported(module: str) -> None:
+    code = f"""
+import os, signal, sys
+class Interrupt:
+    def find_spec(self, name, *_):
+        if name == "{module}":
+            os.kill(os.getpid(), signal.SIGINT)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.meta_path.insert(0, Interrupt())
+sys.argv = ["aione-mock", "keys"]
+from aione_mock.__main__ import main
+sys.exit(main())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
