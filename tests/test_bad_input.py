@@ -14,7 +14,7 @@ import pytest
 from aione_mock.cli import main
 from aione_mock.server.http import Server
 from tests.checker.test_hostile_servers import app
-from tests.timing import PATIENCE
+from tests.timing import PATIENCE, untraced
 
 SECRET = "SECRET-0123456789"
 NOBODY = "http://127.0.0.1:9"
@@ -208,3 +208,17 @@ sys.exit(main())
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_a_name_of_a_file_that_is_too_long(capsys: pytest.CaptureFixture[str]) -> None:
+    name = f"{'a' * 300}.yaml"
+    assert refuse(capsys, "init", "--output", name) == f"cannot use '{name}': File name too long"
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252"])
+def test_an_output_that_has_not_all_characters(encoding: str) -> None:
+    environment = untraced() | {"PYTHONIOENCODING": encoding}
+    words = [sys.executable, "-m", "aione_mock", "world"]
+    done = subprocess.run(words, capture_output=True, timeout=PATIENCE, check=False, env=environment)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert rb"\u2588" in done.stdout

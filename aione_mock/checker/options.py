@@ -142,6 +142,7 @@ class CheckOptions:
     ] = 120.0
     """Seconds."""
     workers: Annotated[int, Flag("N", "Generated requests at the same time; 1 by default.", parse_workers)] = 1
+    """With more than 1, which cases the budget of paid calls reaches differs from run to run."""
     rate_limit: Annotated[float | None, Flag("N/s", "Most requests, such as 5/s or 100/m.", parse_rate)] = None
     """Requests per second."""
     allow_writes: Annotated[bool, Flag("", "Create, change and delete temporary API keys.", bool)] = False

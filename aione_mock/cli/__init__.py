@@ -33,6 +33,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Annotated, TextIO
 
 import typer
@@ -119,6 +120,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     if sys.stdout is None:
         return _print_error("standard output is closed; send it to /dev/null if nobody needs it")
+    if isinstance(sys.stdout, TextIOWrapper):
+        # an encoding such as Latin-1 has not all characters that are printed
+        sys.stdout.reconfigure(errors="backslashreplace")
     app = create_program(given[0] if given and given[0] in _COMMANDS else None)
     try:
         _check_text(given)
@@ -135,9 +139,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         return _end_output(end.__context__)
     except OSError as error:
-        if not _is_output_error(error):
+        if _is_output_error(error):
+            return _end_output(error)
+        if error.filename is None:
             raise
-        return _end_output(error)
+        return _print_error(f"cannot use '{os.fsdecode(error.filename)}': {error.strerror}")
     except Exception as error:
         # Typer's own errors, whose class differs between its releases
         format_message = getattr(error, "format_message", None)
