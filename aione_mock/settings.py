@@ -164,7 +164,7 @@ def _find_problem(url: object) -> str | None:
         return f"it starts with one of {schemes}"
     local = parts.scheme == "unix"
     checks = (
-        (_ends_early(parts), "a password with / ? # or @ has to be percent-encoded"),
+        (_has_early_end(parts), "a password with / ? # or @ has to be percent-encoded"),
         (local and len(parts.path) < 2, "it names no socket"),
         (not local and not parts.hostname, "it names no host"),
         (not local and not _has_port(parts), "its port is no number from 1 to 65535"),
@@ -173,7 +173,7 @@ def _find_problem(url: object) -> str | None:
     return next((problem for found, problem in checks if found), None)
 
 
-def _ends_early(parts: SplitResult) -> bool:
+def _has_early_end(parts: SplitResult) -> bool:
     """Return whether a password may have ended the address."""
     return bool(parts.fragment) or "@" in parts.query or (parts.scheme != "unix" and "@" in parts.path)
 

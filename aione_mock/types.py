@@ -356,7 +356,7 @@ class EventStream(Sequence[bytes]):
         parts = [*events]
         return cls(b"".join(parts), tuple(accumulate(map(len, parts))))
 
-    def refilled(self, raw: bytes) -> EventStream:
+    def replace_bytes(self, raw: bytes) -> EventStream:
         """Return the stream with other bytes of the same length, split at the same offsets."""
         return EventStream(raw, self._ends)
 
@@ -445,6 +445,6 @@ class ReplayedStream(StreamReply):
     response: Response = _NOTHING_SENT
 
 
-def header_value(text: str) -> str:
+def clean_header_value(text: str) -> str:
     """Text as a header can carry it: one line, in Latin-1."""
     return _UNFIT.sub(" ", text).strip().encode("latin-1", "replace").decode("latin-1")

@@ -18,7 +18,7 @@ from aione_mock.contract.documents import bundle_document
 from aione_mock.contract.lint import find_problems
 from aione_mock.contract.loading import load_contract
 from aione_mock.errors import ContractError
-from aione_mock.server.app import Mock, checked, create_app
+from aione_mock.server.app import Mock, create_app, select_handlers
 from aione_mock.server.handlers import HANDLERS
 from aione_mock.settings import DOCUMENTS, Settings, document_path
 
@@ -218,7 +218,7 @@ def test_an_unknown_path_has_the_protocol_of_its_neighbours(app: Mock, path: str
 
 def test_a_handler_without_an_operation_is_refused(app: Mock) -> None:
     with pytest.raises(ContractError, match="unknown operation 'listKey'; did you mean 'listKeys'"):
-        checked({"listKey": HANDLERS["listModels"]}, app.contract)
+        select_handlers({"listKey": HANDLERS["listModels"]}, app.contract)
 
 
 OVERLAY = """

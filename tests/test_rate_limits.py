@@ -182,7 +182,7 @@ def test_the_balance(client: Client) -> None:
 
 def test_the_balance_runs_out_by_what_is_used(client: Client) -> None:
     billing = client.session.tenants.billing[next(iter(client.session.tenants.organisations))]
-    room = billing.spending_limit(client.session.clock.timestamp())
+    room = billing.compute_spending_limit(client.session.clock.timestamp())
     asyncio.run(client.session.store.increment(f"usage/spent/{billing.organisation.id}", room - 1))
     assert client.chat(DEMO, **{"x-mock-scenario": "reply; text=Dear"}).status_code == 200
     assert client.chat(DEMO).status_code == 402

@@ -16,7 +16,7 @@ import pytest
 from aione_mock import protocols
 from aione_mock.model import images
 from aione_mock.protocols import ERROR_NAMES, anthropic, gemini, openai
-from aione_mock.protocols.errors import protocol_name
+from aione_mock.protocols.errors import translate_error_name
 from aione_mock.server.app import Mock
 from aione_mock.server.handlers import HANDLERS
 from aione_mock.types import Json
@@ -142,7 +142,7 @@ def test_every_error_raised_has_a_name_in_the_contract(app: Mock) -> None:
 @pytest.mark.parametrize("protocol", sorted(protocols.ERROR_RENDERERS))
 def test_every_protocol_knows_the_errors_that_any_call_can_meet(app: Mock, protocol: str) -> None:
     for name in ("invalid_request", "internal_error", "not_found", "method_not_allowed"):
-        own = protocol_name(protocol, name)
+        own = translate_error_name(protocol, name)
         assert app.contract.find_error(protocol, own) is not None, own
 
 

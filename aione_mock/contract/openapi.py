@@ -84,7 +84,7 @@ class Operation:
         self.added: bool = self.id in contract.added
         """Whether an overlay added the operation."""
         self.parameter_nodes = (*item.get("parameters", ()), *raw.get("parameters", ()))
-        self.parameters = tuple([self._parameter(node) for node in self.parameter_nodes])
+        self.parameters = tuple([self._read_parameter(node) for node in self.parameter_nodes])
         self.responses: Mapping[str, Json] = {
             str(status): self.resolve(response) for status, response in raw["responses"].items()
         }
@@ -93,7 +93,7 @@ class Operation:
     def __repr__(self) -> str:
         return f"<Operation {self.id}: {self.method} {self.path}>"
 
-    def _parameter(self, node: Json) -> Parameter:
+    def _read_parameter(self, node: Json) -> Parameter:
         node = self.resolve(node)
         schema = self.resolve(node["schema"])
         types = schema.get("type", "string")
@@ -240,7 +240,9 @@ class Contract:
         if not self.operations:
             raise ContractError(f"{', '.join(documents)}: there is no operation under `paths`")
         self.errors: Mapping[tuple[str, str], ErrorSpec] = {
-            (spec.protocol, spec.name): spec for document in documents.values() for spec in _shared_errors(document)
+            (spec.protocol, spec.name): spec
+            for document in documents.values()
+            for spec in _list_shared_errors(document)
         }
         self.schemes: Mapping[str, Json] = {
             name: scheme
@@ -283,7 +285,7 @@ class Contract:
         """
         found: dict[str, str] = {}
         for operation in sorted(self.operations.values(), key=lambda o: (o.protocol == "control", len(o.path))):
-            for prefix in _path_prefixes(operation.path):
+            for prefix in _list_path_prefixes(operation.path):
                 found.setdefault(prefix, operation.protocol)
         return found
 
@@ -299,7 +301,7 @@ class Contract:
     def find_protocol(self, path: str) -> str:
         """Return the protocol for an unknown path: that of the operation whose path shares the most segments."""
         # all prefixes of a path of many segments would take its length squared
-        prefixes = reversed(_path_prefixes(path, self._most_segments))
+        prefixes = reversed(_list_path_prefixes(path, self._most_segments))
         return next((self._protocols[prefix] for prefix in prefixes if prefix in self._protocols), self._protocols[""])
 
     def find_error(self, protocol: str, name: str) -> ErrorSpec | None:
@@ -348,7 +350,7 @@ def list_operations(documents: Mapping[str, Json]) -> Iterator[tuple[str, str, s
             yield from ((document, path, method, item) for method in METHODS if method in item)
 
 
-def _shared_errors(document: Json) -> Iterator[ErrorSpec]:
+def _list_shared_errors(document: Json) -> Iterator[ErrorSpec]:
     """Yield the errors of the response components of a document."""
     for name, response in document.get("components", {}).get("responses", {}).items():
         # no operation refers to the response for an unknown path, so it declares its status itself
@@ -396,6 +398,6 @@ def _compile_path(path: str) -> re.Pattern[str]:
     return re.compile("".join(f"(?P<{part}>[^/]+)" if at % 2 else re.escape(part) for at, part in parts))
 
 
-def _path_prefixes(path: str, most: int | None = None) -> list[str]:
+def _list_path_prefixes(path: str, most: int | None = None) -> list[str]:
     """Return the leading parts of a path, by whole segments, the shortest first, and at `most` so many."""
     return [*accumulate(path.split("/", -1 if most is None else most)[:most], "{}/{}".format)]

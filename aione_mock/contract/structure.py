@@ -22,7 +22,7 @@ _SCHEMA = {"type": ["object", "boolean"]}
 _SECURITY = {"type": "array", "items": {"type": "object"}}
 
 
-def _or_reference(schema: Json) -> Json:
+def _allow_reference(schema: Json) -> Json:
     """Return a schema of objects that may be references."""
     return {
         "type": "object",
@@ -32,7 +32,7 @@ def _or_reference(schema: Json) -> Json:
     }
 
 
-def _map(name: str) -> Json:
+def _make_map_schema(name: str) -> Json:
     return {"type": "object", "additionalProperties": {"$ref": f"#/$defs/{name}"}}
 
 
@@ -49,10 +49,10 @@ _DOCUMENT: Json = {
         "components": {
             "type": "object",
             "properties": {
-                "responses": _map("response"),
-                "parameters": _map("parameter"),
-                "headers": _map("header"),
-                "requestBodies": _map("body"),
+                "responses": _make_map_schema("response"),
+                "parameters": _make_map_schema("parameter"),
+                "headers": _make_map_schema("header"),
+                "requestBodies": _make_map_schema("body"),
                 "securitySchemes": {
                     "type": "object",
                     "additionalProperties": {"type": "object", "required": ["type"], "properties": {"type": _TEXT}},
@@ -79,7 +79,7 @@ _DOCUMENT: Json = {
                 "tags": {"type": "array", "items": _TEXT},
                 "parameters": {"type": "array", "items": {"$ref": "#/$defs/parameter"}},
                 "requestBody": {"$ref": "#/$defs/body"},
-                "responses": {"type": "object", "propertyNames": {"pattern": _STATUS}, **_map("response")},
+                "responses": {"type": "object", "propertyNames": {"pattern": _STATUS}, **_make_map_schema("response")},
                 "security": _SECURITY,
                 "x-dialect": _TEXT,
                 "x-evidence": {"enum": [*EVIDENCE]},
@@ -89,7 +89,7 @@ _DOCUMENT: Json = {
                 "x-laws": {"type": "object"},
             },
         },
-        "parameter": _or_reference(
+        "parameter": _allow_reference(
             {
                 "required": ["name", "in", "schema"],
                 "properties": {
@@ -100,7 +100,7 @@ _DOCUMENT: Json = {
                 },
             }
         ),
-        "body": _or_reference(
+        "body": _allow_reference(
             {
                 "required": ["content"],
                 "properties": {
@@ -112,10 +112,16 @@ _DOCUMENT: Json = {
                 },
             }
         ),
-        "response": _or_reference(
-            {"properties": {"headers": _map("header"), "content": _map("media"), "x-dialect": _TEXT}}
+        "response": _allow_reference(
+            {
+                "properties": {
+                    "headers": _make_map_schema("header"),
+                    "content": _make_map_schema("media"),
+                    "x-dialect": _TEXT,
+                }
+            }
         ),
-        "header": _or_reference({"properties": {"required": {"type": "boolean"}, "schema": {"type": "object"}}}),
+        "header": _allow_reference({"properties": {"required": {"type": "boolean"}, "schema": {"type": "object"}}}),
         "media": {
             "type": "object",
             "properties": {

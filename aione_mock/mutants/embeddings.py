@@ -21,10 +21,12 @@ def _forget_words(response: MutantResponse, request: MutantRequest) -> MutantRes
     data = response.data
     if not response.is_success or not isinstance(data, dict):
         return response
-    return response.with_data(change_member("data", "*", "embedding", to=lambda vector: _turn(vector, number))(data))
+    return response.with_data(
+        change_member("data", "*", "embedding", to=lambda vector: _rotate_vector(vector, number))(data)
+    )
 
 
-def _turn(vector: Json, steps: int) -> Json:
+def _rotate_vector(vector: Json, steps: int) -> Json:
     return [*vector[steps:], *vector[:steps]] if isinstance(vector, list) else vector
 
 

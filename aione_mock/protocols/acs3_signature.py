@@ -61,23 +61,23 @@ class RequestSignature:
     version: str
 
 
-def _error(message: str) -> APIError:
+def _make_error(message: str) -> APIError:
     return APIError("permission_denied", message, fields={"detail": message})
 
 
-def unknown_access_key(access_key_id: str) -> APIError:
+def make_unknown_access_key_error(access_key_id: str) -> APIError:
     """Create the error for an access key that does not exist."""
-    return _error(f"Specified access key is not found: '{access_key_id[:64]}'.")
+    return _make_error(f"Specified access key is not found: '{access_key_id[:64]}'.")
 
 
-def inactive_access_key(access_key_id: str) -> APIError:
+def make_inactive_access_key_error(access_key_id: str) -> APIError:
     """Create the error for an access key that is disabled."""
-    return _error(f"Access key '{access_key_id}' is disabled.")
+    return _make_error(f"Access key '{access_key_id}' is disabled.")
 
 
-def nonce_used(nonce: str) -> APIError:
+def make_nonce_used_error(nonce: str) -> APIError:
     """Create the error for a nonce that was used less than `WINDOW` seconds ago."""
-    return _error(f"x-acs-signature-nonce '{nonce[:64]}' was used before; every request needs a new one.")
+    return _make_error(f"x-acs-signature-nonce '{nonce[:64]}' was used before; every request needs a new one.")
 
 
 def parse_signature(headers: Pairs) -> RequestSignature:
@@ -91,12 +91,12 @@ def parse_signature(headers: Pairs) -> RequestSignature:
     names = signed_headers.lower().split(";")
     for name in REQUIRED:
         if not values.get(name, [""])[0]:
-            raise _error(f"Header {name} is missing.")
+            raise _make_error(f"Header {name} is missing.")
         if name not in names:
-            raise _error(f"Header {name} is not signed: add it to SignedHeaders.")
+            raise _make_error(f"Header {name} is not signed: add it to SignedHeaders.")
     for name in names:
         if name not in values:
-            raise _error(f"Header {name} is in SignedHeaders but not in the request.")
+            raise _make_error(f"Header {name} is in SignedHeaders but not in the request.")
     first = {name: values[name][0] for name in REQUIRED}
     return RequestSignature(
         access_key_id,
@@ -126,10 +126,10 @@ def check_signature(
     """
     _check_date(signature.date, now)
     if signature.content_sha256.lower() != hashlib.sha256(body).hexdigest():
-        raise _error("x-acs-content-sha256 is not the SHA-256 of the body that arrived.")
+        raise _make_error("x-acs-content-sha256 is not the SHA-256 of the body that arrived.")
     request = build_canonical_request(method, path, query, headers, signature.signed_headers, signature.content_sha256)
     if not hmac.compare_digest(signature.value, _compute_signature(request, secret)):
-        raise _error(
+        raise _make_error(
             f"The signature does not match. The server signed this canonical request: {_mask_request(request)}"
         )
 
@@ -145,15 +145,15 @@ def verify_request(
 ) -> RequestSignature:
     """Return the signature of a request once it is verified. Raise APIError `permission_denied` if it is not valid.
 
-    `find` looks up an access key by its id. The caller must check that the nonce is new (see `nonce_used`).
+    `find` looks up an access key by its id. The caller must check that the nonce is new (see `make_nonce_used_error`).
     """
     headers = tuple(headers)
     signature = parse_signature(headers)
     key = find(signature.access_key_id)
     if key is None:
-        raise unknown_access_key(signature.access_key_id)
+        raise make_unknown_access_key_error(signature.access_key_id)
     if not key.active:
-        raise inactive_access_key(signature.access_key_id)
+        raise make_inactive_access_key_error(signature.access_key_id)
     check_signature(signature, method, path, query, headers, body, key.secret, now)
     return signature
 
@@ -217,15 +217,15 @@ def _parse_authorization(values: dict[str, list[str]]) -> tuple[str, str, str]:
     if not authorization:
         bearer = "x-acs-bearer-token" in values
         hint = "; bearer tokens are not supported here" if bearer else ""
-        raise _error(f"Header Authorization is missing: sign the request with {ALGORITHM}{hint}.")
+        raise _make_error(f"Header Authorization is missing: sign the request with {ALGORITHM}{hint}.")
     scheme, _, rest = authorization.partition(" ")
     if scheme.lower() == "acs":
-        raise _error(f"The signature scheme acs (HMAC-SHA1) is not supported: sign with {ALGORITHM}.")
+        raise _make_error(f"The signature scheme acs (HMAC-SHA1) is not supported: sign with {ALGORITHM}.")
     if scheme != ALGORITHM:
-        raise _error(f"Signature algorithm '{scheme[:40]}' is not supported: sign with {ALGORITHM}.")
+        raise _make_error(f"Signature algorithm '{scheme[:40]}' is not supported: sign with {ALGORITHM}.")
     match = _CREDENTIALS.fullmatch(rest.strip())
     if match is None:
-        raise _error(
+        raise _make_error(
             f"Header Authorization is malformed; it reads {ALGORITHM} Credential=ID,SignedHeaders=a;b,Signature=HEX64."
         )
     return match[1], match[2], match[3]
@@ -237,14 +237,14 @@ def _parse_date(text: str) -> float:
             return datetime.fromisoformat(text).timestamp()
     except ValueError:
         pass
-    raise _error(f"x-acs-date '{text[:40]}' is not a UTC time such as 2026-01-31T09:00:00Z.")
+    raise _make_error(f"x-acs-date '{text[:40]}' is not a UTC time such as 2026-01-31T09:00:00Z.")
 
 
 def _check_date(date: float, now: float) -> None:
     seconds = date - now
     if abs(seconds) > WINDOW:
         side = "ahead of" if seconds > 0 else "behind"
-        raise _error(f"x-acs-date is {abs(seconds):.0f} seconds {side} the server's clock; {WINDOW} are allowed.")
+        raise _make_error(f"x-acs-date is {abs(seconds):.0f} seconds {side} the server's clock; {WINDOW} are allowed.")
 
 
 def _compute_signature(request: str, secret: str) -> str:

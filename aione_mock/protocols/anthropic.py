@@ -64,7 +64,7 @@ def read_prompt(call: Call, look: Look) -> Prompt:
     """
     data = call.data
     if data.get("thread"):
-        raise _thread_unsupported()
+        raise _make_thread_error()
     choice = data.get("tool_choice") or {}
     schema = _read_schema(data)
     reasoning = _read_reasoning(call)
@@ -86,7 +86,7 @@ def read_prompt(call: Call, look: Look) -> Prompt:
     )
 
 
-def _thread_unsupported() -> APIError:
+def _make_thread_error() -> APIError:
     # Anthropic's own tool runner tries a thread first and, by this code, goes on with whole conversations
     return APIError(
         "invalid_request",

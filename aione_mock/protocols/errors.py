@@ -64,12 +64,12 @@ class ErrorRenderer:
 
     def find(self, protocol: str, operation: Operation | None, name: str) -> ErrorSpec | None:
         """Return an error as the operation, or else its protocol, declares it."""
-        name = protocol_name(protocol, name)
+        name = translate_error_name(protocol, name)
         declared = operation.errors.get(name) if operation else None
         return declared or self._contract.find_error(protocol, name)
 
 
-def protocol_name(protocol: str, name: str) -> str:
+def translate_error_name(protocol: str, name: str) -> str:
     """Return the name that a protocol's documentation gives to an error."""
     return protocols.ERROR_NAMES.get(protocol, {}).get(name, name)
 

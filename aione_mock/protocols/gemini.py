@@ -14,7 +14,7 @@ import orjson
 from aione_mock.contract import ErrorSpec
 from aione_mock.errors import APIError
 from aione_mock.protocols import log_probabilities
-from aione_mock.protocols.gemini_request import config, read_prompt, shows_thoughts
+from aione_mock.protocols.gemini_request import read_config, read_prompt, shows_thoughts
 from aione_mock.structs import replace
 from aione_mock.tenant.catalogue import Model
 from aione_mock.text.sse import encode
@@ -85,7 +85,7 @@ def _render_ending(choice: Choice, call: Call) -> dict[str, Json]:
     if choice.finish == "malformed_call":
         made = ", ".join([f"{tool.name}({tool.arguments})" for tool in choice.tool_calls])
         ending["finishMessage"] = f"Malformed function call: {made}"
-    if config(call).get("responseLogprobs") and choice.text:
+    if read_config(call).get("responseLogprobs") and choice.text:
         values = [log_probabilities.rank_tokens(piece, 1)[0][1] for piece in choice.text.pieces]
         ending["avgLogprobs"] = round(sum(values) / len(values), 6)
     return ending
@@ -93,7 +93,7 @@ def _render_ending(choice: Choice, call: Call) -> dict[str, Json]:
 
 def _strip_enum_quotes(choice: Choice, call: Call) -> Choice:
     """Return the bare word for `text/x.enum`, where JSON has it in quotation marks."""
-    if config(call).get("responseMimeType") != "text/x.enum":
+    if read_config(call).get("responseMimeType") != "text/x.enum":
         return choice
     try:
         word = orjson.loads(choice.text.text)
@@ -122,7 +122,7 @@ def _render_picture(picture: Picture) -> Json:
 
 
 def _render_logprobs(text: TokenText, call: Call) -> dict[str, Json]:
-    settings = config(call)
+    settings = read_config(call)
     if not settings.get("responseLogprobs") or not text:
         return {}
     top, pieces = int(settings.get("logprobs") or 0), text.pieces
@@ -158,12 +158,12 @@ def _render_chunks(completion: Completion, call: Call) -> list[bytes]:
     in Google's own chat.
     """
     usage, tail = completion.usage, orjson.dumps(_render_tail(completion))[1:]
-    usage_template = _usage_template(usage)
+    usage_template = _make_usage_template(usage)
     known = usage.prompt + usage.reasoning
     chunks: list[bytes] = []
     tokens, piece = 0, b""
     for index, choice in enumerate(completion.choices):
-        for piece, added in _stream_pieces(_strip_enum_quotes(choice, call), index, call):
+        for piece, added in _split_choice(_strip_enum_quotes(choice, call), index, call):
             tokens += added
             counts = usage_template % (tokens, known + tokens)
             chunks.append(b'{"candidates":[%b],"usageMetadata":%b,%b' % (piece, counts, tail))
@@ -171,21 +171,21 @@ def _render_chunks(completion: Completion, call: Call) -> list[bytes]:
     return chunks
 
 
-def _usage_template(usage: Usage) -> bytes:
+def _make_usage_template(usage: Usage) -> bytes:
     """Return the token counts as JSON, with `%d` for the candidates' tokens and the total."""
     names = [*render_usage(usage, 0).items()]
     members = [(name, "%d" if name in ("candidatesTokenCount", "totalTokenCount") else count) for name, count in names]
     return ("{%s}" % ",".join([f'"{name}":{count}' for name, count in members])).encode()
 
 
-def _stream_pieces(choice: Choice, index: int, call: Call) -> list[tuple[bytes, int]]:
+def _split_choice(choice: Choice, index: int, call: Call) -> list[tuple[bytes, int]]:
     """Return at least one piece as JSON, each with the tokens of the answer in it."""
     pieces: list[tuple[bytes, int]] = []
     before, after = b'{"content":{"parts":[{"text":"', b'"}],"role":"model"},"index":%d}' % index
     if choice.reasoning and shows_thoughts(call):
         thought = b'","thought":true' + after[1:]
         pieces += [(before + text + thought, 0) for text in choice.reasoning.encoded]
-    if config(call).get("responseLogprobs"):
+    if read_config(call).get("responseLogprobs"):
         for text in choice.text.encoded:
             pieces.append((_merge(before + text + after, _render_logprobs(TokenText((text,)), call)), 1))
     else:
@@ -248,11 +248,11 @@ def render_model_page(models: Sequence[Model], params: Mapping[str, Json]) -> Js
     start = _find_start(models, params.get("pageToken") or "")
     page: dict[str, Json] = {"models": [render_model(found) for found in models[start : start + size]]}
     if start + size < len(models):
-        page["nextPageToken"] = _page_token(models[start + size - 1])
+        page["nextPageToken"] = _encode_page_token(models[start + size - 1])
     return page
 
 
-def _page_token(last: Model) -> str:
+def _encode_page_token(last: Model) -> str:
     """Return the token of the next page. It names the last model, so that models may be added before it."""
     return base64.urlsafe_b64encode(f"models/{last.id}".encode()).decode().rstrip("=")
 
@@ -261,6 +261,6 @@ def _find_start(models: Sequence[Model], token: str) -> int:
     if not token:
         return 0
     for position, found in enumerate(models):
-        if _page_token(found) == token:
+        if _encode_page_token(found) == token:
             return position + 1
     raise APIError("invalid_request", "The page token is invalid.", fields={"param": "pageToken"})

@@ -54,14 +54,14 @@ def _read_integer(number: float | None) -> int | None:
     return None if number is None else int(number)
 
 
-def config(call: Call) -> Mapping[str, Json]:
+def read_config(call: Call) -> Mapping[str, Json]:
     """Return the request's `generationConfig`."""
     return call.data.get("generationConfig") or {}
 
 
 def shows_thoughts(call: Call) -> bool:
     """Return whether the client asked for thoughts."""
-    return bool((config(call).get("thinkingConfig") or {}).get("includeThoughts"))
+    return bool((read_config(call).get("thinkingConfig") or {}).get("includeThoughts"))
 
 
 def _read_reasoning(settings: Mapping[str, Json]) -> int:

@@ -37,7 +37,7 @@ def check_request(contract: Contract, request: RecordedRequest) -> list[str]:
     operation, params = find_operation(contract, request.method, request.path)
     if operation is None:
         return [f"request: the contract has no {request.method} {request.path[:200]}"]
-    return [f"request: {finding}" for finding in _limit(_find_in_request(operation, params, request))]
+    return [f"request: {finding}" for finding in _limit_findings(_find_in_request(operation, params, request))]
 
 
 def check_response(contract: Contract, request: RecordedRequest, response: RecordedResponse) -> list[str]:
@@ -45,7 +45,7 @@ def check_response(contract: Contract, request: RecordedRequest, response: Recor
     operation, _ = find_operation(contract, request.method, request.path)
     if operation is None:
         return []
-    return [f"answer: {finding}" for finding in _limit(_find_in_response(operation, request, response))]
+    return [f"answer: {finding}" for finding in _limit_findings(_find_in_response(operation, request, response))]
 
 
 def _find_in_request(operation: Operation, params: Mapping[str, str], request: RecordedRequest) -> Iterator[str]:
@@ -63,7 +63,7 @@ def _find_in_response(operation: Operation, request: RecordedRequest, response: 
     return map(str, find_answer_problems(operation, answer))
 
 
-def _limit(found: Iterator[str]) -> list[str]:
+def _limit_findings(found: Iterator[str]) -> list[str]:
     try:
         first = list(islice(found, _MAX_FINDINGS))
         more = sum(1 for _ in found)

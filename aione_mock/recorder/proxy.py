@@ -127,9 +127,9 @@ class Recorder:
         if exchange.operation is not None and exchange.operation.protocol == "control":
             return
         known = None
-        while known != self.redactor.known:
+        while known != self.redactor.credentials:
             # again if a credential was learned meanwhile
-            known = self.redactor.known
+            known = self.redactor.credentials
             if exchange.is_large:
                 prepared = await asyncio.shield(asyncio.to_thread(self._prepare, exchange))
             else:

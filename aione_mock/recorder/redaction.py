@@ -61,7 +61,7 @@ class Redactor:
         self._constants: frozenset[str] = collect_constants(contract) if contents else frozenset()
 
     @property
-    def known(self) -> tuple[str, ...]:
+    def credentials(self) -> tuple[str, ...]:
         """The credentials that it has learned."""
         return self._mask.known
 

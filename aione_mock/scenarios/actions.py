@@ -12,7 +12,7 @@ from aione_mock.scenarios import templates
 from aione_mock.scenarios.body_changes import BodyChange
 from aione_mock.scenarios.conditions import MatchContext
 from aione_mock.structs import frozen
-from aione_mock.types import Fault, Headers, Json, Script, ToolCall, header_value
+from aione_mock.types import Fault, Headers, Json, Script, ToolCall, clean_header_value
 
 
 @frozen
@@ -73,7 +73,7 @@ class Action:
         replaced = {*self.remove_headers, *[name for name, _ in self.set_headers]}
         kept = tuple(pair for pair in headers if pair[0].lower() not in replaced)
         return kept + tuple(
-            (name, header_value(templates.fill_text(value, context, call))) for name, value in self.set_headers
+            (name, clean_header_value(templates.fill_text(value, context, call))) for name, value in self.set_headers
         )
 
 

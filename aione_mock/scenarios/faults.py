@@ -28,19 +28,19 @@ class FaultSpec:
     options: tuple[Option, ...] = ()
 
 
-def _after(default: int) -> Option:
+def _make_after_option(default: int) -> Option:
     return Option("after", "integer", default, "Number of whole events before it.", minimum=0)
 
 
-def _at(default: int) -> Option:
+def _make_at_option(default: int) -> Option:
     return Option("at", "integer", default, "Which event, counted from 1; the last if there are fewer.", minimum=1)
 
 
-def _seconds(default: float, description: str) -> Option:
+def _make_seconds_option(default: float, description: str) -> Option:
     return Option("seconds", "number", default, description, minimum=0)
 
 
-def _size(default: int, description: str) -> Option:
+def _make_size_option(default: int, description: str) -> Option:
     return Option("size", "integer", default, description, minimum=1, maximum=64 << 20)
 
 
@@ -53,28 +53,36 @@ _CONTENT_TYPE = Option("value", "string", "text/plain", "The content type instea
 _BY = Option("by", "integer", 16, "Difference in bytes.", minimum=1)
 _STATUS = Option("status", "integer", 502, "Status of the page.", minimum=200, maximum=599)
 _PARTS = Option("parts", "integer", 10, "Number of parts.", minimum=1, maximum=10_000)
-_STALL = (_after(1), _seconds(30.0, "Length of the pause."), _THEN)
-_DRIP = (_size(16, "Bytes at a time."), _seconds(0.05, "Pause after each."))
-_SLOW = (_seconds(2.0, "Time from the first part to the last."), _PARTS)
-_SPLIT = (_size(7, "Bytes of each packet."),)
-_BIG = (_at(2), _size(1 << 20, "Bytes of the event."))
+_STALL = (_make_after_option(1), _make_seconds_option(30.0, "Length of the pause."), _THEN)
+_DRIP = (_make_size_option(16, "Bytes at a time."), _make_seconds_option(0.05, "Pause after each."))
+_SLOW = (_make_seconds_option(2.0, "Time from the first part to the last."), _PARTS)
+_SPLIT = (_make_size_option(7, "Bytes of each packet."),)
+_BIG = (_make_at_option(2), _make_size_option(1 << 20, "Bytes of the event."))
 
 # in the order in which they are listed to users
 _SPECS = (
-    FaultSpec("cut", "The connection drops in the stream", "stream", streams.cut_stream, (_after(1), _MID)),
+    FaultSpec("cut", "The connection drops in the stream", "stream", streams.cut_stream, (_make_after_option(1), _MID)),
     FaultSpec("stall", "The stream pauses, then goes on, is cut, or hangs", "stream", streams.stall_stream, _STALL),
     FaultSpec("drip", "A few bytes at a time", "both", streams.drip_bytes, _DRIP),
-    FaultSpec("malformed_json", "JSON without its last byte", "both", streams.truncate_json, (_at(2),)),
-    FaultSpec("error_event", "An error after status 200", "stream", streams.end_with_error, (_after(2), _ERROR)),
+    FaultSpec("malformed_json", "JSON without its last byte", "both", streams.truncate_json, (_make_at_option(2),)),
+    FaultSpec(
+        "error_event", "An error after status 200", "stream", streams.end_with_error, (_make_after_option(2), _ERROR)
+    ),
     FaultSpec("no_end", "The event that ends the stream is missing", "stream", streams.omit_end),
     FaultSpec("no_finish", "No finish reason", "stream", streams.omit_finish_reason),
     FaultSpec("double_finish", "The finish reason comes twice", "stream", streams.repeat_finish_reason),
     FaultSpec("no_usage", "No usage", "stream", streams.omit_usage),
     FaultSpec("wrong_usage", "Every count in the usage is wrong", "stream", streams.falsify_usage, (_ADD,)),
-    FaultSpec("empty_choices", "An event without choices or candidates", "stream", streams.empty_choices, (_at(2),)),
-    FaultSpec("duplicate_event", "An event comes twice", "stream", streams.repeat_event, (_at(2),)),
-    FaultSpec("reorder_events", "Two events change places", "stream", streams.swap_events, (_at(2),)),
-    FaultSpec("changed_id", "The response's id changes midway", "stream", streams.change_id, (_at(3),)),
+    FaultSpec(
+        "empty_choices",
+        "An event without choices or candidates",
+        "stream",
+        streams.empty_choices,
+        (_make_at_option(2),),
+    ),
+    FaultSpec("duplicate_event", "An event comes twice", "stream", streams.repeat_event, (_make_at_option(2),)),
+    FaultSpec("reorder_events", "Two events change places", "stream", streams.swap_events, (_make_at_option(2),)),
+    FaultSpec("changed_id", "The response's id changes midway", "stream", streams.change_id, (_make_at_option(3),)),
     FaultSpec("comments", "Keep-alive comments between the events", "stream", streams.insert_comments, (_EVERY,)),
     FaultSpec("crlf", "Lines end with CR and LF", "stream", streams.end_lines_with_crlf),
     FaultSpec("cr", "Lines end with CR alone", "stream", streams.end_lines_with_cr),

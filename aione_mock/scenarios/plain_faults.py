@@ -24,7 +24,7 @@ def cut_body(response: Response, options: OptionValues, context: FaultContext) -
     """Drop the connection after half of the announced body."""
     body = _join_body(response)
     headers = _set_header(response.headers, "content-length", str(len(body)))
-    return replace(response, headers=headers, sends=((_first_due(response), body[: len(body) // 2]),), end="cut")
+    return replace(response, headers=headers, sends=((_find_first_due(response), body[: len(body) // 2]),), end="cut")
 
 
 def announce_more_bytes(response: Response, options: OptionValues, context: FaultContext) -> Response:
@@ -45,7 +45,7 @@ def send_html_page(response: Response, options: OptionValues, context: FaultCont
     phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else "Error"
     page = _HTML_PAGE.format(status=status, phrase=phrase).encode()
     headers = (("content-type", "text/html"), ("content-length", str(len(page))))
-    return replace(response, status=status, headers=headers, sends=((_first_due(response), page),))
+    return replace(response, status=status, headers=headers, sends=((_find_first_due(response), page),))
 
 
 def send_invalid_gzip(response: Response, options: OptionValues, context: FaultContext) -> Response:
@@ -54,18 +54,18 @@ def send_invalid_gzip(response: Response, options: OptionValues, context: FaultC
     headers = _set_header(
         _set_header(response.headers, "content-length", str(len(invalid))), "content-encoding", "gzip"
     )
-    return replace(response, headers=headers, sends=((_first_due(response), invalid),))
+    return replace(response, headers=headers, sends=((_find_first_due(response), invalid),))
 
 
 def send_no_body(response: Response, options: OptionValues, context: FaultContext) -> Response:
     """Send status and headers without a body."""
     headers = _set_header(response.headers, "content-length", "0")
-    return replace(response, headers=headers, sends=((_first_due(response), b""),))
+    return replace(response, headers=headers, sends=((_find_first_due(response), b""),))
 
 
 def send_slowly(response: Response, options: OptionValues, context: FaultContext) -> Response:
     """Send the body in parts, spread evenly over some seconds."""
-    body, start, parts = _join_body(response), _first_due(response), options["parts"]
+    body, start, parts = _join_body(response), _find_first_due(response), options["parts"]
     size = max(1, -(-len(body) // parts))
     pieces = [body[place : place + size] for place in range(0, len(body), size)]
     step = options["seconds"] / max(1, len(pieces) - 1)
@@ -110,7 +110,7 @@ def _join_body(response: Response) -> bytes:
     return b"".join([raw for _, raw in response.sends])
 
 
-def _first_due(response: Response) -> float:
+def _find_first_due(response: Response) -> float:
     return response.sends[0][0] if response.sends else 0.0
 
 

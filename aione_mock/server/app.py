@@ -285,9 +285,11 @@ def _create_pipeline(
     state: MemoryState | None = None,
 ) -> Pipeline:
     handlers = {**HANDLERS, **load_extension_handlers(settings.extensions)}
-    pipeline = _choose_pipeline(settings)(contract, sessions, checked(handlers, contract), settings, replay, state)
+    pipeline = _choose_pipeline(settings)(
+        contract, sessions, select_handlers(handlers, contract), settings, replay, state
+    )
     if settings.control:
-        pipeline.handlers = {**pipeline.handlers, **checked(control.make_handlers(pipeline), contract)}
+        pipeline.handlers = {**pipeline.handlers, **select_handlers(control.make_handlers(pipeline), contract)}
         pipeline.explanations = control.build_explanations(pipeline)
     return pipeline
 
@@ -325,7 +327,7 @@ def _load_replay(settings: Settings, contract: Contract) -> Replay | None:
     )
 
 
-def checked(handlers: Mapping[str, Handler], contract: Contract) -> dict[str, Handler]:
+def select_handlers(handlers: Mapping[str, Handler], contract: Contract) -> dict[str, Handler]:
     """Return the handlers by operation, without those whose operation an overlay has removed.
 
     Raise ContractError for one whose operation the contract never had.

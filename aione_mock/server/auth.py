@@ -122,7 +122,7 @@ class Authenticator:
             )
         if first is None:
             how = " or ".join(dict.fromkeys([scheme.description for scheme in access.schemes]))
-            raise _unauthenticated(f"No API key provided: send it as {how}.", operation)
+            raise _make_authentication_error(f"No API key provided: send it as {how}.", operation)
         return first
 
     async def _identify_key(
@@ -138,7 +138,7 @@ class Authenticator:
         known = record is not None and record.org_id in session.tenants.organisations
         if record is None or not known or api_keys.get_status(record, now) != "active":
             what = "API key" if operation.protocol != "console" else "token"
-            raise _unauthenticated(
+            raise _make_authentication_error(
                 f"Invalid {what} provided: {api_keys.mask_secret(secret)}. {_REMEDIES[what]}", operation
             )
         if record.allowed_ips and not _is_inside(client, record.allowed_ips):
@@ -206,7 +206,7 @@ def _read_bearer(value: bytes | None) -> str | None:
     return secret.strip() or None if kind.lower() == "bearer" else None
 
 
-def _unauthenticated(message: str, operation: Operation) -> APIError:
+def _make_authentication_error(message: str, operation: Operation) -> APIError:
     headers = {"www-authenticate": "Bearer"} if operation.protocol == "console" else {}
     return APIError("invalid_api_key", message, headers=headers)
 
@@ -233,7 +233,7 @@ def _verify_signature(request: Request, operation: Operation, session: Session) 
     nonce = blake2b(signature.nonce.encode(), digest_size=16).hexdigest()
     place = f"nonce/{signature.access_key_id}/{nonce}"
     if not session.use_nonce(place, now, 2 * acs3_signature.WINDOW):
-        raise acs3_signature.nonce_used(signature.nonce)
+        raise acs3_signature.make_nonce_used_error(signature.nonce)
     key = access_keys[signature.access_key_id]
     if key.actions is not None and operation.ram_action not in key.actions:
         detail = f"the access key lacks the right {operation.ram_action}"

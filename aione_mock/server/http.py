@@ -153,7 +153,7 @@ class UvicornServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then call `on_ready`. What it raises ends the server as a signal would, and is raised again."""
-        self._tell("set_draining", False)
+        self._call_hook("set_draining", False)
         await super().startup(sockets)
         try:
             self._on_ready()
@@ -176,14 +176,14 @@ class UvicornServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close the port, wait for open requests, close all connections, then run the shutdown of the lifespan."""
-        self._tell("set_draining", True)
+        self._call_hook("set_draining", True)
         for server in self.servers:
             server.close()
         for listener in sockets or ():
             listener.close()
         if self._drain:
             await self._finish_requests()
-        self._tell("note_end")
+        self._call_hook("note_end")
         await asyncio.sleep(0)  # answers of this turn are written at its end
         for connection in tuple(self.server_state.connections):
             if connection.transport is not None:
@@ -196,10 +196,10 @@ class UvicornServer(uvicorn.Server):
         if self._has_timer:
             signal.setitimer(signal.ITIMER_REAL, 0)
 
-    def _tell(self, method: str, *values: bool) -> None:
+    def _call_hook(self, method: str, *values: bool) -> None:
         """Call a method of the application, if it has one of that name."""
-        if (tell := getattr(self.config.app, method, None)) is not None:
-            tell(*values)
+        if (hook := getattr(self.config.app, method, None)) is not None:
+            hook(*values)
 
     async def _finish_requests(self) -> None:
         """Close each connection when its request is answered; return when all are closed or time is up."""

@@ -287,7 +287,7 @@ class Protocol(HttpToolsProtocol):
             awaited = running.send(None)
         except StopIteration:
             return
-        task = self.loop.create_task(_resume(running, awaited))
+        task = self.loop.create_task(_resume_coroutine(running, awaited))
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)
 
@@ -412,13 +412,13 @@ def _has_left(transport: asyncio.Transport) -> bool:
     return bool(poll.poll(0))
 
 
-async def _resume(running: Coroutine[Any, Any, None], awaited: Any) -> None:
+async def _resume_coroutine(running: Coroutine[Any, Any, None], awaited: Any) -> None:
     """Continue a coroutine that has run up to the first future that it awaits."""
-    await _drive(running, awaited)
+    await _drive_coroutine(running, awaited)
 
 
 @coroutine  # since Python 3.12 no generator is a task
-def _drive(running: Coroutine[Any, Any, None], awaited: Any) -> Generator[Any, Any, None]:
+def _drive_coroutine(running: Coroutine[Any, Any, None], awaited: Any) -> Generator[Any, Any, None]:
     with contextlib.suppress(StopIteration):
         while True:
             try:

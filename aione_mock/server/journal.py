@@ -239,7 +239,7 @@ class Exchange:
 
     def _shorten(self, response: Response) -> None:
         if self.stream:
-            events, self._response_truncated = shorten_events(self._events())
+            events, self._response_truncated = shorten_events(self._make_events())
             sends = tuple(zip(self.event_times, events, strict=False))
         else:
             raw = b"".join([data for _, data in response.sends])
@@ -299,13 +299,13 @@ class Exchange:
     @property
     def events(self) -> EventStream:
         """The events of a streamed answer, masked."""
-        return mask_events(self._events(), self.mask) if self.stream else EventStream(b"", ())
+        return mask_events(self._make_events(), self.mask) if self.stream else EventStream(b"", ())
 
     @property
     def event_times(self) -> tuple[float, ...]:
         """When each event of a stream was due, in seconds after the request was read."""
         if self.response.ordinary:
-            return (0.0,) * len(self._events())
+            return (0.0,) * len(self._make_events())
         return tuple([due for due, data in self.response.sends if data])
 
     @property
@@ -318,7 +318,7 @@ class Exchange:
         """When the end of the answer was due, in seconds after the request was read."""
         return self.response.sends[-1][0] if self.response.sends else 0.0
 
-    def _events(self) -> EventStream:
+    def _make_events(self) -> EventStream:
         sends = self.response.sends
         if self.response.ordinary:
             return EventStream(sends[0][1])

@@ -32,7 +32,8 @@ def price_usage(call: Call, session: Session, reply: Reply | StreamReply, sent: 
     caller, status = call.caller, reply.status
     if caller is None or not call.operation.paid or 400 <= status < 500:
         return None
-    name, ledger, ok = reply.model or _asked(call), session.tenants.ledgers.get(caller.org_id), status < 500
+    name, ok = reply.model or _read_requested_model(call), status < 500
+    ledger = session.tenants.ledgers.get(caller.org_id)
     if ledger is None:  # the organisation has left the configuration file meanwhile
         return None
     rate = ledger.find_rate(name)
@@ -47,7 +48,7 @@ def price_usage(call: Call, session: Session, reply: Reply | StreamReply, sent: 
     return ledger.price_call(call.at, caller, name, usage, ok, 1000 * took, call.request_id, status)
 
 
-def _asked(call: Call) -> str:
+def _read_requested_model(call: Call) -> str:
     """Return the model that the path or the body names."""
     data = call.data if isinstance(call.data, dict) else {}
     return str(call.params.get("model") or data.get("model") or "")

@@ -27,7 +27,7 @@ def find_called_model(name: str, call: Call, session: Session) -> Model:
     if caller is not None:
         models = session.tenants.organisations[caller.org_id].plan.models
         if models is not None and model.id not in models and call.script is None:
-            raise model_not_found(name, session.catalogue)
+            raise make_model_not_found_error(name, session.catalogue)
         if caller.models_allowed:
             auth.check_model_allowed(caller, name, model)
     return model
@@ -42,7 +42,7 @@ def find_other_model(name: str, session: Session, *, scripted: bool = False) -> 
     catalogue = session.catalogue
     other = catalogue.find(name)
     if other is None and not scripted:
-        raise model_not_found(name, catalogue)
+        raise make_model_not_found_error(name, catalogue)
     if other is not None:
         used = session.store.read(_USED) or ()
         if name not in used and len(used) < _MAX_USED:
@@ -59,7 +59,7 @@ def list_offered_models(session: Session) -> tuple[Model, ...]:
     return (*catalogue.models, *[catalogue.make_other(name) for name in others])
 
 
-def model_not_found(name: str, catalogue: ModelCatalogue) -> APIError:
+def make_model_not_found_error(name: str, catalogue: ModelCatalogue) -> APIError:
     """Return the documented refusal of a model, with the nearest names and how to allow more."""
     # aliases are not listed, so that nobody would find them
     listed = [model.id for model in catalogue.models]

@@ -19,7 +19,7 @@ from aione_mock.server.handlers.from_schema import find_first_example, generate_
 from aione_mock.server.match_context import asks_for_stream
 from aione_mock.server.sessions import Session
 from aione_mock.structs import frozen, replace
-from aione_mock.types import Call, Headers, Json, RawHeaders, Reply, StreamReply, header_value
+from aione_mock.types import Call, Headers, Json, RawHeaders, Reply, StreamReply, clean_header_value
 
 _ITEM = re.compile(r'(?:[^,;"]|"(?:[^"\\]|\\.)*"?)+')
 """A preference or a parameter of one, which counts as one too."""
@@ -164,7 +164,7 @@ def _quote(value: str) -> str:
     """Return a value as RFC 7240 writes it: in quotation marks unless it is a token."""
     if _TOKEN.fullmatch(value):
         return value
-    return header_value('"{}"'.format(value.replace("\\", "\\\\").replace('"', '\\"')))
+    return clean_header_value('"{}"'.format(value.replace("\\", "\\\\").replace('"', '\\"')))
 
 
 def _unquote(text: str) -> str:

@@ -100,7 +100,7 @@ def format_headers(limits: Window, spent: int, operation: Operation, status: int
 
     `spent` are the tokens of the answer, which the limits do not hold yet.
     """
-    template, format_reset = _header_template(operation, status)
+    template, format_reset = _make_header_template(operation, status)
     if not template:
         return ""
     now, (last_request, last_tokens), (rpm, tpm) = limits.now, limits.lasts, limits.most
@@ -111,7 +111,7 @@ def format_headers(limits: Window, spent: int, operation: Operation, status: int
 
 
 @lru_cache(maxsize=256)
-def _header_template(operation: Operation, status: int) -> tuple[str, FormatReset]:
+def _make_header_template(operation: Operation, status: int) -> tuple[str, FormatReset]:
     """Return the lines for six values, undeclared headers left out, and the function that formats a reset."""
     pattern, format_reset = _HEADERS.get(operation.protocol, ("", _format_duration))
     declared = operation.response_headers.get(status, ())

@@ -20,7 +20,7 @@ from aione_mock.types import (
     Reply,
     Response,
     StreamReply,
-    header_value,
+    clean_header_value,
 )
 
 if TYPE_CHECKING:
@@ -115,4 +115,4 @@ def _explain(exchange: Exchange, spent: int) -> Headers:
         "x-mock-limits": used and "rpm {}/{}, tpm {}/{}".format(*used),
         "x-mock-nearest": scenario.nearest and f"{scenario.nearest.rule_id}: {'; '.join(scenario.nearest.reasons)}",
     }
-    return tuple((name, header_value(value)[:_EXPLANATION_CHARS]) for name, value in values.items() if value)
+    return tuple((name, clean_header_value(value)[:_EXPLANATION_CHARS]) for name, value in values.items() if value)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from aione_mock.clock import SYSTEM_CLOCK
 from aione_mock.contract import Contract, Operation
 from aione_mock.errors import APIError, ConfigError, ScenarioError
-from aione_mock.protocols.errors import protocol_name
+from aione_mock.protocols.errors import translate_error_name
 from aione_mock.scenarios.actions import NO_ACTION, Action
 from aione_mock.scenarios.awkward import explain_unmet_need
 from aione_mock.scenarios.catalogue import ScenarioCatalogue
@@ -251,7 +251,7 @@ def _pace_response(response: Response, reply: Reply | StreamReply, delay: float,
 
 def _find_error(name: str, operation: Operation) -> str | None:
     """Return the operation's own name of an error, None if it does not declare it."""
-    names = name, protocol_name(operation.protocol, name)
+    names = name, translate_error_name(operation.protocol, name)
     return next((candidate for candidate in names if candidate in operation.errors), None)
 
 

@@ -71,14 +71,16 @@ class SharedSessions(Sessions):
         """
         make = make or session.name == DEFAULT
         begin = self._describe_begin() if make else None
-        changes = await self._open(session.name, begin=begin, confirmed=confirmed or session.name == DEFAULT)
+        changes = await self._open_session(session.name, begin=begin, confirmed=confirmed or session.name == DEFAULT)
         if changes.status != "ok":
             self._forget(session.name)
             return self.default
         session.apply(changes)  # type: ignore[attr-defined]
         return session
 
-    async def _open(self, name: str, *, confirmed: bool = True, new: bool = False, begin: Json = None) -> Changes:
+    async def _open_session(
+        self, name: str, *, confirmed: bool = True, new: bool = False, begin: Json = None
+    ) -> Changes:
         arguments = {"name": name, "known": -1, "confirmed": confirmed, "most": self._config.max_sessions, "new": new}
         if begin is not None:
             arguments["begin"] = begin
@@ -101,7 +103,7 @@ class SharedSessions(Sessions):
         }
         return begin if start is None else {**begin, "start": start.timestamp()}
 
-    def _hold(self, changes: Changes) -> Session:
+    def _apply_to_replica(self, changes: Changes) -> Session:
         """Return the replica of a session that the store has described."""
         replica = super().use(changes.name) or self.create(changes.name)
         replica.apply(changes)  # type: ignore[attr-defined]
@@ -109,18 +111,18 @@ class SharedSessions(Sessions):
 
     async def look_up(self, name: str) -> Session | None:
         """Return the session of a name, None if there is none."""
-        changes = await self._open(name)
-        return self._hold(changes) if changes.status == "ok" else None
+        changes = await self._open_session(name)
+        return self._apply_to_replica(changes) if changes.status == "ok" else None
 
     async def list_all(self) -> list[Session]:
         """List all sessions."""
-        return [self._hold(changes) for changes in await self._remote.list_sessions()]
+        return [self._apply_to_replica(changes) for changes in await self._remote.list_sessions()]
 
     async def add(self, name: str, **options: Any) -> Session:
         """Create a session. Raises APIError for a bad name, and if there is one of that name."""
         check_name(name)
-        changes = await self._open(name, new=True, begin=self._describe_begin(**options))
-        return self._hold(_require(changes, name))
+        changes = await self._open_session(name, new=True, begin=self._describe_begin(**options))
+        return self._apply_to_replica(_require(changes, name))
 
     async def remove(self, name: str) -> None:
         """Delete a session; `default` is created again instead."""
@@ -131,7 +133,7 @@ class SharedSessions(Sessions):
     async def restart(self, session: Session) -> Session:
         """Create a session again as it was at first."""
         changes = await self._remote.ask_session("reset", name=session.name, begin=self._describe_begin())
-        return self._hold(_require(changes, session.name))
+        return self._apply_to_replica(_require(changes, session.name))
 
     async def save_snapshot(self, session: Session, label: str) -> tuple[float, int]:
         """Keep the state of a session under a label. Return its time and the number of its calls."""
@@ -142,14 +144,14 @@ class SharedSessions(Sessions):
     async def load_snapshot(self, session: Session, label: str) -> None:
         """Restore the state that was kept under a label."""
         changes = await self._remote.ask_session("restore", name=session.name, label=label)
-        self._hold(_require(changes, session.name))
+        self._apply_to_replica(_require(changes, session.name))
 
     async def fork(self, session: Session, name: str) -> Session:
         """Create a session that goes on from the state of another."""
         check_name(name)
         most = self._config.max_sessions
         changes = await self._remote.ask_session("fork", name=session.name, new=name, most=most)
-        return self._hold(_require(changes, name))
+        return self._apply_to_replica(_require(changes, name))
 
 
 def _require(changes: Changes, name: str) -> Changes:

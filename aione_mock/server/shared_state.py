@@ -249,7 +249,7 @@ class SharedState:
         return Limits(
             caller.org_id,
             caller.key_id,
-            replica.tenants.billing[caller.org_id].spending_limit(exchange.at),
+            replica.tenants.billing[caller.org_id].compute_spending_limit(exchange.at),
             -1 if caller.balance_ticks is None else caller.balance_ticks,
             caller.rpm_limit or plan.rpm_limit,
             caller.tpm_limit or plan.tpm_limit,
@@ -488,7 +488,7 @@ def _refuse(reason: str, exchange: Exchange, limits: Limits | None) -> APIError:
         from aione_mock.protocols import acs3_signature
 
         exchange.caller = None  # as for any other signature that is not valid
-        return acs3_signature.nonce_used(exchange.request.fields[b"x-acs-signature-nonce"].decode("latin-1"))
+        return acs3_signature.make_nonce_used_error(exchange.request.fields[b"x-acs-signature-nonce"].decode("latin-1"))
     if reason in ("balance", "key_balance"):
         exchange.limit = BALANCE_USED if reason == "balance" else KEY_BALANCE_USED
         return APIError("insufficient_balance", exchange.limit)

@@ -70,7 +70,7 @@ class MemoryState:
         if caller is None or caller.key_id is None or not operation.paid or session.as_upstream:
             return
         spent = session.store.read_counter(SPENT + caller.org_id)
-        if spent >= session.tenants.billing[caller.org_id].spending_limit(exchange.at):
+        if spent >= session.tenants.billing[caller.org_id].compute_spending_limit(exchange.at):
             exchange.limit = BALANCE_USED
             raise APIError("insufficient_balance", exchange.limit)
         if caller.balance_ticks is not None and session.store.read_counter(KEY_SPENT + caller.key_id) >= (

@@ -92,7 +92,7 @@ class MemoryStore:
         self.version = 0
         self._values: dict[str, Json] = {}
         self._windows: dict[str, _Sliding] = {}
-        self._sweep_at = _SWEEP
+        self._window_limit = _SWEEP
         self._texts: dict[str, bytes] = {}
         self._text_bytes = 0
 
@@ -184,20 +184,20 @@ class MemoryStore:
         found.add(now, *amounts)
 
     def _open_window(self, key: str, now: float, span: float) -> _Sliding:
-        self._sweep(now)
+        self._drop_empty_windows(now)
         found = self._windows[key] = _Sliding(span)
         return found
 
-    def _sweep(self, now: float) -> None:
+    def _drop_empty_windows(self, now: float) -> None:
         """Drop empty windows if there are many."""
-        if len(self._windows) < self._sweep_at:
+        if len(self._windows) < self._window_limit:
             return
         for key in [k for k, w in self._windows.items() if w.last <= now - w.span]:
             del self._windows[key]
         if len(self._windows) >= _MAX_WINDOWS:
             latest = sorted(self._windows.items(), key=lambda item: item[1].last)[_MAX_WINDOWS // 2 :]
             self._windows = dict(latest)
-        self._sweep_at = min(_MAX_WINDOWS, max(_SWEEP, 2 * len(self._windows)))
+        self._window_limit = min(_MAX_WINDOWS, max(_SWEEP, 2 * len(self._windows)))
 
     def keep_text(self, name: str, text: bytes, most: int) -> None:
         """Keep a text. Its first line is the name of the text that it continues, or empty.
@@ -251,9 +251,9 @@ class _Sliding:
         # a list: most windows hold one entry, for which a deque takes five times the room
         self.entries: list[list[Any]] = [[*entry] for entry in entries]
         self.often, self.much = [sum([entry[part] for entry in self.entries]) for part in (1, 2)]
-        self._note()
+        self._note_times()
 
-    def _note(self) -> None:
+    def _note_times(self) -> None:
         entries = self.entries
         self.first: float = entries[0][0] if entries else math.inf
         self.last: float = entries[-1][0] if entries else _NEVER
@@ -286,7 +286,7 @@ class _Sliding:
         while entries and (entries[0][0] <= oldest or entries[-1][0] > now):
             _, often, much = entries.pop(0 if entries[0][0] <= oldest else -1)
             self.often, self.much = self.often - often, self.much - much
-        self._note()
+        self._note_times()
 
 
 class Holder(Protocol):

@@ -83,7 +83,7 @@ class Billing:
             first_month_end=day_to_timestamp(month_to_day(month + 1)),
         )
 
-    def spending_limit(self, now: float) -> int:
+    def compute_spending_limit(self, now: float) -> int:
         """Return what may be spent from the session's start until now, credit included, in ticks of 0.0001 RMB."""
         if now < self.first_month_end:
             return self.opening_ticks
@@ -91,11 +91,11 @@ class Billing:
 
     async def is_used_up(self, store: Store, now: float) -> bool:
         """Return whether balance and credit are gone, so that a call is refused with 402. O(1)."""
-        return await load_spending(store, self.organisation.id) >= self.spending_limit(now)
+        return await load_spending(store, self.organisation.id) >= self.compute_spending_limit(now)
 
     async def read_balance(self, store: Store, now: float) -> Decimal:
         """Return what is left, 4 places; negative when credit is in use. O(1)."""
-        left = self.spending_limit(now) - await load_spending(store, self.organisation.id)
+        left = self.compute_spending_limit(now) - await load_spending(store, self.organisation.id)
         return ticks_to_rmb(left) - self.organisation.account.credit_limit_rmb
 
     def sum_month(self, ledger: LedgerSnapshot, now: float) -> Decimal:

@@ -209,12 +209,12 @@ def _forget_models(file: OrganisationFile, catalogue: ModelCatalogue) -> Organis
 
 
 def _raise_mistakes(source: DataFile, mistakes: Mistakes) -> None:
-    lines = [source.format_mistake(location, message) for location, message in _take(mistakes)]
+    lines = [source.format_mistake(location, message) for location, message in _limit_mistakes(mistakes)]
     if lines:
         raise ConfigError("\n".join(lines))
 
 
-def _take(mistakes: Mistakes) -> Iterator[tuple[Location, str]]:
+def _limit_mistakes(mistakes: Mistakes) -> Iterator[tuple[Location, str]]:
     for _, mistake in zip(range(_MAX_MISTAKES), mistakes, strict=False):
         yield mistake
 

@@ -180,9 +180,9 @@ class CredentialMask:
         found = []
         if self._forms:
             found += [span for start in _FORM_STARTS if start in text for span in _find_forms(text, start)]
-            lower = _lower(text) if "=" in text or ":" in text else ""
+            lower = _lower_text(text) if "=" in text or ":" in text else ""
             if any(mark in lower for mark in _PAIR_MARKS):
-                found += [_last_group(match) for match in _PAIRS.finditer(lower)]
+                found += [_find_last_group(match) for match in _PAIRS.finditer(lower)]
         found += [Span(at, at + len(secret), secret) for secret in self.known for at in _find_all(text, secret)]
         return found
 
@@ -193,7 +193,7 @@ def _find_forms(text: str, start: str) -> Iterator[Span]:
     while at >= 0:
         match = _FORMS.match(text, at)
         if match:
-            yield _last_group(match)
+            yield _find_last_group(match)
         at = text.find(start, match.end() if match else at + len(start))
 
 
@@ -204,13 +204,13 @@ def _find_all(text: str, part: str) -> Iterator[int]:
         at = text.find(part, at + len(part))
 
 
-def _lower(text: str) -> str:
+def _lower_text(text: str) -> str:
     lower = text.lower()
     # a few letters become two
     return lower if len(lower) == len(text) else text.encode("latin-1", "replace").decode("latin-1").lower()
 
 
-def _last_group(match: re.Match[str]) -> Span:
+def _find_last_group(match: re.Match[str]) -> Span:
     return Span(*match.span(match.lastindex or 0))
 
 

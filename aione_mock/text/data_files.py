@@ -174,7 +174,7 @@ def _parse_yaml(path: Path, text: str, kind: str) -> Any:
             raise ConfigError(f"{path}:{duplicate.start_mark.line + 1}: '{duplicate.value}' occurs twice; remove one")
         return data
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}{_format_mark(error)}: the {kind} is not valid YAML: {_one_line(error)}") from None
+        raise ConfigError(f"{path}{_format_mark(error)}: the {kind} is not valid YAML: {_join_lines(error)}") from None
 
 
 def load_yaml(text: str, loader: type[yaml.CSafeLoader] = yaml.CSafeLoader) -> tuple[yaml.Node | None, Any]:
@@ -265,7 +265,7 @@ def _format_mark(error: Exception) -> str:
     return f":{mark.line + 1}" if mark else ""
 
 
-def _one_line(error: Exception) -> str:
+def _join_lines(error: Exception) -> str:
     return " ".join(str(getattr(error, "problem", None) or error).split())
 
 

@@ -227,7 +227,7 @@ def test_the_date_window_is_fifteen_minutes_either_way() -> None:
 
 
 def test_a_used_nonce_has_its_refusal() -> None:
-    assert "'n1' was used before" in acs3_signature.nonce_used("n1").message
+    assert "'n1' was used before" in acs3_signature.make_nonce_used_error("n1").message
 
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), max_size=20)

@@ -179,10 +179,10 @@ def _check_supported(prompt: Prompt, model: Model, call: Call, stream: bool) -> 
             name, f"The image model '{model.id}' cannot {how}.", fields={"param": "stream" if stream else "model"}
         )
     if prompt.schema is not None:
-        structured.check_schema(prompt.schema, _schema_param(call))
+        structured.check_schema(prompt.schema, _name_schema_param(call))
 
 
-def _schema_param(call: Call) -> str:
+def _name_schema_param(call: Call) -> str:
     """Return the parameter that holds the schema of the answer."""
     if call.operation.protocol == "anthropic":
         new = (call.data.get("output_config") or {}).get("format")

@@ -11,7 +11,7 @@ from aione_mock.errors import APIError
 from aione_mock.generator import generate
 from aione_mock.seed import Seed
 from aione_mock.server.sessions import Session
-from aione_mock.types import Call, Headers, Json, Reply, header_value
+from aione_mock.types import Call, Headers, Json, Reply, clean_header_value
 
 
 async def answer_from_schema(call: Call, session: Session) -> Reply:
@@ -49,7 +49,7 @@ def generate_headers(operation: Operation, status: int, seed: Seed) -> Headers:
     declared = operation.responses[str(status)].get("headers", {})
     nodes = {name.lower(): operation.resolve(node) for name, node in declared.items()}
     return [
-        (name, header_value(str(_generate_header(operation, node, seed.child("header", name)))))
+        (name, clean_header_value(str(_generate_header(operation, node, seed.child("header", name)))))
         for name, node in nodes.items()
         if node.get("required") and name not in protocols.REQUEST_ID_NAMES
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aione_mock.protocols import gemini
 from aione_mock.server.auth import check_model_allowed
-from aione_mock.server.model_names import list_offered_models, model_not_found
+from aione_mock.server.model_names import list_offered_models, make_model_not_found_error
 from aione_mock.server.sessions import Session
 from aione_mock.tenant.catalogue import Model
 from aione_mock.types import Call, Json, Reply
@@ -57,7 +57,7 @@ def _find_model(call: Call, session: Session) -> Model:
     name: str = call.params["model"]
     model = session.catalogue.find(name)
     if model is None:
-        raise model_not_found(name, session.catalogue)
+        raise make_model_not_found_error(name, session.catalogue)
     if call.caller is not None:
         check_model_allowed(call.caller, name, model)
     return model
