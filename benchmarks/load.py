@@ -23,11 +23,11 @@ wrk.headers["Authorization"] = "Bearer %(key)s"
 local body, words = %(body)s, {}
 for word in ("%(words)s"):gmatch("%%a+") do words[#words + 1] = word end
 local function phrase()
-  local rest, said = n * %(stride)d %% %(modulus)d, {}
+  local rest, chosen = n * %(stride)d %% %(modulus)d, {}
   for place = 1, %(places)d do
-    said[place], rest = words[rest %% #words + 1], math.floor(rest / #words)
+    chosen[place], rest = words[rest %% #words + 1], math.floor(rest / #words)
   end
-  return table.concat(said, " ")
+  return table.concat(chosen, " ")
 end
 function request()
   n = n + 1
@@ -49,7 +49,7 @@ _WORDS = (
 )
 _STRIDE, _MODULUS, _PLACES = 48271, 2**31 - 1, 6
 """Request numbers are multiplied by the stride, modulo the modulus, and the result is written as six words."""
-_MOST = 10_000_000
+_MAX_REQUESTS = 10_000_000
 """Largest number of requests in a run."""
 _RUNS = count(1)
 """Numbers of runs, so that no two runs send the same request."""
@@ -64,42 +64,42 @@ class Rate:
     p99_ms: float
 
 
-def pinned(core: int, command: Sequence[str]) -> list[str]:
+def pin_command(core: int, command: Sequence[str]) -> list[str]:
     """Return the command pinned to one core, if `taskset` is installed."""
     return ["taskset", "-c", str(core), *command] if shutil.which("taskset") else list(command)
 
 
-def generator() -> str:
+def name_generator() -> str:
     """Return the name of the load generator."""
     return "wrk" if shutil.which("wrk") else "asyncio (wrk is not installed; figures are a lower bound)"
 
 
-def requests(url: str, body: str, key: str, seconds: int, connections: int = 32) -> Rate:
+def send_requests(url: str, body: str, key: str, seconds: int, connections: int = 32) -> Rate:
     """Send requests as fast as the server answers. In the body, `@@` becomes another number and `@~` other words."""
     if shutil.which("wrk") is None:
-        return asyncio.run(_requests(url, body, key, seconds, connections))
+        return asyncio.run(_send_with_asyncio(url, body, key, seconds, connections))
     with tempfile.NamedTemporaryFile("w", suffix=".lua", delete=False) as script:
         known = {"words": _WORDS, "stride": _STRIDE, "modulus": _MODULUS, "places": _PLACES}
-        script.write(_LUA % {"key": key, "body": json.dumps(body), "first": next(_RUNS) * _MOST, **known})
+        script.write(_LUA % {"key": key, "body": json.dumps(body), "first": next(_RUNS) * _MAX_REQUESTS, **known})
     try:
         command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", script.name, "--latency", url]
-        done = subprocess.run(pinned(1, command), capture_output=True, text=True, timeout=seconds + 60, check=True)
+        done = subprocess.run(pin_command(1, command), capture_output=True, text=True, timeout=seconds + 60, check=True)
     finally:
         Path(script.name).unlink()
-    told = json.loads(done.stdout.strip().splitlines()[-1])
-    return Rate(told["requests"] / told["seconds"], told["wrong"], told["p99_ms"])
+    figures = json.loads(done.stdout.strip().splitlines()[-1])
+    return Rate(figures["requests"] / figures["seconds"], figures["wrong"], figures["p99_ms"])
 
 
-async def _requests(url: str, body: str, key: str, seconds: int, connections: int) -> Rate:
-    host, port, path = _parts(url)
+async def _send_with_asyncio(url: str, body: str, key: str, seconds: int, connections: int) -> Rate:
+    host, port, path = _split_url(url)
     loop = asyncio.get_running_loop()
-    end, done, wrong, numbers = loop.time() + seconds, 0, 0, count(next(_RUNS) * _MOST)
+    end, done, wrong, numbers = loop.time() + seconds, 0, 0, count(next(_RUNS) * _MAX_REQUESTS)
 
-    async def worker() -> None:
+    async def send_until_end() -> None:
         nonlocal done, wrong
         reader, writer = await asyncio.open_connection(host, port)
         while loop.time() < end:
-            writer.write(_request(host, path, _numbered(body, next(numbers)), key))
+            writer.write(_build_request(host, path, _fill_body(body, next(numbers)), key))
             head = await reader.readuntil(b"\r\n\r\n")
             wrong += b" 200 " not in head.split(b"\r\n", 1)[0]
             if b"chunked" in head:
@@ -113,26 +113,26 @@ async def _requests(url: str, body: str, key: str, seconds: int, connections: in
         writer.close()
 
     start = loop.time()
-    await asyncio.gather(*[worker() for _ in range(connections)])
+    await asyncio.gather(*[send_until_end() for _ in range(connections)])
     return Rate(done / (loop.time() - start), wrong, 0.0)
 
 
-def _numbered(body: str, number: int) -> str:
+def _fill_body(body: str, number: int) -> str:
     """Return the body of the request with this number."""
-    words, rest, said = _WORDS.split(), number * _STRIDE % _MODULUS, list[str]()
+    words, rest, chosen = _WORDS.split(), number * _STRIDE % _MODULUS, list[str]()
     for _ in range(_PLACES):
         rest, at = divmod(rest, len(words))
-        said.append(words[at])
-    return body.replace("@@", str(number)).replace("@~", " ".join(said))
+        chosen.append(words[at])
+    return body.replace("@@", str(number)).replace("@~", " ".join(chosen))
 
 
-def _parts(url: str) -> tuple[str, int, str]:
+def _split_url(url: str) -> tuple[str, int, str]:
     address, _, path = url.removeprefix("http://").partition("/")
     host, _, port = address.partition(":")
     return host, int(port), f"/{path}"
 
 
-def _request(host: str, path: str, body: str, key: str) -> bytes:
+def _build_request(host: str, path: str, body: str, key: str) -> bytes:
     raw = body.encode()
     head = f"POST {path} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {key}\r\n"
     return f"{head}content-type: application/json\r\ncontent-length: {len(raw)}\r\n\r\n".encode() + raw
@@ -174,22 +174,22 @@ class _Stream(asyncio.Protocol):
             self._done.set_result([])
 
 
-async def _paced(url: str, body: str, key: str, streams: int, rate: float, ramp: float) -> Lag:
-    host, port, path = _parts(url)
+async def _measure_lag(url: str, body: str, key: str, streams: int, rate: float, ramp: float) -> Lag:
+    host, port, path = _split_url(url)
     loop = asyncio.get_running_loop()
 
-    async def one(number: int) -> list[float]:
+    async def open_stream(number: int) -> list[float]:
         # independent clients start at different moments of a period
         await asyncio.sleep(ramp * number / streams)
         done: asyncio.Future[list[float]] = loop.create_future()
-        request = _request(host, path, _numbered(body, number), key)
+        request = _build_request(host, path, _fill_body(body, number), key)
         transport, _ = await loop.create_connection(lambda: _Stream(request, done), host, port)
         try:
             return await asyncio.wait_for(done, 120)
         finally:
             transport.close()
 
-    found = await asyncio.gather(*[one(number) for number in range(streams)])
+    found = await asyncio.gather(*[open_stream(number) for number in range(streams)])
     # the first event starts the schedule of a stream; the last two (finish, end) are due at the same time
     late = sorted(
         1000 * (at - times[0] - place / rate) for times in found for place, at in enumerate(times[:-2]) if place
@@ -198,39 +198,39 @@ async def _paced(url: str, body: str, key: str, streams: int, rate: float, ramp:
     return Lag(streams, len(late), pick[0], pick[1], sum(not times for times in found))
 
 
-def paced(
+def measure_lag(
     url: str,
     body: str,
     key: str,
     streams: int,
     rate: float,
     ramp: float = 2.0,
-    watched: Callable[[], float] = lambda: 0.0,
+    read_memory: Callable[[], float] = lambda: 0.0,
 ) -> Lag:
     """Open many streams at once from another process, on the core that the server does not use.
 
-    The streams start within `ramp` seconds. `watched` returns the memory of the server in megabytes.
+    The streams start within `ramp` seconds. `read_memory` returns the memory of the server in megabytes.
     """
     arguments = [url, body, key, str(streams), str(rate), str(ramp)]
-    command = pinned(1, [sys.executable, "-m", "benchmarks.load", *arguments])
-    peak, end = watched(), time.monotonic() + 120
+    command = pin_command(1, [sys.executable, "-m", "benchmarks.load", *arguments])
+    peak, end = read_memory(), time.monotonic() + 120
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         while process.poll() is None:
             if time.monotonic() > end:
                 process.kill()
                 raise SystemExit(f"{streams} streams at {rate} tokens/s did not end within 120 s")
-            peak = max(peak, watched())
+            peak = max(peak, read_memory())
             time.sleep(0.2)
         assert process.stdout is not None
-        told = json.loads(process.stdout.read())
-    return Lag(**{**told, "peak_mb": peak})
+        figures = json.loads(process.stdout.read())
+    return Lag(**{**figures, "peak_mb": peak})
 
 
 def _main() -> None:
     import uvloop
 
     url, body, key, streams, rate, ramp = sys.argv[1:]
-    lag = uvloop.run(_paced(url, body, key, int(streams), float(rate), float(ramp)))
+    lag = uvloop.run(_measure_lag(url, body, key, int(streams), float(rate), float(ramp)))
     print(json.dumps({name: getattr(lag, name) for name in Lag.__slots__}))
 
 

@@ -40,12 +40,12 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(name: str, command: list[str], ready: str) -> Iterator[Server]:
+def run_server(name: str, command: list[str], ready: str) -> Iterator[Server]:
     """Start a server, wait for its first answer, and stop it at the end of the block."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = load.pinned(0, [part.replace("{port}", str(port)) for part in command])
+    command = load.pin_command(0, [part.replace("{port}", str(port)) for part in command])
     start = time.perf_counter()
     # ignore two settings of the shell: without compiled modules a start takes twice as long, and measuring coverage
     # slows the mock down more than a bare server
@@ -54,14 +54,14 @@ def serving(name: str, command: list[str], ready: str) -> Iterator[Server]:
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
     try:
-        _await(url + ready, process)
+        _wait_for_answer(url + ready, process)
         yield Server(name, url, process.pid, time.perf_counter() - start)
     finally:
         process.terminate()
         process.wait(10)
 
 
-def _await(url: str, process: subprocess.Popen[bytes]) -> None:
+def _wait_for_answer(url: str, process: subprocess.Popen[bytes]) -> None:
     end = time.perf_counter() + 30
     while time.perf_counter() < end:
         try:
@@ -76,12 +76,12 @@ def _await(url: str, process: subprocess.Popen[bytes]) -> None:
     raise SystemExit(f"{url} did not answer within 30 s")
 
 
-def yardstick(app: str) -> list[str]:
+def make_yardstick_command(app: str) -> list[str]:
     """Return the command that runs an application of `yardsticks` with uvicorn's fastest settings."""
     options = ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "error", "--lifespan=off"]
     return [sys.executable, "-m", "uvicorn", f"benchmarks.yardsticks:{app}", "--port", "{port}", *options]
 
 
-def mock(*options: str) -> list[str]:
+def make_mock_command(*options: str) -> list[str]:
     """Return the command that runs the mock."""
     return [sys.executable, "-m", "aione_mock", "serve", "--port", "{port}", *options]

@@ -41,7 +41,7 @@ _STRANGE: tuple[Any, ...] = (
     [], {}, [[]], [{}], {"": None}, [None] * 50, {"a": {"b": {"c": []}}}, "../..", "%00", "2026-02-30", "NaN",
     "{{model}}", "$ref",
 )  # fmt: skip
-Strange = tuple[str, bytes, list[tuple[str, bytes]], bytes]
+SoakRequest = tuple[str, bytes, list[tuple[str, bytes]], bytes]
 """Method, target, headers and body of a request."""
 
 
@@ -61,7 +61,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Served:
+class RunningServer:
     """A server in its own process, with its log."""
 
     process: subprocess.Popen[bytes]
@@ -76,7 +76,7 @@ class Served:
 
 
 @contextlib.contextmanager
-def serve(*options: str) -> Iterator[Served]:
+def run_server(*options: str) -> Iterator[RunningServer]:
     """Start a mock, and stop it at the end of the block."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
@@ -85,7 +85,7 @@ def serve(*options: str) -> Iterator[Served]:
             assert process.stdout is not None
             found = re.search(rb"http://[\d.]+:(\d+)", process.stdout.readline())
             assert found, log.read_text()
-            yield Served(process, int(found[1]), log)
+            yield RunningServer(process, int(found[1]), log)
             process.terminate()
 
 
@@ -93,14 +93,14 @@ class Connection:
     """Sends requests over one connection, and reads whole answers."""
 
     def __init__(self, port: int) -> None:
-        self._port, self._socket, self._left = port, socket.socket(), b""
+        self._port, self._socket, self._buffer = port, socket.socket(), b""
         self._connect()
 
     def _connect(self) -> None:
         self._socket.close()
-        self._socket, self._left = socket.create_connection(("127.0.0.1", self._port), _TIMEOUT), b""
+        self._socket, self._buffer = socket.create_connection(("127.0.0.1", self._port), _TIMEOUT), b""
 
-    def send(self, request: Strange) -> tuple[int, dict[str, str], bytes]:
+    def send(self, request: SoakRequest) -> tuple[int, dict[str, str], bytes]:
         """Return status, headers and body of the answer. Raise OSError or ValueError if there is no whole one."""
         method, target, headers, body = request
         lines = [f"{method} ".encode(), target, b" HTTP/1.1\r\nhost: localhost\r\n"]
@@ -108,9 +108,9 @@ class Connection:
         lines += [b"content-length: %d\r\n\r\n" % len(body), body]
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # an early refusal can still be read
             self._socket.sendall(b"".join(lines))
-        while b"\r\n\r\n" not in self._left:
-            self._read()
-        head, _, self._left = self._left.partition(b"\r\n\r\n")
+        while b"\r\n\r\n" not in self._buffer:
+            self._receive()
+        head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
         first, *rest = head.decode("latin-1").split("\r\n")
         fields = {name.lower(): value for name, _, value in (line.partition(": ") for line in rest)}
         answer = self._read_chunks() if "chunked" in fields.get("transfer-encoding", "") else self._read_length(fields)
@@ -118,29 +118,29 @@ class Connection:
             self._connect()
         return int(first.split()[1]), fields, answer
 
-    def _read(self) -> None:
+    def _receive(self) -> None:
         data = self._socket.recv(1 << 16)
         if not data:
             raise ValueError("the connection was closed without a whole answer")
-        self._left += data
+        self._buffer += data
 
-    def _take(self, size: int) -> bytes:
-        while len(self._left) < size:
-            self._read()
-        taken, self._left = self._left[:size], self._left[size:]
+    def _read_bytes(self, size: int) -> bytes:
+        while len(self._buffer) < size:
+            self._receive()
+        taken, self._buffer = self._buffer[:size], self._buffer[size:]
         return taken
 
     def _read_length(self, fields: dict[str, str]) -> bytes:
-        return self._take(int(fields.get("content-length", 0)))
+        return self._read_bytes(int(fields.get("content-length", 0)))
 
     def _read_chunks(self) -> bytes:
         parts = []
         while True:
-            while b"\r\n" not in self._left:
-                self._read()
-            size, _, self._left = self._left.partition(b"\r\n")
-            parts.append(self._take(int(size, 16)))
-            self._take(2)
+            while b"\r\n" not in self._buffer:
+                self._receive()
+            size, _, self._buffer = self._buffer.partition(b"\r\n")
+            parts.append(self._read_bytes(int(size, 16)))
+            self._read_bytes(2)
             if not parts[-1]:
                 return b"".join(parts)
 
@@ -161,7 +161,7 @@ class Mutator:
         ]
         self._secrets = [credential.secret.encode() for credential in list_credentials()]
 
-    def make(self) -> Strange:
+    def make_request(self) -> SoakRequest:
         """Return a request: the example of an operation with none to four changes."""
         operation, pick = self._random.choice(self._operations), self._random
         session = b"control" if operation.protocol == "control" else b"s%d" % pick.randrange(20)
@@ -192,7 +192,7 @@ class Mutator:
             return b""
         value = copy.deepcopy(self._random.choice(examples))
         for _ in range(self._random.choice((0, 1, 1, 1, 2, 4))):
-            value = self._change(value)
+            value = self._change_place(value)
         try:
             raw = orjson.dumps(value)
         except TypeError:  # a number beyond 64 bits
@@ -202,7 +202,7 @@ class Mutator:
             raw = self._random.choice((raw[:at], raw[:at] + b"\xff" + raw[at:], raw + raw[at:], b"[" * 3000 + raw))
         return raw
 
-    def _change(self, value: Any) -> Any:
+    def _change_place(self, value: Any) -> Any:
         """Return a value with one place changed."""
         if not isinstance(value, dict | list) or not value or self._random.random() < 0.15:
             return copy.deepcopy(self._random.choice(_STRANGE))
@@ -215,11 +215,11 @@ class Mutator:
         elif kind < 0.2 and isinstance(value, list):
             value += value[:20]
         else:
-            value[place] = self._change(value[place])
+            value[place] = self._change_place(value[place])
         return value
 
 
-def find_problem(contract: Contract, request: Strange, answer: tuple[int, dict[str, str], bytes]) -> str | None:
+def find_problem(contract: Contract, request: SoakRequest, answer: tuple[int, dict[str, str], bytes]) -> str | None:
     """Return what is wrong with an answer: a 5xx, a status that is not declared, a body that violates its schema."""
     (method, target, _, _), (status, headers, body) = request, answer
     path = re.sub(r"^/_session/[^/]*", "", target.decode().partition("?")[0])
@@ -247,7 +247,7 @@ def find_problem(contract: Contract, request: Strange, answer: tuple[int, dict[s
 # --- requests of which each differs
 
 
-def make_variety(number: int) -> Strange:
+def make_variety(number: int) -> SoakRequest:
     """Return a request with something in it that no other has: schemas, keys, headers, tools, sessions, turns."""
     headers = [("authorization", f"Bearer {KEY}".encode()), ("content-type", b"application/json")]
     body: dict[str, Any] = {"model": "gpt-5.4", "messages": [{"role": "user", "content": f"Question {number}"}]}
@@ -290,32 +290,32 @@ def run(kind: str, requests: int, seed: int = 0) -> Result:
     """Run a soak."""
     contract, result, lock = load_contract([document_path(name) for name in DOCUMENTS]), Result(), threading.Lock()
 
-    def work(served: Served, make: Callable[[int], Strange], first: int) -> None:
-        connection = Connection(served.port)
+    def send_share(server: RunningServer, make: Callable[[int], SoakRequest], first: int) -> None:
+        connection = Connection(server.port)
         for number in range(first, requests, _WORKERS):
             request = make(number)
             try:
                 answer = connection.send(request)
                 wrong = find_problem(contract, request, answer) if kind == "mutations" else explain_variety(answer)
             except (OSError, ValueError) as error:
-                wrong, answer, connection = f"{type(error).__name__}: {error}", (0, {}, b""), Connection(served.port)
+                wrong, answer, connection = f"{type(error).__name__}: {error}", (0, {}, b""), Connection(server.port)
             with lock:
                 result.requests += 1
                 result.statuses[answer[0]] += 1
                 if wrong:
                     result.problems.append(f"{request[0]} {request[1].decode()} {request[3][:300]!r}: {wrong}")
                 if result.requests % max(1, requests // 20) == 0:
-                    result.megabytes.append(served.megabytes)
+                    result.megabytes.append(server.megabytes)
 
-    with serve() as served:
+    with run_server() as server:
         makers = [Mutator(contract, seed * _WORKERS + number) for number in range(_WORKERS)]
-        makes = [(lambda _, m=m: m.make()) if kind == "mutations" else make_variety for m in makers]
-        threads = [threading.Thread(target=work, args=(served, make, at)) for at, make in enumerate(makes)]
+        makes = [(lambda _, m=m: m.make_request()) if kind == "mutations" else make_variety for m in makers]
+        threads = [threading.Thread(target=send_share, args=(server, make, at)) for at, make in enumerate(makes)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        if "Traceback" in (log := served.log.read_text()):
+        if "Traceback" in (log := server.log.read_text()):
             result.problems.append(f"the server's log: {log[:2000]}")
     return result
 

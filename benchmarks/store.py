@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import load
-from benchmarks.servers import HEALTH, Server, mock, serving
+from benchmarks.servers import HEALTH, Server, make_mock_command, run_server
 from benchmarks.workloads import CHAT, KEY, OTHER_STREAM, OTHER_WORDS, REPEATED, Bench
 
 PROGRAMS = ("redis-server", "valkey-server")
@@ -58,7 +58,7 @@ class Store:
 
 
 @contextlib.contextmanager
-def running_store() -> Iterator[Store]:
+def run_store() -> Iterator[Store]:
     """Run a Redis that writes nothing to a disk, on the core of the load."""
     program = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if program is None:
@@ -67,7 +67,7 @@ def running_store() -> Iterator[Store]:
         port = listener.getsockname()[1]
     with tempfile.TemporaryDirectory() as folder:
         options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", folder]
-        process = subprocess.Popen(load.pinned(1, [program, *options]), stdout=subprocess.DEVNULL)
+        process = subprocess.Popen(load.pin_command(1, [program, *options]), stdout=subprocess.DEVNULL)
         try:
             _await_port(port)
             yield Store(port, process.pid)
@@ -124,7 +124,7 @@ class Cost:
 def measure_cost(server: Server, body: str, seconds: int, store: Store) -> Cost:
     """Send one round of load."""
     before = _read_counts(server, store)
-    rate = load.requests(server.url + CHAT, body, KEY, seconds)
+    rate = load.send_requests(server.url + CHAT, body, KEY, seconds)
     if rate.wrong:
         raise SystemExit(f"{server.name}: {rate.wrong} wrong answers; the cost is meaningless")
     calls, cpu, spent, trips, reads = [
@@ -142,23 +142,25 @@ def _read_counts(server: Server, store: Store) -> tuple[float, ...]:
     return calls, *cpu, commands, store.read_figure("stats", "total_reads_processed")
 
 
-def store(bench: Bench, workloads: Sequence[tuple[str, str]] = WORKLOADS) -> None:
+def measure_store(bench: Bench, workloads: Sequence[tuple[str, str]] = WORKLOADS) -> None:
     """Measure a mock in memory, one on a store, and two workers on it, in alternating rounds."""
     with ExitStack() as stack:
-        redis = stack.enter_context(running_store())
-        memory = stack.enter_context(serving("memory", mock(), HEALTH))
-        one = stack.enter_context(serving("one worker", mock("--store", redis.url), HEALTH))
+        redis = stack.enter_context(run_store())
+        memory = stack.enter_context(run_server("memory", make_mock_command(), HEALTH))
+        one = stack.enter_context(run_server("one worker", make_mock_command("--store", redis.url), HEALTH))
         options = ("--store", redis.url, "--store-prefix", "two", "--workers", "2")
-        two = stack.enter_context(serving("two workers", mock(*options), HEALTH))
+        two = stack.enter_context(run_server("two workers", make_mock_command(*options), HEALTH))
         for workload, body in workloads:
-            _compare(bench, workload, [_post(bench, server, body, redis) for server in (memory, one, two)])
+            _compare_servers(
+                bench, workload, [_make_sender(bench, server, body, redis) for server in (memory, one, two)]
+            )
 
 
-def _post(bench: Bench, server: Server, body: str, redis: Store) -> Callable[[], Cost]:
+def _make_sender(bench: Bench, server: Server, body: str, redis: Store) -> Callable[[], Cost]:
     return lambda: measure_cost(server, body, bench.seconds, redis)
 
 
-def _compare(bench: Bench, workload: str, servers: list[Callable[[], Cost]]) -> None:
+def _compare_servers(bench: Bench, workload: str, servers: list[Callable[[], Cost]]) -> None:
     for send in servers:  # the first calls compile and fill caches
         send()
     rounds = [[send() for send in servers] for _ in range(bench.rounds)]
@@ -171,19 +173,19 @@ def _compare(bench: Bench, workload: str, servers: list[Callable[[], Cost]]) -> 
             [o.store_us for _, o, _ in rounds],
         )
     )
-    note = f"{one_us:.0f} µs a call against {memory_us:.0f} µs, and {redis_us:.0f} µs in the store; {_rates(rounds)}"
-    _add(bench, COST, workload, ratios, "×", note)
+    note = f"{one_us:.0f} µs a call against {memory_us:.0f} µs, and {redis_us:.0f} µs in the store"
+    _add_row(bench, COST, workload, ratios, "×", f"{note}; {_format_rates(rounds)}")
     reads = statistics.median([one.reads for _, one, _ in rounds])
-    _add(bench, TRIPS, workload, [one.trips for _, one, _ in rounds], "", f"{reads:.2f} reads of the store a call")
-    _add(bench, WORKERS, workload, [two.cpu_us / one.cpu_us for _, one, two in rounds], "×", "CPU time a call")
+    _add_row(bench, TRIPS, workload, [one.trips for _, one, _ in rounds], "", f"{reads:.2f} reads of the store a call")
+    _add_row(bench, WORKERS, workload, [two.cpu_us / one.cpu_us for _, one, two in rounds], "×", "CPU time a call")
 
 
-def _rates(rounds: list[list[Cost]]) -> str:
+def _format_rates(rounds: list[list[Cost]]) -> str:
     rates = [statistics.median([costs[place].per_second for costs in rounds]) for place in range(3)]
     return "{:,.0f}/s in memory, {:,.0f}/s on the store, {:,.0f}/s with two".format(*rates)
 
 
-def _add(bench: Bench, name: str, workload: str, found: list[float], unit: str, note: str) -> None:
+def _add_row(bench: Bench, name: str, workload: str, found: list[float], unit: str, note: str) -> None:
     median = bench.ratios[f"{name}, {workload}"] = statistics.median(found)
     spread = f"{min(found):.2f}–{max(found):.2f}; {note}"
     bench.add(f"{name}: {workload}", f"{median:.2f} {unit}".rstrip(), f"≤ {LIMITS[name]}", spread)

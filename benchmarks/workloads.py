@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks import load
-from benchmarks.servers import HEALTH, Server, mock, serving, yardstick
+from benchmarks.servers import HEALTH, Server, make_mock_command, make_yardstick_command, run_server
 
 KEY = "sk-nex-demo-every-model"
 CHAT = "/v1/chat/completions"
@@ -86,7 +86,9 @@ class Bench:
         self.rows.append(Row(workload, figure, target, spread))
         print(f"{workload:40} {figure:>34}  {('target ' + target) if target else '':30} {spread}", flush=True)
 
-    def ratio(self, workload: str, base: tuple[Server, Runner], ours: tuple[Server, Runner], target: str) -> None:
+    def measure_ratio(
+        self, workload: str, base: tuple[Server, Runner], ours: tuple[Server, Runner], target: str
+    ) -> None:
         """Run both servers in alternating rounds; add the median of the ratios and their spread."""
         found: list[float] = []
         rates: list[float] = []
@@ -101,46 +103,48 @@ class Bench:
         self.add(workload, figure, target, f"{min(found):.2f}–{max(found):.2f}")
 
 
-def _post(bench: Bench, body: str, path: str = CHAT) -> Runner:
-    return lambda server: load.requests(server.url + path, body, KEY, bench.seconds)
+def _make_runner(bench: Bench, body: str, path: str = CHAT) -> Runner:
+    return lambda server: load.send_requests(server.url + path, body, KEY, bench.seconds)
 
 
-def start(bench: Bench) -> None:
+def measure_start(bench: Bench) -> None:
     """Measure the time from start to first answer, and the memory then."""
     found = []
-    with serving("mock", mock(), HEALTH):  # the first start compiles modules and reads the contract
+    with run_server("mock", make_mock_command(), HEALTH):  # the first start compiles modules and reads the contract
         pass
     for _ in range(max(3, bench.rounds)):
-        with serving("mock", mock(), HEALTH) as ours:
+        with run_server("mock", make_mock_command(), HEALTH) as ours:
             found.append((ours.started, ours.rss_mb))
     figure = f"{statistics.median(s for s, _ in found):.2f} s, {statistics.median(m for _, m in found):.0f} MB"
     bench.add("start to first answer", figure, "≤ 0.6 s, ≤ 75 MB", f"{min(found)[0]:.2f}–{max(found)[0]:.2f} s")
 
 
-def chat(bench: Bench) -> None:
+def measure_chat(bench: Bench) -> None:
     """Measure plain and streamed chat against bare uvicorn."""
     with ExitStack() as stack:
-        bare = stack.enter_context(serving("bare", yardstick("bare"), CHAT))
-        route = stack.enter_context(serving("route", yardstick("route"), CHAT))
-        ours = stack.enter_context(serving("mock", mock(), HEALTH))
-        each = stack.enter_context(serving("mock", mock("--flush", "each"), HEALTH))
-        base = bare, _post(bench, REPEATED)
-        bench.ratio("Starlette route, orjson", base, (route, _post(bench, REPEATED)), "")
+        bare = stack.enter_context(run_server("bare", make_yardstick_command("bare"), CHAT))
+        route = stack.enter_context(run_server("route", make_yardstick_command("route"), CHAT))
+        ours = stack.enter_context(run_server("mock", make_mock_command(), HEALTH))
+        each = stack.enter_context(run_server("mock", make_mock_command("--flush", "each"), HEALTH))
+        base = bare, _make_runner(bench, REPEATED)
+        bench.measure_ratio("Starlette route, orjson", base, (route, _make_runner(bench, REPEATED)), "")
         for workload, body, target in PLAIN:
-            bench.ratio(workload, base, (ours, _post(bench, body)), target)
-        events = bare, _post(bench, STREAM, "/sse")
-        bench.ratio("streamed, 64 events, repeated", events, (ours, _post(bench, STREAM)), "")
-        bench.ratio("streamed, 64 events, other words", events, (ours, _post(bench, OTHER_STREAM)), "≥ 5")
-        flushed = (bare, _post(bench, STREAM, "/sse/flush"))
-        bench.ratio("streamed, one write per event", flushed, (each, _post(bench, STREAM)), "≥ 0.80")
+            bench.measure_ratio(workload, base, (ours, _make_runner(bench, body)), target)
+        events = bare, _make_runner(bench, STREAM, "/sse")
+        bench.measure_ratio("streamed, 64 events, repeated", events, (ours, _make_runner(bench, STREAM)), "")
+        bench.measure_ratio(
+            "streamed, 64 events, other words", events, (ours, _make_runner(bench, OTHER_STREAM)), "≥ 5"
+        )
+        flushed = (bare, _make_runner(bench, STREAM, "/sse/flush"))
+        bench.measure_ratio("streamed, one write per event", flushed, (each, _make_runner(bench, STREAM)), "≥ 0.80")
         for peer in bench.peers:
-            bench.ratio(f"peer {peer.name}, repeated body", base, (peer, _post(bench, REPEATED)), "")
-            bench.ratio(f"peer {peer.name}, other words", base, (peer, _post(bench, OTHER_WORDS)), "")
+            bench.measure_ratio(f"peer {peer.name}, repeated body", base, (peer, _make_runner(bench, REPEATED)), "")
+            bench.measure_ratio(f"peer {peer.name}, other words", base, (peer, _make_runner(bench, OTHER_WORDS)), "")
 
 
-def console(bench: Bench) -> None:
+def measure_console(bench: Bench) -> None:
     """Measure pages of the console, one request after the other."""
-    with serving("mock", mock(), HEALTH) as ours:
+    with run_server("mock", make_mock_command(), HEALTH) as ours:
         for workload, path in (
             ("dashboard over 90 days", "/api/v1/obs/dashboard?range_days=90"),
             ("key list", "/api/v1/gateway/keys"),
@@ -155,21 +159,21 @@ def console(bench: Bench) -> None:
             bench.add(workload, f"{times[0]:.1f} ms, then {statistics.median(times):.1f} ms", "< 20 ms")
 
 
-def streams(bench: Bench) -> None:
+def measure_streams(bench: Bench) -> None:
     """Measure how late the events of paced streams are, and the memory of a stream."""
     for count, rate, target in ((500, 50, "p99 ≤ 10 ms"), (2000, 20, "p99 ≤ 20 ms, ≤ 60 KB per stream")):
-        with serving("mock", mock("--pace", f"pace; tps={rate}"), HEALTH) as ours:
+        with run_server("mock", make_mock_command("--pace", f"pace; tps={rate}"), HEALTH) as ours:
             body = STREAM.replace("Write", "@@ write")
-            load.paced(ours.url + CHAT, body, KEY, 20, 10 * rate)
+            load.measure_lag(ours.url + CHAT, body, KEY, 20, 10 * rate)
             before = ours.rss_mb
-            lag = load.paced(ours.url + CHAT, body, KEY, count, rate, watched=lambda: ours.rss_mb)
+            lag = load.measure_lag(ours.url + CHAT, body, KEY, count, rate, read_memory=lambda: ours.rss_mb)
         figure = f"p50 {lag.p50_ms:.1f} ms, p99 {lag.p99_ms:.1f} ms"
         grown = (lag.peak_mb - before) * 1024 / count
         notes = f"{grown:.0f} KB per stream, {lag.streams - lag.broken:,} complete"
         bench.add(f"{count:,} streams at {rate} tokens/s", figure, target, notes)
 
 
-def fixture(bench: Bench) -> None:
+def measure_fixture(bench: Bench) -> None:
     """Measure what the fixture adds to an empty test."""
     body = """
         import pytest
@@ -192,13 +196,13 @@ def fixture(bench: Bench) -> None:
     bench.add("pytest fixture", f"{each:.2f} ms per test, including the start of the server", "< 5 ms")
 
 
-def checker(bench: Bench) -> None:
+def measure_checker(bench: Bench) -> None:
     """Measure generated cases per second against Schemathesis alone on the same operations of the same server."""
     rates: dict[str, list[float]] = {"plain": [], "ours": []}
     for _ in range(max(3, bench.rounds // 2)):
         for name, found in rates.items():
-            with serving("mock", mock(), HEALTH) as ours:
-                command = load.pinned(1, [sys.executable, "-m", "benchmarks.cases", name, ours.url])
+            with run_server("mock", make_mock_command(), HEALTH) as ours:
+                command = load.pin_command(1, [sys.executable, "-m", "benchmarks.cases", name, ours.url])
                 done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
                 found.append(json.loads(done.stdout.splitlines()[-1])["per_second"])
     ratios = [mine / plain for mine, plain in zip(rates["ours"], rates["plain"], strict=True)]
@@ -207,38 +211,38 @@ def checker(bench: Bench) -> None:
     bench.add("checker against Schemathesis", figure, "≥ 0.9", f"{min(ratios):.2f}–{max(ratios):.2f}")
 
 
-def soak(bench: Bench) -> None:
+def measure_memory(bench: Bench) -> None:
     """Measure memory over many requests, alternately new and repeated; the first 10,000 fill bounded buffers."""
-    with serving("mock", mock(), HEALTH) as ours:
+    with run_server("mock", make_mock_command(), HEALTH) as ours:
         marks, done = list[tuple[int, float]](), 0
         while done < bench.requests:
             seconds = 1 if not marks else 10
-            rate = load.requests(ours.url + CHAT, REPEATED if len(marks) % 2 else OTHER_WORDS, KEY, seconds)
+            rate = load.send_requests(ours.url + CHAT, REPEATED if len(marks) % 2 else OTHER_WORDS, KEY, seconds)
             done += int(rate.per_second * seconds)
             marks.append((done, ours.rss_mb))
     figure = f"{marks[0][1]:.0f} MB after {marks[0][0]:,}, {marks[-1][1]:.0f} MB after {done:,}"
     bench.add("memory over many requests", figure, "flat after 10,000")
 
 
-def smoke(bench: Bench) -> dict[str, float]:
+def measure_main_ratios(bench: Bench) -> dict[str, float]:
     """Return the ratios of the three most important workloads, for a test that guards them."""
     with ExitStack() as stack:
-        bare = stack.enter_context(serving("bare", yardstick("bare"), CHAT))
-        ours = stack.enter_context(serving("mock", mock(), HEALTH))
-        base = bare, _post(bench, REPEATED)
-        bench.ratio("chat, repeated body", base, (ours, _post(bench, REPEATED)), "")
-        bench.ratio("chat, other words each time", base, (ours, _post(bench, OTHER_WORDS)), "")
-        events = bare, _post(bench, STREAM, "/sse")
-        bench.ratio("streamed, 64 events, other words", events, (ours, _post(bench, OTHER_STREAM)), "")
+        bare = stack.enter_context(run_server("bare", make_yardstick_command("bare"), CHAT))
+        ours = stack.enter_context(run_server("mock", make_mock_command(), HEALTH))
+        base = bare, _make_runner(bench, REPEATED)
+        bench.measure_ratio("chat, repeated body", base, (ours, _make_runner(bench, REPEATED)), "")
+        bench.measure_ratio("chat, other words each time", base, (ours, _make_runner(bench, OTHER_WORDS)), "")
+        events = bare, _make_runner(bench, STREAM, "/sse")
+        bench.measure_ratio("streamed, 64 events, other words", events, (ours, _make_runner(bench, OTHER_STREAM)), "")
     return bench.ratios
 
 
 PARTS: dict[str, Callable[[Bench], None]] = {
-    "start": start,
-    "chat": chat,
-    "console": console,
-    "streams": streams,
-    "fixture": fixture,
-    "checker": checker,
-    "soak": soak,
+    "start": measure_start,
+    "chat": measure_chat,
+    "console": measure_console,
+    "streams": measure_streams,
+    "fixture": measure_fixture,
+    "checker": measure_checker,
+    "soak": measure_memory,
 }

@@ -9,8 +9,8 @@ import pytest
 from benchmarks import load
 from benchmarks import store as store_part
 from benchmarks.__main__ import main
-from benchmarks.servers import HEALTH, Server, mock, serving
-from benchmarks.workloads import CHAT, KEY, OTHER_WORDS, REPEATED, Bench, smoke
+from benchmarks.servers import HEALTH, Server, make_mock_command, run_server
+from benchmarks.workloads import CHAT, KEY, OTHER_WORDS, REPEATED, Bench, measure_main_ratios
 from tests.redis_server import find_program
 from tests.timing import Share
 
@@ -22,7 +22,7 @@ def test_no_ratio_is_far_off() -> None:
     missed = dict(FLOORS)
     for _ in range(3):
         # a busy machine may spoil one attempt; a slow mock spoils all
-        ratios = smoke(Bench(rounds=1, seconds=1))
+        ratios = measure_main_ratios(Bench(rounds=1, seconds=1))
         missed = {name: floor for name, floor in missed.items() if ratios[name] < floor}
         if not missed:
             return
@@ -36,7 +36,7 @@ def test_a_store_costs_no_more_than_agreed() -> None:
     missed = dict(store_part.LIMITS)
     for _ in range(3):
         bench = Bench(rounds=1, seconds=2)
-        store_part.store(bench, [(workload, OTHER_WORDS)])
+        store_part.measure_store(bench, [(workload, OTHER_WORDS)])
         ratios = {name: bench.ratios[f"{name}, {workload}"] for name in missed}
         # a worker also renews what it holds, and counts the calls of the other workers that were read meanwhile
         missed = {name: most for name, most in missed.items() if ratios[name] > most + 0.03}
@@ -47,8 +47,8 @@ def test_a_store_costs_no_more_than_agreed() -> None:
 
 def test_the_log_of_requests_keeps_most_of_the_rate() -> None:
     with (
-        serving("silent", mock("--log", "off"), HEALTH) as silent,
-        serving("logging", mock("--log", "requests"), HEALTH) as logging,
+        run_server("silent", make_mock_command("--log", "off"), HEALTH) as silent,
+        run_server("logging", make_mock_command("--log", "requests"), HEALTH) as logging,
     ):
         assert any(answers_per_second_of_work(logging) / answers_per_second_of_work(silent) >= 0.6 for _ in range(3))
 
@@ -56,7 +56,7 @@ def test_the_log_of_requests_keeps_most_of_the_rate() -> None:
 def answers_per_second_of_work(server: Server) -> float:
     """Send requests for a second; return how many are answered in a second in which the server has a core."""
     share = Share(server.pid)
-    rate = load.requests(server.url + CHAT, REPEATED, KEY, seconds=1)
+    rate = load.send_requests(server.url + CHAT, REPEATED, KEY, seconds=1)
     return rate.per_second / share.at_work()
 
 
@@ -81,5 +81,5 @@ def test_a_wrong_option_is_told_before_anything_is_measured(
 
 
 def test_each_request_of_a_run_has_a_number_and_words_of_its_own() -> None:
-    bodies = {load._numbered("@@ @~", number) for number in range(1000)}
+    bodies = {load._fill_body("@@ @~", number) for number in range(1000)}
     assert len({body.partition(" ")[0] for body in bodies}) == len({body.partition(" ")[2] for body in bodies}) == 1000

@@ -17,11 +17,11 @@ def test_a_short_soak_finds_nothing_wrong() -> None:
 def test_a_soak_tells_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that answers what the contract does not declare would be seen."""
     monkeypatch.setattr(
-        soak.Mutator, "make", lambda _: ("GET", b"/v1/models", [("x-mock-scenario", b"html_page")], b"")
+        soak.Mutator, "make_request", lambda _: ("GET", b"/v1/models", [("x-mock-scenario", b"html_page")], b"")
     )
     answered = soak.Connection.send
 
-    def send(self: soak.Connection, request: soak.Strange) -> tuple[int, dict[str, str], bytes]:
+    def send(self: soak.Connection, request: soak.SoakRequest) -> tuple[int, dict[str, str], bytes]:
         _, fields, _ = answered(self, request)
         return 418, fields, b"teapot"
 
