@@ -70,7 +70,7 @@ def build_site(work: Path, target: Path, *, site_url: str | None = None) -> None
     """
     pages = {name: write() for name, write in GENERATED.items()}
     for language in ("en", "zh"):
-        assemble(work / language / "docs", language, pages)
+        write_sources(work / language / "docs", language, pages)
         _write_configuration(work / language / "mkdocs.yml", language, site_url)
     runs = [start_builder(work / language) for language in ("en", "zh")]
     for run in runs:
@@ -88,7 +88,7 @@ def build_site(work: Path, target: Path, *, site_url: str | None = None) -> None
     write_texts(work / "en" / "docs", options["nav"], target, options["site_description"])
 
 
-def assemble(folder: Path, language: str, pages: Mapping[str, str]) -> None:
+def write_sources(folder: Path, language: str, pages: Mapping[str, str]) -> None:
     """Write the sources of one language: pages of people, generated pages, schemas, and files that pages link to."""
     for path in _list_sources():
         name = path.relative_to(DOCS).as_posix()

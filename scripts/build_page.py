@@ -87,8 +87,8 @@ def find_npm() -> tuple[list[str], dict[str, str]]:
 
 def read_version(node: str) -> tuple[int, ...]:
     """Return the version of a Node, (0,) if it does not say."""
-    told = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout
-    parts = told.strip().removeprefix("v").split(".")
+    output = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout
+    parts = output.strip().removeprefix("v").split(".")
     return tuple(map(int, parts)) if all(part.isdigit() for part in parts) else (0,)
 
 
@@ -135,8 +135,8 @@ def run(command: list[str], environment: dict[str, str]) -> None:
     """Run a command in `web/`. Raises BuildError with the beginning of what it says."""
     done = subprocess.run(command, cwd=WEB, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        said = (done.stderr.strip() or done.stdout.strip())[:1000]
-        raise BuildError(f"{' '.join(map(str, command[-4:]))} failed:\n{said}")
+        output = (done.stderr.strip() or done.stdout.strip())[:1000]
+        raise BuildError(f"{' '.join(map(str, command[-4:]))} failed:\n{output}")
 
 
 def check_page() -> None:

@@ -45,26 +45,26 @@ _VARIES = (
 def replace_varying(report: CheckReport, url: str) -> CheckReport:
     """Return a report with constants in place of address, ids and times."""
 
-    def text(value: str) -> str:
+    def replace_text(value: str) -> str:
         value = value.replace(url, SHOWN)
         for pattern, constant in _VARIES:
             value = pattern.sub(constant, value)
         return value
 
-    def finding(found: LawFinding) -> LawFinding:
+    def replace_in_finding(found: LawFinding) -> LawFinding:
         names = ("expected", "seen", "curl", "python", "answer")
-        changed: dict[str, Any] = {name: text(getattr(found, name)) for name in names}
+        changed: dict[str, Any] = {name: replace_text(getattr(found, name)) for name in names}
         return replace(found, **changed)
 
-    def cause(found: Cause) -> Cause:
-        return replace(found, title=text(found.title), findings=tuple(map(finding, found.findings)))
+    def replace_in_cause(found: Cause) -> Cause:
+        return replace(found, title=replace_text(found.title), findings=tuple(map(replace_in_finding, found.findings)))
 
     return replace(
         report,
         url=SHOWN,
-        causes=tuple(map(cause, report.causes)),
+        causes=tuple(map(replace_in_cause, report.causes)),
         matrix={
-            law: {name: MatrixCell(cell.state, text(cell.reason)) for name, cell in row.items()}
+            law: {name: MatrixCell(cell.state, replace_text(cell.reason)) for name, cell in row.items()}
             for law, row in report.matrix.items()
         },
         counts=replace(report.counts, seconds=0.0),

@@ -63,9 +63,9 @@ SendRequest = Callable[[str, dict[str, str], float, int | None, ClientOutput], N
 """Takes base URL, headers, timeout in seconds, retries (None for the default), and where to put the output."""
 
 
-def openai_stream(url: str, headers: dict[str, str], timeout: float, retries: int | None, output: ClientOutput) -> None:
+def stream_openai(url: str, headers: dict[str, str], timeout: float, retries: int | None, output: ClientOutput) -> None:
     """Chat completions with `stream=True`."""
-    with _openai_client(url, headers, timeout, retries) as client:
+    with _make_openai_client(url, headers, timeout, retries) as client:
         for chunk in client.chat.completions.create(
             model="gpt-5.2",
             messages=[{"role": "user", "content": QUESTION}],
@@ -79,9 +79,9 @@ def openai_stream(url: str, headers: dict[str, str], timeout: float, retries: in
             output.tokens += [chunk.usage.total_tokens] if chunk.usage else []
 
 
-def openai_plain(url: str, headers: dict[str, str], timeout: float, retries: int | None, output: ClientOutput) -> None:
+def ask_openai(url: str, headers: dict[str, str], timeout: float, retries: int | None, output: ClientOutput) -> None:
     """Chat completions."""
-    with _openai_client(url, headers, timeout, retries) as client:
+    with _make_openai_client(url, headers, timeout, retries) as client:
         answer: Any = client.chat.completions.create(model="gpt-5.2", messages=[{"role": "user", "content": QUESTION}])
         if not hasattr(answer, "choices"):
             output.pieces.append(f"<{type(answer).__name__}>")
@@ -92,17 +92,17 @@ def openai_plain(url: str, headers: dict[str, str], timeout: float, retries: int
         output.tokens += [answer.usage.total_tokens] if answer.usage else []
 
 
-def _openai_client(url: str, headers: dict[str, str], timeout: float, retries: int | None) -> openai.OpenAI:
+def _make_openai_client(url: str, headers: dict[str, str], timeout: float, retries: int | None) -> openai.OpenAI:
     options: dict[str, Any] = {} if retries is None else {"max_retries": retries}
     return openai.OpenAI(base_url=f"{url}/v1", api_key=KEY, timeout=timeout, default_headers=headers, **options)
 
 
-def anthropic_stream(
+def stream_anthropic(
     url: str, headers: dict[str, str], timeout: float, retries: int | None, output: ClientOutput
 ) -> None:
     """Messages with `stream=True`."""
-    with _anthropic_client(url, headers, timeout, retries) as client:
-        for event in client.messages.create(**_anthropic_request(), stream=True):
+    with _make_anthropic_client(url, headers, timeout, retries) as client:
+        for event in client.messages.create(**_make_anthropic_request(), stream=True):
             if event.type == "message_start":
                 output.ids.append(event.message.id)
             elif event.type == "content_block_delta" and event.delta.type == "text_delta":
@@ -112,12 +112,10 @@ def anthropic_stream(
                 output.tokens += [event.usage.output_tokens] if event.usage else []
 
 
-def anthropic_plain(
-    url: str, headers: dict[str, str], timeout: float, retries: int | None, output: ClientOutput
-) -> None:
+def ask_anthropic(url: str, headers: dict[str, str], timeout: float, retries: int | None, output: ClientOutput) -> None:
     """Messages."""
-    with _anthropic_client(url, headers, timeout, retries) as client:
-        answer: Any = client.messages.create(**_anthropic_request())
+    with _make_anthropic_client(url, headers, timeout, retries) as client:
+        answer: Any = client.messages.create(**_make_anthropic_request())
         if not hasattr(answer, "content"):
             output.pieces.append(f"<{type(answer).__name__}>")
             return
@@ -127,12 +125,14 @@ def anthropic_plain(
         output.tokens += [answer.usage.output_tokens] if answer.usage else []
 
 
-def _anthropic_client(url: str, headers: dict[str, str], timeout: float, retries: int | None) -> anthropic.Anthropic:
+def _make_anthropic_client(
+    url: str, headers: dict[str, str], timeout: float, retries: int | None
+) -> anthropic.Anthropic:
     options: dict[str, Any] = {} if retries is None else {"max_retries": retries}
     return anthropic.Anthropic(base_url=url, api_key=KEY, timeout=timeout, default_headers=headers, **options)
 
 
-def _anthropic_request() -> dict[str, Any]:
+def _make_anthropic_request() -> dict[str, Any]:
     return {
         "model": "claude-sonnet-4-6",
         "max_tokens": 500,
@@ -140,20 +140,20 @@ def _anthropic_request() -> dict[str, Any]:
     }
 
 
-def gemini_stream(url: str, headers: dict[str, str], timeout: float, retries: int | None, output: ClientOutput) -> None:
+def stream_gemini(url: str, headers: dict[str, str], timeout: float, retries: int | None, output: ClientOutput) -> None:
     """`generate_content_stream`."""
-    with _gemini_client(url, headers, timeout, retries) as client:
+    with _make_gemini_client(url, headers, timeout, retries) as client:
         for chunk in client.models.generate_content_stream(model="gemini-2.5-flash", contents=QUESTION):
             _collect_gemini(chunk, output)
 
 
-def gemini_plain(url: str, headers: dict[str, str], timeout: float, retries: int | None, output: ClientOutput) -> None:
+def ask_gemini(url: str, headers: dict[str, str], timeout: float, retries: int | None, output: ClientOutput) -> None:
     """`generate_content`."""
-    with _gemini_client(url, headers, timeout, retries) as client:
+    with _make_gemini_client(url, headers, timeout, retries) as client:
         _collect_gemini(client.models.generate_content(model="gemini-2.5-flash", contents=QUESTION), output)
 
 
-def _gemini_client(url: str, headers: dict[str, str], timeout: float, retries: int | None) -> genai.Client:
+def _make_gemini_client(url: str, headers: dict[str, str], timeout: float, retries: int | None) -> genai.Client:
     retry = None if retries is None else types.HttpRetryOptions(attempts=retries + 1)
     return genai.Client(
         api_key=KEY,
@@ -174,22 +174,22 @@ def _collect_gemini(answer: Any, output: ClientOutput) -> None:
     output.tokens += [answer.usage_metadata.total_token_count] if answer.usage_metadata else []
 
 
-def langchain_stream(
+def stream_langchain(
     url: str, headers: dict[str, str], timeout: float, retries: int | None, output: ClientOutput
 ) -> None:
     """`ChatOpenAI.stream`."""
-    for chunk in _langchain_model(url, headers, timeout, retries, stream_usage=True).stream(QUESTION):
+    for chunk in _make_langchain_model(url, headers, timeout, retries, stream_usage=True).stream(QUESTION):
         _collect_langchain(chunk, output)
 
 
-def langchain_plain(
-    url: str, headers: dict[str, str], timeout: float, retries: int | None, output: ClientOutput
-) -> None:
+def ask_langchain(url: str, headers: dict[str, str], timeout: float, retries: int | None, output: ClientOutput) -> None:
     """`ChatOpenAI.invoke`."""
-    _collect_langchain(_langchain_model(url, headers, timeout, retries).invoke(QUESTION), output)
+    _collect_langchain(_make_langchain_model(url, headers, timeout, retries).invoke(QUESTION), output)
 
 
-def _langchain_model(url: str, headers: dict[str, str], timeout: float, retries: int | None, **more: Any) -> ChatOpenAI:
+def _make_langchain_model(
+    url: str, headers: dict[str, str], timeout: float, retries: int | None, **more: Any
+) -> ChatOpenAI:
     more |= {} if retries is None else {"max_retries": retries}
     return ChatOpenAI(
         model="gpt-5.2",
@@ -213,7 +213,7 @@ def _collect_langchain(message: Any, output: ClientOutput) -> None:
     output.tokens += [message.usage_metadata["total_tokens"]] if message.usage_metadata else []
 
 
-def instructor_request(worker: InstructorWorker, *, stream: bool) -> SendRequest:
+def make_instructor_request(worker: InstructorWorker, *, stream: bool) -> SendRequest:
     """`chat.completions.create` of instructor, or `create_partial`, with a pydantic model as the answer."""
 
     def send(url: str, headers: dict[str, str], timeout: float, retries: int | None, output: ClientOutput) -> None:
@@ -240,10 +240,10 @@ class Client:
 
 
 CLIENTS = (
-    Client("openai", openai_plain, openai_stream),
-    Client("anthropic", anthropic_plain, anthropic_stream),
-    Client("google-genai", gemini_plain, gemini_stream),
-    Client("langchain-openai", langchain_plain, langchain_stream),
+    Client("openai", ask_openai, stream_openai),
+    Client("anthropic", ask_anthropic, stream_anthropic),
+    Client("google-genai", ask_gemini, stream_gemini),
+    Client("langchain-openai", ask_langchain, stream_langchain),
 )
 
 STREAMS = (
@@ -464,7 +464,7 @@ def measure_page(*, with_instructor: bool) -> str:
         if not with_instructor:
             return render_page(FaultBench(server), CLIENTS)
         with start_worker() as worker:
-            plain, stream = instructor_request(worker, stream=False), instructor_request(worker, stream=True)
+            plain, stream = make_instructor_request(worker, stream=False), make_instructor_request(worker, stream=True)
             return render_page(FaultBench(server), (*CLIENTS, Client("instructor", plain, stream)))
 
 

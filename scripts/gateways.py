@@ -89,7 +89,7 @@ def _configure_litellm(place: Place) -> list[str]:
         "general_settings": {"master_key": KEY},
     }
     path = _write(place.folder / "config.yaml", config)
-    return ["--config", path, *_listen(place), "--telemetry", "False"]
+    return ["--config", path, *_make_listen_options(place), "--telemetry", "False"]
 
 
 def _configure_mocked_litellm(place: Place) -> list[str]:
@@ -104,7 +104,13 @@ def _configure_mocked_litellm(place: Place) -> list[str]:
         "litellm_settings": {"telemetry": False},
         "general_settings": {"master_key": KEY},
     }
-    return ["--config", _write(place.folder / "config.yaml", config), *_listen(place), "--telemetry", "False"]
+    return [
+        "--config",
+        _write(place.folder / "config.yaml", config),
+        *_make_listen_options(place),
+        "--telemetry",
+        "False",
+    ]
 
 
 def _configure_router(place: Place) -> list[str]:
@@ -128,7 +134,7 @@ def _configure_router(place: Place) -> list[str]:
 
 def _configure_fakellm(place: Place) -> list[str]:
     config = {"version": 1, "defaults": {"fallback": "deterministic_echo"}, "rules": []}
-    return ["serve", *_listen(place), "--config", _write(place.folder / "fakellm.yaml", config)]
+    return ["serve", *_make_listen_options(place), "--config", _write(place.folder / "fakellm.yaml", config)]
 
 
 def _bundle_contract(place: Place) -> str:
@@ -145,7 +151,7 @@ def _name_upstream(upstream: str) -> tuple[tuple[str, str], ...]:
     return (("x-portkey-provider", "openai"), ("x-portkey-custom-host", f"{upstream}/v1"))
 
 
-def _listen(place: Place) -> list[str]:
+def _make_listen_options(place: Place) -> list[str]:
     return ["--host", "127.0.0.1", "--port", str(place.port)]
 
 
@@ -187,21 +193,25 @@ GATEWAYS = (
         target={"model": PLAIN_MODEL},
         options={"only": ("OpenAI", "Anthropic")},
     ),
-    Gateway("stubllm", "PyPI", ("stubllm",), "stubllm", lambda place: ["serve", *_listen(place)]),
-    Gateway("llmock", "PyPI", ("llmock",), "llmock", lambda place: ["serve", *_listen(place)]),
+    Gateway("stubllm", "PyPI", ("stubllm",), "stubllm", lambda place: ["serve", *_make_listen_options(place)]),
+    Gateway("llmock", "PyPI", ("llmock",), "llmock", lambda place: ["serve", *_make_listen_options(place)]),
     Gateway(
         "aimock",
         "npm",
         ("@copilotkit/aimock",),
         "llmock",
-        lambda place: [*_listen(place), "--fixtures", _write(place.folder / "fixtures.json", _AIMOCK_FIXTURES)],
+        lambda place: [
+            *_make_listen_options(place),
+            "--fixtures",
+            _write(place.folder / "fixtures.json", _AIMOCK_FIXTURES),
+        ],
     ),
     Gateway(
         "Prism",
         "npm",
         ("@stoplight/prism-cli",),
         "prism",
-        lambda place: ["mock", *_listen(place), _bundle_contract(place)],
+        lambda place: ["mock", *_make_listen_options(place), _bundle_contract(place)],
     ),
     Gateway("Mockoon", "npm", ("@mockoon/cli",), "mockoon-cli", _configure_mockoon),
 )
@@ -270,14 +280,14 @@ def run_gateway(gateway: Gateway, folder: Path, upstream: str) -> Iterator[str]:
             start_new_session=True,
         )
         try:
-            _wait(f"http://127.0.0.1:{port}/v1/models", process)
+            _wait_for_answer(f"http://127.0.0.1:{port}/v1/models", process)
             yield f"http://127.0.0.1:{port}"
         finally:
             process.terminate()
             process.wait(20)
 
 
-def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
+def _wait_for_answer(url: str, process: subprocess.Popen[bytes]) -> None:
     """Wait until a server answers something."""
     end = time.monotonic() + START
     while time.monotonic() < end and process.poll() is None:

@@ -144,7 +144,7 @@ class Mutant:
     def apply(self, source: str) -> str:
         """Return the source with the fault."""
         if self.operator == "RemoveStatement":
-            return _replace(source, self.span, "pass")
+            return _replace_span(source, self.span, "pass")
         mutated: str = mutate_code(source, get_operator(self.operator)(), self.occurrence)
         return mutated
 
@@ -168,7 +168,7 @@ class Result:
 
 def main() -> int:
     """Run the sample and print the kill rate and the survivors."""
-    options = _options()
+    options = _parse_options()
     for name in PRELOADED:
         importlib.import_module(name)
     gc.freeze()
@@ -177,13 +177,13 @@ def main() -> int:
         ignored = shutil.ignore_patterns(".venv", ".git", ".*_cache", "dist", ".coverage*")
         shutil.copytree(ROOT, tree, symlinks=True, ignore=ignored)
         tests = Tests.collect(tree, options.results)
-        sample = _sample(tree / PACKAGE, options.count, options.seed)
+        sample = _draw_sample(tree / PACKAGE, options.count, options.seed)
         earlier = _read_results(options.results)
         for number, mutant in enumerate(sample, start=1):
             known = earlier.get(mutant.id)
             if known and not (options.again and known.outcome in SURVIVED):
                 continue
-            result = _try(tree, mutant, tests.executing(mutant, options.seconds, options.tests), tests)
+            result = _try_mutant(tree, mutant, tests.list_executing(mutant, options.seconds, options.tests), tests)
             earlier[mutant.id] = result
             with options.results.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(asdict(result), ensure_ascii=False) + "\n")
@@ -194,7 +194,7 @@ def main() -> int:
     return 0
 
 
-def _options() -> argparse.Namespace:
+def _parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("results", type=Path, help="file of JSON lines, appended to")
     parser.add_argument("--count", type=int, default=200, help="mutants to sample")
@@ -214,15 +214,15 @@ def _read_results(path: Path) -> dict[str, Result]:
 
 def _print_report(results: list[Result]) -> None:
     for area in dict.fromkeys(result.area for result in results):
-        print(f"{area:18} {_rate([result for result in results if result.area == area])}")
-    print(f"{'all':18} {_rate(results)}")
+        print(f"{area:18} {_format_rate([result for result in results if result.area == area])}")
+    print(f"{'all':18} {_format_rate(results)}")
     for result in results:
         if result.outcome in SURVIVED:
             print(f"\n{result.path}:{result.line}  {result.operator}  {result.outcome}, {result.tests} tests")
             print(result.diff)
 
 
-def _rate(results: list[Result]) -> str:
+def _format_rate(results: list[Result]) -> str:
     killed = sum(result.outcome not in SURVIVED for result in results)
     return f"{killed} of {len(results)} killed, {100 * killed / len(results):.0f} %"
 
@@ -230,13 +230,13 @@ def _rate(results: list[Result]) -> str:
 # Mutants
 
 
-def _sample(package: Path, count: int, seed: int) -> list[Mutant]:
+def _draw_sample(package: Path, count: int, seed: int) -> list[Mutant]:
     """Draw mutants: the same for the same seed and sources, each of another place in the code."""
     chance, drawn = random.Random(seed), list[Mutant]()
-    for area, names in _sampled_files(package).items():
+    for area, names in _list_sampled_files(package).items():
         places: dict[object, list[Mutant]] = defaultdict(list)
         for name in names:
-            for mutant in _mutants(package / name, name, area):
+            for mutant in _list_mutants(package / name, name, area):
                 # `a + b` can be mutated in many ways, of which only one is tried
                 family = mutant.operator.rpartition("/")[2].partition("_")[0]
                 places[name, mutant.span, family].append(mutant)
@@ -255,7 +255,7 @@ def _draw_valid(package: Path, mutants: list[Mutant], chance: random.Random) -> 
     return None
 
 
-def _sampled_files(package: Path) -> dict[str, list[str]]:
+def _list_sampled_files(package: Path) -> dict[str, list[str]]:
     """Return the names of the files of each area; a file that fits two areas belongs to the first."""
     taken, areas = set[str](), dict[str, list[str]]()
     for area, globs in AREAS.items():
@@ -269,16 +269,16 @@ def _sampled_files(package: Path) -> dict[str, list[str]]:
     return areas
 
 
-def _mutants(file: Path, name: str, area: str) -> Iterator[Mutant]:
+def _list_mutants(file: Path, name: str, area: str) -> Iterator[Mutant]:
     source = file.read_text("utf-8")
-    skipped = [*_skipped_spans(ast.parse(source))]
-    for operator, occurrence, span in chain(_cosmic_ray_spans(source), _statement_spans(source)):
+    skipped = [*_list_skipped_spans(ast.parse(source))]
+    for operator, occurrence, span in chain(_list_cosmic_ray_spans(source), _list_statement_spans(source)):
         is_marker = source.splitlines()[span[0][0] - 1][span[0][1] :].startswith(("*, ", "/, "))
         if not is_marker and not any(first <= span[0] and span[1] <= last for first, last in skipped):
             yield Mutant(area, name, operator, occurrence, span)
 
 
-def _cosmic_ray_spans(source: str) -> Iterator[tuple[str, int, Span]]:
+def _list_cosmic_ray_spans(source: str) -> Iterator[tuple[str, int, Span]]:
     nodes = [*ast_nodes(get_ast(source))]
     for name in operator_names():
         if any(fnmatch(name, pattern) for pattern in SKIPPED_OPERATORS):
@@ -288,43 +288,43 @@ def _cosmic_ray_spans(source: str) -> Iterator[tuple[str, int, Span]]:
         yield from ((name, occurrence, span) for occurrence, span in enumerate(spans))
 
 
-def _statement_spans(source: str) -> Iterator[tuple[str, int, Span]]:
+def _list_statement_spans(source: str) -> Iterator[tuple[str, int, Span]]:
     """Yield the statements that do something to something else: calls, and assignments to members and items."""
-    for function in _nodes(ast.parse(source), ast.FunctionDef, ast.AsyncFunctionDef):
-        for node in _nodes(function, ast.Expr, ast.Assign, ast.AugAssign, ast.Delete):
+    for function in _list_nodes(ast.parse(source), ast.FunctionDef, ast.AsyncFunctionDef):
+        for node in _list_nodes(function, ast.Expr, ast.Assign, ast.AugAssign, ast.Delete):
             targets = getattr(node, "targets", [getattr(node, "target", None)])
             is_call = isinstance(node, ast.Expr) and isinstance(node.value, (ast.Call, ast.Await))
             if is_call or any(isinstance(target, (ast.Attribute, ast.Subscript)) for target in targets):
-                yield "RemoveStatement", 0, _span(node)
+                yield "RemoveStatement", 0, _read_span(node)
 
 
-def _skipped_spans(tree: ast.AST) -> Iterator[Span]:
-    for node in _nodes(tree, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef):
+def _list_skipped_spans(tree: ast.AST) -> Iterator[Span]:
+    for node in _list_nodes(tree, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef):
         if "Protocol" in [ast.unparse(base) for base in getattr(node, "bases", ())]:
-            yield _span(node)
+            yield _read_span(node)
         for decorator in node.decorator_list:
-            if CACHING & {found.id for found in _nodes(decorator, ast.Name)}:
+            if CACHING & {found.id for found in _list_nodes(decorator, ast.Name)}:
                 yield (decorator.lineno, 0), (decorator.end_lineno + 1, 0)
     for node in ast.walk(tree):
         for member in ("annotation", "returns"):
             if getattr(node, member, None) is not None:
-                yield _span(getattr(node, member))
+                yield _read_span(getattr(node, member))
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            yield _span(node)
+            yield _read_span(node)
     for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.Assign) and re.fullmatch("[A-Z][a-z][A-Za-z]+", _assigned_name(node)):
-            yield _span(node)  # a name for a type
+        if isinstance(node, ast.Assign) and re.fullmatch("[A-Z][a-z][A-Za-z]+", _read_assigned_name(node)):
+            yield _read_span(node)  # a name for a type
 
 
-def _nodes(tree: ast.AST, *kinds: type[ast.AST]) -> list[ast.AST]:
+def _list_nodes(tree: ast.AST, *kinds: type[ast.AST]) -> list[ast.AST]:
     return [node for node in ast.walk(tree) if isinstance(node, kinds)]
 
 
-def _span(node: ast.AST) -> Span:
+def _read_span(node: ast.AST) -> Span:
     return (node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset)  # type: ignore[attr-defined]
 
 
-def _replace(source: str, span: Span, text: str) -> str:
+def _replace_span(source: str, span: Span, text: str) -> str:
     lines = source.encode().splitlines(keepends=True)
     (first, start), (last, end) = span
     before, after = lines[first - 1][:start], lines[last - 1][end:]
@@ -339,7 +339,7 @@ class Tests:
 
     def __init__(self, tree: Path, contexts: Path, seconds: dict[str, float]) -> None:
         self._tree = tree
-        collected = _collected(tree)
+        collected = _collect_tests(tree)
         self._seconds = {
             test: took for test, took in seconds.items() if test in collected and _is_wanted(tree, test, took)
         }
@@ -360,13 +360,13 @@ class Tests:
             ignored = [f"--ignore-glob={pattern}" for pattern in SKIPPED_TESTS]
             command = [sys.executable, "-m", "coverage", "run", f"--rcfile={config}", "-m", "pytest", "-q"]
             command += ["-m", "not slow", "-p", "contexts_plugin", "-p", "no:cacheprovider", *ignored]
-            subprocess.run(command, cwd=tree, env=_environment(tree, SECONDS_FILE=str(seconds)), check=False)
+            subprocess.run(command, cwd=tree, env=_make_environment(tree, SECONDS_FILE=str(seconds)), check=False)
         return cls(tree, contexts, json.loads(seconds.read_text("utf-8")))
 
-    def executing(self, mutant: Mutant, seconds: float, most: int) -> list[str]:
+    def list_executing(self, mutant: Mutant, seconds: float, most: int) -> list[str]:
         """Return tests that execute a mutant: those of its module's own file, then the fastest of every file."""
         by_file: dict[str, list[str]] = defaultdict(list)
-        for test in sorted(self._all(mutant), key=lambda test: (self._seconds[test], test)):
+        for test in sorted(self._find_all(mutant), key=lambda test: (self._seconds[test], test)):
             by_file[test.partition("::")[0]].append(test)
         stem = Path(mutant.path).stem
         own = chain.from_iterable(tests[: most // 2] for file, tests in by_file.items() if stem in Path(file).stem)
@@ -383,40 +383,40 @@ class Tests:
         """Return the seconds that tests took when they were traced."""
         return sum(self._seconds[test] for test in tests)
 
-    def _all(self, mutant: Mutant) -> set[str]:
+    def _find_all(self, mutant: Mutant) -> set[str]:
         tree = _parse(self._tree / PACKAGE / mutant.path)
-        around = [node for node in ast.walk(tree) if hasattr(node, "lineno") and _contains(node, mutant.span)]
+        around = [node for node in ast.walk(tree) if hasattr(node, "lineno") and _contains_span(node, mutant.span)]
         functions = [node for node in around if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
         statements = [node for node in around if isinstance(node, ast.stmt)]
         if not functions:
-            found = self._using(_assigned_name(statements[-1])) if statements else set()
-            return found or self._tests(mutant.path, range(1, len(ast.unparse(tree))))
+            found = self._find_using(_read_assigned_name(statements[-1])) if statements else set()
+            return found or self._find_tests(mutant.path, range(1, len(ast.unparse(tree))))
         innermost, whole = statements[-1], functions[-1]
         if whole.body[0].lineno > mutant.span[0][0]:  # a default value
-            return self._tests(mutant.path, range(whole.body[0].lineno, whole.end_lineno + 1))
+            return self._find_tests(mutant.path, range(whole.body[0].lineno, whole.end_lineno + 1))
         lines = range(mutant.span[0][0], mutant.span[1][0] + 1)
         if not hasattr(innermost, "body"):
             lines = range(innermost.lineno, innermost.end_lineno + 1)
-        return self._tests(mutant.path, lines)
+        return self._find_tests(mutant.path, lines)
 
-    def _using(self, name: str) -> set[str]:
+    def _find_using(self, name: str) -> set[str]:
         """Return the tests that execute a line with a name that is assigned at the top of a module or class."""
         found = set[str]()
         for file in (self._tree / PACKAGE).rglob("*.py"):
-            nodes = _nodes(_parse(file), ast.Name, ast.Attribute)
+            nodes = _list_nodes(_parse(file), ast.Name, ast.Attribute)
             lines = {node.lineno for node in nodes if name in (getattr(node, "id", ""), getattr(node, "attr", ""))}
-            found |= self._tests(file.relative_to(self._tree / PACKAGE).as_posix(), lines)
+            found |= self._find_tests(file.relative_to(self._tree / PACKAGE).as_posix(), lines)
         return found
 
-    def _tests(self, path: str, lines: Iterable[int]) -> set[str]:
+    def _find_tests(self, path: str, lines: Iterable[int]) -> set[str]:
         contexts = self._data.contexts_by_lineno(self._files.get(f"{PACKAGE}/{path}", ""))
         return {test for line in lines for test in contexts.get(line, ()) if test in self._seconds}
 
 
-def _collected(tree: Path) -> set[str]:
+def _collect_tests(tree: Path) -> set[str]:
     """Return the tests that can be named: names that differ from run to run cannot."""
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
-    found = subprocess.run(command, cwd=tree, env=_environment(tree), capture_output=True, text=True, check=False)
+    found = subprocess.run(command, cwd=tree, env=_make_environment(tree), capture_output=True, text=True, check=False)
     return set(found.stdout.splitlines())
 
 
@@ -425,13 +425,13 @@ def _is_wanted(tree: Path, test: str, took: float) -> bool:
     path, _, name = test.partition("::")
     if took == float("inf") or any(fnmatch(path, pattern) for pattern in SKIPPED_TESTS):
         return False
-    return name.partition("[")[0].rpartition("::")[2] not in _timing_tests(tree / path)
+    return name.partition("[")[0].rpartition("::")[2] not in _list_timing_tests(tree / path)
 
 
 @cache
-def _timing_tests(file: Path) -> set[str]:
+def _list_timing_tests(file: Path) -> set[str]:
     source = file.read_text("utf-8")
-    functions = _nodes(ast.parse(source), ast.FunctionDef, ast.AsyncFunctionDef)
+    functions = _list_nodes(ast.parse(source), ast.FunctionDef, ast.AsyncFunctionDef)
     return {node.name for node in functions if any(word in ast.unparse(node) for word in TIMING)}  # type: ignore[attr-defined]
 
 
@@ -440,14 +440,14 @@ def _parse(file: Path) -> ast.Module:
     return ast.parse(file.read_text("utf-8"))
 
 
-def _contains(node: ast.AST, span: Span) -> bool:
-    first, last = _span(node)
+def _contains_span(node: ast.AST, span: Span) -> bool:
+    first, last = _read_span(node)
     for decorator in getattr(node, "decorator_list", ()):
         first = min(first, (decorator.lineno, 0))
     return first <= span[0] and span[1] <= last
 
 
-def _assigned_name(statement: ast.stmt) -> str:
+def _read_assigned_name(statement: ast.stmt) -> str:
     targets = getattr(statement, "targets", [getattr(statement, "target", None)])
     return str(getattr(targets[0], "id", getattr(statement, "name", "")))
 
@@ -455,7 +455,7 @@ def _assigned_name(statement: ast.stmt) -> str:
 # Runs
 
 
-def _try(tree: Path, mutant: Mutant, chosen: list[str], tests: Tests) -> Result:
+def _try_mutant(tree: Path, mutant: Mutant, chosen: list[str], tests: Tests) -> Result:
     """Run the chosen tests with a mutant."""
     file, began = tree / PACKAGE / mutant.path, time.monotonic()
     source = file.read_text("utf-8")
@@ -463,17 +463,17 @@ def _try(tree: Path, mutant: Mutant, chosen: list[str], tests: Tests) -> Result:
     outcome, killer = "unused", ""
     if chosen:
         try:
-            _write(file, mutated)
+            _write_source(file, mutated)
             outcome, killer = _run_until_killed(tree, chosen, 20 + tests.estimate(chosen))
         finally:
-            _write(file, source)
+            _write_source(file, source)
     diff = "\n".join([*difflib.unified_diff(source.splitlines(), mutated.splitlines(), lineterm="", n=1)][3:])
     took = round(time.monotonic() - began, 1)
     place = mutant.area, mutant.path, mutant.span[0][0], mutant.operator
     return Result(mutant.id, *place, outcome, killer, len(chosen), took, diff)
 
 
-def _write(file: Path, source: str) -> None:
+def _write_source(file: Path, source: str) -> None:
     file.write_text(source, "utf-8")
     for compiled in file.parent.glob(f"__pycache__/{file.stem}.*.pyc"):
         compiled.unlink()
@@ -482,24 +482,24 @@ def _write(file: Path, source: str) -> None:
 def _run_until_killed(tree: Path, tests: list[str], limit: float) -> tuple[str, str]:
     """Run tests until one fails; twice where it waits for something, as a busy machine may fail it once."""
     while tests:
-        failed = _run(tree, tests, limit)
+        failed = _run_tests(tree, tests, limit)
         if failed in ("", "timeout"):
             return ("timeout", "") if failed else ("survived", "")
         waits = failed in tests and "tests.timing" in (tree / failed.partition("::")[0]).read_text("utf-8")
-        if not waits or _run(tree, [failed], limit):
+        if not waits or _run_tests(tree, [failed], limit):
             return "killed", failed
         tests = tests[tests.index(failed) + 1 :]
     return "survived", ""
 
 
-def _run(tree: Path, tests: list[str], limit: float) -> str:
+def _run_tests(tree: Path, tests: list[str], limit: float) -> str:
     """Run tests; return the first that fails, `timeout`, `start` if none could run, or nothing."""
     chosen, output = tree / "chosen-tests", tree / "output"
     chosen.write_text("\n".join(tests), "utf-8")
     child = os.fork()
     if child == 0:
         _run_in_child(tree, limit, output, f"@{chosen}")
-    code = _wait(child)
+    code = _wait_for_exit(child)
     if code is None:
         return "timeout"
     if code == 0:
@@ -513,7 +513,7 @@ def _run_in_child(tree: Path, limit: float, output: Path, tests: str) -> NoRetur
     """Run tests in a process that has all libraries loaded, and nothing of the package."""
     os.setsid()  # so that whatever a test starts can be ended with it
     os.chdir(tree)
-    os.environ.update(_environment(tree))
+    os.environ.update(_make_environment(tree))
     sys.path.insert(0, str(tree))
     sys.dont_write_bytecode = False  # to rewrite the assertions of all tests takes longer than to run them
     resource.setrlimit(resource.RLIMIT_CPU, (int(limit), int(limit) + 5))
@@ -526,7 +526,7 @@ def _run_in_child(tree: Path, limit: float, output: Path, tests: str) -> NoRetur
     os._exit(int(code))
 
 
-def _wait(child: int) -> int | None:
+def _wait_for_exit(child: int) -> int | None:
     """Return the exit code of a process; None if it used up its seconds, or had to be ended as it did nothing.
 
     The clock alone proves nothing on a busy machine, so a process that gets on may take as long as it wants.
@@ -537,7 +537,7 @@ def _wait(child: int) -> int | None:
         if found:
             _end_group(child)
             return None if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
-        if (now := _cpu_seconds(child)) > worked + 0.5:
+        if (now := _read_cpu_seconds(child)) > worked + 0.5:
             worked, since = now, time.monotonic()
         time.sleep(0.05)
     _end_group(child)
@@ -545,7 +545,7 @@ def _wait(child: int) -> int | None:
     return None
 
 
-def _cpu_seconds(process: int) -> float:
+def _read_cpu_seconds(process: int) -> float:
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -555,7 +555,7 @@ def _end_group(child: int) -> None:
         os.killpg(child, signal.SIGKILL)
 
 
-def _environment(tree: Path, **more: str) -> dict[str, str]:
+def _make_environment(tree: Path, **more: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "", **more}
 
 

@@ -75,13 +75,13 @@ def measure_schemathesis() -> Json:
     jobs = [(None, 1), (None, 2), *[(name, 1) for name in COMPARED]]
     with ProcessPoolExecutor(PROCESSES) as pool:
         results = dict(zip(jobs, pool.map(run_schemathesis, *zip(*jobs, strict=True)), strict=True))
-    noise = {_title(failure) for seed in (1, 2) for failure in results[None, seed]["failures"]}
+    noise = {_strip_operation(failure) for seed in (1, 2) for failure in results[None, seed]["failures"]}
     return {
         "seconds": SCHEMATHESIS_SECONDS,
         "noise": sorted(noise),
         "mutants": {
             name: {
-                "new": [failure for failure in results[name, 1]["failures"] if _title(failure) not in noise],
+                "new": [failure for failure in results[name, 1]["failures"] if _strip_operation(failure) not in noise],
                 "requests": results[name, 1]["requests"],
             }
             for name in COMPARED
@@ -89,7 +89,7 @@ def measure_schemathesis() -> Json:
     }
 
 
-def _title(failure: str) -> str:
+def _strip_operation(failure: str) -> str:
     """Return the kind of a failure, without its operation."""
     return failure.partition(": ")[2]
 

@@ -83,8 +83,8 @@ def _render_alarms(result: Json, measured: str) -> Iterator[str]:
     yield "| | runs | with a finding | violations | assumption mismatches |\n|---|---|---|---|---|"
     for pace in result["paces"]:
         runs = [run for run in plain if run["pace"] == pace]
-        yield _alarm_row(f"{len({run['seed'] for run in runs})} seeds, pace {pace}", runs)
-    yield _alarm_row(f"{len(varied)} variations", varied)
+        yield _format_alarm_row(f"{len({run['seed'] for run in runs})} seeds, pace {pace}", runs)
+    yield _format_alarm_row(f"{len(varied)} variations", varied)
     yield "\nMismatches of the variations are right where the contract assumes what is changed; violations are not."
     for run in [*wrong, *[run for run in varied if run["violations"]]]:
         what = ", ".join([*run["violations"], *([] if run["variation"] else run["mismatches"])])
@@ -92,7 +92,7 @@ def _render_alarms(result: Json, measured: str) -> Iterator[str]:
     yield "\nThe variations: " + "; ".join(result["variations"]) + ".\n"
 
 
-def _alarm_row(words: str, runs: list[Json]) -> str:
+def _format_alarm_row(words: str, runs: list[Json]) -> str:
     found = sum(bool(run["violations"] or run["mismatches"]) for run in runs)
     counts = [sum(len(run[kind]) for run in runs) for kind in ("violations", "mismatches")]
     return f"| {words} | {len(runs)} | {found} | {counts[0]} | {counts[1]} |"
@@ -107,7 +107,7 @@ def _render_gateways(result: Json, measured: str) -> Iterator[str]:
     columns = ("", "version", "protocols", "requests", "kept", "not checked", "findings", "places")
     yield f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|"
     for gateway in result:
-        yield _gateway_row(gateway)
+        yield _format_gateway_row(gateway)
     for gateway in result:
         if gateway.get("causes"):
             yield f"\n### {gateway['name']} {gateway['version']}\n\n{gateway['verdict']}\n"
@@ -118,7 +118,7 @@ def _render_gateways(result: Json, measured: str) -> Iterator[str]:
     yield ""
 
 
-def _gateway_row(gateway: Json) -> str:
+def _format_gateway_row(gateway: Json) -> str:
     if "missing" in gateway:
         return f"| {gateway['name']} | not installed: {gateway['missing'][:100]} | | | | | | |"
     causes, findings = len(gateway["causes"]), sum(cause["findings"] for cause in gateway["causes"])

@@ -67,7 +67,7 @@ READY = ".call, .empty, .names button, .question option, .legend, .opblock"
 SCROLL = "node => { node.closest('.view').scrollTop += node.getBoundingClientRect().top - 120 }"
 
 
-def chat(client: httpx2.Client, words: str, headers: dict[str, str] | None = None, **members: object) -> None:
+def send_chat(client: httpx2.Client, words: str, headers: dict[str, str] | None = None, **members: object) -> None:
     """Ask for a chat completion."""
     messages = [
         {"role": "system", "content": "You are the support desk of a lamp shop. Answer briefly."},
@@ -83,33 +83,33 @@ def make_calls(client: httpx2.Client) -> None:
     """Ask a little of everything."""
     client.post("/_mock/rules", json=RULE)
     client.get("/v1/models", headers=KEY)
-    chat(client, "Which of your lamps suits a reading corner?", PACED, stream=True)
+    send_chat(client, "Which of your lamps suits a reading corner?", PACED, stream=True)
     question = {
         "model": "claude-sonnet-4-6",
         "max_tokens": 200,
         "messages": [{"role": "user", "content": "天空为什么是蓝色的？"}],
     }
     client.post("/v1/messages", headers=KEY | {"anthropic-version": "2023-06-01"}, json=question)
-    chat(client, "Where is my refund?", model="gpt-5.2")
-    chat(
+    send_chat(client, "Where is my refund?", model="gpt-5.2")
+    send_chat(
         client,
         "Tell me a long story about a lamp.",
         {"x-mock-scenario": "stall; after=6; seconds=0.8; then=cut"},
         stream=True,
     )
-    chat(client, "Do I need an umbrella in Hangzhou tomorrow?", tools=[WEATHER])
-    chat(client, "Anything", temperature="hot")
-    chat(client, "Can I have a reimbursement?")
+    send_chat(client, "Do I need an umbrella in Hangzhou tomorrow?", tools=[WEATHER])
+    send_chat(client, "Anything", temperature="hot")
+    send_chat(client, "Can I have a reimbursement?")
     client.post("/v1/chat/complete", headers=KEY, json={})
     for _ in range(3):
-        chat(client, "Hello", {"authorization": "Bearer sk-nex-rpm-two-a-minute"})
+        send_chat(client, "Hello", {"authorization": "Bearer sk-nex-rpm-two-a-minute"})
     draw = {"contents": [{"role": "user", "parts": [{"text": "A lamp at dusk"}]}]}
     client.post(
         "/v1beta/models/gemini-3.1-flash-image-preview:generateContent",
         headers={"x-goog-api-key": KEY["authorization"][7:]},
         json=draw,
     )
-    chat(client, "Which lamp is the brightest?", {"x-mock-scenario": "upstream_timeout"})
+    send_chat(client, "Which lamp is the brightest?", {"x-mock-scenario": "upstream_timeout"})
 
 
 def take_screenshots(browser: Browser, url: str, folder: Path, *, everything: bool) -> None:

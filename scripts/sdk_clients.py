@@ -78,7 +78,7 @@ class SdkClient:
 # openai
 
 
-def _openai_request(more: Mapping[str, Any]) -> dict[str, Any]:
+def _make_openai_request(more: Mapping[str, Any]) -> dict[str, Any]:
     return {"model": "gpt-5.4", "messages": [{"role": "user", "content": QUESTION}], **more}
 
 
@@ -92,11 +92,11 @@ def _ask_openai(url: str, headers: dict[str, str], stream: bool, more: Mapping[s
         http_client=openai.DefaultHttpxClient(verify=False),
     ) as client:
         if not stream and more.keys() & {"response_format", "tools"}:
-            answer: Any = client.chat.completions.parse(**_openai_request(more))
+            answer: Any = client.chat.completions.parse(**_make_openai_request(more))
         elif not stream:
-            answer = client.chat.completions.create(**_openai_request(more))
+            answer = client.chat.completions.create(**_make_openai_request(more))
         else:
-            with client.chat.completions.stream(**_openai_request(more)) as events:
+            with client.chat.completions.stream(**_make_openai_request(more)) as events:
                 for _ in events:
                     pass
                 answer = events.get_final_completion()
@@ -107,17 +107,17 @@ def _ask_openai(url: str, headers: dict[str, str], stream: bool, more: Mapping[s
     return outcome
 
 
-def openai_words(url: str, headers: dict[str, str], stream: bool, more: dict[str, Any]) -> Outcome:
+def ask_openai_words(url: str, headers: dict[str, str], stream: bool, more: dict[str, Any]) -> Outcome:
     """`chat.completions.create`, or `stream`."""
     return _ask_openai(url, headers, stream, more)
 
 
-def openai_structured(url: str, headers: dict[str, str], stream: bool, more: dict[str, Any]) -> Outcome:
+def ask_openai_structured(url: str, headers: dict[str, str], stream: bool, more: dict[str, Any]) -> Outcome:
     """`chat.completions.parse`, or `stream`, with a pydantic model."""
     return _ask_openai(url, headers, stream, {"response_format": Trip, **more})
 
 
-def openai_tools(url: str, headers: dict[str, str], stream: bool, more: dict[str, Any]) -> Outcome:
+def ask_openai_tools(url: str, headers: dict[str, str], stream: bool, more: dict[str, Any]) -> Outcome:
     """`chat.completions.parse`, or `stream`, with a tool made of a pydantic model."""
     return _ask_openai(url, headers, stream, {"tools": [openai.pydantic_function_tool(Trip, name="plan_trip")], **more})
 
@@ -125,7 +125,7 @@ def openai_tools(url: str, headers: dict[str, str], stream: bool, more: dict[str
 # anthropic
 
 
-def _anthropic_request(more: Mapping[str, Any]) -> dict[str, Any]:
+def _make_anthropic_request(more: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "model": "claude-sonnet-4-6",
         "max_tokens": 20_000,
@@ -144,29 +144,29 @@ def _ask_anthropic(url: str, headers: dict[str, str], stream: bool, more: Mappin
         http_client=anthropic.DefaultHttpxClient(verify=False),
     ) as client:
         if stream:
-            with client.messages.stream(**_anthropic_request(more)) as events:
+            with client.messages.stream(**_make_anthropic_request(more)) as events:
                 answer: Any = events.get_final_message()
         elif "output_format" in more:
-            answer = client.messages.parse(**_anthropic_request(more))
+            answer = client.messages.parse(**_make_anthropic_request(more))
         else:
-            answer = client.messages.create(**_anthropic_request(more))
+            answer = client.messages.create(**_make_anthropic_request(more))
     outcome.text = "".join(block.text for block in answer.content if block.type == "text")
     outcome.calls = [block.name for block in answer.content if block.type == "tool_use"]
     outcome.finish, outcome.value = answer.stop_reason or "", getattr(answer, "parsed_output", None)
     return outcome
 
 
-def anthropic_words(url: str, headers: dict[str, str], stream: bool, more: dict[str, Any]) -> Outcome:
+def ask_anthropic_words(url: str, headers: dict[str, str], stream: bool, more: dict[str, Any]) -> Outcome:
     """`messages.create`, or `stream`."""
     return _ask_anthropic(url, headers, stream, more)
 
 
-def anthropic_structured(url: str, headers: dict[str, str], stream: bool, more: dict[str, Any]) -> Outcome:
+def ask_anthropic_structured(url: str, headers: dict[str, str], stream: bool, more: dict[str, Any]) -> Outcome:
     """`messages.parse`, or `stream`, with a pydantic model."""
     return _ask_anthropic(url, headers, stream, {"output_format": Trip, **more})
 
 
-def anthropic_tools(url: str, headers: dict[str, str], stream: bool, more: dict[str, Any]) -> Outcome:
+def ask_anthropic_tools(url: str, headers: dict[str, str], stream: bool, more: dict[str, Any]) -> Outcome:
     """`messages.create`, or `stream`, with a tool."""
     tool = {"name": "plan_trip", "description": "Plan a trip.", "input_schema": Trip.model_json_schema()}
     return _ask_anthropic(url, headers, stream, {"tools": [tool], **more})
@@ -206,12 +206,12 @@ def _ask_gemini(url: str, headers: dict[str, str], stream: bool, settings: Mappi
     return outcome
 
 
-def gemini_words(url: str, headers: dict[str, str], stream: bool, more: dict[str, Any]) -> Outcome:
+def ask_gemini_words(url: str, headers: dict[str, str], stream: bool, more: dict[str, Any]) -> Outcome:
     """`generate_content`, or `generate_content_stream`."""
     return _ask_gemini(url, headers, stream, more)
 
 
-def gemini_structured(url: str, headers: dict[str, str], stream: bool, more: dict[str, Any]) -> Outcome:
+def ask_gemini_structured(url: str, headers: dict[str, str], stream: bool, more: dict[str, Any]) -> Outcome:
     """`generate_content`, or its stream, with a pydantic model as `response_schema`."""
     # Google's own form of a schema has no `additionalProperties`
     schema = {"response_mime_type": "application/json", "response_schema": GeminiTrip}
@@ -225,7 +225,7 @@ class GeminiTrip(BaseModel):
     days: int
 
 
-def gemini_tools(url: str, headers: dict[str, str], stream: bool, more: dict[str, Any]) -> Outcome:
+def ask_gemini_tools(url: str, headers: dict[str, str], stream: bool, more: dict[str, Any]) -> Outcome:
     """`generate_content`, or its stream, with a Python function as a tool, which the SDK calls itself."""
     return _ask_gemini(url, headers, stream, {"tools": [plan_trip], **more})
 
@@ -233,7 +233,7 @@ def gemini_tools(url: str, headers: dict[str, str], stream: bool, more: dict[str
 # LangChain
 
 
-def _chat_model(url: str, headers: dict[str, str], more: Mapping[str, Any]) -> ChatOpenAI:
+def _make_chat_model(url: str, headers: dict[str, str], more: Mapping[str, Any]) -> ChatOpenAI:
     return ChatOpenAI(
         model="gpt-5.4",
         base_url=f"{url}/v1",
@@ -246,7 +246,7 @@ def _chat_model(url: str, headers: dict[str, str], more: Mapping[str, Any]) -> C
     )
 
 
-def _run(chain: Any, stream: bool) -> Any:
+def _run_chain(chain: Any, stream: bool) -> Any:
     """Return what a chain says, of a stream all of it."""
     if not stream:
         return chain.invoke(QUESTION)
@@ -260,21 +260,21 @@ def _is_value(piece: Any) -> bool:
     return isinstance(piece, Trip | dict)
 
 
-def langchain_words(url: str, headers: dict[str, str], stream: bool, more: dict[str, Any]) -> Outcome:
+def ask_langchain_words(url: str, headers: dict[str, str], stream: bool, more: dict[str, Any]) -> Outcome:
     """`ChatOpenAI.invoke`, or `stream`."""
-    return _read_message(_run(_chat_model(url, headers, more), stream))
+    return _read_message(_run_chain(_make_chat_model(url, headers, more), stream))
 
 
-def langchain_structured(url: str, headers: dict[str, str], stream: bool, more: dict[str, Any]) -> Outcome:
+def ask_langchain_structured(url: str, headers: dict[str, str], stream: bool, more: dict[str, Any]) -> Outcome:
     """`ChatOpenAI.with_structured_output`."""
-    chain = _chat_model(url, headers, more).with_structured_output(Trip)
-    return Outcome(value=_run(chain, stream))
+    chain = _make_chat_model(url, headers, more).with_structured_output(Trip)
+    return Outcome(value=_run_chain(chain, stream))
 
 
-def langchain_tools(url: str, headers: dict[str, str], stream: bool, more: dict[str, Any]) -> Outcome:
+def ask_langchain_tools(url: str, headers: dict[str, str], stream: bool, more: dict[str, Any]) -> Outcome:
     """`ChatOpenAI.bind_tools`."""
-    chain = _chat_model(url, headers, more).bind_tools([plan_trip])
-    return _read_message(_run(chain, stream))
+    chain = _make_chat_model(url, headers, more).bind_tools([plan_trip])
+    return _read_message(_run_chain(chain, stream))
 
 
 def _read_message(message: Any) -> Outcome:
@@ -378,10 +378,10 @@ def remove_instructor(text: str) -> str:
 
 
 SDK_CLIENTS = (
-    SdkClient("openai", "openai", openai_words, openai_structured, openai_tools),
-    SdkClient("anthropic", "anthropic", anthropic_words, anthropic_structured, anthropic_tools),
-    SdkClient("google-genai", "gemini", gemini_words, gemini_structured, gemini_tools),
-    SdkClient("langchain-openai", "openai", langchain_words, langchain_structured, langchain_tools),
+    SdkClient("openai", "openai", ask_openai_words, ask_openai_structured, ask_openai_tools),
+    SdkClient("anthropic", "anthropic", ask_anthropic_words, ask_anthropic_structured, ask_anthropic_tools),
+    SdkClient("google-genai", "gemini", ask_gemini_words, ask_gemini_structured, ask_gemini_tools),
+    SdkClient("langchain-openai", "openai", ask_langchain_words, ask_langchain_structured, ask_langchain_tools),
 )
 
 

@@ -21,7 +21,9 @@ returns, [settings](settings.md) for the variables and the configuration file, a
 def write_page() -> str:
     """Return the page."""
     commands = list(list_commands())
-    table = format_table(("command", "what it does"), [(f"[`{p}`](#{_slug(p)})", _brief(c)) for p, c in commands])
+    table = format_table(
+        ("command", "what it does"), [(f"[`{p}`](#{_make_slug(p)})", _read_summary(c)) for p, c in commands]
+    )
     return join_parts(_HEAD, table, *(_write_command(path, command) for path, command in commands))
 
 
@@ -59,9 +61,9 @@ def _show_value(option: Any) -> str:
     return f" `{value}`"
 
 
-def _brief(command: Any) -> str:
+def _read_summary(command: Any) -> str:
     return (command.help or "").strip().split("\n")[0]
 
 
-def _slug(path: str) -> str:
+def _make_slug(path: str) -> str:
     return path.replace(" ", "-")

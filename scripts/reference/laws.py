@@ -35,7 +35,7 @@ def write_page(proof: Path) -> str:
     """Return the page; `proof` is the file of measured results."""
     found = orjson.loads(proof.read_bytes())["mutants"]["result"]
     breaking = {law: list(_list_mutants(law, found)) for law in [each.name for each in (*RULES, *LAWS)]}
-    laws = sorted((*RULES, *LAWS), key=lambda law: _areas().index(law.area))
+    laws = sorted((*RULES, *LAWS), key=lambda law: _list_areas().index(law.area))
     parts = [
         join_parts(f"## {area}", *(_write_law(law, breaking[law.name]) for law in members))
         for area, members in groupby(laws, key=lambda law: law.area)
@@ -48,7 +48,7 @@ def _load_contract() -> Contract:
     return load_bundled_contract(None, list(EXTENSIONS))
 
 
-def _areas() -> list[str]:
+def _list_areas() -> list[str]:
     return list(dict.fromkeys(law.area for law in (*LAWS, *RULES)))
 
 

@@ -45,20 +45,22 @@ def write_extension_page() -> str:
 
 def _write(operations: list[Operation]) -> Iterator[str]:
     head = ("operation", "request", "evidence", "what it does")
-    rows = [(f"[`{o.id}`](#{o.id.lower()})", f"`{o.method} {o.path}`", o.evidence, _summary(o)) for o in operations]
+    rows = [
+        (f"[`{o.id}`](#{o.id.lower()})", f"`{o.method} {o.path}`", o.evidence, _read_summary(o)) for o in operations
+    ]
     yield format_table(head, rows)
     for operation in operations:
         yield from _write_operation(operation)
 
 
-def _summary(operation: Operation) -> str:
+def _read_summary(operation: Operation) -> str:
     return str(operation.raw.get("summary", ""))
 
 
 def _write_operation(operation: Operation) -> Iterator[str]:
     yield f"## {operation.id}"
     yield format_code(f"{operation.method} {operation.path}", "http")
-    yield f"{_summary(operation)}. Evidence: `{operation.evidence}`.".replace("..", ".")
+    yield f"{_read_summary(operation)}. Evidence: `{operation.evidence}`.".replace("..", ".")
     yield flatten_headings(operation.raw.get("description", ""))
     yield _list_parameters(operation)
     yield _describe_body(operation)

@@ -68,7 +68,7 @@ def write_error_page() -> str:
 
 
 def _write(server: Server, scenario: Scenario) -> str:
-    header, sent = wire.play(server, scenario)
+    header, sent = wire.record_scenario(server, scenario)
     options = [
         (f"`{o.name}`", o.expected, "–" if o.default is None else f"`{o.default}`".lower(), o.description)
         for o in scenario.options

@@ -42,7 +42,11 @@ def write_page() -> str:
 def list_fixtures() -> list[tuple[str, str]]:
     """Return the fixtures and their docstrings."""
     found = vars(pytest_plugin).items()
-    return [(f"`{name}`", _clean(each)) for name, each in found if type(each).__name__ == "FixtureFunctionDefinition"]
+    return [
+        (f"`{name}`", _read_docstring(each))
+        for name, each in found
+        if type(each).__name__ == "FixtureFunctionDefinition"
+    ]
 
 
 def list_flags() -> list[tuple[str, str]]:
@@ -64,13 +68,13 @@ def _list_options() -> Iterator[tuple[str, str, str]]:
 
 
 def _write_class(cls: type) -> str:
-    return join_parts(f"## {cls.__name__}", _clean(cls), *_write_members(cls)).rstrip("\n")
+    return join_parts(f"## {cls.__name__}", _read_docstring(cls), *_write_members(cls)).rstrip("\n")
 
 
 def _write_members(cls: type) -> Iterator[str]:
     members = {name: value for base in reversed(cls.__mro__[:-1]) for name, value in vars(base).items()}
     public = {name: value for name, value in members.items() if not name.startswith("_") and _has_text(value)}
-    properties = [(f"`{name}`", _clean(value)) for name, value in public.items() if not callable(value)]
+    properties = [(f"`{name}`", _read_docstring(value)) for name, value in public.items() if not callable(value)]
     yield format_table(("attribute", "what it is"), properties)
     for name, value in public.items():
         if callable(value):
@@ -81,13 +85,13 @@ def _write_callable(name: str, value: object) -> str:
     signature = inspect.signature(value)  # type: ignore[arg-type]
     own = [each for each in signature.parameters.values() if each.name != "self"]
     text = str(signature.replace(parameters=own)).replace("'", "") if own else "()"
-    return join_parts(f"### {name}", format_code(f"{name}{text}", "python"), _clean(value)).rstrip("\n")
+    return join_parts(f"### {name}", format_code(f"{name}{text}", "python"), _read_docstring(value)).rstrip("\n")
 
 
 def _has_text(value: object) -> bool:
     return (callable(value) or isinstance(value, property)) and bool(inspect.getdoc(value))
 
 
-def _clean(value: object) -> str:
+def _read_docstring(value: object) -> str:
     function = getattr(value, "_fixture_function", value)
     return inspect.getdoc(function) or ""

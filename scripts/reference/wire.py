@@ -57,7 +57,7 @@ def run_server() -> Iterator[Server]:
         server.stop()
 
 
-def play(server: Server, scenario: Scenario) -> tuple[str, str]:
+def record_scenario(server: Server, scenario: Scenario) -> tuple[str, str]:
     """Return the header that asks for a scenario, and what then came."""
     text = scenario.name + _OPTIONS.get(scenario.name, "")
     raw, is_open = _read(server, _make_request(scenario, text))
