@@ -31,7 +31,7 @@ def check(target: Target | str, *, listen: Callable[[RunEvent], None] | None = N
 
     chosen = CheckOptions(**options)
     run = prepare(target, chosen)
-    for event in run.events():
+    for event in run.yield_events():
         if listen:
             listen(event)
     run.context.client.close()

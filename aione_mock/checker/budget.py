@@ -38,7 +38,7 @@ class ModelPrice:
     completion: Decimal
     cached: Decimal | None = None
 
-    def cost(self, prompt: int, completion: int) -> Decimal:
+    def compute_cost(self, prompt: int, completion: int) -> Decimal:
         """Return the RMB for a number of tokens, without discounts."""
         return (self.prompt * prompt + self.completion * completion) / _MILLION
 
@@ -83,13 +83,13 @@ class Budget:
         body = request.body or b""
         # a token has at least two bytes
         prompt = min(len(body), _MAX_PROMPT_BYTES) // 2 + 1
-        model = requested_model(request) or ""
-        completion = _completion_limit(_parse_json(body))
+        model = read_requested_model(request) or ""
+        completion = _read_completion_limit(_parse_json(body))
         if model in self.image_models:
             completion = max(completion, _IMAGE_TOKENS)
             if model not in self.prices:
                 raise BudgetSpent(f"{model} generates images, and its price is not known")
-        amount = self.price(model).cost(prompt, completion)
+        amount = self.price(model).compute_cost(prompt, completion)
         if self.calls >= self.max_calls:
             raise BudgetSpent(f"the budget of {self.max_calls} paid calls is used up")
         if self.spent + amount > self.limit:
@@ -104,7 +104,7 @@ class Budget:
             self.calls -= 1
             self.spent -= reserved
         elif exchange.status and not exchange.failure and (used := _read_used_tokens(exchange)):
-            cost = self.price(requested_model(exchange.request)).cost(*used)
+            cost = self.price(read_requested_model(exchange.request)).compute_cost(*used)
             # each call may be billed rounded up
             self.spent += cost.quantize(_SMALLEST_AMOUNT, rounding=ROUND_UP) - reserved
 
@@ -114,7 +114,7 @@ def format_money(amount: Decimal) -> str:
     return str(amount.quantize(_SMALLEST_AMOUNT, rounding=ROUND_UP))
 
 
-def requested_model(request: HttpRequest) -> str | None:
+def read_requested_model(request: HttpRequest) -> str | None:
     """Return the model that a request names in its body or path."""
     body = _parse_json(request.body)
     if isinstance(body, dict) and isinstance(body.get("model"), str):
@@ -130,7 +130,7 @@ def _parse_json(body: bytes | None) -> Json:
         return None
 
 
-def _completion_limit(body: Json) -> int:
+def _read_completion_limit(body: Json) -> int:
     """Return the most tokens that the answer to a request body may have."""
     if not isinstance(body, dict):
         return _DEFAULT_COMPLETION_TOKENS
@@ -148,7 +148,7 @@ def _read_used_tokens(exchange: HttpExchange) -> tuple[int, int] | None:
     if not usages:
         return None
     # the first event of a stream may have the prompt alone, the last one the completion
-    return _max_count(usages, _PROMPT_COUNTS), _max_count(usages, _COMPLETION_COUNTS)
+    return _find_max_count(usages, _PROMPT_COUNTS), _find_max_count(usages, _COMPLETION_COUNTS)
 
 
 def _find_usage(data: Json) -> dict[str, Json] | None:
@@ -161,6 +161,6 @@ def _find_usage(data: Json) -> dict[str, Json] | None:
     return usage if isinstance(usage, dict) else None
 
 
-def _max_count(usages: list[dict[str, Json]], groups: tuple[tuple[str, ...], ...]) -> int:
+def _find_max_count(usages: list[dict[str, Json]], groups: tuple[tuple[str, ...], ...]) -> int:
     sums = (sum(usage[n] for n in names if isinstance(usage.get(n), int)) for usage in usages for names in groups)
     return max(sums, default=0)

@@ -13,9 +13,9 @@ from aione_mock.checker.law_entries import find_law_evidence
 from aione_mock.checker.schema_differences import find_differences, list_member_evidence
 from aione_mock.checker.schema_lookup import (
     EVIDENCE_ORDER,
+    choose_weakest_evidence,
     find_parameter_evidence,
     find_status_evidence,
-    weaker_evidence,
 )
 from aione_mock.clock import SYSTEM_CLOCK, format_instant
 from aione_mock.contract import METHODS, Contract, Operation, Parameter
@@ -60,13 +60,13 @@ def adapt_document(document: Json) -> Json:
             operation["parameters"] = [
                 parameter
                 for parameter in operation.get("parameters", [])
-                if not _parameter_name(document, parameter).startswith("x-acs-")
+                if not _read_parameter_name(document, parameter).startswith("x-acs-")
             ]
             operation["security"] = [option for option in operation.get("security", []) if "acs3" not in option]
     return document
 
 
-def _parameter_name(document: Json, parameter: Json) -> str:
+def _read_parameter_name(document: Json, parameter: Json) -> str:
     reference = parameter.get("$ref")
     return str((resolve_pointer(document, reference) if reference else parameter)["name"])
 
@@ -228,7 +228,7 @@ def find_case_evidence(contract: Contract, operation: Operation, check: str, cas
     if check in _DATA_CHECKS:
         return max(_list_fault_evidence(operation, case), key=EVIDENCE_ORDER.index, default=EVIDENCE_ORDER[0])
     if check == "positive_data_acceptance":
-        return weaker_evidence(operation.evidence, *_list_used_evidence(operation, case))
+        return choose_weakest_evidence(operation.evidence, *_list_used_evidence(operation, case))
     if check in _LAWS_OF_CHECKS:
         return find_law_evidence(contract, _LAWS_OF_CHECKS[check], operation)
     return find_status_evidence(operation, status)
@@ -243,7 +243,7 @@ def _list_fault_evidence(operation: Operation, case: Any) -> Iterator[str]:
     media = operation.request_body.get("content", {}).get("application/json")
     if media and isinstance(case.body, JSON_TYPES):
         differences = find_differences(operation, media["schema"], case.body, operation.evidence)
-        yield from (weaker_evidence(operation.evidence, difference.evidence) for difference in differences)
+        yield from (choose_weakest_evidence(operation.evidence, difference.evidence) for difference in differences)
 
 
 def _list_used_evidence(operation: Operation, case: Any) -> Iterator[str]:

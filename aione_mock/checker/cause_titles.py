@@ -126,16 +126,16 @@ def _join_operations(findings: Iterable[LawFinding]) -> str:
     return join_names(finding.operation for finding in findings)
 
 
-def _verb(findings: Iterable[LawFinding], singular: str, plural: str) -> str:
+def _choose_verb(findings: Iterable[LawFinding], singular: str, plural: str) -> str:
     return plural if len({finding.operation for finding in findings}) > 1 else singular
 
 
 def _describe_missing(key: CauseKey, findings: Sequence[LawFinding]) -> str:
-    return f"{_join_operations(findings)} {_verb(findings, 'does', 'do')} not exist"
+    return f"{_join_operations(findings)} {_choose_verb(findings, 'does', 'do')} not exist"
 
 
 def _describe_failing(key: CauseKey, findings: Sequence[LawFinding]) -> str:
-    return f"{_join_operations(findings)} always {_verb(findings, 'answers', 'answer')} {key[1]}"
+    return f"{_join_operations(findings)} always {_choose_verb(findings, 'answers', 'answer')} {key[1]}"
 
 
 def _describe_credentials(key: CauseKey, findings: Sequence[LawFinding]) -> str:
@@ -197,7 +197,7 @@ def _describe_members(findings: Sequence[LawFinding], *, whole: bool = False) ->
     states: dict[str, str] = {}
     for finding in findings:
         if finding.subject.startswith("/"):
-            states.setdefault(_member_name(finding.subject, whole), _member_state(finding))
+            states.setdefault(_name_member(finding.subject, whole), _describe_member_state(finding))
     shown = []
     for state in dict.fromkeys(states.values()):
         names = [name for name, its_state in states.items() if its_state == state]
@@ -206,12 +206,12 @@ def _describe_members(findings: Sequence[LawFinding], *, whole: bool = False) ->
     return " and ".join(shown)
 
 
-def _member_name(pointer: str, whole: bool) -> str:
+def _name_member(pointer: str, whole: bool) -> str:
     steps = [step for step in pointer.split("/") if step not in ("", "*")]
     return ".".join(steps if whole else steps[-1:]) or "the body"
 
 
-def _member_state(finding: LawFinding) -> str:
+def _describe_member_state(finding: LawFinding) -> str:
     seen = finding.seen
     if "is a required property" in seen or seen.startswith("no ") or ": nothing streamed" in seen:
         return "missing"

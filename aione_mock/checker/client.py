@@ -159,7 +159,7 @@ class TargetClient:
         pairs = [(name, str(value)) for name, value in (query or {}).items() if value is not None]
         path = self.target.base_path + _fill_path(spec.path, params or {})
         request = HttpRequest(operation, spec.method, path, urlencode(pairs), tuple(sent), content)
-        chosen = self.target_auth(spec) if auth == "target" else auth
+        chosen = self.make_target_auth(spec) if auth == "target" else auth
         return self.add_auth(request, chosen) if chosen else request
 
     def find_operation(self, name: str) -> Operation:
@@ -168,7 +168,7 @@ class TargetClient:
             raise NotChecked(f"the contract has no operation {name}")
         return self.contract.operations[name]
 
-    def target_auth(self, operation: Operation) -> Auth | None:
+    def make_target_auth(self, operation: Operation) -> Auth | None:
         """Return the target's credential for an operation, None if it needs none. Raises NotChecked if missing."""
         if not operation.security:
             return None

@@ -16,7 +16,7 @@ from aione_mock.checker.finding import LawFinding
 from aione_mock.checker.options import CheckOptions
 from aione_mock.checker.report import EXIT_COULD_NOT, EXIT_FOUND, EXIT_KEPT, CheckReport, build_report
 from aione_mock.checker.run import CheckRun
-from aione_mock.checker.schema_differences import json_type
+from aione_mock.checker.schema_differences import name_json_type
 from aione_mock.checker.target import Target
 from aione_mock.contract.stream_grammar import decode_data
 from aione_mock.structs import replace
@@ -139,7 +139,7 @@ def compare_targets(
 
 
 def _run_silently(run: CheckRun) -> None:
-    for _ in run.events():
+    for _ in run.yield_events():
         pass
 
 
@@ -227,7 +227,7 @@ def _read_values(exchange: HttpExchange) -> tuple[str, list[Json]]:
 
 
 def _list_types(value: Json, pointer: str = "") -> Iterator[tuple[str, str]]:
-    yield pointer, json_type(value)
+    yield pointer, name_json_type(value)
     if isinstance(value, dict):
         for name, child in value.items():
             yield from _list_types(child, f"{pointer}/{name}")

@@ -89,10 +89,10 @@ class LawContext:
     ) -> HttpExchange:
         """Send a question to a model, whatever the answer."""
         return self.client.call(
-            protocol.operation(question),
-            protocol.path_params(model),
-            query=protocol.query(question),
-            body=protocol.body(question, model),
+            protocol.choose_operation(question),
+            protocol.make_path_params(model),
+            query=protocol.make_query(question),
+            body=protocol.make_body(question, model),
             auth=auth,
         )
 
@@ -129,16 +129,16 @@ class LawContext:
         """Whether an operation is in the contract and in the scope of the law that is being checked."""
         return operation in self.contract.operations and (self._scope is None or operation in self._scope)
 
-    def operations_of(self, *protocols: str) -> list[Operation]:
+    def list_operations_of(self, *protocols: str) -> list[Operation]:
         """Return the operations of some protocols, as far as they are in the scope."""
         operations = self.contract.operations.values()
         return [o for o in operations if o.protocol in protocols and self.includes(o.id)]
 
-    def declared_operations(self, *operations: str) -> list[Operation]:
+    def list_declared_operations(self, *operations: str) -> list[Operation]:
         """Return those of some operations that the contract has and that are in the scope."""
         return [self.contract.operations[name] for name in operations if self.includes(name)]
 
-    def chat_protocols(self) -> list[ChatProtocol]:
+    def list_chat_protocols(self) -> list[ChatProtocol]:
         """Return the chat protocols of which an operation is in the scope."""
         return [p for p in PROTOCOLS.values() if self.includes(p.plain) or self.includes(p.streamed)]
 
@@ -146,12 +146,12 @@ class LawContext:
         """Return whether to ask for a stream, once for each way to ask whose operation is in the scope."""
         return [s for s in (False, True) if self.includes(protocol.streamed if s else protocol.plain)]
 
-    def default_protocol(self) -> ChatProtocol:
+    def choose_default_protocol(self) -> ChatProtocol:
         """Return the first chat protocol of the scope, or else one that may be called. Raises NotChecked."""
         others = [
             p for p in PROTOCOLS.values() if p.plain in self.contract.operations and self.client.may_call(p.plain)
         ]
-        for protocol in (*self.chat_protocols(), *others):
+        for protocol in (*self.list_chat_protocols(), *others):
             return protocol
         raise NotChecked("there is no chat operation that may be called")
 
@@ -210,7 +210,7 @@ class LawContext:
         problems: list[str] = []
         for operation, member in (("listGatewayModels", "items"), ("listModels", "data")):
             try:
-                rows = [row.value for row in self.read(operation).rows(member) if isinstance(row.find("id"), str)]
+                rows = [row.value for row in self.read(operation).list_rows(member) if isinstance(row.find("id"), str)]
             except NotChecked as error:
                 problems.append(str(error))
                 continue
@@ -230,7 +230,7 @@ class LawContext:
             return model
         if not rows:
             raise NotChecked(f"no model for {' and '.join((protocol, *abilities))} is listed")
-        return str(min(rows, key=lambda row: (self._total_price(row), row["id"]))["id"])
+        return str(min(rows, key=lambda row: (self._sum_prices(row), row["id"]))["id"])
 
     def is_listed(self, model: str | None) -> bool:
         """Whether a readable list has a model."""
@@ -251,7 +251,7 @@ class LawContext:
             raise
         return [row for row in rows if _is_suitable(row, protocol, set(abilities), set(without))]
 
-    def _total_price(self, row: dict[str, Json]) -> float:
+    def _sum_prices(self, row: dict[str, Json]) -> float:
         price = self.client.budget.prices.get(row["id"])
         return float(price.prompt + price.completion) if price else _LAST_PRICE
 
@@ -260,7 +260,7 @@ class LawContext:
     def protect_listed_keys(self) -> None:
         """Let no request change the keys that are listed now, before the run has created any."""
         try:
-            rows = self.read("listKeys").rows("items")
+            rows = self.read("listKeys").list_rows("items")
             self.client.protected = frozenset(str(row.find("id")).lower() for row in rows)
         except NotChecked:
             return
@@ -290,7 +290,7 @@ class LawContext:
         """Remember the key of an answer of createKey, if it has one."""
         if exchange.is_success:
             try:
-                exchange.data.text("id")
+                exchange.data.read_text("id")
             except UnreadableAnswer:
                 return
             self.track_key(exchange.data)
@@ -298,7 +298,7 @@ class LawContext:
     def rotate_key(self, key: TemporaryKey) -> tuple[TemporaryKey, JsonReader]:
         """Return the key with a new secret, and the answer of rotateKey. Raises NotChecked."""
         answer = self.read("rotateKey", {"key_id": key.id})
-        secret = answer.text("key")
+        secret = answer.read_text("key")
         self.client.mask.add(secret, f"AIONE_NEW_KEY_{len(self._keys)}_ROTATED")
         return TemporaryKey(key.id, secret, key.record), answer
 
@@ -343,15 +343,15 @@ class LawContext:
         """Return the time of the server's clock: when a new key was created. Raises NotChecked."""
         key = self.create_key("clock")
         self.delete_key(key)
-        return key.record.instant("created_at")
+        return key.record.read_instant("created_at")
 
 
-def bearer_auth(secret: str) -> Auth:
+def make_bearer_auth(secret: str) -> Auth:
     """Return the credential of an API key in the header that all protocols accept."""
     return Auth("bearerKey", secret)
 
 
-def console_auth(token: str | None) -> Auth:
+def make_console_auth(token: str | None) -> Auth:
     """Return the credential of a console token."""
     return Auth("consoleToken", token or "")
 

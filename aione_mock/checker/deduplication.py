@@ -66,7 +66,7 @@ class OperationAnswers:
             self._suspects.pop(operation.id, None)
         elif exchange.status == HTTPStatus.NOT_FOUND:
             known = self._suspects.setdefault(operation.id, [])
-            if len(known) < _MAX_SUSPECTS and all(_without_path(exchange) != _without_path(other) for other in known):
+            if len(known) < _MAX_SUSPECTS and all(_remove_path(exchange) != _remove_path(other) for other in known):
                 known.append(exchange)
 
     def find_missing(self, context: LawContext) -> Iterator[BrokenLaw]:
@@ -79,7 +79,7 @@ class OperationAnswers:
             except (NotChecked, StopRun):
                 continue
             exchange = exchanges[0]
-            if unknown.status == HTTPStatus.NOT_FOUND and _without_path(unknown) in map(_without_path, exchanges):
+            if unknown.status == HTTPStatus.NOT_FOUND and _remove_path(unknown) in map(_remove_path, exchanges):
                 seen = f"{exchange.summary}, as for any unknown path: {shorten_body(exchange.body)}"
                 overlay = remove_operation(context.contract.operations[name])
                 yield BrokenLaw(name, "an answer of the operation", seen, exchange, overlay=overlay)
@@ -110,7 +110,7 @@ def _has_path_of(operation: Operation, exchange: HttpExchange) -> bool:
     return re.search(f"{pattern}$", exchange.request.path) is not None
 
 
-def _without_path(exchange: HttpExchange) -> tuple[str, bytes]:
+def _remove_path(exchange: HttpExchange) -> tuple[str, bytes]:
     """Return what a 404 says, without methods and paths, which a proxy may have rewritten."""
     request_id = (exchange.header("x-request-id") or "").encode()
     body = exchange.body.replace(request_id, b"") if request_id else exchange.body

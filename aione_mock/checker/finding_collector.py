@@ -13,7 +13,7 @@ from aione_mock.checker.law_entries import find_law_evidence
 from aione_mock.checker.overlay_actions import join_actions
 from aione_mock.checker.overlay_suggestions import switch_off
 from aione_mock.checker.reproduction import render_curl, render_python
-from aione_mock.checker.schema_lookup import weaker_evidence
+from aione_mock.checker.schema_lookup import choose_weakest_evidence
 from aione_mock.contract import Operation
 from aione_mock.structs import replace
 
@@ -58,7 +58,9 @@ class FindingCollector:
         """Return what a law or rule found as reports show it."""
         operation = self._context.contract.operations[broken.operation]
         mask, origin = self._context.client.mask, self._context.target.origin
-        evidence = weaker_evidence(self._find_law_evidence(law, operation), broken.evidence or operation.evidence)
+        evidence = choose_weakest_evidence(
+            self._find_law_evidence(law, operation), broken.evidence or operation.evidence
+        )
         actions = broken.overlay
         if not actions and law.name not in _LAWS_OF_PLACES:
             actions = switch_off(operation, law.name)

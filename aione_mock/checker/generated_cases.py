@@ -49,7 +49,7 @@ def run_generated_cases(run: CheckRun, options: CheckOptions) -> Iterator[RunEve
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         set_hypothesis_home_dir(folder)
         try:
-            yield from _CaseRunner(run, options).events()
+            yield from _CaseRunner(run, options).yield_events()
         finally:
             set_hypothesis_home_dir(None)
 
@@ -65,14 +65,14 @@ class _CaseRunner:
         """Check → operation → cell."""
         self._collector = FindingCollector(run.context)
 
-    def events(self) -> Iterator[RunEvent]:
+    def yield_events(self) -> Iterator[RunEvent]:
         """Run the cases, then add the verdict of each check to the run."""
         try:
             for document in self._context.contract.documents:
                 yield from self._check_document(document)
                 if self._transport.stopped:
                     raise self._transport.stopped
-            if self._seconds_left() <= 0:
+            if self._count_seconds_left() <= 0:
                 raise TimeLimitReached
         finally:
             self._run.cases += self._transport.sent
@@ -81,7 +81,7 @@ class _CaseRunner:
     def _check_document(self, document: str) -> Iterator[RunEvent]:
         planned = [name for name in self._run.plan.operations if self._operations[name].document == document]
         names = [name for name in planned if self._is_allowed(name)]
-        if names and self._seconds_left() < (0 if "schemathesis" in sys.modules else _START_SECONDS):
+        if names and self._count_seconds_left() < (0 if "schemathesis" in sys.modules else _START_SECONDS):
             self._transport.stop(TimeLimitReached())
         elif names:
             yield from self._run_phases(document, names)
@@ -97,7 +97,7 @@ class _CaseRunner:
         ):
             reason = "it would change something (--allow-writes)"
         try:
-            self._context.client.target_auth(operation)
+            self._context.client.make_target_auth(operation)
         except NotChecked as error:
             reason = str(error)
         if name in self._run.missing:
@@ -109,7 +109,7 @@ class _CaseRunner:
     def _run_phases(self, document: str, names: list[str]) -> Iterator[RunEvent]:
         from schemathesis.engine.events import FatalError, NonFatalError, ScenarioFinished
 
-        stream = BackgroundIterator(lambda: self._execute_phases(document, names), self._seconds_left)
+        stream = BackgroundIterator(lambda: self._execute_phases(document, names), self._count_seconds_left)
         try:
             for event in stream:
                 if isinstance(event, ScenarioFinished):
@@ -124,7 +124,7 @@ class _CaseRunner:
             # a key that is just being created has to be known before the run cleans up
             stream.join(self._context.client.timeout)
             raise
-        if self._seconds_left() <= 0:
+        if self._count_seconds_left() <= 0:
             self._transport.stop(TimeLimitReached())
 
     def _execute_phases(self, document: str, names: list[str]) -> Iterator[Any]:
@@ -133,7 +133,7 @@ class _CaseRunner:
 
         stream = from_schema(self._load_schema(document, names)).execute()
         for event in stream:
-            if self._transport.stopped or self._seconds_left() <= 0:
+            if self._transport.stopped or self._count_seconds_left() <= 0:
                 stream.stop()
             yield event
 
@@ -193,7 +193,7 @@ class _CaseRunner:
             ],
         }
 
-    def _seconds_left(self) -> float:
+    def _count_seconds_left(self) -> float:
         deadline = self._context.client.deadline
         return float("inf") if deadline is None else deadline - SYSTEM_CLOCK.timestamp()
 
@@ -240,7 +240,7 @@ class _CaseRunner:
             python=render_python(request, origin, mask) if request else "",
             answer=mask.apply_to_answer(answer),
             status=response.status_code if response is not None else 0,
-            media_type=_media_type(response) if response is not None else "",
+            media_type=_read_media_type(response) if response is not None else "",
             members=list_members(response.content) if response is not None else (),
         )
 
@@ -266,7 +266,7 @@ class _CaseRunner:
         return MatrixCell("not checked", self._transport.not_sent.get(name, "no generated case showed it"))
 
 
-def _media_type(response: Any) -> str:
+def _read_media_type(response: Any) -> str:
     values = response.headers.get("content-type") or [""]
     return str(values[0]).partition(";")[0].strip().lower()
 

@@ -56,76 +56,76 @@ class JsonReader:
         except UnreadableAnswer:
             return None
 
-    def rows(self, *path: str | int) -> list[JsonReader]:
+    def list_rows(self, *path: str | int) -> list[JsonReader]:
         """Return a reader of each item of a list."""
         reader = self.at(*path)
         if not isinstance(reader.value, list):
-            raise reader._mismatch("a list")
+            raise reader._make_mismatch_error("a list")
         return [JsonReader(item, f"{reader.source}/{index}") for index, item in enumerate(reader.value)]
 
-    def members(self, *path: str | int) -> dict[str, Json]:
+    def read_members(self, *path: str | int) -> dict[str, Json]:
         """Return the members of an object."""
         reader = self.at(*path)
         if not isinstance(reader.value, dict):
-            raise reader._mismatch("an object")
+            raise reader._make_mismatch_error("an object")
         return reader.value
 
-    def text(self, *path: str | int) -> str:
+    def read_text(self, *path: str | int) -> str:
         """Return a string."""
         reader = self.at(*path)
         if not isinstance(reader.value, str):
-            raise reader._mismatch("a string")
+            raise reader._make_mismatch_error("a string")
         return reader.value
 
-    def number(self, *path: str | int) -> float:
+    def read_number(self, *path: str | int) -> float:
         """Return a number of at most 15 digits before the point."""
         reader = self.at(*path)
         value = reader.value
         if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _MAX_NUMBER:
-            raise reader._mismatch("a number")
+            raise reader._make_mismatch_error("a number")
         return value
 
-    def integer(self, *path: str | int) -> int:
+    def read_integer(self, *path: str | int) -> int:
         """Return a whole number of at most 15 digits."""
-        value = self.number(*path)
+        value = self.read_number(*path)
         if value != int(value):
-            raise self.at(*path)._mismatch("a whole number")
+            raise self.at(*path)._make_mismatch_error("a whole number")
         return int(value)
 
-    def decimal(self, *path: str | int) -> Decimal:
+    def read_decimal(self, *path: str | int) -> Decimal:
         """Return a decimal number of at most 15 digits before the point, written as a string or as a number."""
         reader = self.at(*path)
         try:
-            value = Decimal(reader.value if isinstance(reader.value, str) else str(reader.number()))
+            value = Decimal(reader.value if isinstance(reader.value, str) else str(reader.read_number()))
             if value.is_finite() and value.copy_abs() < _MAX_NUMBER:
                 return value
         except InvalidOperation:
             pass
-        raise reader._mismatch("a decimal number")
+        raise reader._make_mismatch_error("a decimal number")
 
-    def instant(self, *path: str | int) -> datetime:
+    def read_instant(self, *path: str | int) -> datetime:
         """Return an ISO 8601 time in UTC, of the years from 1900 to 2999."""
         reader = self.at(*path)
         try:
-            moment = parse_instant(reader.text())
+            moment = parse_instant(reader.read_text())
             if moment.year in _YEARS:
                 return moment
         except ConfigError:
             pass
-        raise reader._mismatch("an ISO 8601 time")
+        raise reader._make_mismatch_error("an ISO 8601 time")
 
-    def day(self, *path: str | int) -> date:
+    def read_day(self, *path: str | int) -> date:
         """Return an ISO 8601 date of the years from 1900 to 2999."""
         reader = self.at(*path)
         try:
-            day = date.fromisoformat(reader.text())
+            day = date.fromisoformat(reader.read_text())
             if day.year in _YEARS:
                 return day
         except ValueError:
             pass
-        raise reader._mismatch("an ISO 8601 date")
+        raise reader._make_mismatch_error("an ISO 8601 date")
 
-    def _mismatch(self, expected: str) -> UnreadableAnswer:
+    def _make_mismatch_error(self, expected: str) -> UnreadableAnswer:
         return UnreadableAnswer(f"{self.source} is not {expected}: {_BRIEF.repr(self.value)[:_SHOWN_CHARACTERS]}")
 
 

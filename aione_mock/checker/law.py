@@ -40,7 +40,7 @@ class Law:
     @property
     def sentence(self) -> str:
         """What a gateway has to do."""
-        return _first_paragraph(self.check)
+        return _read_first_paragraph(self.check)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class ExchangeRule:
     @property
     def sentence(self) -> str:
         """What a gateway has to do."""
-        return _first_paragraph(self.check)
+        return _read_first_paragraph(self.check)
 
     def covers(self, operation: Operation) -> bool:
         """Whether an answer of an operation can break it."""
@@ -68,7 +68,7 @@ class ExchangeRule:
         return not self.streams or exchange.is_event_stream
 
 
-def _first_paragraph(check: Callable[..., object]) -> str:
+def _read_first_paragraph(check: Callable[..., object]) -> str:
     return " ".join((check.__doc__ or "").strip().split("\n\n")[0].split())
 
 

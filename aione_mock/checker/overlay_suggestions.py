@@ -20,26 +20,26 @@ def declare_status(operation: Operation, exchange: HttpExchange) -> tuple[Overla
     media = {name: {"schema": content["schema"]} for name, content in declared.get("content", {}).items()}
     content = media or ({exchange.media_type: {}} if exchange.body and exchange.media_type else {})
     response = {"description": "As the gateway answers it.", **({"content": content} if content else {})}
-    return ((_operation_path(operation), {"responses": {str(status): response}}),)
+    return ((_format_operation_path(operation), {"responses": {str(status): response}}),)
 
 
 def declare_content_type(operation: Operation, exchange: HttpExchange) -> tuple[OverlayAction, ...]:
     """Return actions that allow the content type of an answer."""
     if not exchange.media_type:
         return ()
-    return ((_response_path(operation, exchange.status), {"content": {exchange.media_type: {}}}),)
+    return ((_format_response_path(operation, exchange.status), {"content": {exchange.media_type: {}}}),)
 
 
 def relax_header(operation: Operation, status: int, name: str, keyword: str) -> tuple[OverlayAction, ...]:
     """Return actions that make a header optional (`required`) or allow any value (`schema`)."""
     node = operation.responses[str(status)]["headers"][name]
-    target = _component_path(node) or f"{_response_path(operation, status)}.headers['{name}']"
+    target = _format_component_path(node) or f"{_format_response_path(operation, status)}.headers['{name}']"
     return ((target, {"required": False}),) if keyword == "required" else ((f"{target}.schema", None),)
 
 
 def accept_any_body(operation: Operation, exchange: HttpExchange) -> tuple[OverlayAction, ...]:
     """Return actions that remove the schema of an answer."""
-    return ((f"{_response_path(operation, exchange.status)}.content['{exchange.media_type}'].schema", None),)
+    return ((f"{_format_response_path(operation, exchange.status)}.content['{exchange.media_type}'].schema", None),)
 
 
 def change_example(
@@ -57,23 +57,23 @@ def change_example(
 
 def remove_operation(operation: Operation) -> tuple[OverlayAction, ...]:
     """Return actions that take an operation out of the contract."""
-    return ((_operation_path(operation), None),)
+    return ((_format_operation_path(operation), None),)
 
 
 def switch_off(operation: Operation, law: str) -> tuple[OverlayAction, ...]:
     """Return actions that switch a law off for an operation."""
-    return ((_operation_path(operation), {EXTENSION: {law: "off"}}),)
+    return ((_format_operation_path(operation), {EXTENSION: {law: "off"}}),)
 
 
-def _operation_path(operation: Operation) -> str:
+def _format_operation_path(operation: Operation) -> str:
     return f"$.paths['{operation.path}'].{operation.method.lower()}"
 
 
-def _response_path(operation: Operation, status: int) -> str:
+def _format_response_path(operation: Operation, status: int) -> str:
     """Return the JSONPath of a declared response, or of the component that it refers to."""
-    component = _component_path(operation.raw["responses"].get(str(status), {}))
-    return component or f"{_operation_path(operation)}.responses['{status}']"
+    component = _format_component_path(operation.raw["responses"].get(str(status), {}))
+    return component or f"{_format_operation_path(operation)}.responses['{status}']"
 
 
-def _component_path(node: Json) -> str:
+def _format_component_path(node: Json) -> str:
     return format_jsonpath(parse_pointer(node["$ref"])) if "$ref" in node else ""

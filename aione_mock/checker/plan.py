@@ -85,7 +85,7 @@ class CheckPlan:
     judges_missing: bool = True
     """Whether it is a violation that an operation does not exist; else its laws are not checked there."""
 
-    def operations_of(self, law: Law | ExchangeRule) -> list[str]:
+    def list_operations_of(self, law: Law | ExchangeRule) -> list[str]:
         """Return the planned operations of a law or rule."""
         if isinstance(law, Law):
             return [name for name in law.operations if name in self.operations]
@@ -127,8 +127,8 @@ def list_names(contract: Contract, laws: Iterable[Law], rules: Iterable[Exchange
     areas = dict.fromkeys(law.area for law in judged)
     used: dict[str, None] = {tag: None for operation in operations for tag in operation.tags}
     return [
-        *(SelectableName("tag", tag, _first_sentence(tags.get(tag, {}).get("description", ""))) for tag in used),
-        *(SelectableName("operation", o.id, _first_sentence(o.raw.get("summary", ""))) for o in operations),
+        *(SelectableName("tag", tag, _read_first_sentence(tags.get(tag, {}).get("description", ""))) for tag in used),
+        *(SelectableName("operation", o.id, _read_first_sentence(o.raw.get("summary", ""))) for o in operations),
         *(SelectableName("area", area, _AREA_SENTENCES.get(area, "")) for area in areas),
         *(SelectableName("law", law.name, law.sentence) for law in judged),
         *(SelectableName("phase", phase, _PHASE_SENTENCES[phase]) for phase in PHASES),
@@ -140,7 +140,7 @@ def _list_operations(contract: Contract) -> list[Operation]:
     return [operation for operation in contract.operations.values() if operation.protocol != "control"]
 
 
-def _first_sentence(text: str) -> str:
+def _read_first_sentence(text: str) -> str:
     sentence = " ".join(text.split()).partition(". ")[0].rstrip(".")
     return f"{sentence}." if sentence else ""
 

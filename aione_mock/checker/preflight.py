@@ -107,7 +107,7 @@ def _probe_credential(context: LawContext, plan: CheckPlan, field: str) -> Itera
         yield context.call(name, auth=auth)
     if field == "key" and context.target.model:
         # a gateway without a list of models is asked for an answer of the given one
-        for protocol in context.chat_protocols():
+        for protocol in context.list_chat_protocols():
             if protocol.plain in plan.operations:
                 with suppress(BudgetSpent):
                     yield context.ask(protocol, ChatQuestion("Say yes.", max_tokens=4), context.target.model)

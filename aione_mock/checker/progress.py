@@ -66,7 +66,7 @@ class ProgressDisplay:
 
     def watch(self, run: CheckRun) -> None:
         """Run to the end. However it ends, the run has cleaned up when this returns."""
-        with closing(run.events()) as events, self._line.open():
+        with closing(run.yield_events()) as events, self._line.open():
             for event in events:
                 self._show_event(event)
 

@@ -52,23 +52,23 @@ class ChatProtocol:
     """The operation of plain answers."""
     streamed: str
     """The operation of streams."""
-    body: Callable[[ChatQuestion, str], dict[str, Json]]
-    text: Callable[[JsonReader], str]
+    make_body: Callable[[ChatQuestion, str], dict[str, Json]]
+    read_text: Callable[[JsonReader], str]
     """All text of the first choice without reasoning."""
-    usage: Callable[[JsonReader], ReportedUsage]
-    finish: Callable[[JsonReader], Json]
+    read_usage: Callable[[JsonReader], ReportedUsage]
+    read_finish: Callable[[JsonReader], Json]
     """Why the first choice ended."""
-    tool_calls: Callable[[JsonReader], list[ReportedToolCall]]
+    read_tool_calls: Callable[[JsonReader], list[ReportedToolCall]]
 
-    def path_params(self, model: str) -> dict[str, str]:
+    def make_path_params(self, model: str) -> dict[str, str]:
         """Return the path parameters."""
         return {"model": model} if self.name == "gemini" else {}
 
-    def query(self, question: ChatQuestion) -> dict[str, str]:
+    def make_query(self, question: ChatQuestion) -> dict[str, str]:
         """Return the query parameters."""
         return {"alt": "sse"} if self.name == "gemini" and question.stream else {}
 
-    def operation(self, question: ChatQuestion) -> str:
+    def choose_operation(self, question: ChatQuestion) -> str:
         """Return the operation that answers a question."""
         return self.streamed if question.stream else self.plain
 
@@ -83,7 +83,7 @@ TOOL_SCHEMA = {
 _TOOL_DESCRIPTION = "Says what the weather is like in a city."
 
 
-def _openai_body(question: ChatQuestion, model: str) -> dict[str, Json]:
+def _make_openai_body(question: ChatQuestion, model: str) -> dict[str, Json]:
     body: dict[str, Json] = {
         "model": model,
         "messages": [{"role": "user", "content": question.text}],
@@ -101,7 +101,7 @@ def _openai_body(question: ChatQuestion, model: str) -> dict[str, Json]:
     return body
 
 
-def _anthropic_body(question: ChatQuestion, model: str) -> dict[str, Json]:
+def _make_anthropic_body(question: ChatQuestion, model: str) -> dict[str, Json]:
     body: dict[str, Json] = {
         "model": model,
         "messages": [{"role": "user", "content": question.text}],
@@ -117,7 +117,7 @@ def _anthropic_body(question: ChatQuestion, model: str) -> dict[str, Json]:
     return body
 
 
-def _gemini_body(question: ChatQuestion, model: str) -> dict[str, Json]:
+def _make_gemini_body(question: ChatQuestion, model: str) -> dict[str, Json]:
     config: dict[str, Json] = {"maxOutputTokens": question.max_tokens}
     if question.stop:
         config["stopSequences"] = list(question.stop)
@@ -136,52 +136,54 @@ def _gemini_body(question: ChatQuestion, model: str) -> dict[str, Json]:
     return body
 
 
-def _openai_text(answer: JsonReader) -> str:
+def _read_openai_text(answer: JsonReader) -> str:
     content = answer.at("choices", 0, "message").find("content")
     return content if isinstance(content, str) else ""
 
 
-def _anthropic_text(answer: JsonReader) -> str:
-    return "".join(block.text("text") for block in answer.rows("content") if block.find("type") == "text")
+def _read_anthropic_text(answer: JsonReader) -> str:
+    return "".join(block.read_text("text") for block in answer.list_rows("content") if block.find("type") == "text")
 
 
-def _gemini_parts(answer: JsonReader) -> list[JsonReader]:
+def _list_gemini_parts(answer: JsonReader) -> list[JsonReader]:
     content = answer.at("candidates", 0)
-    return content.rows("content", "parts") if content.find("content", "parts") else []
+    return content.list_rows("content", "parts") if content.find("content", "parts") else []
 
 
-def _gemini_text(answer: JsonReader) -> str:
-    parts = [part for part in _gemini_parts(answer) if "text" in part.members() and not part.find("thought")]
-    return "".join(part.text("text") for part in parts)
+def _read_gemini_text(answer: JsonReader) -> str:
+    parts = [part for part in _list_gemini_parts(answer) if "text" in part.read_members() and not part.find("thought")]
+    return "".join(part.read_text("text") for part in parts)
 
 
-def _openai_usage(answer: JsonReader) -> ReportedUsage:
+def _read_openai_usage(answer: JsonReader) -> ReportedUsage:
     usage = answer.at("usage")
     return ReportedUsage(
-        usage.integer("prompt_tokens"), usage.integer("completion_tokens"), usage.integer("total_tokens")
+        usage.read_integer("prompt_tokens"), usage.read_integer("completion_tokens"), usage.read_integer("total_tokens")
     )
 
 
-def _anthropic_usage(answer: JsonReader) -> ReportedUsage:
+def _read_anthropic_usage(answer: JsonReader) -> ReportedUsage:
     usage = answer.at("usage")
     names = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
-    return ReportedUsage(sum(_optional_count(usage, name) for name in names), usage.integer("output_tokens"), None)
+    return ReportedUsage(
+        sum(_read_optional_count(usage, name) for name in names), usage.read_integer("output_tokens"), None
+    )
 
 
-def _gemini_usage(answer: JsonReader) -> ReportedUsage:
+def _read_gemini_usage(answer: JsonReader) -> ReportedUsage:
     usage = answer.at("usageMetadata")
-    prompt = usage.integer("promptTokenCount") + _optional_count(usage, "toolUsePromptTokenCount")
-    completion = _optional_count(usage, "candidatesTokenCount") + _optional_count(usage, "thoughtsTokenCount")
-    return ReportedUsage(prompt, completion, usage.integer("totalTokenCount"))
+    prompt = usage.read_integer("promptTokenCount") + _read_optional_count(usage, "toolUsePromptTokenCount")
+    completion = _read_optional_count(usage, "candidatesTokenCount") + _read_optional_count(usage, "thoughtsTokenCount")
+    return ReportedUsage(prompt, completion, usage.read_integer("totalTokenCount"))
 
 
-def _optional_count(usage: JsonReader, name: str) -> int:
-    return usage.integer(name) if usage.find(name) else 0
+def _read_optional_count(usage: JsonReader, name: str) -> int:
+    return usage.read_integer(name) if usage.find(name) else 0
 
 
-def _openai_tool_calls(answer: JsonReader) -> list[ReportedToolCall]:
+def _read_openai_tool_calls(answer: JsonReader) -> list[ReportedToolCall]:
     message = answer.at("choices", 0, "message")
-    calls = message.rows("tool_calls") if message.find("tool_calls") else []
+    calls = message.list_rows("tool_calls") if message.find("tool_calls") else []
     return [
         ReportedToolCall(
             call.find("id"),
@@ -201,26 +203,28 @@ def _parse_arguments(text: Json) -> Json:
         return text
 
 
-def _anthropic_tool_calls(answer: JsonReader) -> list[ReportedToolCall]:
-    blocks = [block for block in answer.rows("content") if block.find("type") == "tool_use"]
+def _read_anthropic_tool_calls(answer: JsonReader) -> list[ReportedToolCall]:
+    blocks = [block for block in answer.list_rows("content") if block.find("type") == "tool_use"]
     return [ReportedToolCall(block.find("id"), block.at("name").value, block.at("input").value) for block in blocks]
 
 
-def _gemini_tool_calls(answer: JsonReader) -> list[ReportedToolCall]:
-    calls = [part.at("functionCall") for part in _gemini_parts(answer) if "functionCall" in part.members()]
-    return [ReportedToolCall(call.find("id"), call.at("name").value, call.members().get("args", {})) for call in calls]
+def _read_gemini_tool_calls(answer: JsonReader) -> list[ReportedToolCall]:
+    calls = [part.at("functionCall") for part in _list_gemini_parts(answer) if "functionCall" in part.read_members()]
+    return [
+        ReportedToolCall(call.find("id"), call.at("name").value, call.read_members().get("args", {})) for call in calls
+    ]
 
 
 def read_response_text(answer: JsonReader) -> str:
     """Return the text of all messages of a response."""
-    messages = [item for item in answer.rows("output") if item.find("type") == "message"]
-    parts = [part for message in messages for part in message.rows("content")]
-    return "".join(part.text("text") for part in parts if part.find("type") == "output_text")
+    messages = [item for item in answer.list_rows("output") if item.find("type") == "message"]
+    parts = [part for message in messages for part in message.list_rows("content")]
+    return "".join(part.read_text("text") for part in parts if part.find("type") == "output_text")
 
 
 def read_response_tool_calls(answer: JsonReader) -> list[ReportedToolCall]:
     """Return the function calls of a response."""
-    calls = [item for item in answer.rows("output") if item.find("type") == "function_call"]
+    calls = [item for item in answer.list_rows("output") if item.find("type") == "function_call"]
     return [
         ReportedToolCall(call.find("call_id"), call.at("name").value, _parse_arguments(call.at("arguments").value))
         for call in calls
@@ -232,30 +236,30 @@ PROTOCOLS: Mapping[str, ChatProtocol] = {
         name="openai",
         plain="createChatCompletion",
         streamed="createChatCompletion",
-        body=_openai_body,
-        text=_openai_text,
-        usage=_openai_usage,
-        finish=lambda answer: answer.at("choices", 0, "finish_reason").value,
-        tool_calls=_openai_tool_calls,
+        make_body=_make_openai_body,
+        read_text=_read_openai_text,
+        read_usage=_read_openai_usage,
+        read_finish=lambda answer: answer.at("choices", 0, "finish_reason").value,
+        read_tool_calls=_read_openai_tool_calls,
     ),
     "anthropic": ChatProtocol(
         name="anthropic",
         plain="createMessage",
         streamed="createMessage",
-        body=_anthropic_body,
-        text=_anthropic_text,
-        usage=_anthropic_usage,
-        finish=lambda answer: answer.at("stop_reason").value,
-        tool_calls=_anthropic_tool_calls,
+        make_body=_make_anthropic_body,
+        read_text=_read_anthropic_text,
+        read_usage=_read_anthropic_usage,
+        read_finish=lambda answer: answer.at("stop_reason").value,
+        read_tool_calls=_read_anthropic_tool_calls,
     ),
     "gemini": ChatProtocol(
         name="gemini",
         plain="generateContent",
         streamed="streamGenerateContent",
-        body=_gemini_body,
-        text=_gemini_text,
-        usage=_gemini_usage,
-        finish=lambda answer: answer.at("candidates", 0).find("finishReason"),
-        tool_calls=_gemini_tool_calls,
+        make_body=_make_gemini_body,
+        read_text=_read_gemini_text,
+        read_usage=_read_gemini_usage,
+        read_finish=lambda answer: answer.at("candidates", 0).find("finishReason"),
+        read_tool_calls=_read_gemini_tool_calls,
     ),
 }

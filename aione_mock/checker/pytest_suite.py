@@ -60,9 +60,9 @@ def _describe_finding(finding: LawFinding) -> str:
 
 def list_places(plan: CheckPlan) -> list[MatrixPlace]:
     """Return the places of a plan in the order in which a run gets to them."""
-    places = [MatrixPlace(name, law.name) for law in plan.laws for name in plan.operations_of(law)]
+    places = [MatrixPlace(name, law.name) for law in plan.laws for name in plan.list_operations_of(law)]
     places += [MatrixPlace(name, check) for check in plan.checks if plan.phases for name in plan.operations]
-    return places + [MatrixPlace(name, rule.name) for rule in plan.rules for name in plan.operations_of(rule)]
+    return places + [MatrixPlace(name, rule.name) for rule in plan.rules for name in plan.list_operations_of(rule)]
 
 
 def narrow_plan(plan: CheckPlan, places: Iterable[MatrixPlace]) -> CheckPlan:
@@ -87,7 +87,7 @@ class ContractSuite:
 
     def __init__(self, run: CheckRun) -> None:
         self._run = run
-        self._events = run.events()
+        self._events = run.yield_events()
         self._ended = False
 
     @property

@@ -32,7 +32,7 @@ def render_curl(request: HttpRequest, origin: str, mask: SecretMask) -> str:
     """Return a shell command that sends the request."""
     parts = ["curl", "-sS", "-X", request.method] if request.method != "GET" else ["curl", "-sS"]
     parts.append(_quote_shell(origin + request.path_and_query, mask))
-    for name, value in _repeatable_headers(request):
+    for name, value in _list_repeatable_headers(request):
         parts += ["-H", _quote_shell(f"{name}: {value}", mask)]
     if request.body is not None:
         parts += ["--data-binary", _quote_body(request.body, mask)]
@@ -43,7 +43,7 @@ def render_curl(request: HttpRequest, origin: str, mask: SecretMask) -> str:
     return f"{command}  # ${key[1]} was a key of the run and is deleted: make one with createKey" if key else command
 
 
-def _repeatable_headers(request: HttpRequest) -> Iterable[tuple[str, str]]:
+def _list_repeatable_headers(request: HttpRequest) -> Iterable[tuple[str, str]]:
     hidden = _SIGNATURE_HEADERS if request.is_signed else ()
     sent = [(name, value) for name, value in request.headers if name not in hidden]
     return [(name, value) for name, value in sent if (name, value) not in _DEFAULTS and name not in _CASE_HEADERS]
@@ -69,7 +69,7 @@ def _quote_body(body: bytes, mask: SecretMask) -> str:
 
 def render_python(request: HttpRequest, origin: str, mask: SecretMask) -> str:
     """Return Python code that sends the request with the standard library."""
-    headers = ", ".join(f"{name!r}: {_quote_python(value, mask)}" for name, value in _repeatable_headers(request))
+    headers = ", ".join(f"{name!r}: {_quote_python(value, mask)}" for name, value in _list_repeatable_headers(request))
     arguments = [_quote_python(origin + request.path_and_query, mask), f"method={request.method!r}"]
     if headers:
         arguments.append(f"headers={{{headers}}}")

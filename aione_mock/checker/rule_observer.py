@@ -132,7 +132,7 @@ class RuleObserver:
         """Return the results of a rule; `unseen` is the cell of operations without an exchange."""
         self.settle()
         unread = {name: MatrixCell("not checked", why) for name, why in self._context.client.timed_out.items()}
-        names = self._plan.operations_of(rule)
+        names = self._plan.list_operations_of(rule)
         cells = {name: self._cells.get((rule.name, name)) or unread.get(name, unseen) for name in names}
         return LawVerdict(rule.name, cells, tuple(f for f in self._collector.findings if f.law == rule.name))
 

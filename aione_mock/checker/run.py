@@ -93,7 +93,7 @@ class CheckRun:
     def __post_init__(self) -> None:
         self.coverage = CoverageRecorder(self.context.contract, self.plan.operations)
 
-    def events(self) -> Generator[RunEvent, None, None]:
+    def yield_events(self) -> Generator[RunEvent, None, None]:
         """Run and yield what happens. Temporary keys are deleted at the end, whatever ended the run.
 
         Raises CheckError for a bug of a law.
@@ -136,7 +136,7 @@ class CheckRun:
         finished = {verdict.law for verdict in self.verdicts}
         for law in self.plan.laws:
             if law.name not in finished:
-                cells = {name: MatrixCell("not checked", reason) for name in self.plan.operations_of(law)}
+                cells = {name: MatrixCell("not checked", reason) for name in self.plan.list_operations_of(law)}
                 self.verdicts.append(LawVerdict(law.name, cells))
         self._add_rule_verdicts(rules)
         mask = self.context.client.mask.apply
@@ -154,7 +154,7 @@ class CheckRun:
             # answers that show that there is no gateway neither keep nor break anything
             ended = MatrixCell("not checked", f"the run ended before: {self.obstacle}")
             for rule in self.plan.rules:
-                self.verdicts.append(LawVerdict(rule.name, dict.fromkeys(self.plan.operations_of(rule), ended)))
+                self.verdicts.append(LawVerdict(rule.name, dict.fromkeys(self.plan.list_operations_of(rule), ended)))
         else:
             self.verdicts += [rules.build_verdict(rule, unseen) for rule in self.plan.rules]
 
@@ -207,7 +207,7 @@ class CheckRun:
             model: str | None = self.context.choose_model("openai")
         except NotChecked:
             model = self.context.target.model
-        estimate = budget.price(model).cost(calls * _PROMPT_TOKENS, calls * _COMPLETION_TOKENS)
+        estimate = budget.price(model).compute_cost(calls * _PROMPT_TOKENS, calls * _COMPLETION_TOKENS)
         estimate += sum((law.extra_cost(self.context) for law in laws if law.extra_cost), Decimal(0))
         limit = format_money(budget.limit)
         yield PaidCallsAhead(calls, format_money(min(estimate, budget.limit)), limit, self.generated is not None)
@@ -225,7 +225,7 @@ class CheckRun:
             raise
         finally:
             unchecked = MatrixCell("not checked", self.context.client.mask.apply(reason))
-            row = {name: cells.get(name, unchecked) for name in self.plan.operations_of(law)}
+            row = {name: cells.get(name, unchecked) for name in self.plan.list_operations_of(law)}
             verdict = LawVerdict(law.name, row, collector.findings, SYSTEM_CLOCK.timestamp() - started)
             if law in self.plan.laws:
                 self.verdicts.append(verdict)
@@ -234,7 +234,7 @@ class CheckRun:
     def _divide_operations(self, law: Law) -> list[list[str]]:
         """Return the planned operations of a law in groups, so that no protocol hides what another one breaks."""
         groups: dict[str, list[str]] = {}
-        for name in self.plan.operations_of(law):
+        for name in self.plan.list_operations_of(law):
             protocol = "" if law.together else self.context.contract.operations[name].protocol
             groups.setdefault(protocol, []).append(name)
         return list(groups.values())

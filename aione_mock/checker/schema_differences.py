@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aione_mock.checker.overlay_actions import OverlayAction, format_jsonpath
-from aione_mock.checker.schema_lookup import JsonPath, list_layers, read_evidence, weaker_evidence
+from aione_mock.checker.schema_lookup import JsonPath, choose_weakest_evidence, list_layers, read_evidence
 from aione_mock.contract import Operation
 from aione_mock.contract.json_pointer import parse_pointer
 from aione_mock.contract.validation import choose_branch, describe_unknown_branch
@@ -113,7 +113,7 @@ def _judge_absence(operation: Operation, holder: Json, name: str, evidence: str)
     if operation.schema_validator(member).is_valid(None):
         return "assumed"
     own = read_evidence(member) or read_evidence(operation.resolve(member))
-    return weaker_evidence(own or evidence, read_evidence(holder, "required") or own or evidence)
+    return choose_weakest_evidence(own or evidence, read_evidence(holder, "required") or own or evidence)
 
 
 # Overlays
@@ -134,12 +134,12 @@ def _allow_value(place: tuple[str, ...] | None, holder: Json, error: Any) -> Ite
         yield from ((target, None), (parent, {"enum": [holder["const"], error.instance]}))
     elif keyword == "type":
         known = holder["type"] if isinstance(holder["type"], list) else [holder["type"]]
-        yield parent, {"type": [*known, json_type(error.instance)]}
+        yield parent, {"type": [*known, name_json_type(error.instance)]}
     else:
         yield target, None
 
 
-def json_type(value: Json) -> str:
+def name_json_type(value: Json) -> str:
     """Return the JSON Schema type of a value."""
     return next((name for kind, name in _JSON_TYPES if isinstance(value, kind)), "null")
 

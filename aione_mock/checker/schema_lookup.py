@@ -26,7 +26,7 @@ class SchemaLocation:
     """Member names and list indexes from the body."""
 
 
-def weaker_evidence(*words: str | None) -> str:
+def choose_weakest_evidence(*words: str | None) -> str:
     """Return the weakest of some kinds of evidence; None is none."""
     return min((word for word in words if word), key=EVIDENCE_ORDER.index, default="documented")
 
@@ -42,7 +42,9 @@ def read_evidence(node: Json, keyword: Json = None) -> str:
 
 def find_parameter_evidence(operation: Operation, node: Json) -> str:
     """Return how a parameter and its values are known."""
-    return weaker_evidence(operation.evidence, read_evidence(node), read_evidence(operation.resolve(node["schema"])))
+    return choose_weakest_evidence(
+        operation.evidence, read_evidence(node), read_evidence(operation.resolve(node["schema"]))
+    )
 
 
 def find_response(operation: Operation, status: int) -> Json:
@@ -62,7 +64,7 @@ def find_status_evidence(operation: Operation, status: int) -> str:
     """Return the evidence that an operation answers with a status. What no page names is assumed."""
     response = find_response(operation, status)
     if 200 <= status < 300:
-        return weaker_evidence(operation.evidence, read_evidence(response))
+        return choose_weakest_evidence(operation.evidence, read_evidence(response))
     return read_evidence(response) or (operation.evidence if response else "assumed")
 
 
@@ -75,7 +77,7 @@ def find_body_evidence(operation: Operation, status: int) -> str:
 
 def limit_evidence(operation: Operation, status: int, evidence: str) -> str:
     """Return the evidence of a detail of an answer: what an assumed operation answers is assumed."""
-    return weaker_evidence(evidence, operation.evidence if 200 <= status < 300 else None)
+    return choose_weakest_evidence(evidence, operation.evidence if 200 <= status < 300 else None)
 
 
 def find_evidence(location: SchemaLocation) -> str:

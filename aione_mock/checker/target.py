@@ -67,11 +67,11 @@ def parse_header(text: str) -> HeaderPair:
     return match[1], match[2]
 
 
-def _credential_flag(name: str, help_: str, metavar: str = "SECRET") -> Flag:
+def _make_credential_flag(name: str, help_: str, metavar: str = "SECRET") -> Flag:
     return Flag(metavar, f"{help_}; ${VARIABLES[name]} if not given.")
 
 
-def _secret_field() -> Any:
+def _make_secret_field() -> Any:
     return field(default=None, repr=False)
 
 
@@ -81,19 +81,19 @@ class Target:
 
     url: str
     """Where `/v1`, `/v1beta` and `/api` begin, without a final slash."""
-    key: Annotated[str | None, _credential_flag("key", "API key of the data plane")] = _secret_field()
-    token: Annotated[str | None, _credential_flag("token", "Console token")] = _secret_field()
+    key: Annotated[str | None, _make_credential_flag("key", "API key of the data plane")] = _make_secret_field()
+    token: Annotated[str | None, _make_credential_flag("token", "Console token")] = _make_secret_field()
     business_token: Annotated[
-        str | None, _credential_flag("business_token", "Console token with the business view")
-    ] = _secret_field()
-    other_token: Annotated[str | None, _credential_flag("other_token", "Console token of another organisation")] = (
-        _secret_field()
+        str | None, _make_credential_flag("business_token", "Console token with the business view")
+    ] = _make_secret_field()
+    other_token: Annotated[
+        str | None, _make_credential_flag("other_token", "Console token of another organisation")
+    ] = _make_secret_field()
+    access_key: Annotated[str | None, _make_credential_flag("access_key", "ModelRouter access key id", "ID")] = (
+        _make_secret_field()
     )
-    access_key: Annotated[str | None, _credential_flag("access_key", "ModelRouter access key id", "ID")] = (
-        _secret_field()
-    )
-    access_secret: Annotated[str | None, _credential_flag("access_secret", "ModelRouter access key secret")] = (
-        _secret_field()
+    access_secret: Annotated[str | None, _make_credential_flag("access_secret", "ModelRouter access key secret")] = (
+        _make_secret_field()
     )
     model: Annotated[str | None, Flag("ID", "Model to call; the cheapest if not given.")] = None
     headers: Annotated[

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 _READERS = {
-    **{name: (protocol.text, protocol.tool_calls) for name, protocol in PROTOCOLS.items()},
+    **{name: (protocol.read_text, protocol.read_tool_calls) for name, protocol in PROTOCOLS.items()},
     "responses": (read_response_text, read_response_tool_calls),
 }
 """Functions that read text and tool calls of an answer, by the `prompt_format` of its operation."""

@@ -19,14 +19,14 @@ SCALARS = (
 )
 VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=6)
 TYPES = {
-    "rows": list,
-    "members": dict,
-    "text": str,
-    "number": int | float,
-    "integer": int,
-    "decimal": Decimal,
-    "instant": datetime,
-    "day": date,
+    "list_rows": list,
+    "read_members": dict,
+    "read_text": str,
+    "read_number": int | float,
+    "read_integer": int,
+    "read_decimal": Decimal,
+    "read_instant": datetime,
+    "read_day": date,
 }
 
 
@@ -48,13 +48,13 @@ def test_find_never_raises(value: Any, path: list[str | int]) -> None:
 @pytest.mark.parametrize(
     ("method", "value", "expected"),
     [
-        ("integer", 3, 3),
-        ("integer", 3.0, 3),
-        ("number", 1.5, 1.5),
-        ("decimal", "86.5000", Decimal("86.5000")),
-        ("decimal", 86.5, Decimal("86.5")),
-        ("instant", "2026-11-20T10:30:00Z", datetime(2026, 11, 20, 10, 30, tzinfo=UTC)),
-        ("day", "2026-11-20", date(2026, 11, 20)),
+        ("read_integer", 3, 3),
+        ("read_integer", 3.0, 3),
+        ("read_number", 1.5, 1.5),
+        ("read_decimal", "86.5000", Decimal("86.5000")),
+        ("read_decimal", 86.5, Decimal("86.5")),
+        ("read_instant", "2026-11-20T10:30:00Z", datetime(2026, 11, 20, 10, 30, tzinfo=UTC)),
+        ("read_day", "2026-11-20", date(2026, 11, 20)),
     ],
 )
 def test_values_are_converted(method: str, value: Any, expected: Any) -> None:
@@ -64,17 +64,17 @@ def test_values_are_converted(method: str, value: Any, expected: Any) -> None:
 @pytest.mark.parametrize(
     ("method", "value"),
     [
-        ("integer", True),
-        ("integer", 1.5),
-        ("integer", 10**15),
-        ("number", float("nan")),
-        ("number", float("inf")),
-        ("decimal", "NaN"),
-        ("decimal", "1E+15"),
-        ("decimal", True),
-        ("instant", "9999-12-31T23:59:59Z"),
-        ("day", "0001-01-01"),
-        ("text", 7),
+        ("read_integer", True),
+        ("read_integer", 1.5),
+        ("read_integer", 10**15),
+        ("read_number", float("nan")),
+        ("read_number", float("inf")),
+        ("read_decimal", "NaN"),
+        ("read_decimal", "1E+15"),
+        ("read_decimal", True),
+        ("read_instant", "9999-12-31T23:59:59Z"),
+        ("read_day", "0001-01-01"),
+        ("read_text", 7),
     ],
 )
 def test_values_that_break_calculations_are_refused(method: str, value: Any) -> None:

@@ -80,7 +80,7 @@ def test_odd_answers_never_end_a_run(seed: int, share: float, gateway: FaultyGat
     gateway.fault = replace_members(seed, share)
     run = prepare(target(gateway.url), phases=(), allow_writes=True, max_time=15.0)
     try:
-        for _ in run.events():
+        for _ in run.yield_events():
             pass
     finally:
         gateway.fault = Fault()
@@ -116,7 +116,7 @@ def test_a_bug_of_a_law_ends_the_run_and_cleans_up(gateway: FaultyGateway) -> No
     with pytest.raises(
         CheckError, match=r"internal error at test_odd_answers\.py, line \d+: KeyError: 'no such member'"
     ):
-        list(run.events())
+        list(run.yield_events())
     assert "internal error" in run.stopped
     assert not run.context.key_ids
     assert not run.keys_left

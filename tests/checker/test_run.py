@@ -87,7 +87,7 @@ def test_interruption_cleans_up_and_keeps_what_was_found(
         return send(*args, **given)
 
     monkeypatch.setattr(run.context.client, "send", interrupted)
-    assert isinstance(list(run.events())[-1], RunFinished)
+    assert isinstance(list(run.yield_events())[-1], RunFinished)
     assert run.stopped == "interrupted"
     assert build_report(run).exit_code == EXIT_COULD_NOT
     assert not run.context.key_ids
@@ -97,7 +97,7 @@ def test_interruption_cleans_up_and_keeps_what_was_found(
 def test_one_who_stops_listening_leaves_a_clean_target(gateway: FaultyGateway) -> None:
     gateway.fault = Fault()
     run = prepare(target(gateway.url), only=("keys",), phases=(), allow_writes=True)
-    events = run.events()
+    events = run.yield_events()
     while not run.context.key_ids:
         next(events)
     events.close()
@@ -169,20 +169,20 @@ def test_an_alias_may_be_the_model(gateway: FaultyGateway) -> None:
 def test_the_estimate_is_at_least_what_is_spent(gateway: FaultyGateway) -> None:
     gateway.fault = Fault()
     run = prepare(target(gateway.url), only=("models-callable", "models-aliases"), phases=())
-    [ahead] = [event for event in run.events() if isinstance(event, PaidCallsAhead)]
+    [ahead] = [event for event in run.yield_events() if isinstance(event, PaidCallsAhead)]
     spent = Decimal(build_report(run).counts.spent_rmb)
     assert spent <= Decimal(ahead.estimate) < 5 * spent
 
 
 def test_without_a_paid_call_none_is_announced(gateway: FaultyGateway) -> None:
     run = prepare(target(gateway.url), only=("streams",), phases=(), max_paid_calls=0)
-    assert not any(isinstance(event, PaidCallsAhead) for event in run.events())
+    assert not any(isinstance(event, PaidCallsAhead) for event in run.yield_events())
 
 
 def test_generated_cases_alone_are_announced_too(gateway: FaultyGateway) -> None:
     gateway.fault = Fault()
     run = prepare(target(gateway.url), only=("tag:OpenAI", "examples"), max_paid_calls=5, cases=1)
-    [ahead] = [event for event in run.events() if isinstance(event, PaidCallsAhead)]
+    [ahead] = [event for event in run.yield_events() if isinstance(event, PaidCallsAhead)]
     assert build_report(run).counts.paid_calls <= ahead.calls == 5
 
 
@@ -209,7 +209,7 @@ def test_generated_cases_without_their_library_are_refused_before_anything_is_se
 def test_events_tell_the_course(gateway: FaultyGateway) -> None:
     gateway.fault = Fault()
     run = prepare(target(gateway.url), only=("streams",), phases=())
-    events = list(run.events())
+    events = list(run.yield_events())
     assert isinstance(events[0], RunStarted)
     assert isinstance(events[-1], RunFinished)
     assert sum(isinstance(event, PaidCallsAhead) for event in events) == 1

@@ -102,7 +102,7 @@ def test_a_bug_of_a_law_shows_no_credential(
     run = prepare(given, only=("read-answered",), phases=())
     run.plan = replace(run.plan, laws=(Law("buggy", "A bug", check_with_bug, ("listModels",), area="models"),))
     with pytest.raises(CheckError, match=r"internal error at .*, line \d+: RuntimeError: cannot use ") as raised:
-        list(run.events())
+        list(run.yield_events())
     report = build_report(run)
     shown = [str(raised.value), run.stopped, str(report), *(render(report).decode() for render in RENDERERS.values())]
     for text in shown:

@@ -64,7 +64,7 @@ class Asker:
 
     async def ask(self, question: MarkedQuestion) -> ReceivedAnswer:
         """Ask one question and read its answer to the end."""
-        operation = self._contract.operations[question.protocol.operation(question.chat)]
+        operation = self._contract.operations[question.protocol.choose_operation(question.chat)]
         try:
             async with asyncio.timeout(self._timeout):
                 response = await self._client.send(self._build_request(question, operation))
@@ -76,21 +76,23 @@ class Asker:
             shown = self._mask.apply_to_answer(" ".join(response.text.split()))[:_SHOWN_CHARACTERS]
             return ReceivedAnswer(question, None, response.status_code, f"status {response.status_code}: {shown}")
         try:
-            text = question.protocol.text(JsonReader(_read_body(operation, response, question.stream), operation.id))
+            text = question.protocol.read_text(
+                JsonReader(_read_body(operation, response, question.stream), operation.id)
+            )
         except _UNREADABLE as error:
             return ReceivedAnswer(question, None, response.status_code, f"the answer cannot be read: {error}")
         return ReceivedAnswer(question, text, response.status_code)
 
     def _build_request(self, question: MarkedQuestion, operation: Operation) -> httpx2.Request:
         path = operation.path
-        for name, value in question.protocol.path_params(self._model).items():
+        for name, value in question.protocol.make_path_params(self._model).items():
             path = path.replace(f"{{{name}}}", quote(value, safe=""))
         return self._client.build_request(
             operation.method,
             self._target.url.rstrip("/") + path,
-            params=question.protocol.query(question.chat),
+            params=question.protocol.make_query(question.chat),
             headers=make_headers(self._target, self._contract, operation),
-            json=question.protocol.body(question.chat, self._model),
+            json=question.protocol.make_body(question.chat, self._model),
         )
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from http import HTTPStatus
 
 from aione_mock.checker.client import Auth
-from aione_mock.checker.context import LawContext, TemporaryKey, bearer_auth, console_auth
+from aione_mock.checker.context import LawContext, TemporaryKey, make_bearer_auth, make_console_auth
 from aione_mock.checker.errors import NotChecked
 from aione_mock.checker.exchange import HttpExchange, HttpRequest
 from aione_mock.checker.finding import BrokenLaw, LawResults, SkippedOperation
@@ -53,12 +53,12 @@ _GRACE_TOLERANCE = timedelta(minutes=2)
 _LIFETIME_SECONDS = 3
 
 
-def _sample_input(operation: Operation, model: str = "gpt-5.2") -> tuple[dict[str, str], Json]:
+def _make_sample_input(operation: Operation, model: str = "gpt-5.2") -> tuple[dict[str, str], Json]:
     """Return path parameters and a body that an operation accepts, or answers with 404."""
     params = {"model": model, "key_id": UNKNOWN_ID, "response_id": "resp_unknown"}
     protocol = next((p for p in PROTOCOLS.values() if operation.id in (p.plain, p.streamed)), None)
     if protocol is not None:
-        return params, protocol.body(ChatQuestion("Hello", max_tokens=4), model)
+        return params, protocol.make_body(ChatQuestion("Hello", max_tokens=4), model)
     if (body := _SAMPLE_BODIES.get(operation.id)) is not None:
         return params, body if operation.protocol == "gemini" else {"model": model, **body}
     return params, {"name": "never made"} if operation.request_body else None
@@ -66,9 +66,9 @@ def _sample_input(operation: Operation, model: str = "gpt-5.2") -> tuple[dict[st
 
 def _build_requests(context: LawContext, *protocols: str) -> Iterator[tuple[Operation, HttpRequest]]:
     """Yield each operation that needs a credential, with a request that has none."""
-    for operation in context.operations_of(*protocols):
+    for operation in context.list_operations_of(*protocols):
         if operation.security:
-            params, body = _sample_input(operation)
+            params, body = _make_sample_input(operation)
             yield operation, context.client.build_request(operation.id, params, body=body, auth=None)
 
 
@@ -123,11 +123,11 @@ def check_key_not_repeated(context: LawContext) -> LawResults:
 
 def check_credential_places(context: LawContext) -> LawResults:
     """Accept a key as bearer token, in `x-api-key`, in `x-goog-api-key` and as `?key=`, as the contract declares."""
-    for operation in context.declared_operations(*_ANY_PLACE):
+    for operation in context.list_declared_operations(*_ANY_PLACE):
         if not context.target.key:
             continue
         model = context.choose_model("anthropic") if operation.id == "countMessageTokens" else ""
-        params, body = _sample_input(operation, model)
+        params, body = _make_sample_input(operation, model)
         for scheme in _list_schemes(operation):
             exchange = context.call(operation.id, params, body=body, auth=Auth(scheme, context.target.key))
             if exchange.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
@@ -139,7 +139,7 @@ def check_credential_places(context: LawContext) -> LawResults:
 
 def check_key_on_console(context: LawContext) -> LawResults:
     """Accept an API key on the console, with the technical view."""
-    exchange = context.call("getDashboard", auth=console_auth(context.target.key))
+    exchange = context.call("getDashboard", auth=make_console_auth(context.target.key))
     view = context.find_figure("access-key-on-console", "view")
     if not exchange.is_success:
         yield BrokenLaw("getDashboard", "a success for an API key", exchange.summary, exchange)
@@ -150,10 +150,10 @@ def check_key_on_console(context: LawContext) -> LawResults:
 
 def _call_with_key(context: LawContext, key: TemporaryKey) -> list[HttpExchange]:
     """Send one cheap request over each protocol, and one to the model list."""
-    auth = bearer_auth(key.secret)
+    auth = make_bearer_auth(key.secret)
     exchanges = [
         context.ask(protocol, _CHEAP_QUESTION, context.choose_model(protocol.name), auth)
-        for protocol in context.chat_protocols()
+        for protocol in context.list_chat_protocols()
     ]
     return [*exchanges, context.call("listModels", auth=auth)]
 
@@ -217,7 +217,7 @@ def check_rotated_key(context: LawContext) -> LawResults:
     rotated, answer = context.rotate_key(key)
     yield from _expect_accepted(context, rotated, "the new secret")
     yield from _expect_accepted(context, key, "the old secret in its grace period")
-    grace = answer.instant("rotate_grace_until") - key.record.instant("created_at")
+    grace = answer.read_instant("rotate_grace_until") - key.record.read_instant("created_at")
     expected = timedelta(hours=context.find_figure("access-rotated", "grace_hours"))
     if abs(grace - expected) > _GRACE_TOLERANCE:
         yield BrokenLaw("rotateKey", f"a grace period of {expected}", f"{grace}", context.client.last)
@@ -240,15 +240,15 @@ def check_allowed_models(context: LawContext) -> LawResults:
     if allowed is None:
         raise NotChecked("there is only one model")
     key = context.create_key("one model", models_allowed=[allowed])
-    for protocol in context.chat_protocols():
+    for protocol in context.list_chat_protocols():
         other = next((row["id"] for row in context.find_models(protocol.name) if row["id"] != allowed), None)
         if other is None:
             yield SkippedOperation(protocol.plain, "there is no second model")
             continue
-        exchange = context.ask(protocol, _CHEAP_QUESTION, other, bearer_auth(key.secret))
+        exchange = context.ask(protocol, _CHEAP_QUESTION, other, make_bearer_auth(key.secret))
         yield from check_error(context, exchange, "model_not_allowed")
-    rows = context.read("listModels", auth=bearer_auth(key.secret)).rows("data")
-    if [row.text("id") for row in rows] != [allowed]:
+    rows = context.read("listModels", auth=make_bearer_auth(key.secret)).list_rows("data")
+    if [row.read_text("id") for row in rows] != [allowed]:
         expected = f"{allowed}, the one model that the key may call"
         yield BrokenLaw("listModels", expected, f"{len(rows)} models", context.client.last, "assumed")
 

@@ -25,7 +25,7 @@ def expect_success(exchange: HttpExchange, what: str) -> LawResults:
 
 def check_questions(context: LawContext) -> LawResults:
     """Answer a plain valid question."""
-    for protocol in context.chat_protocols():
+    for protocol in context.list_chat_protocols():
         try:
             ask_plain(context, protocol)
         except CallFailed as error:
@@ -34,7 +34,7 @@ def check_questions(context: LawContext) -> LawResults:
 
 def check_reads(context: LawContext) -> LawResults:
     """Answer every documented GET."""
-    for operation in context.declared_operations(*READS):
+    for operation in context.list_declared_operations(*READS):
         try:
             exchange = context.call(operation.id, _choose_params(context, operation))
         except NotChecked as error:
@@ -49,24 +49,26 @@ def _choose_params(context: LawContext, operation: Operation) -> dict[str, str]:
         return {"model": context.choose_model(operation.protocol)}
     if "{key_id}" not in operation.path:
         return {}
-    rows = context.read("listKeys").rows("items")
+    rows = context.read("listKeys").list_rows("items")
     if not rows:
         raise NotChecked("there is no key")
-    return {"key_id": rows[0].text("id")}
+    return {"key_id": rows[0].read_text("id")}
 
 
 def check_counts(context: LawContext) -> LawResults:
     """Count the tokens of a plain valid question."""
-    for operation in context.declared_operations(*TOKEN_COUNTS):
+    for operation in context.list_declared_operations(*TOKEN_COUNTS):
         protocol = PROTOCOLS[operation.protocol]
         model = context.choose_model(protocol.name)
-        exchange = context.call(operation.id, protocol.path_params(model), body=counting_body(protocol.name, model))
+        exchange = context.call(
+            operation.id, protocol.make_path_params(model), body=make_counting_body(protocol.name, model)
+        )
         yield from expect_success(exchange, "a question to count")
 
 
-def counting_body(protocol: str, model: str, text: str = "Hello") -> dict[str, Json]:
+def make_counting_body(protocol: str, model: str, text: str = "Hello") -> dict[str, Json]:
     """Return the body of a request that counts the tokens of a text."""
-    body = PROTOCOLS[protocol].body(ChatQuestion(text), model)
+    body = PROTOCOLS[protocol].make_body(ChatQuestion(text), model)
     return {name: value for name, value in body.items() if name not in ("max_tokens", "generationConfig")}
 
 
@@ -85,7 +87,7 @@ def check_writes(context: LawContext) -> LawResults:
                 elif name == "deleteKey":
                     context.require_success(context.delete_key(key))
                 else:
-                    body = {"name": key.record.text("name")} if name == "updateKey" else None
+                    body = {"name": key.record.read_text("name")} if name == "updateKey" else None
                     context.call_ok(name, {"key_id": key.id}, body=body)
             except CallFailed as error:
                 yield from expect_success(error.exchange, "a valid change of a new key")

@@ -49,26 +49,26 @@ _MAX_SEEN_CHARACTERS = 200
 
 def check_usage_sums(context: LawContext) -> LawResults:
     """Report `total_tokens` as the sum of prompt and completion, and at least one token for each that has text."""
-    for protocol in context.chat_protocols():
+    for protocol in context.list_chat_protocols():
         exchange = ask_plain(context, protocol)
-        used = protocol.usage(exchange.data)
+        used = protocol.read_usage(exchange.data)
         if used.total is not None and used.total != used.prompt + used.completion:
             seen = f"{used.prompt} + {used.completion} given as {used.total}"
             yield BrokenLaw(protocol.plain, "total = prompt + completion", seen, exchange)
-        if used.prompt < 1 or (used.completion < 1 and protocol.text(exchange.data)):
+        if used.prompt < 1 or (used.completion < 1 and protocol.read_text(exchange.data)):
             seen = f"prompt {used.prompt}, completion {used.completion}"
             yield BrokenLaw(protocol.plain, "at least one token", seen, exchange)
 
 
 def check_usage_details(context: LawContext) -> LawResults:
     """Count cached tokens as part of the prompt, and reasoning tokens as part of the completion."""
-    protocol = context.default_protocol()
+    protocol = context.choose_default_protocol()
     exchange = ask_plain(context, protocol)
     usage = exchange.data.at("usage")
     for whole, details, member in _USAGE_DETAILS:
-        count = usage.integer(details, member) if usage.find(details, member) else 0
-        if not 0 <= count <= usage.integer(whole):
-            seen = f"{count} of {usage.integer(whole)}"
+        count = usage.read_integer(details, member) if usage.find(details, member) else 0
+        if not 0 <= count <= usage.read_integer(whole):
+            seen = f"{count} of {usage.read_integer(whole)}"
             yield BrokenLaw(protocol.plain, f"{member} within {whole}", seen, exchange)
 
 
@@ -79,14 +79,14 @@ def check_token_counting(context: LawContext) -> LawResults:
         if not context.includes(operation):
             continue
         model = context.choose_model(name)
-        body = protocol.body(ChatQuestion(QUESTION), model)
+        body = protocol.make_body(ChatQuestion(QUESTION), model)
         body.pop("max_tokens", None)
         body.pop("generationConfig", None)
-        exchange = context.call(operation, protocol.path_params(model), body=body)
+        exchange = context.call(operation, protocol.make_path_params(model), body=body)
         if not exchange.is_success:
             yield SkippedOperation(operation, f"it answered {exchange.summary}")
             continue
-        reported = protocol.usage(ask_plain(context, protocol).data).prompt
+        reported = protocol.read_usage(ask_plain(context, protocol).data).prompt
         counted = exchange.data.at(member).value
         if counted != reported:
             expected = f"{reported} tokens, as {protocol.plain} reports"
@@ -95,22 +95,25 @@ def check_token_counting(context: LawContext) -> LawResults:
 
 def check_longer_prompt(context: LawContext) -> LawResults:
     """Count more prompt tokens for a longer prompt."""
-    for protocol in context.chat_protocols():
+    for protocol in context.list_chat_protocols():
         question = ChatQuestion(f"{QUESTION} {'Take your time and think of the sea. ' * 8}", max_tokens=8)
         exchange = context.ask_ok(protocol, question, context.choose_model(protocol.name))
-        long, short = protocol.usage(exchange.data).prompt, protocol.usage(ask_plain(context, protocol).data).prompt
+        long, short = (
+            protocol.read_usage(exchange.data).prompt,
+            protocol.read_usage(ask_plain(context, protocol).data).prompt,
+        )
         if long <= short:
             yield BrokenLaw(protocol.plain, f"more than {short} prompt tokens", str(long), exchange)
 
 
 def check_token_limit(context: LawContext) -> LawResults:
     """Send at most the requested number of tokens, and report in the finish reason that an answer was cut."""
-    for protocol in context.chat_protocols():
+    for protocol in context.list_chat_protocols():
         for stream in context.list_stream_modes(protocol):
             question = ChatQuestion(_LONG_QUESTION, max_tokens=_TOKEN_LIMIT, stream=stream)
             exchange, answer = _ask_question(context, protocol, question)
-            used, finish = protocol.usage(answer).completion, protocol.finish(answer)
-            operation = protocol.operation(question)
+            used, finish = protocol.read_usage(answer).completion, protocol.read_finish(answer)
+            operation = protocol.choose_operation(question)
             if used > _TOKEN_LIMIT:
                 yield BrokenLaw(operation, f"at most {_TOKEN_LIMIT} tokens", f"{used} tokens", exchange)
             elif used == _TOKEN_LIMIT:
@@ -139,15 +142,15 @@ def _ask_question(
 
 def check_stop_sequence(context: LawContext) -> LawResults:
     """End an answer before a stop sequence."""
-    for protocol in context.chat_protocols():
+    for protocol in context.list_chat_protocols():
         _, answer = _ask_question(context, protocol, ChatQuestion(_LONG_QUESTION, max_tokens=40))
-        whole = protocol.text(answer)
+        whole = protocol.read_text(answer)
         word = _choose_stop_word(whole)
         if not word:
             yield SkippedOperation(protocol.plain, "the answer has too few words to stop at one")
             continue
         exchange, answer = _ask_question(context, protocol, ChatQuestion(_LONG_QUESTION, max_tokens=40, stop=(word,)))
-        text, finish = protocol.text(answer), protocol.finish(answer)
+        text, finish = protocol.read_text(answer), protocol.read_finish(answer)
         if word in text:
             seen = f"'{word}' in '{text[:120]}'"
             yield BrokenLaw(protocol.plain, "an answer without its stop sequence", seen, exchange)
@@ -163,15 +166,15 @@ def _choose_stop_word(text: str) -> str:
 
 def check_choices(context: LawContext) -> LawResults:
     """Give `n` choices, number them from 0 and count the tokens of all."""
-    protocol = context.default_protocol()
+    protocol = context.choose_default_protocol()
     exchange = context.ask(protocol, ChatQuestion(QUESTION, n=2), context.choose_model(protocol.name))
     if exchange.status == _find_rejection(context, protocol):
         raise NotChecked("the model does not support `n`")
     answer = context.require_success(exchange).data
-    indexes = [choice.at("index").value for choice in answer.rows("choices")]
+    indexes = [choice.at("index").value for choice in answer.list_rows("choices")]
     if indexes != [0, 1]:
         yield BrokenLaw(protocol.plain, "choices 0 and 1", f"choices {indexes}", exchange)
-    elif (used := protocol.usage(answer).completion) < 2:
+    elif (used := protocol.read_usage(answer).completion) < 2:
         yield BrokenLaw(protocol.plain, "both choices counted", f"{used} tokens", exchange)
 
 
@@ -182,7 +185,7 @@ def _find_rejection(context: LawContext, protocol: ChatProtocol) -> int:
 
 def check_unique_ids(context: LawContext) -> LawResults:
     """Give every answer its own id, in the body and in `x-request-id`."""
-    for protocol in context.chat_protocols():
+    for protocol in context.list_chat_protocols():
         model = context.choose_model(protocol.name)
         first, second = (context.ask_ok(protocol, _SHORT_QUESTION, model) for _ in range(2))
         member = "responseId" if protocol.name == "gemini" else "id"
@@ -196,7 +199,7 @@ def check_unique_ids(context: LawContext) -> LawResults:
 
 def check_model_named(context: LawContext) -> LawResults:
     """Name the requested model in the answer by its id."""
-    for protocol in context.chat_protocols():
+    for protocol in context.list_chat_protocols():
         model, exchange = context.choose_model(protocol.name), ask_plain(context, protocol)
         member = "modelVersion" if protocol.name == "gemini" else "model"
         named = exchange.data.find(member)
@@ -209,20 +212,20 @@ def check_model_named(context: LawContext) -> LawResults:
 
 def check_tool_calls(context: LawContext) -> LawResults:
     """Call an offered tool if one must be called, with arguments that match its schema."""
-    for protocol in context.chat_protocols():
+    for protocol in context.list_chat_protocols():
         for stream in context.list_stream_modes(protocol):
             question = ChatQuestion(_TOOL_QUESTION, max_tokens=300, tool=True, stream=stream)
             exchange = context.ask_ok(protocol, question, context.choose_model(protocol.name, "tools"))
             answer = read_answer(context, protocol, exchange)
-            operation = protocol.operation(question)
+            operation = protocol.choose_operation(question)
             yield from _check_tool_calls(protocol, operation, exchange, answer)
-            if protocol.tool_calls(answer):
-                finish = protocol.finish(answer)
+            if protocol.read_tool_calls(answer):
+                finish = protocol.read_finish(answer)
                 yield from _expect_finish(context, "tool-calls", protocol, operation, finish, exchange)
 
 
 def _check_tool_calls(protocol: ChatProtocol, operation: str, exchange: HttpExchange, answer: JsonReader) -> LawResults:
-    calls, finish = protocol.tool_calls(answer), protocol.finish(answer)
+    calls, finish = protocol.read_tool_calls(answer), protocol.read_finish(answer)
     if not calls:
         yield BrokenLaw(operation, "a tool call", f"none; finish '{finish}'", exchange)
     for problem in filter(None, map(_find_tool_problem, calls)):
@@ -244,25 +247,25 @@ def _find_tool_problem(call: ReportedToolCall) -> str:
 
 def check_unknown_members(context: LawContext) -> LawResults:
     """Ignore or pass on an unknown member of a request."""
-    for protocol in context.chat_protocols():
+    for protocol in context.list_chat_protocols():
         model = context.choose_model(protocol.name)
-        body = {**protocol.body(_SHORT_QUESTION, model), "x_never_heard_of": {"a": [1]}}
-        exchange = context.call(protocol.plain, protocol.path_params(model), body=body)
+        body = {**protocol.make_body(_SHORT_QUESTION, model), "x_never_heard_of": {"a": [1]}}
+        exchange = context.call(protocol.plain, protocol.make_path_params(model), body=body)
         if exchange.status == _find_rejection(context, protocol):
             yield BrokenLaw(protocol.plain, "an unknown member to be ignored", exchange.summary, exchange)
 
 
 def check_json_schema(context: LawContext) -> LawResults:
     """Answer with JSON that matches a requested schema."""
-    protocol = context.default_protocol()
+    protocol = context.choose_default_protocol()
     question = ChatQuestion("Name a city and how many people live there.", max_tokens=120)
     json_schema = {"name": "place", "strict": True, "schema": _PLACE_SCHEMA}
     body: dict[str, Json] = {
-        **protocol.body(question, context.choose_model(protocol.name)),
+        **protocol.make_body(question, context.choose_model(protocol.name)),
         "response_format": {"type": "json_schema", "json_schema": json_schema},
     }
     exchange = context.call_ok(protocol.plain, body=body)
-    text = protocol.text(exchange.data)
+    text = protocol.read_text(exchange.data)
     try:
         value = JsonReader(orjson.loads(text), protocol.plain)
         matches = isinstance(value.find("city"), str) and isinstance(value.find("people"), int)

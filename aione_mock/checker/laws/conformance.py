@@ -18,13 +18,13 @@ from aione_mock.checker.overlay_suggestions import (
 )
 from aione_mock.checker.schema_differences import SchemaDifference, find_differences
 from aione_mock.checker.schema_lookup import (
+    choose_weakest_evidence,
     find_body_evidence,
     find_body_schema,
     find_response,
     find_status_evidence,
     limit_evidence,
     read_evidence,
-    weaker_evidence,
 )
 from aione_mock.contract import Operation
 from aione_mock.contract.answer_check import convert_header, list_data_schemas
@@ -187,7 +187,7 @@ def check_stream_order(operation: Operation, exchange: HttpExchange) -> Iterator
     if not exchange.is_success or not exchange.is_event_stream or operation.stream is None:
         return
     media = find_response(operation, exchange.status)["content"][exchange.media_type]
-    evidence = weaker_evidence(read_evidence(media["x-stream"]), operation.evidence)
+    evidence = choose_weakest_evidence(read_evidence(media["x-stream"]), operation.evidence)
     if not exchange.events and exchange.body:
         yield BrokenLaw(operation.id, "server-sent events", shorten_body(exchange.body), exchange, evidence)
         return

@@ -32,21 +32,21 @@ _SAME = 0.999
 
 def check_shape(context: LawContext) -> LawResults:
     """Answer with a vector for each text, in the order of the texts, all of the same number of dimensions."""
-    for operation in context.declared_operations(*EMBEDDINGS):
+    for operation in context.list_declared_operations(*EMBEDDINGS):
         vectors, exchange = _embed_texts(context, operation.id)
         if len(vectors) != len(_TEXTS):
             yield BrokenLaw(operation.id, f"{len(_TEXTS)} vectors", f"{len(vectors)}", exchange)
         elif len(sizes := {len(vector) for vector in vectors}) > 1:
             yield BrokenLaw(operation.id, "vectors of one size", f"{sorted(sizes)} numbers", exchange)
         if operation.id == _OPENAI:
-            indexes = [row.find("index") for row in exchange.data.rows("data")]
+            indexes = [row.find("index") for row in exchange.data.list_rows("data")]
             if indexes != list(range(len(indexes))):
                 yield BrokenLaw(operation.id, "indexes from 0", f"{indexes}", exchange, subject="/data/*/index")
 
 
 def check_unit_length(context: LawContext) -> LawResults:
     """Answer with vectors of length 1."""
-    for operation in context.declared_operations(*EMBEDDINGS):
+    for operation in context.list_declared_operations(*EMBEDDINGS):
         vectors, exchange = _embed_texts(context, operation.id)
         yield from _judge_lengths(operation.id, vectors, exchange)
 
@@ -60,7 +60,7 @@ def _judge_lengths(operation: str, vectors: Sequence[Vector], exchange: HttpExch
 
 def check_repeated_text(context: LawContext) -> LawResults:
     """Answer with the same vector for the same text, within a request and in the next one."""
-    for operation in context.declared_operations(*EMBEDDINGS):
+    for operation in context.list_declared_operations(*EMBEDDINGS):
         vectors, exchange = _embed_texts(context, operation.id)
         again, other = _embed(context, operation.id, _TEXTS[:1])
         for vector, seen_in in ((vectors[-1], exchange), (again[0], other)):
@@ -70,7 +70,7 @@ def check_repeated_text(context: LawContext) -> LawResults:
 
 def check_similar_texts(context: LawContext) -> LawResults:
     """Put texts about the same nearer to each other than texts about something else."""
-    for operation in context.declared_operations(*EMBEDDINGS):
+    for operation in context.list_declared_operations(*EMBEDDINGS):
         vectors, exchange = _embed_texts(context, operation.id)
         near, far = _compute_cosine(vectors[0], vectors[1]), _compute_cosine(vectors[0], vectors[2])
         if near <= far:
@@ -83,7 +83,7 @@ def check_base64(context: LawContext) -> LawResults:
     vectors, _ = _embed_texts(context, _OPENAI)
     body = {"model": _choose_model(context, _OPENAI), "input": list(_TEXTS), "encoding_format": "base64"}
     exchange = context.call_ok(_OPENAI, body=body)
-    rows = exchange.data.rows("data")
+    rows = exchange.data.list_rows("data")
     if not isinstance(text := rows[0].at("embedding").value, str):
         yield BrokenLaw(_OPENAI, "base64", f"{text!r:.60}", exchange, subject="/data/*/embedding")
         return
@@ -98,7 +98,7 @@ def check_base64(context: LawContext) -> LawResults:
 
 def check_dimensions(context: LawContext) -> LawResults:
     """Answer with as many numbers as the request asks for, still of length 1."""
-    for operation in context.declared_operations(*EMBEDDINGS):
+    for operation in context.list_declared_operations(*EMBEDDINGS):
         vectors, exchange = _embed(context, operation.id, _TEXTS[:1], _DIMENSIONS)
         if len(vectors[0]) != _DIMENSIONS:
             yield BrokenLaw(operation.id, f"{_DIMENSIONS} numbers", f"{len(vectors[0])}", exchange)
@@ -111,9 +111,9 @@ def check_usage(context: LawContext) -> LawResults:
     _, many = _embed_texts(context, _OPENAI)
     _, one = _embed(context, _OPENAI, _TEXTS[:1])
     usages = [exchange.data.at("usage") for exchange in (many, one)]
-    counts = [usage.integer("prompt_tokens") for usage in usages]
+    counts = [usage.read_integer("prompt_tokens") for usage in usages]
     for usage, count, exchange in zip(usages, counts, (many, one), strict=True):
-        if (total := usage.integer("total_tokens")) != count:
+        if (total := usage.read_integer("total_tokens")) != count:
             seen = f"{total} in total, {count} in the prompt"
             yield BrokenLaw(_OPENAI, "total_tokens of the prompt alone", seen, exchange, subject="/usage/total_tokens")
     if counts[0] <= counts[1]:
@@ -143,7 +143,7 @@ def _embed(
     if operation == _OPENAI:
         asked: dict[str, Json] = {"model": model, "input": list(texts)}
         exchange = context.call_ok(operation, body=asked | ({} if size is None else {"dimensions": size}))
-        return [_read_vector(row.at("embedding")) for row in exchange.data.rows("data")], exchange
+        return [_read_vector(row.at("embedding")) for row in exchange.data.list_rows("data")], exchange
     requests = [
         {"content": {"parts": [{"text": text}]}, **({} if size is None else {"outputDimensionality": size})}
         for text in texts
@@ -151,13 +151,13 @@ def _embed(
     if operation == _GEMINI_BATCH:
         named = [{"model": f"models/{model}", **request} for request in requests]
         exchange = context.call_ok(operation, {"model": model}, body={"requests": named})
-        return [_read_vector(row.at("values")) for row in exchange.data.rows("embeddings")], exchange
+        return [_read_vector(row.at("values")) for row in exchange.data.list_rows("embeddings")], exchange
     exchanges = [context.call_ok(operation, {"model": model}, body=request) for request in requests]
     return [_read_vector(each.data.at("embedding", "values")) for each in exchanges], exchanges[-1]
 
 
 def _read_vector(reader: JsonReader) -> Vector:
-    vector = [row.number() for row in reader.rows()]
+    vector = [row.read_number() for row in reader.list_rows()]
     if not vector:
         raise UnreadableAnswer(f"{reader.source} has no numbers")
     return vector

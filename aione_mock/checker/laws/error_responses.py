@@ -101,7 +101,7 @@ def _find_member_evidence(operation: Operation, spec: ErrorSpec, path: tuple[str
     return marked or find_evidence(SchemaLocation(operation, spec.status, _JSON, path))
 
 
-def code_parameter(exchange: HttpExchange) -> Json:
+def read_code_parameter(exchange: HttpExchange) -> Json:
     """Return the parameter that the code of a ModelRouter error names."""
     return str(exchange.data.find("code")).partition(".")[2]
 

@@ -11,11 +11,11 @@ from aione_mock.checker.errors import NotChecked
 from aione_mock.checker.exchange import HttpExchange, shorten_body
 from aione_mock.checker.finding import BrokenLaw, LawResults, SkippedOperation
 from aione_mock.checker.law import Law
-from aione_mock.checker.laws.error_responses import UNKNOWN_ID, check_envelope, check_error, code_parameter
+from aione_mock.checker.laws.error_responses import UNKNOWN_ID, check_envelope, check_error, read_code_parameter
 from aione_mock.checker.laws.operation_groups import METRICS, MODELROUTER, ONE_KEY, PLAIN_CHAT, TOKEN_COUNTS, USAGE
 from aione_mock.checker.protocols import ChatProtocol, ChatQuestion
 from aione_mock.checker.schema_differences import find_differences
-from aione_mock.checker.schema_lookup import EVIDENCE_ORDER, find_parameter_evidence, weaker_evidence
+from aione_mock.checker.schema_lookup import EVIDENCE_ORDER, choose_weakest_evidence, find_parameter_evidence
 from aione_mock.contract import Operation
 from aione_mock.structs import replace
 from aione_mock.types import Json
@@ -64,21 +64,21 @@ _BOUNDS = {"minimum": -1, "maximum": 1}
 def _call_chat(
     context: LawContext, protocol: ChatProtocol, model: str, body: Json = None, raw: bytes | None = None
 ) -> HttpExchange:
-    return context.call(protocol.plain, protocol.path_params(model), body=body, raw=raw)
+    return context.call(protocol.plain, protocol.make_path_params(model), body=body, raw=raw)
 
 
 def check_unknown_model(context: LawContext) -> LawResults:
     """Reject an unknown model, in the envelope of the protocol."""
-    for protocol in context.chat_protocols():
-        body = protocol.body(ChatQuestion("Hello"), UNKNOWN_MODEL)
+    for protocol in context.list_chat_protocols():
+        body = protocol.make_body(ChatQuestion("Hello"), UNKNOWN_MODEL)
         yield from check_error(context, _call_chat(context, protocol, UNKNOWN_MODEL, body), "model_not_found")
-    for operation in context.declared_operations("retrieveModel", "getGeminiModel", *TOKEN_COUNTS):
-        counting_body = _counting_body(operation) if operation.method == "POST" else None
+    for operation in context.list_declared_operations("retrieveModel", "getGeminiModel", *TOKEN_COUNTS):
+        counting_body = _make_counting_body(operation) if operation.method == "POST" else None
         exchange = context.call(operation.id, {"model": UNKNOWN_MODEL}, body=counting_body)
         yield from check_error(context, exchange, "model_not_found")
 
 
-def _counting_body(operation: Operation) -> dict[str, Json]:
+def _make_counting_body(operation: Operation) -> dict[str, Json]:
     if operation.protocol == "gemini":
         return {"contents": [{"parts": [{"text": "Hello"}]}]}
     return {"model": UNKNOWN_MODEL, "messages": [{"role": "user", "content": "Hello"}]}
@@ -86,9 +86,9 @@ def _counting_body(operation: Operation) -> dict[str, Json]:
 
 def check_malformed_body(context: LawContext) -> LawResults:
     """Reject a body if it is not JSON, lacks a required member or has one of the wrong type."""
-    for protocol in context.chat_protocols():
+    for protocol in context.list_chat_protocols():
         model = context.choose_model(protocol.name)
-        valid = protocol.body(ChatQuestion("Hello", max_tokens=8), model)
+        valid = protocol.make_body(ChatQuestion("Hello", max_tokens=8), model)
         member = "contents" if protocol.name == "gemini" else "messages"
         bodies: tuple[Json, ...] = (
             {name: value for name, value in valid.items() if name != member},
@@ -104,11 +104,11 @@ def check_malformed_body(context: LawContext) -> LawResults:
 
 def check_parameter_named(context: LawContext) -> LawResults:
     """Name the invalid parameter in `error.param` of OpenAI's envelope."""
-    protocol = context.default_protocol()
+    protocol = context.choose_default_protocol()
     if protocol.name != "openai":
         raise NotChecked("the contract has no chat completions")
     model = context.choose_model("openai")
-    body = {**protocol.body(ChatQuestion("Hello", max_tokens=8), model), "temperature": "warm"}
+    body = {**protocol.make_body(ChatQuestion("Hello", max_tokens=8), model), "temperature": "warm"}
     exchange = context.call(protocol.plain, body=body)
     if exchange.is_success:
         status = context.contract.operations[protocol.plain].errors["invalid_request"].status
@@ -120,18 +120,18 @@ def check_parameter_named(context: LawContext) -> LawResults:
 
 def check_context_length(context: LawContext) -> LawResults:
     """Reject a request if its prompt and answer together exceed the model's context."""
-    for protocol in context.chat_protocols():
+    for protocol in context.list_chat_protocols():
         model = context.choose_model(protocol.name)
-        body = protocol.body(ChatQuestion("Hello", max_tokens=_TOO_MANY_TOKENS), model)
+        body = protocol.make_body(ChatQuestion("Hello", max_tokens=_TOO_MANY_TOKENS), model)
         yield from check_error(context, _call_chat(context, protocol, model, body), "context_length_exceeded")
 
 
 def check_image_model(context: LawContext) -> LawResults:
     """Reject streamed chat completions and all messages for a model that generates images."""
     model = context.choose_model("openai", "image_output", without=())
-    for protocol in context.chat_protocols()[:2]:
+    for protocol in context.list_chat_protocols()[:2]:
         question = ChatQuestion("A red lighthouse.", max_tokens=16, stream=protocol.name == "openai")
-        exchange = _call_chat(context, protocol, model, protocol.body(question, model))
+        exchange = _call_chat(context, protocol, model, protocol.make_body(question, model))
         yield from check_error(context, exchange, "unsupported_operation")
 
 
@@ -154,7 +154,7 @@ def _judge_parameter(context: LawContext, operation: str, name: str) -> str:
     """Return how a parameter is known."""
     spec = context.contract.operations[operation]
     nodes = [spec.resolve(node) for node in spec.raw.get("parameters", ())]
-    return weaker_evidence(*(find_parameter_evidence(spec, node) for node in nodes if node["name"] == name))
+    return choose_weakest_evidence(*(find_parameter_evidence(spec, node) for node in nodes if node["name"] == name))
 
 
 def check_key_validation(context: LawContext) -> LawResults:
@@ -177,10 +177,12 @@ def _check_validation_error(
 ) -> LawResults:
     """Check an error about data; `evidence` tells how it is known that the data is invalid."""
     problems = list(check_error(context, exchange, "validation_error"))
-    yield from (replace(problem, evidence=weaker_evidence(problem.evidence, evidence)) for problem in problems)
+    yield from (replace(problem, evidence=choose_weakest_evidence(problem.evidence, evidence)) for problem in problems)
     if problems:
         return
-    listed = {tuple(str(step.value) for step in item.rows("loc")[:2]) for item in exchange.data.rows("detail")}
+    listed = {
+        tuple(str(step.value) for step in item.list_rows("loc")[:2]) for item in exchange.data.list_rows("detail")
+    }
     if missing := sorted(".".join(place) for place in places - listed):
         seen = ", ".join(sorted(".".join(place) for place in listed))
         yield BrokenLaw(exchange.request.operation, f"problems at {', '.join(missing)}", seen, exchange, evidence)
@@ -188,7 +190,7 @@ def _check_validation_error(
 
 def check_unknown_key(context: LawContext) -> LawResults:
     """Know an unknown key in no operation."""
-    for operation in context.declared_operations(*ONE_KEY):
+    for operation in context.list_declared_operations(*ONE_KEY):
         try:
             exchange = context.call(
                 operation.id, {"key_id": UNKNOWN_ID}, body={} if operation.id == "updateKey" else None
@@ -252,13 +254,13 @@ def _check_routing_error(
 
 def check_modelrouter_parameter(context: LawContext) -> LawResults:
     """Reject a bad parameter of ModelRouter, and name it in `code` and `errCode` alike."""
-    for operation in context.declared_operations(*MODELROUTER):
+    for operation in context.list_declared_operations(*MODELROUTER):
         exchange = context.call(operation.id, query={"timeRange": "2h"})
         problems = list(check_error(context, exchange, "invalid_parameter"))
         yield from problems
         if problems:
             continue
-        if code_parameter(exchange) != "timeRange":
+        if read_code_parameter(exchange) != "timeRange":
             seen = f"{exchange.data.find('code')}"
             yield BrokenLaw(operation.id, "code InvalidParameter.timeRange", seen, exchange, "assumed")
         body = exchange.data
@@ -288,10 +290,12 @@ def check_request_id(context: LawContext) -> LawResults:
 
 def check_body_limit(context: LawContext) -> LawResults:
     """Reject a body above the limit."""
-    protocol = context.default_protocol()
+    protocol = context.choose_default_protocol()
     model = context.choose_model(protocol.name)
     text = "a" * ((context.find_figure("error-too-large", "limit_mib") + 1) << 20)
-    exchange = context.call(protocol.plain, body=protocol.body(ChatQuestion(text, max_tokens=4), model), timeout=30.0)
+    exchange = context.call(
+        protocol.plain, body=protocol.make_body(ChatQuestion(text, max_tokens=4), model), timeout=30.0
+    )
     yield from check_error(context, exchange, "request_too_large")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from aione_mock.checker.client import Auth
-from aione_mock.checker.context import LawContext, console_auth
+from aione_mock.checker.context import LawContext, make_console_auth
 from aione_mock.checker.errors import NotChecked
 from aione_mock.checker.finding import BrokenLaw, LawResults, SkippedOperation
 from aione_mock.checker.json_reader import JsonReader
@@ -16,8 +16,8 @@ from aione_mock.checker.laws.operation_groups import ONE_KEY
 _FOREIGN_KEY = "an error for the key of another organisation"
 
 
-def _other_auth(context: LawContext) -> Auth:
-    return console_auth(context.target.other_token)
+def _make_other_auth(context: LawContext) -> Auth:
+    return make_console_auth(context.target.other_token)
 
 
 def check_foreign_key(context: LawContext) -> LawResults:
@@ -26,7 +26,7 @@ def check_foreign_key(context: LawContext) -> LawResults:
     before = context.prune_answer(context.call_ok("getKey", {"key_id": key.id}))
     for name in ONE_KEY:
         body = {"name": "mine now"} if name == "updateKey" else None
-        exchange = context.call(name, {"key_id": key.id}, body=body, auth=_other_auth(context))
+        exchange = context.call(name, {"key_id": key.id}, body=body, auth=_make_other_auth(context))
         yield from check_error(context, exchange, "not_found", _FOREIGN_KEY)
         after = context.call("getKey", {"key_id": key.id})
         if not after.is_success or context.prune_answer(after) != before:
@@ -37,10 +37,10 @@ def check_foreign_key(context: LawContext) -> LawResults:
 
 def check_foreign_listed_key(context: LawContext) -> LawResults:
     """Do not know a key that another organisation lists."""
-    rows = context.read("listKeys").rows("items")
+    rows = context.read("listKeys").list_rows("items")
     if not rows:
         raise NotChecked("there is no key")
-    exchange = context.call("getKey", {"key_id": rows[0].text("id")}, auth=_other_auth(context))
+    exchange = context.call("getKey", {"key_id": rows[0].read_text("id")}, auth=_make_other_auth(context))
     yield from check_error(context, exchange, "not_found", _FOREIGN_KEY)
 
 
@@ -48,7 +48,7 @@ def check_lists(context: LawContext) -> LawResults:
     """List only what belongs to the organisation."""
     for name in ("listKeys", "listInvoices"):
         try:
-            own, other = (_read_rows(context, name, auth) for auth in (None, _other_auth(context)))
+            own, other = (_read_rows(context, name, auth) for auth in (None, _make_other_auth(context)))
         except NotChecked as error:
             yield SkippedOperation(name, str(error))
             continue
@@ -62,17 +62,17 @@ def check_lists(context: LawContext) -> LawResults:
 
 def _read_rows(context: LawContext, name: str, auth: Auth | None) -> list[JsonReader]:
     answer = context.read(name, auth=auth or "target")
-    return answer.rows("items") if isinstance(answer.value, dict) else answer.rows()
+    return answer.list_rows("items") if isinstance(answer.value, dict) else answer.list_rows()
 
 
 def _collect_texts(rows: list[JsonReader], name: str) -> set[str]:
     """Return the values of a member, as far as rows have it."""
-    return {row.text(name) for row in rows if row.find(name) is not None}
+    return {row.read_text(name) for row in rows if row.find(name) is not None}
 
 
 def check_accounts(context: LawContext) -> LawResults:
     """Give each organisation a billing account of its own."""
-    own, other = context.read("getBillingAccount"), context.read("getBillingAccount", auth=_other_auth(context))
+    own, other = context.read("getBillingAccount"), context.read("getBillingAccount", auth=_make_other_auth(context))
     for member in ("id", "org_id"):
         if own.at(member).value == other.at(member).value:
             expected = f"an account with another {member}"
@@ -82,21 +82,21 @@ def check_accounts(context: LawContext) -> LawResults:
 def check_usage_filter(context: LawContext) -> LawResults:
     """Select nothing for a key or team of another organisation."""
     for member, group in (("key_id", "key"), ("team_id", "team")):
-        rows = context.read("queryUsage", query={"group_by": group}).rows()
+        rows = context.read("queryUsage", query={"group_by": group}).list_rows()
         own = next((row.at(member).value for row in rows if row.at(member).value), None)
         if own is None:
             continue
-        exchange = context.call_ok("queryUsage", query={member: own}, auth=_other_auth(context))
+        exchange = context.call_ok("queryUsage", query={member: own}, auth=_make_other_auth(context))
         if exchange.json:
             expected = f"no row for another organisation's {member}"
-            yield BrokenLaw("queryUsage", expected, f"{len(exchange.data.rows())} rows", exchange)
+            yield BrokenLaw("queryUsage", expected, f"{len(exchange.data.list_rows())} rows", exchange)
 
 
 def check_teams(context: LawContext) -> LawResults:
     """Show each team's usage to one organisation."""
     query = {"group_by": "team"}
-    own = context.read("queryUsage", query=query).rows()
-    other = context.read("queryUsage", query=query, auth=_other_auth(context)).rows()
+    own = context.read("queryUsage", query=query).list_rows()
+    other = context.read("queryUsage", query=query, auth=_make_other_auth(context)).list_rows()
     if common := _collect_texts(own, "team_id") & _collect_texts(other, "team_id"):
         yield BrokenLaw("queryUsage", "no team in both organisations", f"{len(common)} in both", context.client.last)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
-from aione_mock.checker.context import LawContext, TemporaryKey, bearer_auth
+from aione_mock.checker.context import LawContext, TemporaryKey, make_bearer_auth
 from aione_mock.checker.errors import NotChecked
 from aione_mock.checker.exchange import HttpExchange
 from aione_mock.checker.finding import BrokenLaw, LawResults
@@ -82,7 +82,7 @@ class _KeyModel:
         """Rotate the key."""
         exchange = self.perform("rotateKey", "rotate", "" if self._is_active else "conflict")
         if exchange is not None:
-            secret = exchange.data.text("key")
+            secret = exchange.data.read_text("key")
             self._context.client.mask.add(secret, "AIONE_NEW_KEY")
             self.key = TemporaryKey(self.key.id, secret, self.key.record)
 
@@ -103,7 +103,7 @@ class _KeyModel:
 
     def check_secret(self) -> None:
         """Use the secret."""
-        exchange = self._context.call("listModels", auth=bearer_auth(self.key.secret))
+        exchange = self._context.call("listModels", auth=make_bearer_auth(self.key.secret))
         active = not self.deleted and self._is_active
         if active != exchange.is_success:
             expected = "the secret to be accepted" if active else "the secret to be rejected"

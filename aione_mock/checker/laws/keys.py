@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from aione_mock.checker.context import LawContext, bearer_auth
+from aione_mock.checker.context import LawContext, make_bearer_auth
 from aione_mock.checker.errors import NotChecked
 from aione_mock.checker.finding import BrokenLaw, LawResults
 from aione_mock.checker.json_reader import JsonReader
@@ -24,7 +24,7 @@ def check_secret_shown_once(context: LawContext) -> LawResults:
     for name in reversed(_SHOWING):
         params = {} if name == "listKeys" else {"key_id": key.id}
         exchange = context.call_ok(name, params, body={"name": "shown once"} if name == "updateKey" else None)
-        rows = exchange.data.rows("items") if name == "listKeys" else [exchange.data]
+        rows = exchange.data.list_rows("items") if name == "listKeys" else [exchange.data]
         if any(secret.encode() in exchange.body for secret in (key.secret, rotated.secret)):
             yield BrokenLaw(name, "no secret", "the secret of the key", exchange)
         elif any(row.find("key") is not None for row in rows):
@@ -34,7 +34,7 @@ def check_secret_shown_once(context: LawContext) -> LawResults:
 def check_list_without_secrets(context: LawContext) -> LawResults:
     """Show no secret in the list of keys."""
     exchange = context.call_ok("listKeys")
-    shown = [row for row in exchange.data.rows("items") if row.find("key") is not None]
+    shown = [row for row in exchange.data.list_rows("items") if row.find("key") is not None]
     if shown:
         yield BrokenLaw("listKeys", "`key` to be null in each item", f"not in {len(shown)} of them", exchange)
 
@@ -42,7 +42,7 @@ def check_list_without_secrets(context: LawContext) -> LawResults:
 def check_prefix(context: LawContext) -> LawResults:
     """Show the beginning of the secret as `key_prefix`, less than half of it."""
     key = context.create_key("prefix")
-    prefix = key.record.text("key_prefix")
+    prefix = key.record.read_text("key_prefix")
     if not key.secret.startswith(prefix):
         yield BrokenLaw("createKey", "the beginning of the secret", f"{prefix!r}", context.client.last)
     elif len(prefix) * 2 > len(key.secret):
@@ -50,7 +50,7 @@ def check_prefix(context: LawContext) -> LawResults:
         yield BrokenLaw("createKey", "less than half of the secret", seen, context.client.last)
     rotated, answer = context.rotate_key(key)
     for name, record in (("rotateKey", answer), ("getKey", context.read("getKey", {"key_id": key.id}))):
-        prefix = record.text("key_prefix")
+        prefix = record.read_text("key_prefix")
         if not rotated.secret.startswith(prefix):
             yield BrokenLaw(name, "the beginning of the new secret", f"{prefix!r}", context.client.last)
 
@@ -69,7 +69,7 @@ def check_read_back(context: LawContext) -> LawResults:
     expected = {
         **fields,
         "status": context.find_example("createKey", "status"),
-        "name": key.record.text("name"),
+        "name": key.record.read_text("name"),
         "id": key.id,
     }
     for name, record in (
@@ -89,12 +89,12 @@ def check_read_back(context: LawContext) -> LawResults:
 
 def _is_same(record: JsonReader, member: str, value: Json) -> bool:
     if member == "expires_at":
-        return record.instant(member) == JsonReader(value, member).instant()
+        return record.read_instant(member) == JsonReader(value, member).read_instant()
     return bool(record.find(member) == value)
 
 
 def _find_in_list(context: LawContext, key_id: str) -> JsonReader | None:
-    rows = context.read("listKeys").rows("items")
+    rows = context.read("listKeys").list_rows("items")
     return next((row for row in rows if row.at("id").value == key_id), None)
 
 
@@ -158,10 +158,10 @@ def check_rotation(context: LawContext) -> LawResults:
     if rotated.secret == key.secret:
         yield BrokenLaw("rotateKey", "a new secret", "the old one", context.client.last)
     record = context.read("getKey", {"key_id": key.id})
-    until = answer.instant("rotate_grace_until")
-    if record.find("rotate_grace_until") is None or record.instant("rotate_grace_until") != until:
+    until = answer.read_instant("rotate_grace_until")
+    if record.find("rotate_grace_until") is None or record.read_instant("rotate_grace_until") != until:
         seen = f"{record.find('rotate_grace_until')}"
-        expected = f"rotate_grace_until {answer.text('rotate_grace_until')}"
+        expected = f"rotate_grace_until {answer.read_text('rotate_grace_until')}"
         yield BrokenLaw("getKey", expected, seen, context.client.last)
 
 
@@ -192,23 +192,23 @@ def check_deletion(context: LawContext) -> LawResults:
 def check_list_order(context: LawContext) -> LawResults:
     """List each key once, the oldest first, and report their number as `total`."""
     exchange = context.call_ok("listKeys")
-    rows, total = exchange.data.rows("items"), exchange.data.find("total")
+    rows, total = exchange.data.list_rows("items"), exchange.data.find("total")
     if total not in (None, len(rows)):
         yield BrokenLaw("listKeys", f"total {len(rows)}", f"total {total}", exchange)
-    if len({row.text("id") for row in rows}) != len(rows):
+    if len({row.read_text("id") for row in rows}) != len(rows):
         yield BrokenLaw("listKeys", "each key once", "one twice", exchange)
-    times = [row.instant("created_at") for row in rows]
+    times = [row.read_instant("created_at") for row in rows]
     if times != sorted(times):
         yield BrokenLaw("listKeys", "the oldest first", "another order", exchange)
 
 
 def check_listed_keys(context: LawContext) -> LawResults:
     """Return a listed key on its own with the same members."""
-    rows = context.read("listKeys").rows("items")
+    rows = context.read("listKeys").list_rows("items")
     if not rows:
         raise NotChecked("there is no key")
     for row in rows[:5]:
-        exchange = context.call("getKey", {"key_id": row.text("id")})
+        exchange = context.call("getKey", {"key_id": row.read_text("id")})
         listed = context.prune_value("listKeys", [row.value], "items")[0]
         if not exchange.is_success or context.prune_answer(exchange) != listed:
             seen = "another record" if exchange.is_success else exchange.summary
@@ -218,8 +218,8 @@ def check_listed_keys(context: LawContext) -> LawResults:
 def check_empty_restrictions(context: LawContext) -> LawResults:
     """Treat an empty restriction like null: every model and any address."""
     key = context.create_key("unrestricted", models_allowed=[], allowed_ips=[])
-    whole = len(context.read("listModels").rows("data"))
-    listed = len(context.read("listModels", auth=bearer_auth(key.secret)).rows("data"))
+    whole = len(context.read("listModels").list_rows("data"))
+    listed = len(context.read("listModels", auth=make_bearer_auth(key.secret)).list_rows("data"))
     if listed < whole:
         yield BrokenLaw("listModels", f"{whole} models for an unrestricted key", f"{listed}", context.client.last)
 

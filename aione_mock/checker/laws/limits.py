@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http import HTTPStatus
 
-from aione_mock.checker.context import LawContext, TemporaryKey, bearer_auth
+from aione_mock.checker.context import LawContext, TemporaryKey, make_bearer_auth
 from aione_mock.checker.errors import NotChecked
 from aione_mock.checker.exchange import HttpExchange
 from aione_mock.checker.finding import BrokenLaw, LawResults
@@ -25,7 +25,7 @@ _HEADERS = {"openai": "x-ratelimit-{1}-{0}", "anthropic": "anthropic-ratelimit-{
 
 def _call_with_key(context: LawContext, protocol: ChatProtocol, key: TemporaryKey) -> HttpExchange:
     question = ChatQuestion("Say yes.", max_tokens=4)
-    return context.ask(protocol, question, context.choose_model(protocol.name), bearer_auth(key.secret))
+    return context.ask(protocol, question, context.choose_model(protocol.name), make_bearer_auth(key.secret))
 
 
 def _call_with_key_ok(context: LawContext, protocol: ChatProtocol, key: TemporaryKey) -> HttpExchange:
@@ -36,8 +36,8 @@ def _is_limited(exchange: HttpExchange) -> bool:
     return exchange.status == HTTPStatus.TOO_MANY_REQUESTS
 
 
-def _protocols_with_headers(context: LawContext) -> list[ChatProtocol]:
-    return [protocol for protocol in context.chat_protocols() if protocol.name in _HEADERS]
+def _list_protocols_with_headers(context: LawContext) -> list[ChatProtocol]:
+    return [protocol for protocol in context.list_chat_protocols() if protocol.name in _HEADERS]
 
 
 def _read_figure(exchange: HttpExchange, protocol: ChatProtocol, counted: str, figure: str) -> int | None:
@@ -51,7 +51,7 @@ def _parse_count(text: str | None) -> int | None:
 def check_request_limit(context: LawContext) -> LawResults:
     """Accept as many requests per minute as a key's limit allows, then reject them over every protocol."""
     key = context.create_key("two a minute", rpm_limit=2)
-    first, others = context.default_protocol(), context.chat_protocols()[1:]
+    first, others = context.choose_default_protocol(), context.list_chat_protocols()[1:]
     for _ in range(2):
         exchange = _call_with_key(context, first, key)
         if not exchange.is_success:
@@ -65,7 +65,7 @@ def check_request_limit(context: LawContext) -> LawResults:
 def check_token_limit(context: LawContext) -> LawResults:
     """Reject requests once the tokens of a key's limit are used."""
     key = context.create_key("few tokens", tpm_limit=1)
-    protocol = context.default_protocol()
+    protocol = context.choose_default_protocol()
     exchange = _call_with_key(context, protocol, key)
     if _is_limited(exchange):
         return  # the gateway counts the tokens of a prompt before it sends it
@@ -77,7 +77,7 @@ def check_token_limit(context: LawContext) -> LawResults:
 def check_raised_limit(context: LawContext) -> LawResults:
     """Apply a changed limit from the next request on."""
     key = context.create_key("raised", rpm_limit=1)
-    protocol = context.default_protocol()
+    protocol = context.choose_default_protocol()
     _call_with_key_ok(context, protocol, key)
     context.call_ok("updateKey", {"key_id": key.id}, body={"rpm_limit": 100})
     exchange = _call_with_key(context, protocol, key)
@@ -87,7 +87,7 @@ def check_raised_limit(context: LawContext) -> LawResults:
 
 def check_limit_headers(context: LawContext) -> LawResults:
     """Report a key's limits in headers, and what remains after the requests and tokens that were used."""
-    for protocol in _protocols_with_headers(context):
+    for protocol in _list_protocols_with_headers(context):
         key = context.create_key("headers", rpm_limit=9, tpm_limit=90_000)
         first, second = _call_with_key_ok(context, protocol, key), _call_with_key_ok(context, protocol, key)
         for counted, limit in (("requests", 9), ("tokens", 90_000)):
@@ -105,7 +105,7 @@ def check_limit_headers(context: LawContext) -> LawResults:
 
 def _check_remaining_tokens(protocol: ChatProtocol, first: HttpExchange, second: HttpExchange) -> LawResults:
     before, after = (_read_figure(exchange, protocol, "tokens", "remaining") for exchange in (first, second))
-    usage = protocol.usage(second.data)
+    usage = protocol.read_usage(second.data)
     used = usage.prompt + usage.completion
     if before is not None and after is not None and before - after != used:
         yield BrokenLaw(protocol.plain, f"{used} tokens fewer remaining", f"{before - after} fewer", second)
@@ -114,7 +114,7 @@ def _check_remaining_tokens(protocol: ChatProtocol, first: HttpExchange, second:
 def check_retry_after(context: LawContext) -> LawResults:
     """Report in `retry-after` the whole seconds after which a request is accepted again, no more than a window has."""
     longest = context.find_figure("limit-retry-after", "max_seconds")
-    for protocol in context.chat_protocols():
+    for protocol in context.list_chat_protocols():
         key = context.create_key("retry", rpm_limit=1)
         _call_with_key_ok(context, protocol, key)
         exchange = _call_with_key(context, protocol, key)
@@ -141,7 +141,7 @@ def check_retry_after(context: LawContext) -> LawResults:
 
 def check_headers_of_rejection(context: LawContext) -> LawResults:
     """Report in the error above a limit that no requests remain."""
-    for protocol in _protocols_with_headers(context):
+    for protocol in _list_protocols_with_headers(context):
         key = context.create_key("nothing left", rpm_limit=1)
         _call_with_key_ok(context, protocol, key)
         exchange = _call_with_key(context, protocol, key)
@@ -152,7 +152,7 @@ def check_headers_of_rejection(context: LawContext) -> LawResults:
 
 def check_concurrency_limit(context: LawContext) -> LawResults:
     """Reject a call above the limit of calls under way, if a key has one, and accept it once another call has ended."""
-    protocol, key = context.default_protocol(), context.create_key("one at a time", concurrency_limit=1)
+    protocol, key = context.choose_default_protocol(), context.create_key("one at a time", concurrency_limit=1)
     if key.record.find("concurrency_limit") != 1:
         raise NotChecked("the gateway has no concurrency limit of a key")
     with ThreadPoolExecutor(2) as pool:
@@ -160,7 +160,7 @@ def check_concurrency_limit(context: LawContext) -> LawResults:
         accepted, *refused = sorted((call.result() for call in calls), key=lambda exchange: not exchange.is_success)
     context.require_success(accepted)
     for exchange in refused:
-        if exchange.is_success and not _overlapped(accepted, exchange):
+        if exchange.is_success and not _have_overlapped(accepted, exchange):
             raise NotChecked("no two calls were under way at once")
         yield from check_error(context, exchange, "concurrency_limit_exceeded", "an error above the limit of calls")
         wait = _parse_count(exchange.header("retry-after")) or 0
@@ -171,7 +171,7 @@ def check_concurrency_limit(context: LawContext) -> LawResults:
                 yield BrokenLaw(protocol.plain, "a success once no call is under way", again.summary, again)
 
 
-def _overlapped(*calls: HttpExchange) -> bool:
+def _have_overlapped(*calls: HttpExchange) -> bool:
     """Whether calls that began together were served together, not one after the other."""
     seconds = [exchange.elapsed for exchange in calls]
     return min(seconds) > _MIN_OVERLAP_SECONDS and max(seconds) < 1.5 * min(seconds)

@@ -14,7 +14,7 @@ from aione_mock.checker.exchange import HttpExchange, HttpRequest
 from aione_mock.checker.finding import BrokenLaw, LawResults
 from aione_mock.checker.json_reader import JsonReader
 from aione_mock.checker.law import Law
-from aione_mock.checker.laws.error_responses import check_error, code_parameter
+from aione_mock.checker.laws.error_responses import check_error, read_code_parameter
 from aione_mock.checker.laws.operation_groups import CHARTS, LOGS, METRICS, MODELROUTER
 from aione_mock.clock import SYSTEM_CLOCK, format_instant
 from aione_mock.structs import replace
@@ -44,7 +44,7 @@ _FILTERS = (("clientId", "clientId"), ("apiKeyId", "apiKeyId"), ("modelId", "mod
 
 def _build_requests(context: LawContext) -> Iterator[HttpRequest]:
     """Yield a request without a signature for each operation."""
-    for operation in context.declared_operations(*MODELROUTER):
+    for operation in context.list_declared_operations(*MODELROUTER):
         yield context.client.build_request(operation.id, query={"timeRange": "1h"}, auth=None)
 
 
@@ -154,9 +154,9 @@ def _read_server_time(context: LawContext) -> datetime:
     """Return the server's time to a bucket: the last point of the shortest range with calls. Raises NotChecked."""
     for time_range in context.find_figure("router-buckets", "buckets"):
         data = _read_data(context, CHARTS, timeRange=time_range)
-        points = [point for curve in _CURVES if curve in data.members() for point in data.rows(curve)]
+        points = [point for curve in _CURVES if curve in data.read_members() for point in data.list_rows(curve)]
         if points:
-            return max(point.instant("timestamp") for point in points)
+            return max(point.read_instant("timestamp") for point in points)
     raise NotChecked("there was no call in the last 30 days, so the server's time is not known")
 
 
@@ -170,7 +170,7 @@ def _search_window(context: LawContext) -> TimeWindow:
     windows = [TimeWindow(end - timedelta(minutes=minutes), end) for minutes in _WINDOW_MINUTES]
     windows += [TimeWindow(end - timedelta(hours=n, minutes=20), end - timedelta(hours=n)) for n in range(1, 40)]
     for window in windows:
-        if 0 < _read_data(context, METRICS, **window.query).integer("totalCalls") <= _MAX_CALLS:
+        if 0 < _read_data(context, METRICS, **window.query).read_integer("totalCalls") <= _MAX_CALLS:
             return window
     raise NotChecked("no window with a few calls was found")
 
@@ -180,7 +180,7 @@ def check_buckets(context: LawContext) -> LawResults:
     for time_range, (minutes, count) in context.find_figure("router-buckets", "buckets").items():
         exchange = context.call_ok(CHARTS, query={"timeRange": time_range})
         for curve in _CURVES:
-            for label, times in _group_by_label(exchange.data.rows("data", curve)).items():
+            for label, times in _group_by_label(exchange.data.list_rows("data", curve)).items():
                 if times != sorted(times):
                     expected = f"{curve} of {time_range} in ascending order"
                     yield BrokenLaw(CHARTS, expected, f"another order ({label})", exchange)
@@ -197,7 +197,7 @@ def check_buckets(context: LawContext) -> LawResults:
 def _group_by_label(points: list[JsonReader]) -> dict[str, list[datetime]]:
     lines: dict[str, list[datetime]] = {}
     for point in points:
-        lines.setdefault(point.text("label"), []).append(point.instant("timestamp"))
+        lines.setdefault(point.read_text("label"), []).append(point.read_instant("timestamp"))
     return lines
 
 
@@ -211,9 +211,9 @@ def check_half_open_windows(context: LawContext) -> LawResults:
     whole = _read_data(context, METRICS, **window.query)
     parts = [_read_data(context, METRICS, **half.query) for half in halves]
     for member in ("totalCalls", "inputTokens", "outputTokens"):
-        counts = [part.integer(member) for part in parts]
-        if sum(counts) != whole.integer(member):
-            expected = f"{member} {whole.integer(member)} in both halves together"
+        counts = [part.read_integer(member) for part in parts]
+        if sum(counts) != whole.read_integer(member):
+            expected = f"{member} {whole.read_integer(member)} in both halves together"
             yield BrokenLaw(METRICS, expected, " + ".join(map(str, counts)), context.client.last)
 
 
@@ -228,26 +228,26 @@ def check_default_window(context: LawContext) -> LawResults:
 
 def _read_span(context: LawContext, query: dict[str, str]) -> tuple[int, timedelta]:
     """Return the number of buckets and the time between the first and the last."""
-    points = context.read(CHARTS, query=query).rows("data", "callVolume")
-    times = {point.instant("timestamp") for point in points}
+    points = context.read(CHARTS, query=query).list_rows("data", "callVolume")
+    times = {point.read_instant("timestamp") for point in points}
     return len(times), max(times) - min(times) if times else timedelta(0)
 
 
 def check_exclusive_parameters(context: LawContext) -> LawResults:
     """Reject contradictory or incomplete parameters, and name one of them in the code."""
-    for operation in context.declared_operations(*MODELROUTER):
-        for query, parameters in _exclusive_queries():
+    for operation in context.list_declared_operations(*MODELROUTER):
+        for query, parameters in _list_exclusive_queries():
             exchange = context.call(operation.id, query=query)
             shown = " with ".join(f"{key}={value}" for key, value in query.items() if not value.startswith("20"))
             expected = f"an error for {shown or ' with '.join(query)}"
             problems = list(check_error(context, exchange, "invalid_parameter", expected))
             yield from problems
-            if not problems and code_parameter(exchange) not in parameters:
+            if not problems and read_code_parameter(exchange) not in parameters:
                 expected = f"a code that names {' or '.join(parameters)}"
                 yield BrokenLaw(operation.id, expected, str(exchange.data.find("code")), exchange, "assumed")
 
 
-def _exclusive_queries() -> tuple[tuple[dict[str, str], tuple[str, ...]], ...]:
+def _list_exclusive_queries() -> tuple[tuple[dict[str, str], tuple[str, ...]], ...]:
     """Return invalid queries, each with the parameters that the error may name."""
     now = SYSTEM_CLOCK.now()
     start, end = format_instant(now - timedelta(hours=2)), format_instant(now - timedelta(hours=1))
@@ -283,9 +283,9 @@ def _read_log(context: LawContext, window: TimeWindow, **query: Json) -> list[Js
     rows: list[JsonReader] = []
     for page in range(1, _MAX_PAGES + 1):
         data = _read_data(context, LOGS, **window.query, pageIndex=page, pageSize=50, **query)
-        new = data.rows("list")
+        new = data.list_rows("list")
         rows += new
-        if len(rows) >= data.integer("total") or not new:
+        if len(rows) >= data.read_integer("total") or not new:
             break
     return rows
 
@@ -296,26 +296,26 @@ def check_views_agree(context: LawContext) -> LawResults:
     charts, charts_exchange = _read_data(context, CHARTS, **window.query), context.client.last
     metrics, metrics_exchange = _read_data(context, METRICS, **window.query), context.client.last
     rows, logs_exchange = _read_log(context, window), context.client.last
-    calls = metrics.integer("totalCalls")
+    calls = metrics.read_integer("totalCalls")
     yield from _expect_equal(CHARTS, "the sum of callVolume", calls, _sum_curve(charts, "callVolume"), charts_exchange)
     yield from _expect_equal(LOGS, "as many rows as totalCalls", calls, len(rows), logs_exchange)
     for member, column in (("inputTokens", "promptTokens"), ("outputTokens", "completionTokens")):
-        total = sum(row.integer(column) for row in rows)
+        total = sum(row.read_integer(column) for row in rows)
         what = f"{member}, the sum of {column} in the log"
-        yield from _expect_equal(METRICS, what, total, metrics.integer(member), metrics_exchange)
+        yield from _expect_equal(METRICS, what, total, metrics.read_integer(member), metrics_exchange)
     successes = sum(row.find("status") == "success" for row in rows)
     rate = 100 * successes / len(rows) if rows else 0
-    if abs(rate - metrics.number("successRate")) > 0.02:
-        seen = str(metrics.number("successRate"))
+    if abs(rate - metrics.read_number("successRate")) > 0.02:
+        seen = str(metrics.read_number("successRate"))
         yield BrokenLaw(METRICS, f"successRate {rate:.2f}, as in the log", seen, metrics_exchange)
-    mean = sum(row.number("responseTimeMs") for row in rows) / len(rows) if rows else 0
-    if abs(mean - metrics.number("avgResponseTime")) > max(1.0, mean / 100):
-        seen = str(metrics.number("avgResponseTime"))
+    mean = sum(row.read_number("responseTimeMs") for row in rows) / len(rows) if rows else 0
+    if abs(mean - metrics.read_number("avgResponseTime")) > max(1.0, mean / 100):
+        seen = str(metrics.read_number("avgResponseTime"))
         yield BrokenLaw(METRICS, f"avgResponseTime {mean:.2f}, as in the log", seen, metrics_exchange)
 
 
 def _sum_curve(charts: JsonReader, curve: str) -> float:
-    return round(sum(point.number("value") for point in charts.rows(curve)), 6)
+    return round(sum(point.read_number("value") for point in charts.list_rows(curve)), 6)
 
 
 def _expect_equal(name: str, what: str, expected: float, seen: float, exchange: HttpExchange | None) -> LawResults:
@@ -328,13 +328,13 @@ def check_curves_agree(context: LawContext) -> LawResults:
     window = _find_past_window(context)
     exchange = context.call_ok(CHARTS, query=window.query)
     charts = exchange.data.at("data")
-    times = sorted({point.instant("timestamp") for point in charts.rows("callVolume")})
+    times = sorted({point.read_instant("timestamp") for point in charts.list_rows("callVolume")})
     bucket = times[1] - times[0] if len(times) > 1 else window.end - window.start
     minutes = bucket.total_seconds() / 60
     calls, calls_by_rate = _sum_curve(charts, "callVolume"), _sum_curve(charts, "qpm") * minutes
     if abs(calls - calls_by_rate) > max(0.5, calls / 50):
         yield BrokenLaw(CHARTS, f"qpm that make {calls} calls", f"{calls_by_rate:.2f}", exchange, "assumed")
-    tokens = sum(row.integer("totalTokens") for row in _read_log(context, window))
+    tokens = sum(row.read_integer("totalTokens") for row in _read_log(context, window))
     tokens_by_rate = _sum_curve(charts, "tpm") * minutes
     if abs(tokens - tokens_by_rate) > max(5, tokens / 50):
         yield BrokenLaw(CHARTS, f"tpm that make {tokens} tokens", f"{tokens_by_rate:.2f}", exchange, "assumed")
@@ -351,13 +351,13 @@ def check_log_rows(context: LawContext) -> LawResults:
         if _read_tokens(row.at("usage")) != (prompt, completion, total):
             seen = f"{list(_read_tokens(row.at('usage')))}"
             yield BrokenLaw(LOGS, "the same tokens in `usage`", seen, context.client.last)
-        if not window.start <= row.instant("requestTime") < window.end:
+        if not window.start <= row.read_instant("requestTime") < window.end:
             expected = f"calls from {format_instant(window.start)} to {format_instant(window.end)}"
-            yield BrokenLaw(LOGS, expected, row.text("requestTime"), context.client.last)
+            yield BrokenLaw(LOGS, expected, row.read_text("requestTime"), context.client.last)
 
 
 def _read_tokens(row: JsonReader) -> tuple[int, int, int]:
-    return row.integer("promptTokens"), row.integer("completionTokens"), row.integer("totalTokens")
+    return row.read_integer("promptTokens"), row.read_integer("completionTokens"), row.read_integer("totalTokens")
 
 
 def check_log_order(context: LawContext) -> LawResults:
@@ -369,7 +369,10 @@ def check_log_order(context: LawContext) -> LawResults:
         ({"orderBy": "totalTokens", "orderDirection": "DESC"}, "totalTokens", True),
     ):
         rows = _read_log(context, window, **query)
-        values = [row.instant(column).timestamp() if column == "requestTime" else row.integer(column) for row in rows]
+        values = [
+            row.read_instant(column).timestamp() if column == "requestTime" else row.read_integer(column)
+            for row in rows
+        ]
         if values != sorted(values, reverse=descending):
             expected = f"{column} {'descending' if descending else 'ascending'} for {query or 'no order'}"
             yield BrokenLaw(LOGS, expected, "another order", context.client.last)
@@ -387,7 +390,7 @@ def check_log_pages(context: LawContext) -> LawResults:
             seen = f"{len(ids)} rows, {len(set(ids))} different, of {len(whole)}"
             yield BrokenLaw(LOGS, f"every call once by {parameter}", seen, context.client.last)
     after = context.call_ok(LOGS, query={**window.query, "pageIndex": 1000, "pageSize": 50})
-    if rows := after.data.rows("data", "list"):
+    if rows := after.data.list_rows("data", "list"):
         yield BrokenLaw(LOGS, "an empty page after the last", f"{len(rows)} rows", after)
 
 
@@ -399,7 +402,7 @@ def _read_pages_by_index(context: LawContext, window: TimeWindow, count: int) ->
     ids: list[str] = []
     for page in range(1, count // _PAGE_SIZE + 2):
         data = _read_data(context, LOGS, **window.query, pageIndex=page, pageSize=_PAGE_SIZE)
-        ids += _list_ids(data.rows("list"))
+        ids += _list_ids(data.list_rows("list"))
     return ids
 
 
@@ -408,7 +411,7 @@ def _read_pages_by_token(context: LawContext, window: TimeWindow, count: int) ->
     token: Json = None
     for _ in range(count // _PAGE_SIZE + 2):
         page = context.read(LOGS, query={**window.query, "maxResults": _PAGE_SIZE, "nextToken": token or None})
-        ids += _list_ids(page.rows("data", "list"))
+        ids += _list_ids(page.list_rows("data", "list"))
         token = page.at("nextToken").value
         if not token:
             break
@@ -427,13 +430,13 @@ def check_filters(context: LawContext) -> LawResults:
         value = next(filter(None, values), values[0])
         query = {**window.query, parameter: value}
         for name, seen in (
-            (LOGS, _read_data(context, LOGS, **query).integer("total")),
-            (METRICS, _read_data(context, METRICS, **query).integer("totalCalls")),
+            (LOGS, _read_data(context, LOGS, **query).read_integer("total")),
+            (METRICS, _read_data(context, METRICS, **query).read_integer("totalCalls")),
             (CHARTS, _sum_curve(_read_data(context, CHARTS, **query), "callVolume")),
         ):
             what = f"calls with {parameter}={value}"
             yield from _expect_equal(name, what, values.count(value), seen, context.client.last)
-    calls = _read_data(context, METRICS, **window.query, apiKeyId=2**40).integer("totalCalls")
+    calls = _read_data(context, METRICS, **window.query, apiKeyId=2**40).read_integer("totalCalls")
     if calls:
         yield BrokenLaw(METRICS, "no call of a key that does not exist", f"{calls}", context.client.last)
 

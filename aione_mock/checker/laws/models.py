@@ -24,7 +24,7 @@ _SHOWN_IDS = 6
 
 def _read_openai_ids(context: LawContext) -> list[str]:
     """Return the ids of the data plane's list. Raises NotChecked."""
-    return [row.text("id") for row in context.read("listModels").rows("data")]
+    return [row.read_text("id") for row in context.read("listModels").list_rows("data")]
 
 
 def _read_gemini_ids(context: LawContext) -> list[str]:
@@ -33,7 +33,7 @@ def _read_gemini_ids(context: LawContext) -> list[str]:
     token = None
     for _ in range(_MAX_PAGES):
         page = context.read("listGeminiModels", query={"pageSize": 50, "pageToken": token})
-        ids += [row.text("name").removeprefix("models/") for row in page.rows("models")]
+        ids += [row.read_text("name").removeprefix("models/") for row in page.list_rows("models")]
         token = page.find("nextPageToken")
         if not token:
             break
@@ -50,7 +50,7 @@ def check_lists_agree(context: LawContext) -> LawResults:
 
 
 def _check_console_list(context: LawContext, ids: set[str]) -> LawResults:
-    console = {row.text("id") for row in context.read("listGatewayModels").rows("items")}
+    console = {row.read_text("id") for row in context.read("listGatewayModels").list_rows("items")}
     # a key may be restricted, so the list of the data plane may be the shorter one
     if extra := sorted(ids - console):
         yield BrokenLaw("listGatewayModels", "every model of /v1/models", f"without {_join_ids(extra)}")
@@ -80,8 +80,8 @@ def check_unique_ids(context: LawContext) -> LawResults:
 
 def check_models_readable(context: LawContext) -> LawResults:
     """Return every listed model on its own, with the members of the list."""
-    for row in context.read("listModels").rows("data") if context.includes("retrieveModel") else ():
-        name = row.text("id")
+    for row in context.read("listModels").list_rows("data") if context.includes("retrieveModel") else ():
+        name = row.read_text("id")
         exchange = context.call("retrieveModel", {"model": name})
         if not exchange.is_success:
             expected = f"the listed model '{name}'"
@@ -97,7 +97,7 @@ def check_models_readable(context: LawContext) -> LawResults:
 
 
 def _has_members_of(context: LawContext, row: JsonReader, exchange: HttpExchange) -> bool:
-    listed = context.prune_value("retrieveModel", row.members())
+    listed = context.prune_value("retrieveModel", row.read_members())
     return bool(listed.keys() <= context.prune_answer(exchange).keys())
 
 
@@ -144,7 +144,7 @@ def estimate_listed_models(context: LawContext) -> Decimal:
         image = _has_ability(row, "image_output")
         if context.target.is_local or not image:
             price = context.client.budget.price(row["id"])
-            cost += price.cost(20, _IMAGE_TOKENS if image else _CHEAP_TOKENS)
+            cost += price.compute_cost(20, _IMAGE_TOKENS if image else _CHEAP_TOKENS)
     return cost
 
 
@@ -185,7 +185,7 @@ def check_gemini_pages(context: LawContext) -> LawResults:
     token = None
     for _ in range(len(whole) + 2):
         exchange = context.call_ok("listGeminiModels", query={"pageSize": 2, "pageToken": token})
-        page = [row.text("name").removeprefix("models/") for row in exchange.data.rows("models")]
+        page = [row.read_text("name").removeprefix("models/") for row in exchange.data.list_rows("models")]
         if len(page) > 2:
             yield BrokenLaw("listGeminiModels", "at most 2 models per page", f"{len(page)}", exchange)
             return

@@ -48,8 +48,8 @@ def check_usage(context: LawContext) -> LawResults:
     """Report as total tokens those of input and output."""
     exchange = _ask_once(context)
     usage = exchange.data.at("usage")
-    parts = usage.integer("input_tokens") + usage.integer("output_tokens")
-    if (total := usage.integer("total_tokens")) != parts:
+    parts = usage.read_integer("input_tokens") + usage.read_integer("output_tokens")
+    if (total := usage.read_integer("total_tokens")) != parts:
         yield BrokenLaw(_CREATE, f"{parts} tokens in total", f"{total}", exchange, subject="/usage/total_tokens")
 
 
@@ -88,7 +88,7 @@ def check_stream(context: LawContext) -> LawResults:
 def check_retrieved(context: LawContext) -> LawResults:
     """Return a stored answer as it was given."""
     created = _ask_once(context)
-    exchange = context.call(_RETRIEVE, {"response_id": created.data.text("id")})
+    exchange = context.call(_RETRIEVE, {"response_id": created.data.read_text("id")})
     if not exchange.is_success:
         yield BrokenLaw(_RETRIEVE, "the stored answer", exchange.summary, exchange)
     elif context.prune_answer(exchange) != context.prune_value(_RETRIEVE, created.json):
@@ -100,18 +100,18 @@ def check_input_items(context: LawContext) -> LawResults:
     texts = ("First, say one word.", "Then say another word.", "Say a third word.")
     items = [{"role": "user", "content": text} for text in texts]
     created = context.call_ok(_CREATE, body=_write_body(context, input=items))
-    name = {"response_id": created.data.text("id")}
+    name = {"response_id": created.data.read_text("id")}
     exchange = context.call(_LIST, name, query={"order": "asc"})
     if not exchange.is_success:
         yield BrokenLaw(_LIST, "the items of the request", exchange.summary, exchange)
         return
-    listed = [_read_item_text(row) for row in exchange.data.rows("data")]
+    listed = [_read_item_text(row) for row in exchange.data.list_rows("data")]
     if listed != list(texts):
         yield BrokenLaw(_LIST, "the items of the request in order", f"{listed!r:.120}", exchange, subject="/data")
         return
     first = context.call_ok(_LIST, name, query={"limit": 2})
-    rest = context.call_ok(_LIST, name, query={"limit": 2, "after": first.data.at("last_id").text()})
-    paged = [_read_item_text(row) for page in (first, rest) for row in page.data.rows("data")]
+    rest = context.call_ok(_LIST, name, query={"limit": 2, "after": first.data.at("last_id").read_text()})
+    paged = [_read_item_text(row) for page in (first, rest) for row in page.data.list_rows("data")]
     more = [page.data.find("has_more") for page in (first, rest)]
     if paged != listed[::-1] or more != [True, False]:
         seen = f"{paged!r:.120}, has_more {more}"
@@ -122,7 +122,7 @@ def check_remembered(context: LawContext) -> LawResults:
     """Go on from `previous_response_id`: its question and answer are part of the input."""
     first = context.call_ok(_CREATE, body=_write_body(context, input=f"Remember the word {_WORD}. Say yes."))
     question = "Say yes."
-    name = first.data.text("id")
+    name = first.data.read_text("id")
     exchange = context.call(_CREATE, body=_write_body(context, input=question, previous_response_id=name))
     if not exchange.is_success:
         yield BrokenLaw(_CREATE, "an answer to a continued conversation", exchange.summary, exchange)
@@ -130,7 +130,7 @@ def check_remembered(context: LawContext) -> LawResults:
     if (seen := exchange.data.find("previous_response_id")) != name:
         yield BrokenLaw(_CREATE, f"previous_response_id {name}", f"{seen}", exchange, subject="/previous_response_id")
     alone = context.call_ok(_CREATE, body=_write_body(context, input=question))
-    counts = [each.data.at("usage").integer("input_tokens") for each in (exchange, alone)]
+    counts = [each.data.at("usage").read_integer("input_tokens") for each in (exchange, alone)]
     if counts[0] <= counts[1]:
         told = f"{counts[0]} input tokens, {counts[1]} without the earlier conversation"
         yield BrokenLaw(
@@ -144,7 +144,7 @@ def check_remembered(context: LawContext) -> LawResults:
 def check_deleted(context: LawContext) -> LawResults:
     """Do not find an answer that was deleted."""
     created = context.call_ok(_CREATE, body=_write_body(context))
-    name = {"response_id": created.data.text("id")}
+    name = {"response_id": created.data.read_text("id")}
     deleted = context.call(_DELETE, name)
     if not deleted.is_success:
         yield BrokenLaw(_DELETE, "the answer to be deleted", deleted.summary, deleted)
@@ -158,7 +158,7 @@ def check_deleted(context: LawContext) -> LawResults:
 def check_unstored(context: LawContext) -> LawResults:
     """Do not keep an answer to a request with `store: false`."""
     created = context.call_ok(_CREATE, body=_write_body(context, store=False))
-    exchange = context.call(_RETRIEVE, {"response_id": created.data.text("id")})
+    exchange = context.call(_RETRIEVE, {"response_id": created.data.read_text("id")})
     if exchange.status != 404:
         yield BrokenLaw(_RETRIEVE, "404 for an answer that was not stored", exchange.summary, exchange)
 
@@ -175,7 +175,7 @@ def check_tools(context: LawContext) -> LawResults:
         yield BrokenLaw(_CREATE, f"a call of {TOOL} with an id and arguments", seen, exchange, subject="/output")
         return
     result = {"type": "function_call_output", "call_id": calls[0].id, "output": "21 degrees and sunny"}
-    name = exchange.data.text("id")
+    name = exchange.data.read_text("id")
     answer = context.call(_CREATE, body={**body, "input": [result], "previous_response_id": name})
     if not answer.is_success:
         yield BrokenLaw(_CREATE, "an answer to the result of a function", answer.summary, answer)
@@ -201,7 +201,7 @@ def check_cut(context: LawContext) -> LawResults:
     body = _write_body(context, input="Count from one to one hundred in words.", max_output_tokens=16)
     exchange = context.call_ok(_CREATE, body=body)
     seen = exchange.data.find("status"), exchange.data.find("incomplete_details", "reason")
-    used = exchange.data.at("usage").integer("output_tokens")
+    used = exchange.data.at("usage").read_integer("output_tokens")
     if used < 16 and seen[0] == "completed":
         raise NotChecked("the model needs no more tokens")
     if seen != ("incomplete", "max_output_tokens"):

@@ -85,23 +85,23 @@ def _expect_no_failure(exchange: HttpExchange, what: str) -> LawResults:
 
 
 def _build_body(context: LawContext, protocol: ChatProtocol, text: str = "Hello") -> dict[str, Json]:
-    return protocol.body(ChatQuestion(text, max_tokens=4), context.choose_model(protocol.name))
+    return protocol.make_body(ChatQuestion(text, max_tokens=4), context.choose_model(protocol.name))
 
 
 def _call_chat(context: LawContext, protocol: ChatProtocol, **request: Any) -> HttpExchange:
-    params = protocol.path_params(context.choose_model(protocol.name))
+    params = protocol.make_path_params(context.choose_model(protocol.name))
     return context.call(protocol.plain, params, **request)
 
 
 def check_unusual_bodies(context: LawContext) -> LawResults:
     """Do not fail on a body that is not UTF-8, deeply nested, or has huge numbers."""
-    for protocol in context.chat_protocols():
+    for protocol in context.list_chat_protocols():
         valid = orjson.dumps(_build_body(context, protocol))
-        for what, raw in _unusual_bodies(valid, b'"contents"' if protocol.name == "gemini" else b'"messages"'):
+        for what, raw in _list_unusual_bodies(valid, b'"contents"' if protocol.name == "gemini" else b'"messages"'):
             yield from _expect_no_failure(_call_chat(context, protocol, raw=raw), what)
 
 
-def _unusual_bodies(valid: bytes, member: bytes) -> tuple[tuple[str, bytes], ...]:
+def _list_unusual_bodies(valid: bytes, member: bytes) -> tuple[tuple[str, bytes], ...]:
     return (
         ("bytes that are not UTF-8", valid.replace(b"Hello", b"\xff\xfe\xc3(")),
         ("half of a surrogate pair", valid.replace(b"Hello", b"\\ud83d")),
@@ -119,7 +119,7 @@ def _unusual_bodies(valid: bytes, member: bytes) -> tuple[tuple[str, bytes], ...
 
 def check_any_script(context: LawContext) -> LawResults:
     """Answer text in any script: Chinese, emoji, right-to-left, combining marks, long words."""
-    for protocol in context.chat_protocols():
+    for protocol in context.list_chat_protocols():
         for what, text in _TEXTS:
             exchange = _call_chat(context, protocol, body=_build_body(context, protocol, text))
             if not exchange.is_success:
@@ -128,7 +128,7 @@ def check_any_script(context: LawContext) -> LawResults:
 
 def check_empty_message(context: LawContext) -> LawResults:
     """Do not fail on an empty message."""
-    for protocol in context.chat_protocols():
+    for protocol in context.list_chat_protocols():
         exchange = _call_chat(context, protocol, body=_build_body(context, protocol, ""))
         yield from _expect_no_failure(exchange, "an empty message")
 
@@ -148,7 +148,7 @@ def check_unusual_parameters(context: LawContext) -> LawResults:
 
 def check_unusual_headers(context: LawContext) -> LawResults:
     """Do not fail on another content type or any value of a header."""
-    for protocol in context.chat_protocols():
+    for protocol in context.list_chat_protocols():
         for name, value in _HEADERS:
             exchange = _call_chat(context, protocol, body=_build_body(context, protocol), headers={name: value})
             yield from _expect_no_failure(exchange, f"{name}: {value[:40]}")
@@ -164,14 +164,14 @@ def check_console_bodies(context: LawContext) -> LawResults:
 
 def check_large_body(context: LawContext) -> LawResults:
     """Answer or reject a body of one megabyte."""
-    protocol = context.default_protocol()
+    protocol = context.choose_default_protocol()
     body = {**_build_body(context, protocol), "metadata": {"x": "a" * (1 << 20)}}
     yield from _expect_no_failure(_call_chat(context, protocol, body=body), "a body of one megabyte")
 
 
 def check_slow_body(context: LawContext) -> LawResults:
     """Wait for a body that arrives slowly."""
-    protocol = context.default_protocol()
+    protocol = context.choose_default_protocol()
     request = context.client.build_request(protocol.plain, body=_build_body(context, protocol))
     yield from _expect_no_failure(context.client.send(request, pause=0.1), "a slow body")
 

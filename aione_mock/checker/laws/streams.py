@@ -68,7 +68,7 @@ def read_answer(context: LawContext, protocol: ChatProtocol, exchange: HttpExcha
 
 def check_stream_sent(context: LawContext) -> LawResults:
     """Answer a request for a stream with server-sent events."""
-    for protocol in context.chat_protocols():
+    for protocol in context.list_chat_protocols():
         try:
             exchange = ask_once(context, protocol, ChatQuestion(QUESTION, stream=True))
         except CallFailed as error:
@@ -81,7 +81,7 @@ def check_stream_sent(context: LawContext) -> LawResults:
 
 def check_events_add_up(context: LawContext) -> LawResults:
     """Send events that add up to an answer with the schema of the plain one."""
-    for protocol in context.chat_protocols():
+    for protocol in context.list_chat_protocols():
         exchange = ask_streamed(context, protocol)
         try:
             answer = read_answer(context, protocol, exchange)
@@ -100,12 +100,12 @@ def check_events_add_up(context: LawContext) -> LawResults:
 
 def check_same_as_plain(context: LawContext) -> LawResults:
     """Stream the members of the plain answer, with equal values where both have the same text."""
-    for protocol in context.chat_protocols():
+    for protocol in context.list_chat_protocols():
         exchange = ask_streamed(context, protocol)
         streamed, plain = read_answer(context, protocol, exchange), ask_plain(context, protocol).data
         # null and absent mean the same, and no schema names further members
         left, right = (context.prune_value(protocol.plain, answer.value) for answer in (streamed, plain))
-        different = list(_compare_members(left, right, protocol.text(streamed) == protocol.text(plain)))
+        different = list(_compare_members(left, right, protocol.read_text(streamed) == protocol.read_text(plain)))
         if different:
             path = different[0]
             shown = [_show_value(JsonReader(side, "").find(*path)) for side in (left, right)]
@@ -138,20 +138,20 @@ def _compare_members(left: Json, right: Json, same_text: bool, path: JsonPath = 
 
 def check_stream_usage(context: LawContext) -> LawResults:
     """Report the usage at the end of a stream, with the token counts of the plain answer."""
-    for protocol in context.chat_protocols():
+    for protocol in context.list_chat_protocols():
         exchange, other = ask_streamed(context, protocol), ask_plain(context, protocol).data
         answer = read_answer(context, protocol, exchange)
         try:
-            streamed = protocol.usage(answer)
+            streamed = protocol.read_usage(answer)
         except UnreadableAnswer:
             seen, subject = "no usage, although it was requested", f"/{_find_usage_member(context, protocol)}"
             yield BrokenLaw(protocol.streamed, "usage in the stream", seen, exchange, subject=subject)
             continue
-        plain = protocol.usage(other)
+        plain = protocol.read_usage(other)
         if streamed.prompt != plain.prompt:
             seen = f"{streamed.prompt} streamed, {plain.prompt} plain"
             yield BrokenLaw(protocol.streamed, "the same number of prompt tokens", seen, exchange)
-        if protocol.text(answer) == protocol.text(other) and streamed.completion != plain.completion:
+        if protocol.read_text(answer) == protocol.read_text(other) and streamed.completion != plain.completion:
             seen = f"{streamed.completion} streamed, {plain.completion} plain, for the same text"
             yield BrokenLaw(protocol.streamed, "the same number of completion tokens", seen, exchange)
 
@@ -165,9 +165,9 @@ def _find_usage_member(context: LawContext, protocol: ChatProtocol) -> str:
 
 def check_usage_requested(context: LawContext) -> LawResults:
     """Send a usage event only if `stream_options.include_usage` requests it."""
-    protocol = context.default_protocol()
+    protocol = context.choose_default_protocol()
     question = ChatQuestion(QUESTION, max_tokens=16, stream=True)
-    body = protocol.body(question, context.choose_model(protocol.name))
+    body = protocol.make_body(question, context.choose_model(protocol.name))
     body.pop("stream_options", None)
     exchange = context.call_ok(protocol.streamed, body=body)
     if any('"usage":{' in event.data.replace(" ", "") for event in exchange.events):
@@ -177,7 +177,7 @@ def check_usage_requested(context: LawContext) -> LawResults:
 def check_whole_characters(context: LawContext) -> LawResults:
     """Do not split a character between two events."""
     question = ChatQuestion(_MULTI_BYTE_QUESTION, max_tokens=64, stream=True)
-    for protocol in context.chat_protocols():
+    for protocol in context.list_chat_protocols():
         exchange = ask_streamed(context, protocol, question)
         if "\ufffd" in "".join(event.data for event in exchange.events):
             yield BrokenLaw(protocol.streamed, "whole characters", "a replacement character (U+FFFD)", exchange)
@@ -185,16 +185,16 @@ def check_whole_characters(context: LawContext) -> LawResults:
 
 def check_stream_complete(context: LawContext) -> LawResults:
     """Send each part of the text exactly once."""
-    for protocol in context.chat_protocols():
+    for protocol in context.list_chat_protocols():
         model = context.choose_model(protocol.name)
         plain = ChatQuestion(_EXACT_QUESTION)
-        texts = [protocol.text(context.ask_ok(protocol, plain, model).data) for _ in range(2)]
+        texts = [protocol.read_text(context.ask_ok(protocol, plain, model).data) for _ in range(2)]
         if texts[0] != texts[1]:
             yield SkippedOperation(protocol.streamed, "the model repeats the words differently each time")
             continue
         for attempt in range(2):
             exchange = _require_stream(context.ask_ok(protocol, ChatQuestion(_EXACT_QUESTION, stream=True), model))
-            text = protocol.text(read_answer(context, protocol, exchange))
+            text = protocol.read_text(read_answer(context, protocol, exchange))
             if text == texts[0]:
                 break
             if attempt:
@@ -228,16 +228,16 @@ def _list_fragments(exchange: HttpExchange) -> list[JsonReader]:
         choice
         for event in exchange.events
         if isinstance(data := decode_data(event), dict) and data.get("choices")
-        for choice in JsonReader(data, exchange.request.operation).rows("choices")
+        for choice in JsonReader(data, exchange.request.operation).list_rows("choices")
     ]
     deltas = [choice.at("delta") for choice in choices if choice.find("delta", "tool_calls")]
-    return [fragment for delta in deltas for fragment in delta.rows("tool_calls")]
+    return [fragment for delta in deltas for fragment in delta.list_rows("tool_calls")]
 
 
 def check_json_array(context: LawContext) -> LawResults:
     """Answer streamGenerateContent without `alt=sse` with one JSON array of the same pieces."""
     model = context.choose_model("gemini")
-    body = PROTOCOLS["gemini"].body(ChatQuestion(QUESTION), model)
+    body = PROTOCOLS["gemini"].make_body(ChatQuestion(QUESTION), model)
     exchange = context.call_ok("streamGenerateContent", {"model": model}, body=body)
     if exchange.media_type != "application/json" or not isinstance(exchange.json, list):
         seen = f"{exchange.summary}: {shorten_body(exchange.body)}"

@@ -32,10 +32,10 @@ class UsageTotals:
         """Add up usage rows. Raises UnreadableAnswer."""
         rows = list(rows)
         return cls(
-            sum(row.integer("requests") for row in rows),
-            sum(row.integer("prompt_tokens") for row in rows),
-            sum(row.integer("completion_tokens") for row in rows),
-            sum(row.integer("total_tokens") for row in rows),
+            sum(row.read_integer("requests") for row in rows),
+            sum(row.read_integer("prompt_tokens") for row in rows),
+            sum(row.read_integer("completion_tokens") for row in rows),
+            sum(row.read_integer("total_tokens") for row in rows),
             sum_decimals(rows, "cost_rmb"),
             sum_rounding(rows, "cost_rmb"),
         )
@@ -62,20 +62,20 @@ class UsageTotals:
 
 def query_totals(context: LawContext, **query: str) -> UsageTotals:
     """Return the totals of the usage rows that a query selects. Raises NotChecked."""
-    return UsageTotals.from_rows(context.read("queryUsage", query=query).rows())
+    return UsageTotals.from_rows(context.read("queryUsage", query=query).list_rows())
 
 
 def sum_decimals(rows: Iterable[JsonReader], name: str) -> Decimal:
     """Add up a decimal member of rows. Raises UnreadableAnswer."""
-    return sum((row.decimal(name) for row in rows), Decimal(0))
+    return sum((row.read_decimal(name) for row in rows), Decimal(0))
 
 
 def sum_rounding(rows: Iterable[JsonReader], name: str) -> Decimal:
     """Return how far the sum of a rounded member of rows may be off. Raises UnreadableAnswer."""
-    return sum((half_unit(row.decimal(name)) for row in rows), Decimal(0))
+    return sum((compute_half_unit(row.read_decimal(name)) for row in rows), Decimal(0))
 
 
-def half_unit(value: Decimal) -> Decimal:
+def compute_half_unit(value: Decimal) -> Decimal:
     """Return half of what the last digit of an amount counts: how far it may be off by rounding."""
     return Decimal(1).scaleb(int(value.as_tuple().exponent)) / 2
 
@@ -83,7 +83,7 @@ def half_unit(value: Decimal) -> Decimal:
 def read_today(context: LawContext) -> date:
     """Return the present day of usage figures by the clock of the dashboard. Raises NotChecked."""
     zone = ZoneInfo(context.find_figure("usage-window", "zone"))
-    return context.read("getDashboard").instant("data_freshness").astimezone(zone).date()
+    return context.read("getDashboard").read_instant("data_freshness").astimezone(zone).date()
 
 
 def list_days(first: date, last: date) -> list[str]:
@@ -91,7 +91,7 @@ def list_days(first: date, last: date) -> list[str]:
     return [(first + timedelta(days=n)).isoformat() for n in range((last - first).days + 1)]
 
 
-def date_query(first: date, last: date) -> dict[str, str]:
+def make_date_query(first: date, last: date) -> dict[str, str]:
     """Return the query parameters of a range of days."""
     return {"start_date": first.isoformat(), "end_date": last.isoformat()}
 

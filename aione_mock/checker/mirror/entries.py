@@ -37,7 +37,7 @@ def read_money(reader: GatewayReader, section: str, row: JsonReader, name: str) 
     if row.find(name) is None:
         return None
     try:
-        amount = row.decimal(name)
+        amount = row.read_decimal(name)
     except UnreadableAnswer as error:
         reader.note(section, f"{name} is left out: {error}")
         return None

@@ -106,7 +106,7 @@ def _read_model(reader: GatewayReader, row: JsonReader, source: _ModelList) -> E
     if isinstance(entry.get("id"), str):
         entry["id"] = entry["id"].removeprefix("models/")
     with suppress(UnreadableAnswer, ValueError, OverflowError, OSError):
-        entry["created"] = datetime.fromtimestamp(row.integer("created"), UTC).date()
+        entry["created"] = datetime.fromtimestamp(row.read_integer("created"), UTC).date()
     amounts = {name: read_money(reader, SECTION, row, member) for name, member in _PRICES.items()}
     if prices := {name: amount for name, amount in amounts.items() if amount is not None}:
         entry["prices"] = prices

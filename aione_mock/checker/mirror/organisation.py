@@ -163,7 +163,7 @@ def _read_teams(
 
 def _read_team_names(reader: GatewayReader, dashboard: JsonReader) -> dict[str, str]:
     try:
-        rows = dashboard.rows("business", "team_cost_ranking")
+        rows = dashboard.list_rows("business", "team_cost_ranking")
     except UnreadableAnswer:
         return {}
     found = {_read_uuid(row.find("team_id")): row.find("team_name") for row in rows}
@@ -258,7 +258,7 @@ def _read_instant(reader: GatewayReader, section: str, row: JsonReader, name: st
     if row.find(name) is None:
         return None
     try:
-        return row.instant(name)
+        return row.read_instant(name)
     except UnreadableAnswer:
         reader.note(section, f"{name} is left out: it is no time", str(row.find("id")))
         return None

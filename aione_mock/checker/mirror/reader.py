@@ -141,7 +141,7 @@ class GatewayReader:
     ) -> dict[bytes, JsonReader] | None:
         """Return the rows of a page by their content."""
         try:
-            return {orjson.dumps(row.value): row for row in page.rows(*members)}
+            return {orjson.dumps(row.value): row for row in page.list_rows(*members)}
         except UnreadableAnswer as error:
             self.note(section, f"{lost} could not be read: {error}")
             return None

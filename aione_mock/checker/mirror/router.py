@@ -66,7 +66,7 @@ def _read_log(reader: GatewayReader, reading: RouterReading, pages: int) -> bool
         if page is None:
             return number > 0
         try:
-            rows = page.rows("data", "list")
+            rows = page.list_rows("data", "list")
         except UnreadableAnswer as error:
             reader.note(_SECTION, f"the log of calls could not be read: {error}")
             return number > 0
@@ -85,7 +85,7 @@ def _read_log(reader: GatewayReader, reading: RouterReading, pages: int) -> bool
 def _read_call(reader: GatewayReader, reading: RouterReading, row: JsonReader) -> None:
     """Note department, key and model of a call."""
     try:
-        team, key = row.integer("clientId"), row.integer("apiKeyId")
+        team, key = row.read_integer("clientId"), row.read_integer("apiKeyId")
     except UnreadableAnswer:
         return
     if team > 0 and key > 0:

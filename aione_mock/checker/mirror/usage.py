@@ -39,7 +39,7 @@ def _read_shares(rows: Iterable[JsonReader]) -> Iterable[tuple[str, int]]:
     """Yield models and how many calls they had."""
     for row in rows:
         try:
-            model, requests = row.text("model"), row.integer("requests")
+            model, requests = row.read_text("model"), row.read_integer("requests")
         except UnreadableAnswer:
             continue
         if requests > 0:
@@ -49,7 +49,7 @@ def _read_shares(rows: Iterable[JsonReader]) -> Iterable[tuple[str, int]]:
 def _read_past(row: JsonReader, shares: Mapping[str, int]) -> Entry | None:
     try:
         requests, prompt, completion = (
-            row.integer(name) for name in ("requests", "prompt_tokens", "completion_tokens")
+            row.read_integer(name) for name in ("requests", "prompt_tokens", "completion_tokens")
         )
     except UnreadableAnswer:
         return None
