@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.timing import PATIENCE, until
+from tests.timing import PATIENCE, wait_until
 
 PROGRAMS = (os.environ.get("STORE_SERVER", "redis-server"), "redis-server", "valkey-server")
 """The first that is installed is run."""
@@ -43,7 +43,7 @@ def start_redis(port: int, folder: Path, *options: str) -> subprocess.Popen[byte
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    until(lambda: process.poll() is not None or is_answering(port))
+    wait_until(lambda: process.poll() is not None or is_answering(port))
     if process.poll() is not None:
         raise ConnectionError(f"redis-server has ended with {process.returncode}; its options are {options}")
     return process

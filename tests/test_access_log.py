@@ -21,7 +21,7 @@ from aione_mock.server.access_log import AccessLog, LogEntry, format_json, forma
 from aione_mock.server.http import Server
 from aione_mock.text.credentials import CredentialMask
 from tests.test_cli import serving
-from tests.timing import PATIENCE, until
+from tests.timing import PATIENCE, wait_until
 
 KEY = "sk-nex-demo-every-model"
 CHAT = "/v1/chat/completions"
@@ -41,7 +41,7 @@ class Logging:
 
     def entry(self) -> Any:
         """Wait for the next line and return what it says."""
-        assert until(lambda: len(self._lines()) > self._read, 10)
+        assert wait_until(lambda: len(self._lines()) > self._read, 10)
         self._read += 1
         return json.loads(self._lines()[self._read - 1])
 
@@ -134,7 +134,7 @@ def test_who_has_ended_a_stream_is_said() -> None:
                 assert next(body)
                 if not goes:
                     server.stop()
-            assert until(lambda: "pace; " in written.getvalue())
+            assert wait_until(lambda: "pace; " in written.getvalue())
     app.gateway.access_log.close()
     first, second = written.getvalue().splitlines()
     assert first.endswith("pace; the client left")
@@ -190,7 +190,7 @@ def test_a_terminal_that_is_paused_stops_nothing(monkeypatch: pytest.MonkeyPatch
     log = app.gateway.access_log = AccessLog(paused, format_json)
     with Server(app) as server, httpx.Client(base_url=server.url) as client:
         assert client.get("/first").status_code == 404
-        assert until(lambda: not log._lines)
+        assert wait_until(lambda: not log._lines)
         for number in range(5):
             assert client.get(f"/{number}").status_code == 404
     paused.resumed.set()

@@ -22,7 +22,7 @@ from aione_mock.server.app import create_app
 from aione_mock.server.http import Server
 from aione_mock.settings import Settings
 from tests.checker.faulty_gateway import KEY
-from tests.timing import PATIENCE, untraced
+from tests.timing import PATIENCE, make_untraced_environment
 
 ROOT = Path(__file__).parents[1]
 CHECK, MOCK = ROOT / "action.yml", ROOT / "mock" / "action.yml"
@@ -58,7 +58,7 @@ def run_step(path: Path, step_id: str, folder: Path, **inputs: str) -> Iterator[
     (folder / "step.sh").write_text(step["run"])
     (folder / "output").write_text("")
     environment = {
-        **untraced(),
+        **make_untraced_environment(),
         **{name: str(file) for name, file in files.items()},
         **{name: EXPRESSION.sub(lambda m: given[m[1].removeprefix("inputs.")], v) for name, v in step["env"].items()},
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",

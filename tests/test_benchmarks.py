@@ -57,7 +57,7 @@ def answers_per_second_of_work(server: Server) -> float:
     """Send requests for a second; return how many are answered in a second in which the server has a core."""
     share = Share(server.pid)
     rate = load.send_requests(server.url + CHAT, REPEATED, KEY, seconds=1)
-    return rate.per_second / share.at_work()
+    return rate.per_second / share.read_running_seconds()
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from aione_mock.settings import Settings
 from aione_mock.store import ByteBudget, Journal
 from aione_mock.text.data_files import load_yaml
 from aione_mock.types import Json
-from tests.timing import PATIENCE, slowness
+from tests.timing import PATIENCE, measure_slowness
 
 KEY = "sk-nex-demo-every-model"
 SECONDS = 4.0
@@ -107,7 +107,7 @@ SLOW: dict[str, Json] = {
 @pytest.mark.parametrize("schema", [*REFUSED.values(), *SLOW.values()], ids=[*REFUSED, *SLOW])
 def test_a_schema_is_answered_or_refused_in_time(api: Api, schema: Json, request: pytest.FixtureRequest) -> None:
     for options in ({"schema": schema}, {"tool": schema}):
-        slow, before = slowness(), time.process_time()
+        slow, before = measure_slowness(), time.process_time()
         answer = api.chat(**options)
         took = (time.process_time() - before) / slow
         assert answer.status_code in (200, 400), answer.text[:300]
@@ -147,7 +147,7 @@ BODIES = {
 @pytest.mark.parametrize("part", BODIES.values(), ids=BODIES)
 def test_a_body_of_too_many_values_is_not_read(api: Api, part: bytes) -> None:
     good = orjson.dumps({"model": "gpt-5.4", "messages": [{"role": "user", "content": "Hi"}]})
-    slow, before = slowness(), time.process_time()
+    slow, before = measure_slowness(), time.process_time()
     answer = api.post("/v1/chat/completions", content=good[:-1] + b',"extra":' + part + b"}")
     assert answer.status_code == 400
     assert "more than" in answer.json()["error"]["message"]
@@ -168,7 +168,7 @@ def test_no_pattern_of_a_rule_hangs_the_server(api: Api, mock: Mock, pattern: st
     rule = {"when": {"pattern": pattern}, "then": {"reply": {"text": "found"}}}
     assert api.put("/_mock/rules", json={"rules": [rule]}).is_success
     try:
-        slow, before = slowness(), time.process_time()
+        slow, before = measure_slowness(), time.process_time()
         for text in ("a" * 60 + "!", "a" * 100_000 + "#"):
             assert api.chat(text=text).status_code == 200
         assert api.post("/_mock/verify", json={"when": {"pattern": pattern}}).status_code == 200

@@ -29,7 +29,7 @@ from aione_mock.contract import Contract
 from aione_mock.contract.loading import load_contract
 from aione_mock.settings import DOCUMENTS, document_path
 from aione_mock.tenant.organisation_file import list_credentials
-from tests.timing import PATIENCE, Share, at_best, slowness, until, untraced
+from tests.timing import PATIENCE, Share, at_best, make_untraced_environment, measure_slowness, wait_until
 from tests.wire_reader import ask, request
 
 NOW = ("--now", "2026-11-20T10:30:00+08:00")
@@ -500,13 +500,15 @@ def first_answer() -> float:
     """Return the seconds from the start to the first answer, scaled to the reference machine."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    before, started = slowness(), time.monotonic()
+    before, started = measure_slowness(), time.monotonic()
     command = [sys.executable, "-m", "aione_mock", "serve", "--port", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**untraced(), "PYTHONDONTWRITEBYTECODE": ""})
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, env={**make_untraced_environment(), "PYTHONDONTWRITEBYTECODE": ""}
+    )
     share = Share(process.pid)
     try:
-        assert until(lambda: answers(port)), "it never answered"
-        return share.fair(time.monotonic() - started, (before + slowness()) / 2)
+        assert wait_until(lambda: answers(port)), "it never answered"
+        return share.compute_fair_seconds(time.monotonic() - started, (before + measure_slowness()) / 2)
     finally:
         process.kill()
         process.wait()

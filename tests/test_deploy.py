@@ -20,7 +20,7 @@ from compose_spec import PyCompose
 from aione_mock.cli import main
 from aione_mock.server.app import create_app
 from aione_mock.server.http import Server, bind_socket
-from tests.timing import PATIENCE, until
+from tests.timing import PATIENCE, wait_until
 
 DEPLOY = Path(__file__).parent.parent / "deploy"
 KUBERNETES = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
@@ -268,7 +268,7 @@ def prometheus(tmp_path: Path) -> Iterator[tuple[Server, Prometheus]]:
 def test_a_real_prometheus_answers_every_panel(prometheus: tuple[Server, Prometheus]) -> None:
     mock, program = prometheus
     ask(mock, 2)
-    assert until(program.is_reading, 60)
+    assert wait_until(program.is_reading, 60)
     ask(mock, 6)
     time.sleep(3)
     silent = []

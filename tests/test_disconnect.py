@@ -17,7 +17,7 @@ from aione_mock.clock import parse_instant
 from aione_mock.server.app import Mock, create_app
 from aione_mock.server.http import Server
 from aione_mock.settings import Settings
-from tests.timing import PATIENCE, until
+from tests.timing import PATIENCE, wait_until
 
 KEY = "sk-nex-demo-every-model"
 RESET = struct.pack("ii", 1, 0)
@@ -68,7 +68,7 @@ def leave(server: Server, number: int, scenario: str, *, read: int, rudely: bool
 
 def settled(app: Watched, allowed: int) -> int:
     """What is left once nothing more goes away."""
-    until(lambda: app.left() <= allowed)
+    wait_until(lambda: app.left() <= allowed)
     return app.left()
 
 
@@ -103,7 +103,7 @@ def test_a_thousand_leave(watched: tuple[Watched, Server], scenario: str, read: 
     time.sleep(1.1)
     made = session.calls - calls
     # each call is a row of the usage log; beyond that, less than one object for every second client
-    assert until(lambda: objects() - before - made < 500, 30), objects() - before - made
+    assert wait_until(lambda: objects() - before - made < 500, 30), objects() - before - made
     assert made >= (1000 if read else 500)  # who leaves at once may not be heard at all
     assert app.mock.pipeline.state.statistics.streams_open == 0
 
@@ -133,6 +133,6 @@ def test_a_client_may_leave_while_any_of_its_pipelined_requests_runs(
         time.sleep(wait / 2 if known else wait)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         connection.close()
-        assert until(lambda: mock.pipeline.state.statistics.streams_open == 0)
+        assert wait_until(lambda: mock.pipeline.state.statistics.streams_open == 0)
         assert mock.pipeline.state.statistics.requests < 4 + known
     assert capfd.readouterr().err == ""

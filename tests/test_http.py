@@ -18,7 +18,7 @@ from aione_mock.server.app import Mock, create_app
 from aione_mock.server.http import Server
 from aione_mock.settings import Settings
 from tests.conftest import KEY, NOW
-from tests.timing import PATIENCE, at_best, until
+from tests.timing import PATIENCE, at_best, wait_until
 
 AUTHORIZATION = f"authorization: Bearer {KEY}"
 MODEL = f"GET /v1/models/gpt-5.4 HTTP/1.1\r\nhost: localhost\r\n{AUTHORIZATION}".encode()
@@ -406,7 +406,9 @@ def test_nothing_is_read_behind_a_stream_that_others_wait_for(app: Mock) -> None
         assert sent < 20 << 20
         assert app.pipeline.state.statistics.streams_open == 1
         client.socket.close()
-        assert until(lambda: app.pipeline.state.statistics.streams_open == 0), "nobody noticed that the client left"
+        assert wait_until(lambda: app.pipeline.state.statistics.streams_open == 0), (
+            "nobody noticed that the client left"
+        )
 
 
 @pytest.mark.parametrize("junk", [b"\x00\x01junk\r\n\r\n", b"POST / HTTP/1.1\r\ncontent-length: x\r\n\r\n"])
@@ -478,7 +480,7 @@ def test_a_request_that_does_not_end_is_ended(impatient: Server, parts: list[byt
 def test_a_request_that_trickles_is_ended(impatient: Server) -> None:
     with Client(impatient) as client:
         client.send(b"GET /v1/models/")
-        assert until(lambda: client.send(b"a") or not client.nothing(0.05))
+        assert wait_until(lambda: client.send(b"a") or not client.nothing(0.05))
         assert client.answer()[0] == 408
 
 

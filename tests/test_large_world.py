@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.test_cli import answers, first_answer
-from tests.timing import Share, slowness, until, untraced
+from tests.timing import Share, make_untraced_environment, measure_slowness, wait_until
 
 KEYS, TEAMS, MODELS = 5000, 300, 500
 PLAIN_START = 0.4
@@ -45,13 +45,15 @@ def started(file: Path) -> Iterator[tuple[int, int, float]]:
     """Port, process id, and the seconds from the start to the first answer on the reference machine."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    before, begun = slowness(), time.monotonic()
+    before, begun = measure_slowness(), time.monotonic()
     command = [sys.executable, "-m", "aione_mock", "serve", "--port", str(port), "--config", str(file)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**untraced(), "PYTHONDONTWRITEBYTECODE": ""})
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, env={**make_untraced_environment(), "PYTHONDONTWRITEBYTECODE": ""}
+    )
     share = Share(process.pid)
     try:
-        assert until(lambda: answers(port)), "it never answered"
-        yield port, process.pid, share.fair(time.monotonic() - begun, (before + slowness()) / 2)
+        assert wait_until(lambda: answers(port)), "it never answered"
+        yield port, process.pid, share.compute_fair_seconds(time.monotonic() - begun, (before + measure_slowness()) / 2)
     finally:
         process.kill()
         process.wait()
@@ -68,13 +70,13 @@ def test_lists_and_the_dashboard_take_less_than_30_ms(
     port, process, _ = started
     best = 9.0
     for _ in range(15):
-        share, slow = Share(process), slowness()
+        share, slow = Share(process), measure_slowness()
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         connection.request("GET", path, headers={"authorization": "Bearer large-token"})
         answer = connection.getresponse()
         body = answer.read()
         connection.close()
-        best = min(best, share.at_work() / max(slow, slowness()))
+        best = min(best, share.read_running_seconds() / max(slow, measure_slowness()))
     assert answer.status == 200
     assert best < 0.030 * burden
     if path.endswith("keys"):

@@ -17,7 +17,7 @@ import pytest
 
 from tests.conftest import KEY
 from tests.test_cli import Running, serving
-from tests.timing import PATIENCE, until
+from tests.timing import PATIENCE, wait_until
 
 RESET = struct.pack("ii", 1, 0)
 LINUX = pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="descriptors are counted in /proc")
@@ -82,13 +82,13 @@ def test_ten_thousand_clients_that_leave_leave_nothing_behind() -> None:
 
         assert count_streams() == 0
         asyncio.run(leave_often(port, 5000))
-        assert until(lambda: count_streams() == 0), count_streams()
-        assert until(lambda: count_descriptors(running) < 30), count_descriptors(running)
+        assert wait_until(lambda: count_streams() == 0), count_streams()
+        assert wait_until(lambda: count_descriptors(running) < 30), count_descriptors(running)
         descriptors, memory = count_descriptors(running), measure_memory(running)
         # as many again: the most that were open at a time decide what a process keeps from the system
         asyncio.run(leave_often(port, 5000))
-        assert until(lambda: count_streams() == 0), count_streams()
-        assert until(lambda: count_descriptors(running) <= descriptors), count_descriptors(running)
+        assert wait_until(lambda: count_streams() == 0), count_streams()
+        assert wait_until(lambda: count_descriptors(running) <= descriptors), count_descriptors(running)
         assert measure_memory(running) - memory < 20
         assert http.get("/_mock/health").status_code == 200
 

@@ -31,7 +31,7 @@ from aione_mock.server.mcp.control_api import ControlAPI
 from aione_mock.server.mcp.gateway_check import _list_variables
 from aione_mock.server.mcp.tools import build_tools
 from aione_mock.settings import Settings, docs_path
-from tests.timing import PATIENCE, untraced
+from tests.timing import PATIENCE, make_untraced_environment
 
 KEY = "sk-nex-demo-every-model"
 TOKEN = "a word of ours"
@@ -61,7 +61,7 @@ async def over_http(server: Server, token: str = TOKEN) -> AsyncIterator[Client]
 async def over_streams(*arguments: str, **environment: str) -> AsyncIterator[Client]:
     words = ["-m", "aione_mock", "mcp", *arguments]
     async with Client(
-        StdioServerParameters(command=sys.executable, args=words, env=untraced() | environment)
+        StdioServerParameters(command=sys.executable, args=words, env=make_untraced_environment() | environment)
     ) as client:
         yield client
 
@@ -239,7 +239,7 @@ def test_without_a_mock_the_command_ends(server: Server) -> None:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            env=untraced(),
+            env=make_untraced_environment(),
             timeout=PATIENCE,
             check=False,
         )

@@ -28,7 +28,7 @@ from tests.console.client import KEY, USAGE, Console, bearer, spent
 from tests.console.test_conservation import CALLS, NOT_AT_ALL
 from tests.redis_server import running_redis
 from tests.test_cli import serving
-from tests.timing import PATIENCE, at_best, cost, until
+from tests.timing import PATIENCE, at_best, cost, wait_until
 
 CHAT = {"model": "gpt-5.4", "messages": [{"role": "user", "content": "Hello"}]}
 TWO_A_MINUTE, FEW_TOKENS, USED_UP = "sk-nex-rpm-two-a-minute", "sk-nex-tpm-few-tokens", "sk-nex-balance-used-up"
@@ -70,7 +70,7 @@ def call(url: str, key: str = KEY, scenario: str = "", **body: Any) -> httpx2.Re
 
 def read_figures(url: str, calls: int) -> Figures:
     """Return the figures after so many calls; a client has its answer a moment before it is counted."""
-    assert until(lambda: Figures(url).sum("calls_total") == calls, 10), Figures(url).text
+    assert wait_until(lambda: Figures(url).sum("calls_total") == calls, 10), Figures(url).text
     return Figures(url)
 
 
@@ -118,7 +118,7 @@ def test_limits_are_told_from_errors_that_a_scenario_plays(metered: Server) -> N
         pass
     assert call(metered.url, USED_UP).status_code == 402
     assert call(metered.url, scenario="rate_limit_exceeded").status_code == 429
-    until(lambda: Figures(metered.url).sum("faults_played_total"))
+    wait_until(lambda: Figures(metered.url).sum("faults_played_total"))
     figures = Figures(metered.url)
     refused = {kind: figures.sum("limits_refused_total", limit=kind) for kind in ("requests", "tokens", "balance")}
     assert refused == {"requests": 1, "tokens": 1, "balance": 1}
@@ -130,7 +130,7 @@ def test_the_concurrency_limit_has_a_kind_of_its_own() -> None:
     world = {"extends": "default", "plan": {"concurrency_limit": 1}}
     with Server(create_app(metrics=True, world=world)) as server, stream(server.url, SLOW):
         assert call(server.url).status_code == 429
-        assert until(lambda: Figures(server.url).sum("limits_refused_total", limit="concurrency") == 1)
+        assert wait_until(lambda: Figures(server.url).sum("limits_refused_total", limit="concurrency") == 1)
 
 
 def test_rules_and_what_they_play_are_counted(metered: Server) -> None:
@@ -170,7 +170,7 @@ class stream:
 
 def test_streams_are_open_until_their_client_leaves(metered: Server) -> None:
     with stream(metered.url, SLOW), stream(metered.url, SLOW):
-        assert until(lambda: Figures(metered.url).sum("open_streams") == 2)
+        assert wait_until(lambda: Figures(metered.url).sum("open_streams") == 2)
     figures = read_figures(metered.url, 2)
     assert figures.sum("open_streams") == 0
     assert figures.sum("unfinished_answers_total") == 2
@@ -327,7 +327,7 @@ def test_processes_add_up_and_those_that_died_hold_nothing_open(monkeypatch: pyt
         assert figures[0].sum("call_duration_seconds_bucket", le="+Inf") == 10
         assert figures[0].list_labels("pid") == {str(each.process.pid) for each in running}
         with stream(first.url, SLOW), stream(second.url, SLOW):
-            assert until(lambda: Figures(second.url).sum("open_streams") == 2)
+            assert wait_until(lambda: Figures(second.url).sum("open_streams") == 2)
             first.process.send_signal(signal.SIGKILL)
             first.process.wait()
             left = Figures(second.url)
@@ -351,7 +351,7 @@ def test_workers_of_one_port_are_one_target(tmp_path: Path) -> None:
             assert str(running.process.pid) not in workers
             for worker in workers:
                 os.kill(int(worker), signal.SIGKILL)
-            assert until(lambda: is_renewed(running.url, workers))
+            assert wait_until(lambda: is_renewed(running.url, workers))
             assert call(running.url).status_code == 200
             assert read_figures(running.url, 21).sum("cost_rmb_total") == pytest.approx(
                 figures.sum("cost_rmb_total") / 20 * 21

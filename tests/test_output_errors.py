@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from aione_mock.cli import create_program
-from tests.timing import PATIENCE, untraced
+from tests.timing import PATIENCE, make_untraced_environment
 
 NOBODY = "http://127.0.0.1:9"
 NO_STORE = "redis://127.0.0.1:9"
@@ -64,7 +64,7 @@ def run(command: str, shell: str, folder: Path) -> tuple[int, list[str]]:
         capture_output=True,
         text=True,
         cwd=folder,
-        env=untraced(),
+        env=make_untraced_environment(),
         timeout=PATIENCE,
         check=False,
     )

@@ -20,7 +20,7 @@ from aione_mock.server.app import create_app
 from aione_mock.server.http import Server
 from aione_mock.server.page import PageFiles
 from aione_mock.settings import Settings, page_path
-from tests.timing import at_best, cost, untraced
+from tests.timing import at_best, cost, make_untraced_environment
 
 BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 INDEX, SCRIPT = b"<!doctype html><title>aione-mock</title>", b"console.log(1)"
@@ -157,7 +157,7 @@ PAGE_MODULES = (
 @at_best
 def test_what_exists_for_the_page_alone_takes_less_than_ten_milliseconds_of_a_start() -> None:
     command = [sys.executable, "-X", "importtime", "-c", "import aione_mock.server.app"]
-    told = subprocess.run(command, capture_output=True, text=True, check=True, env=untraced()).stderr
+    told = subprocess.run(command, capture_output=True, text=True, check=True, env=make_untraced_environment()).stderr
     lines = [line.removeprefix("import time:").split("|") for line in told.splitlines() if "aione_mock" in line]
     own = {name.strip().removeprefix("aione_mock."): int(took) for took, _, name in lines}
     assert sum(own[module] for module in PAGE_MODULES) < 10_000

@@ -31,7 +31,7 @@ from aione_mock.store import Store
 from aione_mock.structs import replace
 from aione_mock.types import Call, Caller, Usage
 from tests.tenant.calls import record
-from tests.timing import at_best, cost, until
+from tests.timing import at_best, cost, wait_until
 from tests.wire_reader import ask, request
 
 NOW = "2026-11-20T10:30:00Z"
@@ -248,7 +248,7 @@ def test_calls_at_a_time(server: Server, narrow: tuple[str, Session]) -> None:
     connections = [socket.create_connection(("127.0.0.1", server.port), timeout=60) for _ in range(3)]
     for connection in connections:
         connection.sendall(slow)
-    assert until(lambda: sum(session.in_flight.values()) == 3)
+    assert wait_until(lambda: sum(session.in_flight.values()) == 3)
     refused = ask(server.port, quick)
     assert (refused.status, refused.headers["retry-after"]) == (429, "1")
     assert b"Concurrency limit exceeded: 3 calls at a time" in refused.body
@@ -260,17 +260,17 @@ def test_calls_at_a_time(server: Server, narrow: tuple[str, Session]) -> None:
     assert ask(server.port, other).status == 200, "each key has its own"
     for left in (2, 1):
         connections.pop().close()
-        assert until(lambda left=left: sum(session.in_flight.values()) == left)  # type: ignore[misc]
+        assert wait_until(lambda left=left: sum(session.in_flight.values()) == left)  # type: ignore[misc]
     for _ in range(2):
         connections.append(socket.create_connection(("127.0.0.1", server.port), timeout=60))
         connections[-1].sendall(slow)
-    assert until(lambda: sum(session.in_flight.values()) == 3)
+    assert wait_until(lambda: sum(session.in_flight.values()) == 3)
     assert ask(server.port, quick).status == 429, "two that end make room for two"
     for connection in connections:
         connection.close()
-    assert until(lambda: not session.in_flight)
+    assert wait_until(lambda: not session.in_flight)
     assert ask(server.port, quick).status == 200
-    assert until(lambda: not session.in_flight)
+    assert wait_until(lambda: not session.in_flight)
 
 
 @pytest.mark.parametrize(
@@ -282,7 +282,7 @@ def test_a_call_that_breaks_is_over(server: Server, narrow: tuple[str, Session],
     raw = request("/v1/chat/completions", BODY | {"stream": True}, headers=headers)
     for _ in range(4):
         ask(server.port, raw, patience=0.1)
-    assert until(lambda: not session.in_flight)
+    assert wait_until(lambda: not session.in_flight)
 
 
 # Honesty

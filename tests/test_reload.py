@@ -13,7 +13,7 @@ import yaml
 
 from tests.test_cli import EXTRA, NOW, Running, serving
 from tests.test_own_world import chat, list_models
-from tests.timing import until
+from tests.timing import wait_until
 
 START: dict[str, Any] = {
     "models": {"models": [{"id": "one"}]},
@@ -54,30 +54,32 @@ def test_models_keys_rules_and_overlays_change_while_serving(tmp_path: Path) -> 
         changed = {**START, "models": {"models": [{"id": "one"}, {"id": "two", "context_length": 10}]}}
         changed["world"] = {"keys": [{"name": "A", "secret": "sk-a"}, {"name": "C", "secret": "sk-c"}]}
         write(changed)
-        assert until(lambda: answers(url, "sk-c") == 200)
+        assert wait_until(lambda: answers(url, "sk-c") == 200)
         assert [answers(url, "sk-b"), answers(url, "sk-a")] == [401, 200]
         assert list_models(url, "sk-a")["two"]["context_length"] == 10
 
         rule = {"when": {"model": "one"}, "then": {"reply": {"text": "Scripted."}}}
         write({**changed, "rules": [rule]})
-        assert until(lambda: "Scripted." in chat(url, "sk-a", "one").text)
+        assert wait_until(lambda: "Scripted." in chat(url, "sk-a", "one").text)
         write({**changed, "rules": [{**rule, "then": {"reply": {"text": "Other."}}}], "overlays": ["more.yaml"]})
-        assert until(lambda: httpx2.get(f"{url}/v1/audio/voices").status_code == 200)
+        assert wait_until(lambda: httpx2.get(f"{url}/v1/audio/voices").status_code == 200)
         assert "Other." in chat(url, "sk-a", "one").text
 
         # nobody asks anything, and still the mistakes are reported
         write({**changed, "models": {"models": [{"id": "one", "contxt": 1}]}})
-        assert until(log.has("mine.yaml:", "models.models[0].contxt", "(the last valid configuration stays in force)"))
+        assert wait_until(
+            log.has("mine.yaml:", "models.models[0].contxt", "(the last valid configuration stays in force)")
+        )
         assert answers(url, "sk-c") == 200
         assert "two" in list_models(url, "sk-a")
         write({**changed, "world": {"keys": [{"name": "D", "secret": "sk-d", "team": "None"}]}})
-        assert until(log.has("world.keys[0].team: there is no team 'None'"))
+        assert wait_until(log.has("world.keys[0].team: there is no team 'None'"))
         assert answers(url, "sk-d") == 401
         write({**changed, "seed": 9, "world": {"keys": [{"name": "D", "secret": "sk-d"}]}})
-        assert until(log.has("'seed' has changed; restart the mock to use it"))
-        assert until(lambda: answers(url, "sk-d") == 200)
+        assert wait_until(log.has("'seed' has changed; restart the mock to use it"))
+        assert wait_until(lambda: answers(url, "sk-d") == 200)
         file.unlink()
-        assert until(log.has("cannot read the configuration file", "stays in force"))
+        assert wait_until(log.has("cannot read the configuration file", "stays in force"))
         assert answers(url, "sk-d") == 200
 
 
@@ -90,16 +92,16 @@ def test_an_overlay_that_breaks_is_reported_and_the_last_good_one_stays(tmp_path
         overlay.write_text(
             "overlay: 1.0.0\nactions: [{target: $.nowhere, update: {}}, {target: $.elsewhere, update: {}}]\n"
         )
-        assert until(log.has("more.yaml: action 1: '$.nowhere'", "stays in force"))
-        assert until(log.has("more.yaml: action 2: '$.elsewhere'", "stays in force"))
+        assert wait_until(log.has("more.yaml: action 1: '$.nowhere'", "stays in force"))
+        assert wait_until(log.has("more.yaml: action 2: '$.elsewhere'", "stays in force"))
         assert httpx2.get(f"{url}/v1/audio/voices").status_code == 200
         rules.write_text("rules: [{then: {repl: {}}}]\n")
-        assert until(log.has("rules.yaml:1", "(the last valid rules of the file stay in force)"))
+        assert wait_until(log.has("rules.yaml:1", "(the last valid rules of the file stay in force)"))
         assert "First." in chat(url, "sk-nex-demo-every-model", "gpt-5.4").text
         overlay.write_text("overlay: 1.0.0\nactions: [{target: \"$.paths['/v1/models']\", remove: true}]\n")
         time.sleep(1)
         rules.write_text("rules: [{then: {reply: {text: Second.}}}]\n")
-        assert until(lambda: httpx2.get(f"{url}/v1/models").status_code == 404), (
+        assert wait_until(lambda: httpx2.get(f"{url}/v1/models").status_code == 404), (
             "what waited for valid rules is applied"
         )
         assert httpx2.get(f"{url}/v1/audio/voices").status_code == 404
@@ -119,7 +121,7 @@ def test_what_a_session_did_survives_a_change(tmp_path: Path) -> None:
         made = httpx2.post(f"{url}/api/v1/gateway/keys", json={"name": "Made"}, headers=token).json()["key"]
         start["world"]["keys"].append({"name": "B", "secret": "sk-b"})
         file.write_text(yaml.safe_dump(start))
-        assert until(lambda: answers(url, "sk-b", "mine") == 200)
+        assert wait_until(lambda: answers(url, "sk-b", "mine") == 200)
         assert [answers(url, "sk-a", "mine") for _ in range(2)] == [200, 429]
         assert answers(url, made, "mine") == 200
         assert "mine" in list_models(url, "sk-a")
@@ -133,8 +135,8 @@ def test_extensions_need_a_restart(tmp_path: Path) -> None:
     with serving("--config", str(file), *NOW) as running:
         log = Log(running)
         file.write_text(yaml.safe_dump({"extensions": ["embeddings"], "models": "any"}))
-        assert until(log.has("'extensions' has changed; restart the mock to use it"))
-        assert until(lambda: chat(running.url, "sk-nex-demo-every-model", "any-name").status_code == 200)
+        assert wait_until(log.has("'extensions' has changed; restart the mock to use it"))
+        assert wait_until(lambda: chat(running.url, "sk-nex-demo-every-model", "any-name").status_code == 200)
         for path, status in (("responses", 400), ("embeddings", 404)):
             header = {"authorization": "Bearer sk-nex-demo-every-model"}
             assert httpx2.post(f"{running.url}/v1/{path}", json={}, headers=header).status_code == status

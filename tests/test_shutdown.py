@@ -12,7 +12,7 @@ import time
 import pytest
 
 from tests.test_cli import Running, serving
-from tests.timing import PATIENCE, until
+from tests.timing import PATIENCE, wait_until
 from tests.wire_reader import request
 
 HEADERS = {"authorization": "Bearer k"}
@@ -99,7 +99,7 @@ def test_a_second_signal_does_not_wait() -> None:
     with serving("--auth", "any", "--drain", "600") as running, connect(running, "stall; after=1; then=hang"):
         running.process.send_signal(signal.SIGTERM)
         host, _, port = running.url.removeprefix("http://").partition(":")
-        assert until(lambda: socket.socket().connect_ex((host, int(port))) != 0)
+        assert wait_until(lambda: socket.socket().connect_ex((host, int(port))) != 0)
         assert running.end(signal.SIGTERM)[0] == -signal.SIGTERM
 
 

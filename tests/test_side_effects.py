@@ -19,7 +19,7 @@ import orjson
 import pytest
 
 from tests.recorder.conftest import replay_server
-from tests.timing import PATIENCE, until
+from tests.timing import PATIENCE, wait_until
 from tests.wire_reader import Wire, ask, request
 
 DEMO = "sk-nex-demo-every-model"
@@ -538,9 +538,9 @@ def crowd(observer: Observer) -> Iterator[list[socket.socket]]:
             connection = stack.enter_context(socket.create_connection(("127.0.0.1", observer.port), timeout=PATIENCE))
             connection.sendall(hanging)
             connections.append(connection)
-        assert until(lambda: observer.count_exchanges() == CONCURRENCY - 1)
+        assert wait_until(lambda: observer.count_exchanges() == CONCURRENCY - 1)
         yield connections
-    assert until(lambda: observer.send(Ask(OTHER_ORGANISATION)).status == 200)
+    assert wait_until(lambda: observer.send(Ask(OTHER_ORGANISATION)).status == 200)
 
 
 ENDED = [case for case in CASES if case.ask.key == DEMO and case.ask.path == CHAT]
@@ -551,14 +551,16 @@ def test_every_call_that_ends_leaves_its_place_to_the_next(observer: Observer, c
         observer.set_rule(case.rule)
         observer.send(replace(case.ask, key=OTHER_ORGANISATION))
         observer.set_rule(None)
-        assert until(lambda: observer.send(Ask(OTHER_ORGANISATION)).status == 200, 5), f"{case.name} holds its place"
+        assert wait_until(lambda: observer.send(Ask(OTHER_ORGANISATION)).status == 200, 5), (
+            f"{case.name} holds its place"
+        )
 
 
 def test_calls_at_a_time(observer: Observer, crowd: list[socket.socket]) -> None:
     """The last place is taken by one more call; what comes then is refused, and takes no slot."""
     last = socket.create_connection(("127.0.0.1", observer.port), timeout=PATIENCE)
     last.sendall(Ask(OTHER_ORGANISATION, STREAM, headers={"x-mock-scenario": "hang"}).encode(observer.session))
-    assert until(lambda: observer.count_exchanges() == CONCURRENCY)
+    assert wait_until(lambda: observer.count_exchanges() == CONCURRENCY)
     booked = observer.usage_today(OTHER_ORGANISATION)
     observer.set_rule(PROBE)
     for asked in (Ask(OTHER_ORGANISATION), Ask(OTHER_ORGANISATION, BAD_BODY)):

@@ -32,7 +32,7 @@ from aione_mock.server.http import Server, bind_socket
 from aione_mock.settings import Settings
 from tests import wire_reader
 from tests.conftest import KEY, NOW
-from tests.timing import PATIENCE, until
+from tests.timing import PATIENCE, wait_until
 
 BEARER = {"authorization": f"Bearer {KEY}"}
 CHAT = "/v1/chat/completions"
@@ -61,7 +61,7 @@ def serve_with_uvicorn(implementation: str) -> Serve:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         try:
-            assert until(lambda: server.started)
+            assert wait_until(lambda: server.started)
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             server.should_exit = True

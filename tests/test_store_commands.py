@@ -19,7 +19,7 @@ from aione_mock.settings import Settings
 from tests.conftest import KEY
 from tests.redis_server import running_redis
 from tests.test_cli import serving
-from tests.timing import PATIENCE, untraced
+from tests.timing import PATIENCE, make_untraced_environment
 
 HEADERS = {"authorization": f"Bearer {KEY}"}
 OTHERS = ("one", "one-more:key", "one:key", "one:two:s:default:1:meta", "one:two:sessions", "other")
@@ -105,7 +105,7 @@ def test_clear_asks_at_a_terminal(
 ) -> None:
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "aione_mock", "store", "clear", "--store", store, "--store-prefix", "one"]
-    with subprocess.Popen(command, stdin=theirs, stdout=subprocess.PIPE, env=untraced()) as process:
+    with subprocess.Popen(command, stdin=theirs, stdout=subprocess.PIPE, env=make_untraced_environment()) as process:
         os.write(ours, answer.encode())
         output = process.communicate(timeout=PATIENCE)[0].decode()
     os.close(ours)

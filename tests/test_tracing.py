@@ -24,7 +24,7 @@ from aione_mock.server.app import create_app
 from aione_mock.server.http import Server
 from tests.redis_server import running_redis
 from tests.test_cli import Running, serving
-from tests.timing import PATIENCE, at_best, until, untraced
+from tests.timing import PATIENCE, at_best, make_untraced_environment, wait_until
 
 KEY = "sk-nex-demo-every-model"
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -68,7 +68,7 @@ class Collector:
 
     def wait(self, count: int) -> list[Span]:
         """Return the spans when there are so many, in the order in which the calls began."""
-        assert until(lambda: len(self.spans) >= count, 20), self.spans
+        assert wait_until(lambda: len(self.spans) >= count, 20), self.spans
         assert len(self.spans) == count
         return sorted(self.spans, key=lambda span: span.start_time_unix_nano)
 
@@ -97,7 +97,7 @@ def collector() -> Iterator[Collector]:
 @contextmanager
 def traced(collector: Collector, *options: str, **variables: str) -> Iterator[Running]:
     """Yield a server that exports its spans to a collector at once."""
-    plain = {name: value for name, value in untraced().items() if not name.startswith("OTEL_")}
+    plain = {name: value for name, value in make_untraced_environment().items() if not name.startswith("OTEL_")}
     variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "50", **variables}
     with serving("--otel", *options, env=plain | variables) as running:
         yield running

@@ -26,7 +26,7 @@ from aione_mock.cli import main
 from tests.redis_server import find_free_port, running_redis, start_redis, stop_redis
 from tests.test_cli import Running, serving
 from tests.test_shutdown import END, connect, rest
-from tests.timing import PATIENCE, until
+from tests.timing import PATIENCE, wait_until
 
 KEY = {"authorization": "Bearer sk-nex-demo-every-model"}
 AWAY = "WARNING aione_mock: the store cannot be reached; calls are answered with 503 until it is back"
@@ -107,7 +107,7 @@ class Requests:
     def wait(self, count: int = 20) -> None:
         """Wait until more requests have been answered."""
         wanted = self.answered + count
-        assert until(lambda: self.answered >= wanted), self.failures
+        assert wait_until(lambda: self.answered >= wanted), self.failures
 
 
 # --- start
@@ -176,7 +176,7 @@ def test_a_worker_that_finds_no_store_waits_for_it(tmp_path: Path) -> None:
             answers = [get(running.url, "/_mock/ready") for _ in range(20)]
             assert {answer["error"]["name"] for answer in answers} == {"not_ready"}
             redis = start_redis(port, tmp_path, "--requirepass", "s3cret")
-            assert until(lambda: all(get(running.url, "/_mock/ready") == {"status": "ready"} for _ in range(20)))
+            assert wait_until(lambda: all(get(running.url, "/_mock/ready") == {"status": "ready"} for _ in range(20)))
             code, _, log = running.end(signal.SIGTERM)
             lines = [re.sub(r" \(.*\)", "", line) for line in log.splitlines()]
             assert (code, Counter(lines)) == (-signal.SIGTERM, {AWAY: 1, BACK: 2}), "one line of each worker"
@@ -257,7 +257,7 @@ def test_connections_are_spread_over_the_workers(options: tuple[str, ...]) -> No
         host, _, port = running.url.removeprefix("http://").partition(":")
         for _ in range(100):
             connections.enter_context(socket.create_connection((host, int(port)), PATIENCE))
-        assert until(lambda: sum(map(count_sockets, workers)) >= sum(before) + 100)
+        assert wait_until(lambda: sum(map(count_sockets, workers)) >= sum(before) + 100)
         shares = [count_sockets(worker) - least for worker, least in zip(workers, before, strict=True)]
         assert min(shares) > 20, shares  # less than once in 10 ** 9 runs by chance
 
@@ -287,8 +287,8 @@ def test_a_killed_worker_is_replaced_and_the_port_never_refuses(options: tuple[s
             requests.wait()
             victim = list_children(running.process.pid)[0]
             os.kill(victim, signal.SIGKILL)
-            assert until(lambda victim=victim: victim not in list_children(running.process.pid))
-            assert until(lambda: len(list_children(running.process.pid)) == 2)
+            assert wait_until(lambda victim=victim: victim not in list_children(running.process.pid))
+            assert wait_until(lambda: len(list_children(running.process.pid)) == 2)
             seen |= set(list_children(running.process.pid))
         requests.wait()
         assert len(seen) == 5
@@ -314,7 +314,7 @@ def test_workers_end_with_their_parent(options: tuple[str, ...]) -> None:
     with serving(*options) as running:
         workers = list_children(running.process.pid)
         running.process.kill()
-        assert until(lambda: not any(map(is_running, workers)))
+        assert wait_until(lambda: not any(map(is_running, workers)))
 
 
 # --- end
@@ -325,7 +325,7 @@ def test_open_streams_end_first(options: tuple[str, ...]) -> None:
         workers = list_children(running.process.pid)
         with connect(running, "pace; ttft=0.01; tps=15") as stream:
             running.process.send_signal(signal.SIGTERM)
-            assert until(lambda: all(is_refused(running) for _ in range(20))), "by all queues of connections"
+            assert wait_until(lambda: all(is_refused(running) for _ in range(20))), "by all queues of connections"
             assert any(map(is_running, workers)), "one goes on"
             assert rest(stream).endswith(END)
         assert running.process.wait(PATIENCE) == -signal.SIGTERM
@@ -354,7 +354,7 @@ def test_a_second_signal_does_not_wait(options: tuple[str, ...], second: signal.
         workers = list_children(running.process.pid)
         with connect(running, "stall; after=1; then=hang"):
             running.process.send_signal(signal.SIGTERM)
-            assert until(lambda: is_refused(running))
+            assert wait_until(lambda: is_refused(running))
             assert running.end(second)[0] == -second
         assert not any(map(is_running, workers))
 
@@ -401,9 +401,9 @@ def test_the_mock_ends_with_its_terminal(options: tuple[str, ...]) -> None:
     assert len(workers) == 2
     os.close(terminal)
     ended = []
-    assert until(lambda: ended.append(os.waitpid(child, os.WNOHANG)) or ended[-1][0] == child)
+    assert wait_until(lambda: ended.append(os.waitpid(child, os.WNOHANG)) or ended[-1][0] == child)
     assert os.waitstatus_to_exitcode(ended[-1][1]) == -signal.SIGHUP
-    assert until(lambda: not any(map(is_running, workers)))
+    assert wait_until(lambda: not any(map(is_running, workers)))
 
 
 # --- replacement
@@ -419,7 +419,7 @@ def test_sighup_replaces_the_workers_one_after_the_other(options: tuple[str, ...
             requests.wait()
             config.write_text("seed: two\n")
             running.process.send_signal(signal.SIGHUP)
-            assert until(
+            assert wait_until(
                 lambda: (
                     counts.append(len(list_children(running.process.pid)))
                     or not set(before) & set(list_children(running.process.pid))
@@ -463,7 +463,7 @@ def test_changed_files_take_effect_in_all_workers_and_one_reports_mistakes(
     models.write_text("models: [{id: first}]\n")
     with serving(*options, "--models", str(models)) as running:
         models.write_text("models: [{id: second}]\n")
-        assert until(lambda: all(list_models(running) == ["second"] for _ in range(20)))
+        assert wait_until(lambda: all(list_models(running) == ["second"] for _ in range(20)))
         models.write_text("models: 3\n")
         time.sleep(2)
         assert list_models(running) == ["second"]
@@ -485,11 +485,11 @@ def test_a_worker_that_was_replaced_knows_what_has_changed(options: tuple[str, .
     config.write_text("seed: one\nmodels: {models: [{id: first}]}\n")
     with serving(*options, "--config", str(config)) as running:
         config.write_text("seed: two\nmodels: {models: [{id: second}]}\n")
-        assert until(lambda: all(list_models(running) == ["second"] for _ in range(20)))
+        assert wait_until(lambda: all(list_models(running) == ["second"] for _ in range(20)))
         for worker in list_children(running.process.pid):
             os.kill(worker, signal.SIGKILL)
-            assert until(lambda worker=worker: worker not in list_children(running.process.pid))
-        assert until(lambda: len(list_children(running.process.pid)) == 2)
+            assert wait_until(lambda worker=worker: worker not in list_children(running.process.pid))
+        assert wait_until(lambda: len(list_children(running.process.pid)) == 2)
         assert {tuple(list_models(running)) for _ in range(20)} == {("second",)}
         assert get(running.url, "/_mock/health")["seed"] == "one", "that needs SIGHUP, so that all workers agree"
 

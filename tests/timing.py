@@ -2,10 +2,10 @@
 
 Nothing here looks at the clock alone:
 
-cost      CPU seconds, next to a loop of plain Python that runs at the same moment
-duration  seconds of the clock without those in which other processes had the core
-at_best   a test of a pace or a time-out, which is on the clock by nature: one attempt of several has to pass
-until     waits for what comes, however late
+cost        CPU seconds, next to a loop of plain Python that runs at the same moment
+duration    seconds of the clock without those in which other processes had the core
+at_best     a test of a pace or a time-out, which is on the clock by nature: one attempt of several has to pass
+wait_until  waits for what comes, however late
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ PAUSES = (0.0, 0.5, 1.0, 2.0)
 """Seconds after an attempt that did not pass."""
 
 
-def untraced() -> dict[str, str]:
-    """The environment of a program whose speed is measured: coverage would make it several times as slow."""
+def make_untraced_environment() -> dict[str, str]:
+    """Return the environment of a program whose speed is measured: coverage would make it several times as slow."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     return {**plain, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONUNBUFFERED": "1"}
 
 
 def cost(work: Callable[[], object], rounds: int = 5) -> float:
-    """CPU seconds of this thread for some work, the least of all rounds, untraced."""
-    return min(_round(work) for _ in range(rounds))
+    """Return the CPU seconds of this thread for some work, the least of all rounds, untraced."""
+    return min(_measure_round(work) for _ in range(rounds))
 
 
 def duration(work: Callable[[], object], rounds: int = 3) -> float:
-    """Seconds for some work of this process and its threads, the fewest of all rounds."""
-    return min(_clocked(work) for _ in range(rounds))
+    """Return the seconds for some work of this process and its threads, the fewest of all rounds."""
+    return min(_measure_duration(work) for _ in range(rounds))
 
 
-def slowness() -> float:
-    """How many times as long as on the machine of the bounds plain Python takes at this moment, at least 1."""
-    return max(1.0, _cpu(_plain_python) / YARDSTICK)
+def measure_slowness() -> float:
+    """Return how many times as long as on the machine of the bounds plain Python takes at this moment, at least 1."""
+    return max(1.0, _measure_cpu(_plain_python) / YARDSTICK)
 
 
 class Share:
@@ -53,34 +53,37 @@ class Share:
 
     def __init__(self, process: int | str = "self") -> None:
         self._threads = Path(f"/proc/{process}/task")
-        self._before = self._told()
+        self._before = self._read_schedules()
 
-    def at_work(self) -> float:
-        """Seconds in which they had a core, all threads together."""
-        return self._since(0)
+    def read_running_seconds(self) -> float:
+        """Return the seconds in which they had a core, all threads together."""
+        return self._sum_since(0)
 
-    def in_line(self) -> float:
-        """Seconds in which they were ready to run, and others had the core."""
-        return self._since(1)
+    def read_waiting_seconds(self) -> float:
+        """Return the seconds in which they were ready to run, and others had the core."""
+        return self._sum_since(1)
 
-    def _since(self, field: int) -> float:
+    def _sum_since(self, field: int) -> float:
         nothing = (0.0, 0.0)
-        return sum(told[field] - self._before.get(thread, nothing)[field] for thread, told in self._told().items())
+        return sum(
+            seconds[field] - self._before.get(thread, nothing)[field]
+            for thread, seconds in self._read_schedules().items()
+        )
 
-    def _told(self) -> dict[str, tuple[float, float]]:
-        return {file.parent.name: _schedule(file) for file in self._threads.glob("*/schedstat")}
+    def _read_schedules(self) -> dict[str, tuple[float, float]]:
+        return {file.parent.name: _read_schedule(file) for file in self._threads.glob("*/schedstat")}
 
-    def fair(self, took: float, slow: float) -> float:
-        """Seconds that passed for the process, as the machine of the bounds would have needed them with no one else."""
-        work = self.at_work()
-        return max(0.0, took - self.in_line() - work) + work / slow
+    def compute_fair_seconds(self, took: float, slow: float) -> float:
+        """Return the seconds that the machine of the bounds would have needed with no one else on it."""
+        work = self.read_running_seconds()
+        return max(0.0, took - self.read_waiting_seconds() - work) + work / slow
 
 
 def at_best(test: Callable[P, None]) -> Callable[P, None]:
-    """A test that passes if one of five attempts does: a busy machine is late now and then, broken code always."""
+    """Repeat a test up to five times until it passes: a busy machine is late now and then, broken code always."""
 
     @functools.wraps(test)
-    def attempts(*args: P.args, **kwargs: P.kwargs) -> None:
+    def repeat_test(*args: P.args, **kwargs: P.kwargs) -> None:
         for pause in PAUSES:
             try:
                 return test(*args, **kwargs)
@@ -88,11 +91,11 @@ def at_best(test: Callable[P, None]) -> Callable[P, None]:
                 time.sleep(pause)
         return test(*args, **kwargs)
 
-    return attempts
+    return repeat_test
 
 
-def until(condition: Callable[[], object], seconds: float = PATIENCE) -> bool:
-    """Wait for a condition; whether it came."""
+def wait_until(condition: Callable[[], object], seconds: float = PATIENCE) -> bool:
+    """Wait for a condition. Return whether it came."""
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
@@ -101,12 +104,12 @@ def until(condition: Callable[[], object], seconds: float = PATIENCE) -> bool:
     return True
 
 
-def _round(work: Callable[[], object]) -> float:
-    before, took, after = slowness(), _cpu(work), slowness()
+def _measure_round(work: Callable[[], object]) -> float:
+    before, took, after = measure_slowness(), _measure_cpu(work), measure_slowness()
     return 2 * took / (before + after)
 
 
-def _cpu(work: Callable[[], object]) -> float:
+def _measure_cpu(work: Callable[[], object]) -> float:
     tracer = sys.gettrace()
     sys.settrace(None)
     try:
@@ -117,10 +120,10 @@ def _cpu(work: Callable[[], object]) -> float:
         sys.settrace(tracer)
 
 
-def _clocked(work: Callable[[], object]) -> float:
-    before, share, start = slowness(), Share(), time.perf_counter()
+def _measure_duration(work: Callable[[], object]) -> float:
+    before, share, start = measure_slowness(), Share(), time.perf_counter()
     work()
-    return share.fair(time.perf_counter() - start, (before + slowness()) / 2)
+    return share.compute_fair_seconds(time.perf_counter() - start, (before + measure_slowness()) / 2)
 
 
 def _plain_python() -> None:
@@ -128,7 +131,7 @@ def _plain_python() -> None:
         {str(key): [key, number] for key in range(80)}
 
 
-def _schedule(file: Path) -> tuple[float, float]:
+def _read_schedule(file: Path) -> tuple[float, float]:
     try:
         work, line, _ = file.read_text().split()
     except (OSError, ValueError):  # the thread has ended

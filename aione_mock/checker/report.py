@@ -130,7 +130,7 @@ class CheckReport:
         return EXIT_COULD_NOT if self.stopped == INTERRUPTED else EXIT_KEPT
 
     @property
-    def kept(self) -> bool:
+    def all_kept(self) -> bool:
         """Whether all laws that were checked are kept."""
         return self.exit_code == EXIT_KEPT
 
@@ -202,7 +202,7 @@ class CheckReport:
 
     def assert_kept(self) -> None:
         """Raise AssertionError with all findings unless the laws are kept."""
-        if not self.kept:
+        if not self.all_kept:
             raise AssertionError(str(self))
 
 

@@ -19,7 +19,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.conftest import KEY
-from tests.timing import PATIENCE, Share, at_best, untraced
+from tests.timing import PATIENCE, Share, at_best, make_untraced_environment
 
 from .application import Application, needs_page
 from .traffic_view import open_traffic
@@ -132,7 +132,7 @@ class ServerProcess:
 
     def __init__(self) -> None:
         command = [sys.executable, "-m", "aione_mock", "serve", "--port", "0"]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=untraced())
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=make_untraced_environment())
         assert self.process.stdout is not None
         found = re.search(r"http://127\.0\.0\.1:(\d+)", self.process.stdout.readline())
         assert found is not None
@@ -149,7 +149,7 @@ class ServerProcess:
                     part = connection.recv(1 << 20)
                     assert part
                     answered += part.count(b"HTTP/1.1 200")
-            return share.at_work() / (BATCH * len(batches))
+            return share.read_running_seconds() / (BATCH * len(batches))
 
     def stop(self) -> None:
         self.process.terminate()

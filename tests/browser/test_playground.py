@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.conftest import KEY
-from tests.timing import until
+from tests.timing import wait_until
 
 from .application import HOSTILE, WAIT, Application, find_axe_violations, fits_its_width, needs_axe, needs_page
 
@@ -143,7 +143,7 @@ def test_a_conversation_goes_on_and_hostile_text_is_text(page: Page, app: Applic
     page.get_by_role("button", name="Continue the conversation").click()
     expect(form.locator("#question")).to_be_focused()
     ask(form, "say it again")
-    assert until(lambda: "request" in app.read_call(2), WAIT)
+    assert wait_until(lambda: "request" in app.read_call(2), WAIT)
     roles = [each["role"] for each in app.read_call(2)["request"]["body"]["messages"]]
     assert roles == ["user", "assistant", "user"]
     assert page.title() == "aione-mock"

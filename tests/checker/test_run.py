@@ -69,7 +69,7 @@ def test_what_was_made_is_deleted(gateway: FaultyGateway, check_gateway: CheckGa
     made = sum(request.method == "POST" and request.path.endswith("/gateway/keys") for request in gateway.seen)
     assert made > 10
     left = check_gateway("key-list-order")
-    assert left.kept
+    assert left.all_kept
 
 
 def test_interruption_cleans_up_and_keeps_what_was_found(
@@ -148,7 +148,7 @@ def test_a_command_that_is_ended_cleans_up(gateway: FaultyGateway, number: signa
     assert "interrupted" in report.read_text(encoding="utf-8")
     assert any(request.method == "DELETE" for request in gateway.seen)
     listed = check(target(gateway.url), only=("key-list-order",), phases=())
-    assert listed.kept
+    assert listed.all_kept
 
 
 def test_a_model_that_nobody_knows_is_told_before_money_is_spent(gateway: FaultyGateway) -> None:
@@ -162,7 +162,7 @@ def test_a_model_that_nobody_knows_is_told_before_money_is_spent(gateway: Faulty
 def test_an_alias_may_be_the_model(gateway: FaultyGateway) -> None:
     gateway.fault, gateway.seen = Fault(), []
     report = check(replace(target(gateway.url), model="sonnet-4-6"), only=("stream-usage-asked",), phases=())
-    assert report.kept
+    assert report.all_kept
     assert {request.json["model"] for request in gateway.seen if request.path.endswith(PAID)} == {"sonnet-4-6"}
 
 
@@ -266,7 +266,7 @@ def test_what_a_law_lacks_is_said(gateway: FaultyGateway) -> None:
     from aione_mock.checker import Target
 
     report = check(Target(gateway.url, key=KEY), phases=())
-    assert report.kept
+    assert report.all_kept
     reasons = " ".join(reason for reason, _ in report.unchecked)
     for option in ("--token", "--other-token", "--access-key", "--allow-writes"):
         assert option in reasons

@@ -19,7 +19,7 @@ from aione_mock.server.app import create_app
 from aione_mock.server.events import EventFeed
 from aione_mock.server.http import Server
 from aione_mock.text import sse
-from tests.timing import PATIENCE, untraced
+from tests.timing import PATIENCE, make_untraced_environment
 
 from .conftest import KEY, Client
 
@@ -219,7 +219,9 @@ def test_nothing_is_done_while_nobody_listens(api: Client, server: Server) -> No
 
 def test_the_server_ends_at_once_while_somebody_listens() -> None:
     command = [sys.executable, "-m", "aione_mock", "serve", "--port", "0", "--drain", "60"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=untraced())
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=make_untraced_environment()
+    )
     assert process.stdout is not None
     url = next(word for word in process.stdout.readline().split() if word.startswith("http://"))
     with Client(base_url=url) as client, listening(client) as reader:

@@ -11,7 +11,7 @@ from aione_mock.server.app import create_app
 from aione_mock.server.http import Server
 from aione_mock.settings import Settings
 from tests.console.client import ACCESS, Console
-from tests.timing import until
+from tests.timing import wait_until
 
 from .conftest import KEY, Client
 
@@ -46,9 +46,9 @@ def test_calls_under_way_are_counted_until_they_end(api: Client) -> None:
 
     asking = threading.Thread(target=ask)
     asking.start()
-    until(lambda: [each["concurrent_calls"]["used"] for each in api.ok("GET", "limits")["items"]] == [1])
+    wait_until(lambda: [each["concurrent_calls"]["used"] for each in api.ok("GET", "limits")["items"]] == [1])
     asking.join()
-    until(lambda: [each["concurrent_calls"]["used"] for each in api.ok("GET", "limits")["items"]] == [0])
+    wait_until(lambda: [each["concurrent_calls"]["used"] for each in api.ok("GET", "limits")["items"]] == [0])
 
 
 def test_the_scenario_of_the_header_is_played_on_the_signed_call(api: Client) -> None:

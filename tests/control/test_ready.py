@@ -10,7 +10,7 @@ import pytest
 from aione_mock.server.app import Mock, create_app
 from aione_mock.server.http import Server
 from tests.redis_server import find_free_port, start_redis, stop_redis
-from tests.timing import until
+from tests.timing import wait_until
 
 from .conftest import Client
 
@@ -63,7 +63,7 @@ def test_a_store_that_comes_back_is_used_again(tmp_path: Path) -> None:
             assert "store" in answer.json()["error"]["message"]
             assert client.get("/_mock/health").status_code == 200
             redis = start_redis(port, tmp_path)
-            assert until(lambda: client.get(PATH).status_code == 200)
+            assert wait_until(lambda: client.get(PATH).status_code == 200)
             assert client.chat().status_code == 200
     finally:
         stop_redis(redis)

@@ -14,7 +14,7 @@ import yaml
 from aione_mock.server.app import create_app
 from aione_mock.server.http import Server
 from aione_mock.settings import Settings
-from tests.timing import until
+from tests.timing import wait_until
 
 from .conftest import KEY, Client
 
@@ -237,11 +237,11 @@ def test_a_file_saved_half_written_keeps_its_last_good_rules_and_says_so(
         assert api.refused("DELETE", "rules/slow-days")[0] == 409
         assert api.refused("POST", "rules", {"id": "slow-days", "then": {"error": "internal_error"}})[0] == 409
         path.write_text('rules:\n- id: slow-days\n  then: {error: "upstr')
-        assert until(lambda: api.ok("GET", "rules")["errors"])
+        assert wait_until(lambda: api.ok("GET", "rules")["errors"])
         assert "days.yaml:" in api.ok("GET", "rules")["errors"][0]
         assert api.chat().status_code == 504
         path.write_text(yaml.safe_dump({"rules": [{"then": {"error": "upstream_failed"}}]}))
-        assert until(lambda: not api.ok("GET", "rules")["errors"])
+        assert wait_until(lambda: not api.ok("GET", "rules")["errors"])
         assert api.chat().status_code == 502
     told = [record.getMessage() for record in caplog.records if "days.yaml" in record.getMessage()]
     assert len(told) == 1

@@ -20,7 +20,7 @@ from aione_mock.server.http import Server
 from aione_mock.settings import DOCUMENTS, document_path
 from aione_mock.tenant.organisation_file import list_credentials
 from aione_mock.testing.session import MockSession
-from tests.timing import until
+from tests.timing import wait_until
 
 from .conftest import KEY, Client
 
@@ -63,7 +63,7 @@ def test_open_streams_are_counted_until_they_end_or_the_client_leaves(root: Clie
         arriving = answer.iter_bytes()
         next(arriving)
         assert root.ok("GET", "stats")["streams_open"] == 1
-    assert until(lambda: root.ok("GET", "stats")["streams_open"] == 0)
+    assert wait_until(lambda: root.ok("GET", "stats")["streams_open"] == 0)
 
 
 def test_errors_are_those_of_the_contract(root: Client) -> None:

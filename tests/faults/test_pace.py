@@ -18,7 +18,7 @@ from aione_mock.server.app import create_app
 from aione_mock.server.http import Server
 from aione_mock.settings import Settings
 from tests.faults.conftest import PROTOCOLS, Asking, chat
-from tests.timing import Share, at_best, slowness, untraced
+from tests.timing import Share, at_best, make_untraced_environment, measure_slowness
 from tests.wire_reader import Wire
 
 CLIENT = Path(__file__).parent.parent / "stream_client.py"
@@ -147,7 +147,7 @@ def test_many_streams_keep_their_schedule() -> None:
     seen by how long it was at work: for less than the streams took.
     """
     command = [sys.executable, "-m", "aione_mock", "serve", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=untraced()) as server:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=make_untraced_environment()) as server:
         try:
             assert server.stdout is not None
             found = re.search(r":(\d+)", server.stdout.readline())
@@ -189,13 +189,17 @@ BUSY = RAMP + 1 + 60 / 20
 
 
 def _load(server: int, port: str, raw: bytes) -> Load:
-    slow, share = slowness(), Share(server)
+    slow, share = measure_slowness(), Share(server)
     done = subprocess.run(
         [sys.executable, str(CLIENT), port, str(STREAMS), str(RAMP), "1", "0.05"],
         input=raw,
         capture_output=True,
         timeout=300,
         check=True,
-        env=untraced(),
+        env=make_untraced_environment(),
     )
-    return Load(json.loads(done.stdout), share.at_work() * 2 / (slow + slowness()), share.in_line())
+    return Load(
+        json.loads(done.stdout),
+        share.read_running_seconds() * 2 / (slow + measure_slowness()),
+        share.read_waiting_seconds(),
+    )

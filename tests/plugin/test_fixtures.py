@@ -12,7 +12,7 @@ import pytest
 
 from aione_mock import mock_server
 from aione_mock.server.http import Server
-from tests.timing import duration, slowness
+from tests.timing import duration, measure_slowness
 
 pytest_plugins = ["pytester"]
 ASK = """
@@ -554,7 +554,7 @@ def test_what_a_test_costs(suite: pytest.Pytester) -> None:
         return sorted(later - earlier for earlier, later in pairwise(starts[1:]))[len(starts) // 4]
 
     def cost() -> float:
-        slow = slowness()
+        slow = measure_slowness()
         empty = min(seconds("test_empty.py") for _ in range(2))
         return (min(seconds("test_mock.py") for _ in range(2)) - empty) / slow
 

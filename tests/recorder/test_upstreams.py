@@ -26,7 +26,7 @@ from tests.recorder.conftest import (
     replay_server,
     sending,
 )
-from tests.timing import PATIENCE, at_best, until
+from tests.timing import PATIENCE, at_best, wait_until
 
 HEADERS = {"authorization": f"Bearer {KEY}"}
 ASKED = {"model": "gpt-5.4", "messages": [{"role": "user", "content": "Hello"}]}
@@ -232,7 +232,7 @@ def test_a_client_that_leaves_is_told_and_what_came_is_kept(start_recorder: Star
     with Gateway(play) as gateway, start_recorder(gateway.url) as tape:
         with httpx2.stream("POST", tape.url + CHAT, headers=HEADERS, json=STREAMED) as answer:
             assert next(answer.iter_raw()) == EVENT
-        assert until(lambda: tape.reported)
+        assert wait_until(lambda: tape.reported)
         gone.set()
     (item,) = tape.cassette.interactions
     assert "the client disconnected before the answer was complete" in item.findings

@@ -18,7 +18,7 @@ from aione_mock.server.http import Server
 from aione_mock.settings import Settings
 from tests.conftest import KEY, NOW
 from tests.store.servers import new_prefix, require_store, shared_redis
-from tests.timing import PATIENCE, until
+from tests.timing import PATIENCE, wait_until
 from tests.wire_reader import request
 
 TECH = {"authorization": "Bearer nex-console-tech"}
@@ -89,7 +89,7 @@ class Worker:
         body = {"model": "gpt-5.4", "messages": [{"role": "user", "content": "Hang"}], "stream": True}
         with socket.create_connection(("127.0.0.1", self.server.port)) as connection:
             connection.sendall(request("/v1/chat/completions", body, headers=headers))
-            assert until(lambda: self.count_under_way(session), 10)
+            assert wait_until(lambda: self.count_under_way(session), 10)
             yield
 
 

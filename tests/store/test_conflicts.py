@@ -22,7 +22,7 @@ from tests.conftest import KEY, NOW
 from tests.control.conftest import Client
 from tests.control.test_events import listening
 from tests.store.servers import new_prefix, require_store, shared_redis
-from tests.timing import until
+from tests.timing import wait_until
 
 HEADERS = {"authorization": f"Bearer {KEY}"}
 STREAM = {"model": "gpt-5.4", "messages": [{"role": "user", "content": "Why do cats purr?"}], "stream": True}
@@ -159,4 +159,4 @@ def test_a_client_that_is_cancelled_leaves_no_open_stream(apps: tuple[Mock, Mock
 
     with redis.Redis.from_url(shared_redis()) as client:
         asyncio.run(leave())
-        assert until(lambda: not client.zcard(f"{state.scripts.prefix}:open"))
+        assert wait_until(lambda: not client.zcard(f"{state.scripts.prefix}:open"))

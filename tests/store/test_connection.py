@@ -16,7 +16,7 @@ from aione_mock.settings import Settings
 from aione_mock.store.redis import RedisScripts, StoreUnavailable
 from tests.store.servers import new_prefix
 from tests.store.test_failures import TIMEOUT, Database, list_journal, send
-from tests.timing import at_best, until
+from tests.timing import at_best, wait_until
 
 PING = b"\x90"
 """Arguments of an operation that does nothing."""
@@ -118,7 +118,7 @@ async def test_a_worker_that_is_busy_does_not_blame_the_store(database: Database
 
 def wait_until_closed(database: Database) -> None:
     """Wait until nobody but this test is connected."""
-    assert until(lambda: len(database.tell("CLIENT", "LIST").splitlines()) == 1, 10)
+    assert wait_until(lambda: len(database.tell("CLIENT", "LIST").splitlines()) == 1, 10)
     time.sleep(0.05)
 
 

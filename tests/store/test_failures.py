@@ -29,7 +29,7 @@ from tests.store.load import Answer, Load, make_call, send_all
 from tests.store.servers import new_prefix, require_store
 from tests.store.test_laws import NOW, WORLD
 from tests.test_cli import serving
-from tests.timing import PATIENCE, until, untraced
+from tests.timing import PATIENCE, make_untraced_environment, wait_until
 from tests.wire_reader import ask, request
 
 KEY = "sk-nex-demo-every-model"
@@ -110,7 +110,7 @@ class Database:
 FAILURES: dict[str, tuple[Callable[[Database], Any], Callable[[Database], Any], str]] = {
     "gone": (Database.shut_down, Database.start, "cannot be reached"),
     "hanging": (Database.hang, Database.go_on, "in time"),
-    "asleep": (lambda db: db.sleep(4), lambda db: until(lambda: is_answering(db.port)), "in time"),
+    "asleep": (lambda db: db.sleep(4), lambda db: wait_until(lambda: is_answering(db.port)), "in time"),
     "full": (
         lambda db: db.tell("CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", "1"),
         lambda db: db.tell("CONFIG", "SET", "maxmemory", "0"),
@@ -191,8 +191,8 @@ def test_a_store_that_fails_is_said_in_each_dialect_until_it_is_back(
     assert reason in text
     assert httpx2.get(f"{mock.url}/_mock/health", trust_env=False).status_code == 200
     repair(database)
-    assert until(lambda: ready(mock.url)[0] == 200, 10)
-    assert until(lambda: send(mock.url, "openai").status_code == 200, 10)
+    assert wait_until(lambda: ready(mock.url)[0] == 200, 10)
+    assert wait_until(lambda: send(mock.url, "openai").status_code == 200, 10)
     check_books(mock.url, booked, total, late=name in ("hanging", "asleep"))
 
 
@@ -217,7 +217,7 @@ def check_books(url: str, booked: int, total: int, *, late: bool) -> None:
                  for item in items["items"][: items["total"] - total])  # fmt: skip
     assert calls == models
     assert calls == 1 or late
-    assert until(lambda: not count_under_way(url), RELEASE_SECONDS + 2)
+    assert wait_until(lambda: not count_under_way(url), RELEASE_SECONDS + 2)
 
 
 def count_under_way(url: str) -> int:
@@ -253,7 +253,7 @@ def check_every_call_is_booked_once(url: str, booked: int, answers: Sequence[Ans
     assert {answer.request_id for answer in good} <= ids.keys()
     seen = Counter((answer.call, answer.occurrence) for answer in good)
     assert max(seen.values()) == 1, "no number is given twice"
-    assert until(lambda: not count_under_way(url), RELEASE_SECONDS + 2)
+    assert wait_until(lambda: not count_under_way(url), RELEASE_SECONDS + 2)
 
 
 def list_ids(url: str) -> list[str]:
@@ -296,7 +296,7 @@ def test_trouble_with_the_store_under_load_neither_loses_nor_doubles_a_call(
         url = running[0].url
         booked = count_booked(url)
         answers = send_under_trouble([get_port(each) for each in running], lambda: TROUBLES[name](database))
-        assert until(lambda: all(ready(each.url)[0] == 200 for each in running), 10)
+        assert wait_until(lambda: all(ready(each.url)[0] == 200 for each in running), 10)
         statuses = Counter(answer.status for answer in answers)
         assert statuses.keys() <= {200, 503}, statuses
         assert statuses[200] > len(answers) / 4, statuses
@@ -345,12 +345,12 @@ def test_what_a_killed_worker_had_admitted_is_released_in_time(database: Databas
             for _ in range(3):
                 connection = stack.enter_context(socket.create_connection(("127.0.0.1", get_port(victim))))
                 connection.sendall(slow)
-            assert until(lambda: count_under_way(survivor.url) == 3, 10)
+            assert wait_until(lambda: count_under_way(survivor.url) == 3, 10)
             time.sleep(RELEASE_SECONDS + 2)
             assert ask(get_port(survivor), quick).status == 429, "calls that last long keep their place"
             kill(victim.process)
             killed = time.monotonic()
-            assert until(lambda: ask(get_port(survivor), quick).status == 200, 2 * RELEASE_SECONDS)
+            assert wait_until(lambda: ask(get_port(survivor), quick).status == 200, 2 * RELEASE_SECONDS)
             assert time.monotonic() - killed < RELEASE_SECONDS + 1
 
 
@@ -361,11 +361,11 @@ def test_what_a_killed_worker_was_sending_is_shown_as_ended_in_time(database: Da
                 body, headers = {**ASKED["openai"][1], "stream": stream}, {**ASKED["openai"][2], **NEVER_ENDING}
                 connection = stack.enter_context(socket.create_connection(("127.0.0.1", get_port(running))))
                 connection.sendall(request("/v1/chat/completions", body, headers=headers))
-            assert until(lambda: count_open(survivor.url) in (2, 4), 10)
-        assert until(lambda: (count_open(survivor.url), count_streams(survivor.url)) == (4, 2), 10)
+            assert wait_until(lambda: count_open(survivor.url) in (2, 4), 10)
+        assert wait_until(lambda: (count_open(survivor.url), count_streams(survivor.url)) == (4, 2), 10)
         time.sleep(3.5)  # leases are renewed once
         kill(victim.process)
-        assert until(lambda: count_open(survivor.url) == 2, RELEASE_SECONDS + 3)
+        assert wait_until(lambda: count_open(survivor.url) == 2, RELEASE_SECONDS + 3)
         ended = [item for item in list_journal(survivor.url)["items"] if not item["open"]]
         assert all(1000 < item["duration_ms"] < 1000 * RELEASE_SECONDS for item in ended), ended
         assert count_streams(survivor.url) == 1
@@ -392,9 +392,9 @@ def test_a_client_that_leaves_gives_its_place_back_at_once(database: Database, t
                 connection = stack.enter_context(socket.create_connection(("127.0.0.1", get_port(first))))
                 connection.sendall(slow)
             quick = request("/v1/chat/completions", body, headers=headers)
-            assert until(lambda: count_under_way(second.url) == 3, 10)
+            assert wait_until(lambda: count_under_way(second.url) == 3, 10)
             assert ask(get_port(second), quick).status == 429
-        assert until(lambda: ask(get_port(second), quick).status == 200, 3)
+        assert wait_until(lambda: ask(get_port(second), quick).status == 200, 3)
 
 
 # --- stores that cannot be used
@@ -439,7 +439,7 @@ def run_command(*words: str, stdin: str | None = None) -> tuple[int, list[str], 
         capture_output=True,
         text=True,
         input=stdin,
-        env=untraced(),
+        env=make_untraced_environment(),
         timeout=PATIENCE,
         check=False,
     )

@@ -16,7 +16,7 @@ from aione_mock.settings import Settings
 from tests.conftest import KEY, NOW
 from tests.faults.conftest import chat
 from tests.store.front import Front, RequestSplitter
-from tests.timing import PATIENCE, until
+from tests.timing import PATIENCE, wait_until
 from tests.wire_reader import Wire, ask, request
 
 CHUNKED = (
@@ -113,7 +113,7 @@ def test_the_end_of_a_connection_is_that_of_the_server(front: Front, scenario: s
 def test_a_client_that_leaves_is_noticed(front: Front, two: tuple[Server, Server]) -> None:
     with socket.create_connection(("127.0.0.1", front.port), timeout=PATIENCE) as connection:
         connection.sendall(chat("openai", "Who leaves", scenario="hang"))
-    assert until(lambda: not any(each.app.sessions.default.in_flight for each in two))
+    assert wait_until(lambda: not any(each.app.sessions.default.in_flight for each in two))
 
 
 def read_answer(connection: socket.socket) -> bytes:

@@ -9,7 +9,7 @@ import pytest
 
 from aione_mock.server import shared_state
 from tests.store.pairs import TECH, Pair, Store, Worker, two_workers
-from tests.timing import until
+from tests.timing import wait_until
 
 DAY = 24 * 3600
 
@@ -179,7 +179,7 @@ def test_workers_renew_the_expiry_by_themselves(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(shared_state, "_SWEEP_SECONDS", 0.1)
     with two_workers() as pair:
         assert pair[0].chat("Hello").status_code == 200
-        assert until(lambda: min(list_expiries(pair.store).values()) > 0, 10)
+        assert wait_until(lambda: min(list_expiries(pair.store).values()) > 0, 10)
 
 
 # --- snapshots

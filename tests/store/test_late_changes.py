@@ -13,7 +13,7 @@ from aione_mock.settings import MEMORY
 from tests.conftest import NOW
 from tests.console.client import Console
 from tests.store.pairs import TECH, Pair, Worker, two_workers
-from tests.timing import until
+from tests.timing import wait_until
 
 KEYS = "/api/v1/gateway/keys"
 MARK = {"headers": {"set": {"x-marked": "yes"}}}
@@ -114,7 +114,7 @@ def test_a_stream_that_outlives_its_session_leaves_nothing(pair: Pair, session: 
     one, other = pair
     with one.hanging(session):
         delete(other, session)
-    assert until(lambda: not one.state._leases, 10)
+    assert wait_until(lambda: not one.state._leases, 10)
     assert one.ask("GET", "/_mock/ready").status_code == 200  # what was sent to the store before is done
     assert pair.store.list_keys(f":{session}:") == set()
     assert pair.store.db.zcard(pair.store.name("open")) == 0
@@ -123,9 +123,9 @@ def test_a_stream_that_outlives_its_session_leaves_nothing(pair: Pair, session: 
 def test_an_entry_that_is_no_longer_in_the_journal_is_not_ended(pair: Pair, session: str) -> None:
     one, other = pair
     with one.hanging(session):
-        assert until(lambda: other.list_numbers(session) == [1], 10)
+        assert wait_until(lambda: other.list_numbers(session) == [1], 10)
         other.control("DELETE", "journal", session=session)
-    assert until(lambda: not one.state._leases, 10)
+    assert wait_until(lambda: not one.state._leases, 10)
     assert one.ask("GET", "/_mock/ready").status_code == 200
     assert not [name for name in pair.store.list_parts(session) if name.endswith(":ends")]
 
@@ -157,7 +157,7 @@ def test_the_place_of_a_call_is_held_again_after_its_worker_was_stopped(monkeypa
     with two_workers() as pair, pair[0].hanging():
         (lease,) = pair.store.list_keys(":l:")
         pair.store.delete(lease)
-        assert until(lambda: pair[1].count_under_way() == 1, 10)
+        assert wait_until(lambda: pair[1].count_under_way() == 1, 10)
 
 
 def test_a_nonce_is_good_for_one_request_of_a_session(pair: Pair) -> None:

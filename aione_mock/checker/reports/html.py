@@ -105,8 +105,8 @@ def _render_page(report: CheckReport) -> Iterator[str]:
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
     yield f"<title>Contract check of {escape(report.url)}</title><style>{_STYLE}</style></head><body>"
     yield f'<h1>Contract check</h1><div class="soft">{escape(report.url)}</div>'
-    mood = "good" if report.kept else "bad"
-    yield f'<div class="verdict {mood}">{escape(report.verdict)}</div>'
+    verdict_class = "good" if report.all_kept else "bad"
+    yield f'<div class="verdict {verdict_class}">{escape(report.verdict)}</div>'
     yield from _render_counts(report)
     yield from _render_details(report)
     yield '<div class="columns">'
