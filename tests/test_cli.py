@@ -30,7 +30,7 @@ from aione_mock.contract.loading import load_contract
 from aione_mock.settings import DOCUMENTS, document_path
 from aione_mock.tenant.organisation_file import list_credentials
 from tests.timing import PATIENCE, Share, at_best, make_untraced_environment, measure_slowness, wait_until
-from tests.wire_reader import ask, request
+from tests.wire_reader import ask, build_request
 
 NOW = ("--now", "2026-11-20T10:30:00+08:00")
 ENVIRONMENT = (
@@ -517,7 +517,7 @@ def first_answer() -> float:
 def answers(port: int) -> bool:
     """Return whether the server answers. It uses a bare socket, to take no time from the process that starts."""
     with contextlib.suppress(ConnectionRefusedError):
-        return ask(port, request("/_mock/health")).status == 200
+        return ask(port, build_request("/_mock/health")).status == 200
     return False
 
 

@@ -24,7 +24,7 @@ from aione_mock.server.http import Server
 from aione_mock.server.observers import Delivery
 from aione_mock.server.shared_metrics import FOLDER, share_metrics
 from aione_mock.settings import override_variable, read_variable
-from tests.console.client import KEY, USAGE, Console, bearer, spent
+from tests.console.client import KEY, USAGE, Console, make_bearer_headers, sum_cost
 from tests.console.test_conservation import CALLS, NOT_AT_ALL
 from tests.redis_server import running_redis
 from tests.test_cli import serving
@@ -40,7 +40,9 @@ class Figures:
     """The metrics of a server, read through its socket."""
 
     def __init__(self, url: str, token: str = "") -> None:
-        answer = httpx2.get(f"{url}/_mock/metrics", headers=bearer(token) if token else {}, timeout=PATIENCE)
+        answer = httpx2.get(
+            f"{url}/_mock/metrics", headers=make_bearer_headers(token) if token else {}, timeout=PATIENCE
+        )
         assert answer.status_code == 200, answer.text
         assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
         self.text = answer.text
@@ -64,7 +66,7 @@ def metered() -> Iterator[Server]:
 
 
 def call(url: str, key: str = KEY, scenario: str = "", **body: Any) -> httpx2.Response:
-    headers = bearer(key) | ({"x-mock-scenario": scenario} if scenario else {})
+    headers = make_bearer_headers(key) | ({"x-mock-scenario": scenario} if scenario else {})
     return httpx2.post(f"{url}/v1/chat/completions", json=CHAT | body, headers=headers, timeout=PATIENCE)
 
 
@@ -80,10 +82,10 @@ def read_figures(url: str, calls: int) -> Figures:
 def test_tokens_and_cost_are_those_of_the_answers_and_of_the_ledger(metered: Server) -> None:
     metered.app.sessions.create("elsewhere")
     console, moved = Console(metered.url), NOT_AT_ALL
-    before = spent(console.get(USAGE))
+    before = sum_cost(console.get(USAGE))
     for name in ("plain", "streamed", "message", "gemini", "internal_error", "plain", "rate_limit_exceeded"):
         moved += CALLS[name](console, MODEL, "你好，今天怎么样？")
-    booked = spent(console.get(USAGE)) - before
+    booked = sum_cost(console.get(USAGE)) - before
     figures = read_figures(metered.url, 9)
     kinds = Counter({kind: figures.sum("tokens_total", kind=kind) for kind in figures.list_labels("kind")})
     assert kinds["input"] + kinds["cache_read"] + kinds["cache_write"] == moved.prompt
@@ -102,7 +104,7 @@ def test_tokens_and_cost_are_those_of_the_answers_and_of_the_ledger(metered: Ser
 
 def test_a_call_that_the_journal_does_not_keep_counts_like_any_other(metered: Server) -> None:
     for hidden in ({}, {"x-mock-journal": "off"}):
-        httpx2.post(f"{metered.url}/v1/chat/completions", json=CHAT, headers=bearer(KEY) | hidden)
+        httpx2.post(f"{metered.url}/v1/chat/completions", json=CHAT, headers=make_bearer_headers(KEY) | hidden)
     figures = read_figures(metered.url, 2)
     assert len(metered.app.sessions.default.journal) == 1
     cost = sum(exchange.ticks for exchange in metered.app.sessions.default.journal)
@@ -152,7 +154,7 @@ class stream:
 
     def __init__(self, url: str, scenario: str) -> None:
         self._client = httpx2.Client(timeout=PATIENCE)
-        headers = bearer(KEY) | {"x-mock-scenario": scenario}
+        headers = make_bearer_headers(KEY) | {"x-mock-scenario": scenario}
         request = self._client.build_request(
             "POST", f"{url}/v1/chat/completions", json=CHAT | {"stream": True}, headers=headers
         )
@@ -177,7 +179,7 @@ def test_streams_are_open_until_their_client_leaves(metered: Server) -> None:
 
 
 def test_a_stream_that_never_began_has_no_first_token(metered: Server) -> None:
-    headers = bearer(KEY) | {"x-mock-scenario": "pace; ttft=60"}
+    headers = make_bearer_headers(KEY) | {"x-mock-scenario": "pace; ttft=60"}
     with pytest.raises(httpx2.ReadTimeout):
         httpx2.post(f"{metered.url}/v1/chat/completions", json=CHAT | {"stream": True}, headers=headers, timeout=0.5)
     figures = read_figures(metered.url, 1)
@@ -241,9 +243,13 @@ def test_names_of_clients_are_no_labels(options: dict[str, Any]) -> None:
     with Server(create_app(metrics=True, auth="any", **options)) as server:
         for name in [*HOSTILE, *[f"made-up-{number}" for number in range(30)]]:
             for path, body in (("chat/completions", {**CHAT, "model": name}), ("messages", {"model": name})):
-                httpx2.post(f"{server.url}/v1/{path}", json=body, headers=bearer("sk-my-own-secret-key"))
+                httpx2.post(f"{server.url}/v1/{path}", json=body, headers=make_bearer_headers("sk-my-own-secret-key"))
         for path in ("/v1beta/models/made%0Aup:generateContent", "/made-up", "/_session/made-up/v1/models"):
-            httpx2.post(server.url + path, json={}, headers=bearer("sk-my-own-secret-key") | {"x-mock-session": "mine"})
+            httpx2.post(
+                server.url + path,
+                json={},
+                headers=make_bearer_headers("sk-my-own-secret-key") | {"x-mock-session": "mine"},
+            )
         httpx2.request("MADEUP", f"{server.url}/v1/models")
         figures = Figures(server.url)
         known = {model.id for model in server.app.sessions.default.catalogue.models}

@@ -32,7 +32,7 @@ from aione_mock.structs import replace
 from aione_mock.types import Call, Caller, Usage
 from tests.tenant.calls import record
 from tests.timing import at_best, cost, wait_until
-from tests.wire_reader import ask, request
+from tests.wire_reader import ask, build_request
 
 NOW = "2026-11-20T10:30:00Z"
 RPM, TPM, SPENT, DEMO = (
@@ -243,8 +243,8 @@ def narrow(app: Mock) -> Iterator[tuple[str, Session]]:
 def test_calls_at_a_time(server: Server, narrow: tuple[str, Session]) -> None:
     name, session = narrow
     headers = {"authorization": f"Bearer {DEMO}", "x-mock-session": name}
-    slow = request("/v1/chat/completions", BODY | {"stream": True}, headers=headers | {"x-mock-scenario": "hang"})
-    quick = request("/v1/chat/completions", BODY, headers=headers)
+    slow = build_request("/v1/chat/completions", BODY | {"stream": True}, headers=headers | {"x-mock-scenario": "hang"})
+    quick = build_request("/v1/chat/completions", BODY, headers=headers)
     connections = [socket.create_connection(("127.0.0.1", server.port), timeout=60) for _ in range(3)]
     for connection in connections:
         connection.sendall(slow)
@@ -254,7 +254,7 @@ def test_calls_at_a_time(server: Server, narrow: tuple[str, Session]) -> None:
     assert b"Concurrency limit exceeded: 3 calls at a time" in refused.body
     assert b'"code":"concurrency_limit_exceeded"' in refused.body
     assert refused.headers["x-ratelimit-remaining-requests"] == "9999997", "it is not counted"
-    other = request(
+    other = build_request(
         "/v1/chat/completions", BODY, headers=headers | {"authorization": "Bearer sk-nex-sandbox-for-trying"}
     )
     assert ask(server.port, other).status == 200, "each key has its own"
@@ -279,7 +279,7 @@ def test_calls_at_a_time(server: Server, narrow: tuple[str, Session]) -> None:
 def test_a_call_that_breaks_is_over(server: Server, narrow: tuple[str, Session], scenario: str) -> None:
     name, session = narrow
     headers = {"authorization": f"Bearer {DEMO}", "x-mock-session": name, "x-mock-scenario": scenario}
-    raw = request("/v1/chat/completions", BODY | {"stream": True}, headers=headers)
+    raw = build_request("/v1/chat/completions", BODY | {"stream": True}, headers=headers)
     for _ in range(4):
         ask(server.port, raw, patience=0.1)
     assert wait_until(lambda: not session.in_flight)

@@ -13,7 +13,7 @@ import pytest
 
 from tests.test_cli import Running, serving
 from tests.timing import PATIENCE, wait_until
-from tests.wire_reader import request
+from tests.wire_reader import build_request
 
 HEADERS = {"authorization": "Bearer k"}
 BODY = {"model": "gpt-5.4", "stream": True, "messages": [{"role": "user", "content": "Why do cats purr?"}]}
@@ -25,7 +25,7 @@ def connect(running: Running, scenario: str = "") -> socket.socket:
     headers = {**HEADERS, "x-mock-scenario": scenario} if scenario else HEADERS
     host, _, port = running.url.removeprefix("http://").partition(":")
     connection = socket.create_connection((host, int(port)), timeout=PATIENCE)
-    connection.sendall(request("/v1/chat/completions", BODY, headers=headers))
+    connection.sendall(build_request("/v1/chat/completions", BODY, headers=headers))
     got = b""
     while not got.endswith(b"\r\n\r\n" if not scenario else b"\n\n\r\n"):
         got += connection.recv(1 << 16)
@@ -51,7 +51,7 @@ def test_open_streams_end_first() -> None:
 @pytest.mark.parametrize("sent", [0, 10, 40], ids=["nothing", "a part of the line", "a part of the head"])
 def test_a_request_that_is_about_to_arrive_is_answered(sent: int) -> None:
     """It is too late for a connection that is not accepted yet, but not for one that is."""
-    data = request("/_mock/ready", None, method="GET")
+    data = build_request("/_mock/ready", None, method="GET")
     with serving("--auth", "any", "--drain", "60") as running:
         host, _, port = running.url.removeprefix("http://").partition(":")
         with socket.create_connection((host, int(port)), timeout=PATIENCE) as connection, connect(running) as other:

@@ -20,7 +20,7 @@ import pytest
 
 from tests.recorder.conftest import replay_server
 from tests.timing import PATIENCE, wait_until
-from tests.wire_reader import Wire, ask, request
+from tests.wire_reader import Wire, ask, build_request
 
 DEMO = "sk-nex-demo-every-model"
 DISABLED = "sk-nex-disabled-by-hand"
@@ -69,8 +69,10 @@ class Ask:
         if self.key:
             headers["authorization"] = f"Bearer {self.key}"
         if self.announced is not None:
-            return request(self.path, method=self.method, headers=headers | {"content-length": str(self.announced)})
-        return request(self.path, self.body, method=self.method, headers=headers)
+            return build_request(
+                self.path, method=self.method, headers=headers | {"content-length": str(self.announced)}
+            )
+        return build_request(self.path, self.body, method=self.method, headers=headers)
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ class Wire:
         return self.reads[-1][0]
 
 
-def request(
+def build_request(
     path: str,
     body: object = None,
     *,
@@ -85,31 +85,31 @@ def ask(port: int, raw: bytes, *, patience: float = 30.0, pause: float = 0.0) ->
         while True:
             time.sleep(pause)
             if not select.select([connection], [], [], patience)[0]:
-                return _wire(reads, "open", connection)
+                return _parse_wire(reads, "open", connection)
             try:
                 data = connection.recv(1 << 20)
             except ConnectionResetError:
-                return _wire(reads, "reset", None)
+                return _parse_wire(reads, "reset", None)
             if not data:
-                return _wire(reads, "closed", connection)
+                return _parse_wire(reads, "closed", connection)
             reads.append((time.perf_counter() - start, data))
             # nothing may follow a whole answer, so look once more for a moment
-            if _wire(reads, "open", None).whole and not select.select([connection], [], [], 0.02)[0]:
-                return _wire(reads, "open", connection)
+            if _parse_wire(reads, "open", None).whole and not select.select([connection], [], [], 0.02)[0]:
+                return _parse_wire(reads, "open", connection)
 
 
-def _wire(
+def _parse_wire(
     reads: list[tuple[float, bytes]], end: Literal["closed", "reset", "open"], conn: socket.socket | None
 ) -> Wire:
     raw = b"".join(data for _, data in reads)
     head, found, rest = raw.partition(b"\r\n\r\n")
-    segments = _segments(conn) if conn is not None else 0
+    segments = _count_segments(conn) if conn is not None else 0
     if not found:
         return Wire(reads, end, segments)
     first, *lines = head.decode("latin-1").split("\r\n")
     headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
     if headers.get("transfer-encoding") == "chunked":
-        chunks, whole = _chunks(rest)
+        chunks, whole = _split_chunks(rest)
     else:
         length = headers.get("content-length")
         chunks = [rest] if rest else []
@@ -118,7 +118,7 @@ def _wire(
     return Wire(reads, end, segments, first, headers, chunks, whole)
 
 
-def _chunks(rest: bytes) -> tuple[list[bytes], bool]:
+def _split_chunks(rest: bytes) -> tuple[list[bytes], bool]:
     chunks: list[bytes] = []
     while True:
         size, found, after = rest.partition(b"\r\n")
@@ -133,7 +133,7 @@ def _chunks(rest: bytes) -> tuple[list[bytes], bool]:
         rest = after[length + 2 :]
 
 
-def _segments(connection: socket.socket) -> int:
+def _count_segments(connection: socket.socket) -> int:
     if not hasattr(socket, "TCP_INFO"):
         return 0
     info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _DATA_SEGMENTS + 4)

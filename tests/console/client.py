@@ -26,7 +26,7 @@ OBSERVATION = "/api/v1/modelRouter/open/observation/"
 _NONCES = count()
 
 
-def bearer(secret: str) -> dict[str, str]:
+def make_bearer_headers(secret: str) -> dict[str, str]:
     return {"authorization": f"Bearer {secret}"}
 
 
@@ -38,17 +38,17 @@ class Console:
         self.host = url.partition("://")[2]
 
     @contextmanager
-    def inside(self, app: Any) -> Iterator[Console]:
+    def open_in_process(self, app: Any) -> Iterator[Console]:
         """Yield a client without a socket: this thread answers its requests, so that their CPU time can be measured."""
         made = Console(str(self.http.base_url), self.http.headers["x-mock-session"])
         with asyncio.Runner() as runner:
             made.http = httpx2.Client(
-                base_url=self.http.base_url, headers=self.http.headers, transport=_Inside(app, runner)
+                base_url=self.http.base_url, headers=self.http.headers, transport=_InProcessTransport(app, runner)
             )
             yield made
 
     def ask(self, method: str, path: str, secret: str = TECH, **more: Any) -> httpx2.Response:
-        headers = bearer(secret) | more.pop("headers", {})
+        headers = make_bearer_headers(secret) | more.pop("headers", {})
         return self.http.request(method, path, headers=headers, **more)
 
     def get(self, path: str, secret: str = TECH, **params: Any) -> Any:
@@ -57,7 +57,7 @@ class Console:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
-    def refused(self, method: str, path: str, **more: Any) -> list[tuple[str, str]]:
+    def read_violations(self, method: str, path: str, **more: Any) -> list[tuple[str, str]]:
         """Return places and types of all violations that a 422 lists."""
         answer = self.ask(method, path, **more)
         assert answer.status_code == 422, answer.text
@@ -76,7 +76,7 @@ class Console:
         headers = {"x-mock-scenario": scenario} if scenario else {}
         return self.ask("POST", "/v1/chat/completions", secret, json=body, headers=headers)
 
-    def signed(
+    def send_signed(
         self, name: str, query: str = "", access: tuple[str, str] = ACCESS, date: float | None = None, **more: str
     ) -> httpx2.Response:
         """Send a signed observation request; `more` are headers, dashes written as underscores."""
@@ -95,13 +95,13 @@ class Console:
 
     def observe(self, name: str, access: tuple[str, str] = ACCESS, **params: Any) -> Any:
         """Return the data of a successful, signed observation."""
-        answer = self.signed(name, urlencode(params), access)
+        answer = self.send_signed(name, urlencode(params), access)
         assert answer.status_code == 200, answer.text
         return answer.json()["data"]
 
-    def rejected(self, name: str, **params: Any) -> str:
+    def read_rejection(self, name: str, **params: Any) -> str:
         """Return the code of a 400 to a signed observation."""
-        answer = self.signed(name, urlencode(params))
+        answer = self.send_signed(name, urlencode(params))
         assert answer.status_code == 400, answer.text
         body = answer.json()
         assert (body["errCode"], body["errMessage"]) == (body["code"], body["message"])
@@ -109,7 +109,7 @@ class Console:
         return code
 
 
-class _Inside(httpx2.BaseTransport):
+class _InProcessTransport(httpx2.BaseTransport):
     def __init__(self, app: Any, runner: asyncio.Runner) -> None:
         self._ask = httpx2.ASGITransport(app).handle_async_request
         self._runner = runner
@@ -118,11 +118,11 @@ class _Inside(httpx2.BaseTransport):
         return self._runner.run(self._answer(request))
 
     async def _answer(self, request: httpx2.Request) -> httpx2.Response:
-        asked = httpx2.Request(request.method, request.url, headers=request.headers, content=request.read())
-        answer = await self._ask(asked)
+        sent = httpx2.Request(request.method, request.url, headers=request.headers, content=request.read())
+        answer = await self._ask(sent)
         return httpx2.Response(answer.status_code, headers=answer.headers, content=await answer.aread())
 
 
-def spent(rows: list[dict[str, Any]]) -> Decimal:
+def sum_cost(rows: list[dict[str, Any]]) -> Decimal:
     """Return the cost of usage rows."""
     return sum((Decimal(row["cost_rmb"]) for row in rows), Decimal(0))

@@ -71,15 +71,15 @@ def test_pages_of_invoices(console: Console, query: str, months: list[str]) -> N
 
 
 def test_bad_pages_are_refused(console: Console) -> None:
-    assert console.refused("GET", f"{INVOICES}?page=0&page_size=0") == [
+    assert console.read_violations("GET", f"{INVOICES}?page=0&page_size=0") == [
         ("query/page", "greater_than_equal"),
         ("query/page_size", "greater_than_equal"),
     ]
-    assert console.refused("GET", f"{INVOICES}?page=one&page_size=101") == [
+    assert console.read_violations("GET", f"{INVOICES}?page=one&page_size=101") == [
         ("query/page", "int_parsing"),
         ("query/page_size", "less_than_equal"),
     ]
-    ((place, _),) = console.refused("GET", f"{INVOICES}?page={'9' * 30}")
+    ((place, _),) = console.read_violations("GET", f"{INVOICES}?page={'9' * 30}")
     assert place == "query/page"
 
 

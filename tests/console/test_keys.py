@@ -195,7 +195,7 @@ def test_what_changes_a_key_says_so_with_all_findings(console: Console) -> None:
         "allowed_ips": ["10.0.0.0/33", "here", "::1"],
         "is_sandbox": None,
     }
-    assert sorted(console.refused("POST", KEYS, json=body)) == [
+    assert sorted(console.read_violations("POST", KEYS, json=body)) == [
         ("body/allowed_ips/0", "ip_any_network"),
         ("body/allowed_ips/1", "ip_any_network"),
         ("body/expires_at", "datetime_future"),
@@ -205,14 +205,14 @@ def test_what_changes_a_key_says_so_with_all_findings(console: Console) -> None:
         ("body/rpm_limit", "greater_than_equal"),
         ("body/tpm_limit", "int_parsing"),
     ]
-    assert console.refused("POST", KEYS, json={"expires_at": "yesterday"}) == [
+    assert console.read_violations("POST", KEYS, json={"expires_at": "yesterday"}) == [
         ("body/name", "missing"),
         ("body/expires_at", "datetime_parsing"),
     ]
-    assert console.refused("POST", KEYS, json=[{"name": "x"}]) == [("body", "dict_type")]
-    assert console.refused("POST", KEYS, content=b"{") == [("body/1", "json_invalid")]
-    assert console.refused("POST", KEYS) == [("body", "missing")]
-    found = console.refused("PUT", f"{KEYS}/not-a-uuid", json={"name": None, "rpm_limit": -1})
+    assert console.read_violations("POST", KEYS, json=[{"name": "x"}]) == [("body", "dict_type")]
+    assert console.read_violations("POST", KEYS, content=b"{") == [("body/1", "json_invalid")]
+    assert console.read_violations("POST", KEYS) == [("body", "missing")]
+    found = console.read_violations("PUT", f"{KEYS}/not-a-uuid", json={"name": None, "rpm_limit": -1})
     assert found == [
         ("path/key_id", "uuid_parsing"),
         ("body/name", "string_type"),
@@ -223,14 +223,14 @@ def test_what_changes_a_key_says_so_with_all_findings(console: Console) -> None:
 
 @pytest.mark.parametrize("text", ["0000-01-01T00:00:00Z", "9999-12-31T23:59:59.9999-10:00", "2027-12-31T23:59:60Z"])
 def test_a_time_that_no_calendar_has_is_a_finding(console: Console, text: str) -> None:
-    assert console.refused("POST", KEYS, json={"name": "x", "expires_at": text}) == [
+    assert console.read_violations("POST", KEYS, json={"name": "x", "expires_at": text}) == [
         ("body/expires_at", "datetime_parsing")
     ]
 
 
 @pytest.mark.parametrize(("method", "end"), [("GET", ""), ("DELETE", ""), ("PUT", "/rotate"), ("PUT", "/enable")])
 def test_a_key_id_is_a_uuid(console: Console, method: str, end: str) -> None:
-    assert console.refused(method, f"{KEYS}/abc{end}") == [("path/key_id", "uuid_parsing")]
+    assert console.read_violations(method, f"{KEYS}/abc{end}") == [("path/key_id", "uuid_parsing")]
     assert console.ask(method, f"{KEYS}/{GONE}{end}").status_code == 404
 
 

@@ -107,7 +107,7 @@ def test_a_window_that_ends_now_holds_the_present_minute(console: Console, sessi
     ],
 )
 def test_bad_parameters_are_named(console: Console, name: str, asked: dict[str, str], parameter: str) -> None:
-    assert console.rejected(name, **asked) == f"InvalidParameter.{parameter}"
+    assert console.read_rejection(name, **asked) == f"InvalidParameter.{parameter}"
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_bad_parameters_are_named(console: Console, name: str, asked: dict[str, 
     ],
 )
 def test_bad_pages_are_named(console: Console, asked: dict[str, Any], parameter: str) -> None:
-    assert console.rejected("logs", **asked) == f"InvalidParameter.{parameter}"
+    assert console.read_rejection("logs", **asked) == f"InvalidParameter.{parameter}"
 
 
 # --- filters
@@ -226,7 +226,9 @@ def every(console: Console, **asked: Any) -> list[dict[str, Any]]:
     """Return all rows, page after page by token."""
     rows, token = [], ""
     while True:
-        answer = console.signed("logs", "&".join(f"{k}={v}" for k, v in {**asked, "nextToken": token}.items())).json()
+        answer = console.send_signed(
+            "logs", "&".join(f"{k}={v}" for k, v in {**asked, "nextToken": token}.items())
+        ).json()
         rows += answer["data"]["list"]
         assert (answer["maxResults"], str(answer["data"]["nextToken"] or "")) == (
             answer["data"]["maxResults"],
@@ -312,17 +314,17 @@ def test_charts_metrics_and_logs_agree(console: Console, back: int, span: int, a
 
 def test_dates_are_judged_by_real_time_even_if_the_clock_stands_still(console: Console, session: Session) -> None:
     session.clock.set(datetime(2031, 5, 1, tzinfo=UTC))
-    assert console.signed("metrics").status_code == 200
-    answer = console.signed("metrics", date=session.clock.timestamp())
+    assert console.send_signed("metrics").status_code == 200
+    answer = console.send_signed("metrics", date=session.clock.timestamp())
     assert answer.status_code == 403
     assert "ahead of the server's clock" in answer.json()["message"]
     for seconds, status in [(-840, 200), (840, 200), (-930, 403), (990, 403)]:
-        assert console.signed("metrics", date=time.time() + seconds).status_code == status
+        assert console.send_signed("metrics", date=time.time() + seconds).status_code == status
 
 
 def test_a_nonce_counts_once(console: Console) -> None:
-    assert console.signed("metrics", x_acs_signature_nonce="once").status_code == 200
-    answer = console.signed("charts", x_acs_signature_nonce="once")
+    assert console.send_signed("metrics", x_acs_signature_nonce="once").status_code == 200
+    answer = console.send_signed("charts", x_acs_signature_nonce="once")
     assert (answer.status_code, answer.json()["code"]) == (403, "B.Permission.DeniedException")
     assert "nonce" in answer.json()["message"]
 
@@ -338,7 +340,7 @@ def test_a_nonce_counts_once(console: Console) -> None:
     ],
 )
 def test_other_signatures_are_refused_with_a_reason(console: Console, headers: dict[str, str], words: str) -> None:
-    answer = console.signed("metrics", **headers)
+    answer = console.send_signed("metrics", **headers)
     assert answer.status_code == 403
     assert words in answer.json()["errMessage"] == answer.json()["message"]
 
@@ -352,14 +354,14 @@ def test_other_signatures_are_refused_with_a_reason(console: Console, headers: d
     ],
 )
 def test_access_keys_must_be_good(console: Console, access: tuple[str, str], words: str) -> None:
-    answer = console.signed("logs", access=access)
+    answer = console.send_signed("logs", access=access)
     assert (answer.status_code, words in answer.json()["message"]) == (403, True)
 
 
 def test_action_and_version_must_be_those_of_the_path(console: Console) -> None:
-    wrong = console.signed("metrics", x_acs_action="ModelRouterQueryObservationLogs")
+    wrong = console.send_signed("metrics", x_acs_action="ModelRouterQueryObservationLogs")
     assert (wrong.status_code, wrong.json()["code"]) == (400, "InvalidParameter.x-acs-action")
-    wrong = console.signed("metrics", x_acs_version="2024-06-11")
+    wrong = console.send_signed("metrics", x_acs_version="2024-06-11")
     assert (wrong.status_code, wrong.json()["code"]) == (400, "InvalidParameter.x-acs-version")
 
 
@@ -439,6 +441,6 @@ def test_the_sdk_understands_refusals(sdk: Client, console: Console) -> None:
 
 
 def test_charts_are_quick(console: Console, app: Mock) -> None:
-    with console.inside(app) as inside:
+    with console.open_in_process(app) as inside:
         assert cost(lambda: inside.observe("charts", timeRange="30d")) < 0.2
     assert console.http.get(OBSERVATION + "charts").status_code == 403

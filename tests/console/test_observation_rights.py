@@ -16,9 +16,9 @@ READER = "nex-console-reader"
 
 
 def test_a_key_without_the_right_is_refused_with_the_documented_sentence(console: Console) -> None:
-    assert console.signed("charts", access=CHARTS_ONLY).status_code == 200
+    assert console.send_signed("charts", access=CHARTS_ONLY).status_code == 200
     for name in ("metrics", "logs"):
-        answer = console.signed(name, access=CHARTS_ONLY)
+        answer = console.send_signed(name, access=CHARTS_ONLY)
         body = answer.json()
         assert (answer.status_code, body["errCode"]) == (403, "B.Permission.DeniedException")
         assert body["errMessage"].startswith("鉴权失败或权限不足: ")
@@ -32,7 +32,11 @@ def test_every_observation_names_the_right_that_it_needs(app: Mock) -> None:
 
 
 def test_request_ids_are_guids(console: Console) -> None:
-    for answer in (console.signed("charts"), console.signed("charts", "timeRange=wrong"), console.signed("logs")):
+    for answer in (
+        console.send_signed("charts"),
+        console.send_signed("charts", "timeRange=wrong"),
+        console.send_signed("logs"),
+    ):
         found = answer.json()["requestId"]
         assert found == answer.headers["x-request-id"] == str(uuid.UUID(found)).upper()
 
@@ -46,7 +50,7 @@ def test_request_ids_are_guids(console: Console) -> None:
     ],
 )
 def test_documented_codes_are_names_of_scenarios(console: Console, code: str, status: int, message: str) -> None:
-    answer = console.signed("charts", x_mock_scenario=code)
+    answer = console.send_signed("charts", x_mock_scenario=code)
     body = answer.json()
     assert (answer.status_code, body["errCode"], body["errMessage"], body["message"]) == (
         status,
@@ -65,7 +69,7 @@ def test_the_call_on_the_vendors_page_shows_something(console: Console, now: dat
         made = console.ask("POST", "/_mock/sessions", json={"name": "january", "now": now.isoformat()})
         assert made.status_code == 201, made.text
         headers = {"x_mock_session": "january"}
-    answer = console.signed("charts", f"{ids}&{window}", **headers)
+    answer = console.send_signed("charts", f"{ids}&{window}", **headers)
     assert sum(point["value"] for point in answer.json()["data"]["callVolume"]) > 0
 
 

@@ -67,7 +67,7 @@ def test_the_usual_window_is_the_last_seven_days(console: Console, session: Sess
 def test_bad_windows_are_refused_with_all_findings(
     console: Console, query: str, findings: list[tuple[str, str]]
 ) -> None:
-    assert console.refused("GET", f"{USAGE}?{query}") == findings
+    assert console.read_violations("GET", f"{USAGE}?{query}") == findings
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_each_view_belongs_to_its_caller(console: Console) -> None:
 
 @pytest.mark.parametrize("days", ["0", "91", "-1", "seven", "1.5", "", "9" * 400])
 def test_a_range_has_bounds(console: Console, days: str) -> None:
-    ((place, _),) = console.refused("GET", f"{DASHBOARD}?range_days={days}")
+    ((place, _),) = console.read_violations("GET", f"{DASHBOARD}?range_days={days}")
     assert place == "query/range_days"
 
 
@@ -189,7 +189,7 @@ def test_latency_is_that_of_the_model_and_not_of_the_machine(console: Console, s
 
 @pytest.mark.parametrize("secret", [TECH, BUSINESS])
 def test_a_dashboard_of_ninety_days_is_quick(console: Console, app: Mock, secret: str) -> None:
-    with console.inside(app) as inside:
+    with console.open_in_process(app) as inside:
         inside.get(DASHBOARD, secret, range_days=90)
         assert cost(lambda: inside.get(DASHBOARD, secret, range_days=90), 9) < 0.02
 

@@ -32,7 +32,7 @@ class Client(httpx2.Client):
         assert answer.is_success, answer.text
         return answer.json() if answer.content else None
 
-    def refused(self, method: str, path: str, json: Any = None, **params: Any) -> tuple[int, str]:
+    def read_error(self, method: str, path: str, json: Any = None, **params: Any) -> tuple[int, str]:
         """Return status and message of a response that must be an error."""
         answer = self.request(method, f"/_mock/{path}", json=json, params=params or None)
         assert answer.is_error, answer.text

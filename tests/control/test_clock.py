@@ -50,14 +50,14 @@ def test_it_runs_from_where_it_stood_and_stops_again(api: Client) -> None:
 )  # fmt: skip
 def test_what_makes_no_sense_changes_nothing(api: Client, wrong: dict[str, object]) -> None:
     before = api.ok("GET", "clock")
-    assert api.refused("POST", "clock", wrong)[0] == 400
+    assert api.read_error("POST", "clock", wrong)[0] == 400
     assert api.ok("GET", "clock") == before
 
 
 @pytest.mark.parametrize("advance", ["soon", "", "-", "1x", "1" * 40 + "!"])
 def test_what_is_no_duration_is_told_with_some_that_are(api: Client, advance: str) -> None:
     told = f"'{advance}' is not a duration such as 250ms, 61s, 15m, 2h or 30d"
-    assert api.refused("POST", "clock", {"advance": advance}) == (400, told)
+    assert api.read_error("POST", "clock", {"advance": advance}) == (400, told)
 
 
 def test_a_minute_later_the_window_is_open_again(api: Client) -> None:

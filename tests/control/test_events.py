@@ -202,8 +202,8 @@ def test_credentials_are_masked(api: Client, name: str) -> None:
 
 
 def test_a_bad_filter_is_refused(api: Client) -> None:
-    assert api.refused("GET", "events", statsu="4xx")[0] == 400
-    assert api.refused("GET", "events", finding="odd")[0] == 400
+    assert api.read_error("GET", "events", statsu="4xx")[0] == 400
+    assert api.read_error("GET", "events", finding="odd")[0] == 400
 
 
 def test_nothing_is_done_while_nobody_listens(api: Client, server: Server) -> None:

@@ -86,7 +86,7 @@ def _key_id(label: str) -> str:
     [{"status": "700"}, {"status": "4"}, {"limit": "0"}, {"limit": "x"}, {"since": "then"}, {"text": ""}, {"key": ""}],
 )
 def test_conditions_that_make_no_sense_are_refused(api: Client, wrong: dict[str, str]) -> None:
-    assert api.refused("GET", "journal", **wrong)[0] == 400
+    assert api.read_error("GET", "journal", **wrong)[0] == 400
 
 
 def test_words_are_found_across_the_events_of_a_stream(api: Client) -> None:
@@ -193,14 +193,14 @@ def test_how_it_ended_and_what_refused_it(api: Client) -> None:
 
 
 def test_cleared_it_counts_on(api: Client) -> None:
-    assert api.refused("GET", "journal/1") == (404, "exchange 1 is not in the journal; it is empty")
+    assert api.read_error("GET", "journal/1") == (404, "exchange 1 is not in the journal; it is empty")
     api.chat()
     assert api.request("DELETE", "/_mock/journal").status_code == 204
     assert api.ok("GET", "journal") == {"items": [], "matched": 0, "held": 0, "total": 1}
     api.chat()
-    assert api.refused("GET", "journal/1") == (404, "exchange 1 is not in the journal; it holds 2 to 2")
+    assert api.read_error("GET", "journal/1") == (404, "exchange 1 is not in the journal; it holds 2 to 2")
     assert api.ok("GET", "journal/2")["number"] == 2
-    assert api.refused("GET", "journal/x")[0] == 400
+    assert api.read_error("GET", "journal/x")[0] == 400
 
 
 def test_the_control_api_leaves_no_trace(api: Client) -> None:
@@ -446,7 +446,7 @@ def test_what_the_contract_says_is_told_by_part_and_member(api: Client) -> None:
 
 def test_a_list_of_a_thousand_takes_less_than_thirty_milliseconds(server: Server, name: str) -> None:
     console = Console(server.url, name)
-    with console.inside(server.app) as inside:
+    with console.open_in_process(server.app) as inside:
         for number in range(1000):
             assert inside.chat(text=f"question {number}").status_code == 200
         assert len(inside.get("/_mock/journal", limit=1000)["items"]) == 1000

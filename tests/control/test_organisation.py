@@ -103,7 +103,7 @@ def test_errors_of_the_api_are_its_answer(api: Client) -> None:
 def test_what_cannot_be_sent_is_refused_with_the_remedy(
     api: Client, body: dict[str, object], status: int, told: str
 ) -> None:
-    found, message = api.refused("POST", "signed-calls", body)
+    found, message = api.read_error("POST", "signed-calls", body)
     assert found == status
     assert told in message
 
@@ -115,7 +115,7 @@ def test_other_organisations_have_keys_of_their_own_and_one_without_says_so(tmp_
         answer = client.ok("POST", "signed-calls", {"operation": METRICS, "organisation": "other"})
         assert (answer["status"], answer["access_key"] != ACCESS[0]) == (200, True)
     with Server(create_app(Settings(world=world))) as server, Client(base_url=server.url) as client:
-        status, message = client.refused("POST", "signed-calls", {"operation": METRICS})
+        status, message = client.read_error("POST", "signed-calls", {"operation": METRICS})
         assert (status, "'lonely' has no active access key" in message) == (409, True)
 
 

@@ -39,7 +39,7 @@ def test_every_name_is_listed_with_its_options(api: Client) -> None:
     }  # fmt: skip
     faults = api.ok("GET", "scenarios", kind="fault")
     assert {item["kind"] for item in faults["items"]} == {"fault"}
-    assert api.refused("GET", "scenarios", kind="none")[0] == 400
+    assert api.read_error("GET", "scenarios", kind="none")[0] == 400
 
 
 def test_each_header_that_the_list_shows_can_be_sent(api: Client) -> None:
@@ -92,7 +92,7 @@ def test_the_newest_is_asked_first_and_only_a_header_goes_before_it(api: Client)
     ],
 )
 def test_one_that_makes_no_sense_is_refused_with_the_remedy(api: Client, wrong: dict[str, object], told: str) -> None:
-    status, message = api.refused("POST", "scenarios", wrong)
+    status, message = api.read_error("POST", "scenarios", wrong)
     assert status == 400
     assert told in message
     assert api.ok("GET", "scenarios")["active"] == []
@@ -102,7 +102,7 @@ def test_those_that_are_spent_make_room(api: Client) -> None:
     api.ok("POST", "scenarios", {"scenario": "internal_error", "times": 1})
     for _ in range(99):
         api.ok("POST", "scenarios", {"scenario": "internal_error", "when": {"text": "never said"}})
-    assert api.refused("POST", "scenarios", {"scenario": "cut"})[0] == 400
+    assert api.read_error("POST", "scenarios", {"scenario": "cut"})[0] == 400
     assert api.chat().status_code == 500
     assert api.ok("POST", "scenarios", {"scenario": "cut"})["id"] == "scenario-101"
     assert len(api.ok("GET", "scenarios")["active"]) == 100
@@ -174,9 +174,12 @@ def test_a_scenario_is_switched_off_and_on_again(api: Client, name: str) -> None
 
 def test_what_cannot_be_switched_is_refused_with_the_remedy(api: Client) -> None:
     api.ok("POST", "rules", REFUND)
-    assert api.refused("PATCH", "rules/refnd", {"enabled": False}) == (404, "no rule 'refnd'; did you mean 'refund'?")
+    assert api.read_error("PATCH", "rules/refnd", {"enabled": False}) == (
+        404,
+        "no rule 'refnd'; did you mean 'refund'?",
+    )
     for wrong in ({}, {"enabled": "no"}, {"enabled": False, "then": {}}):
-        assert api.refused("PATCH", "rules/refund", wrong)[0] == 400
+        assert api.read_error("PATCH", "rules/refund", wrong)[0] == 400
 
 
 def test_a_rule_put_back_counts_from_the_start(api: Client) -> None:
@@ -194,7 +197,7 @@ def test_a_wrong_one_among_many_changes_nothing(api: Client) -> None:
         {"then": {}},
         {"when": {"modle": "x"}, "then": {"error": "internal_error"}},
     ):
-        status, message = api.refused("PUT", "rules", {"rules": [BROKEN, wrong]})
+        status, message = api.read_error("PUT", "rules", {"rules": [BROKEN, wrong]})
         assert status == 400
         assert "rules" in message
         assert [rule["id"] for rule in api.ok("GET", "rules")["items"]] == ["refund"]
@@ -202,14 +205,14 @@ def test_a_wrong_one_among_many_changes_nothing(api: Client) -> None:
 
 def test_ids_are_given_once(api: Client) -> None:
     api.ok("POST", "rules", REFUND)
-    assert api.refused("POST", "rules", REFUND)[0] == 409
-    assert api.refused("PUT", "rules", {"rules": [REFUND, REFUND]})[0] == 400
+    assert api.read_error("POST", "rules", REFUND)[0] == 409
+    assert api.read_error("PUT", "rules", {"rules": [REFUND, REFUND]})[0] == 400
     nameless = {"then": {"error": "internal_error"}}
     first, second = api.ok("POST", "rules", nameless)["id"], api.ok("POST", "rules", nameless)["id"]
     assert second == f"{first}-2"
     active = api.ok("POST", "scenarios", {"scenario": "cut"})["id"]
-    assert "already, from control" in api.refused("PUT", "rules", {"rules": [{**REFUND, "id": active}]})[1]
-    assert api.refused("DELETE", "rules/refnd") == (404, "no rule 'refnd'; did you mean 'refund'?")
+    assert "already, from control" in api.read_error("PUT", "rules", {"rules": [{**REFUND, "id": active}]})[1]
+    assert api.read_error("DELETE", "rules/refnd") == (404, "no rule 'refnd'; did you mean 'refund'?")
     assert api.request("DELETE", f"/_mock/rules/{active}").status_code == 204
 
 
@@ -234,8 +237,8 @@ def test_a_file_saved_half_written_keeps_its_last_good_rules_and_says_so(
         assert server.app.pipeline  # each process reads files by itself, and says so
         assert api.chat().status_code == 504
         assert api.ok("GET", "rules")["items"][0]["source"] == "days.yaml:2"
-        assert api.refused("DELETE", "rules/slow-days")[0] == 409
-        assert api.refused("POST", "rules", {"id": "slow-days", "then": {"error": "internal_error"}})[0] == 409
+        assert api.read_error("DELETE", "rules/slow-days")[0] == 409
+        assert api.read_error("POST", "rules", {"id": "slow-days", "then": {"error": "internal_error"}})[0] == 409
         path.write_text('rules:\n- id: slow-days\n  then: {error: "upstr')
         assert wait_until(lambda: api.ok("GET", "rules")["errors"])
         assert "days.yaml:" in api.ok("GET", "rules")["errors"][0]

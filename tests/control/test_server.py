@@ -91,7 +91,7 @@ def test_errors_are_those_of_the_contract(root: Client) -> None:
     ],
 )
 def test_a_filter_with_a_slip_in_its_name_does_not_find_everything(root: Client, path: str, told: str) -> None:
-    assert root.refused("GET", path) == (400, told)
+    assert root.read_error("GET", path) == (400, told)
 
 
 def test_errors_are_found_by_operation_dialect_and_status(root: Client) -> None:
@@ -100,13 +100,13 @@ def test_errors_are_found_by_operation_dialect_and_status(root: Client) -> None:
     assert {item["dialect"] for item in root.ok("GET", "errors", dialect="gemini")["items"]} == {"gemini"}
     found = root.ok("GET", "errors", dialect="console", status=422)["items"]
     assert [item["name"] for item in found] == ["validation_error"]
-    status, message = root.refused("GET", "errors", operation="createChatCompletions")
+    status, message = root.read_error("GET", "errors", operation="createChatCompletions")
     assert (status, message) == (
         400,
         "unknown operation 'createChatCompletions'; did you mean 'createChatCompletion'?",
     )
-    assert root.refused("GET", "errors", dialect="french")[0] == 400
-    assert root.refused("GET", "errors", status=200)[0] == 400
+    assert root.read_error("GET", "errors", dialect="french")[0] == 400
+    assert root.read_error("GET", "errors", status=200)[0] == 400
 
 
 def by(way: str) -> list[Any]:

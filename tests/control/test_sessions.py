@@ -43,7 +43,7 @@ def test_what_is_left_out_is_as_the_server_was_started(root: Client, name: str) 
 
 
 def test_a_name_is_given_once(root: Client, made: str) -> None:
-    assert root.refused("POST", "sessions", {"name": made}) == (409, f"There is a session '{made}' already.")
+    assert root.read_error("POST", "sessions", {"name": made}) == (409, f"There is a session '{made}' already.")
 
 
 def test_one_can_be_made_through_its_own_base_url(api: Client, name: str) -> None:
@@ -57,7 +57,7 @@ def test_one_can_be_made_through_its_own_base_url(api: Client, name: str) -> Non
 )  # fmt: skip
 def test_one_that_makes_no_sense_is_refused(root: Client, wrong: dict[str, object]) -> None:
     before = root.ok("GET", "sessions")["total"]
-    assert root.refused("POST", "sessions", wrong)[0] == 400
+    assert root.read_error("POST", "sessions", wrong)[0] == 400
     assert root.ok("GET", "sessions")["total"] == before
 
 
@@ -78,17 +78,17 @@ def test_an_unknown_one_is_told_with_the_nearest_name(root: Client) -> None:
         ("POST", "/restore", {"label": "x"}),
         ("POST", "/fork", {"name": "x"}),
     ):
-        assert root.refused(method, f"sessions/defualt{path}", body) == (
+        assert root.read_error(method, f"sessions/defualt{path}", body) == (
             404,
             "no session 'defualt'; did you mean 'default'?",
         )
-    assert root.refused("GET", "sessions/no%20name")[0] == 400
+    assert root.read_error("GET", "sessions/no%20name")[0] == 400
 
 
 def test_a_forgotten_one_begins_anew_when_it_is_named(root: Client, api: Client, made: str) -> None:
     api.chat()
     assert root.request("DELETE", f"/_mock/sessions/{made}").status_code == 204
-    assert root.refused("GET", f"sessions/{made}")[0] == 404
+    assert root.read_error("GET", f"sessions/{made}")[0] == 404
     assert api.ok("GET", "journal")["total"] == 0
     assert root.ok("GET", f"sessions/{made}")["seed"] == "0"
 
@@ -149,10 +149,10 @@ def test_a_running_clock_goes_back_too(root: Client, api: Client, name: str) -> 
 def test_snapshots_are_labelled_replaced_and_bounded(root: Client, made: str) -> None:
     labels = [root.ok("POST", f"sessions/{made}/snapshot")["label"] for _ in range(32)]
     assert labels[:2] == ["snapshot-1", "snapshot-2"]
-    assert root.refused("POST", f"sessions/{made}/snapshot")[0] == 409
+    assert root.read_error("POST", f"sessions/{made}/snapshot")[0] == 409
     assert root.ok("POST", f"sessions/{made}/snapshot", {"label": "snapshot-3"})["label"] == "snapshot-3"
-    assert root.refused("POST", f"sessions/{made}/snapshot", {"label": "a b"})[0] == 400
-    status, message = root.refused("POST", f"sessions/{made}/restore", {"label": "snapshot-99"})
+    assert root.read_error("POST", f"sessions/{made}/snapshot", {"label": "a b"})[0] == 400
+    status, message = root.read_error("POST", f"sessions/{made}/restore", {"label": "snapshot-99"})
     assert status == 404
     assert "snapshot-" in message
 
@@ -164,7 +164,7 @@ def test_a_fork_goes_on_alone(root: Client, api: Client, made: str) -> None:
     root.request("DELETE", f"/_mock/sessions/{fork}")
     shown = root.ok("POST", f"sessions/{made}/fork", {"name": fork})
     assert shown == {**shown, "name": fork, "seed": "7", "calls": 1, "rules": 1, "now": "2026-04-07T09:30:00Z"}
-    assert root.refused("POST", f"sessions/{made}/fork", {"name": fork})[0] == 409
+    assert root.read_error("POST", f"sessions/{made}/fork", {"name": fork})[0] == 409
     with Client(base_url=shown["base_url"]) as other:
         theirs, ours = other.chat("two", key=key), api.chat("two", key=key)
         assert theirs.json() == ours.json()
@@ -209,7 +209,7 @@ def test_a_name_that_cannot_be_one_is_refused(root: Client, name: str) -> None:
         assert answer.status_code == 400, answer.text
     # what concerns the server alone makes no session
     assert root.get("/_mock/stats", headers={"x-mock-session": "never-made"}).status_code == 200
-    assert root.refused("GET", "sessions/never-made")[0] == 404
+    assert root.read_error("GET", "sessions/never-made")[0] == 404
 
 
 def test_a_seed_has_up_to_200_characters(root: Client) -> None:

@@ -103,7 +103,7 @@ def test_the_status_counts_too(called: Client) -> None:
     ],
 )
 def test_what_makes_no_sense_is_refused(api: Client, wrong: Any, told: str) -> None:
-    status, message = api.refused("POST", "verify", wrong)
+    status, message = api.read_error("POST", "verify", wrong)
     assert status == 400
     assert told in message
 

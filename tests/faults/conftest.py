@@ -16,7 +16,7 @@ from aione_mock.protocols import acs3_signature
 from aione_mock.server.app import Mock, create_app
 from aione_mock.server.http import Server
 from aione_mock.settings import DOCUMENTS, Settings, document_path
-from tests.wire_reader import Wire, ask, request
+from tests.wire_reader import Wire, ask, build_request
 
 KEY = "sk-nex-demo-every-model"
 CONTRACT = load_contract([document_path(name) for name in DOCUMENTS])
@@ -31,33 +31,33 @@ _HEADERS = {
 _COUNT = iter(range(1_000_000))
 
 
-def call(operation: Operation, **headers: str) -> bytes:
+def build_call(operation: Operation, **headers: str) -> bytes:
     """Return a valid request of an operation, with more headers (`_` stands for `-`)."""
     path = operation.path
     for parameter in operation.raw.get("parameters", ()):
         parameter = CONTRACT.resolve(operation.document, parameter)
         if parameter["in"] == "path":
-            path = path.replace(f"{{{parameter['name']}}}", quote(_example(parameter), safe=""))
-    body = _body(operation)
-    own = dict(_HEADERS.get(operation.protocol) or _signed(operation, path))
-    return request(path, body, method=operation.method, headers=own | _dashed(headers))
+            path = path.replace(f"{{{parameter['name']}}}", quote(_read_example(parameter), safe=""))
+    body = _read_body(operation)
+    own = dict(_HEADERS.get(operation.protocol) or _sign_headers(operation, path))
+    return build_request(path, body, method=operation.method, headers=own | _dash_names(headers))
 
 
-def _dashed(headers: dict[str, str]) -> dict[str, str]:
+def _dash_names(headers: dict[str, str]) -> dict[str, str]:
     return {name.replace("_", "-"): value for name, value in headers.items()}
 
 
-def _example(parameter: Any) -> str:
+def _read_example(parameter: Any) -> str:
     examples = [entry["value"] for entry in parameter.get("examples", {}).values()]
     return str(parameter.get("example", next(iter(examples), "x")))
 
 
-def _body(operation: Operation) -> Any:
+def _read_body(operation: Operation) -> Any:
     media = operation.request_body.get("content", {}).get("application/json", {})
     return next((entry["value"] for entry in media.get("examples", {}).values()), None)
 
 
-def _signed(operation: Operation, path: str) -> dict[str, str]:
+def _sign_headers(operation: Operation, path: str) -> dict[str, str]:
     # the server judges the date of a signature by real time
     headers = {
         "host": "localhost",
@@ -72,20 +72,20 @@ def _signed(operation: Operation, path: str) -> dict[str, str]:
     return {name: value for name, value in headers.items() if name != "host"}
 
 
-def chat(protocol: str, text: str = "Hello", *, stream: bool = True, scenario: str = "", **more: str) -> bytes:
+def build_chat(protocol: str, text: str = "Hello", *, stream: bool = True, scenario: str = "", **more: str) -> bytes:
     """Return a question to a model in one of the three protocols."""
-    headers = dict(_HEADERS[protocol]) | _dashed(more) | ({"x-mock-scenario": scenario} if scenario else {})
+    headers = dict(_HEADERS[protocol]) | _dash_names(more) | ({"x-mock-scenario": scenario} if scenario else {})
     messages = [{"role": "user", "content": text}]
     if protocol == "openai":
         options = {"include_usage": True}
         body = {"model": "gpt-5.2", "messages": messages, **({"stream_options": options} if stream else {})}
-        return request("/v1/chat/completions", body | {"stream": stream}, headers=headers)
+        return build_request("/v1/chat/completions", body | {"stream": stream}, headers=headers)
     if protocol == "anthropic":
         body = {"model": "claude-sonnet-4-6", "max_tokens": 500, "messages": messages, "stream": stream}
-        return request("/v1/messages", body, headers=headers)
+        return build_request("/v1/messages", body, headers=headers)
     action = "streamGenerateContent?alt=sse" if stream else "generateContent"
     body = {"contents": [{"role": "user", "parts": [{"text": text}]}]}
-    return request(f"/v1beta/models/gemini-2.5-flash:{action}", body, headers=headers)
+    return build_request(f"/v1beta/models/gemini-2.5-flash:{action}", body, headers=headers)
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,7 @@ def mock() -> Iterator[Server]:
         yield running
 
 
-class Asking:
+class SessionClient:
     """Send requests in new sessions, so that the same request gets the same bytes."""
 
     def __init__(self, server: Server) -> None:
@@ -118,11 +118,11 @@ class Asking:
 
 
 @pytest.fixture
-def asking(mock: Server) -> Asking:
+def asking(mock: Server) -> SessionClient:
     """Ask the module's server."""
-    return Asking(mock)
+    return SessionClient(mock)
 
 
-def json_of(wire: Wire) -> Any:
+def read_json(wire: Wire) -> Any:
     """Return the body as JSON."""
     return orjson.loads(wire.body)

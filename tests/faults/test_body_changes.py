@@ -13,7 +13,7 @@ from aione_mock.cli import main
 from aione_mock.scenarios.body_changes import BodyChange
 from aione_mock.text import sse
 from aione_mock.types import Response
-from tests.faults.conftest import PROTOCOLS, Asking, chat, json_of
+from tests.faults.conftest import PROTOCOLS, SessionClient, build_chat, read_json
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=3),
@@ -30,7 +30,7 @@ WORDS = {
 }
 
 
-def set_rule(asking: Asking, **change: Any) -> None:
+def set_rule(asking: SessionClient, **change: Any) -> None:
     sessions = asking.app.sessions
     sessions.delete("changed")
     rules = asking.app.pipeline.scenarios.compiler.compile([{"then": {"body": change}}])
@@ -38,10 +38,10 @@ def set_rule(asking: Asking, **change: Any) -> None:
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_members_are_set_and_removed(asking: Asking, protocol: str) -> None:
+def test_members_are_set_and_removed(asking: SessionClient, protocol: str) -> None:
     set_rule(asking, set={"/model": "{{model}} (other)", "/new": {"a": [1]}}, remove=[WORDS[protocol], "/none/at/all"])
-    wire = asking(chat(protocol, stream=False), session="changed")
-    body = json_of(wire)
+    wire = asking(build_chat(protocol, stream=False), session="changed")
+    body = read_json(wire)
     assert body["model"].endswith(" (other)")
     assert body["new"] == {"a": [1]}
     *path, last = WORDS[protocol].removeprefix("/").split("/")
@@ -52,9 +52,9 @@ def test_members_are_set_and_removed(asking: Asking, protocol: str) -> None:
     assert int(wire.headers["content-length"]) == len(wire.body)
 
 
-def test_a_null_in_a_stream_stays_null(asking: Asking) -> None:
+def test_a_null_in_a_stream_stays_null(asking: SessionClient) -> None:
     set_rule(asking, set={"/choices/*/finish_reason": "length"})
-    wire = asking(chat("openai", "Reply with exactly: one two three"), session="changed")
+    wire = asking(build_chat("openai", "Reply with exactly: one two three"), session="changed")
     chunks = [orjson.loads(event.data) for event in sse.decode([wire.body]) if event.data != "[DONE]"]
     reasons = [choice["finish_reason"] for chunk in chunks for choice in chunk["choices"]]
     assert reasons == [None] * (len(reasons) - 1) + ["length"]

@@ -17,14 +17,14 @@ from aione_mock.seed import Seed
 from aione_mock.server.app import create_app
 from aione_mock.server.http import Server
 from aione_mock.settings import Settings
-from tests.faults.conftest import KEY, Asking, chat
+from tests.faults.conftest import KEY, SessionClient, build_chat
 from tests.timing import PATIENCE
 from tests.wire_reader import Wire
 
 UNLUCKY = {"id": "unlucky", "when": {"probability": 0.3}, "then": {"error": "upstream_failed"}}
 
 
-def rules(asking: Asking, session: str, *specs: Any) -> None:
+def rules(asking: SessionClient, session: str, *specs: Any) -> None:
     asking.app.sessions.delete(session)
     asking.app.sessions.get(session).rules = asking.app.pipeline.scenarios.compiler.compile([*specs])
 
@@ -45,20 +45,20 @@ async def send_at_once(url: str, session: str, texts: list[str], **headers: str)
         return found
 
 
-def test_fail_two_then_succeed_under_a_hundred_callers(asking: Asking) -> None:
+def test_fail_two_then_succeed_under_a_hundred_callers(asking: SessionClient) -> None:
     rules(asking, "two", {"then": {"error": "internal_error", "times": 2}})
     found = asyncio.run(send_at_once(asking.server.url, "two", ["Hello"] * 100))
     assert Counter(found["Hello"]) == {500: 2, 200: 98}
 
 
-def test_the_same_by_header(asking: Asking) -> None:
+def test_the_same_by_header(asking: SessionClient) -> None:
     asking.app.sessions.delete("three")
     header = {"x-mock-scenario": "upstream_unavailable; times=3"}
     found = asyncio.run(send_at_once(asking.server.url, "three", ["Hello"] * 100, **header))
     assert Counter(found["Hello"]) == {503: 3, 200: 97}
 
 
-def test_the_same_calls_have_the_same_fate_in_any_order(asking: Asking) -> None:
+def test_the_same_calls_have_the_same_fate_in_any_order(asking: SessionClient) -> None:
     texts = [f"Question {number % 60}" for number in range(120)]
     fates = []
     for order in range(3):
@@ -73,7 +73,7 @@ def test_the_same_calls_have_the_same_fate_in_any_order(asking: Asking) -> None:
     assert any(got == [200, 502] for got in fates[0].values()), "the second time is another call"
 
 
-def test_other_rules_do_not_change_the_fate(asking: Asking) -> None:
+def test_other_rules_do_not_change_the_fate(asking: SessionClient) -> None:
     texts = [f"Question {number}" for number in range(40)]
     rules(asking, "alone", UNLUCKY)
     rules(
@@ -86,7 +86,7 @@ def test_other_rules_do_not_change_the_fate(asking: Asking) -> None:
     assert alone == beside
 
 
-def test_another_seed_is_another_fate(asking: Asking) -> None:
+def test_another_seed_is_another_fate(asking: SessionClient) -> None:
     texts = [f"Question {number}" for number in range(40)]
     fates = []
     for seed in ("0", "1"):
@@ -96,10 +96,12 @@ def test_another_seed_is_another_fate(asking: Asking) -> None:
     assert fates[0] != fates[1]
 
 
-def test_two_sessions_never_see_each_other(asking: Asking) -> None:
+def test_two_sessions_never_see_each_other(asking: SessionClient) -> None:
     rules(asking, "left", {"when": {"nth": [2, 4]}, "then": {"error": "internal_error"}})
     rules(asking, "right", {"when": {"every": 3}, "then": {"error": "upstream_timeout"}})
-    seen = [(asking(chat("openai", stream=False), session=s).status, s) for _ in range(6) for s in ("left", "right")]
+    seen = [
+        (asking(build_chat("openai", stream=False), session=s).status, s) for _ in range(6) for s in ("left", "right")
+    ]
     assert [status for status, session in seen if session == "left"] == [200, 500, 200, 500, 200, 200]
     assert [status for status, session in seen if session == "right"] == [200, 200, 504, 200, 200, 504]
 
@@ -112,23 +114,25 @@ HALF = "rules:\n  - {id: second, then: {error: upstr"
 
 
 @pytest.fixture
-def filed(tmp_path: Path) -> Iterator[tuple[Asking, Path]]:
+def filed(tmp_path: Path) -> Iterator[tuple[SessionClient, Path]]:
     path = tmp_path / "rules.yaml"
     path.write_text(GOOD)
     config = Settings(now=parse_instant("2026-11-20T10:30:00Z"), scenarios=(tmp_path,))
     with Server(create_app(config)) as running:
-        yield Asking(running), path
+        yield SessionClient(running), path
 
 
-def wait_for_reload(asking: Asking, **headers: str) -> Wire:
+def wait_for_reload(asking: SessionClient, **headers: str) -> Wire:
     """Return the first response after the interval at which files are checked."""
     time.sleep(0.6)
-    return asking(chat("openai", stream=False, **headers))
+    return asking(build_chat("openai", stream=False, **headers))
 
 
-def test_files_are_read_again_when_they_change(filed: tuple[Asking, Path], caplog: pytest.LogCaptureFixture) -> None:
+def test_files_are_read_again_when_they_change(
+    filed: tuple[SessionClient, Path], caplog: pytest.LogCaptureFixture
+) -> None:
     asking, path = filed
-    assert asking(chat("openai", stream=False)).status == 500
+    assert asking(build_chat("openai", stream=False)).status == 500
     path.write_text(HALF)
     wire = wait_for_reload(asking, x_mock_explain="1")
     assert (wire.status, wire.headers["x-mock-rule"]) == (500, "first"), "half a file keeps the last good rules"
@@ -142,13 +146,13 @@ def test_files_are_read_again_when_they_change(filed: tuple[Asking, Path], caplo
     assert wait_for_reload(asking).status == 200
 
 
-def test_who_goes_first(filed: tuple[Asking, Path]) -> None:
+def test_who_goes_first(filed: tuple[SessionClient, Path]) -> None:
     """Header before control before file."""
     asking, _ = filed
-    raw = chat("openai", stream=False)
+    raw = build_chat("openai", stream=False)
     assert asking(raw, session="ranks").status == 500
     asking.app.sessions.get("ranks").rules = asking.app.pipeline.scenarios.compiler.compile(
         [{"then": {"error": "upstream_timeout"}}]
     )
     assert asking(raw, session="ranks").status == 504
-    assert asking(chat("openai", stream=False, scenario="upstream_failed"), session="ranks").status == 502
+    assert asking(build_chat("openai", stream=False, scenario="upstream_failed"), session="ranks").status == 502

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from aione_mock.contract import ErrorSpec, Operation
-from tests.faults.conftest import CONTRACT, OPERATIONS, Asking, call, json_of
+from tests.faults.conftest import CONTRACT, OPERATIONS, SessionClient, build_call, read_json
 from tests.wire_reader import Wire
 
 CASES = [(operation, spec) for operation in OPERATIONS for spec in operation.errors.values()]
@@ -35,7 +35,7 @@ def check(wire: Wire, operation: Operation, spec: ErrorSpec) -> None:
         schema = CONTRACT.resolve(operation.document, node["schema"])
         value = int(wire.headers[name]) if schema["type"] == "integer" else wire.headers[name]
         assert CONTRACT.schema_validator(operation.document, node["schema"]).is_valid(value), (name, value)
-    body = json_of(wire)
+    body = read_json(wire)
     validator = operation.response_validator(spec.status, "application/json")
     assert validator is not None
     assert [error.message for error in validator.iter_errors(body)] == []
@@ -43,58 +43,60 @@ def check(wire: Wire, operation: Operation, spec: ErrorSpec) -> None:
 
 
 @pytest.mark.parametrize(("operation", "spec"), CASES, ids=IDS)
-def test_every_operation_answers_every_error_it_declares(operation: Operation, spec: ErrorSpec, asking: Asking) -> None:
-    wire = asking(call(operation, x_mock_scenario=spec.name))
+def test_every_operation_answers_every_error_it_declares(
+    operation: Operation, spec: ErrorSpec, asking: SessionClient
+) -> None:
+    wire = asking(build_call(operation, x_mock_scenario=spec.name))
     check(wire, operation, spec)
-    own = {"request_id", "requestId"} & set(json_of(wire))
-    assert all(json_of(wire)[name] == wire.headers["x-request-id"] for name in own)
+    own = {"request_id", "requestId"} & set(read_json(wire))
+    assert all(read_json(wire)[name] == wire.headers["x-request-id"] for name in own)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.id)
-def test_an_error_may_say_something_of_its_own(operation: Operation, asking: Asking) -> None:
+def test_an_error_may_say_something_of_its_own(operation: Operation, asking: SessionClient) -> None:
     name, spec = next(iter(operation.errors.items()))
-    wire = asking(call(operation, x_mock_scenario=f'{name}; message="Nothing goes today; try later"'))
+    wire = asking(build_call(operation, x_mock_scenario=f'{name}; message="Nothing goes today; try later"'))
     assert wire.status == spec.status
     assert b"Nothing goes today; try later" in wire.body
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.id)
-def test_what_waits_says_how_long(operation: Operation, asking: Asking) -> None:
+def test_what_waits_says_how_long(operation: Operation, asking: SessionClient) -> None:
     for name, spec in operation.errors.items():
         waits = [header for header in spec.headers if header.endswith("retry-after")]
-        wire = asking(call(operation, x_mock_scenario=f"{name}; retry_after=7"))
+        wire = asking(build_call(operation, x_mock_scenario=f"{name}; retry_after=7"))
         assert [wire.headers[header] for header in waits] == ["7"] * len(waits)
         assert waits or "retry-after" not in wire.headers
 
 
-def test_an_unknown_name_is_told_with_the_nearest(asking: Asking) -> None:
-    wire = asking(call(CONTRACT.operations["createChatCompletion"], x_mock_scenario="rate_limted"))
+def test_an_unknown_name_is_told_with_the_nearest(asking: SessionClient) -> None:
+    wire = asking(build_call(CONTRACT.operations["createChatCompletion"], x_mock_scenario="rate_limted"))
     assert wire.status == 400
-    assert "rate_limit" in json_of(wire)["error"]["message"]
+    assert "rate_limit" in read_json(wire)["error"]["message"]
 
 
-def test_an_error_that_is_not_declared_is_refused_by_name(asking: Asking) -> None:
-    wire = asking(call(CONTRACT.operations["countTokens"], x_mock_scenario="insufficient_balance"))
+def test_an_error_that_is_not_declared_is_refused_by_name(asking: SessionClient) -> None:
+    wire = asking(build_call(CONTRACT.operations["countTokens"], x_mock_scenario="insufficient_balance"))
     assert wire.status == 400
-    assert "countTokens cannot answer 'insufficient_balance'; it declares" in json_of(wire)["error"]["message"]
+    assert "countTokens cannot answer 'insufficient_balance'; it declares" in read_json(wire)["error"]["message"]
 
 
-def test_an_error_with_a_delay_waits(asking: Asking) -> None:
-    wire = asking(call(CONTRACT.operations["createMessage"], x_mock_scenario="upstream_timeout; delay=300ms"))
+def test_an_error_with_a_delay_waits(asking: SessionClient) -> None:
+    wire = asking(build_call(CONTRACT.operations["createMessage"], x_mock_scenario="upstream_timeout; delay=300ms"))
     assert wire.status == 504
     assert wire.first >= 0.29
 
 
-def test_times_is_counted_for_each_session(asking: Asking) -> None:
-    raw = call(CONTRACT.operations["createChatCompletion"], x_mock_scenario="internal_error; times=2")
+def test_times_is_counted_for_each_session(asking: SessionClient) -> None:
+    raw = build_call(CONTRACT.operations["createChatCompletion"], x_mock_scenario="internal_error; times=2")
     asking.app.sessions.delete("one")
     asking.app.sessions.delete("two")
     assert [asking(raw, session="one").status for _ in range(4)] == [500, 500, 200, 200]
     assert asking(raw, session="two").status == 500
 
 
-def test_the_body_is_only_what_json_writes(asking: Asking) -> None:
-    raw = call(CONTRACT.operations["createChatCompletion"], x_mock_scenario="internal_error")
+def test_the_body_is_only_what_json_writes(asking: SessionClient) -> None:
+    raw = build_call(CONTRACT.operations["createChatCompletion"], x_mock_scenario="internal_error")
     wire = asking(raw)
-    assert orjson.dumps(json_of(wire)) == wire.body
+    assert orjson.dumps(read_json(wire)) == wire.body
     assert int(wire.headers["content-length"]) == len(wire.body)

@@ -17,7 +17,7 @@ import pytest
 from aione_mock.server.app import create_app
 from aione_mock.server.http import Server
 from aione_mock.settings import Settings
-from tests.faults.conftest import PROTOCOLS, Asking, chat
+from tests.faults.conftest import PROTOCOLS, SessionClient, build_chat
 from tests.timing import Share, at_best, make_untraced_environment, measure_slowness
 from tests.wire_reader import Wire
 
@@ -40,40 +40,40 @@ def first_event(wire: Wire) -> float:
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @at_best
-def test_tokens_come_at_their_rate(asking: Asking, protocol: str) -> None:
-    wire = asking(chat(protocol, scenario=f"{SEA}, pace; ttft=0.2; tps=50"))
+def test_tokens_come_at_their_rate(asking: SessionClient, protocol: str) -> None:
+    wire = asking(build_chat(protocol, scenario=f"{SEA}, pace; ttft=0.2; tps=50"))
     assert wire.first < 0.15, "the head does not wait for the first token"
     assert 0.19 <= first_event(wire) <= 0.6
     # 30 tokens or a few more, 20 ms each after the first
     assert 0.74 <= wire.last <= 2.0
     gaps = [later - earlier for (earlier, _), (later, _) in pairwise(wire.reads[2:])]
     assert sum(0.01 < gap < 0.04 for gap in gaps) > 0.5 * len(gaps)
-    assert wire.body == asking(chat(protocol, scenario=SEA)).body, "only the time differs"
+    assert wire.body == asking(build_chat(protocol, scenario=SEA)).body, "only the time differs"
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @at_best
-def test_a_plain_answer_comes_when_its_last_token_would(asking: Asking, protocol: str) -> None:
-    wire = asking(chat(protocol, stream=False, scenario=f"{SEA}, pace; ttft=0.1; tps=100"))
+def test_a_plain_answer_comes_when_its_last_token_would(asking: SessionClient, protocol: str) -> None:
+    wire = asking(build_chat(protocol, stream=False, scenario=f"{SEA}, pace; ttft=0.1; tps=100"))
     assert 0.34 <= wire.first <= 1.5
     assert wire.whole
 
 
 @at_best
-def test_delay_is_before_all(asking: Asking) -> None:
+def test_delay_is_before_all(asking: SessionClient) -> None:
     for raw in (
-        chat("openai", scenario="reply; text=Hello; delay=0.2"),
-        chat("openai", stream=False, scenario="cut_body; delay=200ms"),
-        chat("openai", scenario="model_not_found; delay=0.2"),
-        chat("openai", scenario="cut; after=0; delay=0.2"),
+        build_chat("openai", scenario="reply; text=Hello; delay=0.2"),
+        build_chat("openai", stream=False, scenario="cut_body; delay=200ms"),
+        build_chat("openai", scenario="model_not_found; delay=0.2"),
+        build_chat("openai", scenario="cut; after=0; delay=0.2"),
     ):
         assert 0.19 <= asking(raw).first <= 0.9
 
 
-def test_an_answer_without_a_body_waits_too(asking: Asking) -> None:
-    from tests.faults.conftest import CONTRACT, call
+def test_an_answer_without_a_body_waits_too(asking: SessionClient) -> None:
+    from tests.faults.conftest import CONTRACT, build_call
 
-    raw = call(CONTRACT.operations["deleteKey"])
+    raw = build_call(CONTRACT.operations["deleteKey"])
     plain = asking(raw)
     asking.app.sessions.delete("waiting")
     rule = {"then": {"delay": 0.2, "pace": {"ttft": 5}}}
@@ -84,10 +84,10 @@ def test_an_answer_without_a_body_waits_too(asking: Asking) -> None:
 
 
 @at_best
-def test_a_slow_day_is_seeded(asking: Asking) -> None:
+def test_a_slow_day_is_seeded(asking: SessionClient) -> None:
     def last(seed: str) -> float:
         asking.app.sessions.create("day", seed=seed)
-        raw = chat("openai", scenario=f"{SEA}, pace; ttft=0.05; tps=100; jitter=0.9; tail=0.5")
+        raw = build_chat("openai", scenario=f"{SEA}, pace; ttft=0.05; tps=100; jitter=0.9; tail=0.5")
         return asking(raw, session="day").last
 
     days = [last(str(seed)) for seed in range(6)]
@@ -98,43 +98,43 @@ def test_a_slow_day_is_seeded(asking: Asking) -> None:
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @at_best
-def test_a_session_has_the_pace_of_its_models(asking: Asking, protocol: str) -> None:
+def test_a_session_has_the_pace_of_its_models(asking: SessionClient, protocol: str) -> None:
     asking.app.sessions.delete("paced")
     asking.app.sessions.get("paced").pace = {"profile": "realistic"}
     model = asking.app.sessions.default.catalogue.find(MODELS[protocol])
     assert model is not None
-    waited = first_event(asking(chat(protocol), session="paced", patience=30))
+    waited = first_event(asking(build_chat(protocol), session="paced", patience=30))
     assert 0.5 * model.pace.ttft <= waited <= 2 * model.pace.ttft + 0.5, "each call differs a little"
 
 
-def test_refusals_do_not_wait_for_tokens(asking: Asking) -> None:
+def test_refusals_do_not_wait_for_tokens(asking: SessionClient) -> None:
     asking.app.sessions.delete("slow")
     asking.app.sessions.get("slow").pace = {"ttft": 60.0}
-    wire = asking(chat("openai", scenario="model_not_found"), session="slow", patience=30)
+    wire = asking(build_chat("openai", scenario="model_not_found"), session="slow", patience=30)
     assert wire.whole
     assert wire.status == 404
 
 
 @pytest.fixture(scope="module")
-def hasty() -> Iterator[Asking]:
+def hasty() -> Iterator[SessionClient]:
     with Server(create_app(Settings(pace="realistic", time_scale=100))) as running:
-        yield Asking(running)
+        yield SessionClient(running)
 
 
-def test_the_time_scale_is_for_every_delay(hasty: Asking) -> None:
+def test_the_time_scale_is_for_every_delay(hasty: SessionClient) -> None:
     start = time.monotonic()
-    assert hasty(chat("openai")).whole
-    assert hasty(chat("openai", scenario="stall; seconds=30")).whole
-    assert hasty(chat("openai", stream=False, scenario="slow_body; seconds=20")).whole
-    assert hasty(chat("openai", scenario="internal_error; delay=20")).status == 500
+    assert hasty(build_chat("openai")).whole
+    assert hasty(build_chat("openai", scenario="stall; seconds=30")).whole
+    assert hasty(build_chat("openai", stream=False, scenario="slow_body; seconds=20")).whole
+    assert hasty(build_chat("openai", scenario="internal_error; delay=20")).status == 500
     assert 0.7 <= time.monotonic() - start <= 30.0, "70 seconds and more without the scale"
-    wire = hasty(chat("openai", scenario="instant, stall; after=1; seconds=30"), patience=40)
+    wire = hasty(build_chat("openai", scenario="instant, stall; after=1; seconds=30"), patience=40)
     assert 0.29 <= wire.last <= 15.0
 
 
-def test_a_client_that_does_not_read_gets_no_more(asking: Asking) -> None:
+def test_a_client_that_does_not_read_gets_no_more(asking: SessionClient) -> None:
     """What a slow client has not taken waits in the stream, not in memory; then it all comes."""
-    raw = chat("openai", scenario="big_event; size=4000000, split_events; size=65536, pace; ttft=0; tps=1000000")
+    raw = build_chat("openai", scenario="big_event; size=4000000, split_events; size=65536, pace; ttft=0; tps=1000000")
     wire = asking(raw, pause=0.005, patience=60)
     assert wire.whole
     assert len(wire.body) > 4_000_000
@@ -152,7 +152,7 @@ def test_many_streams_keep_their_schedule() -> None:
             assert server.stdout is not None
             found = re.search(r":(\d+)", server.stdout.readline())
             assert found is not None
-            raw = chat("openai", scenario=f"{STORY}, pace; ttft=1; tps=20")
+            raw = build_chat("openai", scenario=f"{STORY}, pace; ttft=1; tps=20")
             runs = []
             for _ in range(3):
                 runs.append(_load(server.pid, found[1], raw))

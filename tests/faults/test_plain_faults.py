@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from aione_mock.scenarios.faults import FAULTS
-from tests.faults.conftest import CONTRACT, PROTOCOLS, Asking, call, chat
+from tests.faults.conftest import CONTRACT, PROTOCOLS, SessionClient, build_call, build_chat
 from tests.timing import at_best
 from tests.wire_reader import Wire
 
@@ -18,7 +18,7 @@ from tests.wire_reader import Wire
 class Damage:
     """One plain answer, without and with a fault."""
 
-    def __init__(self, asking: Asking, raw: Any) -> None:
+    def __init__(self, asking: SessionClient, raw: Any) -> None:
         self.asking, self.raw = asking, raw
         self.usual = asking(raw(""))
         assert self.usual.whole
@@ -36,12 +36,12 @@ class Damage:
 
 
 @pytest.fixture(params=[*PROTOCOLS, "listKeys", "listModels"])
-def damage(asking: Asking, request: pytest.FixtureRequest) -> Damage:
+def damage(asking: SessionClient, request: pytest.FixtureRequest) -> Damage:
     name = request.param
     if name in PROTOCOLS:
-        return Damage(asking, lambda scenario: chat(name, stream=False, scenario=scenario))
+        return Damage(asking, lambda scenario: build_chat(name, stream=False, scenario=scenario))
     operation = CONTRACT.operations[name]
-    return Damage(asking, lambda scenario: call(operation, **({"x_mock_scenario": scenario} if scenario else {})))
+    return Damage(asking, lambda scenario: build_call(operation, **({"x_mock_scenario": scenario} if scenario else {})))
 
 
 def test_cut_body(damage: Damage) -> None:
@@ -137,28 +137,28 @@ def test_every_fault_of_plain_answers_is_tested_here() -> None:
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_fault_for_streams_is_refused_where_there_is_none(asking: Asking, protocol: str) -> None:
-    wire = asking(chat(protocol, stream=False, scenario="no_end"))
+def test_a_fault_for_streams_is_refused_where_there_is_none(asking: SessionClient, protocol: str) -> None:
+    wire = asking(build_chat(protocol, stream=False, scenario="no_end"))
     assert wire.status == 400
     assert "fault 'no_end' needs a stream" in wire.body.decode()
 
 
-def test_a_refused_call_is_damaged_too(asking: Asking) -> None:
-    raw = chat("openai", stream=False, scenario="internal_error, malformed_json")
-    usual, wire = asking(chat("openai", stream=False, scenario="internal_error")), asking(raw)
+def test_a_refused_call_is_damaged_too(asking: SessionClient) -> None:
+    raw = build_chat("openai", stream=False, scenario="internal_error, malformed_json")
+    usual, wire = asking(build_chat("openai", stream=False, scenario="internal_error")), asking(raw)
     assert (wire.status, wire.body) == (500, usual.body[:-1])
 
 
 @at_best
-def test_the_connection_can_be_used_again(asking: Asking) -> None:
+def test_the_connection_can_be_used_again(asking: SessionClient) -> None:
     """What ends as HTTP says leaves the connection good for the next request."""
-    raw = chat("openai", stream=False, scenario="slow_body; seconds=0.05")
-    wire = asking(raw + chat("openai", stream=False), patience=0.5)
+    raw = build_chat("openai", stream=False, scenario="slow_body; seconds=0.05")
+    wire = asking(raw + build_chat("openai", stream=False), patience=0.5)
     assert wire.raw.count(b"HTTP/1.1 200 OK") == 2
 
 
-def test_nothing_is_logged(asking: Asking, caplog: pytest.LogCaptureFixture) -> None:
+def test_nothing_is_logged(asking: SessionClient, caplog: pytest.LogCaptureFixture) -> None:
     for name in ("cut_body", "content_length_long", "content_length_short", "reset", "empty_body", "gzip_garbage"):
-        asking(chat("openai", stream=False, scenario=name))
+        asking(build_chat("openai", stream=False, scenario=name))
     assert [record.getMessage() for record in caplog.records] == []
-    assert orjson.loads(asking(chat("openai", stream=False)).body)["object"] == "chat.completion"
+    assert orjson.loads(asking(build_chat("openai", stream=False)).body)["object"] == "chat.completion"

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from aione_mock.text.sse import decode
-from tests.faults.conftest import CONTRACT, PROTOCOLS, Asking, call, chat, json_of
+from tests.faults.conftest import CONTRACT, PROTOCOLS, SessionClient, build_call, build_chat, read_json
 
 TOOLS = {
     "openai": {
@@ -22,7 +22,7 @@ TOOLS = {
 class Scripted:
     """A session with rules, asked plainly and in a stream."""
 
-    def __init__(self, asking: Asking, protocol: str) -> None:
+    def __init__(self, asking: SessionClient, protocol: str) -> None:
         self.asking, self.protocol = asking, protocol
 
     def rules(self, *rules: Any) -> None:
@@ -32,13 +32,13 @@ class Scripted:
         sessions.get("scripted").rules = self.asking.app.pipeline.scenarios.compiler.compile([*rules])
 
     def plain(self, text: str = "Hello", **more: Any) -> Any:
-        wire = self.asking(chat(self.protocol, text, stream=False, **more), session="scripted")
+        wire = self.asking(build_chat(self.protocol, text, stream=False, **more), session="scripted")
         assert wire.status == 200, wire.body
-        return json_of(wire)
+        return read_json(wire)
 
     def pieces(self, text: str = "Hello") -> list[str]:
         """Return the text of a streamed answer in pieces."""
-        wire = self.asking(chat(self.protocol, text), session="scripted")
+        wire = self.asking(build_chat(self.protocol, text), session="scripted")
         assert wire.status == 200, wire.body
         data = [orjson.loads(e.data) for e in decode([wire.body]) if e.data != "[DONE]"]
         return [piece for item in data for piece in self._piece(item)]
@@ -87,7 +87,7 @@ class Scripted:
 
 
 @pytest.fixture(params=PROTOCOLS)
-def scripted(asking: Asking, request: pytest.FixtureRequest) -> Scripted:
+def scripted(asking: SessionClient, request: pytest.FixtureRequest) -> Scripted:
     return Scripted(asking, request.param)
 
 
@@ -160,55 +160,57 @@ def test_only_the_usage_changes_when_only_it_is_scripted(scripted: Scripted) -> 
     assert scripted.text(scripted.plain()) == usual
 
 
-def test_a_whole_body_must_be_the_operations_own(asking: Asking) -> None:
+def test_a_whole_body_must_be_the_operations_own(asking: SessionClient) -> None:
     scripted = Scripted(asking, "openai")
     plan = CONTRACT.operations["getPlan"]
-    usual = json_of(asking(call(plan)))
+    usual = read_json(asking(build_call(plan)))
     body = usual | {"name": "{{operation}} for {{header.x-who}}"}
     scripted.rules({"when": {"operation": "getPlan"}, "then": {"reply": {"body": body}}})
-    wire = asking(call(plan, x_who="Ada"), session="scripted")
-    assert (wire.status, json_of(wire)["name"]) == (200, "getPlan for Ada")
+    wire = asking(build_call(plan, x_who="Ada"), session="scripted")
+    assert (wire.status, read_json(wire)["name"]) == (200, "getPlan for Ada")
 
 
-def test_a_whole_body_that_does_not_fit_is_refused_by_name(asking: Asking) -> None:
+def test_a_whole_body_that_does_not_fit_is_refused_by_name(asking: SessionClient) -> None:
     scripted = Scripted(asking, "openai")
     dashboard = CONTRACT.operations["getDashboard"]
-    body = json_of(asking(call(dashboard))) | {"data_freshness": "just now"}
+    body = read_json(asking(build_call(dashboard))) | {"data_freshness": "just now"}
     scripted.rules({"then": {"reply": {"body": body}}})
-    wire = asking(call(dashboard), session="scripted")
+    wire = asking(build_call(dashboard), session="scripted")
     assert wire.status == 422
-    assert json_of(wire)["detail"][0]["loc"] == ["body", "data_freshness"]
+    assert read_json(wire)["detail"][0]["loc"] == ["body", "data_freshness"]
 
 
-def test_a_scripted_answer_is_not_for_operations_without_a_model(asking: Asking) -> None:
-    wire = asking(call(CONTRACT.operations["createKey"], x_mock_scenario="reply; text=Hello"))
+def test_a_scripted_answer_is_not_for_operations_without_a_model(asking: SessionClient) -> None:
+    wire = asking(build_call(CONTRACT.operations["createKey"], x_mock_scenario="reply; text=Hello"))
     assert wire.status == 422
     assert "createKey calls no model" in wire.body.decode()
 
 
-def test_explanations(asking: Asking) -> None:
+def test_explanations(asking: SessionClient) -> None:
     scripted = Scripted(asking, "openai")
     scripted.rules(
         {"id": "greet", "when": {"text": "Good morning"}, "then": {"reply": {"text": "And to you"}}},
         {"id": "odd", "when": {"text": "\x00\x7f\n你", "model": "gpt-4"}, "then": {"error": "internal_error"}},
     )
-    told = asking(chat("openai", "Good morning", x_mock_explain="1"), session="scripted").headers
+    told = asking(build_chat("openai", "Good morning", x_mock_explain="1"), session="scripted").headers
     assert (told["x-mock-rule"], told["x-mock-played"], told["x-mock-occurrence"]) == ("greet", "reply", "1")
     assert (told["x-mock-session"], told["x-mock-seed"]) == ("scripted", "0")
     assert told["x-mock-limits"].startswith("rpm 1/")
-    told = asking(chat("openai", "Good night", x_mock_explain="1"), session="scripted").headers
+    told = asking(build_chat("openai", "Good night", x_mock_explain="1"), session="scripted").headers
     assert "x-mock-rule" not in told
     assert told["x-mock-nearest"].startswith("greet: the last user message 'Good night' does not contain")
-    told = asking(chat("openai", "Hi", scenario="cut, crlf; times=9", x_mock_explain="1"), session="scripted").headers
+    told = asking(
+        build_chat("openai", "Hi", scenario="cut, crlf; times=9", x_mock_explain="1"), session="scripted"
+    ).headers
     assert (told["x-mock-rule"], told["x-mock-played"]) == ("header", "cut+crlf")
-    assert "x-mock-rule" not in asking(chat("openai"), session="scripted").headers
+    assert "x-mock-rule" not in asking(build_chat("openai"), session="scripted").headers
 
 
-def test_headers_are_changed(asking: Asking) -> None:
+def test_headers_are_changed(asking: SessionClient) -> None:
     scripted = Scripted(asking, "anthropic")
     change = {"set": {"x-who": "{{last_user}}\t\n你", "Cache-Control": "none"}, "remove": ["X-Request-Id"]}
     scripted.rules({"then": {"headers": change}})
-    wire = asking(chat("anthropic", "Ada"), session="scripted")
+    wire = asking(build_chat("anthropic", "Ada"), session="scripted")
     assert wire.headers["x-who"] == "Ada ?"
     assert wire.headers["cache-control"] == "none"
     assert "x-request-id" not in wire.headers

@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from aione_mock.scenarios.faults import FAULTS
-from tests.faults.conftest import CONTRACT, PROTOCOLS, Asking, chat
+from tests.faults.conftest import CONTRACT, PROTOCOLS, SessionClient, build_chat
 from tests.timing import at_best
 from tests.wire_reader import Wire
 
@@ -56,14 +56,14 @@ def protocol(request: pytest.FixtureRequest) -> str:
 class Damage:
     """One question, as it is answered without and with a fault."""
 
-    def __init__(self, asking: Asking, protocol: str) -> None:
+    def __init__(self, asking: SessionClient, protocol: str) -> None:
         self.asking, self.protocol = asking, protocol
-        self.usual = asking(chat(protocol, TEXT))
+        self.usual = asking(build_chat(protocol, TEXT))
         assert self.usual.whole
         self.events = events(self.usual.body)
 
     def __call__(self, scenario: str, **more: Any) -> Wire:
-        wire = self.asking(chat(self.protocol, TEXT, scenario=scenario), **more)
+        wire = self.asking(build_chat(self.protocol, TEXT, scenario=scenario), **more)
         if wire.head:
             assert wire.head == self.usual.head
             assert wire.headers == self.usual.headers, "no fault of the stream touches the head"
@@ -78,7 +78,7 @@ class Damage:
 
 
 @pytest.fixture
-def damage(asking: Asking, protocol: str) -> Damage:
+def damage(asking: SessionClient, protocol: str) -> Damage:
     return Damage(asking, protocol)
 
 
@@ -282,13 +282,13 @@ def test_big_event(damage: Damage) -> None:
 
 
 def test_wrong_content_type(damage: Damage) -> None:
-    wire = damage.asking(chat(damage.protocol, TEXT, scenario="wrong_content_type; value=application/json"))
+    wire = damage.asking(build_chat(damage.protocol, TEXT, scenario="wrong_content_type; value=application/json"))
     assert wire.headers == damage.usual.headers | {"content-type": "application/json"}
     assert (wire.body, wire.whole) == (damage.usual.body, True)
 
 
 def test_html_page(damage: Damage) -> None:
-    wire = damage.asking(chat(damage.protocol, TEXT, scenario="html_page; status=504"))
+    wire = damage.asking(build_chat(damage.protocol, TEXT, scenario="html_page; status=504"))
     assert wire.head == "HTTP/1.1 504 Gateway Timeout"
     assert wire.headers == {"content-type": "text/html", "content-length": str(len(wire.body))}
     assert wire.whole
@@ -320,10 +320,10 @@ def test_every_fault_of_streams_is_tested_here() -> None:
     assert missing == ["crlf", "cr"], "these two are tested as line ends"
 
 
-def test_nothing_is_logged(asking: Asking, protocol: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_nothing_is_logged(asking: SessionClient, protocol: str, caplog: pytest.LogCaptureFixture) -> None:
     """A cut is not a mistake of the server's, so its log says nothing of it."""
     for scenario in ("cut", "cut; after=0", "stall; seconds=0.05; then=cut", "reset", "html_page"):
-        asking(chat(protocol, TEXT, scenario=scenario))
-    asking(chat(protocol, TEXT, scenario="hang"), patience=0.05)
-    asking(chat(protocol, TEXT, scenario="stall; then=hang"), patience=0.05)
+        asking(build_chat(protocol, TEXT, scenario=scenario))
+    asking(build_chat(protocol, TEXT, scenario="hang"), patience=0.05)
+    asking(build_chat(protocol, TEXT, scenario="stall; then=hang"), patience=0.05)
     assert [record.getMessage() for record in caplog.records] == []

@@ -35,25 +35,25 @@ class Exchange:
     answer_headers: dict[str, str] = field(default_factory=dict)
 
 
-def requests(contract: Contract, key_id: str) -> Iterator[Exchange]:
+def list_requests(contract: Contract, key_id: str) -> Iterator[Exchange]:
     """Return requests in an order in which each succeeds: the key is disabled, enabled and finally deleted."""
     order = {"rotateKey": 1, "disableKey": 2, "enableKey": 3, "updateKey": 4, "deleteKey": 5}
     for operation in sorted(contract.operations.values(), key=lambda o: order.get(o.id, 0)):
         if operation.protocol == "control":
             continue
-        body = _body(operation)
+        body = _read_example_body(operation)
         path = operation.path.replace("{model}", MODELS.get(operation.protocol, "")).replace("{key_id}", key_id)
-        headers = _headers(operation, path)
-        for query, raw in _variants(operation, body):
+        headers = _make_headers(operation, path)
+        for query, raw in _list_variants(operation, body):
             yield Exchange(operation.id, operation.method, path + query, headers, raw)
 
 
-def _body(operation: Operation) -> Any:
+def _read_example_body(operation: Operation) -> Any:
     media = operation.request_body.get("content", {}).get("application/json", {})
     return next((example["value"] for example in media.get("examples", {}).values()), None)
 
 
-def _variants(operation: Operation, body: Any) -> Iterator[tuple[str, bytes]]:
+def _list_variants(operation: Operation, body: Any) -> Iterator[tuple[str, bytes]]:
     raw = orjson.dumps(body) if body is not None else b""
     if operation.stream is None:
         yield "", raw
@@ -66,10 +66,10 @@ def _variants(operation: Operation, body: Any) -> Iterator[tuple[str, bytes]]:
         yield "", orjson.dumps({**plain, "stream": True})
 
 
-def _headers(operation: Operation, path: str) -> dict[str, str]:
+def _make_headers(operation: Operation, path: str) -> dict[str, str]:
     headers = {"content-type": "application/json"} if operation.body_validator else {}
     if operation.protocol == "modelrouter":
-        return headers | signed(operation, path)
+        return headers | sign_headers(operation, path)
     return (
         headers
         | {
@@ -81,7 +81,7 @@ def _headers(operation: Operation, path: str) -> dict[str, str]:
     )
 
 
-def signed(operation: Operation, path: str, host: str = "gateway.example") -> dict[str, str]:
+def sign_headers(operation: Operation, path: str, host: str = "gateway.example") -> dict[str, str]:
     """Headers of a signed request without query or body."""
     headers = {
         "host": host,

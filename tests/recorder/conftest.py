@@ -94,8 +94,8 @@ def replay_server(path: Path, **settings: Any) -> Iterator[str]:
 class Gateway:
     """An upstream that sends given bytes to each connection."""
 
-    def __init__(self, play: Callable[[socket.socket], None]) -> None:
-        self._play = play
+    def __init__(self, respond: Callable[[socket.socket], None]) -> None:
+        self._respond = respond
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -115,7 +115,7 @@ class Gateway:
                 return
             with connection:
                 self._read(connection)
-                self._play(connection)
+                self._respond(connection)
 
     def _read(self, connection: socket.socket) -> None:
         asked = b""
@@ -127,24 +127,24 @@ class Gateway:
             body += connection.recv(65536)
 
 
-def sending(*parts: bytes) -> Callable[[socket.socket], None]:
+def send_parts(*parts: bytes) -> Callable[[socket.socket], None]:
     """Send the parts and close the connection."""
 
-    def play(connection: socket.socket) -> None:
+    def respond(connection: socket.socket) -> None:
         for part in parts:
             connection.sendall(part)
 
-    return play
+    return respond
 
 
-def plain_response(
+def build_response(
     body: bytes, kind: bytes = b"application/json", status: bytes = b"200 OK", more: bytes = b""
 ) -> bytes:
     """Return the bytes of a plain response."""
     return b"HTTP/1.1 %b\r\ncontent-type: %b\r\ncontent-length: %d\r\n%b\r\n%b" % (status, kind, len(body), more, body)
 
 
-def chunk(data: bytes) -> bytes:
+def encode_chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 

@@ -31,7 +31,7 @@ from aione_mock.recorder.placeholder import replace_text
 from aione_mock.recorder.redaction import Redactor
 from aione_mock.server.app import Mock
 from aione_mock.text import sse
-from tests.recorder.conftest import CHAT, KEY, STREAM_HEAD, Gateway, chunk, run_recorder
+from tests.recorder.conftest import CHAT, KEY, STREAM_HEAD, Gateway, encode_chunk, run_recorder
 from tests.timing import PATIENCE
 
 VALUES = st.recursive(
@@ -197,14 +197,14 @@ def test_a_recording_cut_anywhere_keeps_every_whole_interaction(tmp_path: Path) 
 def test_a_recorder_that_is_killed_leaves_what_it_had(tmp_path: Path) -> None:
     path, release = tmp_path / "killed.yaml", threading.Event()
 
-    def play(connection: Any) -> None:
-        connection.sendall(STREAM_HEAD + chunk(b"data: {}\n\n"))
+    def respond(connection: Any) -> None:
+        connection.sendall(STREAM_HEAD + encode_chunk(b"data: {}\n\n"))
         if release.is_set():
             threading.Event().wait(PATIENCE)
         release.set()
-        connection.sendall(chunk(b""))
+        connection.sendall(encode_chunk(b""))
 
-    with Gateway(play) as gateway, run_recorder(gateway.url, path) as (process, url):
+    with Gateway(respond) as gateway, run_recorder(gateway.url, path) as (process, url):
         assert process.stdout is not None
         body = {"model": "gpt-5.4", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
         headers = {"authorization": f"Bearer {KEY}"}

@@ -23,11 +23,11 @@ from tests.recorder.conftest import (
     STREAM_HEAD,
     Gateway,
     StartRecorder,
-    chunk,
-    plain_response,
+    build_response,
+    encode_chunk,
     replay_server,
     run_recorder,
-    sending,
+    send_parts,
 )
 from tests.timing import PATIENCE
 
@@ -47,8 +47,8 @@ def send_raw(url: str, method: str = "GET", path: str = "/v1/models", headers: s
 
 @pytest.mark.parametrize("status", [600, 700, 999])
 def test_a_status_that_http_does_not_know_is_passed_on_and_replayed(start_recorder: StartRecorder, status: int) -> None:
-    sent = plain_response(b'{"a":1}', status=b"%d Odd" % status)
-    with Gateway(sending(sent)) as gateway, start_recorder(gateway.url) as tape:
+    sent = build_response(b'{"a":1}', status=b"%d Odd" % status)
+    with Gateway(send_parts(sent)) as gateway, start_recorder(gateway.url) as tape:
         answer = httpx2.get(f"{tape.url}/v1/models")
         assert (answer.status_code, answer.content) == (status, b'{"a":1}')
     (item,) = tape.cassette.interactions
@@ -62,7 +62,7 @@ def test_an_answer_without_a_body_but_with_its_length_is_passed_on(
     start_recorder: StartRecorder, status: bytes
 ) -> None:
     head = b"HTTP/1.1 %b\r\ncontent-length: 5\r\netag: x\r\n\r\n" % status
-    with Gateway(sending(head)) as gateway, start_recorder(gateway.url) as tape:
+    with Gateway(send_parts(head)) as gateway, start_recorder(gateway.url) as tape:
         got = send_raw(tape.url).lower()
         assert got.startswith(b"http/1.1 " + status[:3])
         assert got.endswith(b"\r\n\r\n")
@@ -78,8 +78,8 @@ def test_a_compressed_answer_is_passed_on_as_it_is(start_recorder: StartRecorder
     body = b'{"object":"list","note":"sk-nex-demo-every-model"}'
     packed = gzip.compress(zlib.compress(body) if b"deflate" in encoding else body)
     packed = gzip.compress(packed) if encoding == b"gzip, gzip" else packed
-    sent = plain_response(packed, more=b"content-encoding: %b\r\n" % encoding)
-    with Gateway(sending(sent)) as gateway, start_recorder(gateway.url) as tape:
+    sent = build_response(packed, more=b"content-encoding: %b\r\n" % encoding)
+    with Gateway(send_parts(sent)) as gateway, start_recorder(gateway.url) as tape:
         got = send_raw(tape.url)
         assert got.partition(b"\r\n\r\n")[2] == packed
         assert b"content-encoding: " + encoding in got
@@ -91,8 +91,8 @@ def test_a_compressed_answer_is_passed_on_as_it_is(start_recorder: StartRecorder
 
 def test_a_body_that_expands_without_end_is_not_stored(start_recorder: StartRecorder) -> None:
     packed = gzip.compress(gzip.compress(b"\0" * (200 << 20), 6), 6)
-    sent = plain_response(packed, more=b"content-encoding: gzip, gzip\r\n")
-    with Gateway(sending(sent)) as gateway, start_recorder(gateway.url) as tape:
+    sent = build_response(packed, more=b"content-encoding: gzip, gzip\r\n")
+    with Gateway(send_parts(sent)) as gateway, start_recorder(gateway.url) as tape:
         assert packed in send_raw(tape.url)
     (item,) = tape.cassette.interactions
     assert item.response.content == b""
@@ -101,7 +101,7 @@ def test_a_body_that_expands_without_end_is_not_stored(start_recorder: StartReco
 
 def test_a_compressed_request_is_forwarded_as_it_is_and_stored_in_clear(start_recorder: StartRecorder) -> None:
     packed = gzip.compress(b'{"model":"sk-nex-demo-every-model"}')
-    with Gateway(sending(plain_response(b"{}"))) as gateway, start_recorder(gateway.url) as tape:
+    with Gateway(send_parts(build_response(b"{}"))) as gateway, start_recorder(gateway.url) as tape:
         for encoding in ("gzip", "nosuch"):
             httpx2.post(tape.url + CHAT, content=packed, headers={"content-encoding": encoding})
     first, second = tape.cassette.interactions
@@ -112,7 +112,10 @@ def test_a_compressed_request_is_forwarded_as_it_is_and_stored_in_clear(start_re
 
 def test_a_megabyte_of_empty_lines_is_one_event(start_recorder: StartRecorder) -> None:
     body = b"\n" * 1_000_000
-    with Gateway(sending(STREAM_HEAD + chunk(body) + chunk(b""))) as gateway, start_recorder(gateway.url) as tape:
+    with (
+        Gateway(send_parts(STREAM_HEAD + encode_chunk(body) + encode_chunk(b""))) as gateway,
+        start_recorder(gateway.url) as tape,
+    ):
         assert httpx2.get(f"{tape.url}/v1/models", timeout=PATIENCE).content == body
     (item,) = tape.cassette.interactions
     assert [event.raw for event in item.response.events or ()] == [body]
@@ -122,13 +125,13 @@ def test_many_events_hold_up_no_other_request(start_recorder: StartRecorder) -> 
     events = [b'data: {"a":1}\n\n' * 10_000]
     many = b"".join([b"h%d: 1\r\n" % number for number in range(2_000)])
 
-    def play(connection: socket.socket) -> None:
-        stream = STREAM_HEAD + b"".join(map(chunk, events)) + chunk(b"")
-        connection.sendall(stream if events else plain_response(b"{}", more=many))
+    def respond(connection: socket.socket) -> None:
+        stream = STREAM_HEAD + b"".join(map(encode_chunk, events)) + encode_chunk(b"")
+        connection.sendall(stream if events else build_response(b"{}", more=many))
         events.clear()
 
     with (
-        Gateway(play) as gateway,
+        Gateway(respond) as gateway,
         start_recorder(gateway.url) as tape,
         httpx2.stream("GET", f"{tape.url}/v1/models", timeout=PATIENCE) as answer,
     ):
@@ -145,7 +148,7 @@ def test_many_events_hold_up_no_other_request(start_recorder: StartRecorder) -> 
     ["/../../etc", "/v1/../x", "/%2e%2e/x", "/v1/..%2f..%2fx", "/%252e%252e/x", "/..\\x", "/..;a/x", "/v1/.%2E", "/.."],
 )
 def test_no_path_leaves_the_base_url(start_recorder: StartRecorder, path: str) -> None:
-    with Gateway(sending(plain_response(b"{}"))) as gateway, start_recorder(f"{gateway.url}/base") as tape:
+    with Gateway(send_parts(build_response(b"{}"))) as gateway, start_recorder(f"{gateway.url}/base") as tape:
         assert send_raw(tape.url, path=path).startswith(b"HTTP/1.1 404")
     (item,) = tape.cassette.interactions
     assert any("was not forwarded" in finding for finding in item.findings)
@@ -158,8 +161,8 @@ def test_other_paths_are_forwarded(path: str) -> None:
 
 def test_nothing_printed_can_be_obeyed(start_recorder: StartRecorder, capsys: pytest.CaptureFixture[str]) -> None:
     body = json.dumps({EVIL: 1, "object": "list", "data": [{EVIL: 1}]}).encode()
-    answers = [plain_response(body), plain_response(b"{}", "text/\x1b[2Jx\x9b".encode("latin-1"))]
-    with Gateway(lambda c: sending(answers.pop())(c)) as gateway, start_recorder(gateway.url) as tape:
+    answers = [build_response(body), build_response(b"{}", "text/\x1b[2Jx\x9b".encode("latin-1"))]
+    with Gateway(lambda c: send_parts(answers.pop())(c)) as gateway, start_recorder(gateway.url) as tape:
         httpx2.get(f"{tape.url}/v1/models")
         httpx2.get(f"{tape.url}/v1/models/%1b%5b2J")
     main(["cassette", "show", str(tape.path)])
@@ -174,10 +177,10 @@ def test_a_disk_that_was_full_loses_only_what_came_meanwhile(tmp_path: Path) -> 
     path = tmp_path / "full.yaml"
     pages = iter(range(100))
 
-    def play(connection: socket.socket) -> None:
-        connection.sendall(plain_response(json.dumps({"page": next(pages), "text": "x" * 10_000}).encode()))
+    def respond(connection: socket.socket) -> None:
+        connection.sendall(build_response(json.dumps({"page": next(pages), "text": "x" * 10_000}).encode()))
 
-    with Gateway(play) as gateway, run_recorder(gateway.url, path) as (process, url):
+    with Gateway(respond) as gateway, run_recorder(gateway.url, path) as (process, url):
         assert process.stdout is not None
         for limit in (resource.RLIM_INFINITY, None, resource.RLIM_INFINITY):
             size = path.stat().st_size + 5_000 if limit is None else limit
@@ -201,7 +204,7 @@ def test_a_disk_that_was_full_loses_only_what_came_meanwhile(tmp_path: Path) -> 
 
 def test_an_output_that_nobody_reads_any_more_holds_up_no_answer(tmp_path: Path) -> None:
     path = tmp_path / "unread.yaml"
-    with Gateway(sending(plain_response(b"{}"))) as gateway, run_recorder(gateway.url, path) as (process, url):
+    with Gateway(send_parts(build_response(b"{}"))) as gateway, run_recorder(gateway.url, path) as (process, url):
         assert process.stdout is not None
         process.stdout.readline()
         process.stdout.close()
@@ -222,7 +225,7 @@ def test_a_credential_that_could_not_be_masked_is_masked_later(
             raise failures.pop()
         mask(writer, secrets)
 
-    with Gateway(sending(plain_response(b"{}"))) as gateway, start_recorder(gateway.url) as tape:
+    with Gateway(send_parts(build_response(b"{}"))) as gateway, start_recorder(gateway.url) as tape:
         httpx2.get(f"{tape.url}/v1/models", headers={"x-note": "odd.credential+42"})
         monkeypatch.setattr(CassetteWriter, "mask", fail_twice)
         httpx2.get(f"{tape.url}/v1/models", headers={"authorization": "odd.credential+42"})
@@ -236,13 +239,13 @@ def test_a_credential_that_could_not_be_masked_is_masked_later(
 @pytest.mark.parametrize("kind", ["plain", "stream", "no body"])
 def test_a_recorder_that_is_killed_has_kept_every_answer_that_was_received(tmp_path: Path, kind: str) -> None:
     sent = {
-        "plain": plain_response(b'{"a":1}'),
-        "stream": STREAM_HEAD + chunk(b"data: {}\n\ndata: [DONE]\n\n") + chunk(b""),
+        "plain": build_response(b'{"a":1}'),
+        "stream": STREAM_HEAD + encode_chunk(b"data: {}\n\ndata: [DONE]\n\n") + encode_chunk(b""),
         "no body": b"HTTP/1.1 204 No Content\r\n\r\n",
     }[kind]
     last = {"plain": b'{"a":1}', "stream": b"\r\n0\r\n\r\n", "no body": b"\r\n\r\n"}[kind]
     path = tmp_path / "killed.yaml"
-    with Gateway(sending(sent)) as gateway, run_recorder(gateway.url, path) as (process, url):
+    with Gateway(send_parts(sent)) as gateway, run_recorder(gateway.url, path) as (process, url):
         host, _, port = url.removeprefix("http://").partition(":")
         for _ in range(5):
             with socket.create_connection((host, int(port)), timeout=PATIENCE) as connection:

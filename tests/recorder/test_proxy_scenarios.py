@@ -25,7 +25,16 @@ from aione_mock.server.http import Server
 from aione_mock.server.proxy import create_scenario_proxy
 from aione_mock.settings import Settings
 from aione_mock.text import sse
-from tests.recorder.conftest import CHAT, KEY, STREAM_HEAD, Gateway, RecordingTape, chunk, plain_response, sending
+from tests.recorder.conftest import (
+    CHAT,
+    KEY,
+    STREAM_HEAD,
+    Gateway,
+    RecordingTape,
+    build_response,
+    encode_chunk,
+    send_parts,
+)
 from tests.timing import PATIENCE
 
 HEADERS = {"authorization": f"Bearer {KEY}"}
@@ -136,7 +145,7 @@ def test_a_cut_stream_is_recorded_whole_and_not_reported(upstream: str, start_pr
 
 
 def test_what_the_gateway_does_wrong_is_reported_though_it_is_damaged_again(start_proxy: StartProxy) -> None:
-    with Gateway(sending(plain_response(b'{"id": "chatcmpl-1"}'))) as gateway, start_proxy(gateway.url) as tape:
+    with Gateway(send_parts(build_response(b'{"id": "chatcmpl-1"}'))) as gateway, start_proxy(gateway.url) as tape:
         assert ask(tape.url, x_mock_scenario="empty_body").content == b""
     (item,) = tape.cassette.interactions
     assert item.response.body == b'{"id": "chatcmpl-1"}'
@@ -237,12 +246,12 @@ def test_the_pauses_of_the_gateway_are_kept_in_a_changed_stream(start_proxy: Sta
     released = threading.Event()
     event = sse.encode(b'{"id":"c","object":"chat.completion.chunk"}')
 
-    def play(connection: socket.socket) -> None:
-        connection.sendall(STREAM_HEAD + chunk(event))
+    def respond(connection: socket.socket) -> None:
+        connection.sendall(STREAM_HEAD + encode_chunk(event))
         released.wait(0.3)
-        connection.sendall(chunk(event) + chunk(b""))
+        connection.sendall(encode_chunk(event) + encode_chunk(b""))
 
-    with Gateway(play) as gateway, start_proxy(gateway.url, time_scale=10.0) as tape:
+    with Gateway(respond) as gateway, start_proxy(gateway.url, time_scale=10.0) as tape:
         stream(tape.url, x_mock_scenario="comments")
         (entry,) = read_journal(tape.url)
     times = entry["response"]["times_ms"]

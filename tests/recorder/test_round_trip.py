@@ -15,7 +15,7 @@ from aione_mock.recorder import contract_check
 from aione_mock.server.http import Server
 from aione_mock.tenant.organisation_file import list_credentials
 from aione_mock.text import sse
-from tests.recorder.calls import CONSOLE, KEY, Exchange, ask, requests
+from tests.recorder.calls import CONSOLE, KEY, Exchange, ask, list_requests
 from tests.recorder.conftest import CHAT, StartRecorder, replay_server
 
 SECRETS = [credential.secret for credential in list_credentials()]
@@ -32,7 +32,7 @@ def new_key(url: str) -> str:
 
 def record_all(contract: Contract, upstream: str, url: str) -> list[Exchange]:
     with httpx2.Client(trust_env=False) as client:
-        return [ask(client, url, exchange) for exchange in requests(contract, new_key(upstream))]
+        return [ask(client, url, exchange) for exchange in list_requests(contract, new_key(upstream))]
 
 
 def mask_key(raw: bytes) -> bytes:

@@ -21,10 +21,10 @@ from tests.recorder.conftest import (
     STREAM_HEAD,
     Gateway,
     StartRecorder,
-    chunk,
-    plain_response,
+    build_response,
+    encode_chunk,
     replay_server,
-    sending,
+    send_parts,
 )
 from tests.timing import PATIENCE, at_best, wait_until
 
@@ -53,13 +53,13 @@ def read_until_broken(url: str, body: Any = ASKED) -> bytes:
 def test_a_stream_is_passed_on_event_by_event(start_recorder: StartRecorder) -> None:
     arrived = threading.Event()
 
-    def play(connection: socket.socket) -> None:
-        connection.sendall(STREAM_HEAD + chunk(EVENT))
+    def respond(connection: socket.socket) -> None:
+        connection.sendall(STREAM_HEAD + encode_chunk(EVENT))
         assert arrived.wait(PATIENCE), "the second event comes only after the first was seen"
-        connection.sendall(chunk(EVENT) + chunk(b""))
+        connection.sendall(encode_chunk(EVENT) + encode_chunk(b""))
 
     with (
-        Gateway(play) as gateway,
+        Gateway(respond) as gateway,
         start_recorder(gateway.url) as tape,
         httpx2.stream("POST", tape.url + CHAT, headers=HEADERS, json=STREAMED) as answer,
     ):
@@ -74,13 +74,13 @@ def test_a_stream_is_passed_on_event_by_event(start_recorder: StartRecorder) -> 
 
 @at_best
 def test_a_slow_gateway_is_waited_for_and_told(start_recorder: StartRecorder) -> None:
-    def play(connection: socket.socket) -> None:
+    def respond(connection: socket.socket) -> None:
         time.sleep(0.3)
-        connection.sendall(STREAM_HEAD + chunk(EVENT))
+        connection.sendall(STREAM_HEAD + encode_chunk(EVENT))
         time.sleep(0.3)
-        connection.sendall(chunk(EVENT) + chunk(b""))
+        connection.sendall(encode_chunk(EVENT) + encode_chunk(b""))
 
-    with Gateway(play) as gateway, start_recorder(gateway.url, slow=0.2) as tape:
+    with Gateway(respond) as gateway, start_recorder(gateway.url, slow=0.2) as tape:
         assert post(tape.url, STREAMED).content == EVENT + EVENT
     (item,) = tape.cassette.interactions
     assert [finding.rpartition(" s ")[2] for finding in item.findings if "no data" in finding] == [
@@ -101,7 +101,7 @@ def test_a_gateway_that_says_nothing_is_a_504(start_recorder: StartRecorder) -> 
 
 def test_a_plain_answer_cut_in_the_middle_is_cut_here_too(start_recorder: StartRecorder) -> None:
     with (
-        Gateway(sending(plain_response(b'{"id": "chatcmpl-1", "object": "chat')[:-5])) as gateway,
+        Gateway(send_parts(build_response(b'{"id": "chatcmpl-1", "object": "chat')[:-5])) as gateway,
         start_recorder(gateway.url) as tape,
     ):
         got = read_until_broken(tape.url)
@@ -115,7 +115,10 @@ def test_a_plain_answer_cut_in_the_middle_is_cut_here_too(start_recorder: StartR
 
 def test_a_stream_cut_within_an_event_is_cut_here_too(contract: Contract, start_recorder: StartRecorder) -> None:
     part = b'data: {"id":"c","choices":[{"delta":{"content":"\xe4\xb8'
-    with Gateway(sending(STREAM_HEAD + chunk(EVENT), chunk(part))) as gateway, start_recorder(gateway.url) as tape:
+    with (
+        Gateway(send_parts(STREAM_HEAD + encode_chunk(EVENT), encode_chunk(part))) as gateway,
+        start_recorder(gateway.url) as tape,
+    ):
         assert read_until_broken(tape.url, STREAMED) == EVENT + part
     (item,) = tape.cassette.interactions
     assert item.response.end == "cut"
@@ -128,16 +131,16 @@ def test_a_stream_cut_within_an_event_is_cut_here_too(contract: Contract, start_
 @pytest.mark.parametrize(
     ("sent", "expected"),
     [
-        (plain_response(b"<h1>Bad gateway</h1>", b"text/html"), "content type text/html, not application/json"),
-        (plain_response(b"<h1>Bad gateway</h1>"), "the body is not JSON"),
-        (plain_response(b'{"id": 7}'), "Missing required parameter"),
-        (plain_response(b"\xff\xfe\x00", b"application/octet-stream"), "content type application/octet-stream"),
-        (plain_response(b"{}", status=b"418 Teapot"), "status 418, which createChatCompletion does not declare"),
-        (plain_response(b'{"id": 1, "id": 2}'), "Missing required parameter"),
+        (build_response(b"<h1>Bad gateway</h1>", b"text/html"), "content type text/html, not application/json"),
+        (build_response(b"<h1>Bad gateway</h1>"), "the body is not JSON"),
+        (build_response(b'{"id": 7}'), "Missing required parameter"),
+        (build_response(b"\xff\xfe\x00", b"application/octet-stream"), "content type application/octet-stream"),
+        (build_response(b"{}", status=b"418 Teapot"), "status 418, which createChatCompletion does not declare"),
+        (build_response(b'{"id": 1, "id": 2}'), "Missing required parameter"),
     ],
 )
 def test_what_is_no_answer_is_passed_on_and_told(start_recorder: StartRecorder, sent: bytes, expected: str) -> None:
-    with Gateway(sending(sent)) as gateway, start_recorder(gateway.url) as tape:
+    with Gateway(send_parts(sent)) as gateway, start_recorder(gateway.url) as tape:
         answer = post(tape.url)
     assert answer.content == sent.partition(b"\r\n\r\n")[2]
     (item,) = tape.cassette.interactions
@@ -152,7 +155,7 @@ def test_what_is_no_answer_is_passed_on_and_told(start_recorder: StartRecorder, 
 
 def test_json_nested_too_deeply_is_passed_on_kept_and_replayed(start_recorder: StartRecorder) -> None:
     body = b'{"a":' * 1000 + b'"sk-nex-demo-every-model"' + b"}" * 1000
-    with Gateway(sending(plain_response(body))) as gateway, start_recorder(gateway.url) as tape:
+    with Gateway(send_parts(build_response(body))) as gateway, start_recorder(gateway.url) as tape:
         assert httpx2.post(tape.url + CHAT, headers=HEADERS, content=body).content == body
     assert "demo-every" not in tape.text
     (item,) = tape.cassette.interactions
@@ -163,7 +166,7 @@ def test_json_nested_too_deeply_is_passed_on_kept_and_replayed(start_recorder: S
 
 
 def test_what_answers_no_http_is_a_502(start_recorder: StartRecorder) -> None:
-    with Gateway(sending(b"220 mail.example ESMTP\r\n")) as gateway, start_recorder(gateway.url) as tape:
+    with Gateway(send_parts(b"220 mail.example ESMTP\r\n")) as gateway, start_recorder(gateway.url) as tape:
         answer = post(tape.url)
     assert (answer.status_code, answer.json()["error"]["code"]) == (502, "upstream_unavailable")
     assert "gave no answer" in tape.cassette.interactions[0].findings[0]
@@ -173,7 +176,7 @@ def test_what_answers_no_http_is_a_502(start_recorder: StartRecorder) -> None:
 def test_ten_megabytes_come_through(start_recorder: StartRecorder, kind: bytes) -> None:
     body = orjson.dumps({"id": "big", "text": "Ten megabytes; äöü 喜. " * 450_000})
     assert len(body) > 10_000_000
-    with Gateway(sending(plain_response(body, kind))) as gateway, start_recorder(gateway.url) as tape:
+    with Gateway(send_parts(build_response(body, kind))) as gateway, start_recorder(gateway.url) as tape:
         assert post(tape.url).content == body
     (item,) = tape.cassette.interactions
     assert item.response.content == body
@@ -182,9 +185,9 @@ def test_ten_megabytes_come_through(start_recorder: StartRecorder, kind: bytes) 
 
 
 def test_what_cannot_be_unpacked_is_not_kept(start_recorder: StartRecorder) -> None:
-    sent = plain_response(b"\x00who knows\x00", more=b"content-encoding: nosuch\r\n")
+    sent = build_response(b"\x00who knows\x00", more=b"content-encoding: nosuch\r\n")
     with (
-        Gateway(sending(sent)) as gateway,
+        Gateway(send_parts(sent)) as gateway,
         start_recorder(gateway.url) as tape,
         httpx2.stream("POST", tape.url + CHAT, headers=HEADERS, json=ASKED) as answer,
     ):
@@ -225,11 +228,11 @@ def test_a_gateway_that_is_not_there_is_a_502_of_the_protocol(start_recorder: St
 def test_a_client_that_leaves_is_told_and_what_came_is_kept(start_recorder: StartRecorder) -> None:
     gone = threading.Event()
 
-    def play(connection: socket.socket) -> None:
-        connection.sendall(STREAM_HEAD + chunk(EVENT))
+    def respond(connection: socket.socket) -> None:
+        connection.sendall(STREAM_HEAD + encode_chunk(EVENT))
         gone.wait(PATIENCE)
 
-    with Gateway(play) as gateway, start_recorder(gateway.url) as tape:
+    with Gateway(respond) as gateway, start_recorder(gateway.url) as tape:
         with httpx2.stream("POST", tape.url + CHAT, headers=HEADERS, json=STREAMED) as answer:
             assert next(answer.iter_raw()) == EVENT
         assert wait_until(lambda: tape.reported)
@@ -242,11 +245,11 @@ def test_a_client_that_leaves_is_told_and_what_came_is_kept(start_recorder: Star
 def test_stopping_the_recorder_keeps_what_came(start_recorder: StartRecorder) -> None:
     release = threading.Event()
 
-    def play(connection: socket.socket) -> None:
-        connection.sendall(STREAM_HEAD + chunk(EVENT))
+    def respond(connection: socket.socket) -> None:
+        connection.sendall(STREAM_HEAD + encode_chunk(EVENT))
         release.wait(PATIENCE)
 
-    with Gateway(play) as gateway:
+    with Gateway(respond) as gateway:
         with start_recorder(gateway.url) as tape, httpx2.Client() as client:
             request = client.build_request("POST", tape.url + CHAT, headers=HEADERS, json=STREAMED)
             chunks = client.send(request, stream=True).iter_raw()
@@ -263,7 +266,7 @@ def test_what_concerns_one_connection_is_not_passed_on(start_recorder: StartReco
             seen.append(connection.recv(65536))
 
     more = b"connection: close, x-hop\r\nx-hop: 1\r\nkeep-alive: timeout=5\r\nset-cookie: a=1\r\nset-cookie: b=2\r\n"
-    with Listening(sending(plain_response(b"{}", more=more))) as gateway, start_recorder(gateway.url) as tape:
+    with Listening(send_parts(build_response(b"{}", more=more))) as gateway, start_recorder(gateway.url) as tape:
         headers = {"connection": "keep-alive, x-mine", "x-mine": "1", "te": "trailers", "x-kept": "yes"}
         answer = httpx2.get(f"{tape.url}/v1/models?a=%20b", headers=headers)
     sent = seen[0].decode().lower()

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 import uvloop
 
-from tests.wire_reader import request
+from tests.wire_reader import build_request
 
 _STATUS = slice(9, 12)
 _OCCURRENCE = re.compile(rb"\r\nx-mock-occurrence: (\d+)")
@@ -111,7 +111,7 @@ def make_call(
         body |= {"stream": True, "stream_options": {"include_usage": True}}
     if claude:
         body |= {"model": "claude-haiku-4-5", "max_tokens": 60}
-    return Call(kind, text, request("/v1/messages" if claude else "/v1/chat/completions", body, headers=headers))
+    return Call(kind, text, build_request("/v1/messages" if claude else "/v1/chat/completions", body, headers=headers))
 
 
 @dataclass(slots=True)

@@ -19,7 +19,7 @@ from aione_mock.settings import Settings
 from tests.conftest import KEY, NOW
 from tests.store.servers import new_prefix, require_store, shared_redis
 from tests.timing import PATIENCE, wait_until
-from tests.wire_reader import request
+from tests.wire_reader import build_request
 
 TECH = {"authorization": "Bearer nex-console-tech"}
 _SCRIPT = (files("aione_mock") / "store" / "scripts.lua").read_text(encoding="utf-8")
@@ -88,7 +88,7 @@ class Worker:
         headers = {"authorization": f"Bearer {key}", "x-mock-scenario": "hang", "x-mock-session": session}
         body = {"model": "gpt-5.4", "messages": [{"role": "user", "content": "Hang"}], "stream": True}
         with socket.create_connection(("127.0.0.1", self.server.port)) as connection:
-            connection.sendall(request("/v1/chat/completions", body, headers=headers))
+            connection.sendall(build_request("/v1/chat/completions", body, headers=headers))
             assert wait_until(lambda: self.count_under_way(session), 10)
             yield
 

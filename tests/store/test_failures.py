@@ -30,7 +30,7 @@ from tests.store.servers import new_prefix, require_store
 from tests.store.test_laws import NOW, WORLD
 from tests.test_cli import serving
 from tests.timing import PATIENCE, make_untraced_environment, wait_until
-from tests.wire_reader import ask, request
+from tests.wire_reader import ask, build_request
 
 KEY = "sk-nex-demo-every-model"
 TIMEOUT = 0.5
@@ -339,8 +339,10 @@ def test_what_a_killed_worker_had_admitted_is_released_in_time(database: Databas
     with workers(2, database, tmp_path) as (survivor, victim):
         headers = {"authorization": "Bearer sk-nex-law-narrow"}
         body = ASKED["openai"][1]
-        slow = request("/v1/chat/completions", {**body, "stream": True}, headers=headers | {"x-mock-scenario": "hang"})
-        quick = request("/v1/chat/completions", body, headers=headers)
+        slow = build_request(
+            "/v1/chat/completions", {**body, "stream": True}, headers=headers | {"x-mock-scenario": "hang"}
+        )
+        quick = build_request("/v1/chat/completions", body, headers=headers)
         with contextlib.ExitStack() as stack:
             for _ in range(3):
                 connection = stack.enter_context(socket.create_connection(("127.0.0.1", get_port(victim))))
@@ -360,7 +362,7 @@ def test_what_a_killed_worker_was_sending_is_shown_as_ended_in_time(database: Da
             for stream in (True, False):
                 body, headers = {**ASKED["openai"][1], "stream": stream}, {**ASKED["openai"][2], **NEVER_ENDING}
                 connection = stack.enter_context(socket.create_connection(("127.0.0.1", get_port(running))))
-                connection.sendall(request("/v1/chat/completions", body, headers=headers))
+                connection.sendall(build_request("/v1/chat/completions", body, headers=headers))
             assert wait_until(lambda: count_open(survivor.url) in (2, 4), 10)
         assert wait_until(lambda: (count_open(survivor.url), count_streams(survivor.url)) == (4, 2), 10)
         time.sleep(3.5)  # leases are renewed once
@@ -386,12 +388,14 @@ def test_a_client_that_leaves_gives_its_place_back_at_once(database: Database, t
     with workers(2, database, tmp_path) as (first, second):
         headers = {"authorization": "Bearer sk-nex-law-narrow"}
         body = ASKED["openai"][1]
-        slow = request("/v1/chat/completions", {**body, "stream": True}, headers=headers | {"x-mock-scenario": "hang"})
+        slow = build_request(
+            "/v1/chat/completions", {**body, "stream": True}, headers=headers | {"x-mock-scenario": "hang"}
+        )
         with contextlib.ExitStack() as stack:
             for _ in range(3):
                 connection = stack.enter_context(socket.create_connection(("127.0.0.1", get_port(first))))
                 connection.sendall(slow)
-            quick = request("/v1/chat/completions", body, headers=headers)
+            quick = build_request("/v1/chat/completions", body, headers=headers)
             assert wait_until(lambda: count_under_way(second.url) == 3, 10)
             assert ask(get_port(second), quick).status == 429
         assert wait_until(lambda: ask(get_port(second), quick).status == 200, 3)

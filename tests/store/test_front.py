@@ -14,20 +14,20 @@ from aione_mock.server.app import create_app
 from aione_mock.server.http import Server
 from aione_mock.settings import Settings
 from tests.conftest import KEY, NOW
-from tests.faults.conftest import chat
+from tests.faults.conftest import build_chat
 from tests.store.front import Front, RequestSplitter
 from tests.timing import PATIENCE, wait_until
-from tests.wire_reader import Wire, ask, request
+from tests.wire_reader import Wire, ask, build_request
 
 CHUNKED = (
     b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
     b'5;a=b\r\n{"a":\r\n3\r\n 1}\r\n0\r\n\r\n'
 )
 REQUESTS = (
-    request("/v1/models"),
-    request("/v1/chat/completions", {"model": "x" * 50}),
+    build_request("/v1/models"),
+    build_request("/v1/chat/completions", {"model": "x" * 50}),
     CHUNKED,
-    request("/v1/messages", {"max_tokens": 1}, headers={"x-y": "z"}),
+    build_request("/v1/messages", {"max_tokens": 1}, headers={"x-y": "z"}),
 )
 
 
@@ -73,7 +73,7 @@ def test_what_is_no_request_stays_in_one_piece(garbage: bytes) -> None:
 def test_an_answer_has_the_bytes_of_either_server(
     front: Front, two: tuple[Server, Server], protocol: str, stream: bool
 ) -> None:
-    raw = chat(protocol, f"{protocol} {stream}", stream=stream)
+    raw = build_chat(protocol, f"{protocol} {stream}", stream=stream)
     there = [comparable(ask(front.port, raw)) for _ in range(4)]
     sessions = ["again-0", "again-1"]
     here = [
@@ -85,7 +85,7 @@ def test_an_answer_has_the_bytes_of_either_server(
 
 
 def test_requests_of_one_connection_go_to_each_in_turn(front: Front, two: tuple[Server, Server]) -> None:
-    raw = request("/v1/models", headers={"authorization": f"Bearer {KEY}"})
+    raw = build_request("/v1/models", headers={"authorization": f"Bearer {KEY}"})
     with socket.create_connection(("127.0.0.1", front.port), timeout=PATIENCE) as connection:
         for _ in range(6):
             connection.sendall(raw)
@@ -97,7 +97,7 @@ def test_requests_in_one_write_are_answered_in_their_order(front: Front) -> None
     names = [f"no-model-{number}" for number in range(4)]
     headers = {"authorization": f"Bearer {KEY}"}
     with socket.create_connection(("127.0.0.1", front.port), timeout=PATIENCE) as connection:
-        connection.sendall(b"".join(request(f"/v1/models/{name}", headers=headers) for name in names))
+        connection.sendall(b"".join(build_request(f"/v1/models/{name}", headers=headers) for name in names))
         answers = [read_answer(connection) for _ in names]
     assert all(name.encode() in answer for name, answer in zip(names, answers, strict=True))
     assert sorted(front.forwarded.values()) == [0, 1]
@@ -105,14 +105,14 @@ def test_requests_in_one_write_are_answered_in_their_order(front: Front) -> None
 
 @pytest.mark.parametrize(("scenario", "end"), [("reset", "reset"), ("cut", "closed")])
 def test_the_end_of_a_connection_is_that_of_the_server(front: Front, scenario: str, end: str) -> None:
-    answers = [ask(front.port, chat("openai", "How it ends", scenario=scenario)) for _ in range(2)]
+    answers = [ask(front.port, build_chat("openai", "How it ends", scenario=scenario)) for _ in range(2)]
     assert [answer.end for answer in answers] == [end, end]
     assert not any(answer.whole for answer in answers)
 
 
 def test_a_client_that_leaves_is_noticed(front: Front, two: tuple[Server, Server]) -> None:
     with socket.create_connection(("127.0.0.1", front.port), timeout=PATIENCE) as connection:
-        connection.sendall(chat("openai", "Who leaves", scenario="hang"))
+        connection.sendall(build_chat("openai", "Who leaves", scenario="hang"))
     assert wait_until(lambda: not any(each.app.sessions.default.in_flight for each in two))
 
 

@@ -164,7 +164,7 @@ def test_a_nonce_is_good_for_one_request_of_a_session(pair: Pair) -> None:
     def send(worker: Worker, session: str) -> int:
         url = worker.server.url
         console = Console(url, session)
-        answer = console.signed("logs", x_acs_signature_nonce="the same")
+        answer = console.send_signed("logs", x_acs_signature_nonce="the same")
         console.http.close()
         return answer.status_code
 
@@ -185,7 +185,7 @@ CHANCES = [
 ]
 
 
-def play(workers: Sequence[Worker], session: str) -> tuple[list[str], dict[str, int]]:
+def run_calls(workers: Sequence[Worker], session: str) -> tuple[list[str], dict[str, int]]:
     """Return what workers say in turn, and how often each rule was counted."""
     workers[0].control("PUT", "rules", {"rules": CHANCES}, session)
     said = [workers[number % len(workers)].read(f"maybe {number % 5}", session) for number in range(30)]
@@ -194,7 +194,7 @@ def play(workers: Sequence[Worker], session: str) -> tuple[list[str], dict[str, 
 
 def test_rules_of_chance_are_played_and_counted_as_in_memory(pair: Pair) -> None:
     with Worker(pair.settings.model_copy(update={"store": MEMORY})) as alone:
-        expected = play([alone], "chance")
-    assert play(pair[:1], "chance-1") == expected
-    assert play(pair, "chance-2") == expected
+        expected = run_calls([alone], "chance")
+    assert run_calls(pair[:1], "chance-1") == expected
+    assert run_calls(pair, "chance-2") == expected
     assert {"lucky", "nested", "rest"} <= {*expected[0]}

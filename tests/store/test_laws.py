@@ -19,7 +19,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.console.client import KEYS, TECH, Console, bearer
+from tests.console.client import KEYS, TECH, Console, make_bearer_headers
 from tests.console.test_conservation import Moved, bills, laws, moved_by
 from tests.store.load import Answer, Call, Load, make_call, send_all, take_turns
 from tests.store.servers import new_prefix, require_store, shared_redis
@@ -119,7 +119,7 @@ class Disturbance:
         for step in itertools.cycle(("disable", "enable")):
             if not load.waiting and step == "disable":
                 return
-            changed = await self._ask("PUT", f"{KEYS}/{self._changing}/{step}", **bearer(TECH))
+            changed = await self._ask("PUT", f"{KEYS}/{self._changing}/{step}", **make_bearer_headers(TECH))
             self._record.key.append(Change(changed.sent, changed.done, step))
             self._record.console_calls += 1
             await load.wait_for_answers(3)

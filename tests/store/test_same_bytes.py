@@ -16,10 +16,10 @@ from aione_mock.server.app import create_app
 from aione_mock.server.http import Server
 from aione_mock.settings import Settings
 from tests.conftest import KEY, NOW
-from tests.faults.conftest import PROTOCOLS, chat
+from tests.faults.conftest import PROTOCOLS, build_chat
 from tests.store.front import Front
 from tests.store.servers import new_prefix, require_store, shared_redis
-from tests.wire_reader import Wire, ask, request
+from tests.wire_reader import Wire, ask, build_request
 
 TECH = {"authorization": "Bearer nex-console-tech"}
 KEYS = "/api/v1/gateway/keys"
@@ -55,21 +55,21 @@ class Conversation:
     def call(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
         """Do the same with JSON; return that of the answer."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        answer = self.send(request(path, body, method=method, headers=named))
+        answer = self.send(build_request(path, body, method=method, headers=named))
         assert answer.status < 500, answer.body
         return orjson.loads(answer.body) if answer.body and "json" in answer.headers.get("content-type", "") else None
 
     def control(self, method: str, path: str, body: Any = None) -> Any:
         """Call the control API, which must succeed."""
-        answer = self.send(request(f"/_mock/{path}", body, method=method))
+        answer = self.send(build_request(f"/_mock/{path}", body, method=method))
         assert answer.status < 300, answer.body
         return orjson.loads(answer.body) if answer.headers.get("content-type") == "application/json" else None
 
-    def chat(self, text: str = "Hello", key: str = KEY, **more: Any) -> None:
+    def build_chat(self, text: str = "Hello", key: str = KEY, **more: Any) -> None:
         """Ask a model, and ask how the answer came to be."""
         body = {"model": "gpt-5.4", "messages": [{"role": "user", "content": text}], **more}
         headers = {"authorization": f"Bearer {key}", "x-mock-explain": "1"}
-        self.send(request("/v1/chat/completions", body, headers=headers))
+        self.send(build_request("/v1/chat/completions", body, headers=headers))
 
 
 def mask_times(answer: Wire) -> bytes:
@@ -84,8 +84,8 @@ def speak_all_protocols(talk: Conversation) -> None:
     for _ in range(3):
         for protocol in PROTOCOLS:
             for stream in (False, True):
-                talk.send(chat(protocol, "What is new?", stream=stream, x_mock_explain="1"))
-    talk.send(chat("openai", "Break off", scenario="cut"))
+                talk.send(build_chat(protocol, "What is new?", stream=stream, x_mock_explain="1"))
+    talk.send(build_chat("openai", "Break off", scenario="cut"))
     talk.call("GET", "/v1/models", authorization=f"Bearer {KEY}")
     talk.call("POST", "/v1/chat/completions", {"model": 7}, authorization=f"Bearer {KEY}")
     talk.call("GET", "/no/such/path")
@@ -127,7 +127,7 @@ def play_rules(talk: Conversation) -> None:
     talk.control("POST", "scenarios", {"scenario": "upstream_timeout", "times": 3})
     for _ in range(4):
         talk.chat("Whatever")
-        talk.send(chat("anthropic", "By header", scenario="2*overloaded_error"))
+        talk.send(build_chat("anthropic", "By header", scenario="2*overloaded_error"))
     talk.control("GET", "rules")
     talk.control("PATCH", "rules/twice", {"enabled": False})
     talk.control("DELETE", "scenarios")

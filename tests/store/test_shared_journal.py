@@ -12,10 +12,10 @@ import redis
 
 from aione_mock.settings import EXTENSIONS
 from tests.console.client import OTHER_ACCESS, Console
-from tests.faults.conftest import OPERATIONS, call
+from tests.faults.conftest import OPERATIONS, build_call
 from tests.redis_server import running_redis
 from tests.store.pairs import TECH, Store, Worker, two_workers
-from tests.wire_reader import ask, request
+from tests.wire_reader import ask, build_request
 
 KIB = "x" * 1024
 
@@ -93,7 +93,7 @@ PROMPTED = "sk-proj-abcdefghijklmnopqrstuvwxyz012345"
 def send_all_operations(port: int) -> None:
     """Call each operation with right and with wrong credentials."""
     for operation in OPERATIONS:
-        raw = call(operation)
+        raw = build_call(operation)
         ask(port, raw)
         for secret in WRONG:
             wrong = raw
@@ -142,7 +142,8 @@ def prompt(worker: Worker) -> None:
         for scenario in ("", "cut"):
             headers = {"authorization": f"Bearer {RIGHT['openai']}", "x-mock-scenario": scenario}
             ask(
-                worker.server.port, request("/v1/chat/completions", body, headers=headers if scenario else headers | {})
+                worker.server.port,
+                build_request("/v1/chat/completions", body, headers=headers if scenario else headers | {}),
             )
 
 
@@ -150,7 +151,7 @@ def sign_wrongly(worker: Worker) -> None:
     """Sign with a wrong secret, and as an unknown key."""
     console = Console(worker.server.url)
     for access in ((OTHER_ACCESS[0], WRONG[-1]), (WRONG[0], OTHER_ACCESS[1])):
-        assert console.signed("logs", access=access).status_code == 403
+        assert console.send_signed("logs", access=access).status_code == 403
     console.http.close()
 
 

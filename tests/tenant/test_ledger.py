@@ -71,7 +71,7 @@ CALLS = st.lists(
 )
 
 
-async def play(ledger: Ledger, store: MemoryStore, calls: list[Played]) -> None:
+async def record_calls(ledger: Ledger, store: MemoryStore, calls: list[Played]) -> None:
     for number, (offset, key, team, model, usage, ok, ms) in enumerate(calls):
         caller = Caller(ledger.org_id, key, team)
         await record(ledger, store, EPOCH + offset, caller, model, usage, ok, ms, f"req-{number}")
@@ -83,7 +83,7 @@ async def test_every_grouping_adds_up_to_the_same_totals(
     seed: int, calls: list[Played], back: int, span: int, filtered: bool
 ) -> None:
     ledger, store = main(seed), MemoryStore()
-    await play(ledger, store, calls)
+    await record_calls(ledger, store, calls)
     snapshot = await ledger.read(store)
     start = TODAY - timedelta(back)
     end = start + timedelta(span)
@@ -112,7 +112,7 @@ async def test_every_grouping_adds_up_to_the_same_totals(
 )
 async def test_charts_metrics_and_logs_agree(seed: int, calls: list[Played], back: int, span: int, width: int) -> None:
     ledger, store = main(seed), MemoryStore()
-    await play(ledger, store, calls)
+    await record_calls(ledger, store, calls)
     snapshot = await ledger.read(store)
     start, end = EPOCH - back, EPOCH - back + span
     wanted = UsageFilter(keys={"key-a", *ledger_keys(ledger)[:3]})
@@ -140,7 +140,7 @@ async def test_whole_days_are_the_same_by_the_minute_and_by_the_day(
     seed: int, calls: list[Played], back: int, span: int
 ) -> None:
     ledger, store = main(seed), MemoryStore()
-    await play(ledger, store, calls)
+    await record_calls(ledger, store, calls)
     snapshot = await ledger.read(store)
     first = timestamp_to_day(EPOCH) - back
     wanted = UsageFilter(keys={"key-a", *ledger_keys(ledger)[:3]})
@@ -160,7 +160,7 @@ async def test_each_bucket_is_the_summary_of_its_own_window(
     seed: int, calls: list[Played], back: int, width: int
 ) -> None:
     ledger, store = main(seed), MemoryStore()
-    await play(ledger, store, calls)
+    await record_calls(ledger, store, calls)
     snapshot = await ledger.read(store)
     lines = snapshot.chart(EPOCH - back, EPOCH - back + 13 * width + 999, width, ALL)
     for column in zip(*lines.values(), strict=True):

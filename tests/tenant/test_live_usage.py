@@ -18,7 +18,7 @@ EPOCH = 1_795_000_000.0
 LEDGER = next(iter(Tenants.create(Seed.of(0), EPOCH, ModelCatalogue.load()).ledgers.values()))
 
 
-async def play(store: MemoryStore, count: int) -> None:
+async def record_calls(store: MemoryStore, count: int) -> None:
     for number in range(count):
         caller = Caller(LEDGER.org_id, f"k{number % 3}", "t" if number % 2 else None)
         usage = Usage(100 + number % 7, 10 + number % 5, cached=number % 90)
@@ -28,7 +28,7 @@ async def play(store: MemoryStore, count: int) -> None:
 
 async def test_sums_stay_exact_when_old_calls_are_folded() -> None:
     store, count = MemoryStore(), 5 * KEPT_CALLS + 17
-    await play(store, count)
+    await record_calls(store, count)
     seen = await load_usage(store, LEDGER.org_id)
     assert KEPT_CALLS <= len(seen.calls) < 2 * KEPT_CALLS
     assert seen.older
@@ -47,7 +47,7 @@ async def test_sums_stay_exact_when_old_calls_are_folded() -> None:
 
 async def test_the_log_lists_every_call_even_where_only_sums_are_left() -> None:
     store, count = MemoryStore(), 3 * KEPT_CALLS
-    await play(store, count)
+    await record_calls(store, count)
     window = EPOCH + 3600, EPOCH + 3600 + count
     entries, total = read_page(await LEDGER.read(store), *window, offset=0, limit=10**6)
     assert total == len(entries) == count
@@ -70,9 +70,9 @@ async def test_room_does_not_grow_with_the_calls() -> None:
 
 async def test_a_snapshot_taken_between_calls_holds() -> None:
     store = MemoryStore()
-    await play(store, 100)
+    await record_calls(store, 100)
     dump = store.dump()
     before = await load_usage(store, LEDGER.org_id)
-    await play(store, 2 * KEPT_CALLS)
+    await record_calls(store, 2 * KEPT_CALLS)
     store.load(dump)
     assert await load_usage(store, LEDGER.org_id) == before
