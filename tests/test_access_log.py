@@ -20,7 +20,7 @@ from aione_mock.server import access_log
 from aione_mock.server.access_log import AccessLog, LogEntry, format_json, format_text
 from aione_mock.server.http import Server
 from aione_mock.text.credentials import CredentialMask
-from tests.test_cli import serving
+from tests.test_cli import run_server
 from tests.timing import PATIENCE, wait_until
 
 KEY = "sk-nex-demo-every-model"
@@ -234,7 +234,7 @@ def test_on_a_terminal_requests_are_logged_in_columns(colours: bool) -> None:
     controller, terminal = pty.openpty()
     environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"} | {"TERM": "xterm"}
     environment |= {} if colours else {"NO_COLOR": "1"}
-    with serving(stderr=terminal, env=environment) as running:
+    with run_server(stderr=terminal, env=environment) as running:
         os.close(terminal)
         call(running.url)
         written = os.read(controller, 10_000).decode()
@@ -247,7 +247,7 @@ def test_on_a_terminal_requests_are_logged_in_columns(colours: bool) -> None:
 
 
 def test_elsewhere_requests_are_logged_if_it_is_asked_for() -> None:
-    with serving("--log", "requests", "--log-format", "json") as running:
+    with run_server("--log", "requests", "--log-format", "json") as running:
         call(running.url)
         # also the last line, whose thread has not yet got its turn
         assert json.loads(running.end(signal.SIGTERM)[2])["status"] == 200

@@ -15,7 +15,7 @@ from aione_mock.server.http import Server
 from aione_mock.settings import Settings
 from aione_mock.text import sse
 from aione_mock.types import Json
-from tests.recorder.test_replay import chat, recorded_text, write_cassette
+from tests.recorder.test_replay import chat, make_text_recording, write_cassette
 
 KEY = {"authorization": "Bearer sk-nex-demo-every-model"}
 OVERLAY = """
@@ -33,7 +33,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("answers")
     overlay = folder / "ours.yaml"
     overlay.write_text(OVERLAY, encoding="utf-8")
-    return overlay, write_cassette(folder, recorded_text("Recorded.", chat("Recorded")))
+    return overlay, write_cassette(folder, make_text_recording("Recorded.", chat("Recorded")))
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ from aione_mock.structs import replace
 from aione_mock.text.sse import decode
 from aione_mock.types import Completion, Prompt
 from tests.conftest import KEY, NOW
-from tests.protocols.completions import body_problems, call, contract, decoded, event_problems, look
+from tests.protocols.completions import body_problems, call, contract, decode_events, event_problems, look
 
 SCHEMA = {
     "type": "object",
@@ -141,7 +141,7 @@ def ask(client: httpx2.Client, protocol: str, body: Any, *, stream: bool = False
     return folded
 
 
-def without_ids(protocol: str, body: Any) -> Any:
+def remove_ids(protocol: str, body: Any) -> Any:
     """Return an answer without what is another for each call."""
     text, calls, finish = read(protocol, body)
     return text, calls, finish, body.get("usage") or body["usageMetadata"]
@@ -153,7 +153,7 @@ def test_plain_and_streamed_say_the_same_and_keep_the_contract(client: httpx2.Cl
     body = make_body(protocol, NEEDS[name])
     plain = ask(client, protocol, body, scenario=name)
     streamed = ask(client, protocol, body, stream=True, scenario=name)
-    assert without_ids(protocol, streamed) == without_ids(protocol, plain)
+    assert remove_ids(protocol, streamed) == remove_ids(protocol, plain)
     entries = client.get("/_mock/journal").json()["items"]
     assert [entry["scenario"] for entry in entries] == [name, name]
     assert not any(entry["finding"] for entry in entries)
@@ -386,7 +386,7 @@ def test_the_events_of_every_awkward_answer_add_up_to_the_plain_one(
     data = {**data, "stream": True} if protocol != "gemini" else data
     asked, completion, _ = compose(protocol, name, data, number, stream=True)
     operation = contract().operations[OPERATIONS[protocol][1]]
-    events = decoded(PROTOCOLS[protocol].render_stream(completion, asked))
+    events = decode_events(PROTOCOLS[protocol].render_stream(completion, asked))
     assert operation.stream.find_problems(events) == []
     assert event_problems(operation, events) == []
     folded = operation.stream.fold(events)

@@ -300,7 +300,7 @@ def over_http(server: Server) -> Client:
     return Client(server.app, send)
 
 
-def twins() -> tuple[Mock, Mock]:
+def make_mock_pair() -> tuple[Mock, Mock]:
     """Return the mock with and without its cache."""
     now = parse_instant(NOW)
     return create_app(Settings(now=now, cache=True)), create_app(Settings(now=now, cache=False))
@@ -315,13 +315,13 @@ def assert_same(one: list[Any], other: list[Any]) -> None:
 @pytest.fixture(scope="module")
 def apps() -> Iterator[tuple[Client, Client]]:
     with asyncio.Runner() as runner:
-        one, other = twins()
+        one, other = make_mock_pair()
         yield in_process(one, runner), in_process(other, runner)
 
 
 @pytest.fixture(scope="module")
 def servers() -> Iterator[tuple[Client, Client]]:
-    one, other = twins()
+    one, other = make_mock_pair()
     with Server(one) as first, Server(other) as second:
         yield over_http(first), over_http(second)
 

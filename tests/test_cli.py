@@ -96,7 +96,7 @@ class Running:
 
 
 @contextlib.contextmanager
-def serving(*options: str, **process: Any) -> Iterator[Running]:
+def run_server(*options: str, **process: Any) -> Iterator[Running]:
     running = Running(*options, **process)
     try:
         yield running
@@ -412,7 +412,7 @@ def test_without_control_its_url_is_not_shown() -> None:
 
 
 def test_what_serve_prints_can_be_pasted() -> None:
-    with serving("--seed", "paste") as running:
+    with run_server("--seed", "paste") as running:
         curl = shlex.split(next(line for line in running.lines if line.strip().startswith("curl ")))
         headers = dict(value.split(": ", 1) for flag, value in itertools.pairwise(curl) if flag == "-H")
         answer = httpx2.post(curl[1], headers=headers, content=curl[curl.index("-d") + 1])
@@ -434,7 +434,7 @@ def test_what_serve_prints_can_be_pasted() -> None:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
 @at_best
 def test_it_ends_at_once_streams_included(number: signal.Signals, code: int, scenario: str) -> None:
-    with serving("--pace", "realistic", "--time-scale", "0.01", "--auth", "any", "--drain", "0") as running:
+    with run_server("--pace", "realistic", "--time-scale", "0.01", "--auth", "any", "--drain", "0") as running:
         body = {"model": "gpt-5.4", "stream": True, "messages": [{"role": "user", "content": "Hello"}]}
         address = running.url.removeprefix("http://").split(":")
         raw = json.dumps(body).encode()

@@ -11,20 +11,20 @@ from aione_mock.cli import main
 from aione_mock.server.http import Server
 
 
-def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+def read_error_output(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     assert main(["errors", *arguments]) == 0
     return capsys.readouterr().out
 
 
 def test_every_error_is_listed(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
-    text = printed(capsys)
+    text = read_error_output(capsys)
     answered = httpx2.get(f"{server.url}/_mock/errors").json()
     heads = [f"{entry['status']} {entry['name']} ({entry['dialect']})" for entry in answered["items"]]
     assert [line for line in text.splitlines() if line and not line.startswith(" ")] == heads
 
 
 def test_one_operation(capsys: pytest.CaptureFixture[str]) -> None:
-    text = printed(capsys, "--operation", "createMessage")
+    text = read_error_output(capsys, "--operation", "createMessage")
     block = next(block for block in text.split("\n\n") if block.startswith("429 rate_limit_exceeded (anthropic)"))
     assert "  from        createMessage, countMessageTokens" in block
     assert "  header      retry-after: " in block
@@ -35,7 +35,7 @@ def test_one_operation(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_json_is_that_of_the_control_api(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
-    told = json.loads(printed(capsys, "--json", "--operation", "listKeys"))
+    told = json.loads(read_error_output(capsys, "--json", "--operation", "listKeys"))
     answered = httpx2.get(f"{server.url}/_mock/errors", params={"operation": "listKeys"}).json()
     assert told == json.loads(json.dumps(answered).replace(server.url, "http://127.0.0.1:8000"))
 

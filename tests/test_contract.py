@@ -58,7 +58,7 @@ def write(folder: Path, content: Any, name: str = "tiny.yaml") -> Path:
     return path
 
 
-def broken(change: Any) -> dict[str, Any]:
+def break_document(change: Any) -> dict[str, Any]:
     content = copy.deepcopy(TINY)
     change(content)
     return content
@@ -95,7 +95,7 @@ def answer(content: dict[str, Any]) -> dict[str, Any]:
 )  # fmt: skip
 def test_what_cannot_be_served_is_refused_by_name(tmp_path: Path, change: Any, told: str) -> None:
     with pytest.raises(ContractError) as refused:
-        load_contract([write(tmp_path, broken(change))], cache=False)
+        load_contract([write(tmp_path, break_document(change))], cache=False)
     assert told in str(refused.value)
 
 
@@ -112,7 +112,7 @@ def test_a_checked_contract_is_cached_and_a_change_is_noticed(tmp_path: Path, mo
     load_contract([path])
     load_contract([path])
     assert len(checked) == 1
-    write(tmp_path, broken(lambda c: operation(c).update(summary="new")))
+    write(tmp_path, break_document(lambda c: operation(c).update(summary="new")))
     load_contract([path])
     assert len(checked) == 2
 
@@ -313,7 +313,9 @@ def test_an_operation_of_another_shape_is_refused_with_its_action(tmp_path: Path
 def test_references_in_a_circle_are_refused(tmp_path: Path) -> None:
     circle = {"A": {"$ref": "#/components/schemas/B"}, "B": {"$ref": "#/components/schemas/A"}}
     with pytest.raises(ContractError, match="leads back to itself"):
-        load_contract([write(tmp_path, broken(lambda c: c["components"]["schemas"].update(circle)))], cache=False)
+        load_contract(
+            [write(tmp_path, break_document(lambda c: c["components"]["schemas"].update(circle)))], cache=False
+        )
 
 
 def test_an_added_operation_needs_no_extension(tmp_path: Path) -> None:

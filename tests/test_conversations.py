@@ -49,26 +49,30 @@ class Client:
     def chat(self, text: Json = "Why do cats purr?", model: str = "gpt-5.4", **more: Json) -> Json:
         messages = text if isinstance(text, list) else [{"role": "user", "content": text}]
         headers = more.pop("headers", {})
-        return _good(self.post("/v1/chat/completions", {"model": model, "messages": messages, **more}, **headers))
+        return _read_success(
+            self.post("/v1/chat/completions", {"model": model, "messages": messages, **more}, **headers)
+        )
 
     def message(self, text: Json = "Why do cats purr?", model: str = "claude-sonnet-4-6", **more: Json) -> Json:
         messages = text if isinstance(text, list) else [{"role": "user", "content": text}]
         headers = more.pop("headers", {})
         body = {"model": model, "max_tokens": 1000, "messages": messages, **more}
-        return _good(self.post("/v1/messages", body, **headers))
+        return _read_success(self.post("/v1/messages", body, **headers))
 
     def gemini(self, text: Json = "Why do cats purr?", model: str = "gemini-2.5-flash", **more: Json) -> Json:
         contents = text if isinstance(text, list) else [{"role": "user", "parts": [{"text": text}]}]
         headers = more.pop("headers", {})
-        return _good(self.post(f"/v1beta/models/{model}:generateContent", {"contents": contents, **more}, **headers))
+        return _read_success(
+            self.post(f"/v1beta/models/{model}:generateContent", {"contents": contents, **more}, **headers)
+        )
 
 
-def _good(answer: httpx2.Response) -> Json:
+def _read_success(answer: httpx2.Response) -> Json:
     assert answer.status_code == 200, answer.text[:1000]
     return answer.json()
 
 
-def _said(answer: Json) -> str:
+def _read_text(answer: Json) -> str:
     """The words of an answer of any protocol."""
     if "choices" in answer:
         return answer["choices"][0]["message"]["content"] or ""
@@ -101,13 +105,13 @@ UNPROMISED = {
 FILTERED = {"X-Mock-Scenario": "reply; text=No; finish=content_filter"}
 
 
-def _enumerated(app: Mock, name: str) -> set[str]:
+def _list_enumerated(app: Mock, name: str) -> set[str]:
     return set(app.contract.documents["aione.yaml"]["components"]["schemas"][name]["enum"])
 
 
 def test_every_finish_reason_of_openai(client: Client, app: Mock) -> None:
     tools = [{"type": "function", "function": FUNCTION}]
-    stop = _said(client.chat()).split()[2]
+    stop = _read_text(client.chat()).split()[2]
     answers = [
         client.chat(),
         client.chat(stop=stop),
@@ -118,13 +122,13 @@ def test_every_finish_reason_of_openai(client: Client, app: Mock) -> None:
     ]
     found = [answer["choices"][0]["finish_reason"] for answer in answers]
     assert found == ["stop", "stop", "length", "tool_calls", "function_call", "content_filter"]
-    assert set(found) == _enumerated(app, "ChatCompletionFinishReason") - UNPROMISED["openai"]
+    assert set(found) == _list_enumerated(app, "ChatCompletionFinishReason") - UNPROMISED["openai"]
     assert set(openai.FINISH.values()) <= set(found)
 
 
 def test_every_stop_reason_of_anthropic(client: Client, app: Mock) -> None:
     tools = [{"name": "get_weather", "input_schema": PARAMETERS}]
-    stop = _said(client.message()).split()[2]
+    stop = _read_text(client.message()).split()[2]
     answers = [
         client.message(),
         client.message(stop_sequences=[stop]),
@@ -134,7 +138,7 @@ def test_every_stop_reason_of_anthropic(client: Client, app: Mock) -> None:
     ]
     found = [answer["stop_reason"] for answer in answers]
     assert found == ["end_turn", "stop_sequence", "max_tokens", "tool_use", "refusal"]
-    assert set(found) == _enumerated(app, "AnthropicStopReason") - UNPROMISED["anthropic"]
+    assert set(found) == _list_enumerated(app, "AnthropicStopReason") - UNPROMISED["anthropic"]
     assert set(anthropic.STOP_REASON.values()) <= set(found)
 
 
@@ -146,7 +150,7 @@ def test_every_finish_reason_of_gemini(client: Client, app: Mock) -> None:
     ]
     found = [answer["candidates"][0]["finishReason"] for answer in answers]
     assert found == ["STOP", "MAX_TOKENS", "SAFETY"]
-    assert set(found) == _enumerated(app, "GeminiFinishReason") - UNPROMISED["gemini"]
+    assert set(found) == _list_enumerated(app, "GeminiFinishReason") - UNPROMISED["gemini"]
     assert set(gemini.FINISH.values()) <= set(found) | UNPROMISED["gemini"]
 
 
@@ -194,8 +198,8 @@ def test_two_hundred_turns(client: Client) -> None:
         client.message(turns, "gemini-2.5-flash"),
         client.gemini(contents, "gemini-2.5-flash"),
     ]
-    assert len({_said(answer) for answer in answers}) == 1
-    assert "dogs" in _said(answers[0]).lower()
+    assert len({_read_text(answer) for answer in answers}) == 1
+    assert "dogs" in _read_text(answers[0]).lower()
     # long enough that the beginning is cached the second time
     assert answers[1]["usage"]["cache_read_input_tokens"] > 1024
 
@@ -243,7 +247,7 @@ def test_a_prompt_of_a_megabyte(client: Client, text: str) -> None:
     assert answer["choices"][0]["finish_reason"] == "stop"
     again = client.chat(prompt, "gemini-2.5-flash")
     assert again["usage"]["prompt_tokens_details"]["cached_tokens"] > 200_000
-    assert _said(again) == _said(answer)
+    assert _read_text(again) == _read_text(answer)
     assert (time.process_time() - used) / measure_slowness() < 8
 
 
@@ -265,7 +269,7 @@ def scripted(server: Server) -> Iterator[Callable[[str, Json], tuple[Json, bytes
         def ask(text: str, asked: Json) -> tuple[Json, bytes]:
             rules = {"rules": [{"then": {"reply": {"text": text}}}]}
             assert http.put(f"{server.url}/_mock/rules", json=rules).status_code == 200
-            plain = _good(http.post(f"{server.url}/v1/chat/completions", json=asked))["choices"][0]
+            plain = _read_success(http.post(f"{server.url}/v1/chat/completions", json=asked))["choices"][0]
             return plain, http.post(f"{server.url}/v1/chat/completions", json={**asked, "stream": True}).content
 
         yield ask
@@ -299,7 +303,7 @@ def test_three_protocols_say_the_same_words(client: Client, question: str) -> No
         client.message(question, model, system="Be kind."),
         client.gemini(question, model, systemInstruction={"parts": [{"text": "Be kind."}]}),
     ]
-    assert len({_said(answer) for answer in answers}) == 1
+    assert len({_read_text(answer) for answer in answers}) == 1
     chat, message, google = answers
     assert chat["id"].startswith("chatcmpl-")
     assert message["id"].startswith("msg_")
@@ -398,24 +402,24 @@ def test_a_4k_picture_blocks_nobody(client: Client, monkeypatch: pytest.MonkeyPa
 # Figures in usage
 
 
-def _cached(client: Client, ask: Callable[[], Json], figure: Callable[[Json], int]) -> None:
+def _check_cached_tokens(client: Client, ask: Callable[[], Json], figure: Callable[[Json], int]) -> None:
     assert figure(ask()) == 0
     assert figure(ask()) >= 1024
 
 
 def test_prompt_caching(client: Client) -> None:
     long = "The rules of the house are many. " * 200
-    _cached(
+    _check_cached_tokens(
         client,
         lambda: client.chat([{"role": "system", "content": long + "1"}, {"role": "user", "content": "Hello"}]),
         lambda answer: answer["usage"]["prompt_tokens_details"]["cached_tokens"],
     )
-    _cached(
+    _check_cached_tokens(
         client,
         lambda: client.message("Hello", system=long + "2"),
         lambda answer: answer["usage"]["cache_read_input_tokens"],
     )
-    _cached(
+    _check_cached_tokens(
         client,
         lambda: client.gemini("Hello", systemInstruction={"parts": [{"text": long + "3"}]}),
         lambda answer: answer["usageMetadata"].get("cachedContentTokenCount", 0),
@@ -430,7 +434,7 @@ def test_prompt_caching(client: Client) -> None:
 def test_cached_tokens_cost_the_cached_price(client: Client) -> None:
     def spent() -> float:
         usage = client.http.get(f"{client.url}/api/v1/obs/usage?group_by=model&model=gpt-5.4&start_date=2026-11-20")
-        return sum(float(row["cost_rmb"]) for row in _good(usage))
+        return sum(float(row["cost_rmb"]) for row in _read_success(usage))
 
     messages = [
         {"role": "system", "content": "The rules of the house are many. " * 300},
@@ -466,7 +470,7 @@ def test_pictures_are_acknowledged(client: Client, kind: str, size: tuple[int, i
         client.gemini([{"role": "user", "parts": google}]),
     ]
     for answer in answers:
-        assert f"{size[0]}×{size[1]}" in _said(answer)
+        assert f"{size[0]}×{size[1]}" in _read_text(answer)
     assert answers[0]["usage"]["prompt_tokens"] >= 85
 
 
@@ -549,7 +553,7 @@ def test_structured_output(client: Client) -> None:
     import jsonschema_rs
 
     wanted = {"type": "json_schema", "json_schema": {"name": "trip", "strict": True, "schema": TRIP}}
-    trip = orjson.loads(_said(client.chat(BOOKING, response_format=wanted)))
+    trip = orjson.loads(_read_text(client.chat(BOOKING, response_format=wanted)))
     jsonschema_rs.validate(TRIP, trip)
     assert (trip["city"], trip["nights"], trip["board"], trip["start"]) == ("Kyoto", 5, "half", "2027-04-02")
     assert trip["mail"] == "ada@example.org"
@@ -565,10 +569,10 @@ def test_structured_output(client: Client) -> None:
         "propertyOrdering": ["nights", "city"],
     }
     config = {"responseMimeType": "application/json", "responseSchema": google}
-    assert orjson.loads(_said(client.gemini(BOOKING, generationConfig=config))) == {"nights": 5, "city": "Kyoto"}
+    assert orjson.loads(_read_text(client.gemini(BOOKING, generationConfig=config))) == {"nights": 5, "city": "Kyoto"}
     cut = client.chat(BOOKING, response_format=wanted, max_tokens=4)["choices"][0]
     assert cut["finish_reason"] == "length"
-    assert isinstance(orjson.loads(_said(client.chat(BOOKING, response_format={"type": "json_object"}))), dict)
+    assert isinstance(orjson.loads(_read_text(client.chat(BOOKING, response_format={"type": "json_object"}))), dict)
 
 
 @pytest.mark.parametrize("keyword", ["not", "if", "patternProperties", "dependentSchemas", "contains", "propertyNames"])

@@ -30,7 +30,7 @@ def preflight(
     return httpx.options(server.url + path, headers=headers)
 
 
-def allowed(response: httpx.Response) -> str | None:
+def read_allowed_origin(response: httpx.Response) -> str | None:
     return response.headers.get("access-control-allow-origin")
 
 
@@ -44,11 +44,11 @@ def strict() -> Iterator[Server]:
 @pytest.mark.parametrize("origin", [PAGE, "https://localhost", "http://127.0.0.1:3000", "https://[::1]:8443"])
 def test_pages_of_this_machine_may_use_the_gateway(server: Server, origin: str) -> None:
     answer = preflight(server, origin=origin, **{"access-control-request-headers": "authorization,x-mock-scenario"})
-    assert (answer.status_code, allowed(answer)) == (200, origin)
+    assert (answer.status_code, read_allowed_origin(answer)) == (200, origin)
     assert "POST" in answer.headers["access-control-allow-methods"]
     assert answer.headers["access-control-allow-headers"] == "authorization,x-mock-scenario"
     answer = send(server, origin=origin)
-    assert (answer.status_code, allowed(answer), answer.headers["vary"]) == (200, origin, "origin")
+    assert (answer.status_code, read_allowed_origin(answer), answer.headers["vary"]) == (200, origin, "origin")
 
 
 @pytest.mark.parametrize(
@@ -57,9 +57,9 @@ def test_pages_of_this_machine_may_use_the_gateway(server: Server, origin: str) 
 )
 def test_pages_of_other_machines_may_not(server: Server, origin: str) -> None:
     answer = preflight(server, origin=origin)
-    assert (answer.status_code, allowed(answer)) == (400, None)
+    assert (answer.status_code, read_allowed_origin(answer)) == (400, None)
     answer = send(server, origin=origin)
-    assert (allowed(answer), answer.headers["vary"]) == (None, "origin")
+    assert (read_allowed_origin(answer), answer.headers["vary"]) == (None, "origin")
 
 
 def test_the_headers_of_the_contract_are_exposed_and_those_of_this_answer(app: Mock, server: Server) -> None:
@@ -86,14 +86,14 @@ def test_errors_and_faults_can_be_read_too(server: Server, path: str, headers: d
     with httpx.stream(
         "POST", server.url + path, json=BODY, headers={"authorization": f"Bearer {KEY}", "origin": PAGE} | headers
     ) as answer:
-        assert (answer.status_code, allowed(answer)) == (status, PAGE)
+        assert (answer.status_code, read_allowed_origin(answer)) == (status, PAGE)
 
 
 def test_no_page_of_another_origin_may_use_the_control_api(server: Server) -> None:
     for path in ("/_mock/journal", "/_mock", "/_mock/ui", "/_session/other/_mock/journal"):
         answer = preflight(server, path, method="GET")
-        assert (answer.status_code // 100, allowed(answer)) == (4, None)
-        assert allowed(httpx.get(server.url + path, headers={"origin": PAGE})) is None
+        assert (answer.status_code // 100, read_allowed_origin(answer)) == (4, None)
+        assert read_allowed_origin(httpx.get(server.url + path, headers={"origin": PAGE})) is None
 
 
 def test_a_preflight_leaves_no_trace(server: Server) -> None:
@@ -110,19 +110,19 @@ def test_a_program_gets_no_header_more(server: Server) -> None:
 
 
 def test_named_origins_replace_those_of_this_machine(strict: Server) -> None:
-    assert allowed(send(strict, origin="https://app.example")) == "https://app.example"
-    assert allowed(send(strict, origin="null")) == "null"
-    assert allowed(send(strict)) is None
+    assert read_allowed_origin(send(strict, origin="https://app.example")) == "https://app.example"
+    assert read_allowed_origin(send(strict, origin="null")) == "null"
+    assert read_allowed_origin(send(strict)) is None
     answer = preflight(strict, origin="https://app.example", **{"access-control-request-private-network": "true"})
     assert answer.headers["access-control-allow-private-network"] == "true"
 
 
 def test_all_origins_or_none() -> None:
     with Server(create_app(cors="*")) as every, Server(create_app(cors=False)) as none:
-        assert allowed(preflight(every, origin="https://far.example")) == "*"
-        assert allowed(send(every, origin="https://far.example")) == "*"
+        assert read_allowed_origin(preflight(every, origin="https://far.example")) == "*"
+        assert read_allowed_origin(send(every, origin="https://far.example")) == "*"
         assert preflight(none).status_code == 405
-        assert allowed(send(none)) is None
+        assert read_allowed_origin(send(none)) is None
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def leave(server: Server, number: int, scenario: str, *, read: int, rudely: bool
         connection.close()
 
 
-def settled(app: Watched, allowed: int) -> int:
+def count_settled(app: Watched, allowed: int) -> int:
     """What is left once nothing more goes away."""
     wait_until(lambda: app.left() <= allowed)
     return app.left()
@@ -91,15 +91,15 @@ def test_a_thousand_leave(watched: tuple[Watched, Server], scenario: str, read: 
     app, server = watched
     session = app.mock.sessions.reset(app.mock.sessions.get())
     leave(server, 1, "instant", read=64, rudely=False)
-    idle = settled(app, 0 if app.loop is None else 3)
+    idle = count_settled(app, 0 if app.loop is None else 3)
     for _ in range(2):  # what is made once and kept
         leave(server, 50, scenario, read=read, rudely=False)
-    assert settled(app, idle) <= idle
+    assert count_settled(app, idle) <= idle
     time.sleep(1.1)  # the server keeps a connection for that long
     before, calls = objects(), session.calls
     for batch in range(20):
         leave(server, 50, scenario, read=read, rudely=batch % 2 == 1)
-    assert settled(app, idle) <= idle
+    assert count_settled(app, idle) <= idle
     time.sleep(1.1)
     made = session.calls - calls
     # each call is a row of the usage log; beyond that, less than one object for every second client

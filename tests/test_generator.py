@@ -116,7 +116,7 @@ def arrays(draw: st.DrawFn, children: st.SearchStrategy[Any]) -> dict[str, Any]:
     return schema
 
 
-def combined(children: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+def draw_combination(children: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     several = st.lists(children, min_size=1, max_size=3)
     return st.one_of(
         objects(children),
@@ -136,7 +136,7 @@ TREE = {
     "required": ["value", "children"],
     "additionalProperties": False,
 }
-SCHEMAS = st.recursive(LEAVES, combined, max_leaves=8).map(
+SCHEMAS = st.recursive(LEAVES, draw_combination, max_leaves=8).map(
     lambda schema: {**schema, "$defs": {"leaf": {"type": "string", "format": "email"}, "tree": TREE}}
 )
 

@@ -167,20 +167,20 @@ def test_wrong_types(client: Client, protocol: Protocol, value: Json) -> None:
     assert len(message) < 5000
 
 
-def _shaken(value: Json, path: tuple[Json, ...] = ()) -> Iterator[tuple[Json, ...]]:
+def _list_paths(value: Json, path: tuple[Json, ...] = ()) -> Iterator[tuple[Json, ...]]:
     """The way to every member of a request."""
     if path:
         yield path
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, inner in items:
-        yield from _shaken(inner, (*path, key))
+        yield from _list_paths(inner, (*path, key))
 
 
-def _changed(value: Json, path: tuple[Json, ...], new: Json) -> Json:
+def _replace_member(value: Json, path: tuple[Json, ...], new: Json) -> Json:
     if not path:
         return new
     copy = dict(value) if isinstance(value, dict) else list(value)
-    copy[path[0]] = _changed(value[path[0]], path[1:], new)
+    copy[path[0]] = _replace_member(value[path[0]], path[1:], new)
     return copy
 
 
@@ -252,9 +252,9 @@ def test_every_member_with_every_strange_value(client: Client, protocol: Protoco
     """Whatever one member holds, the answer is one of the contract, and never a 500."""
     rich = RICH[protocol.name]
     assert client.send(protocol, orjson.dumps(rich)).status_code in (200, 201)
-    for path in _shaken(rich):
+    for path in _list_paths(rich):
         for value in STRANGE:
-            answer = client.send(protocol, orjson.dumps(_changed(rich, path, value)))
+            answer = client.send(protocol, orjson.dumps(_replace_member(rich, path, value)))
             assert answer.status_code in (200, 201, 400, 404, 422), (path, value, answer.text[:500])
 
 

@@ -62,7 +62,7 @@ class Client:
 
     def answer(self) -> tuple[int, bytes]:
         """Return status and body of the next answer, which is no stream."""
-        head = self._until(b"\r\n\r\n").lower()
+        head = self._read_until(b"\r\n\r\n").lower()
         assert b"transfer-encoding" not in head
         lengths = [line.partition(b":")[2] for line in head.split(b"\r\n") if line.startswith(b"content-length:")]
         return int(head.split()[1]), self._take(int(lengths[0]) if lengths else 0)
@@ -89,7 +89,7 @@ class Client:
         read, self._read = self._read, b""
         return read
 
-    def _until(self, end: bytes) -> bytes:
+    def _read_until(self, end: bytes) -> bytes:
         while end not in self._read:
             data = self.socket.recv(1 << 16)
             assert data, self._read
@@ -508,9 +508,9 @@ def test_answers_may_take_longer_than_requests(impatient: Server) -> None:
         client.send(slow, second[:-10])
         time.sleep(1.2)
         client.send(second[-10:])
-        head = client._until(b"\r\n\r\n")
+        head = client._read_until(b"\r\n\r\n")
         assert b"chunked" in head
-        client._until(b"data: [DONE]\n\n\r\n0\r\n\r\n")
+        client._read_until(b"data: [DONE]\n\n\r\n0\r\n\r\n")
         assert client.answer()[0] == 200
 
 

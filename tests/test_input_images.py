@@ -20,23 +20,23 @@ from aione_mock.types import ImageInput
 MIMES = {"PNG": "image/png", "JPEG": "image/jpeg", "GIF": "image/gif", "WEBP": "image/webp", "BMP": "image/bmp"}
 
 
-def encoded(kind: str, width: int = 64, height: int = 48, mode: str = "RGB", **options: object) -> bytes:
+def encode_image(kind: str, width: int = 64, height: int = 48, mode: str = "RGB", **options: object) -> bytes:
     out = io.BytesIO()
     Image.radial_gradient("L").resize((width, height)).convert(mode).save(out, kind, **options)
     return out.getvalue()
 
 
 FILES = {
-    "png": encoded("PNG"),
-    "png-palette": encoded("PNG", mode="P"),
-    "jpeg": encoded("JPEG"),
-    "jpeg-progressive": encoded("JPEG", progressive=True),
-    "jpeg-exif": encoded("JPEG", exif=b"Exif\0\0" + b"\xff" * 60000),
-    "gif": encoded("GIF", mode="P"),
-    "webp-lossy": encoded("WEBP"),
-    "webp-lossless": encoded("WEBP", lossless=True),
-    "webp-extended": encoded("WEBP", mode="RGBA", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\0\0\0\0\0"),
-    "bmp": encoded("BMP"),
+    "png": encode_image("PNG"),
+    "png-palette": encode_image("PNG", mode="P"),
+    "jpeg": encode_image("JPEG"),
+    "jpeg-progressive": encode_image("JPEG", progressive=True),
+    "jpeg-exif": encode_image("JPEG", exif=b"Exif\0\0" + b"\xff" * 60000),
+    "gif": encode_image("GIF", mode="P"),
+    "webp-lossy": encode_image("WEBP"),
+    "webp-lossless": encode_image("WEBP", lossless=True),
+    "webp-extended": encode_image("WEBP", mode="RGBA", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\0\0\0\0\0"),
+    "bmp": encode_image("BMP"),
 }
 SCAN = b"\xff\xda\0\x08\xff\xd9"
 """Start of scan and end of image of a JPEG, without a frame header before them."""

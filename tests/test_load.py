@@ -16,7 +16,7 @@ import orjson
 import pytest
 
 from tests.conftest import KEY
-from tests.test_cli import Running, serving
+from tests.test_cli import Running, run_server
 from tests.timing import PATIENCE, wait_until
 
 RESET = struct.pack("ii", 1, 0)
@@ -74,7 +74,10 @@ async def leave_often(port: int, count: int) -> None:
 @pytest.mark.slow
 @LINUX
 def test_ten_thousand_clients_that_leave_leave_nothing_behind() -> None:
-    with serving("--journal-entries", "100") as running, httpx2.Client(base_url=running.url, trust_env=False) as http:
+    with (
+        run_server("--journal-entries", "100") as running,
+        httpx2.Client(base_url=running.url, trust_env=False) as http,
+    ):
         port = int(running.url.rpartition(":")[2])
 
         def count_streams() -> int:
@@ -150,5 +153,5 @@ async def change_keys(url: str, count: int) -> None:
 
 @pytest.mark.parametrize("count", [100, pytest.param(3000, marks=pytest.mark.slow)])
 def test_keys_that_are_changed_at_once_are_neither_lost_nor_doubled(count: int) -> None:
-    with serving() as running:
+    with run_server() as running:
         asyncio.run(change_keys(running.url, count))

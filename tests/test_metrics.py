@@ -27,7 +27,7 @@ from aione_mock.settings import override_variable, read_variable
 from tests.console.client import KEY, USAGE, Console, make_bearer_headers, sum_cost
 from tests.console.test_conservation import CALLS, NOT_AT_ALL
 from tests.redis_server import running_redis
-from tests.test_cli import serving
+from tests.test_cli import run_server
 from tests.timing import PATIENCE, at_best, cost, wait_until
 
 CHAT = {"model": "gpt-5.4", "messages": [{"role": "user", "content": "Hello"}]}
@@ -321,8 +321,8 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest
 def test_processes_add_up_and_those_that_died_hold_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
     with (
         share_metrics(),
-        serving("--metrics", "--seed", "1") as first,
-        serving("--metrics", "--seed", "2") as second,
+        run_server("--metrics", "--seed", "1") as first,
+        run_server("--metrics", "--seed", "2") as second,
     ):
         folder = Path(read_variable(FOLDER) or "")
         running = [first, second]
@@ -348,7 +348,7 @@ def test_processes_add_up_and_those_that_died_hold_nothing_open(monkeypatch: pyt
 def test_workers_of_one_port_are_one_target(tmp_path: Path) -> None:
     with running_redis() as store:
         options = ("--workers", "2", "--metrics", "--store", store)
-        with serving(*options, env={**os.environ, "TMPDIR": str(tmp_path)}) as running:
+        with run_server(*options, env={**os.environ, "TMPDIR": str(tmp_path)}) as running:
             for _ in range(20):
                 assert call(running.url).status_code == 200
             figures = read_figures(running.url, 20)

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from aione_mock.cli import main
-from tests.test_cli import serving
+from tests.test_cli import run_server
 
 KEY = "sk-nex-demo-every-model"
 MODELS, CHAT = "/v1/models", "/v1/chat/completions"
@@ -71,7 +71,7 @@ class Pair:
 
 
 def test_the_openai_sdk_works_after_what_serve_prints(folder: Path) -> None:
-    with serving("--tls-self-signed", env={**os.environ, "XDG_CACHE_HOME": str(folder)}) as running:
+    with run_server("--tls-self-signed", env={**os.environ, "XDG_CACHE_HOME": str(folder)}) as running:
         assert running.url.startswith("https://127.0.0.1:")
         shell = running.lines[running.lines.index("Shell") + 1 : running.lines.index("Python") - 1]
         (folder / "program.py").write_text(PROGRAM)
@@ -91,7 +91,7 @@ def test_the_openai_sdk_works_after_what_serve_prints(folder: Path) -> None:
 
 def test_own_certificate_faults_and_refusals(folder: Path) -> None:
     pair = Pair(folder)
-    with serving(*pair.options, "--root-path", "/llm/") as running:
+    with run_server(*pair.options, "--root-path", "/llm/") as running:
         assert running.url.endswith("/llm")
         base, trusting = running.url.removesuffix("/llm"), pair.trusting()
         with httpx.Client(verify=trusting, headers=HEADERS) as client:
@@ -176,7 +176,7 @@ def test_a_unix_socket(folder: Path, capsys: pytest.CaptureFixture[str]) -> None
     path = folder / "mock.sock"
     with socket.socket(socket.AF_UNIX) as old:
         old.bind(str(path))  # left by a server that was killed
-    with serving("--uds", str(path)) as running:
+    with run_server("--uds", str(path)) as running:
         assert running.lines[0] == f"aione-mock is ready on http://localhost over the Unix socket {path} (seed 0)"
         with httpx.Client(
             transport=httpx.HTTPTransport(uds=str(path)), base_url=running.url, headers=HEADERS

@@ -15,7 +15,7 @@ import pytest
 from google import genai
 
 from aione_mock.tenant.catalogue import ModelTraits
-from tests.test_cli import NOW, serving
+from tests.test_cli import NOW, run_server
 
 CONFIGURATION = """
 pace: instant
@@ -63,7 +63,7 @@ world:
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     path = tmp_path_factory.mktemp("world") / "mine.yaml"
     path.write_text(CONFIGURATION, encoding="utf-8")
-    with serving("--config", str(path), *NOW) as running:
+    with run_server("--config", str(path), *NOW) as running:
         yield running.url
 
 
@@ -211,7 +211,7 @@ def test_plan_budget_teams_and_members(base: str) -> None:
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with serving(*NOW) as running:
+    with run_server(*NOW) as running:
         yield running.url
 
 
@@ -250,7 +250,7 @@ def test_a_scripted_reply_for_an_unknown_model_is_played(plain: str, when: Any) 
 
 
 def test_programs_of_others_run_unchanged_with_any_model() -> None:
-    with serving("--models", "any") as running:
+    with run_server("--models", "any") as running:
         key = "sk-nex-demo-every-model"
         client = openai.OpenAI(base_url=f"{running.url}/v1", api_key=key, max_retries=0)
         question: Any = [{"role": "user", "content": "Hi"}]
@@ -279,7 +279,7 @@ def test_models_and_world_can_be_files_of_their_own(tmp_path: Path) -> None:
     world.write_text(
         'extends = "default"\n[[keys]]\nname = "Mine"\nsecret = "sk-mine"\n[[keys]]\nlabel = "demo"\nrpm_limit = 1\n'
     )
-    with serving("--models", str(models), "--world", str(world)) as running:
+    with run_server("--models", str(models), "--world", str(world)) as running:
         assert list(list_models(running.url, "sk-mine")) == ["only-one"]
         assert "only-one" in "\n".join(running.lines)
         assert chat(running.url, "sk-mine", "only-one").status_code == 200

@@ -85,7 +85,7 @@ def list_examples(operation: Operation) -> Iterator[tuple[str, str, Json]]:
         yield from ((status, name, example["value"]) for name, example in media.get("examples", {}).items())
 
 
-def without_ids(value: Json) -> Json:
+def remove_ids(value: Json) -> Json:
     return {k: v for k, v in value.items() if k != "request_id"} if isinstance(value, dict) else value
 
 
@@ -95,7 +95,7 @@ def test_each_example_and_status_can_be_had(base: Server, name: str) -> None:
     for status, example, value in list_examples(operation):
         prefer = f"code={status}, example={example}"
         answer = ask(base, name, prefer)
-        assert (answer.status_code, without_ids(answer.json())) == (int(status), without_ids(value)), prefer
+        assert (answer.status_code, remove_ids(answer.json())) == (int(status), remove_ids(value)), prefer
         assert answer.headers["preference-applied"] == prefer
     for status in operation.responses:
         if not status.startswith("2"):
@@ -117,7 +117,7 @@ def test_each_example_streams_and_adds_up_to_itself(base: Server, name: str) -> 
         elif status == "200":
             assert (answer.status_code, "cannot be streamed" in answer.text) == (400, True)
         else:
-            assert (answer.status_code, without_ids(answer.json())) == (int(status), without_ids(value))
+            assert (answer.status_code, remove_ids(answer.json())) == (int(status), remove_ids(value))
 
 
 def drop_empty(value: Json) -> Json:

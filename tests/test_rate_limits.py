@@ -300,7 +300,7 @@ def test_after_retry_after_the_call_succeeds(
     caller = asyncio.run(identify(session))
     call = replace(CALL, caller=replace(caller, rpm_limit=rpm, tpm_limit=tpm))
 
-    async def admitted(tokens: int) -> int | None:
+    async def admit_call(tokens: int) -> int | None:
         """None, or the seconds to wait."""
         now = replace(call, at=session.clock.timestamp())
         try:
@@ -316,16 +316,16 @@ def test_after_retry_after_the_call_succeeds(
     async def story() -> None:
         for pause, tokens in calls:
             session.clock.advance(pause)
-            wait = await admitted(tokens)
+            wait = await admit_call(tokens)
             if wait is None:
                 continue
             state = session.dump()
             if wait > 1:
                 session.clock.advance(wait - 1.001)
-                assert await admitted(0) is not None
+                assert await admit_call(0) is not None
                 session.load(state)
             session.clock.advance(wait)
-            assert await admitted(tokens) is None, f"told to wait {wait} s"
+            assert await admit_call(tokens) is None, f"told to wait {wait} s"
 
     asyncio.run(story())
 

@@ -18,7 +18,7 @@ import orjson
 import pytest
 
 from tests.conftest import KEY, NOW
-from tests.test_cli import Running, serving
+from tests.test_cli import Running, run_server
 from tests.timing import PATIENCE
 
 pytestmark = pytest.mark.slow
@@ -147,7 +147,7 @@ def _read(connection: socket.socket) -> Iterator[bytes]:
 @pytest.fixture(scope="module")
 def pair() -> Iterator[Pair]:
     options = ("--now", NOW, "--max-body", str(MAX_BODY), "--max-sessions", "10", "--log-level", "error")
-    with serving(*options) as one, serving(*options, "--no-cache") as other:
+    with run_server(*options) as one, run_server(*options, "--no-cache") as other:
         made = Pair([one, other])
         yield made
         assert [server.end(signal.SIGINT)[2] for server in (one, other)] == ["", ""], (

@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 import yaml
 
-from tests.test_cli import EXTRA, NOW, Running, serving
+from tests.test_cli import EXTRA, NOW, Running, run_server
 from tests.test_own_world import chat, list_models
 from tests.timing import wait_until
 
@@ -47,7 +47,7 @@ def test_models_keys_rules_and_overlays_change_while_serving(tmp_path: Path) -> 
         file.write_text(yaml.safe_dump(content))
 
     write(START)
-    with serving("--config", str(file), *NOW) as running:
+    with run_server("--config", str(file), *NOW) as running:
         url, log = running.url, Log(running)
         assert [answers(url, "sk-a"), answers(url, "sk-a", "two"), answers(url, "sk-c")] == [200, 404, 401]
 
@@ -87,7 +87,7 @@ def test_an_overlay_that_breaks_is_reported_and_the_last_good_one_stays(tmp_path
     overlay, rules = tmp_path / "more.yaml", tmp_path / "rules.yaml"
     overlay.write_text(yaml.safe_dump(EXTRA))
     rules.write_text("rules: [{then: {reply: {text: First.}}}]\n")
-    with serving("--overlay", str(overlay), "--scenarios", str(rules)) as running:
+    with run_server("--overlay", str(overlay), "--scenarios", str(rules)) as running:
         url, log = running.url, Log(running)
         overlay.write_text(
             "overlay: 1.0.0\nactions: [{target: $.nowhere, update: {}}, {target: $.elsewhere, update: {}}]\n"
@@ -114,7 +114,7 @@ def test_what_a_session_did_survives_a_change(tmp_path: Path) -> None:
         "world": {"extends": "default", "keys": [{"name": "A", "secret": "sk-a", "rpm_limit": 3}]},
     }
     file.write_text(yaml.safe_dump(start))
-    with serving("--config", str(file), *NOW) as running:
+    with run_server("--config", str(file), *NOW) as running:
         url = running.url
         assert [answers(url, "sk-a", "mine") for _ in range(2)] == [200, 200]
         token = {"authorization": "Bearer nex-console-tech"}
@@ -132,7 +132,7 @@ def test_what_a_session_did_survives_a_change(tmp_path: Path) -> None:
 def test_extensions_need_a_restart(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text(yaml.safe_dump({"extensions": ["responses"]}))
-    with serving("--config", str(file), *NOW) as running:
+    with run_server("--config", str(file), *NOW) as running:
         log = Log(running)
         file.write_text(yaml.safe_dump({"extensions": ["embeddings"], "models": "any"}))
         assert wait_until(log.has("'extensions' has changed; restart the mock to use it"))

@@ -117,7 +117,7 @@ FIRST: dict[str, list[str]] = {
 }
 
 
-def _elsewhere(requests: dict[str, list[str]], hash_seed: str, seed: str = "0") -> subprocess.Popen[bytes]:
+def _start_replay(requests: dict[str, list[str]], hash_seed: str, seed: str = "0") -> subprocess.Popen[bytes]:
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, str(Path(__file__).parent)],
         stdin=subprocess.PIPE,
@@ -138,13 +138,13 @@ def _read(process: subprocess.Popen[bytes]) -> Json:
     return answers
 
 
-def _shuffled(seed: int) -> dict[str, list[str]]:
+def _shuffle_requests(seed: int) -> dict[str, list[str]]:
     names = list(REQUESTS)
     random.Random(seed).shuffle(names)
     return FIRST | {name: REQUESTS[name] for name in names}
 
 
-def _same(here: Json, there: Json) -> None:
+def _assert_same(here: Json, there: Json) -> None:
     """Equal but for what counts earlier requests: how much of the minute's allowance is left."""
     assert here.keys() == there.keys()
     for name in here:
@@ -156,10 +156,10 @@ def _same(here: Json, there: Json) -> None:
 def answers() -> dict[str, Json]:
     """All requests answered in three other processes, and under another seed."""
     processes = {
-        "one": _elsewhere(FIRST | REQUESTS, "0"),
-        "again": _elsewhere(FIRST | REQUESTS, "1"),
-        "shuffled": _elsewhere(_shuffled(7), "4242"),
-        "other seed": _elsewhere(FIRST | REQUESTS, "0", seed="1"),
+        "one": _start_replay(FIRST | REQUESTS, "0"),
+        "again": _start_replay(FIRST | REQUESTS, "1"),
+        "shuffled": _start_replay(_shuffle_requests(7), "4242"),
+        "other seed": _start_replay(FIRST | REQUESTS, "0", seed="1"),
     }
     return {name: _read(process) for name, process in processes.items()}
 
@@ -172,7 +172,7 @@ def test_processes_and_hash_seeds(answers: dict[str, Json]) -> None:
 
 
 def test_orders_of_requests(answers: dict[str, Json]) -> None:
-    _same(answers["one"], answers["shuffled"])
+    _assert_same(answers["one"], answers["shuffled"])
 
 
 async def test_this_process_after_other_work(answers: dict[str, Json]) -> None:
@@ -188,7 +188,7 @@ async def test_concurrent_requests(answers: dict[str, Json]) -> None:
     app = create_app(Settings(now=parse_instant(NOW)))
     first = {name: await ask(app, *request) for name, request in FIRST.items()}
     found = await asyncio.gather(*(ask(app, *request) for request in REQUESTS.values()))
-    _same(first | dict(zip(REQUESTS, found, strict=True)), answers["one"])
+    _assert_same(first | dict(zip(REQUESTS, found, strict=True)), answers["one"])
 
 
 def test_another_seed_gives_other_words(answers: dict[str, Json]) -> None:
@@ -311,7 +311,7 @@ def contents(draw: st.DrawFn) -> Json:
     return asked
 
 
-def _folded(operation: Operation, text: str) -> Json:
+def _fold_answer(operation: Operation, text: str) -> Json:
     events = list(decode([text.encode()]))
     assert not list(operation.stream.find_problems(events))
     return operation.stream.fold(events)
@@ -352,7 +352,10 @@ def test_chat_streams_fold(asked: Json, counted: bool) -> None:
     more = {"stream_options": {"include_usage": True}} if counted else {}
     plain, streamed, app = _pair("/v1/chat/completions", asked, {**asked, "stream": True, **more})
     assert (plain[0], streamed[0]) == (200, 200), plain[2]
-    said, folded = _but_ids(json.loads(plain[2])), _folded(app.contract.operations["createChatCompletion"], streamed[2])
+    said, folded = (
+        _but_ids(json.loads(plain[2])),
+        _fold_answer(app.contract.operations["createChatCompletion"], streamed[2]),
+    )
     if not counted:
         del said["usage"]
     assert _but_ids(folded) == said
@@ -363,7 +366,7 @@ def test_chat_streams_fold(asked: Json, counted: bool) -> None:
 def test_message_streams_fold(asked: Json) -> None:
     plain, streamed, app = _pair("/v1/messages", asked, {**asked, "stream": True})
     assert (plain[0], streamed[0]) == (200, 200), plain[2]
-    folded = _folded(app.contract.operations["createMessage"], streamed[2])
+    folded = _fold_answer(app.contract.operations["createMessage"], streamed[2])
     assert _but_ids(folded) == _but_ids(json.loads(plain[2]))
 
 
@@ -373,5 +376,5 @@ def test_gemini_streams_fold(asked: Json) -> None:
     path = "/v1beta/models/gemini-2.5-flash"
     plain, streamed, app = _pair(f"{path}:generateContent", asked, asked, f"{path}:streamGenerateContent?alt=sse")
     assert (plain[0], streamed[0]) == (200, 200), plain[2]
-    folded = _folded(app.contract.operations["streamGenerateContent"], streamed[2])
+    folded = _fold_answer(app.contract.operations["streamGenerateContent"], streamed[2])
     assert _but_ids(folded) == _but_ids(json.loads(plain[2]))

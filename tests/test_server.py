@@ -35,7 +35,7 @@ def request(number: int, version: bytes = b"1.1", *headers: bytes) -> bytes:
     return b"\r\n".join(lines) + b"\r\n\r\n" + body
 
 
-def received(connection: socket.socket, until: int) -> bytes:
+def receive_answers(connection: socket.socket, until: int) -> bytes:
     """All that comes up to so many answers, or the end of the connection."""
     got = b""
     while got.count(b"HTTP/1.1 ") < until or not got.endswith(b"}"):
@@ -49,12 +49,12 @@ def received(connection: socket.socket, until: int) -> bytes:
 def test_requests_that_come_at_once_are_answered_in_their_order(server: Server) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
         connection.sendall(b"".join([request(number) for number in range(400)]))
-        got = received(connection, 400)
+        got = receive_answers(connection, 400)
     assert got.count(b"HTTP/1.1 200 OK") == 400
     ids = [line for line in got.split(b"\r\n") if line.startswith(b"x-request-id: ")]
     with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
         connection.sendall(b"".join([request(number, b"1.1", b"x-mock-session: order") for number in range(5)]))
-        alone = received(connection, 5)
+        alone = receive_answers(connection, 5)
     again = [line for line in alone.split(b"\r\n") if line.startswith(b"x-request-id: ")]
     assert len(set(ids)) == 400
     assert ids[:5] == again, "the same as of the same requests in a session of their own"
@@ -79,7 +79,7 @@ def test_a_body_that_comes_in_parts(server: Server) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
         for part in (raw[:20], raw[20:-30], raw[-30:-1], raw[-1:]):
             connection.sendall(part)
-        assert received(connection, 1).startswith(b"HTTP/1.1 200 OK")
+        assert receive_answers(connection, 1).startswith(b"HTTP/1.1 200 OK")
 
 
 def conversation(raw: bytes, cuts: list[int], answers: int) -> bytes:
@@ -92,7 +92,7 @@ def conversation(raw: bytes, cuts: list[int], answers: int) -> bytes:
         for start, end in pairwise([0, *cuts, len(raw)]):
             connection.sendall(raw[start:end])
             time.sleep(0.002)
-        return received(connection, answers)
+        return receive_answers(connection, answers)
 
 
 @pytest.mark.parametrize("chance", range(8))
@@ -125,7 +125,7 @@ def test_a_body_in_chunks_is_read_each_time(server: Server) -> None:
         for number in (1, 1, 12, 1):
             body = BODY % number
             connection.sendall(head + b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body))
-            assert received(connection, 1).startswith(b"HTTP/1.1 200 OK")
+            assert receive_answers(connection, 1).startswith(b"HTTP/1.1 200 OK")
 
 
 def test_a_connection_is_kept_while_it_is_used_and_no_longer(app: Mock) -> None:
@@ -135,7 +135,7 @@ def test_a_connection_is_kept_while_it_is_used_and_no_longer(app: Mock) -> None:
     ):
         for _ in range(8):
             connection.sendall(request(3))
-            assert received(connection, 1).startswith(b"HTTP/1.1 200 OK")
+            assert receive_answers(connection, 1).startswith(b"HTTP/1.1 200 OK")
             time.sleep(0.2)
         begun = time.monotonic()
         assert connection.recv(1) == b""
@@ -169,7 +169,7 @@ def test_who_asks_whether_to_go_on_is_told_to(server: Server) -> None:
         connection.sendall(head + b"\r\n\r\n")
         assert connection.recv(1 << 16).startswith(b"HTTP/1.1 100 Continue")
         connection.sendall(body)
-        assert received(connection, 1).startswith(b"HTTP/1.1 200 OK")
+        assert receive_answers(connection, 1).startswith(b"HTTP/1.1 200 OK")
 
 
 def test_an_application_around_the_mock_hears_its_answers(app: Mock) -> None:
@@ -184,7 +184,7 @@ def test_an_application_around_the_mock_hears_its_answers(app: Mock) -> None:
 
     with Server(around) as running, socket.create_connection(("127.0.0.1", running.port), timeout=60) as connection:
         connection.sendall(request(9))
-        assert received(connection, 1).startswith(b"HTTP/1.1 200 OK")
+        assert receive_answers(connection, 1).startswith(b"HTTP/1.1 200 OK")
     assert heard == ["http.response.start", "http.response.body"]
 
 
@@ -199,7 +199,7 @@ def test_an_answered_request_leaves_no_ring_of_references(server: Server) -> Non
         with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
             for number in range(100):
                 connection.sendall(request(number))
-                assert received(connection, 1).startswith(b"HTTP/1.1 200 OK")
+                assert receive_answers(connection, 1).startswith(b"HTTP/1.1 200 OK")
         assert cycles() - before < 20, "a collector would have to find them"
     finally:
         gc.enable()

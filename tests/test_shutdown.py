@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from tests.test_cli import Running, serving
+from tests.test_cli import Running, run_server
 from tests.timing import PATIENCE, wait_until
 from tests.wire_reader import build_request
 
@@ -37,7 +37,7 @@ def rest(connection: socket.socket) -> bytes:
 
 
 def test_open_streams_end_first() -> None:
-    with serving("--auth", "any", "--drain", "60") as running:
+    with run_server("--auth", "any", "--drain", "60") as running:
         with connect(running, "pace; ttft=0.01; tps=15") as stream, connect(running) as idle:
             running.process.send_signal(signal.SIGTERM)
             assert rest(idle) == b"", "a connection without a request is closed at once"
@@ -52,7 +52,7 @@ def test_open_streams_end_first() -> None:
 def test_a_request_that_is_about_to_arrive_is_answered(sent: int) -> None:
     """It is too late for a connection that is not accepted yet, but not for one that is."""
     data = build_request("/_mock/ready", None, method="GET")
-    with serving("--auth", "any", "--drain", "60") as running:
+    with run_server("--auth", "any", "--drain", "60") as running:
         host, _, port = running.url.removeprefix("http://").partition(":")
         with socket.create_connection((host, int(port)), timeout=PATIENCE) as connection, connect(running) as other:
             connection.sendall(data[:sent])
@@ -67,7 +67,7 @@ def test_a_request_that_is_about_to_arrive_is_answered(sent: int) -> None:
 
 
 def test_a_connection_without_a_request_delays_the_end_little() -> None:
-    with serving("--auth", "any", "--drain", "60") as running:
+    with run_server("--auth", "any", "--drain", "60") as running:
         host, _, port = running.url.removeprefix("http://").partition(":")
         # the other one is accepted later
         with socket.create_connection((host, int(port)), timeout=PATIENCE) as connection, connect(running):
@@ -87,7 +87,7 @@ def test_a_connection_without_a_request_delays_the_end_little() -> None:
     ids=["default", "half a second", "none", "Ctrl-C"],
 )
 def test_streams_that_last_longer_are_cut(options: tuple[str, ...], number: signal.Signals, least: float) -> None:
-    with serving("--auth", "any", *options) as running, connect(running, "stall; after=1; then=hang") as stream:
+    with run_server("--auth", "any", *options) as running, connect(running, "stall; after=1; then=hang") as stream:
         code, seconds, log = running.end(number)
         assert code == (130 if number == signal.SIGINT else -signal.SIGTERM)
         assert seconds >= least
@@ -96,7 +96,7 @@ def test_streams_that_last_longer_are_cut(options: tuple[str, ...], number: sign
 
 
 def test_a_second_signal_does_not_wait() -> None:
-    with serving("--auth", "any", "--drain", "600") as running, connect(running, "stall; after=1; then=hang"):
+    with run_server("--auth", "any", "--drain", "600") as running, connect(running, "stall; after=1; then=hang"):
         running.process.send_signal(signal.SIGTERM)
         host, _, port = running.url.removeprefix("http://").partition(":")
         assert wait_until(lambda: socket.socket().connect_ex((host, int(port))) != 0)

@@ -241,88 +241,92 @@ def observer(server: Any, session_url: str) -> Iterator[Observer]:
         yield made
 
 
-def refused(status: int, code: str, caller: str | None = None, slots: int | None = 0, **more: Any) -> Effects:
+def make_refusal_effects(
+    status: int, code: str, caller: str | None = None, slots: int | None = 0, **more: Any
+) -> Effects:
     """Return the effects of a request that is refused before a rule is looked for."""
     return Effects(status, code, caller, slots, **more)
 
 
-def probed(status: int, code: str | None = None, caller: str = "Demo", slots: int = 1, **more: Any) -> Effects:
+def make_probe_effects(
+    status: int, code: str | None = None, caller: str = "Demo", slots: int = 1, **more: Any
+) -> Effects:
     """Return the effects of a request that the probing rule applied to."""
     return Effects(status, code, caller, slots, **{"rule_count": 1, "rule": "probe", "scenario": "headers", **more})
 
 
-def scripted(status: int, code: str, *, by: Literal["header", "probe"], **more: Any) -> Effects:
+def make_scripted_effects(status: int, code: str, *, by: Literal["header", "probe"], **more: Any) -> Effects:
     """Return the effects of a request to which a scenario gave an error, asked for by its header or a rule."""
     count = int(by == "probe")
     return Effects(status, code, "Demo", 1, rule_count=count, rule=by, **{"scenario": code, **more})
 
 
-SERVED = probed(200, tokens=True, booked="answer", limit_headers=True, model="gpt-5.4")
+SERVED = make_probe_effects(200, tokens=True, booked="answer", limit_headers=True, model="gpt-5.4")
 CUT = replace(SERVED, rule_count=0, rule="header", end="cut")
 LONG = chat("word " * 300)
 
 CASES = [
     Case("served", Ask(), SERVED),
-    Case("served without a model", Ask(path="/v1/models", method="GET", body=None), probed(200, slots=0)),
+    Case("served without a model", Ask(path="/v1/models", method="GET", body=None), make_probe_effects(200, slots=0)),
     # before anybody knows who calls
-    Case("unknown path", Ask(path="/v1/nowhere"), refused(404, "not_found")),
-    Case("wrong method", Ask(method="DELETE", body=None), refused(405, "method_not_allowed")),
-    Case("body too large", Ask(announced=1 << 30), refused(413, "request_too_large")),
-    Case("no key", Ask(key=""), refused(401, "invalid_api_key")),
-    Case("unknown key", Ask(key="wrong"), refused(401, "invalid_api_key")),
-    Case("disabled key", Ask(key=DISABLED), refused(401, "invalid_api_key", slots=None)),
-    Case("address not allowed", Ask(key=OTHER_ADDRESS), refused(403, "ip_not_allowed", slots=None)),
+    Case("unknown path", Ask(path="/v1/nowhere"), make_refusal_effects(404, "not_found")),
+    Case("wrong method", Ask(method="DELETE", body=None), make_refusal_effects(405, "method_not_allowed")),
+    Case("body too large", Ask(announced=1 << 30), make_refusal_effects(413, "request_too_large")),
+    Case("no key", Ask(key=""), make_refusal_effects(401, "invalid_api_key")),
+    Case("unknown key", Ask(key="wrong"), make_refusal_effects(401, "invalid_api_key")),
+    Case("disabled key", Ask(key=DISABLED), make_refusal_effects(401, "invalid_api_key", slots=None)),
+    Case("address not allowed", Ask(key=OTHER_ADDRESS), make_refusal_effects(403, "ip_not_allowed", slots=None)),
     # limits: the caller is known, no slot is taken, and the journal says which limit it was
     Case(
         "balance used up",
         Ask(key=SPENT),
-        refused(402, "insufficient_balance", "No money left", slots=None, limit=True),
+        make_refusal_effects(402, "insufficient_balance", "No money left", slots=None, limit=True),
     ),
     Case(
         "requests a minute",
         Ask(key=TWO_A_MINUTE),
-        refused(429, "rate_limit_exceeded", "Two a minute", slots=2, limit=True, limit_headers=True),
+        make_refusal_effects(429, "rate_limit_exceeded", "Two a minute", slots=2, limit=True, limit_headers=True),
         before=(Ask(key=TWO_A_MINUTE),) * 2,
     ),
     Case(
         "tokens a minute",
         Ask(key=FEW_TOKENS),
-        refused(429, "rate_limit_exceeded", "Few tokens", slots=1, limit=True, limit_headers=True),
+        make_refusal_effects(429, "rate_limit_exceeded", "Few tokens", slots=1, limit=True, limit_headers=True),
         before=(Ask(key=FEW_TOKENS, body=LONG),),
     ),
     # what the request says: a slot is taken, no rule is asked
-    Case("invalid body", Ask(body=BAD_BODY), refused(400, "invalid_request", "Demo", 1)),
+    Case("invalid body", Ask(body=BAD_BODY), make_refusal_effects(400, "invalid_request", "Demo", 1)),
     Case(
         "invalid body of the console",
         Ask(key=CONSOLE, path="/api/v1/gateway/keys", body={}),
-        refused(422, "missing", "沈明哲"),
+        make_refusal_effects(422, "missing", "沈明哲"),
     ),
     Case(
         "unknown scenario",
         Ask(headers={"x-mock-scenario": "nonsense"}),
-        refused(400, "invalid_request", "Demo", 1),
+        make_refusal_effects(400, "invalid_request", "Demo", 1),
     ),
     # scenarios: the caller's balance and limits are those of a call, and only a 5xx is on the ledger
     Case(
         "error by header",
         Ask(headers={"x-mock-scenario": "rate_limit_exceeded"}),
-        scripted(429, "rate_limit_exceeded", by="header", limit_headers=True),
+        make_scripted_effects(429, "rate_limit_exceeded", by="header", limit_headers=True),
     ),
     Case(
         "server error by header",
         Ask(headers={"x-mock-scenario": "upstream_unavailable"}),
-        scripted(503, "upstream_unavailable", by="header", booked="failure"),
+        make_scripted_effects(503, "upstream_unavailable", by="header", booked="failure"),
     ),
     Case(
         "error by rule",
         Ask(),
-        scripted(429, "rate_limit_exceeded", by="probe", limit_headers=True),
+        make_scripted_effects(429, "rate_limit_exceeded", by="probe", limit_headers=True),
         rule=error_rule("rate_limit_exceeded", times=1),
     ),
     Case(
         "server error by rule",
         Ask(),
-        scripted(500, "internal_error", by="probe", booked="failure"),
+        make_scripted_effects(500, "internal_error", by="probe", booked="failure"),
         rule=error_rule("internal_error", times=1),
     ),
     Case("cut stream", Ask(body=STREAM, headers={"x-mock-scenario": "cut; after=2"}), replace(CUT, scenario="cut")),
@@ -332,8 +336,8 @@ CASES = [
         replace(CUT, status=0, scenario="reset", limit_headers=False),
     ),
     # the handler refuses: the rule is used up already
-    Case("unknown model", Ask(body=UNKNOWN_MODEL), probed(404, "model_not_found")),
-    Case("model not allowed", Ask(key=SONNET_ONLY), probed(403, "model_not_allowed", "Claude Sonnet only")),
+    Case("unknown model", Ask(body=UNKNOWN_MODEL), make_probe_effects(404, "model_not_found")),
+    Case("model not allowed", Ask(key=SONNET_ONLY), make_probe_effects(403, "model_not_allowed", "Claude Sonnet only")),
 ]
 
 
@@ -360,7 +364,7 @@ def test_a_bug_in_a_handler_is_a_failed_call(
         raise RuntimeError("a bug")
 
     monkeypatch.setitem(app.pipeline.handlers, "createChatCompletion", fail)
-    expected = probed(500, "internal_error", booked="failure", slots=1)
+    expected = make_probe_effects(500, "internal_error", booked="failure", slots=1)
     assert observer.measure(Case("bug", Ask(), expected)) == expected
     assert caplog.records[0].exc_info, "the log has the traceback"
 

@@ -42,13 +42,13 @@ def app(extended_app: Mock) -> Mock:
 
 
 def _trees(*, clients: bool) -> Iterator[tuple[str, ast.Module]]:
-    for name, tree in _parsed().items():
+    for name, tree in _parse_modules().items():
         if clients or not name.startswith(CLIENTS):
             yield name, tree
 
 
 @cache
-def _parsed() -> dict[str, ast.Module]:
+def _parse_modules() -> dict[str, ast.Module]:
     return {str(p.relative_to(PACKAGE)): ast.parse(p.read_text()) for p in sorted(PACKAGE.rglob("*.py"))}
 
 
@@ -73,7 +73,7 @@ def _places(wanted: set[str], *, clients: bool, inside: bool = False) -> list[st
 def test_the_walk_sees_what_is_there() -> None:
     """The checks below would find something, were it there."""
     assert "handlers/__init__.py:" in " ".join(_places({"createChatCompletion"}, clients=False))
-    assert len(_parsed()) > 50
+    assert len(_parse_modules()) > 50
 
 
 def test_paths_are_in_the_contract_alone(app: Mock) -> None:
@@ -146,7 +146,7 @@ def test_every_protocol_knows_the_errors_that_any_call_can_meet(app: Mock, proto
         assert app.contract.find_error(protocol, own) is not None, own
 
 
-def _enumerated(app: Mock, *place: str) -> set[Json]:
+def _list_enumerated(app: Mock, *place: str) -> set[Json]:
     node = app.contract.documents["aione.yaml"]["components"]["schemas"]
     for step in place:
         node = app.contract.resolve("aione.yaml", node[step])
@@ -159,14 +159,14 @@ def _enumerated(app: Mock, *place: str) -> set[Json]:
 def test_tables_of_meanings_cover_the_enums(app: Mock) -> None:
     """Where Python gives the words of an enum a meaning, it gives one to each, and to no other."""
     chat = ("ChatCompletionRequest", "properties")
-    assert set(openai.EFFORT) == _enumerated(app, *chat, "reasoning_effort")
-    assert set(anthropic._EFFORT) == _enumerated(app, "AnthropicOutputConfig", "properties", "effort")
-    assert set(openai.FINISH.values()) | {"function_call"} == _enumerated(app, "ChatCompletionFinishReason")
-    assert set(anthropic.STOP_REASON.values()) <= _enumerated(app, "AnthropicStopReason")
-    assert set(gemini.FINISH.values()) <= _enumerated(app, "GeminiFinishReason")
-    assert set(images.ASPECT_RATIOS) == _enumerated(app, *chat, "aspect_ratio")
-    assert set(images.IMAGE_SIZES) == _enumerated(app, *chat, "image_size")
+    assert set(openai.EFFORT) == _list_enumerated(app, *chat, "reasoning_effort")
+    assert set(anthropic._EFFORT) == _list_enumerated(app, "AnthropicOutputConfig", "properties", "effort")
+    assert set(openai.FINISH.values()) | {"function_call"} == _list_enumerated(app, "ChatCompletionFinishReason")
+    assert set(anthropic.STOP_REASON.values()) <= _list_enumerated(app, "AnthropicStopReason")
+    assert set(gemini.FINISH.values()) <= _list_enumerated(app, "GeminiFinishReason")
+    assert set(images.ASPECT_RATIOS) == _list_enumerated(app, *chat, "aspect_ratio")
+    assert set(images.IMAGE_SIZES) == _list_enumerated(app, *chat, "image_size")
     for model in app.sessions.get().catalogue.models:
         info = ("ModelInfo", "properties")
-        assert {*model.protocols} <= _enumerated(app, *info, "protocols", "items")
-        assert {*model.abilities} <= _enumerated(app, *info, "capabilities", "items")
+        assert {*model.protocols} <= _list_enumerated(app, *info, "protocols", "items")
+        assert {*model.abilities} <= _list_enumerated(app, *info, "capabilities", "items")

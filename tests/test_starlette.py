@@ -268,14 +268,14 @@ def test_exceptions_of_added_routes_reach_the_handlers_of_the_application(serve:
     async def teapot(request: Request) -> Response:
         raise HTTPException(418)
 
-    async def broken(request: Request) -> Response:
+    async def raise_error(request: Request) -> Response:
         raise KeyError("missing")
 
     async def handle(request: Request, error: Exception) -> Response:
         return JSONResponse({"handled": type(error).__name__}, 500)
 
     mock.add_route("/teapot", teapot)
-    mock.add_route("/broken", broken)
+    mock.add_route("/broken", raise_error)
     mock.add_exception_handler(418, handle)
     mock.add_exception_handler(KeyError, handle)
     with serve(mock) as url:

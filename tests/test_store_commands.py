@@ -18,7 +18,7 @@ from aione_mock.server.http import Server
 from aione_mock.settings import Settings
 from tests.conftest import KEY
 from tests.redis_server import running_redis
-from tests.test_cli import serving
+from tests.test_cli import run_server
 from tests.timing import PATIENCE, make_untraced_environment
 
 HEADERS = {"authorization": f"Bearer {KEY}"}
@@ -137,7 +137,7 @@ def test_credentials_are_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
             assert main(["store", *command, "--store", own]) == 0
             assert url in (out := capsys.readouterr().out)
             assert "s3cret" not in out
-        with serving("--store", own) as running:
+        with run_server("--store", own) as running:
             assert running.lines[1] == f"1 worker uses the store {url} (prefix aione-mock)"
 
 

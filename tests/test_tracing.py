@@ -23,7 +23,7 @@ from aione_mock.cli import main
 from aione_mock.server.app import create_app
 from aione_mock.server.http import Server
 from tests.redis_server import running_redis
-from tests.test_cli import Running, serving
+from tests.test_cli import Running, run_server
 from tests.timing import PATIENCE, at_best, make_untraced_environment, wait_until
 
 KEY = "sk-nex-demo-every-model"
@@ -95,11 +95,11 @@ def collector() -> Iterator[Collector]:
 
 
 @contextmanager
-def traced(collector: Collector, *options: str, **variables: str) -> Iterator[Running]:
+def run_traced_server(collector: Collector, *options: str, **variables: str) -> Iterator[Running]:
     """Yield a server that exports its spans to a collector at once."""
     plain = {name: value for name, value in make_untraced_environment().items() if not name.startswith("OTEL_")}
     variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "50", **variables}
-    with serving("--otel", *options, env=plain | variables) as running:
+    with run_server("--otel", *options, env=plain | variables) as running:
         yield running
 
 
@@ -110,7 +110,7 @@ def ask(url: str, path: str, body: Any, **headers: str) -> httpx2.Response:
 
 def test_a_call_is_a_span_by_the_conventions(collector: Collector) -> None:
     parent = f"00-{TRACE}-{PARENT}-01"
-    with traced(collector) as running:
+    with run_traced_server(collector) as running:
         body = CHAT | {"temperature": 0, "max_tokens": 20, "n": 2}
         answer = ask(running.url, "/v1/chat/completions", body, traceparent=parent, user_agent="support-bot/1").json()
         (span,) = collector.wait(1)
@@ -167,7 +167,7 @@ CALLS = [
 
 def test_every_protocol_says_the_same(collector: Collector) -> None:
     variables = {CAPTURE: "true"}
-    with traced(collector, "--with", "embeddings,responses", **variables) as running:
+    with run_traced_server(collector, "--with", "embeddings,responses", **variables) as running:
         for path, body, *_ in CALLS:
             assert ask(running.url, path, body).status_code == 200, path
         spans = collector.wait(len(CALLS))
@@ -197,7 +197,7 @@ def test_tools_and_instructions_are_messages_too(collector: Collector) -> None:
         {"role": "tool", "tool_call_id": "call_1", "content": "Sunny"},
     ]
     body = {"model": "gpt-5.4", "tools": [tool], "tool_choice": "required", "messages": messages}
-    with traced(collector, OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT="span_only") as running:
+    with run_traced_server(collector, OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT="span_only") as running:
         ask(running.url, "/v1/chat/completions", body)
         (span,) = collector.wait(1)
     found = read_attributes(span.attributes)
@@ -215,7 +215,7 @@ def test_tools_and_instructions_are_messages_too(collector: Collector) -> None:
 
 def test_without_the_variable_no_text_leaves(collector: Collector) -> None:
     texts = {"content": "a very particular question"}
-    with traced(collector) as running:
+    with run_traced_server(collector) as running:
         ask(running.url, "/v1/chat/completions", CHAT | {"messages": [{"role": "user", **texts}]})
         ask(running.url, f"/v1/models/{KEY}", {}, authorization="Bearer sk-wrong-and-secret")
         ask(running.url, "/v1/chat/completions", CHAT | {"model": KEY})
@@ -226,7 +226,7 @@ def test_without_the_variable_no_text_leaves(collector: Collector) -> None:
 
 def test_errors_and_faults_have_a_type(collector: Collector) -> None:
     scenarios = ("rate_limit_exceeded", "internal_error", "cut; after=1", "reset")
-    with traced(collector) as running:
+    with run_traced_server(collector) as running:
         for scenario in scenarios:
             try:
                 ask(running.url, "/v1/chat/completions", CHAT | {"stream": True}, x_mock_scenario=scenario)
@@ -254,7 +254,7 @@ def test_errors_and_faults_have_a_type(collector: Collector) -> None:
 @at_best
 def test_a_span_lasts_as_long_as_the_answer() -> None:
     collector = Collector()
-    with traced(collector) as running:
+    with run_traced_server(collector) as running:
         ask(running.url, "/v1/chat/completions", CHAT | {"stream": True}, x_mock_scenario="pace; ttft=0.3; tps=50")
         (span,) = collector.wait(1)
     collector.close()
@@ -264,13 +264,15 @@ def test_a_span_lasts_as_long_as_the_answer() -> None:
 
 
 def test_the_environment_chooses_name_sampler_and_exporter(collector: Collector) -> None:
-    with traced(collector, OTEL_SERVICE_NAME="gateway", OTEL_TRACES_SAMPLER="parentbased_always_off") as running:
+    with run_traced_server(
+        collector, OTEL_SERVICE_NAME="gateway", OTEL_TRACES_SAMPLER="parentbased_always_off"
+    ) as running:
         ask(running.url, "/v1/chat/completions", CHAT)
         ask(running.url, "/v1/chat/completions", CHAT, traceparent=f"00-{TRACE}-{PARENT}-01")
         (span,) = collector.wait(1)
     assert span.trace_id.hex() == TRACE
     assert collector.resources[0]["service.name"] == "gateway"
-    with traced(collector, OTEL_TRACES_EXPORTER="none") as running:
+    with run_traced_server(collector, OTEL_TRACES_EXPORTER="none") as running:
         assert ask(running.url, "/v1/chat/completions", CHAT).status_code == 200
 
 
@@ -305,7 +307,7 @@ def test_without_the_package_it_is_said_what_to_install(
 def test_a_collector_that_is_away_stops_nothing(collector: Collector) -> None:
     collector.close()
     variables = {"OTEL_EXPORTER_OTLP_TIMEOUT": "1"}
-    with traced(collector, **variables) as running:
+    with run_traced_server(collector, **variables) as running:
         for _ in range(3):
             assert ask(running.url, "/v1/chat/completions", CHAT).status_code == 200
         code, seconds, log = running.end(signal.SIGTERM)
@@ -315,7 +317,7 @@ def test_a_collector_that_is_away_stops_nothing(collector: Collector) -> None:
 
 
 def test_the_last_spans_are_exported_at_the_end(collector: Collector) -> None:
-    with traced(collector, OTEL_BSP_SCHEDULE_DELAY="60000") as running:
+    with run_traced_server(collector, OTEL_BSP_SCHEDULE_DELAY="60000") as running:
         ask(running.url, "/v1/chat/completions", CHAT)
         assert collector.spans == []
         running.end(signal.SIGTERM)
@@ -323,7 +325,7 @@ def test_the_last_spans_are_exported_at_the_end(collector: Collector) -> None:
 
 
 def test_each_worker_exports_its_spans(collector: Collector) -> None:
-    with running_redis() as store, traced(collector, "--workers", "2", "--store", store) as running:
+    with running_redis() as store, run_traced_server(collector, "--workers", "2", "--store", store) as running:
         for _ in range(20):
             assert ask(running.url, "/v1/chat/completions", CHAT).status_code == 200
         spans = collector.wait(20)
@@ -334,7 +336,7 @@ def test_each_worker_exports_its_spans(collector: Collector) -> None:
 
 
 def test_hostile_requests_lose_no_span(collector: Collector) -> None:
-    with traced(collector, OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT="true") as running:
+    with run_traced_server(collector, OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT="true") as running:
         bodies: tuple[Any, ...] = (
             CHAT | {"seed": 2**63, "max_tokens": 2**64 - 1, "temperature": True},
             CHAT | {"messages": [{"role": "user", "content": "\u0000\ud7ff" * 40_000}]},

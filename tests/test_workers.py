@@ -24,7 +24,7 @@ import pytest
 
 from aione_mock.cli import main
 from tests.redis_server import find_free_port, running_redis, start_redis, stop_redis
-from tests.test_cli import Running, serving
+from tests.test_cli import Running, run_server
 from tests.test_shutdown import END, connect, rest
 from tests.timing import PATIENCE, wait_until
 
@@ -114,7 +114,7 @@ class Requests:
 
 
 def test_workers_share_a_port_and_one_banner(options: tuple[str, ...]) -> None:
-    with serving(*options, "--workers", "3") as running:
+    with run_server(*options, "--workers", "3") as running:
         assert [line for line in running.lines if "is ready on" in line] == running.lines[:1]
         store, prefix = (options[options.index(name) + 1] for name in ("--store", "--store-prefix"))
         assert running.lines[1] == f"3 workers share the store {store} (prefix {prefix})"
@@ -126,7 +126,7 @@ def test_workers_share_a_port_and_one_banner(options: tuple[str, ...]) -> None:
 
 
 def test_one_a_core(options: tuple[str, ...]) -> None:
-    with serving(*options, "--workers", "auto") as running:
+    with run_server(*options, "--workers", "auto") as running:
         cores = len(os.sched_getaffinity(0))
         assert len(list_children(running.process.pid)) == (cores if cores > 1 else 0)
 
@@ -152,14 +152,14 @@ def test_a_store_that_cannot_be_reached_is_one_line() -> None:
 
 
 def test_a_store_of_another_seed_is_one_line(options: tuple[str, ...]) -> None:
-    with serving(*options, "--seed", "1") as running:
+    with run_server(*options, "--seed", "1") as running:
         assert get(running.url, "/_mock/sessions")["items"][0]["seed"] == "1"
     command = [sys.executable, "-m", "aione_mock", "serve", "--port", "0", *options, "--seed", "7"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("aione-mock: --seed 7: the store holds a mock of seed 1; use that seed, another")
     assert done.stderr.count("\n") == 1
-    with serving(*options, "--seed", "1") as running:
+    with run_server(*options, "--seed", "1") as running:
         assert get(running.url, "/_mock/ready") == {"status": "ready"}
 
 
@@ -168,7 +168,7 @@ def test_a_worker_that_finds_no_store_waits_for_it(tmp_path: Path) -> None:
     redis = start_redis(port, tmp_path, "--requirepass", "s3cret")
     options = ("--workers", "2", "--store", f"redis://:s3cret@127.0.0.1:{port}/0", "--store-timeout", "0.5")
     try:
-        with serving(*options) as running:
+        with run_server(*options) as running:
             stop_redis(redis)
             os.kill(list_children(running.process.pid)[0], signal.SIGKILL)
             read_line(running, lambda line: "is started at once" in line)
@@ -251,7 +251,7 @@ def test_a_worker_that_dies_again_and_again_is_started_less_and_less_often() -> 
 
 def test_connections_are_spread_over_the_workers(options: tuple[str, ...]) -> None:
     """Clients keep their connections: one worker that accepts them all would do all the work."""
-    with serving(*options) as running, contextlib.ExitStack() as connections:
+    with run_server(*options) as running, contextlib.ExitStack() as connections:
         workers = list_children(running.process.pid)
         before = [count_sockets(worker) for worker in workers]
         host, _, port = running.url.removeprefix("http://").partition(":")
@@ -268,7 +268,7 @@ def count_sockets(process: int) -> int:
 
 
 def test_two_mocks_never_share_a_port(options: tuple[str, ...]) -> None:
-    with serving(*options) as running:
+    with run_server(*options) as running:
         port = running.url.rpartition(":")[2]
         for more in (options, ()):
             command = [sys.executable, "-m", "aione_mock", "serve", "--port", port, *more]
@@ -281,7 +281,7 @@ def test_two_mocks_never_share_a_port(options: tuple[str, ...]) -> None:
 
 
 def test_a_killed_worker_is_replaced_and_the_port_never_refuses(options: tuple[str, ...]) -> None:
-    with serving(*options) as running, Requests(running) as requests:
+    with run_server(*options) as running, Requests(running) as requests:
         seen = set(list_children(running.process.pid))
         for _ in range(3):
             requests.wait()
@@ -300,7 +300,7 @@ def test_a_killed_worker_is_replaced_and_the_port_never_refuses(options: tuple[s
 
 def test_requests_of_other_workers_go_on_while_one_dies(options: tuple[str, ...]) -> None:
     """Only requests that the killed worker had accepted are lost."""
-    with serving(*options) as running:
+    with run_server(*options) as running:
         with Requests(running) as requests:
             requests.wait()
             os.kill(list_children(running.process.pid)[0], signal.SIGKILL)
@@ -311,7 +311,7 @@ def test_requests_of_other_workers_go_on_while_one_dies(options: tuple[str, ...]
 
 
 def test_workers_end_with_their_parent(options: tuple[str, ...]) -> None:
-    with serving(*options) as running:
+    with run_server(*options) as running:
         workers = list_children(running.process.pid)
         running.process.kill()
         assert wait_until(lambda: not any(map(is_running, workers)))
@@ -321,7 +321,7 @@ def test_workers_end_with_their_parent(options: tuple[str, ...]) -> None:
 
 
 def test_open_streams_end_first(options: tuple[str, ...]) -> None:
-    with serving("--auth", "any", *options, "--drain", "60") as running:
+    with run_server("--auth", "any", *options, "--drain", "60") as running:
         workers = list_children(running.process.pid)
         with connect(running, "pace; ttft=0.01; tps=15") as stream:
             running.process.send_signal(signal.SIGTERM)
@@ -341,7 +341,7 @@ def is_refused(running: Running) -> bool:
 @pytest.mark.parametrize(("first", "code"), [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 130)])
 def test_streams_that_last_longer_are_cut(options: tuple[str, ...], first: signal.Signals, code: int) -> None:
     drain = "0.2" if first == signal.SIGTERM else "600"
-    asking = serving("--auth", "any", *options, "--drain", drain)
+    asking = run_server("--auth", "any", *options, "--drain", drain)
     with asking as running, connect(running, "stall; after=1; then=hang") as stream:
         ended, _, log = running.end(first)
         assert (ended, log) == (code, "")
@@ -350,7 +350,7 @@ def test_streams_that_last_longer_are_cut(options: tuple[str, ...], first: signa
 
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
 def test_a_second_signal_does_not_wait(options: tuple[str, ...], second: signal.Signals) -> None:
-    with serving("--auth", "any", *options, "--drain", "600") as running:
+    with run_server("--auth", "any", *options, "--drain", "600") as running:
         workers = list_children(running.process.pid)
         with connect(running, "stall; after=1; then=hang"):
             running.process.send_signal(signal.SIGTERM)
@@ -360,7 +360,7 @@ def test_a_second_signal_does_not_wait(options: tuple[str, ...], second: signal.
 
 
 def test_a_worker_that_hangs_is_killed_all_the_same(options: tuple[str, ...]) -> None:
-    with serving(*options, "--drain", "0") as running:
+    with run_server(*options, "--drain", "0") as running:
         workers = list_children(running.process.pid)
         os.kill(workers[0], signal.SIGSTOP)
         assert running.end(signal.SIGTERM)[0] == -signal.SIGTERM
@@ -369,7 +369,7 @@ def test_a_worker_that_hangs_is_killed_all_the_same(options: tuple[str, ...]) ->
 
 def test_a_terminal_sends_ctrl_c_to_all_processes(options: tuple[str, ...]) -> None:
     with (
-        serving("--auth", "any", "--log", "requests", *options, start_new_session=True) as running,
+        run_server("--auth", "any", "--log", "requests", *options, start_new_session=True) as running,
         connect(running, "stall; after=1; then=hang"),
     ):
         os.killpg(running.process.pid, signal.SIGINT)
@@ -380,7 +380,7 @@ def test_a_terminal_sends_ctrl_c_to_all_processes(options: tuple[str, ...]) -> N
 
 def test_a_service_manager_sends_sigterm_to_all_processes(options: tuple[str, ...]) -> None:
     """A worker gets it twice then, and still ends what it has begun."""
-    asking = serving("--auth", "any", "--drain", "60", *options)
+    asking = run_server("--auth", "any", "--drain", "60", *options)
     with asking as running, connect(running, "pace; ttft=0.01; tps=30") as stream:
         for worker in list_children(running.process.pid):
             os.kill(worker, signal.SIGTERM)
@@ -412,7 +412,7 @@ def test_the_mock_ends_with_its_terminal(options: tuple[str, ...]) -> None:
 def test_sighup_replaces_the_workers_one_after_the_other(options: tuple[str, ...], tmp_path: Path) -> None:
     config = tmp_path / "mock.yaml"
     config.write_text("seed: one\n")
-    with serving(*options, "--config", str(config)) as running:
+    with run_server(*options, "--config", str(config)) as running:
         before = list_children(running.process.pid)
         counts = [len(before)]
         with Requests(running) as requests:
@@ -437,7 +437,7 @@ def test_sighup_replaces_the_workers_one_after_the_other(options: tuple[str, ...
 def test_sighup_with_a_file_that_became_invalid_changes_nothing(options: tuple[str, ...], tmp_path: Path) -> None:
     config = tmp_path / "mock.yaml"
     config.write_text("seed: one\n")
-    with serving(*options, "--config", str(config)) as running:
+    with run_server(*options, "--config", str(config)) as running:
         before = list_children(running.process.pid)
         config.write_text("sed: two\n")
         running.process.send_signal(signal.SIGHUP)
@@ -461,7 +461,7 @@ def test_changed_files_take_effect_in_all_workers_and_one_reports_mistakes(
 ) -> None:
     models = tmp_path / "models.yaml"
     models.write_text("models: [{id: first}]\n")
-    with serving(*options, "--models", str(models)) as running:
+    with run_server(*options, "--models", str(models)) as running:
         models.write_text("models: [{id: second}]\n")
         assert wait_until(lambda: all(list_models(running) == ["second"] for _ in range(20)))
         models.write_text("models: 3\n")
@@ -483,7 +483,7 @@ def list_models(running: Running) -> list[str]:
 def test_a_worker_that_was_replaced_knows_what_has_changed(options: tuple[str, ...], tmp_path: Path) -> None:
     config = tmp_path / "mock.yaml"
     config.write_text("seed: one\nmodels: {models: [{id: first}]}\n")
-    with serving(*options, "--config", str(config)) as running:
+    with run_server(*options, "--config", str(config)) as running:
         config.write_text("seed: two\nmodels: {models: [{id: second}]}\n")
         assert wait_until(lambda: all(list_models(running) == ["second"] for _ in range(20)))
         for worker in list_children(running.process.pid):
@@ -496,7 +496,7 @@ def test_a_worker_that_was_replaced_knows_what_has_changed(options: tuple[str, .
 
 def test_a_unix_socket(options: tuple[str, ...], tmp_path: Path) -> None:
     path = tmp_path / "mock.sock"
-    with serving(*options, "--uds", str(path)) as running:
+    with run_server(*options, "--uds", str(path)) as running:
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(str(path))
             client.sendall(b"GET /_mock/ready HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
@@ -509,7 +509,7 @@ def test_all_workers_have_one_certificate(
     options: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    with serving(*options, "--tls-self-signed") as running:
+    with run_server(*options, "--tls-self-signed") as running:
         host, _, port = running.url.removeprefix("https://").partition(":")
         context = ssl.create_default_context(cafile=tmp_path / "aione-mock" / f"ca-{port}.pem")
         seen = set()
@@ -524,7 +524,7 @@ def test_all_workers_have_one_certificate(
 
 def test_metrics_are_those_of_all_workers(options: tuple[str, ...], tmp_path: Path) -> None:
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
-    with serving(*options, "--metrics", env=environment) as running:
+    with run_server(*options, "--metrics", env=environment) as running:
         with Requests(running) as requests:
             requests.wait(100)
             os.kill(list_children(running.process.pid)[0], signal.SIGKILL)
@@ -548,7 +548,7 @@ def read_calls(running: Running) -> int:
 
 def test_lines_of_the_log_are_whole(options: tuple[str, ...], tmp_path: Path) -> None:
     """Several workers write to one pipe, more at once than the system writes undivided."""
-    with serving(*options, "--log", "requests", "--log-format", "json") as running:
+    with run_server(*options, "--log", "requests", "--log-format", "json") as running:
         lines: list[str] = []
         assert running.process.stderr is not None
         reader = threading.Thread(target=lambda: lines.extend(running.process.stderr or ()))

@@ -74,7 +74,7 @@ class FrameWork:
 
 
 @contextmanager
-def asking(app: Application) -> Iterator[list[int]]:
+def make_calls(app: Application) -> Iterator[list[int]]:
     """Make so many calls a second while the block runs; the list holds how many were made."""
     stop, made = threading.Event(), [0]
     client = http.client.HTTPConnection(app.url.partition("://")[2], timeout=PATIENCE)
@@ -115,7 +115,7 @@ def test_ten_thousand_rows_scroll_and_two_hundred_calls_a_second_are_followed(pa
 
     check(1300)
     page.get_by_role("listbox", name="Calls, newest first").evaluate("list => { window.step = 0; list.scrollTop = 0 }")
-    with asking(app) as made:
+    with make_calls(app) as made:
         expect(page.get_by_text("10000 calls")).to_have_count(0)
         begin, first = time.monotonic(), made[0]
         check(0)

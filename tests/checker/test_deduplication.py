@@ -19,21 +19,21 @@ from tests.checker.conftest import CheckGateway
 from tests.checker.faulty_gateway import Fault, SeenRequest, SentResponse
 
 
-def _finding(law: str, operation: str = "listKeys", answer: str = "") -> LawFinding:
+def _make_finding(law: str, operation: str = "listKeys", answer: str = "") -> LawFinding:
     return LawFinding(law, law, operation, "documented", "this", "that", answer=answer)
 
 
-def _laws(*findings: LawFinding) -> list[str]:
+def _list_laws(*findings: LawFinding) -> list[str]:
     return [finding.law for finding in remove_consequences(findings)]
 
 
-def _nowhere(request: SeenRequest, response: SentResponse) -> SentResponse:
+def _answer_not_found(request: SeenRequest, response: SentResponse) -> SentResponse:
     gone = request.path.startswith("/api/v1/gateway/keys") or response.status == 404
     return response.with_json({"detail": "Not Found"}, 404) if gone else response
 
 
 def test_an_operation_that_is_missing_is_told_once(check_gateway: CheckGateway) -> None:
-    report = check_gateway("listKeys", fault=Fault(on_response=_nowhere))
+    report = check_gateway("listKeys", fault=Fault(on_response=_answer_not_found))
     assert [finding.place for finding in report.findings] == ["operation-served:listKeys"]
     assert report.matrix["operation-served"]["listKeys"].state == "broken"
     states = {
@@ -51,13 +51,16 @@ def test_an_operation_that_is_there_is_not_missing_when_its_object_is(check_gate
 
 
 def test_a_generated_check_is_left_out_where_a_law_says_the_same() -> None:
-    assert _laws(_finding("access-none"), _finding("ignored_auth")) == ["access-none"]
-    assert _laws(_finding("access-none", "getKey"), _finding("ignored_auth")) == ["access-none", "ignored_auth"]
+    assert _list_laws(_make_finding("access-none"), _make_finding("ignored_auth")) == ["access-none"]
+    assert _list_laws(_make_finding("access-none", "getKey"), _make_finding("ignored_auth")) == [
+        "access-none",
+        "ignored_auth",
+    ]
 
 
 def test_a_failure_over_forbidden_data_is_not_its_acceptance() -> None:
-    assert _laws(_finding("negative_data_rejection", answer="500 ''")) == []
-    assert _laws(_finding("negative_data_rejection", answer="200 ''")) == ["negative_data_rejection"]
+    assert _list_laws(_make_finding("negative_data_rejection", answer="500 ''")) == []
+    assert _list_laws(_make_finding("negative_data_rejection", answer="200 ''")) == ["negative_data_rejection"]
 
 
 def test_a_row_says_nothing_of_missing_operations_but_keeps_why_others_were_not_checked() -> None:

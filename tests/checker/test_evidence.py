@@ -186,7 +186,7 @@ def test_an_example_that_an_overlay_brings_must_fit(tmp_path: Path) -> None:
 # Missing operations
 
 
-def _without_keys(request: SeenRequest, response: SentResponse) -> SentResponse:
+def _remove_keys(request: SeenRequest, response: SentResponse) -> SentResponse:
     if not request.path.startswith("/api/v1/gateway/keys"):
         return response
     if "authorization" not in request.headers:
@@ -197,7 +197,7 @@ def _without_keys(request: SeenRequest, response: SentResponse) -> SentResponse:
 
 
 def test_a_missing_operation_may_answer_otherwise_than_by_404(check_gateway: CheckGateway) -> None:
-    report = check_gateway("listKeys", fault=Fault(on_response=_without_keys))
+    report = check_gateway("listKeys", fault=Fault(on_response=_remove_keys))
     assert [finding.place for finding in report.findings] == ["operation-served:listKeys"]
 
 

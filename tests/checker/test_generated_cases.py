@@ -78,10 +78,10 @@ def test_keys_of_others_are_left_alone(gateway: FaultyGateway, check_gateway: Ch
     check_gateway("examples", "coverage", "API keys", phases=("examples", "coverage"))
     example = "0d3f9b62-8a14-4b7e-9c50-e6a1f27d4b83"
     changing = [request for request in gateway.seen if request.method in ("PUT", "DELETE") and example in request.path]
-    assert not [request for request in changing if _authorised(request)]
+    assert not [request for request in changing if _is_authorised(request)]
 
 
-def _authorised(request: SeenRequest) -> bool:
+def _is_authorised(request: SeenRequest) -> bool:
     return "nex-console-tech" in request.headers.get("authorization", "")
 
 

@@ -46,7 +46,7 @@ def app(answer: Callable[[Any, Send], Any]) -> Any:
     return asgi
 
 
-def plain(status: int, content_type: str, body: bytes, **headers: str) -> Any:
+def make_application(status: int, content_type: str, body: bytes, **headers: str) -> Any:
     """Return an application with one answer to everything."""
 
     async def answer(scope: Any, send: Send) -> None:
@@ -113,7 +113,7 @@ def test_tls_where_there_is_none() -> None:
     ("status", "headers"), [(200, {}), (302, {"location": "https://login.example/?next=/v1/models"})]
 )
 def test_a_login_page(status: int, headers: dict[str, str]) -> None:
-    with Server(plain(status, "text/html", b"<html><body>Please log in</body></html>", **headers)) as server:
+    with Server(make_application(status, "text/html", b"<html><body>Please log in</body></html>", **headers)) as server:
         report = check(target(server.url))
     assert report.exit_code == EXIT_COULD_NOT
     assert "a web page, not an API" in report.verdict
@@ -124,7 +124,7 @@ def test_a_login_page(status: int, headers: dict[str, str]) -> None:
     [(429, "rejected with 429"), (401, "credentials are rejected"), (404, "base URL"), (503, "the server fails")],
 )
 def test_one_status_for_everything(status: int, words: str) -> None:
-    with Server(plain(status, "application/json", b"{}")) as server:
+    with Server(make_application(status, "application/json", b"{}")) as server:
         report = check(target(server.url))
     assert report.exit_code == EXIT_COULD_NOT
     assert words in report.verdict

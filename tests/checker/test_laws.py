@@ -67,12 +67,12 @@ def drop(*way: str | int) -> Any:
     return edit
 
 
-def thinned(value: Any) -> None:
+def remove_point(value: Any) -> None:
     """Remove one point, if there are any; a mock without calls in the last hour has none."""
     del value["data"]["qpm"][3:4]
 
 
-def turned(*way: str) -> Any:
+def make_reversal(*way: str) -> Any:
     """Return an edit that reverses a list."""
 
     def edit(value: Any) -> Any:
@@ -84,7 +84,7 @@ def turned(*way: str) -> Any:
     return edit
 
 
-def said_in(request: SeenRequest, *words: bytes) -> bool:
+def contains_words(request: SeenRequest, *words: bytes) -> bool:
     return any(word in request.body for word in words)
 
 
@@ -92,25 +92,25 @@ def one_more(number: int) -> int:
     return number + 1
 
 
-def dearer(money: str) -> str:
+def raise_price(money: str) -> str:
     return f"{float(money) + 1:.4f}"
 
 
 CALLS = {"count": 0}
 
 
-def counted() -> int:
+def count_calls() -> int:
     CALLS["count"] += 1
     return CALLS["count"]
 
 
-def counting_up(rows: Any) -> Any:
+def number_rows(rows: Any) -> Any:
     CALLS["count"] += 1
     extra = {"date": "2026-11-20", "model": None, "team_id": None, "key_id": None, "requests": 1, "cost_rmb": "0.0001"}
     return [*rows, {**extra, "prompt_tokens": CALLS["count"], "completion_tokens": 0, "total_tokens": CALLS["count"]}]
 
 
-def swallowed(method: str, path: str, status: int) -> Fault:
+def make_swallowing_fault(method: str, path: str, status: int) -> Fault:
     """Answer a request without performing it."""
 
     def on_request(request: SeenRequest) -> SeenRequest:
@@ -128,7 +128,7 @@ def swallowed(method: str, path: str, status: int) -> Fault:
 
 def only_seven(*words: bytes) -> Fault:
     return answer_with(
-        "", 400, {"error": {"message": "no", "type": "x"}}, when=lambda request: said_in(request, *words)
+        "", 400, {"error": {"message": "no", "type": "x"}}, when=lambda request: contains_words(request, *words)
     )
 
 
@@ -178,7 +178,7 @@ BREAKS: dict[str, Fault] = {
     "error-request-id": edit_json("", put("request_id", to="another"), status=400),
     "error-too-large": replace_status(413, 400),
     "key-list-secrets": edit_json(KEYS, put("items", 0, "key", to="sk-nex-shown"), method="GET"),
-    "key-list-order": edit_json(KEYS, turned("items"), method="GET"),
+    "key-list-order": edit_json(KEYS, make_reversal("items"), method="GET"),
     "key-list-read": edit_json(ONE_KEY, put("name", to="another"), method="GET"),
     "key-secret-once": edit_json(ONE_KEY, put("key", to="sk-nex-shown"), method="GET"),
     "key-prefix": edit_json("/rotate$", put("key_prefix", to="sk-nex-another")),
@@ -187,7 +187,7 @@ BREAKS: dict[str, Fault] = {
     "key-switching": edit_json("/disable$", put("status", to="active")),
     "key-rotation": edit_json("/rotate$", put("id", to="0d3f9b62-8a14-4b7e-9c50-e6a1f27d4b83")),
     "key-rotation-refused": replace_status(409, 422),
-    "key-deletion": swallowed("DELETE", ONE_KEY, 204),
+    "key-deletion": make_swallowing_fault("DELETE", ONE_KEY, 204),
     "key-unrestricted": answer_with(
         "/v1/models$",
         200,
@@ -209,28 +209,28 @@ BREAKS: dict[str, Fault] = {
     "usage-rows": edit_json(USAGE, put("*", "total_tokens", to=one_more)),
     "usage-groupings": answer_with(USAGE, 200, [], when=lambda request: "group_by=team" in request.query),
     "usage-window": ignore_parameters(USAGE, "start_date", "end_date"),
-    "usage-order": edit_json(USAGE, turned()),
+    "usage-order": edit_json(USAGE, make_reversal()),
     "usage-filters": ignore_parameters(USAGE, "model", "team_id", "key_id"),
     "usage-limits": replace_status(422, 200),
     "dashboard-window": edit_json(DASHBOARD, lambda value: value["tech"]["daily_trend"].pop(0) and None),
     "dashboard-sums": edit_json(DASHBOARD, put("tech", "total_tokens", to=one_more)),
-    "dashboard-business": edit_json(DASHBOARD, put("business", "team_cost_ranking", 0, "cost_rmb", to=dearer)),
-    "dashboard-views": edit_json(DASHBOARD, put("business", "total_cost_rmb", to=dearer)),
-    "dashboard-usage": edit_json(DASHBOARD, put("tech", "total_cost_rmb", to=dearer)),
+    "dashboard-business": edit_json(DASHBOARD, put("business", "team_cost_ranking", 0, "cost_rmb", to=raise_price)),
+    "dashboard-views": edit_json(DASHBOARD, put("business", "total_cost_rmb", to=raise_price)),
+    "dashboard-usage": edit_json(DASHBOARD, put("tech", "total_cost_rmb", to=raise_price)),
     "usage-conserved": edit_json(CHAT, put("usage", "prompt_tokens", to=one_more)),
-    "usage-refused-free": edit_json(USAGE, counting_up),
-    "invoice-order": edit_json(INVOICES, turned()),
+    "usage-refused-free": edit_json(USAGE, number_rows),
+    "invoice-order": edit_json(INVOICES, make_reversal()),
     "invoice-pages": ignore_parameters(INVOICES, "page_size"),
     "invoice-count": set_headers(x_total_count="1"),
     "invoice-amount": edit_json(INVOICES, put("*", "amount_rmb", to="1.00")),
-    "account-month": edit_json(ACCOUNT, put("month_to_date_cost_rmb", to=dearer)),
+    "account-month": edit_json(ACCOUNT, put("month_to_date_cost_rmb", to=raise_price)),
     "balance-falls": edit_json(ACCOUNT, put("balance_rmb", to="8600.0000")),
     "plan-models": edit_json("/plan$", put("models", to=["one"])),
     "budget-progress": edit_json(DASHBOARD, put("business", "budget_progress_pct", to="99.99")),
     "signature-right": answer_with("", 403, when=lambda request: "%20" in request.query),
     "router-exclusions": replace_status(400, 200),
     "router-paging-bounds": replace_status(400, 200),
-    "router-buckets": edit_json(CHARTS, thinned),
+    "router-buckets": edit_json(CHARTS, remove_point),
     "router-default-window": answer_with(
         CHARTS, 200, {"data": {"callVolume": []}}, when=lambda request: not request.query
     ),
@@ -268,7 +268,7 @@ BREAKS: dict[str, Fault] = {
     ),
     "json-answers": edit_request(CHAT, lambda body: body.pop("response_format", None)),
     "unknown-members": only_seven(b"x_never_heard_of"),
-    "limit-raised": answer_with(CHAT, 429, when=lambda request: counted() > 2),
+    "limit-raised": answer_with(CHAT, 429, when=lambda request: count_calls() > 2),
     "limit-headers": set_headers(x_ratelimit_remaining_requests="5"),
     "limit-retry-after": set_headers(retry_after="0"),
     "limit-refusal": set_headers(x_ratelimit_remaining_requests="5"),
@@ -336,7 +336,7 @@ def test_every_law_of_an_extension_has_a_mutant() -> None:
     assert {law.name for law in LAWS if law.area in EXTENSIONS} <= found
 
 
-def idle(request: SeenRequest, response: Any) -> Any:
+def remove_points(request: SeenRequest, response: Any) -> Any:
     """Return charts without points, as after an hour without calls."""
     if response.status != 200 or not re.search(CHARTS, request.path) or "timeRange=1h" not in request.query:
         return response
@@ -345,7 +345,7 @@ def idle(request: SeenRequest, response: Any) -> Any:
 
 def test_a_gateway_that_was_idle_for_an_hour_tells_its_time_all_the_same(check_gateway: CheckGateway) -> None:
     laws = [law.name for law in LAWS if law.name.startswith("router-")]
-    report = check_gateway(*laws, fault=Fault(on_response=idle))
+    report = check_gateway(*laws, fault=Fault(on_response=remove_points))
     assert set(laws) <= set(report.matrix)
     assert not report.findings
     assert not [reason for reason, _ in report.unchecked if "time" in reason]

@@ -25,7 +25,7 @@ ASKING = {
 }
 
 
-def judged(url: str, only: tuple[str, ...], extensions: tuple[str, ...] = EXTENSIONS) -> CheckReport:
+def check_server(url: str, only: tuple[str, ...], extensions: tuple[str, ...] = EXTENSIONS) -> CheckReport:
     target = Target(
         url,
         key="sk-nex-demo-every-model",
@@ -48,12 +48,12 @@ def test_every_mutant_names_laws_that_there_are() -> None:
 def test_it_is_found_for_the_right_reason(name: str) -> None:
     mutant = MUTANTS[name]
     with Server(create_app(Settings(mutant=name))) as server:
-        report = judged(server.url, mutant.found_by, mutant.extensions)
+        report = check_server(server.url, mutant.found_by, mutant.extensions)
     assert {finding.law for finding in report.findings} & set(mutant.found_by), report
 
 
 def test_the_mock_itself_is_not() -> None:
     every = {law for mutant in MUTANTS.values() for law in mutant.found_by}
     with Server(create_app(Settings(extensions=EXTENSIONS))) as server:
-        report = judged(server.url, tuple(sorted(every)))
+        report = check_server(server.url, tuple(sorted(every)))
     assert [finding.law for finding in report.findings] == []

@@ -16,7 +16,7 @@ from aione_mock.server.http import Server
 from aione_mock.structs import replace
 from tests.checker.conftest import CheckGateway, target
 from tests.checker.faulty_gateway import KEY, Fault, FaultyGateway, SeenRequest, SentResponse, answer_with
-from tests.checker.test_hostile_servers import app, plain
+from tests.checker.test_hostile_servers import app, make_application
 
 LISTS_ARE_GONE = answer_with("/models$|/models/[^:]+$", 404, {"detail": "Not Found"})
 
@@ -158,7 +158,7 @@ def test_a_remedy_is_named_where_nothing_can_be_checked(
 
 
 def test_a_catch_all_is_recognised() -> None:
-    with Server(plain(200, "application/json", b'{"ok": true}')) as server:
+    with Server(make_application(200, "application/json", b'{"ok": true}')) as server:
         report = check(target(server.url))
     assert report.exit_code == EXIT_COULD_NOT
     assert "every path is answered alike" in report.verdict
@@ -167,14 +167,14 @@ def test_a_catch_all_is_recognised() -> None:
 
 def test_compression_that_nobody_asked_for_is_named() -> None:
     headers = {"content-encoding": "gzip"}
-    with Server(plain(200, "application/json", b"\x1f\x8b\x08\x00", **headers)) as server:
+    with Server(make_application(200, "application/json", b"\x1f\x8b\x08\x00", **headers)) as server:
         report = check(target(server.url))
     assert report.exit_code == EXIT_COULD_NOT
     assert "answers are compressed although the request does not accept it" in report.verdict
 
 
 def test_the_status_of_an_error_page_is_what_is_told() -> None:
-    with Server(plain(503, "text/html", b"<html>down</html>")) as server:
+    with Server(make_application(503, "text/html", b"<html>down</html>")) as server:
         assert "the server fails: GET /v1/models answered 503" in check(target(server.url)).verdict
 
 

@@ -15,7 +15,7 @@ import pytest
 from aione_mock.checker.options import PHASES
 from aione_mock.server.http import Server
 from tests.checker.faulty_gateway import KEY
-from tests.checker.test_hostile_servers import plain
+from tests.checker.test_hostile_servers import make_application
 
 EVIL = "\x1b]0;PWNED\x07\x1b[2J\x9b31m\u202e\u0085\u2028\r\n::set-output name=a::b\n##[add-mask]x\n##vso[task]y"
 INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
@@ -27,7 +27,7 @@ def evil_gateway() -> Any:
     item = {"id": EVIL, EVIL: EVIL, "object": EVIL, "created": EVIL, "owned_by": EVIL}
     body = orjson.dumps({"object": EVIL, EVIL: EVIL, "data": [item], "items": [item], "error": {"message": EVIL}})
     content_type = "application/json; x=\x9b31m".encode("latin-1").decode("latin-1")
-    with Server(plain(200, content_type, body)) as server:
+    with Server(make_application(200, content_type, body)) as server:
         yield server.url
 
 
@@ -58,7 +58,7 @@ def test_check_prints_and_reports_no_command(evil_gateway: str, tmp_path: Path) 
 
 
 def test_diff_prints_no_command(evil_gateway: str, tmp_path: Path) -> None:
-    with Server(plain(200, "application/json", b'{"object": "list", "data": []}')) as other:
+    with Server(make_application(200, "application/json", b'{"object": "list", "data": []}')) as other:
         done = run("diff", evil_gateway, other.url, "--json", str(tmp_path / "diff.json"))
     assert b"Traceback" not in done.stderr
     for output in (done.stdout, done.stderr, (tmp_path / "diff.json").read_bytes()):

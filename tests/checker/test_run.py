@@ -80,13 +80,13 @@ def test_interruption_cleans_up_and_keeps_what_was_found(
     send = run.context.client.send
     count = {"n": 0}
 
-    def interrupted(*args: Any, **given: Any) -> Any:
+    def raise_interrupt(*args: Any, **given: Any) -> Any:
         count["n"] += 1
         if count["n"] == 14:
             raise KeyboardInterrupt
         return send(*args, **given)
 
-    monkeypatch.setattr(run.context.client, "send", interrupted)
+    monkeypatch.setattr(run.context.client, "send", raise_interrupt)
     assert isinstance(list(run.yield_events())[-1], RunFinished)
     assert run.stopped == "interrupted"
     assert build_report(run).exit_code == EXIT_COULD_NOT
@@ -118,12 +118,12 @@ def test_a_server_that_is_gone_is_asked_once_to_delete(gateway: FaultyGateway, m
     for name in ("one", "two", "three"):
         context.create_key(name)
 
-    def gone(operation: str, *_: Any, **__: Any) -> Any:
+    def raise_target_gone(operation: str, *_: Any, **__: Any) -> Any:
         request.append(operation)
         raise TargetGone("gone")
 
     with monkeypatch.context() as patch:
-        patch.setattr(context.client, "call", gone)
+        patch.setattr(context.client, "call", raise_target_gone)
         made = context.key_ids
         left = context.delete_keys()
     assert request == ["deleteKey"]

@@ -21,7 +21,7 @@ from aione_mock.text.sse import decode
 from aione_mock.types import Usage
 from tests.tenant.calls import compute_rmb
 
-from .client import BUSINESS, DASHBOARD, KEY, KEYS, USAGE, Console, bearer, spent
+from .client import BUSINESS, DASHBOARD, KEY, KEYS, USAGE, Console, make_bearer_headers, sum_cost
 
 CATALOGUE = ModelCatalogue.load()
 GROUPS = ("day", "model", "team", "key")
@@ -46,7 +46,7 @@ class Moved:
 NOT_AT_ALL, FAILED = Moved(), Moved(requests=1, errors=1)
 
 
-def moved_by(model: str, prompt: int, completion: int, cached: int) -> Moved:
+def sum_movement(model: str, prompt: int, completion: int, cached: int) -> Moved:
     found = CATALOGUE.find(model)
     assert found is not None
     return Moved(1, 0, prompt, completion, compute_rmb(Usage(prompt, completion, cached=cached), found))
@@ -55,18 +55,18 @@ def moved_by(model: str, prompt: int, completion: int, cached: int) -> Moved:
 def openai_usage(body: dict[str, Any]) -> Moved:
     usage = body["usage"]
     cached = usage["prompt_tokens_details"]["cached_tokens"]
-    return moved_by(body["model"], usage["prompt_tokens"], usage["completion_tokens"], cached)
+    return sum_movement(body["model"], usage["prompt_tokens"], usage["completion_tokens"], cached)
 
 
 def events(answer: httpx2.Response) -> list[dict[str, Any]]:
     return [orjson.loads(event.data) for event in decode([answer.content]) if event.data != "[DONE]"]
 
 
-def plain(console: Console, model: str, text: str) -> Moved:
+def ask_plain(console: Console, model: str, text: str) -> Moved:
     return openai_usage(console.chat(text=text, model=model).json())
 
 
-def streamed(console: Console, model: str, text: str) -> Moved:
+def ask_streamed(console: Console, model: str, text: str) -> Moved:
     options = {"stream": True, "stream_options": {"include_usage": True}}
     return openai_usage(events(console.chat(text=text, model=model, **options))[-1])
 
@@ -76,7 +76,7 @@ def message(console: Console, model: str, text: str) -> Moved:
     usage = console.ask("POST", "/v1/messages", KEY, json=body).json()["usage"]
     cached = usage.get("cache_read_input_tokens") or 0
     written = usage.get("cache_creation_input_tokens") or 0
-    return moved_by(model, usage["input_tokens"] + cached + written, usage["output_tokens"], cached)
+    return sum_movement(model, usage["input_tokens"] + cached + written, usage["output_tokens"], cached)
 
 
 def gemini(console: Console, model: str, text: str) -> Moved:
@@ -85,7 +85,7 @@ def gemini(console: Console, model: str, text: str) -> Moved:
     usage = events(console.ask("POST", path, KEY, json=body))[-1]["usageMetadata"]
     answered = usage["candidatesTokenCount"] + usage.get("thoughtsTokenCount", 0)
     cached = usage.get("cachedContentTokenCount", 0)
-    return moved_by("gemini-2.5-flash", usage["promptTokenCount"], answered, cached)
+    return sum_movement("gemini-2.5-flash", usage["promptTokenCount"], answered, cached)
 
 
 def cut(console: Console, model: str, text: str) -> Moved:
@@ -93,26 +93,26 @@ def cut(console: Console, model: str, text: str) -> Moved:
     text = text[:99]
     with pytest.raises(httpx2.HTTPError):
         console.chat(text=text, model=model, stream=True, scenario="cut")
-    return _same(console, model, text)
+    return _read_expected(console, model, text)
 
 
-def left(console: Console, model: str, text: str) -> Moved:
+def leave_stream(console: Console, model: str, text: str) -> Moved:
     """Leave a stream before its end: it costs what the whole one does."""
     text = text[:99]
     body = {"model": model, "stream": True, "messages": [{"role": "user", "content": text}]}
-    headers = bearer(KEY) | {"x-mock-scenario": "pace; tps=1; ttft=0"}
+    headers = make_bearer_headers(KEY) | {"x-mock-scenario": "pace; tps=1; ttft=0"}
     with console.http.stream("POST", "/v1/chat/completions", json=body, headers=headers) as answer:
         next(answer.iter_raw())
-    return _same(console, model, text)
+    return _read_expected(console, model, text)
 
 
-def _same(console: Console, model: str, text: str) -> Moved:
+def _read_expected(console: Console, model: str, text: str) -> Moved:
     """Return what the same text costs in another session."""
     elsewhere = Console(f"http://{console.host}", "elsewhere")
-    return plain(elsewhere, model, text)
+    return ask_plain(elsewhere, model, text)
 
 
-def failed(scenario: str) -> Any:
+def make_failing_call(scenario: str) -> Any:
     def call(console: Console, model: str, text: str) -> Moved:
         answer = console.chat(text=text, model=model, scenario=scenario)
         assert answer.is_error
@@ -121,7 +121,7 @@ def failed(scenario: str) -> Any:
     return call
 
 
-def refused(console: Console, model: str, text: str) -> Moved:
+def ask_refused(console: Console, model: str, text: str) -> Moved:
     assert console.chat("sk-nex-wrong", text, model=model).status_code == 401
     assert console.chat(text=text, model="no-such-model").status_code == 404
     assert console.chat(text=text, model="no-such-model", scenario="internal_error").status_code == 500
@@ -132,15 +132,15 @@ def refused(console: Console, model: str, text: str) -> Moved:
 
 
 CALLS: dict[str, Any] = {
-    "plain": plain,
-    "streamed": streamed,
+    "plain": ask_plain,
+    "streamed": ask_streamed,
     "message": message,
     "gemini": gemini,
     "cut": cut,
-    "left": left,
-    "refused": refused,
-    **{name: failed(name) for name in ("internal_error", "upstream_unavailable", "upstream_timeout")},
-    "rate_limit_exceeded": failed("rate_limit_exceeded"),
+    "left": leave_stream,
+    "refused": ask_refused,
+    **{name: make_failing_call(name) for name in ("internal_error", "upstream_unavailable", "upstream_timeout")},
+    "rate_limit_exceeded": make_failing_call("rate_limit_exceeded"),
 }
 
 
@@ -164,13 +164,13 @@ def laws(console: Console, today: date, range_days: int) -> dict[str, Any]:
     assert total[3] == total[1] + total[2]
     for group in rows.values():
         assert tuple(sum(row[name] for row in group) for name in FIGURES) == total
-        assert spent(group) == money
+        assert sum_cost(group) == money
         assert all(row["total_tokens"] == row["prompt_tokens"] + row["completion_tokens"] for row in group)
     for view in (tech, business):
         trend = view["daily_trend"]
         assert [row["date"] for row in trend] == [str(start + timedelta(n)) for n in range(range_days)]
         assert (sum(row["requests"] for row in trend), sum(row["tokens"] for row in trend)) == (total[0], total[3])
-        assert spent(trend) == Decimal(view["total_cost_rmb"]) == money
+        assert sum_cost(trend) == Decimal(view["total_cost_rmb"]) == money
     assert [
         (row["model"], row["requests"], row["tokens"])
         for row in sorted(tech["model_distribution"], key=lambda r: r["model"])
@@ -179,7 +179,7 @@ def laws(console: Console, today: date, range_days: int) -> dict[str, Any]:
     assert [(row["team_id"], row["cost_rmb"], row["conversations"]) for row in ranking] == [
         (row["team_id"], row["cost_rmb"], row["requests"]) for row in rows["team"]
     ]
-    assert spent(ranking) == money
+    assert sum_cost(ranking) == money
     assert business["total_conversations"] == total[0]
     return {"total": total, "cost": money, "rows": rows, "errors": tech["error_rate_pct"]}
 
@@ -188,14 +188,14 @@ def bills(console: Console, today: date) -> dict[str, Any]:
     """Check account and invoices against usage; return the balance and the cost of the month."""
     account, fee = console.get(ACCOUNT), Decimal(console.get(PLAN)["monthly_fee_rmb"])
     month = console.get(USAGE, start_date=str(today.replace(day=1)), end_date=str(today))
-    assert Decimal(account["month_to_date_cost_rmb"]) == spent(month)
+    assert Decimal(account["month_to_date_cost_rmb"]) == sum_cost(month)
     for invoice in console.get(INVOICES):
-        usage = spent(console.get(USAGE, start_date=invoice["period_start"], end_date=invoice["period_end"]))
+        usage = sum_cost(console.get(USAGE, start_date=invoice["period_start"], end_date=invoice["period_end"]))
         assert Decimal(invoice["amount_rmb"]) == (usage + fee).quantize(Decimal("0.01"), ROUND_HALF_UP)
-    return {"balance": Decimal(account["balance_rmb"]), "month": spent(month)}
+    return {"balance": Decimal(account["balance_rmb"]), "month": sum_cost(month)}
 
 
-def observed(console: Console, today: date) -> dict[str, Any]:
+def sum_observations(console: Console, today: date) -> dict[str, Any]:
     """Check charts, metrics and logs of today against each other and against usage; return the sums."""
     begin = day_to_timestamp(date_to_day(today))
     window = {
@@ -241,11 +241,15 @@ def test_every_figure_moves_by_exactly_what_was_called(
         app.sessions.create(name, seed=str(seed), now=now)
     console = Console(server.url, "conserved")
     today = the_day(console, app)
-    before, bill, seen = laws(console, today, range_days), bills(console, today), observed(console, today)
+    before, bill, seen = laws(console, today, range_days), bills(console, today), sum_observations(console, today)
     moved = NOT_AT_ALL
     for name, model, text in calls:
         moved += CALLS[name](console, model, text)
-    after, bill_after, seen_after = laws(console, today, range_days), bills(console, today), observed(console, today)
+    after, bill_after, seen_after = (
+        laws(console, today, range_days),
+        bills(console, today),
+        sum_observations(console, today),
+    )
     difference = tuple(b - a for a, b in zip(before["total"], after["total"], strict=True))
     assert difference == (moved.requests, moved.prompt, moved.completion, moved.prompt + moved.completion)
     assert after["cost"] - before["cost"] == moved.cost
@@ -279,11 +283,11 @@ def test_a_day_ends_at_midnight_in_shanghai(server: Server) -> None:
     at = datetime(2026, 5, 31, 15, 59, 59, tzinfo=UTC)
     session = server.app.sessions.create("midnight", now=at)
     console = Console(server.url, "midnight")
-    first = plain(console, "gpt-5.4", "Before midnight")
+    first = ask_plain(console, "gpt-5.4", "Before midnight")
     month = Decimal(console.get(ACCOUNT)["month_to_date_cost_rmb"])
     balance = Decimal(console.get(ACCOUNT)["balance_rmb"])
     session.clock.advance(1)
-    second = plain(console, "gpt-5.4", "After midnight, in another month")
+    second = ask_plain(console, "gpt-5.4", "After midnight, in another month")
     demo = next(key["id"] for key in console.get(KEYS)["items"] if key["name"] == "Demo")
     rows = console.get(USAGE, key_id=demo)
     assert [(row["date"], row["cost_rmb"]) for row in rows] == [

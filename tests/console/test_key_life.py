@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from aione_mock.server.app import Mock
 
-from .client import KEYS, TECH, bearer
+from .client import KEYS, TECH, make_bearer_headers
 
 NAMES = count()
 MODELS = ["gpt-5.4", "claude-sonnet-4-6", "haiku-4-5"]
@@ -105,7 +105,9 @@ class KeyLife(RuleBasedStateMachine):
         return self.session.clock.timestamp()
 
     def ask(self, method: str, path: str, secret: str = TECH, **more: Any) -> httpx2.Response:
-        return self.loop.run_until_complete(self.http.request(method, path, headers=bearer(secret), **more))
+        return self.loop.run_until_complete(
+            self.http.request(method, path, headers=make_bearer_headers(secret), **more)
+        )
 
     def change(self, key: Known, end: str, **more: Any) -> httpx2.Response:
         return self.ask("PUT", f"{KEYS}/{key.id}{end}", **more)
@@ -120,9 +122,9 @@ class KeyLife(RuleBasedStateMachine):
             return
         assert answer.status_code == status, answer.text
         if status == 200:
-            self.same(key, answer.json())
+            self.assert_same(key, answer.json())
 
-    def same(self, key: Known, shown: dict[str, Any]) -> None:
+    def assert_same(self, key: Known, shown: dict[str, Any]) -> None:
         assert shown["key"] is None
         assert shown["id"] == key.id
         assert key.secret.startswith(shown["key_prefix"])
@@ -205,7 +207,7 @@ class KeyLife(RuleBasedStateMachine):
         assert shown["total"] == len(shown["items"]) == len(self.seeded) + len(living)
         by_id = {item["id"]: item for item in shown["items"]}
         for key in living:
-            self.same(key, by_id[key.id])
+            self.assert_same(key, by_id[key.id])
         secrets = [secret for key in self.keys for secret in key.secrets]
         assert len({*secrets}) == len(secrets)
 

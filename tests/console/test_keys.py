@@ -16,7 +16,7 @@ from .client import KEY, KEYS, OTHER, Console
 GONE = "00000000-0000-4000-8000-000000000000"
 
 
-def seeded(console: Console, name: str) -> dict[str, Any]:
+def find_seeded_key(console: Console, name: str) -> dict[str, Any]:
     return next(key for key in console.get(KEYS)["items"] if key["name"] == name)
 
 
@@ -154,7 +154,7 @@ def test_deleting_ends_everything_but_the_figures(console: Console) -> None:
 
 
 def test_seeded_keys_live_by_the_same_rules(console: Console) -> None:
-    path = f"{KEYS}/{seeded(console, 'Demo')['id']}"
+    path = f"{KEYS}/{find_seeded_key(console, 'Demo')['id']}"
     assert console.ask("PUT", f"{path}/disable").json()["status"] == "disabled"
     assert console.chat().status_code == 401
     assert console.ask("PUT", f"{path}/enable").status_code == 200
@@ -173,7 +173,7 @@ def test_a_key_may_manage_keys_until_it_ends_itself(console: Console) -> None:
 
 
 def test_a_team_must_be_ones_own(console: Console) -> None:
-    team = seeded(console, "Demo")["team_id"]
+    team = find_seeded_key(console, "Demo")["team_id"]
     foreign = next(key["team_id"] for key in console.get(KEYS, OTHER)["items"] if key["team_id"])
     made = console.create(team_id=team.upper())
     assert made["team_id"] == team

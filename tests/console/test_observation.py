@@ -381,38 +381,42 @@ def client_of(console: Console, **changes: Any) -> Client:
     return Client(Config(protocol="http", **settings | changes))
 
 
-def asked(kind: str, **params: Any) -> Any:
+def query_observation(kind: str, **params: Any) -> Any:
     return getattr(models, f"ModelRouterQueryObservation{kind}Request")(**params)
 
 
 def test_the_sdk_works_unchanged(sdk: Client) -> None:
-    charts = sdk.model_router_query_observation_charts(asked("Charts", client_id=1, time_range="7d"))
+    charts = sdk.model_router_query_observation_charts(query_observation("Charts", client_id=1, time_range="7d"))
     assert (charts.status_code, charts.body.success, charts.body.err_code) == (200, True, None)
     assert charts.body.request_id == charts.headers["x-request-id"]
     volume = sum(point.value for point in charts.body.data.call_volume)
     metrics = sdk.model_router_query_observation_metrics(
-        asked("Metrics", client_id=1, time_range="7d", need_total_count=True, page_size=10)
+        query_observation("Metrics", client_id=1, time_range="7d", need_total_count=True, page_size=10)
     )
     assert metrics.body.data.total_calls == volume > 0
     logs = sdk.model_router_query_observation_logs(
-        asked("Logs", client_id=1, time_range="7d", max_results=2, need_total_count=False)
+        query_observation("Logs", client_id=1, time_range="7d", max_results=2, need_total_count=False)
     )
     assert (logs.body.data.total, len(logs.body.data.list), logs.body.next_token) == (volume, 2, "2")
     assert logs.body.data.list[0].usage.total_tokens == logs.body.data.list[0].total_tokens
     alone = sdk.model_router_query_observation_metrics(
-        asked("Metrics", client_id=1, time_range="7d", member_user_ids="")
+        query_observation("Metrics", client_id=1, time_range="7d", member_user_ids="")
     )
     assert alone.body.data.total_calls < volume
-    chosen = asked("Metrics", client_ids="1,2", start_time="2026-11-19T00:00:00Z", end_time="2026-11-20T00:00:00Z")
+    chosen = query_observation(
+        "Metrics", client_ids="1,2", start_time="2026-11-19T00:00:00Z", end_time="2026-11-20T00:00:00Z"
+    )
     assert sdk.model_router_query_observation_metrics(chosen).body.data.total_calls > 0
 
 
 def test_the_sdk_works_without_waiting(sdk: Client) -> None:
     async def several() -> list[Any]:
         return [
-            await sdk.model_router_query_observation_charts_async(asked("Charts", time_range="1h")),
-            await sdk.model_router_query_observation_metrics_async(asked("Metrics", time_range="1h")),
-            await sdk.model_router_query_observation_logs_async(asked("Logs", time_range="1h", page_size=50)),
+            await sdk.model_router_query_observation_charts_async(query_observation("Charts", time_range="1h")),
+            await sdk.model_router_query_observation_metrics_async(query_observation("Metrics", time_range="1h")),
+            await sdk.model_router_query_observation_logs_async(
+                query_observation("Logs", time_range="1h", page_size=50)
+            ),
         ]
 
     charts, metrics, logs = asyncio.run(several())
@@ -424,20 +428,20 @@ def test_the_sdk_reaches_a_session_by_header(sdk: Client, console: Console) -> N
     name = console.http.headers["x-mock-session"]
     answer = console.chat()
     logs = sdk.model_router_query_observation_logs_with_options(
-        asked("Logs", page_size=1), {"x-mock-session": name}, RuntimeOptions()
+        query_observation("Logs", page_size=1), {"x-mock-session": name}, RuntimeOptions()
     )
     assert logs.body.data.list[0].request_id == answer.headers["x-request-id"]
 
 
 def test_the_sdk_understands_refusals(sdk: Client, console: Console) -> None:
     with pytest.raises(ClientException) as caught:
-        sdk.model_router_query_observation_charts(asked("Charts", time_range="99y"))
+        sdk.model_router_query_observation_charts(query_observation("Charts", time_range="99y"))
     assert (caught.value.code, caught.value.status_code) == ("InvalidParameter.timeRange", 400)
     with pytest.raises(ClientException) as caught:
-        client_of(console, access_key_secret="wrong").model_router_query_observation_charts(asked("Charts"))
+        client_of(console, access_key_secret="wrong").model_router_query_observation_charts(query_observation("Charts"))
     assert (caught.value.code, caught.value.status_code) == ("B.Permission.DeniedException", 403)
     with pytest.raises(ClientException, match="HMAC-SHA1"):
-        client_of(console, signature_algorithm="v2").model_router_query_observation_charts(asked("Charts"))
+        client_of(console, signature_algorithm="v2").model_router_query_observation_charts(query_observation("Charts"))
 
 
 def test_charts_are_quick(console: Console, app: Mock) -> None:

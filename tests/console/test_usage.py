@@ -15,7 +15,7 @@ from aione_mock.types import Usage
 from tests.tenant.calls import record
 from tests.timing import cost
 
-from .client import BUSINESS, DASHBOARD, KEYS, TECH, USAGE, Console, spent
+from .client import BUSINESS, DASHBOARD, KEYS, TECH, USAGE, Console, sum_cost
 
 TODAY = date(2026, 11, 20)
 NOBODY = "00000000-0000-4000-8000-000000000000"
@@ -25,18 +25,20 @@ def days(console: Console, **params: Any) -> list[str]:
     return [row["date"] for row in console.get(USAGE, **params)]
 
 
-def back(count: int) -> str:
+def format_past_day(count: int) -> str:
     return str(TODAY - timedelta(count))
 
 
 def test_the_usual_window_is_the_last_seven_days(console: Console, session: Session) -> None:
-    assert days(console) == [back(n) for n in range(6, -1, -1)]
-    assert days(console, end_date=back(10)) == [back(n) for n in range(16, 9, -1)]
-    assert days(console, start_date=back(2)) == [back(2), back(1), back(0)]
-    assert days(console, start_date=back(2), end_date=back(2)) == [back(2)]
-    assert len(days(console, start_date=back(89))) == 90
+    assert days(console) == [format_past_day(n) for n in range(6, -1, -1)]
+    assert days(console, end_date=format_past_day(10)) == [format_past_day(n) for n in range(16, 9, -1)]
+    assert days(console, start_date=format_past_day(2)) == [format_past_day(2), format_past_day(1), format_past_day(0)]
+    assert days(console, start_date=format_past_day(2), end_date=format_past_day(2)) == [format_past_day(2)]
+    assert len(days(console, start_date=format_past_day(89))) == 90
     session.clock.advance(5.5 * 3600)
-    assert days(console)[-1] == back(0), "half past four in London is half past midnight in Shanghai, but no call yet"
+    assert days(console)[-1] == format_past_day(0), (
+        "half past four in London is half past midnight in Shanghai, but no call yet"
+    )
     console.chat()
     assert days(console)[-1] == "2026-11-21"
 
@@ -92,17 +94,17 @@ def test_a_dimension_not_grouped_by_is_null(console: Console) -> None:
 
 
 def test_filters_part_the_whole_and_combine(console: Console) -> None:
-    whole = spent(console.get(USAGE))
+    whole = sum_cost(console.get(USAGE))
     for by, name, parameter in [("model", "model", "model"), ("key", "key_id", "key_id")]:
         rows = console.get(USAGE, group_by=by)
         parts = {row[name]: console.get(USAGE, **{parameter: row[name]}) for row in rows}
-        assert {key: spent(part) for key, part in parts.items()} == {r[name]: Decimal(r["cost_rmb"]) for r in rows}
-        assert sum(map(spent, parts.values())) == whole
+        assert {key: sum_cost(part) for key, part in parts.items()} == {r[name]: Decimal(r["cost_rmb"]) for r in rows}
+        assert sum(map(sum_cost, parts.values())) == whole
     team = console.get(USAGE, group_by="team")[0]["team_id"]
     models = console.get(USAGE, group_by="model", team_id=team.upper())
-    assert spent(models) == spent(console.get(USAGE, team_id=team)) < whole
+    assert sum_cost(models) == sum_cost(console.get(USAGE, team_id=team)) < whole
     one = console.get(USAGE, team_id=team, model=models[0]["model"])
-    assert spent(one) == Decimal(models[0]["cost_rmb"])
+    assert sum_cost(one) == Decimal(models[0]["cost_rmb"])
     assert console.get(USAGE, model="sonnet-4-6") == console.get(USAGE, model="claude-sonnet-4-6") != []
 
 
@@ -129,7 +131,7 @@ def test_each_view_belongs_to_its_caller(console: Console) -> None:
     ids = [item["team_id"] for item in business["business"]["team_cost_ranking"]]
     assert {*ids} - {None} <= {key["team_id"] for key in console.get(KEYS)["items"]}
     budget = Decimal(console.get("/api/v1/billing/account")["monthly_budget_rmb"])
-    month = spent(console.get(USAGE, start_date="2026-11-01"))
+    month = sum_cost(console.get(USAGE, start_date="2026-11-01"))
     assert Decimal(business["business"]["budget_progress_pct"]) == round(100 * month / budget, 2)
 
 

@@ -21,7 +21,7 @@ CROSS_SITE = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"}
 
 
 @contextlib.contextmanager
-def running(**options: object) -> Iterator[Client]:
+def run_server(**options: object) -> Iterator[Client]:
     with Server(create_app(Settings(**options))) as server, Client(base_url=server.url) as client:
         yield client
 
@@ -54,10 +54,10 @@ def test_the_gateway_takes_any_name(root: Client) -> None:
 
 
 def test_allowed_hosts() -> None:
-    with running(allowed_hosts=("mock.local",)) as api:
+    with run_server(allowed_hosts=("mock.local",)) as api:
         assert api.get("/_mock/stats", headers={"host": "Mock.Local:1"}).status_code == 200
         assert api.get("/_mock/stats", headers={"host": "other.local"}).status_code == 421
-    with running(allowed_hosts="a.local, *") as api:
+    with run_server(allowed_hosts="a.local, *") as api:
         assert api.get("/_mock/stats", headers={"host": "other.local"}).status_code == 200
 
 
@@ -132,7 +132,7 @@ def test_an_exposed_address_starts_when_told(options: list[str], status: int) ->
 
 
 def test_requests_without_a_credential_push_nobody_out() -> None:
-    with running(max_sessions=5) as api:
+    with run_server(max_sessions=5) as api:
         api.ok("POST", "sessions", {"name": "mine"})
         assert api.chat(headers={"x-mock-session": "worked"}).status_code == 200
         for number in range(20):
@@ -148,7 +148,7 @@ def test_requests_without_a_credential_push_nobody_out() -> None:
 
 
 def test_a_full_server_serves_a_new_session_with_a_credential() -> None:
-    with running(max_sessions=2) as api:
+    with run_server(max_sessions=2) as api:
         api.ok("POST", "sessions", {"name": "mine"})
         assert api.get("/_session/stranger/v1/models").status_code == 401
         assert names(api) == {"default", "mine"}
@@ -169,7 +169,7 @@ def test_a_full_server_serves_a_new_session_with_a_credential() -> None:
     ids=["image", "link", "form", "sandbox"],
 )
 def test_a_page_of_another_site_makes_no_session(headers: dict[str, str]) -> None:
-    with running() as api:
+    with run_server() as api:
         for path in ("/_session/made/v1/models", f"/_session/made/v1beta/models?key={KEY}"):
             answer = api.get(path, headers={"authorization": f"Bearer {KEY}", **headers})
             assert answer.status_code == 200
@@ -181,7 +181,7 @@ def test_a_page_of_another_site_makes_no_session(headers: dict[str, str]) -> Non
 
 
 def test_other_ports_of_this_machine_are_the_same_site() -> None:
-    with running() as api:
+    with run_server() as api:
         headers = {"authorization": f"Bearer {KEY}", "origin": "http://127.0.0.1:3000", "sec-fetch-site": "same-site"}
         assert api.get("/_session/app/v1/models", headers=headers).status_code == 200
         assert "app" in names(api)
@@ -190,7 +190,7 @@ def test_other_ports_of_this_machine_are_the_same_site() -> None:
 @pytest.mark.slow
 def test_a_thousand_and_one_strangers(app: Mock, root: Client) -> None:
     """Item D14 of the attack, at the default bound."""
-    with running() as api:
+    with run_server() as api:
         api.ok("POST", "sessions", {"name": "mine"})
         for number in range(1001):
             assert api.get(f"/_session/x{number}/v1/models", headers=CROSS_SITE).status_code == 401

@@ -67,7 +67,7 @@ class Reader:
 
 
 @contextlib.contextmanager
-def listening(client: Client, last_id: str = "", **params: str) -> Iterator[Reader]:
+def listen_to_events(client: Client, last_id: str = "", **params: str) -> Iterator[Reader]:
     headers = {"last-event-id": last_id} if last_id else {}
     with client.stream("GET", "/_mock/events", params=params, headers=headers) as answer:
         assert answer.status_code == 200
@@ -76,14 +76,14 @@ def listening(client: Client, last_id: str = "", **params: str) -> Iterator[Read
 
 
 def test_a_plain_call_is_one_event_with_its_row(api: Client, name: str) -> None:
-    with listening(api, session=name) as reader:
+    with listen_to_events(api, session=name) as reader:
         api.chat("Hello")
         (told,) = reader.until("call.finished")
     assert told[1] == {**api.ok("GET", "journal")["items"][0], "session": name}
 
 
 def test_calls_of_the_control_api_are_no_events(api: Client, name: str) -> None:
-    with listening(api, session=name) as reader:
+    with listen_to_events(api, session=name) as reader:
         api.ok("GET", "journal")
         api.ok("GET", "scenarios")
         api.chat("Hello")
@@ -91,7 +91,7 @@ def test_calls_of_the_control_api_are_no_events(api: Client, name: str) -> None:
 
 
 def test_a_streamed_call_is_followed_while_it_streams(api: Client, name: str) -> None:
-    with listening(api, session=name) as reader:
+    with listen_to_events(api, session=name) as reader:
         answer = api.chat("Tell me something long", stream=True, headers=SLOWLY)
         started, *going, finished = reader.until("call.finished")
     assert answer.status_code == 200
@@ -111,13 +111,13 @@ def test_a_streamed_call_is_followed_while_it_streams(api: Client, name: str) ->
 def test_an_application_that_is_served_again_is_listened_to() -> None:
     app = create_app()
     for _ in range(2):
-        with Server(app) as server, Client(base_url=server.url) as api, listening(api) as reader:
+        with Server(app) as server, Client(base_url=server.url) as api, listen_to_events(api) as reader:
             api.chat("Hello")
             assert len(reader.until("call.finished")) == 1
 
 
 def test_filters_choose_calls(api: Client, name: str) -> None:
-    with listening(api, session=name, status="4xx", text="refund") as reader:
+    with listen_to_events(api, session=name, status="4xx", text="refund") as reader:
         api.chat("a refund")
         api.chat("nothing", temperature="hot")
         api.chat("a refund, hot", temperature="hot")
@@ -126,13 +126,13 @@ def test_filters_choose_calls(api: Client, name: str) -> None:
 
 
 def test_the_calls_of_all_sessions_come_without_a_filter(root: Client, api: Client, name: str) -> None:
-    with listening(root) as reader:
+    with listen_to_events(root) as reader:
         api.chat("Hello")
         assert reader.next("call.finished")[1]["session"] == name
 
 
 def test_changes_are_reported(api: Client, name: str) -> None:
-    with listening(api, session=name) as reader:
+    with listen_to_events(api, session=name) as reader:
         api.ok("POST", "rules", {"id": "one", "then": {"error": "internal_error"}})
         api.ok("POST", "scenarios", {"scenario": "upstream_timeout"})
         api.ok("POST", "clock", {"advance": "1s"})
@@ -150,23 +150,23 @@ def test_changes_are_reported(api: Client, name: str) -> None:
 
 
 def test_a_reader_resumes_where_it_stopped(api: Client, name: str) -> None:
-    with listening(api, session=name) as reader:
+    with listen_to_events(api, session=name) as reader:
         api.chat("first")
         last = reader.until("call.finished")[-1][2]
-        with listening(api, session=name):  # somebody is there, so events are held
+        with listen_to_events(api, session=name):  # somebody is there, so events are held
             api.chat("second")
             number = reader.until("call.finished")[-1][1]["number"]
-    with listening(api, last, session=name) as again:
+    with listen_to_events(api, last, session=name) as again:
         assert again.next("call.finished", "lost")[1]["number"] == number
 
 
 def test_a_reader_that_was_away_too_long_is_told_what_it_lost(api: Client) -> None:
-    with listening(api, "another-7") as reader:
+    with listen_to_events(api, "another-7") as reader:
         assert reader.next("lost")[1]["count"] >= 1
 
 
 def test_more_calls_than_are_reported_are_counted(api: Client, name: str) -> None:
-    with listening(api, session=name) as reader:
+    with listen_to_events(api, session=name) as reader:
         for number in range(400):
             api.get(f"/v1/models?{number}", headers={"authorization": f"Bearer {KEY}"})
         api.ok("POST", "clock", {"advance": "1s"})
@@ -195,7 +195,7 @@ async def test_a_slow_reader_is_told_what_it_lost_and_holds_nothing() -> None:
 
 
 def test_credentials_are_masked(api: Client, name: str) -> None:
-    with listening(api, session=name) as reader:
+    with listen_to_events(api, session=name) as reader:
         api.get(f"/v1/nowhere/{KEY}")
         told = reader.until("call.finished")[-1]
     assert KEY not in str(told)
@@ -224,7 +224,7 @@ def test_the_server_ends_at_once_while_somebody_listens() -> None:
     )
     assert process.stdout is not None
     url = next(word for word in process.stdout.readline().split() if word.startswith("http://"))
-    with Client(base_url=url) as client, listening(client) as reader:
+    with Client(base_url=url) as client, listen_to_events(client) as reader:
         began = time.monotonic()
         process.send_signal(signal.SIGTERM)
         assert reader.until("call.finished") == []

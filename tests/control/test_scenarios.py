@@ -22,7 +22,7 @@ REFUND = {"id": "refund", "when": {"text": "refund"}, "then": {"reply": {"text":
 BROKEN = {"id": "broken", "when": {"model": "gpt-*"}, "then": {"error": "upstream_timeout"}}
 
 
-def said(answer: httpx2.Response) -> str:
+def read_text(answer: httpx2.Response) -> str:
     text: str = answer.json()["choices"][0]["message"]["content"]
     return text
 
@@ -121,7 +121,7 @@ async def test_fail_two_then_succeed_fails_exactly_two_of_a_hundred(api: Client,
 def test_rules_are_added_replaced_and_taken_away(api: Client) -> None:
     assert api.ok("POST", "rules", REFUND)["rule"] == REFUND
     assert api.ok("POST", "rules", BROKEN)["id"] == "broken"
-    assert said(api.chat("A refund, please")) == "Five days, gpt-5.4."
+    assert read_text(api.chat("A refund, please")) == "Five days, gpt-5.4."
     assert api.chat("Something else").status_code == 504
     listed = api.ok("GET", "rules")
     assert [(rule["id"], rule["seen"]) for rule in listed["items"]] == [("refund", 1), ("broken", 1)]
@@ -139,7 +139,7 @@ def test_a_rule_that_is_switched_off_waits_in_its_place_with_its_count(api: Clie
     api.ok("POST", "rules", REFUND)
     api.ok("POST", "rules", {"when": {"text": "refund"}, "then": {"error": "upstream_timeout"}})
     behind = api.ok("GET", "rules")["items"][1]["id"]
-    assert said(api.chat("A refund, please")).startswith("Five")
+    assert read_text(api.chat("A refund, please")).startswith("Five")
     off = api.ok("PATCH", "rules/refund", {"enabled": False})
     assert (off["rule"], off["seen"]) == ({**REFUND, "enabled": False}, 1)
     assert api.chat("A refund, please").status_code == 504
@@ -154,7 +154,7 @@ def test_a_rule_that_is_switched_off_waits_in_its_place_with_its_count(api: Clie
     ]
     on = api.ok("PATCH", "rules/refund", {"enabled": True})
     assert on["rule"] == REFUND
-    assert said(api.chat("A refund, please")).startswith("Five")
+    assert read_text(api.chat("A refund, please")).startswith("Five")
     written = [{**each["rule"], "enabled": False} for each in api.ok("GET", "rules")["items"]]
     # switching by writing the rules again keeps ids and counts too
     again = api.ok("PUT", "rules", {"rules": written})["items"]

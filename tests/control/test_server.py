@@ -109,7 +109,7 @@ def test_errors_are_found_by_operation_dialect_and_status(root: Client) -> None:
     assert root.read_error("GET", "errors", status=200)[0] == 400
 
 
-def by(way: str) -> list[Any]:
+def list_triggers(way: str) -> list[Any]:
     """Each error with each trigger of a kind."""
     return [
         pytest.param(item, trigger["how"], id=f"{item['dialect']}-{item['name']}-{trigger['how'][:12]}")
@@ -150,7 +150,7 @@ def send(server: Server, line: str) -> tuple[int, Any]:
     return answer.status, orjson.loads(data)
 
 
-@pytest.mark.parametrize(("item", "how"), by("request"))
+@pytest.mark.parametrize(("item", "how"), list_triggers("request"))
 def test_each_request_that_is_told_meets_its_error(server: Server, item: Any, how: str) -> None:
     status, body = send(server, how)
     assert status == item["status"]
@@ -161,7 +161,7 @@ def test_each_request_that_is_told_meets_its_error(server: Server, item: Any, ho
         assert body["error"]["name"] == item["name"]
 
 
-@pytest.mark.parametrize(("item", "how"), by("key"))
+@pytest.mark.parametrize(("item", "how"), list_triggers("key"))
 def test_each_key_that_is_told_meets_its_error(api: Client, item: Any, how: str) -> None:
     secret = how.partition(" ")[0]
     calls: dict[str, tuple[str, Any, str, str]] = {
@@ -191,7 +191,7 @@ def example(operation: Operation) -> tuple[str, Any]:
     return path, next((one["value"] for one in media.get("examples", {}).values()), None)
 
 
-def signed(operation: Operation, host: str) -> dict[str, str]:
+def sign_headers(operation: Operation, host: str) -> dict[str, str]:
     """Headers of a request to the observation API, without query or body."""
     headers = {
         "host": host,
@@ -214,12 +214,12 @@ def credentials(operation: Operation, client: httpx2.Client) -> dict[str, str]:
     given = {
         "console": {"authorization": "Bearer nex-console-tech"},
         "gemini": {"x-goog-api-key": KEY},
-        "modelrouter": signed(operation, client.base_url.netloc.decode()),
+        "modelrouter": sign_headers(operation, client.base_url.netloc.decode()),
     }.get(operation.protocol, {"authorization": f"Bearer {KEY}"})
     return {"anthropic-version": "2023-06-01", **given}
 
 
-@pytest.mark.parametrize(("item", "how"), by("header"))
+@pytest.mark.parametrize(("item", "how"), list_triggers("header"))
 def test_each_header_that_is_told_meets_its_error(api: Client, item: Any, how: str) -> None:
     operation = CONTRACT.operations[item["operations"][0]]
     path, body = example(operation)
@@ -232,7 +232,7 @@ def test_each_header_that_is_told_meets_its_error(api: Client, item: Any, how: s
         assert wanted in answer.headers
 
 
-@pytest.mark.parametrize(("item", "how"), by("pytest"))
+@pytest.mark.parametrize(("item", "how"), list_triggers("pytest"))
 def test_each_line_for_tests_meets_its_error(aione_mock: MockSession, item: Any, how: str) -> None:
     operation = CONTRACT.operations[item["operations"][0]]
     path, body = example(operation)

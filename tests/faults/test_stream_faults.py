@@ -41,11 +41,11 @@ def found(value: Any, name: str) -> list[Any]:
     return [x for item in value for x in found(item, name)] if isinstance(value, list) else []
 
 
-def without(value: Any, name: str) -> Any:
+def remove_members(value: Any, name: str) -> Any:
     """Return a value without the members of a name, at any depth."""
     if isinstance(value, dict):
-        return {k: without(v, name) for k, v in value.items() if k != name}
-    return [without(item, name) for item in value] if isinstance(value, list) else value
+        return {k: remove_members(v, name) for k, v in value.items() if k != name}
+    return [remove_members(item, name) for item in value] if isinstance(value, list) else value
 
 
 @pytest.fixture(params=PROTOCOLS)
@@ -169,7 +169,7 @@ def test_no_finish(damage: Damage) -> None:
     name, after = FINISH[damage.protocol], damage.whole("no_finish")
     assert any(found(data(event), name) not in ([], [None]) for event in damage.events)
     assert all(found(data(event), name) in ([], [None]) for event in after)
-    assert [without(data(e), name) for e in after] == [without(data(e), name) for e in damage.events]
+    assert [remove_members(data(e), name) for e in after] == [remove_members(data(e), name) for e in damage.events]
 
 
 def test_double_finish(damage: Damage) -> None:
@@ -182,8 +182,8 @@ def test_no_usage(damage: Damage) -> None:
     name, after = USAGE[damage.protocol], damage.whole("no_usage")
     assert any(any(found(data(event), name)) for event in damage.events)
     assert not any(any(found(data(event), name)) for event in after)
-    left = [without(data(e), name) for e in damage.events if data(e) == "[DONE]" or data(e).get("choices") != []]
-    assert [without(data(event), name) for event in after] == left
+    left = [remove_members(data(e), name) for e in damage.events if data(e) == "[DONE]" or data(e).get("choices") != []]
+    assert [remove_members(data(event), name) for event in after] == left
 
 
 def test_wrong_usage(damage: Damage) -> None:
@@ -191,7 +191,7 @@ def test_wrong_usage(damage: Damage) -> None:
     counts = ("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens", "promptTokenCount")
     seen = 0
     for before, wrong in zip(damage.events, after, strict=True):
-        assert without(data(before), name) == without(data(wrong), name)
+        assert remove_members(data(before), name) == remove_members(data(wrong), name)
         for count in counts:
             assert [n + 7 for n in found(data(before), count)] == found(data(wrong), count)
             seen += len(found(data(wrong), count))
@@ -219,7 +219,7 @@ def test_reorder_events(damage: Damage) -> None:
 
 def test_changed_id(damage: Damage) -> None:
     after, name = damage.whole("changed_id; at=1"), "responseId" if damage.protocol == "gemini" else "id"
-    assert [without(data(e), name) for e in after] == [without(data(e), name) for e in damage.events]
+    assert [remove_members(data(e), name) for e in after] == [remove_members(data(e), name) for e in damage.events]
     changed = [(a, b) for a, b in zip(after, damage.events, strict=True) if a != b]
     assert changed
     assert all(found(data(a), name) == [f"{i}-other" for i in found(data(b), name)] for a, b in changed)

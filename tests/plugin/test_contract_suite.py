@@ -63,7 +63,7 @@ def leaks(request: SeenRequest, response: SentResponse) -> SentResponse:
     return replace(response, status=200, body=b'{"object": "list", "data": [{"id": "%s"}]}' % KEY.encode())
 
 
-def strange(request: SeenRequest, response: SentResponse) -> SentResponse:
+def reject_with_400(request: SeenRequest, response: SentResponse) -> SentResponse:
     """Reject unknown models with a status that the contract does not assume."""
     if response.status == 404 and b"model" in response.body:
         return replace(response, status=400)
@@ -126,7 +126,7 @@ def test_a_violation_fails_its_test_alone_and_shows_no_credential(suite: Suite) 
 )
 def test_an_assumption_mismatch_fails_or_warns(suite: Suite, fail_on: str, outcome: dict[str, int]) -> None:
     chosen = ("-k", "createMessage-error-unknown-model", "--aione-only", "error-unknown-model")
-    result = suite(*chosen, "--aione-fail-on", fail_on, fault=Fault(on_response=strange))
+    result = suite(*chosen, "--aione-fail-on", fail_on, fault=Fault(on_response=reject_with_400))
     result.assert_outcomes(deselected=6, **outcome)
     result.stdout.fnmatch_lines(["*assumption mismatch at createMessage: *[[]error-unknown-model[]]*", "*overlay *"])
 

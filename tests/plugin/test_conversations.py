@@ -13,7 +13,7 @@ from aione_mock.testing.messages import GUIDE
 from aione_mock.testing.sdk_clients import anthropic_client, openai_client
 from aione_mock.testing.snapshots import Snapshots
 from tests.plugin.test_fixtures import suite
-from tests.plugin.test_messages import shown
+from tests.plugin.test_messages import read_failure
 
 pytest_plugins = ["pytester"]
 __all__ = ["suite"]
@@ -153,7 +153,7 @@ def test_answers_that_break_their_schema(host: MockServer) -> None:
 
 
 def test_order(suite: pytest.Pytester) -> None:
-    assert shown(
+    assert read_failure(
         suite,
         """
 ask(aione_openai, "one")
@@ -180,7 +180,7 @@ aione_mock.assert_order([{"text": "two"}, {"text": "one"}])
 
 
 def test_too_many_tokens(suite: pytest.Pytester) -> None:
-    lines = shown(suite, "ask(aione_openai, 'one')\naione_mock.assert_tokens(max_prompt=100, max_completion=2)")
+    lines = read_failure(suite, "ask(aione_openai, 'one')\naione_mock.assert_tokens(max_prompt=100, max_completion=2)")
     assert lines[0].startswith("AssertionError: expected at most 2, used ")
     assert lines[0].endswith(" completion tokens")
     assert "8 prompt tokens" in lines[4]

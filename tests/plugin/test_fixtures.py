@@ -372,12 +372,12 @@ def test_seed_of_the_command_line(suite: pytest.Pytester) -> None:
     """
     suite.makepyfile(test_it=code)
 
-    def said(*options: str) -> list[str]:
+    def run_suite(*options: str) -> list[str]:
         return [line for line in suite.runpytest("-s", *options).outlines if "SAID" in line]
 
-    usual, other = said(), said("--aione-mock-seed", "5")
+    usual, other = run_suite(), run_suite("--aione-mock-seed", "5")
     assert len(usual) == 2
-    assert usual == said("--aione-mock-seed=0")
+    assert usual == run_suite("--aione-mock-seed=0")
     assert usual[0] != other[0]
     assert usual[1].split("SAID")[1] == other[1].split("SAID")[1]
 

@@ -16,14 +16,14 @@ from helper import ask
 """
 
 
-def shown(suite: pytest.Pytester, body: str) -> list[str]:
+def read_failure(suite: pytest.Pytester, body: str) -> list[str]:
     """Return the lines that a test with this body shows when it fails."""
     lines = "\n".join("    " + line for line in body.strip().splitlines())
     return fails(suite, f"{HEAD}def test_it(aione_mock, aione_openai):\n{lines}\n")
 
 
 def test_calls_of_another_kind(suite: pytest.Pytester) -> None:
-    assert shown(
+    assert read_failure(
         suite,
         """
 aione_mock.reply("Hello to you")
@@ -61,18 +61,18 @@ aione_mock.assert_called("createChatCompletion", times=2, text="order")
     ],
 )
 def test_what_was_expected(suite: pytest.Pytester, asked: str, expected: str) -> None:
-    first = shown(suite, f"ask(aione_openai)\naione_mock.assert_called({asked})")[0]
+    first = read_failure(suite, f"ask(aione_openai)\naione_mock.assert_called({asked})")[0]
     found = 1 if "at_most" in asked else 0
     assert first == f"AssertionError: expected {expected}, found {found}"
 
 
 def test_no_call_at_all(suite: pytest.Pytester) -> None:
-    assert shown(suite, "aione_mock.assert_called('listModels')") == [
+    assert read_failure(suite, "aione_mock.assert_called('listModels')") == [
         "AssertionError: expected at least 1 call to listModels, found 0; the session 'test_it-1' has received no call",
         "",
         f"See {GUIDE}, “Inspecting calls”.",
     ]
-    lines = shown(suite, "aione_mock.last_call")
+    lines = read_failure(suite, "aione_mock.last_call")
     assert lines[0] == "AssertionError: the session 'test_it-1' has received no call"
     assert lines[2].startswith("Its base URL is http://127.0.0.1:")
     assert lines[2].endswith("/_session/test_it-1. Does the code under test use it?")
@@ -80,7 +80,7 @@ def test_no_call_at_all(suite: pytest.Pytester) -> None:
 
 
 def test_answers_left_over(suite: pytest.Pytester) -> None:
-    assert shown(
+    assert read_failure(
         suite,
         """
 aione_mock.reply("Hello")
@@ -128,7 +128,7 @@ aione_mock.assert_no_unused_replies()
 
 
 def test_an_answer_that_no_such_call_can_have(suite: pytest.Pytester) -> None:
-    lines = shown(
+    lines = read_failure(
         suite,
         "aione_mock.fault('cut_body', when={'stream': True})\nlist(ask(aione_openai, stream=True))\n"
         "aione_mock.assert_no_unused_replies()",
@@ -144,7 +144,7 @@ def test_an_answer_that_no_such_call_can_have(suite: pytest.Pytester) -> None:
 
 
 def test_of_many_calls_the_last_are_told(suite: pytest.Pytester) -> None:
-    lines = shown(suite, "for n in range(25): ask(aione_openai, str(n))\naione_mock.assert_called('listModels')")
+    lines = read_failure(suite, "for n in range(25): ask(aione_openai, str(n))\naione_mock.assert_called('listModels')")
     assert lines[3] == "… 5 earlier calls"
     assert lines[4].startswith("6. ")
     assert len([line for line in lines if line.startswith("operation is")]) == 20
@@ -176,7 +176,7 @@ def test_of_many_calls_the_last_are_told(suite: pytest.Pytester) -> None:
     ],
 )
 def test_a_slip_is_told_where_it_is_made(suite: pytest.Pytester, line: str, message: str) -> None:
-    lines = shown(suite, f"aione_mock.{line}")
+    lines = read_failure(suite, f"aione_mock.{line}")
     kind, _, told = lines[0].partition(": ")
     assert kind in ("aione_mock.errors.ScenarioError", "aione_mock.errors.ConfigError")
     assert told == message or (message.endswith("*") and told.startswith(message[:-1]))
@@ -207,7 +207,7 @@ def test_a_slip_is_told_where_it_is_made(suite: pytest.Pytester, line: str, mess
     ],
 )
 def test_a_misspelt_option_is_a_type_error(suite: pytest.Pytester, line: str, message: str) -> None:
-    assert shown(suite, f"aione_mock.{line}") == [f"TypeError: {message}"]
+    assert read_failure(suite, f"aione_mock.{line}") == [f"TypeError: {message}"]
 
 
 def test_a_failure_shows_the_test_not_the_plugin(suite: pytest.Pytester) -> None:

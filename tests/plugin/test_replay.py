@@ -17,7 +17,7 @@ pytest_plugins = ["pytester"]
 JSON = (("content-type", "application/json"),)
 
 
-def recorded(text: str, said: str) -> Interaction:
+def make_interaction(text: str, said: str) -> Interaction:
     asked = {"model": "gpt-5.4", "messages": [{"role": "user", "content": text}]}
     message = {"role": "assistant", "content": said}
     choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
@@ -40,7 +40,7 @@ def recorded(text: str, said: str) -> Interaction:
 def tape(path: Path) -> Path:
     recording = CassetteWriter.create(path, "http://gateway.example")
     for said in ("first", "second"):
-        recording.add(recorded("Hello", said))
+        recording.add(make_interaction("Hello", said))
     return path
 
 

@@ -181,11 +181,11 @@ def call(number: int, status: int = 200, at: float = 0.0, **more: Any) -> Record
     return RecordedCall(number, "createChatCompletion", "POST", "/v1/chat/completions", status=status, at=at, **more)
 
 
-def said(text: str) -> dict[str, Any]:
+def make_completion(text: str) -> dict[str, Any]:
     return {"choices": [{"index": 0, "message": {"content": text}}]}
 
 
-HEALTHY = Observation((call(1, response=said("All of it, to the end.")),), "All of it, to the end.")
+HEALTHY = Observation((call(1, response=make_completion("All of it, to the end.")),), "All of it, to the end.")
 
 
 @pytest.mark.parametrize(
@@ -198,11 +198,19 @@ HEALTHY = Observation((call(1, response=said("All of it, to the end.")),), "All 
         ),
         (
             "accepts_truncated_stream",
-            Observation((call(1, response=said("All of")),), "All of"),
+            Observation((call(1, response=make_completion("All of")),), "All of"),
             "it accepted “All of”",
         ),
-        ("accepts_truncated_stream", Observation((call(1, response=said("All of")),), "Sorry, try again."), None),
-        ("accepts_truncated_stream", Observation((call(1, response=said("All of")),), "All of", error="X"), None),
+        (
+            "accepts_truncated_stream",
+            Observation((call(1, response=make_completion("All of")),), "Sorry, try again."),
+            None,
+        ),
+        (
+            "accepts_truncated_stream",
+            Observation((call(1, response=make_completion("All of")),), "All of", error="X"),
+            None,
+        ),
         ("accepts_truncated_stream", Observation((call(1),), "All of"), None),
         (
             "breaks_on_legal_stream",
@@ -222,8 +230,8 @@ def test_a_check(name: str, run: Observation, problem: str | None) -> None:
 
 
 def test_a_client_whose_result_tells_nothing() -> None:
-    silent = Observation((call(1, response=said("All of it, to the end.")),), "")
-    cut = Observation((call(1, response=said("All of")),), "")
+    silent = Observation((call(1, response=make_completion("All of it, to the end.")),), "")
+    cut = Observation((call(1, response=make_completion("All of")),), "")
     assert (
         CHECKS["accepts_truncated_stream"].find_problem(cut, silent, Thresholds())
         == "it ended as if the answer had been complete"

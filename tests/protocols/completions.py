@@ -83,7 +83,7 @@ def completions(draw: st.DrawFn, *, pictured: bool = False) -> Completion:
     return Completion(draw(identities), draw(st.integers(0, 2**33)), "gemini-2.5-flash", said, usage)
 
 
-def decoded(events: Iterable[bytes]) -> list[Event]:
+def decode_events(events: Iterable[bytes]) -> list[Event]:
     """Events as a client gets them. Each must be one event."""
     whole = list(events)
     found = list(decode(whole))

@@ -14,7 +14,17 @@ from aione_mock.protocols import anthropic
 from aione_mock.structs import replace
 from aione_mock.types import Choice, Completion, Prompt, Tool, ToolCall, ToolResult, Turn, Usage
 
-from .completions import PIXEL, body_problems, call, completions, contract, decoded, event_problems, look, make_text
+from .completions import (
+    PIXEL,
+    body_problems,
+    call,
+    completions,
+    contract,
+    decode_events,
+    event_problems,
+    look,
+    make_text,
+)
 
 OPERATION = contract().operations["createMessage"]
 ASKED = {"model": "claude-sonnet-4-6", "max_tokens": 4096, "messages": [{"role": "user", "content": "hi"}]}
@@ -26,7 +36,7 @@ DETAILS = st.sampled_from([{}, {"thinking": THINKING}, {"thinking": {**THINKING,
 def test_a_stream_adds_up_to_the_plain_answer(completion, details):
     asked = call("createMessage", ASKED | details)
     plain = orjson.loads(anthropic.render_body(completion, asked))
-    events = decoded(anthropic.render_stream(completion, asked))
+    events = decode_events(anthropic.render_stream(completion, asked))
     assert OPERATION.stream.find_problems(events) == []
     assert event_problems(OPERATION, events) == []
     assert body_problems(OPERATION, plain) == []
@@ -41,7 +51,7 @@ def test_the_input_counters_add_up_to_the_prompt(completion):
     assert usage["output_tokens"] == completion.usage.completion
 
 
-def said(choice: Choice, **details: object) -> dict:
+def render_choice(choice: Choice, **details: object) -> dict:
     return orjson.loads(
         anthropic.render_body(Completion("x1", 1, "m", (choice,), Usage(1, 1)), call("createMessage", ASKED | details))
     )
@@ -58,14 +68,16 @@ def said(choice: Choice, **details: object) -> dict:
     ],
 )
 def test_stop_reasons(finish, word):
-    body = said(Choice(make_text("a"), finish=finish, stop_sequence="END"))
+    body = render_choice(Choice(make_text("a"), finish=finish, stop_sequence="END"))
     assert body["stop_reason"] == word
     assert body["stop_sequence"] == ("END" if finish == "stop_sequence" else None)
 
 
 def test_thinking_comes_before_text_and_calls():
     call_ = ToolCall("1", "f", '{"a":1}')
-    body = said(Choice(make_text("so"), make_text("hm", "m"), (call_,), finish="tool_calls"), thinking=THINKING)
+    body = render_choice(
+        Choice(make_text("so"), make_text("hm", "m"), (call_,), finish="tool_calls"), thinking=THINKING
+    )
     thinking, text, tool = body["content"]
     assert thinking == {"type": "thinking", "thinking": "hmm", "signature": anthropic.sign_thinking("hmm")}
     assert text == {"type": "text", "text": "so"}
@@ -73,13 +85,13 @@ def test_thinking_comes_before_text_and_calls():
 
 
 def test_omitted_thinking_keeps_its_signature():
-    body = said(Choice(make_text("so"), make_text("hmm")), thinking={**THINKING, "display": "omitted"})
+    body = render_choice(Choice(make_text("so"), make_text("hmm")), thinking={**THINKING, "display": "omitted"})
     assert body["content"][0] == {"type": "thinking", "thinking": "", "signature": anthropic.sign_thinking("hmm")}
     assert len(base64.b64decode(body["content"][0]["signature"])) == 48
 
 
 def test_events_are_named_and_a_ping_follows_the_start():
-    events = decoded(
+    events = decode_events(
         anthropic.render_stream(
             Completion("x", 1, "m", (Choice(make_text("a", "b")),), Usage(1, 2)), call("createMessage", ASKED)
         )

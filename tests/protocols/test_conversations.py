@@ -72,14 +72,14 @@ def _openai_message(message: Message, asked: list[str]) -> Json:
     if message.calls:
         # blanks between members are the client's own affair
         found["tool_calls"] = [
-            {"id": identity, "type": "function", "function": {"name": n, "arguments": _spaced(arguments)}}
+            {"id": identity, "type": "function", "function": {"name": n, "arguments": _dump_with_spaces(arguments)}}
             for identity, (n, arguments) in zip(asked, message.calls, strict=True)
         ]
         found["content"] = content or None
     return found
 
 
-def _spaced(arguments: Json) -> str:
+def _dump_with_spaces(arguments: Json) -> str:
     return orjson.dumps(arguments, option=orjson.OPT_INDENT_2).decode()
 
 

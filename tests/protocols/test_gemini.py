@@ -12,7 +12,17 @@ from aione_mock.protocols import gemini
 from aione_mock.tenant.catalogue import ModelCatalogue
 from aione_mock.types import NO_TEXT, Choice, Completion, EventStream, Prompt, Tool, ToolCall, ToolResult, Turn, Usage
 
-from .completions import PIXEL, body_problems, call, completions, contract, decoded, event_problems, look, make_text
+from .completions import (
+    PIXEL,
+    body_problems,
+    call,
+    completions,
+    contract,
+    decode_events,
+    event_problems,
+    look,
+    make_text,
+)
 
 OPERATION = contract().operations["streamGenerateContent"]
 PLAIN = contract().operations["generateContent"]
@@ -28,14 +38,14 @@ CONFIGS = st.fixed_dictionaries(
 )
 
 
-def asking(config: dict | None = None, **params: object):
+def make_call(config: dict | None = None, **params: object):
     return call("streamGenerateContent", ASKED | {"generationConfig": config or {}}, model="gemini-2.5-flash", **params)
 
 
 @given(completions(pictured=True), CONFIGS)
 def test_a_stream_adds_up_to_the_plain_answer(completion, config):
-    plain = orjson.loads(gemini.render_body(completion, asking(config)))
-    events = decoded(gemini.render_stream(completion, asking(config, alt="sse")))
+    plain = orjson.loads(gemini.render_body(completion, make_call(config)))
+    events = decode_events(gemini.render_stream(completion, make_call(config, alt="sse")))
     assert OPERATION.stream.find_problems(events) == []
     assert event_problems(OPERATION, events) == []
     assert body_problems(PLAIN, plain) == []
@@ -44,17 +54,17 @@ def test_a_stream_adds_up_to_the_plain_answer(completion, config):
 
 @given(completions(), CONFIGS)
 def test_without_sse_the_same_pieces_come_as_one_array(completion, config):
-    array = gemini.render_stream(completion, asking(config, alt="json"))
-    stream = gemini.render_stream(completion, asking(config, alt="sse"))
+    array = gemini.render_stream(completion, make_call(config, alt="json"))
+    stream = gemini.render_stream(completion, make_call(config, alt="sse"))
     assert isinstance(array, bytes)
     assert isinstance(stream, EventStream)
     assert body_problems(OPERATION, orjson.loads(array)) == []
-    assert orjson.loads(array) == [orjson.loads(event.data) for event in decoded(stream)]
+    assert orjson.loads(array) == [orjson.loads(event.data) for event in decode_events(stream)]
 
 
 @given(completions())
 def test_counters_add_up_and_never_fall(completion):
-    counts = [chunk["usageMetadata"] for chunk in orjson.loads(gemini.render_stream(completion, asking()))]
+    counts = [chunk["usageMetadata"] for chunk in orjson.loads(gemini.render_stream(completion, make_call()))]
     for count in counts:
         said = count["promptTokenCount"] + count["candidatesTokenCount"] + count.get("thoughtsTokenCount", 0)
         assert count["totalTokenCount"] == said
@@ -68,15 +78,15 @@ def test_counters_add_up_and_never_fall(completion):
 def test_no_turn_of_a_chat_is_without_parts_unless_nothing_was_said(completion):
     """Google's chat forgets a streamed answer one of whose pieces has no parts."""
     config = {"thinkingConfig": {"includeThoughts": True}}
-    for chunk in orjson.loads(gemini.render_stream(completion, asking(config))):
+    for chunk in orjson.loads(gemini.render_stream(completion, make_call(config))):
         (candidate,) = chunk["candidates"]
         choice = completion.choices[candidate["index"]]
         calls = choice.tool_calls if choice.finish != "malformed_call" else ()
         assert candidate["content"]["parts"] or not (choice.text or choice.reasoning or calls)
 
 
-def said(choice: Choice, **config: object) -> dict:
-    return orjson.loads(gemini.render_body(Completion("x1", 1, "m", (choice,), Usage(1, 1)), asking(config)))[
+def render_choice(choice: Choice, **config: object) -> dict:
+    return orjson.loads(gemini.render_body(Completion("x1", 1, "m", (choice,), Usage(1, 1)), make_call(config)))[
         "candidates"
     ][0]
 
@@ -92,13 +102,13 @@ def said(choice: Choice, **config: object) -> dict:
     ],
 )
 def test_finish_reasons(finish, word):
-    assert said(Choice(make_text("a"), finish=finish))["finishReason"] == word
+    assert render_choice(Choice(make_text("a"), finish=finish))["finishReason"] == word
 
 
 def test_thoughts_are_shown_only_when_asked_for():
     choice = Choice(make_text("so"), make_text("h", "m"))
-    assert said(choice)["content"]["parts"] == [{"text": "so"}]
-    shown = said(choice, thinkingConfig={"includeThoughts": True})["content"]["parts"]
+    assert render_choice(choice)["content"]["parts"] == [{"text": "so"}]
+    shown = render_choice(choice, thinkingConfig={"includeThoughts": True})["content"]["parts"]
     assert shown == [{"text": "hm", "thought": True}, {"text": "so"}]
 
 
@@ -106,17 +116,19 @@ def test_the_first_call_after_a_thought_is_signed():
     choice = Choice(
         NO_TEXT, make_text("hm"), (ToolCall("1", "f", '{"a":1}'), ToolCall("2", "g", "{}")), finish="tool_calls"
     )
-    first, second = said(choice)["content"]["parts"]
+    first, second = render_choice(choice)["content"]["parts"]
     assert first["functionCall"] == {"id": "fc_1", "name": "f", "args": {"a": 1}}
     assert first["thoughtSignature"] == gemini.sign_thought(choice)
     assert set(second) == {"functionCall"}
 
 
 def test_an_enum_answer_is_the_bare_word():
-    assert said(Choice(make_text('"', "red", '"')), responseMimeType="text/x.enum")["content"]["parts"] == [
+    assert render_choice(Choice(make_text('"', "red", '"')), responseMimeType="text/x.enum")["content"]["parts"] == [
         {"text": "red"}
     ]
-    assert said(Choice(make_text('"', "re")), responseMimeType="text/x.enum")["content"]["parts"] == [{"text": '"re'}]
+    assert render_choice(Choice(make_text('"', "re")), responseMimeType="text/x.enum")["content"]["parts"] == [
+        {"text": '"re'}
+    ]
 
 
 def test_a_request_read():
@@ -214,7 +226,7 @@ def test_tool_choices(config, meaning):
     ],
 )
 def test_thinking_budgets(thinking, tokens):
-    prompt = gemini.read_prompt(asking({"thinkingConfig": thinking}), look)
+    prompt = gemini.read_prompt(make_call({"thinkingConfig": thinking}), look)
     assert prompt.reasoning == tokens
     assert prompt.show_reasoning == (tokens > 0 and bool(thinking.get("includeThoughts")))
 

@@ -20,7 +20,7 @@ from .completions import (
     call,
     completions,
     contract,
-    decoded,
+    decode_events,
     event_problems,
     look,
     make_text,
@@ -43,7 +43,7 @@ DETAILS = st.fixed_dictionaries(
 def test_a_stream_adds_up_to_the_plain_answer(completion, details):
     asked = call("createChatCompletion", ASKED | details)
     plain = orjson.loads(openai.render_body(completion, asked))
-    events = decoded(openai.render_stream(completion, asked))
+    events = decode_events(openai.render_stream(completion, asked))
     assert OPERATION.stream.find_problems(events) == []
     assert event_problems(OPERATION, events) == []
     if "stream_options" not in details:
@@ -61,7 +61,7 @@ def test_plain_answers_keep_the_contract(completion, details):
     )
 
 
-def said(choice: Choice, **details: object) -> dict:
+def render_choice(choice: Choice, **details: object) -> dict:
     completion = Completion("x1", 1, "gpt-5.2", (choice,), Usage(1, 1))
     return orjson.loads(openai.render_body(completion, call("createChatCompletion", ASKED | details)))["choices"][0]
 
@@ -77,11 +77,11 @@ def said(choice: Choice, **details: object) -> dict:
     ],
 )
 def test_finish_reasons(finish, word):
-    assert said(Choice(make_text("a"), finish=finish))["finish_reason"] == word
+    assert render_choice(Choice(make_text("a"), finish=finish))["finish_reason"] == word
 
 
 def test_an_answer_of_tool_calls_alone_has_no_text():
-    choice = said(Choice(tool_calls=(ToolCall("1", "f", "{}"),), finish="tool_calls"))
+    choice = render_choice(Choice(tool_calls=(ToolCall("1", "f", "{}"),), finish="tool_calls"))
     assert choice["message"]["content"] is None
     assert choice["message"]["tool_calls"] == [
         {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
@@ -89,13 +89,15 @@ def test_an_answer_of_tool_calls_alone_has_no_text():
 
 
 def test_the_old_functions_parameter_has_its_own_words():
-    choice = said(Choice(tool_calls=(ToolCall("1", "f", "{}"),), finish="tool_calls"), functions=[{"name": "f"}])
+    choice = render_choice(
+        Choice(tool_calls=(ToolCall("1", "f", "{}"),), finish="tool_calls"), functions=[{"name": "f"}]
+    )
     assert choice["finish_reason"] == "function_call"
     assert choice["message"]["function_call"] == {"name": "f", "arguments": "{}"}
 
 
 def test_log_probabilities_name_each_token_and_its_rivals():
-    entries = said(Choice(make_text("Hel", "lo")), logprobs=True, top_logprobs=3)["logprobs"]["content"]
+    entries = render_choice(Choice(make_text("Hel", "lo")), logprobs=True, top_logprobs=3)["logprobs"]["content"]
     assert [entry["token"] for entry in entries] == ["Hel", "lo"]
     for entry in entries:
         ranks = [rival["logprob"] for rival in entry["top_logprobs"]]

@@ -27,26 +27,26 @@ def read(data, operation="generateContent"):
     return NORMALIZERS["gemini"](data, contract().operations[operation])
 
 
-def snaked(value, draw):
+def draw_snake_case(value, draw):
     """The same request with some of its members in snake_case; names of the caller's own stay."""
     if isinstance(value, list):
-        return [snaked(item, draw) for item in value]
+        return [draw_snake_case(item, draw) for item in value]
     if not isinstance(value, dict):
         return value
     found = {}
     for key, member in value.items():
         name = re.sub(r"[A-Z]", lambda m: f"_{m[0].lower()}", key) if draw(st.booleans()) else key
         if key == "properties":
-            found[name] = {own: snaked(schema, draw) for own, schema in member.items()}
+            found[name] = {own: draw_snake_case(schema, draw) for own, schema in member.items()}
         else:
-            found[name] = member if key in OWN else snaked(member, draw)
+            found[name] = member if key in OWN else draw_snake_case(member, draw)
     return found
 
 
 @given(st.data(), st.sampled_from(EXAMPLES))
 def test_members_may_be_in_snake_case(data, example):
     operation, value = example
-    assert read(snaked(value, data.draw), operation) == value
+    assert read(draw_snake_case(value, data.draw), operation) == value
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def request(body: Any, operation: str = "createChatCompletion", path: str = CHAT
     )
 
 
-def recorded_text(text: str, asked: dict[str, Any], *, total: float = 0.0) -> Interaction:
+def make_text_recording(text: str, asked: dict[str, Any], *, total: float = 0.0) -> Interaction:
     """Return a recording that answers with a text."""
     return Interaction(
         request=request(asked),
@@ -65,7 +65,10 @@ def ask(url: str, body: Any, **headers: str) -> Any:
 
 def test_recordings_of_one_request_come_in_order_and_the_last_again(tmp_path: Path) -> None:
     path = write_cassette(
-        tmp_path, recorded_text("one", chat("Hi")), recorded_text("other", chat("Ho")), recorded_text("two", chat("Hi"))
+        tmp_path,
+        make_text_recording("one", chat("Hi")),
+        make_text_recording("other", chat("Ho")),
+        make_text_recording("two", chat("Hi")),
     )
     with replay_server(path) as url:
         assert [ask(url, chat("Hi")) for _ in range(4)] == ["one", "two", "two", "two"]
@@ -76,7 +79,7 @@ def test_recordings_of_one_request_come_in_order_and_the_last_again(tmp_path: Pa
 
 def test_control_characters_of_a_recorded_header_are_not_sent(tmp_path: Path) -> None:
     """A gateway can send some of them; a file may hold any."""
-    item = recorded_text("one", chat("Hi"))
+    item = make_text_recording("one", chat("Hi"))
     headers = (*JSON, ("x-odd", "a\r\nx-evil: 1\x1b[31m"))
     response = item.response.model_copy(update={"headers": headers})
     with replay_server(write_cassette(tmp_path, item.model_copy(update={"response": response}))) as url:
@@ -87,7 +90,7 @@ def test_control_characters_of_a_recorded_header_are_not_sent(tmp_path: Path) ->
 
 
 def test_each_session_begins_at_the_first_and_a_reset_goes_back_to_it(tmp_path: Path) -> None:
-    path = write_cassette(tmp_path, recorded_text("one", chat("Hi")), recorded_text("two", chat("Hi")))
+    path = write_cassette(tmp_path, make_text_recording("one", chat("Hi")), make_text_recording("two", chat("Hi")))
     with replay_server(path) as url:
         assert [ask(url, chat("Hi"), x_mock_session="a") for _ in range(2)] == ["one", "two"]
         assert ask(url, chat("Hi"), x_mock_session="b") == "one"
@@ -97,7 +100,7 @@ def test_each_session_begins_at_the_first_and_a_reset_goes_back_to_it(tmp_path: 
 
 
 def test_order_of_members_blanks_and_what_is_absent_make_no_difference(tmp_path: Path) -> None:
-    path = write_cassette(tmp_path, recorded_text("same", chat("Hi", stream=False, user=None)))
+    path = write_cassette(tmp_path, make_text_recording("same", chat("Hi", stream=False, user=None)))
     with replay_server(path, replay_only=True) as url:
         spelt = b'{ "messages":[{"content":"Hi", "role":"user"}],\n"model":"gpt-5.4"}'
         again = httpx2.post(url + CHAT, content=spelt, headers={"content-type": "application/json; charset=utf-8"})
@@ -120,7 +123,7 @@ def test_both_spellings_of_gemini_are_one_request(tmp_path: Path) -> None:
 
 
 def test_what_was_never_recorded_is_the_mock_s(tmp_path: Path) -> None:
-    with replay_server(write_cassette(tmp_path, recorded_text("taped", chat("Hi")))) as url:
+    with replay_server(write_cassette(tmp_path, make_text_recording("taped", chat("Hi")))) as url:
         assert ask(url, chat("Hi")) == "taped"
         answer = httpx2.post(url + CHAT, json=chat("Ho"), headers={"authorization": f"Bearer {KEY}"})
         assert answer.json()["object"] == "chat.completion"
@@ -128,7 +131,7 @@ def test_what_was_never_recorded_is_the_mock_s(tmp_path: Path) -> None:
 
 
 def test_a_scenario_asked_for_goes_before_the_recording(tmp_path: Path) -> None:
-    with replay_server(write_cassette(tmp_path, recorded_text("taped", chat("Hi"))), replay_only=True) as url:
+    with replay_server(write_cassette(tmp_path, make_text_recording("taped", chat("Hi"))), replay_only=True) as url:
         headers = {"authorization": f"Bearer {KEY}", "x_mock_scenario": "rate_limit_exceeded"}
         assert ask(url, chat("Hi"), **headers) == 429
         assert ask(url, chat("Hi")) == "taped"
@@ -136,7 +139,7 @@ def test_a_scenario_asked_for_goes_before_the_recording(tmp_path: Path) -> None:
 
 def test_a_miss_names_the_nearest_and_what_differs(tmp_path: Path) -> None:
     far, near = chat("Hello there", temperature=1, top_p=0.5), chat("Hello there", temperature=1)
-    path = write_cassette(tmp_path, recorded_text("far", far), recorded_text("near", near))
+    path = write_cassette(tmp_path, make_text_recording("far", far), make_text_recording("near", near))
     with replay_server(path, replay_only=True) as url:
         answer = httpx2.post(url + CHAT, json=chat("Hello, you", temperature=1))
         assert (answer.status_code, answer.json()["error"]["type"]) == (404, "invalid_request_error")
@@ -155,7 +158,7 @@ def test_a_miss_names_the_nearest_and_what_differs(tmp_path: Path) -> None:
 def test_long_texts_are_shown_where_they_differ(tmp_path: Path) -> None:
     long = "word " * 400
     with replay_server(
-        write_cassette(tmp_path, recorded_text("long", chat(f"{long}A{long}"))), replay_only=True
+        write_cassette(tmp_path, make_text_recording("long", chat(f"{long}A{long}"))), replay_only=True
     ) as url:
         told = httpx2.post(url + CHAT, json=chat(f"{long}B{long}")).json()["error"]["message"]
     assert "word A" in told
@@ -164,7 +167,7 @@ def test_long_texts_are_shown_where_they_differ(tmp_path: Path) -> None:
 
 
 def test_a_miss_never_shows_a_secret(tmp_path: Path) -> None:
-    with replay_server(write_cassette(tmp_path, recorded_text("taped", chat("Hi"))), replay_only=True) as url:
+    with replay_server(write_cassette(tmp_path, make_text_recording("taped", chat("Hi"))), replay_only=True) as url:
         odd = {"authorization": "Bearer my-very-own-credential"}
         told = httpx2.post(url + CHAT, json=chat(f"{KEY} my-very-own-credential"), headers=odd).text
     assert "number 1" in told
@@ -172,7 +175,7 @@ def test_a_miss_never_shows_a_secret(tmp_path: Path) -> None:
     assert "my-very-own" not in told
 
 
-def recorded_stream(*ats: float) -> Interaction:
+def make_stream_recording(*ats: float) -> Interaction:
     events = tuple(RecordedEvent(at=at, raw=encode(b'{"n":%d}' % number)) for number, at in enumerate(ats))
     return Interaction(
         request=request(chat("Hi", stream=True)),
@@ -191,7 +194,7 @@ def recorded_stream(*ats: float) -> Interaction:
 )
 def test_events_come_when_they_came(tmp_path: Path, settings: dict[str, Any], expected: tuple[float, ...]) -> None:
     with (
-        replay_server(write_cassette(tmp_path, recorded_stream(0.1, 0.3, 0.5)), **settings) as url,
+        replay_server(write_cassette(tmp_path, make_stream_recording(0.1, 0.3, 0.5)), **settings) as url,
         httpx2.Client() as client,
     ):
         client.get(f"{url}/_mock/health")
@@ -210,7 +213,7 @@ def test_events_come_when_they_came(tmp_path: Path, settings: dict[str, Any], ex
 
 
 def test_a_plain_answer_comes_when_it_came(tmp_path: Path) -> None:
-    path = write_cassette(tmp_path, recorded_text("late", chat("Hi"), total=0.3))
+    path = write_cassette(tmp_path, make_text_recording("late", chat("Hi"), total=0.3))
     with replay_server(path, replay_timing="recorded") as url, httpx2.Client() as client:
         client.get(f"{url}/_mock/health")
         began = time.perf_counter()
@@ -220,7 +223,9 @@ def test_a_plain_answer_comes_when_it_came(tmp_path: Path) -> None:
 
 def test_replays_are_in_the_journal_and_on_no_bill(tmp_path: Path) -> None:
     app = create_app(
-        Settings(replay=write_cassette(tmp_path, recorded_text("taped", chat("Hi")), recorded_stream(0.0, 0.0)))
+        Settings(
+            replay=write_cassette(tmp_path, make_text_recording("taped", chat("Hi")), make_stream_recording(0.0, 0.0))
+        )
     )
     with Server(app) as running:
         ask(running.url, chat("Hi"), authorization=f"Bearer {KEY}")
@@ -240,7 +245,7 @@ def test_a_session_may_have_recordings_of_its_own(
     app: Mock, server: Server, contract: Contract, tmp_path: Path
 ) -> None:
     session = app.sessions.create("own-tape")
-    session.replay = Replay(write_cassette(tmp_path, recorded_text("own", chat("Hi"))), contract, only=True)
+    session.replay = Replay(write_cassette(tmp_path, make_text_recording("own", chat("Hi"))), contract, only=True)
     url = f"{server.url}/_session/own-tape"
     assert ask(url, chat("Hi")) == "own"
     assert ask(server.url, chat("Hi")) == 401

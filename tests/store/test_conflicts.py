@@ -20,7 +20,7 @@ from aione_mock.server.http import Server
 from aione_mock.settings import EXTENSIONS
 from tests.conftest import KEY, NOW
 from tests.control.conftest import Client
-from tests.control.test_events import listening
+from tests.control.test_events import listen_to_events
 from tests.store.servers import new_prefix, require_store, shared_redis
 from tests.timing import wait_until
 
@@ -71,7 +71,7 @@ def add_rule(url: str, number: int) -> int:
 
 def test_a_change_that_was_made_again_is_announced_once(workers: tuple[str, str]) -> None:
     count = 5 * AT_ONCE
-    with Client(base_url=workers[0]) as client, listening(client) as reader, ThreadPoolExecutor(AT_ONCE) as pool:
+    with Client(base_url=workers[0]) as client, listen_to_events(client) as reader, ThreadPoolExecutor(AT_ONCE) as pool:
         added = [pool.submit(add_rule, workers[number % 2], number) for number in range(count)]
         assert Counter(each.result() for each in added) == {201: count}
         for url in workers:  # what a worker publishes comes in order

@@ -56,12 +56,12 @@ def test_an_operation_that_fails_takes_none_of_its_batch_along(database: Databas
         names = ["ping", "no-such-operation", "ping"] * 30  # more than one run of the script answers
         return await asyncio.gather(*[scripts.run(name, PING) for name in names], return_exceptions=True)
 
-    for good, bad, after in batched(asyncio.run(run())):
+    for good, bad, after in split_batches(asyncio.run(run())):
         assert good == after != []
         assert isinstance(bad, StoreUnavailable)
 
 
-def batched(answers: list[Any]) -> Iterator[list[Any]]:
+def split_batches(answers: list[Any]) -> Iterator[list[Any]]:
     yield from (answers[place : place + 3] for place in range(0, len(answers), 3))
 
 

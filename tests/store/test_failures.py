@@ -28,7 +28,7 @@ from tests.redis_server import is_answering, start_redis, stop_redis
 from tests.store.load import Answer, Load, make_call, send_all
 from tests.store.servers import new_prefix, require_store
 from tests.store.test_laws import NOW, WORLD
-from tests.test_cli import serving
+from tests.test_cli import run_server
 from tests.timing import PATIENCE, make_untraced_environment, wait_until
 from tests.wire_reader import ask, build_request
 
@@ -234,7 +234,7 @@ def workers(count: int, database: Database, folder: Path, *options: str) -> Iter
     common = ["--world", str(world), "--now", NOW, "--log", "off", "--store", database.url]
     common += ["--store-prefix", new_prefix(), "--store-timeout", str(TIMEOUT), *options]
     with contextlib.ExitStack() as stack:
-        yield [stack.enter_context(serving(*common)) for _ in range(count)]
+        yield [stack.enter_context(run_server(*common)) for _ in range(count)]
 
 
 def get_port(running: Any) -> int:

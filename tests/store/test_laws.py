@@ -20,10 +20,10 @@ import httpx2
 import pytest
 
 from tests.console.client import KEYS, TECH, Console, make_bearer_headers
-from tests.console.test_conservation import Moved, bills, laws, moved_by
+from tests.console.test_conservation import Moved, bills, laws, sum_movement
 from tests.store.load import Answer, Call, Load, make_call, send_all, take_turns
 from tests.store.servers import new_prefix, require_store, shared_redis
-from tests.test_cli import serving
+from tests.test_cli import run_server
 from tests.timing import PATIENCE
 
 NOW, TODAY = "2026-11-20T02:00:00Z", date(2026, 11, 20)
@@ -154,7 +154,7 @@ def workers(count: int, folder: Path, *, shared: bool) -> Iterator[list[int]]:
         require_store()
         options += ["--store", shared_redis(), "--store-prefix", new_prefix()]
     with ExitStack() as stack:
-        yield [int(stack.enter_context(serving(*options)).url.rpartition(":")[2]) for _ in range(count)]
+        yield [int(stack.enter_context(run_server(*options)).url.rpartition(":")[2]) for _ in range(count)]
 
 
 class Outcome:
@@ -287,7 +287,7 @@ def check_clock(outcome: Outcome) -> None:
 
 def check_sums(outcome: Outcome) -> None:
     """Ledger, dashboard, account and invoices move by exactly what was answered."""
-    answered = sum([_moved(answer) for answer in outcome.record.answers if answer.status == 200], Moved())
+    answered = sum([_read_movement(answer) for answer in outcome.record.answers if answer.status == 200], Moved())
     failures = sum(answer.status in (503, 504) for answer in outcome.record.answers)
     (before, bills_before), (after, bills_after) = outcome.figures, outcome.moved
     moved = [now - then for now, then in zip(after["total"], before["total"], strict=True)]
@@ -297,13 +297,13 @@ def check_sums(outcome: Outcome) -> None:
     assert bills_after["month"] - bills_before["month"] == answered.cost
 
 
-def _moved(answer: Answer) -> Moved:
+def _read_movement(answer: Answer) -> Moved:
     usage = answer.usage
     if answer.call.kind == "claude":
         cached = usage.get("cache_read_input_tokens") or 0
-        return moved_by(answer.model, usage["input_tokens"] + cached, usage["output_tokens"], cached)
+        return sum_movement(answer.model, usage["input_tokens"] + cached, usage["output_tokens"], cached)
     cached = usage["prompt_tokens_details"]["cached_tokens"]
-    return moved_by(answer.model, usage["prompt_tokens"], usage["completion_tokens"], cached)
+    return sum_movement(answer.model, usage["prompt_tokens"], usage["completion_tokens"], cached)
 
 
 def check_journal(outcome: Outcome) -> None:

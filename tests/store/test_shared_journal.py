@@ -102,7 +102,7 @@ def send_all_operations(port: int) -> None:
             ask(port, wrong)
 
 
-def present(worker: Worker, secret: str) -> None:
+def present_credential(worker: Worker, secret: str) -> None:
     """Present a credential in all places where a client may."""
     basic = base64.b64encode(f"user:{secret}".encode()).decode()
     for headers in (
@@ -204,7 +204,7 @@ def test_nothing_secret_reaches_the_store(store: str) -> None:
         send_all_operations(one.server.port)
         secrets += make_secrets(other)
         for secret in WRONG:
-            present(other, secret)
+            present_credential(other, secret)
         prompt(one)
         sign_wrongly(one)
         assert other.control("GET", "journal")["total"] > 200

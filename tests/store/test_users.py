@@ -13,9 +13,9 @@ import httpx2
 import pytest
 
 from tests.control.conftest import Client
-from tests.control.test_events import listening
+from tests.control.test_events import listen_to_events
 from tests.redis_server import running_redis
-from tests.test_cli import serving
+from tests.test_cli import run_server
 from tests.test_workers import BODY, KEY
 
 SUITE = """
@@ -61,7 +61,7 @@ def run(*words: str, folder: Path | None = None) -> subprocess.CompletedProcess[
 
 def test_fixtures_of_four_processes_share_many_workers(options: tuple[str, ...], tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(SUITE)
-    with serving(*options) as running:
+    with run_server(*options) as running:
         ended = run("pytest", "-q", "-n", "4", "--aione-mock-url", running.url, "test_it.py", folder=tmp_path)
         assert "40 passed" in ended.stdout, ended.stdout
         sessions = httpx2.get(f"{running.url}/_mock/sessions").json()["items"]
@@ -69,7 +69,7 @@ def test_fixtures_of_four_processes_share_many_workers(options: tuple[str, ...],
 
 
 def test_a_live_list_shows_the_calls_of_all_workers(options: tuple[str, ...]) -> None:
-    with serving(*options) as running, Client(base_url=running.url) as client, listening(client) as reader:
+    with run_server(*options) as running, Client(base_url=running.url) as client, listen_to_events(client) as reader:
         for _ in range(20):  # each on a connection of its own, which any worker may get
             headers = {**KEY, "content-type": "application/json"}
             assert httpx2.post(f"{running.url}/v1/chat/completions", content=BODY, headers=headers).is_success
@@ -83,13 +83,13 @@ def check(url: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 def test_the_checker_finds_nothing_in_many_workers(options: tuple[str, ...]) -> None:
-    with serving(*options) as running:
+    with run_server(*options) as running:
         ended = check(running.url)
         assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
 @pytest.mark.slow
 def test_the_checker_finds_a_mutant_in_many_workers(options: tuple[str, ...]) -> None:
-    with serving(*options, "--mutant", "stream_without_done") as running:
+    with run_server(*options, "--mutant", "stream_without_done") as running:
         ended = check(running.url)
         assert ended.returncode == 1, ended.stdout + ended.stderr

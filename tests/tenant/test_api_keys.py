@@ -18,14 +18,14 @@ NOW = 1_795_000_000.0
 SECRET = "sk-nex-first-secret-of-the-test"
 
 
-def made(**fields: object) -> KeyRecord:
+def make_key_record(**fields: object) -> KeyRecord:
     return api_keys.create_record(
         {"name": "Bot"} | fields, key_id="id-1", number=7, org_id="org", secret=SECRET, now=NOW
     )
 
 
 def test_response_has_the_fifteen_members_in_order_and_hides_the_secret() -> None:
-    response = api_keys.to_response(made(models_allowed=["m"], expires_at=NOW + 0.123), NOW)
+    response = api_keys.to_response(make_key_record(models_allowed=["m"], expires_at=NOW + 0.123), NOW)
     assert [*response] == [
         "id",
         "org_id",
@@ -45,11 +45,11 @@ def test_response_has_the_fifteen_members_in_order_and_hides_the_secret() -> Non
     ]
     assert response["key"] is None
     assert SECRET not in str(response)
-    assert SECRET not in str(to_dict(made()))
+    assert SECRET not in str(to_dict(make_key_record()))
     assert response["key_prefix"] == "sk-nex-firs"
     assert response["expires_at"] == "2026-11-18T11:06:40.123Z"
     assert response["created_at"] == "2026-11-18T11:06:40Z"
-    assert api_keys.to_response(made(), NOW, SECRET)["key"] == SECRET
+    assert api_keys.to_response(make_key_record(), NOW, SECRET)["key"] == SECRET
 
 
 LIMITS = st.none() | st.integers(1, 10**6)
@@ -62,8 +62,8 @@ FIELDS = st.fixed_dictionaries(
 @given(FIELDS, FIELDS)
 def test_an_update_changes_what_it_names_and_nothing_else(first: dict[str, object], second: dict[str, object]) -> None:
     before, after = (
-        made(**first),
-        api_keys.update_record(made(**first), {**second, "status": "disabled", "team_id": "x"}),
+        make_key_record(**first),
+        api_keys.update_record(make_key_record(**first), {**second, "status": "disabled", "team_id": "x"}),
     )
     shown, was = api_keys.to_response(after, NOW), api_keys.to_response(before, NOW)
     assert orjson.dumps(shown) == orjson.dumps(was | second)
@@ -71,7 +71,7 @@ def test_an_update_changes_what_it_names_and_nothing_else(first: dict[str, objec
 
 
 def test_status_over_time() -> None:
-    record = made(expires_at=NOW + 10)
+    record = make_key_record(expires_at=NOW + 10)
     assert [api_keys.get_status(record, NOW + s) for s in (0, 9.9, 10, 11)] == [
         "active",
         "active",
@@ -84,31 +84,33 @@ def test_status_over_time() -> None:
 
 async def test_rotation_lets_the_old_secret_live_for_a_day() -> None:
     store, keys = MemoryStore(), KeyStore.create([])
-    await keys.put(store, made())
-    await keys.put(store, api_keys.rotate_secret(made(), "sk-nex-second", NOW))
+    await keys.put(store, make_key_record())
+    await keys.put(store, api_keys.rotate_secret(make_key_record(), "sk-nex-second", NOW))
     for at, old in [(NOW, True), (NOW + GRACE - 1, True), (NOW + GRACE, False)]:
         assert (await keys.find(store, SECRET, at) is not None) is old
         assert await keys.find(store, "sk-nex-second", at) is not None
-    again = api_keys.rotate_secret(api_keys.rotate_secret(made(), "sk-nex-second", NOW), "sk-nex-third", NOW + 5)
+    again = api_keys.rotate_secret(
+        api_keys.rotate_secret(make_key_record(), "sk-nex-second", NOW), "sk-nex-third", NOW + 5
+    )
     await keys.put(store, again)
     assert await keys.find(store, SECRET, NOW + 6) is None
     assert await keys.find(store, "sk-nex-second", NOW + 6) == again
 
 
 async def test_a_deleted_key_opens_nothing_but_is_remembered() -> None:
-    store, keys = MemoryStore(), KeyStore.create([made()])
-    assert await keys.find(store, SECRET, NOW) == made()
-    await keys.put(store, replace(made(), deleted=True))
+    store, keys = MemoryStore(), KeyStore.create([make_key_record()])
+    assert await keys.find(store, SECRET, NOW) == make_key_record()
+    await keys.put(store, replace(make_key_record(), deleted=True))
     assert await keys.find(store, SECRET, NOW) is None
     assert (await keys.list(store, "org"))[0].deleted
 
 
 async def test_lists_keep_the_order_and_the_organisations_apart() -> None:
-    other = replace(made(), id="id-2", org_id="other", secret_hash="h2")
-    late = replace(made(), id="id-3", secret_hash="h3")
-    store, keys = MemoryStore(), KeyStore.create([made(), other])
+    other = replace(make_key_record(), id="id-2", org_id="other", secret_hash="h2")
+    late = replace(make_key_record(), id="id-3", secret_hash="h3")
+    store, keys = MemoryStore(), KeyStore.create([make_key_record(), other])
     await keys.put(store, late)
-    await keys.put(store, replace(made(), name="Renamed"))
+    await keys.put(store, replace(make_key_record(), name="Renamed"))
     assert [(r.id, r.name) for r in await keys.list(store, "org")] == [("id-1", "Renamed"), ("id-3", "Bot")]
     assert [r.id for r in await keys.list(store, "other")] == ["id-2"]
     assert await keys.get(store, "id-9") is None
@@ -146,8 +148,8 @@ def test_mask_and_minted_secrets() -> None:
 )
 def test_filters_of_modelrouter(filters: dict[str, object], expected: set[str]) -> None:
     records = [
-        replace(made(), id="own", team_id="a"),
-        replace(made(), id="mia", team_id="a", owner=1),
-        replace(made(), id="tom", team_id="b", owner=2),
+        replace(make_key_record(), id="own", team_id="a"),
+        replace(make_key_record(), id="mia", team_id="a", owner=1),
+        replace(make_key_record(), id="tom", team_id="b", owner=2),
     ]
     assert api_keys.filter_keys(records, **filters) == expected

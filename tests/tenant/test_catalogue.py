@@ -52,7 +52,7 @@ def load(tmp_path: Path, text: str) -> ModelCatalogue:
     return ModelCatalogue.load(path)
 
 
-def named(name: str) -> Model:
+def make_model(name: str) -> Model:
     model = BUNDLED.find(name)
     assert model is not None
     return model
@@ -68,12 +68,12 @@ def test_every_documented_model_is_there_once() -> None:
     [("opus-4-6", "claude-opus-4-6"), ("sonnet-4-6", "claude-sonnet-4-6"), ("haiku-4-5", "claude-haiku-4-5")],
 )
 def test_short_names_are_aliases(alias: str, model: str) -> None:
-    assert named(alias) is named(model)
-    assert named(alias).id == model
+    assert make_model(alias) is make_model(model)
+    assert make_model(alias).id == model
 
 
 def test_dated_id_is_a_model_of_its_own() -> None:
-    assert named("claude-sonnet-4-20250514").id == "claude-sonnet-4-20250514"
+    assert make_model("claude-sonnet-4-20250514").id == "claude-sonnet-4-20250514"
 
 
 @pytest.mark.parametrize("name", ["GPT-5.4", "Opus-4-6", "gpt-5.4 ", "", "gpt", "gemini-3.1-PRO"])
@@ -102,7 +102,7 @@ def test_image_size_follows_the_name() -> None:
 def test_cost_of_a_call_worked_out_by_hand() -> None:
     usage = Usage(prompt=1000, completion=500, cached=100, cache_write=300, reasoning=50)
     # 900 x 21.6 + 100 x 2.16 + 500 x 108 = 73656 millionths
-    assert compute_rmb(usage, named("claude-sonnet-4-6")) == Decimal("0.0737")
+    assert compute_rmb(usage, make_model("claude-sonnet-4-6")) == Decimal("0.0737")
 
 
 @pytest.mark.parametrize(("tokens", "rmb"), [(50, "0.0000"), (150, "0.0002"), (250, "0.0002"), (251, "0.0003")])
