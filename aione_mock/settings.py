@@ -583,34 +583,34 @@ def _resolve_paths(file: DataFile) -> dict[str, Any]:
     return values
 
 
-def document_path(name: str) -> Path:
+def locate_document(name: str) -> Path:
     """Return the path of a bundled contract document."""
     return _DATA / "openapi" / name
 
 
-def extension_paths(names: Iterable[str]) -> tuple[Path, ...]:
+def locate_extensions(names: Iterable[str]) -> tuple[Path, ...]:
     """Return the paths of the bundled overlays of extensions."""
     return tuple([_DATA / "openapi" / "extensions" / f"{name}.yaml" for name in names])
 
 
-def fixture_path(name: str) -> Path:
+def locate_fixture(name: str) -> Path:
     """Return the path of a bundled data file or folder."""
     return _DATA / "fixtures" / name
 
 
-def docs_path() -> Path:
+def locate_docs() -> Path:
     """Return the folder of the documentation; it does not exist where the package was built without it."""
     return _DATA / "docs"
 
 
-def page_path() -> Path:
+def locate_page() -> Path:
     """Return the folder of the built page; it does not exist where the page was not built."""
     return _DATA / "web" / "dist"
 
 
 def read_fixture(name: str) -> bytes:
     """Read a bundled data file, such as `models.yaml`."""
-    return fixture_path(name).read_bytes()
+    return locate_fixture(name).read_bytes()
 
 
 def read_variable(name: str) -> str | None:

@@ -34,9 +34,9 @@ def plain(url: str) -> None:
     from schemathesis.engine import from_schema
 
     from aione_mock.checker.plan import CHECKS
-    from aione_mock.settings import document_path
+    from aione_mock.settings import locate_document
 
-    contract = load_contract([document_path("aione.yaml")])
+    contract = load_contract([locate_document("aione.yaml")])
     secrets = {"consoleToken": TOKEN}
     config = {
         "seed": 1,

@@ -27,7 +27,7 @@ import orjson
 
 from aione_mock.contract import Contract, Operation
 from aione_mock.contract.loading import load_contract
-from aione_mock.settings import DOCUMENTS, document_path
+from aione_mock.settings import DOCUMENTS, locate_document
 from aione_mock.tenant.organisation_file import list_credentials
 from aione_mock.text.sse import decode
 
@@ -232,7 +232,7 @@ def find_problem(contract: Contract, request: SoakRequest, answer: tuple[int, di
     if str(status) not in operation.responses and status != 405:
         return f"{operation.id} does not declare {status}: {body[:200]!r}"
     media_type = headers.get("content-type", "")
-    validator = operation.response_validator(status, media_type)
+    validator = operation.get_response_validator(status, media_type)
     if validator is None:
         return f"{operation.id} {status}: undeclared body of type {media_type}" if body else None
     if "event-stream" in media_type:
@@ -288,7 +288,7 @@ def explain_variety(answer: tuple[int, dict[str, str], bytes]) -> str | None:
 
 def run(kind: str, requests: int, seed: int = 0) -> Result:
     """Run a soak."""
-    contract, result, lock = load_contract([document_path(name) for name in DOCUMENTS]), Result(), threading.Lock()
+    contract, result, lock = load_contract([locate_document(name) for name in DOCUMENTS]), Result(), threading.Lock()
 
     def send_share(server: RunningServer, make: Callable[[int], SoakRequest], first: int) -> None:
         connection = Connection(server.port)

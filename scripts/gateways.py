@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from aione_mock.contract.loading import load_contract
-from aione_mock.settings import document_path
+from aione_mock.settings import locate_document
 from aione_mock.tenant.organisation_file import list_credentials
 
 KEY = next(credential.secret for credential in list_credentials() if credential.kind == "key")
@@ -138,7 +138,7 @@ def _configure_fakellm(place: Place) -> list[str]:
 
 
 def _bundle_contract(place: Place) -> str:
-    (document,) = load_contract([document_path("aione.yaml")]).documents.values()
+    (document,) = load_contract([locate_document("aione.yaml")]).documents.values()
     return _write(place.folder / "contract.json", document)
 
 

@@ -23,7 +23,7 @@ from aione_mock.contract.loading import load_contract
 from aione_mock.mutants import MUTANTS
 from aione_mock.server.app import create_app
 from aione_mock.server.http import Server
-from aione_mock.settings import VERSION, Settings, document_path, read_variable
+from aione_mock.settings import VERSION, Settings, locate_document, read_variable
 from aione_mock.tenant.organisation_file import list_credentials
 
 ROOT = Path(__file__).parents[1]
@@ -102,7 +102,7 @@ def run_schemathesis(mutant: str | None, seed: int) -> Json:
     from schemathesis.engine.events import ScenarioFinished
 
     secrets = {name: value for credential in list_credentials() for name, value in credential.env}
-    (document,) = load_contract([document_path("aione.yaml")]).documents.values()
+    (document,) = load_contract([locate_document("aione.yaml")]).documents.values()
     schemes = document["components"]["securitySchemes"]
     auth = {}
     for name, scheme in schemes.items():

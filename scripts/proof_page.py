@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from aione_mock.contract.loading import load_contract
-from aione_mock.settings import DOCUMENTS, document_path
+from aione_mock.settings import DOCUMENTS, locate_document
 from aione_mock.text.escaping import count_nouns
 
 Json = Any
@@ -136,7 +136,7 @@ def _format_gateway_row(gateway: Json) -> str:
 
 def _render_deviations() -> Iterator[str]:
     yield _DEVIATIONS
-    counts = Counter({name: _count_assumptions(load_contract([document_path(name)]).documents) for name in DOCUMENTS})
+    counts = Counter({name: _count_assumptions(load_contract([locate_document(name)]).documents) for name in DOCUMENTS})
     yield "What is not documented is marked `x-evidence: assumed` in the contract, and a difference there is no"
     yield f"violation: {', '.join(f'{count} places in {name}' for name, count in counts.items() if count)}."
 

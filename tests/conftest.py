@@ -58,7 +58,7 @@ def violations(contract: Contract, exchange: Exchange, sent: Response) -> Iterat
             yield f"{operation.id} {sent.status}: header {name} is missing"
     body = b"".join(data for _, data in sent.sends)
     media_type = headers.get("content-type", "")
-    validator = operation.response_validator(sent.status, media_type)
+    validator = operation.get_response_validator(sent.status, media_type)
     if validator is None:
         if body and media_type not in response.get("content", {}):
             yield f"{operation.id} {sent.status}: undeclared body of type {media_type}"

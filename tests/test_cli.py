@@ -27,7 +27,7 @@ from aione_mock.cli import create_program, main, terminal
 from aione_mock.cli.banner import CLIENTS, StartupBanner, format_base_url
 from aione_mock.contract import Contract
 from aione_mock.contract.loading import load_contract
-from aione_mock.settings import DOCUMENTS, document_path
+from aione_mock.settings import DOCUMENTS, locate_document
 from aione_mock.tenant.organisation_file import list_credentials
 from tests.timing import PATIENCE, Share, at_best, make_untraced_environment, measure_slowness, wait_until
 from tests.wire_reader import ask, build_request
@@ -67,7 +67,7 @@ def credentials() -> list[Any]:
 
 
 def contract() -> Contract:
-    return load_contract([document_path(name) for name in DOCUMENTS])
+    return load_contract([locate_document(name) for name in DOCUMENTS])
 
 
 class Running:
@@ -525,4 +525,4 @@ def test_a_terminal_table_keeps_its_columns(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert terminal.align_columns([("云帆", "x"), ("abcde", "y")]) == ["云帆   x", "abcde  y"]
-    assert terminal.display_width(textwrap.dedent("号1")) == 3
+    assert terminal.measure_width(textwrap.dedent("号1")) == 3

@@ -20,7 +20,7 @@ from aione_mock.contract.loading import load_contract
 from aione_mock.errors import ContractError
 from aione_mock.server.app import Mock, create_app, select_handlers
 from aione_mock.server.handlers import HANDLERS
-from aione_mock.settings import DOCUMENTS, Settings, document_path
+from aione_mock.settings import DOCUMENTS, Settings, locate_document
 
 TINY: dict[str, Any] = {
     "openapi": "3.1.0",
@@ -129,7 +129,7 @@ def test_load_works_where_nothing_can_be_cached(tmp_path: Path, monkeypatch: pyt
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_every_document_passes_the_specification(name: str) -> None:
-    validate(bundle_document(document_path(name)))
+    validate(bundle_document(locate_document(name)))
 
 
 def test_the_document_with_all_extensions_passes_the_specification(extended_app: Mock) -> None:
@@ -144,7 +144,7 @@ def test_the_contract_has_no_findings(extended_app: Mock) -> None:
 def test_redocly_recommended_rules_have_no_errors(tmp_path: Path) -> None:
     for name in DOCUMENTS:
         (tmp_path / name).write_text(
-            yaml.safe_dump(bundle_document(document_path(name)), allow_unicode=True), encoding="utf-8"
+            yaml.safe_dump(bundle_document(locate_document(name)), allow_unicode=True), encoding="utf-8"
         )
     (tmp_path / "redocly.yaml").write_text("extends: [recommended]\n", encoding="utf-8")
     command = ["npx", "--yes", "@redocly/cli@2", "lint", "--format=summary", *DOCUMENTS]
@@ -235,7 +235,7 @@ actions:
 def test_an_overlay_adapts_the_contract(tmp_path: Path) -> None:
     overlay = tmp_path / "ours.yaml"
     overlay.write_text(OVERLAY, encoding="utf-8")
-    contract = load_contract([document_path(n) for n in DOCUMENTS], [overlay], cache=False)
+    contract = load_contract([locate_document(n) for n in DOCUMENTS], [overlay], cache=False)
     assert "retrieveModel" not in contract.operations
     parameter = contract.operations["getDashboard"].parameters[0]
     assert not parameter.validator.is_valid(31)
@@ -245,7 +245,7 @@ def test_an_overlay_can_name_the_document_it_extends(tmp_path: Path) -> None:
     overlay = tmp_path / "ours.yaml"
     text = "overlay: 1.0.0\nextends: modelrouter.yaml\nactions: [{target: $.info, update: {title: Ours}}]"
     overlay.write_text(text, encoding="utf-8")
-    contract = load_contract([document_path(n) for n in DOCUMENTS], [overlay], cache=False)
+    contract = load_contract([locate_document(n) for n in DOCUMENTS], [overlay], cache=False)
     titles = [contract.documents[n]["info"]["title"] for n in DOCUMENTS]
     assert titles[1] == "Ours"
     assert titles.count("Ours") == 1
@@ -324,7 +324,7 @@ def test_an_added_operation_needs_no_extension(tmp_path: Path) -> None:
     text = "overlay: 1.0.0\nactions: [{target: $.paths, update: {/v1beta/x: %s, /api/v1/gateway/x: %s}}]"
     overlay.write_text(text % (sample, sample.replace("x,", "y,", 1)), encoding="utf-8")
     for _ in range(2):  # the second time from the cache
-        contract = load_contract([document_path(n) for n in DOCUMENTS], [overlay])
+        contract = load_contract([locate_document(n) for n in DOCUMENTS], [overlay])
         assert [(o.id, o.protocol, o.evidence) for o in contract.operations.values() if o.added] == [
             ("x", "gemini", "assumed"),
             ("y", "console", "assumed"),

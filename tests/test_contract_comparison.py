@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from aione_mock.cli import main
 from aione_mock.contract.schema_comparison import SchemaComparison
-from aione_mock.settings import document_path
+from aione_mock.settings import locate_document
 
 NARROWING = {"narrower", "other", "closed"}
 WIDENING = {"wider", "other", "opened"}
@@ -52,7 +52,7 @@ def test_changes_are_judged_in_both_directions(
     target: str, change: Any, forth: tuple[str, str], back: tuple[str, str], tmp_path: Path
 ) -> None:
     overlay, file = make_overlay(tmp_path, target, change), tmp_path / "changes.json"
-    source = str(document_path("aione.yaml"))
+    source = str(locate_document("aione.yaml"))
     for option, (level, message) in (("--overlay", forth), ("--old-overlay", back)):
         code = main(["spec", "diff", source, source, option, overlay, "--json", str(file)])
         found = json.loads(file.read_text())["changes"]
@@ -78,7 +78,7 @@ def test_one_document_is_compared_with_its_like(
 
 def test_words_are_cosmetic(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     overlay = make_overlay(tmp_path, INVOICES, {"summary": "Other words"})
-    source = str(document_path("aione.yaml"))
+    source = str(locate_document("aione.yaml"))
     assert main(["spec", "diff", source, source, "--overlay", overlay, "--cosmetic"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].split() == ["cosmetic", "listInvoices", "-", "another", "summary"]
@@ -92,7 +92,7 @@ def test_a_revision_of_git_is_a_source(
         subprocess.run(["git", *words], cwd=tmp_path, check=True, capture_output=True)
 
     (tmp_path / "contract").mkdir()
-    document = yaml.safe_load(document_path("modelrouter.yaml").read_text())
+    document = yaml.safe_load(locate_document("modelrouter.yaml").read_text())
     path = tmp_path / "contract" / "modelrouter.yaml"
     path.write_text(yaml.safe_dump(document, sort_keys=False))
     git("init", "-q")

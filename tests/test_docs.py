@@ -27,7 +27,7 @@ from aione_mock.contract.loading import load_contract
 from aione_mock.contract.overlay import apply_overlay
 from aione_mock.model import prompt_cache, structured, tokens
 from aione_mock.server.http import Server
-from aione_mock.settings import DOCUMENTS, document_path
+from aione_mock.settings import DOCUMENTS, locate_document
 from aione_mock.tenant.organisation_file import list_credentials
 
 ROOT = Path(__file__).parent.parent
@@ -154,7 +154,7 @@ def page_size(made: Contract) -> Any:
 
 
 def contract() -> Contract:
-    return load_contract([document_path(name) for name in DOCUMENTS])
+    return load_contract([locate_document(name) for name in DOCUMENTS])
 
 
 def test_the_page_of_answers_has_the_figures_and_keywords_there_are() -> None:

@@ -30,7 +30,7 @@ from aione_mock.server.mcp.agent_server import _AgentServer
 from aione_mock.server.mcp.control_api import ControlAPI
 from aione_mock.server.mcp.gateway_check import _list_variables
 from aione_mock.server.mcp.tools import build_tools
-from aione_mock.settings import Settings, docs_path
+from aione_mock.settings import Settings, locate_docs
 from tests.timing import PATIENCE, make_untraced_environment
 
 KEY = "sk-nex-demo-every-model"
@@ -185,14 +185,14 @@ async def test_the_contract_is_looked_up_as_it_is_served(agents: Server) -> None
 async def test_resources_are_the_contract_and_the_pages(agents: Server) -> None:
     async with over_http(agents) as client:
         listed = {str(each.uri): each for each in (await client.list_resources()).resources}
-        pages = {f"aione-mock://docs/{path.relative_to(docs_path())}" for path in docs_path().rglob("*.md")}
+        pages = {f"aione-mock://docs/{path.relative_to(locate_docs())}" for path in locate_docs().rglob("*.md")}
         assert pages
         assert pages < set(listed)
         (document,) = (await client.read_resource("aione-mock://contract/aione.yaml")).contents
         assert "createChatCompletion" in document.text
         for uri in sorted(pages)[:3]:
             (page,) = (await client.read_resource(uri)).contents
-            assert page.text == (docs_path() / uri.removeprefix("aione-mock://docs/")).read_text(encoding="utf-8")
+            assert page.text == (locate_docs() / uri.removeprefix("aione-mock://docs/")).read_text(encoding="utf-8")
         for uri in ("aione-mock://docs/../pyproject.toml", "aione-mock://docs/", "file:///etc/passwd"):
             with pytest.raises(MCPError, match="there is no resource"):
                 await client.read_resource(uri)
@@ -386,7 +386,7 @@ def test_serving_without_agents_loads_nothing_of_them() -> None:
 
 
 async def test_the_page_names_every_tool(agents: Server) -> None:
-    page = (docs_path() / "how-to" / "coding-agents.md").read_text(encoding="utf-8")
+    page = (locate_docs() / "how-to" / "coding-agents.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (`.*?) \|", page, re.MULTILINE)
     named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
     async with over_http(agents) as client:

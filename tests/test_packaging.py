@@ -202,7 +202,9 @@ def test_extensions_are_served(commands: Path, tmp_path: Path) -> None:
 
 
 def test_an_editable_install_uses_the_files_of_the_checkout(commands: Path) -> None:
-    code = "from aione_mock import settings; print(settings.document_path(''), settings.fixture_path('models.yaml'))"
+    code = (
+        "from aione_mock import settings; print(settings.locate_document(''), settings.locate_fixture('models.yaml'))"
+    )
     # -P: not the checkout in the working directory
     openapi, models = map(Path, run(commands / "python", "-P", "-c", code).split())
     (site_packages,) = commands.parent.glob("lib/python*/site-packages")

@@ -19,7 +19,7 @@ from aione_mock.server import pipeline
 from aione_mock.server.app import create_app
 from aione_mock.server.http import Server
 from aione_mock.server.page import PageFiles
-from aione_mock.settings import Settings, page_path
+from aione_mock.settings import Settings, locate_page
 from tests.timing import at_best, cost, make_untraced_environment
 
 BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
@@ -36,7 +36,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (built / "index-D1gest.js").write_bytes(SCRIPT)
     (built / ".sources").write_text("digest")
     (tmp_path / "secret.js").write_text("hidden words")
-    monkeypatch.setattr(pipeline, "page_path", lambda: built)
+    monkeypatch.setattr(pipeline, "locate_page", lambda: built)
     return built
 
 
@@ -161,7 +161,7 @@ def test_what_exists_for_the_page_alone_takes_less_than_ten_milliseconds_of_a_st
     lines = [line.removeprefix("import time:").split("|") for line in told.splitlines() if "aione_mock" in line]
     own = {name.strip().removeprefix("aione_mock."): int(took) for took, _, name in lines}
     assert sum(own[module] for module in PAGE_MODULES) < 10_000
-    found = cost(lambda: PageFiles(page_path(), enabled=True, control=True, scheme="http"))
+    found = cost(lambda: PageFiles(locate_page(), enabled=True, control=True, scheme="http"))
     assert found < 0.001
 
 

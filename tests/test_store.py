@@ -38,7 +38,7 @@ async def test_a_window_takes_nothing_when_one_part_is_full() -> None:
     store = MemoryStore()
     assert (await store.window("w", 0.0, 60, (1, 9), (5, 9))).taken
     full = await store.window("w", 1.0, 60, (1, 0), (5, 9))
-    assert (full.taken, full.totals, full.left(0), full.left(1)) == (False, (1, 9), 4, 0)
+    assert (full.taken, full.totals, full.count_left(0), full.count_left(1)) == (False, (1, 9), 4, 0)
 
 
 async def test_what_had_not_happened_when_the_clock_was_set_back_is_gone() -> None:
@@ -58,9 +58,9 @@ async def test_waiting_as_long_as_told_makes_room(steps: list[tuple[float, int, 
         now += gap
         await store.window("w", now, 60, (amounts[0], amounts[1]))
     window = await store.window("w", now, 60)
-    wait = window.wait(part, room)
+    wait = window.compute_wait(part, room)
     assert (wait == 0) == (window.totals[part] <= room)
-    assert max(0.0, window.lasts[part] + window.span - now) == window.wait(part, 0)
+    assert max(0.0, window.lasts[part] + window.span - now) == window.compute_wait(part, 0)
     after = now + wait + 1e-6
     assert (await store.window("w", after, 60)).totals[part] <= room
 
@@ -107,6 +107,6 @@ def test_the_journal_is_bounded_in_entries_and_bytes() -> None:
     assert [page.size for page in journal] == [40, 60]
     journal.add(Page(500))
     assert ([page.size for page in journal], journal.bytes_held, journal.total) == ([500], 500, 6)
-    assert [page.size for page in journal.latest(5)] == [500]
+    assert [page.size for page in journal.list_latest(5)] == [500]
     journal.clear()
     assert (len(journal), journal.bytes_held, journal.total) == (0, 0, 6)

@@ -115,7 +115,7 @@ def test_kinds_that_stand_anywhere_are_passed_over():
 
 def test_events_without_a_kind_or_without_an_object_are_unknown():
     grammar = StreamGrammar.parse(BLOCKS)
-    assert [grammar.kind_of(data) for data in ({"a": 1}, [], "text", 7, None)] == ["unknown"] * 5
+    assert [grammar.find_kind(data) for data in ({"a": 1}, [], "text", 7, None)] == ["unknown"] * 5
 
 
 def test_the_law_of_each_item_reads_events_that_have_its_key():

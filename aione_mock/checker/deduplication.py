@@ -96,7 +96,7 @@ def _build_unknown(context: LawContext, name: str, params: dict[str, str]) -> Ht
 
 def _is_own_error(operation: Operation, exchange: HttpExchange) -> bool:
     """Whether an error comes from the operation itself: it is declared, has its schema and judges the request."""
-    validator = operation.response_validator(exchange.status, exchange.media_type)
+    validator = operation.get_response_validator(exchange.status, exchange.media_type)
     if exchange.status in _ERRORS_OF_MIDDLEWARE or exchange.status >= 500 or validator is None:
         return False
     try:

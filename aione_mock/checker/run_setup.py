@@ -21,7 +21,7 @@ from aione_mock.clock import SYSTEM_CLOCK
 from aione_mock.contract import Contract
 from aione_mock.contract.loading import load_contract
 from aione_mock.errors import ConfigError
-from aione_mock.settings import DOCUMENTS, document_path, extension_paths, parse_extensions
+from aione_mock.settings import DOCUMENTS, locate_document, locate_extensions, parse_extensions
 
 GATEWAY_DOCUMENTS = tuple(name for name in DOCUMENTS if name != "control.yaml")
 """All documents but that of the control API, which only the mock has."""
@@ -29,8 +29,8 @@ GATEWAY_DOCUMENTS = tuple(name for name in DOCUMENTS if name != "control.yaml")
 
 def load_gateway_contract(overlays: Iterable[Path] = (), extensions: Iterable[str] = ()) -> Contract:
     """Return the contract that a gateway has to keep. Raises ConfigError or ContractError."""
-    changes = (*extension_paths(parse_extensions(extensions)), *overlays)
-    return load_contract([document_path(name) for name in GATEWAY_DOCUMENTS], changes)
+    changes = (*locate_extensions(parse_extensions(extensions)), *overlays)
+    return load_contract([locate_document(name) for name in GATEWAY_DOCUMENTS], changes)
 
 
 def set_up_run(target: Target, options: CheckOptions) -> CheckRun:

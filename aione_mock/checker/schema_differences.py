@@ -60,7 +60,7 @@ def find_differences(operation: Operation, schema: Json, value: Json, evidence: 
     `evidence` is that of the schema as a whole. Further members of objects are no differences. Of `anyOf` and `oneOf`,
     the branch counts that the value comes nearest to.
     """
-    for error, message in _list_leaves(operation.schema_validator(schema).iter_errors(value)):
+    for error, message in _list_leaves(operation.get_schema_validator(schema).iter_errors(value)):
         if error.kind.name not in _UNKNOWN_MEMBERS:
             yield _describe_error(operation, schema, error, message, evidence)
 
@@ -110,7 +110,7 @@ def _judge_absence(operation: Operation, holder: Json, name: str, evidence: str)
     member = holder.get("properties", {}).get(name)
     if member is None:
         return evidence
-    if operation.schema_validator(member).is_valid(None):
+    if operation.get_schema_validator(member).is_valid(None):
         return "assumed"
     own = read_evidence(member) or read_evidence(operation.resolve(member))
     return choose_weakest_evidence(own or evidence, read_evidence(holder, "required") or own or evidence)

@@ -13,7 +13,7 @@ from aione_mock.cli import terminal
 from aione_mock.cli.schemas import SchemaName, make_schema
 from aione_mock.cli.setting_options import add_setting_options, read_settings
 from aione_mock.errors import ConfigError
-from aione_mock.settings import CONFIG_FILES, Settings, fixture_path
+from aione_mock.settings import CONFIG_FILES, Settings, locate_fixture
 from aione_mock.text.credentials import mask_url
 
 _MASK = "…"
@@ -49,7 +49,7 @@ def check_new_file(path: Path, option: str, *, force: bool) -> None:
 
 def format_configuration() -> str:
     """Return the text of a configuration file: each setting in a comment, then an example of a world."""
-    example = fixture_path("configuration.yaml").read_text(encoding="utf-8")
+    example = locate_fixture("configuration.yaml").read_text(encoding="utf-8")
     settings = [_format_setting(name) for name in Settings.model_fields if name not in ("config", "models", "world")]
     return example.replace("# SETTINGS\n", "\n".join(settings))
 

@@ -9,7 +9,7 @@ import typer
 
 from aione_mock.contract import Contract
 from aione_mock.contract.loading import load_contract
-from aione_mock.settings import DOCUMENTS, EXTENSIONS, document_path, extension_paths, parse_extensions
+from aione_mock.settings import DOCUMENTS, EXTENSIONS, locate_document, locate_extensions, parse_extensions
 
 Overlays = Annotated[
     list[Path] | None,
@@ -27,5 +27,5 @@ def load_bundled_contract(
     overlays: list[Path] | None, extensions: list[str] | None = None, *, cache: bool = True
 ) -> Contract:
     """Load the bundled contract with extensions and overlays. Raises ConfigError or ContractError."""
-    changes = (*extension_paths(parse_extensions(extensions or ())), *(overlays or ()))
-    return load_contract([document_path(name) for name in DOCUMENTS], changes, cache=cache)
+    changes = (*locate_extensions(parse_extensions(extensions or ())), *(overlays or ()))
+    return load_contract([locate_document(name) for name in DOCUMENTS], changes, cache=cache)

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from aione_mock.contract import Contract
 from aione_mock.contract.loading import load_contract
 from aione_mock.errors import ConfigError
-from aione_mock.settings import DOCUMENTS, document_path
+from aione_mock.settings import DOCUMENTS, locate_document
 
 BUNDLED, REVISION = "bundled", "git:"
 _FOLDER = "openapi"
@@ -55,7 +55,7 @@ def _match_documents(contract: Contract, other: Contract) -> Contract:
 @contextmanager
 def _find_documents(source: str) -> Iterator[list[Path]]:
     if source == BUNDLED:
-        yield [document_path(name) for name in DOCUMENTS]
+        yield [locate_document(name) for name in DOCUMENTS]
     elif source.startswith(REVISION):
         revision, _, folder = source.removeprefix(REVISION).partition(":")
         with TemporaryDirectory() as temporary:

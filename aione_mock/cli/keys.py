@@ -46,11 +46,11 @@ def list_keys(
 def _list_variables(credentials: Iterable[SeededCredential], url: str | None) -> list[tuple[str, str]]:
     if url is None:
         return [pair for credential in credentials for pair in credential.env]
-    from aione_mock.testing.environment import session_variables
+    from aione_mock.testing.environment import make_session_variables
 
     key = next(credential.secret for credential in credentials if credential.kind == "key")
     own = {name: value for credential in credentials for name, value in credential.env}
-    variables = session_variables(parse_base_url(url, "--url"), key) | own
+    variables = make_session_variables(parse_base_url(url, "--url"), key) | own
     return [(name, value) for name, value in variables.items() if name.lower() != "no_proxy"]
 
 

@@ -129,11 +129,11 @@ def _describe_server(info: dict[str, Any]) -> str:
 def _measure_latency(client: Redis) -> float:
     """Return the median of some round trips, in milliseconds."""
     client.ping()
-    took = sorted([_time_ping(client) for _ in range(_PINGS)])
+    took = sorted([_measure_ping(client) for _ in range(_PINGS)])
     return 1000 * took[_PINGS // 2]
 
 
-def _time_ping(client: Redis) -> float:
+def _measure_ping(client: Redis) -> float:
     began = time.perf_counter()
     client.ping()
     return time.perf_counter() - began

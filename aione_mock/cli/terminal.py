@@ -61,15 +61,15 @@ def format_json(content: Json) -> bytes:
 
 def align_columns(rows: Rows) -> list[str]:
     """Return lines with columns as wide as their widest cell."""
-    widths = [max(map(display_width, column)) for column in zip(*rows, strict=True)]
+    widths = [max(map(measure_width, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(map(_pad, row, widths)).rstrip() for row in rows]
 
 
 def _pad(cell: str, width: int) -> str:
-    return cell + " " * (width - display_width(cell))
+    return cell + " " * (width - measure_width(cell))
 
 
-def display_width(text: str) -> int:
+def measure_width(text: str) -> int:
     """Return the number of columns that a text takes; a Chinese character takes two."""
     return sum([2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text])
 

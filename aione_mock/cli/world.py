@@ -59,7 +59,7 @@ def _print_world(tenants: Tenants, world: World) -> None:
     typer.echo()
     terminal.print_table(("model", "input", "cached", "output", "context", "can"), _list_models(tenants))
     typer.echo("prices: RMB per million tokens\n")
-    _print_chart(_daily_usage(tenants, main))
+    _print_chart(_sum_daily_usage(tenants, main))
 
 
 def _list_teams(org: Organisation) -> list[tuple[str, ...]]:
@@ -88,7 +88,7 @@ def _list_models(tenants: Tenants) -> list[tuple[str, ...]]:
     ]
 
 
-def _daily_usage(tenants: Tenants, org: Organisation) -> list[UsageRow]:
+def _sum_daily_usage(tenants: Tenants, org: Organisation) -> list[UsageRow]:
     """Return one row for each of the last days, today included."""
     snapshot = asyncio.run(tenants.ledgers[org.id].read(MemoryStore()))
     today = day_to_date(timestamp_to_day(tenants.epoch))
@@ -144,5 +144,5 @@ def _organisation_to_json(tenants: Tenants, world: World, org: Organisation) -> 
             {"name": name, "id": key_id, "secret": secret, "purpose": purpose}
             for name, key_id, secret, purpose in _list_keys(org, world)
         ],
-        "daily_cost_rmb": {str(row.date): str(row.cost) for row in _daily_usage(tenants, org)},
+        "daily_cost_rmb": {str(row.date): str(row.cost) for row in _sum_daily_usage(tenants, org)},
     }

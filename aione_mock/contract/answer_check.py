@@ -72,7 +72,7 @@ def find_answer_problems(operation: Operation, answer: Answer) -> Iterator[Answe
         if value is None:
             if header.get("required"):
                 yield AnswerProblem(f"header {name} is missing", part="header", member=name)
-        elif not operation.schema_validator(schema).is_valid(convert_header(value, schema.get("type", "string"))):
+        elif not operation.get_schema_validator(schema).is_valid(convert_header(value, schema.get("type", "string"))):
             yield AnswerProblem(f"header {name} does not fit its schema", part="header", member=name)
     if answer.method == "HEAD" or answer.status in _BODILESS:
         return
@@ -107,14 +107,14 @@ def _find_in_body(operation: Operation, answer: Answer) -> Iterator[AnswerProble
         if not answer.cut:
             yield AnswerProblem(f"the body is not JSON: {error.msg} at byte {error.pos}")
         return
-    validator = operation.response_validator(answer.status, answer.media_type)
+    validator = operation.get_response_validator(answer.status, answer.media_type)
     if validator is not None:
         yield from map(_describe_problem, validation.find_violations(validator, data))
 
 
 def _find_in_stream(operation: Operation, answer: Answer) -> Iterator[AnswerProblem]:
     events = list(sse.decode([answer.content]))
-    validator = operation.response_validator(answer.status, answer.media_type)
+    validator = operation.get_response_validator(answer.status, answer.media_type)
     inner = _find_data_validator(operation, answer)
     # first, since it explains others, and a recording names a few only
     if answer.content and not answer.content.endswith(_EVENT_ENDS):
@@ -127,7 +127,7 @@ def _find_in_stream(operation: Operation, answer: Answer) -> Iterator[AnswerProb
             # a validator does not look into the JSON of a text
             found = validation.find_violations(inner, data)
         yield from (_describe_problem(violation, number) for violation in found)
-        if not found and isinstance(data, str) and operation.stream and operation.stream.kind_of(data) == "unknown":
+        if not found and isinstance(data, str) and operation.stream and operation.stream.find_kind(data) == "unknown":
             yield AnswerProblem("the data is not JSON", number, "event")
     if operation.stream is not None:
         yield from (AnswerProblem(str(each), part="stream") for each in operation.stream.find_problems(events))
@@ -141,7 +141,7 @@ def _describe_problem(violation: Violation, event: int | None = None) -> AnswerP
 def _find_data_validator(operation: Operation, answer: Answer) -> validation.SchemaValidator | None:
     media = operation.responses[str(answer.status)]["content"][answer.media_type]
     schemas = list_data_schemas(operation, media.get("schema", {}))
-    return operation.schema_validator({"anyOf": schemas}) if schemas else None
+    return operation.get_schema_validator({"anyOf": schemas}) if schemas else None
 
 
 def list_data_schemas(operation: Operation, event_schema: Json) -> list[Json]:

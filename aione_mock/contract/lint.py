@@ -197,7 +197,7 @@ class ContractExample:
 def find_unfit_examples(contract: Contract) -> Iterator[tuple[ContractExample, str]]:
     """Yield each example that its own schema rejects, with what is wrong."""
     for example in list_examples(contract):
-        for error in contract.schema_validator(example.document, example.schema).iter_errors(example.value):
+        for error in contract.get_schema_validator(example.document, example.schema).iter_errors(example.value):
             yield example, f"{'/'.join(map(str, error.instance_path))}: {error.message[:300]}"
             break
 

@@ -103,7 +103,7 @@ class Operation:
             required=node.get("required", False),
             types=frozenset([types] if isinstance(types, str) else types),
             default=schema.get("default"),
-            validator=self.schema_validator(node["schema"]),
+            validator=self.get_schema_validator(node["schema"]),
         )
 
     @property
@@ -124,15 +124,15 @@ class Operation:
         """Return a node of the operation's document with its own `$ref` followed."""
         return self._contract.resolve(self.document, node)
 
-    def schema_validator(self, schema: Json) -> jsonschema_rs.Draft202012Validator:
+    def get_schema_validator(self, schema: Json) -> jsonschema_rs.Draft202012Validator:
         """Return the compiled validator of a schema of the operation's document."""
-        return self._contract.schema_validator(self.document, schema)
+        return self._contract.get_schema_validator(self.document, schema)
 
     @cached_property
     def body_validator(self) -> jsonschema_rs.Draft202012Validator | None:
         """Validator of the JSON request body; None if the operation takes none."""
         media = self.request_body.get("content", {}).get("application/json")
-        return self.schema_validator(media["schema"]) if media else None
+        return self.get_schema_validator(media["schema"]) if media else None
 
     @cached_property
     def body_members(self) -> frozenset[str]:
@@ -187,11 +187,11 @@ class Operation:
             if status.isdigit()
         }
 
-    def response_validator(self, status: int, media_type: str) -> jsonschema_rs.Draft202012Validator | None:
+    def get_response_validator(self, status: int, media_type: str) -> jsonschema_rs.Draft202012Validator | None:
         """Return the validator of a response body, or of one event of a stream; None without a schema."""
         content = self.responses.get(str(status), {}).get("content", {})
         media = content.get(media_type.partition(";")[0].strip(), {})
-        return self.schema_validator(media["schema"]) if "schema" in media else None
+        return self.get_schema_validator(media["schema"]) if "schema" in media else None
 
 
 def locate_node(document: Json, pointer: str, depth: int = 0) -> Json:
@@ -332,7 +332,7 @@ class Contract:
         except ContractError as error:
             raise ContractError(f"{document}{error}") from None
 
-    def schema_validator(self, document: str, schema: Json) -> jsonschema_rs.Draft202012Validator:
+    def get_schema_validator(self, document: str, schema: Json) -> jsonschema_rs.Draft202012Validator:
         """Return the compiled validator of a schema of a document. Equal schemas share one."""
         schema = _qualify_references(schema, document)
         key = repr(schema)

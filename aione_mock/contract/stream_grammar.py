@@ -78,7 +78,7 @@ class EventOrder:
             raise ContractError(f"{where}: `order` is not a regular expression: {error}") from None
         return cls(text, pattern, pointer, kinds, tuple(spec.get("kinds", {}).items()))
 
-    def kind_of(self, data: Json) -> str:
+    def find_kind(self, data: Json) -> str:
         """Return the kind of an event's data; `unknown` if no schema accepts it."""
         if self.pointer is not None:
             return str(resolve_pointer(data, self.pointer, "unknown")) if isinstance(data, dict | list) else "unknown"
@@ -154,7 +154,7 @@ class ItemOrder:
             for item in items if isinstance(items, list) else []:
                 key = resolve_pointer(item, self.key, None)
                 if key is not None and not isinstance(key, list | dict):
-                    found.setdefault(key, []).append(self.order.kind_of(item))
+                    found.setdefault(key, []).append(self.order.find_kind(item))
         return found
 
 
@@ -185,14 +185,14 @@ class StreamGrammar:
             tuple(spec.get("fold", ())),
         )
 
-    def kind_of(self, data: Json) -> str:
+    def find_kind(self, data: Json) -> str:
         """Return the kind of an event's data."""
-        return self.order.kind_of(data)
+        return self.order.find_kind(data)
 
     def find_problems(self, events: Iterable[Event]) -> list[StreamProblem]:
         """Return everything by which a complete stream violates the grammar."""
         data = [decode_data(event) for event in events]
-        kinds = [kind for kind in map(self.kind_of, data) if kind not in self.anywhere]
+        kinds = [kind for kind in map(self.find_kind, data) if kind not in self.anywhere]
         found = [self.order.find_problem(kinds)]
         if self.each:
             groups, each = self.each.group_kinds(data), self.each
@@ -205,7 +205,7 @@ class StreamGrammar:
         answer: dict[str, Json] = {"": {}}
         json_texts: dict[tuple[str, ...], None] = {}
         for data in map(decode_data, events):
-            kind = self.kind_of(data)
+            kind = self.find_kind(data)
             for rule in self.fold_rules:
                 if "from" in rule and rule.get("on", kind) == kind:
                     for value, indices in _select(data, rule["from"].split("/")[1:], ()):

@@ -26,7 +26,7 @@ from aione_mock.server.request import Request
 from aione_mock.server.scenario_engine import ScenarioEngine
 from aione_mock.server.sessions import Sessions
 from aione_mock.server.state import MemoryState
-from aione_mock.settings import DOCUMENTS, MEMORY, Settings, document_path, extension_paths
+from aione_mock.settings import DOCUMENTS, MEMORY, Settings, locate_document, locate_extensions
 from aione_mock.tenant.world import World
 from aione_mock.types import Headers, Response
 
@@ -264,8 +264,8 @@ def _choose_pipeline(settings: Settings) -> type[Pipeline]:
 
 def load_served_contract(settings: Settings) -> Contract:
     """Load the contract that a server with these settings serves. Raises ContractError or ConfigError."""
-    overlays = (*extension_paths(settings.extensions), *settings.overlays)
-    contract = load_contract([document_path(name) for name in DOCUMENTS], overlays)
+    overlays = (*locate_extensions(settings.extensions), *settings.overlays)
+    contract = load_contract([locate_document(name) for name in DOCUMENTS], overlays)
     return contract if settings.control else contract.exclude_protocol("control")
 
 

@@ -163,7 +163,7 @@ def _name_limit(exchange: Exchange) -> str:
         return "concurrency"
     if exchange.error != rate_limits.RATE_EXCEEDED or exchange.limits is None:
         return "balance"
-    return "tokens" if exchange.limits.left(rate_limits.REQUESTS) else "requests"
+    return "tokens" if exchange.limits.count_left(rate_limits.REQUESTS) else "requests"
 
 
 def _split_usage(usage: Usage) -> Iterable[tuple[str, int]]:

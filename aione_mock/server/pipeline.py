@@ -30,7 +30,7 @@ from aione_mock.server.scenario_engine import ScenarioEngine
 from aione_mock.server.served_contract import ServedContract
 from aione_mock.server.sessions import Session, Sessions
 from aione_mock.server.state import MemoryState
-from aione_mock.settings import Settings, page_path
+from aione_mock.settings import Settings, locate_page
 from aione_mock.text.credentials import mask_text
 from aione_mock.types import Call, Reply, Response, StreamReply
 
@@ -67,7 +67,9 @@ class Pipeline:
             allowed_hosts=settings.allowed_hosts,
         )
         self.cors = CrossOriginPolicy(settings.cors, contract)
-        self.page = PageFiles(page_path(), enabled=settings.ui, control=bool(settings.control), scheme=settings.scheme)
+        self.page = PageFiles(
+            locate_page(), enabled=settings.ui, control=bool(settings.control), scheme=settings.scheme
+        )
         self.served_contract = ServedContract(contract, lambda: sessions.default.catalogue, settings.scheme)
         self.explanations: Mapping[str, Explanation] = {}
         self.draining = False

@@ -80,8 +80,8 @@ def release_call(key: str, session: Session) -> None:
 
 def refuse_rate(window: Window) -> APIError:
     """Return the refusal of a request above a limit per minute."""
-    wait = max(window.wait(part, limit - 1) for part, limit in enumerate(window.most))
-    part = REQUESTS if not window.left(REQUESTS) else TOKENS
+    wait = max(window.compute_wait(part, limit - 1) for part, limit in enumerate(window.most))
+    part = REQUESTS if not window.count_left(REQUESTS) else TOKENS
     return _refuse(RATE_EXCEEDED, f"Rate limit exceeded: {window.most[part]} {_KINDS[part]} per minute", wait)
 
 

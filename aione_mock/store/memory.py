@@ -47,11 +47,11 @@ class Window:
     taken: bool
     """Whether the amounts were added."""
 
-    def left(self, part: int) -> int:
+    def count_left(self, part: int) -> int:
         """Return what is left of a part's limit."""
         return max(0, self.most[part] - self.totals[part])
 
-    def wait(self, part: int, room: int) -> float:
+    def compute_wait(self, part: int, room: int) -> float:
         """Seconds until at most `room` of a part is left inside, 0 when that is so already."""
         left = self.totals[part]
         if left > room:
@@ -372,7 +372,7 @@ class Journal:
             if budget.held > budget.most:
                 budget.shrink()
 
-    def latest(self, count: int) -> list[Any]:
+    def list_latest(self, count: int) -> list[Any]:
         """Return up to `count` newest entries, newest first."""
         return [entry for entry, _ in islice(reversed(self._entries), count)]
 

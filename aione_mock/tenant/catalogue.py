@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from aione_mock.settings import fixture_path
+from aione_mock.settings import locate_fixture
 from aione_mock.text.data_files import Money, PositiveInt, Text, YamlModel, load_yaml_model
 
 _TOKENS_PER_PRICE = 1_000_000
@@ -128,7 +128,7 @@ class ModelCatalogue(YamlModel):
     @classmethod
     def load(cls, path: Path | None = None) -> ModelCatalogue:
         """Read a catalogue file, by default the bundled one. Raises ConfigError."""
-        return load_yaml_model(path or fixture_path("models.yaml"), cls, "catalogue")
+        return load_yaml_model(path or locate_fixture("models.yaml"), cls, "catalogue")
 
     @cached_property
     def names(self) -> Mapping[str, Model]:

@@ -240,10 +240,12 @@ class LedgerSnapshot:
     def sum_window(self, start: float, end: float, wanted: UsageFilter = ALL) -> CallTotals:
         """Sum every minute that begins in the window; see `round_window`."""
         first, last = round_window(start, end)
-        lines = self.chart(start, end, 60 * max(1, last - first), wanted)
+        lines = self.build_chart(start, end, 60 * max(1, last - first), wanted)
         return CallTotals(*map(sum, zip(*[bucket.totals for line in lines.values() for bucket in line], strict=True)))
 
-    def chart(self, start: float, end: float, width: int, wanted: UsageFilter = ALL) -> dict[str, list[ChartBucket]]:
+    def build_chart(
+        self, start: float, end: float, width: int, wanted: UsageFilter = ALL
+    ) -> dict[str, list[ChartBucket]]:
         """Return one line of buckets for each model that was called or is asked for, in order of ids.
 
         Empty buckets are included.

@@ -18,7 +18,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from aione_mock.seed import Seed
-from aione_mock.settings import fixture_path
+from aione_mock.settings import locate_fixture
 from aione_mock.structs import frozen
 from aione_mock.text.data_files import Count, Money, PositiveInt, Text, YamlModel, load_yaml_model
 
@@ -294,7 +294,7 @@ class SeededCredential:
 @cache
 def load_organisation_file() -> OrganisationFile:
     """Read the bundled file."""
-    file = load_yaml_model(fixture_path("organisation.yaml"), OrganisationFile, "organisation file")
+    file = load_yaml_model(locate_fixture("organisation.yaml"), OrganisationFile, "organisation file")
     return file.model_copy(update={"organisations": complete_organisations(file.organisations)})
 
 

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from aione_mock.errors import ConfigError, did_you_mean
-from aione_mock.settings import ANY, Settings, fixture_path
+from aione_mock.settings import ANY, Settings, locate_fixture
 from aione_mock.structs import frozen
 from aione_mock.tenant.catalogue import Model, ModelCatalogue, ModelTraits
 from aione_mock.tenant.organisation_file import (
@@ -66,7 +66,7 @@ def load_default_world() -> World:
 @cache
 def load_embedding_models() -> tuple[Model, ...]:
     """Return the models that are bundled with the extension `embeddings`."""
-    return ModelCatalogue.load(fixture_path("embedding_models.yaml")).models
+    return ModelCatalogue.load(locate_fixture("embedding_models.yaml")).models
 
 
 def load_catalogue(settings: Settings) -> ModelCatalogue:

@@ -93,7 +93,7 @@ class RecordedCall:
             if isinstance(text := self.body.get("input"), str):
                 return text
             last = (text or self.body.get("messages") or self.body["contents"])[-1]
-            return _content_text(last.get("content", last.get("parts")))
+            return _read_content_text(last.get("content", last.get("parts")))
         return ""
 
     @property
@@ -105,7 +105,7 @@ class RecordedCall:
     @property
     def tool_results(self) -> tuple[str, ...]:
         """Ids of the tool calls whose results the request holds; for Gemini their names where it sends no ids."""
-        return tuple(_tool_result_ids(self.body))
+        return tuple(_list_tool_result_ids(self.body))
 
     def __str__(self) -> str:
         parts = [f"{self.method} {self.path}", f"→ {self.status or 'no status'}", self.model or ""]
@@ -127,7 +127,7 @@ def _parse_data(text: str) -> Json:
         return text
 
 
-def _content_text(content: Json) -> str:
+def _read_content_text(content: Json) -> str:
     if isinstance(content, str):
         return content
     return " ".join(part["text"] for part in content or () if isinstance(part.get("text"), str))
@@ -137,7 +137,7 @@ def _answer_text(part: Json) -> str:
     """Return the text of the first choice in a body or an event of any protocol."""
     with contextlib.suppress(*_WRONG_SHAPE):
         if choice := next(iter(part.get("choices") or ()), None):
-            text = _content_text(choice.get("message", choice.get("delta", {})).get("content"))
+            text = _read_content_text(choice.get("message", choice.get("delta", {})).get("content"))
             return "" if choice.get("index") else text
         if "candidates" in part:
             return "".join(p["text"] for p in part["candidates"][0]["content"]["parts"] if "text" in p)
@@ -147,10 +147,10 @@ def _answer_text(part: Json) -> str:
     return ""
 
 
-def _tool_result_ids(value: Json) -> Iterator[str]:
+def _list_tool_result_ids(value: Json) -> Iterator[str]:
     if isinstance(value, list):
         for item in value:
-            yield from _tool_result_ids(item)
+            yield from _list_tool_result_ids(item)
     elif isinstance(value, dict):
         response = value.get("functionResponse", value.get("function_response"))
         if isinstance(response, dict):
@@ -158,4 +158,4 @@ def _tool_result_ids(value: Json) -> Iterator[str]:
             return
         yield from (value[name] for name in ("tool_call_id", "tool_use_id") if isinstance(value.get(name), str))
         for item in value.values():
-            yield from _tool_result_ids(item)
+            yield from _list_tool_result_ids(item)

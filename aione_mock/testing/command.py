@@ -18,7 +18,7 @@ from aione_mock.server.http import Server
 from aione_mock.server.journal import Exchange
 from aione_mock.server.sessions import Session
 from aione_mock.settings import MEMORY, Settings, build_environment, read_variable
-from aione_mock.testing.environment import CONFLICTING_VARIABLES, session_variables
+from aione_mock.testing.environment import CONFLICTING_VARIABLES, make_session_variables
 
 _FOUND = 1
 _MAX_PROBLEMS = 50
@@ -53,7 +53,7 @@ def run_command(command: Sequence[str], settings: Settings, *, strict: bool, rep
 def _list_variables(app: Mock, url: str, settings: Settings) -> dict[str, str]:
     """Return the variables for the command: those of the fixture `aione_env`, for the session `default`."""
     session = app.sessions.default
-    variables = session_variables(
+    variables = make_session_variables(
         url + settings.root_path,
         session.tenants.demo_key,
         no_proxy=read_variable("NO_PROXY") or "",

@@ -58,7 +58,7 @@ class ControlClient(ABC):
         body = b"" if data is None else orjson.dumps(data)
         status, answer = self._send(target.method, target.path.format(**in_path), urlencode(params), session, body)
         if status >= 400:
-            raise ScenarioError(_error_message(status, answer))
+            raise ScenarioError(_read_error_message(status, answer))
         return orjson.loads(answer) if answer else None
 
     def replace_rules(self, session: str, rules: list[Mapping[str, Json]]) -> None:
@@ -150,7 +150,7 @@ class InProcessControlClient(ControlClient):
         self._server.stop()
 
 
-def _error_message(status: int, body: bytes) -> str:
+def _read_error_message(status: int, body: bytes) -> str:
     try:
         message = str(orjson.loads(body)["error"]["message"])
     except (ValueError, KeyError, TypeError):

@@ -19,7 +19,7 @@ CONFLICTING_VARIABLES = (
 """Variables to remove: they would send requests to another server, or send a second credential."""
 
 
-def session_variables(
+def make_session_variables(
     base_url: str, api_key: str, *, no_proxy: str = "", credentials: Sequence[SeededCredential] | None = None
 ) -> dict[str, str]:
     """Return names and values. `base_url` includes the session; hosts are added to `no_proxy`, the present value.

@@ -11,7 +11,7 @@ import httpx2
 from aione_mock.contract import Contract
 from aione_mock.contract.loading import load_contract
 from aione_mock.errors import ConfigError
-from aione_mock.settings import DOCUMENTS, document_path
+from aione_mock.settings import DOCUMENTS, locate_document
 from aione_mock.testing.control_client import ControlClient
 from aione_mock.text.addresses import parse_base_url
 from aione_mock.text.credentials import CredentialMask, make_bearer_header
@@ -22,7 +22,7 @@ class HttpControlClient(ControlClient):
 
     def __init__(self, url: str, token: str | None = None) -> None:
         super().__init__(
-            parse_base_url(url, "the URL of the mock"), load_contract([document_path("control.yaml")]).operations
+            parse_base_url(url, "the URL of the mock"), load_contract([locate_document("control.yaml")]).operations
         )
         # ignore proxy settings of the environment
         headers = {} if token is None else make_bearer_header(token, "the control token")
@@ -56,7 +56,7 @@ class HttpControlClient(ControlClient):
     @cached_property
     def contract(self) -> Contract:
         """See `ControlClient`. Overlays of the server are not known here."""
-        return load_contract([document_path(name) for name in DOCUMENTS])
+        return load_contract([locate_document(name) for name in DOCUMENTS])
 
     def close(self) -> None:
         """Close the connections."""

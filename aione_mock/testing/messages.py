@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from aione_mock.settings import docs_path
+from aione_mock.settings import locate_docs
 from aione_mock.testing.calls import RecordedCall
 from aione_mock.testing.control_client import MismatchReasons
 from aione_mock.testing.conversation import ToolUse
 from aione_mock.testing.prepared_replies import PreparedReply
 from aione_mock.types import Json
 
-GUIDE = docs_path() / "how-to" / "testing.md"
+GUIDE = locate_docs() / "how-to" / "testing.md"
 """The page that documents the test kit, which is installed with the package."""
 _MAX_CALLS_SHOWN = 20
 _MAX_SUGGESTED = 60

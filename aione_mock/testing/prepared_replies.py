@@ -42,10 +42,10 @@ class PreparedReply:
 
 def sort_by_priority(replies: Iterable[PreparedReply]) -> list[PreparedReply]:
     """Sort replies as the module describes."""
-    return sorted(replies, key=_priority)
+    return sorted(replies, key=_rank_reply)
 
 
-def _priority(reply: PreparedReply) -> int:
+def _rank_reply(reply: PreparedReply) -> int:
     if reply.times is not None:
         return 0
     return 1 if reply.when else 3 if reply.id == "pace" else 2

@@ -126,7 +126,7 @@ def aione_mock_server(request: pytest.FixtureRequest) -> Iterator[MockServer]:
     problem = ""
     try:
         server = (
-            connect_to_server(url, seed=seed, label=_worker_label(request.config))
+            connect_to_server(url, seed=seed, label=_name_worker(request.config))
             if url
             else start_server(seed=seed, extensions=extensions)
         )
@@ -145,7 +145,7 @@ def aione_mock(request: pytest.FixtureRequest, aione_mock_server: MockServer) ->
     from aione_mock.errors import MockError
     from aione_mock.testing.snapshots import Snapshots
 
-    options = {"strict": _is_strict(request.config), **_marker_options(request)}
+    options = {"strict": _is_strict(request.config), **_merge_marker_options(request)}
     update = request.config.getoption("--aione-mock-update-snapshots")
     try:
         session = aione_mock_server.session(request.node.name, folder=request.path.parent, **options)
@@ -195,9 +195,9 @@ def aione_env(aione_mock: MockSession, monkeypatch: pytest.MonkeyPatch) -> dict[
 def aione_openai(aione_mock: MockSession) -> Iterator[OpenAI]:
     """Return an OpenAI client for the session. It does not retry; its timeout is 10 s."""
     _require_sdk("openai", "aione_openai")
-    from aione_mock.testing.sdk_clients import openai_client
+    from aione_mock.testing.sdk_clients import make_openai_client
 
-    with openai_client(aione_mock) as client:
+    with make_openai_client(aione_mock) as client:
         yield client
 
 
@@ -205,22 +205,22 @@ def aione_openai(aione_mock: MockSession) -> Iterator[OpenAI]:
 def aione_async_openai(aione_mock: MockSession) -> AsyncOpenAI:
     """Return an asynchronous OpenAI client for the session. It does not retry; its timeout is 10 s."""
     _require_sdk("openai", "aione_async_openai")
-    from aione_mock.testing.sdk_clients import async_openai_client
+    from aione_mock.testing.sdk_clients import make_async_openai_client
 
-    return async_openai_client(aione_mock)
+    return make_async_openai_client(aione_mock)
 
 
 @pytest.fixture
 def aione_anthropic(aione_mock: MockSession) -> Iterator[Anthropic]:
     """Return an Anthropic client for the session. It does not retry; its timeout is 10 s."""
     _require_sdk("anthropic", "aione_anthropic")
-    from aione_mock.testing.sdk_clients import anthropic_client
+    from aione_mock.testing.sdk_clients import make_anthropic_client
 
-    with anthropic_client(aione_mock) as client:
+    with make_anthropic_client(aione_mock) as client:
         yield client
 
 
-def _marker_options(request: pytest.FixtureRequest) -> dict[str, Any]:
+def _merge_marker_options(request: pytest.FixtureRequest) -> dict[str, Any]:
     """Merge the options of all markers; the nearest wins. Raises TypeError for one that does not exist."""
     __tracebackhide__ = True
     from aione_mock.testing import SessionOptions
@@ -259,7 +259,7 @@ def _require_sdk(package: str, fixture: str) -> None:
     pytest.importorskip(package, reason=f"{fixture} needs the {package} SDK: pip install {package}")
 
 
-def _worker_label(config: pytest.Config) -> str:
+def _name_worker(config: pytest.Config) -> str:
     """Return what keeps the sessions of this worker of this run apart from all others on a shared server."""
     worker = getattr(config, "workerinput", {})
     return f"{worker.get('workerid', 'main')}-{worker.get('testrunuid', '')[:8] or os.getpid()}"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _OPTIONS: dict[str, Any] = {"max_retries": 0, "timeout": 10.0}
 
 
-def openai_client(mock: MockSession) -> openai.OpenAI:
+def make_openai_client(mock: MockSession) -> openai.OpenAI:
     """Return an OpenAI client for the session."""
     import openai
 
@@ -24,7 +24,7 @@ def openai_client(mock: MockSession) -> openai.OpenAI:
     return openai.OpenAI(base_url=mock.openai_base_url, api_key=mock.api_key, http_client=http, **_OPTIONS)
 
 
-def async_openai_client(mock: MockSession) -> openai.AsyncOpenAI:
+def make_async_openai_client(mock: MockSession) -> openai.AsyncOpenAI:
     """Return an asynchronous OpenAI client. It keeps no idle connection, which could outlive the test's event loop."""
     import httpx2
     import openai
@@ -33,7 +33,7 @@ def async_openai_client(mock: MockSession) -> openai.AsyncOpenAI:
     return openai.AsyncOpenAI(base_url=mock.openai_base_url, api_key=mock.api_key, http_client=http, **_OPTIONS)
 
 
-def anthropic_client(mock: MockSession) -> anthropic.Anthropic:
+def make_anthropic_client(mock: MockSession) -> anthropic.Anthropic:
     """Return an Anthropic client for the session."""
     import anthropic
 

@@ -60,7 +60,7 @@ class MockServer:
 
     def _make_session(self, name: str, options: SessionOptions, folder: Path, api_key: str | None) -> MockSession:
         control = self._find_server(options.to_settings(folder))
-        return MockSession(control, self._unique_name(name), options, folder, api_key, self._make_session)
+        return MockSession(control, self._make_unique_name(name), options, folder, api_key, self._make_session)
 
     def _find_server(self, settings: dict[str, Json]) -> ControlClient:
         """Return the server with these models and organisations; start it if there is none."""
@@ -74,7 +74,7 @@ class MockServer:
             self._others[key] = self._start(**settings)
         return self._others[key]
 
-    def _unique_name(self, name: str) -> str:
+    def _make_unique_name(self, name: str) -> str:
         """Return a name that no other session has, not even on a shared server."""
         tail = "-".join(filter(None, [self._label, str(next(self._numbers))]))
         head = _NOT_IN_NAMES.sub("-", name)[: _MAX_NAME_CHARS - len(tail)].strip("-._") or "test"

@@ -15,7 +15,7 @@ from aione_mock.testing import messages
 from aione_mock.testing.assertions import PLACE_IN_RULES, CallAssertions, When
 from aione_mock.testing.calls import RecordedCall
 from aione_mock.testing.control_client import ControlClient
-from aione_mock.testing.environment import session_variables
+from aione_mock.testing.environment import make_session_variables
 from aione_mock.testing.options import SessionOptions, format_instant, parse_pace, reject_unknown
 from aione_mock.testing.prepared_replies import PreparedReply, build_reply, sort_by_priority
 from aione_mock.testing.waiting import Waits
@@ -81,7 +81,7 @@ class MockSession(CallAssertions):
     def env(self, *, no_proxy: str = "") -> dict[str, str]:
         """Return environment variables that point the official SDKs, and applications built on them, to the session."""
         credentials = self._control.list_credentials()
-        return session_variables(self.base_url, self.api_key, no_proxy=no_proxy, credentials=credentials)
+        return make_session_variables(self.base_url, self.api_key, no_proxy=no_proxy, credentials=credentials)
 
     def session(self, name: str = "other", *, api_key: str | None = None, **options: Any) -> MockSession:
         """Return a session of its own on the same server, for a second user: `with aione_mock.session() as other`.

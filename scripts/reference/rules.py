@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aione_mock.settings import fixture_path
+from aione_mock.settings import locate_fixture
 from reference.markdown import format_code, join_parts
 from reference.schemas import find_schema, format_members, write_definition
 
@@ -20,7 +20,7 @@ def write_page() -> str:
     schema = find_schema("scenarios")
     definitions = schema["$defs"]
     names = [*(name for name in _FIRST if name in definitions), *(name for name in definitions if name not in _FIRST)]
-    example = fixture_path("scenarios").joinpath("bad_day.yaml").read_text(encoding="utf-8")
+    example = locate_fixture("scenarios").joinpath("bad_day.yaml").read_text(encoding="utf-8")
     return join_parts(
         _HEAD,
         "## Example",

@@ -14,7 +14,7 @@ from playwright.sync_api import Page
 
 from aione_mock.server.app import create_app
 from aione_mock.server.http import Server
-from aione_mock.settings import Settings, page_path
+from aione_mock.settings import Settings, locate_page
 from tests.conftest import KEY
 
 WAIT = 30.0
@@ -23,7 +23,7 @@ HOSTILE = "<script>document.title='run'</script><img src=x onerror=document.titl
 AXE = Path(__file__).parent.parent.parent / "web" / "node_modules" / "axe-core" / "axe.min.js"
 
 needs_page = pytest.mark.skipif(
-    not (page_path() / "index.html").is_file(), reason="the page is not built here; CI builds it (make web)"
+    not (locate_page() / "index.html").is_file(), reason="the page is not built here; CI builds it (make web)"
 )
 needs_axe = pytest.mark.skipif(
     not AXE.is_file(), reason="axe-core is not installed here; `make check` installs it where Node is"

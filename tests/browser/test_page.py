@@ -7,7 +7,7 @@ import gzip
 import httpx2
 from playwright.sync_api import Page, expect
 
-from aione_mock.settings import Settings, page_path
+from aione_mock.settings import Settings, locate_page
 
 from .application import Application, needs_page, serve_application
 from .traffic_view import find_rows, open_traffic
@@ -84,6 +84,6 @@ def test_it_speaks_chinese(page: Page, app: Application) -> None:
 
 
 def test_it_is_small() -> None:
-    files = [file for file in page_path().iterdir() if file.is_file() and not file.name.startswith("swagger-")]
+    files = [file for file in locate_page().iterdir() if file.is_file() and not file.name.startswith("swagger-")]
     sizes = {file.name: len(gzip.compress(file.read_bytes())) for file in files}
     assert sum(sizes.values()) <= LIMIT, sizes

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from aione_mock.settings import Settings, page_path
+from aione_mock.settings import Settings, locate_page
 
 from .application import Application, find_axe_violations, fits_its_width, needs_axe, needs_page
 
@@ -138,7 +138,7 @@ def test_it_says_why_there_is_no_document(page: Page, app: Application) -> None:
 
 
 def test_the_reference_is_the_only_file_that_waits_until_it_is_opened() -> None:
-    files = {file.name: file.read_text() for file in page_path().iterdir() if file.suffix in (".js", ".css", ".html")}
+    files = {file.name: file.read_text() for file in locate_page().iterdir() if file.suffix in (".js", ".css", ".html")}
     late = {name for name in files if name.startswith("swagger-")}
     assert {name.rpartition(".")[2] for name in late} == {"js", "css"}
     assert not any(name in files["index.html"] for name in late)

@@ -19,7 +19,7 @@ from aione_mock.contract import Contract
 from aione_mock.contract.loading import load_contract
 from aione_mock.server.app import create_app
 from aione_mock.server.http import Server
-from aione_mock.settings import DOCUMENTS, Settings, document_path
+from aione_mock.settings import DOCUMENTS, Settings, locate_document
 from aione_mock.structs import replace
 from tests.checker.conftest import CheckGateway
 from tests.checker.faulty_gateway import KEY
@@ -29,7 +29,7 @@ QUESTION = {"model": "gpt-5.4", "messages": [{"role": "user", "content": "Hello"
 
 @pytest.fixture(scope="module")
 def contract() -> Contract:
-    return load_contract([document_path(name) for name in DOCUMENTS])
+    return load_contract([locate_document(name) for name in DOCUMENTS])
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from aione_mock.checker.finding import LawFinding, MatrixCell
 from aione_mock.checker.run_setup import GATEWAY_DOCUMENTS
 from aione_mock.checker.target import Target
 from aione_mock.contract.loading import load_contract
-from aione_mock.settings import document_path
+from aione_mock.settings import locate_document
 from tests.checker.conftest import CheckGateway
 from tests.checker.faulty_gateway import Fault, SeenRequest, SentResponse
 
@@ -94,7 +94,7 @@ def closing() -> Iterator[str]:
 
 
 def test_a_connection_that_a_failing_server_closed_is_not_held_against_the_next_request(closing: str) -> None:
-    contract = load_contract([document_path(name) for name in GATEWAY_DOCUMENTS])
+    contract = load_contract([locate_document(name) for name in GATEWAY_DOCUMENTS])
     client = TargetClient(Target(closing, key="sk-any-key"), contract, timeout=5.0)
     assert [client.call("listModels").status for _ in range(2)] == [500, 200]
     client.close()

@@ -18,7 +18,7 @@ from aione_mock.contract.loading import load_contract
 from aione_mock.errors import ContractError
 from aione_mock.server.app import create_app
 from aione_mock.server.http import Server
-from aione_mock.settings import EXTENSIONS, Settings, document_path, extension_paths
+from aione_mock.settings import EXTENSIONS, Settings, locate_document, locate_extensions
 from aione_mock.structs import replace
 from aione_mock.types import Json
 from tests.checker.conftest import CheckGateway, target
@@ -75,7 +75,7 @@ def test_further_members_are_notes(check_gateway: CheckGateway) -> None:
 
 
 def load_gateway_contract(*overlays: Path) -> Contract:
-    return load_contract([document_path(name) for name in GATEWAY_DOCUMENTS], overlays, cache=False)
+    return load_contract([locate_document(name) for name in GATEWAY_DOCUMENTS], overlays, cache=False)
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +145,7 @@ def test_members_are_known_through_all_branches(contract: Contract) -> None:
 
 
 def test_the_contract_says_how_each_law_is_known() -> None:
-    contract = load_contract([document_path(name) for name in GATEWAY_DOCUMENTS], extension_paths(EXTENSIONS))
+    contract = load_contract([locate_document(name) for name in GATEWAY_DOCUMENTS], locate_extensions(EXTENSIONS))
     tables = [document.get("x-laws", {}) for document in contract.documents.values()]
     said = {law for table in tables for law in table}
     assert said == {law.name for law in LAWS}

@@ -11,7 +11,7 @@ from aione_mock.checker.case_adapter import CaseAdapter
 from aione_mock.checker.plan import CHECKS
 from aione_mock.checker.report import CheckReport
 from aione_mock.contract.loading import load_contract
-from aione_mock.settings import DOCUMENTS, document_path
+from aione_mock.settings import DOCUMENTS, locate_document
 from tests.checker.conftest import CheckGateway
 from tests.checker.faulty_gateway import (
     Fault,
@@ -106,7 +106,7 @@ def test_nothing_is_registered_process_wide(check_gateway: CheckGateway) -> None
     ids=["null in Gemini's JSON", "a wrong type", "wrong elsewhere", "null in another protocol"],
 )
 def test_another_spelling_of_a_valid_body_may_be_accepted(operation: str, body: Any, real: bool) -> None:
-    contract = load_contract([document_path(name) for name in DOCUMENTS])
+    contract = load_contract([locate_document(name) for name in DOCUMENTS])
     found = contract.operations[operation]
     failure = type("AcceptedNegativeData", (), {})()
     case = SimpleNamespace(operation=SimpleNamespace(path=found.path, method=found.method), body=body)

@@ -23,7 +23,7 @@ from aione_mock.clock import SYSTEM_CLOCK
 from aione_mock.contract.loading import load_contract
 from aione_mock.server.app import create_app
 from aione_mock.server.http import Server
-from aione_mock.settings import DOCUMENTS, Settings, document_path
+from aione_mock.settings import DOCUMENTS, Settings, locate_document
 from tests.checker.conftest import target
 from tests.checker.faulty_gateway import FaultyGateway
 from tests.timing import PATIENCE, at_best
@@ -172,7 +172,7 @@ def test_a_stream_that_never_ends_is_left(gateway: FaultyGateway) -> None:
 
 
 def client(url: str, **options: Any) -> TargetClient:
-    contract = load_contract([document_path(name) for name in DOCUMENTS])
+    contract = load_contract([locate_document(name) for name in DOCUMENTS])
     return TargetClient(target(url), contract, **options)
 
 

@@ -14,7 +14,7 @@ from aione_mock.contract.loading import load_contract
 from aione_mock.mutants import MUTANTS
 from aione_mock.server.app import create_app
 from aione_mock.server.http import Server
-from aione_mock.settings import DOCUMENTS, Settings, document_path
+from aione_mock.settings import DOCUMENTS, Settings, locate_document
 from tests.checker.conftest import CheckGateway, target
 from tests.checker.faulty_gateway import ignore_parameters
 from tests.checker.test_mutants_found import ASKING
@@ -25,7 +25,7 @@ CheckWithOverlays = Callable[[tuple[Path, ...]], CheckReport]
 
 def lint(*overlays: Path) -> None:
     """Load overlays as `spec lint` does."""
-    load_contract([document_path(name) for name in DOCUMENTS], overlays, cache=False)
+    load_contract([locate_document(name) for name in DOCUMENTS], overlays, cache=False)
 
 
 def adopt_all(run: CheckWithOverlays, folder: Path) -> tuple[CheckReport, CheckReport, tuple[Path, ...]]:

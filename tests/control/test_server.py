@@ -17,14 +17,14 @@ from aione_mock.contract.loading import load_contract
 from aione_mock.protocols import acs3_signature
 from aione_mock.server.control.error_catalogue import ErrorCatalogue
 from aione_mock.server.http import Server
-from aione_mock.settings import DOCUMENTS, document_path
+from aione_mock.settings import DOCUMENTS, locate_document
 from aione_mock.tenant.organisation_file import list_credentials
 from aione_mock.testing.session import MockSession
 from tests.timing import wait_until
 
 from .conftest import KEY, Client
 
-CONTRACT = load_contract([document_path(name) for name in DOCUMENTS])
+CONTRACT = load_contract([locate_document(name) for name in DOCUMENTS])
 CREDENTIALS = list_credentials()
 ERRORS = ErrorCatalogue(CONTRACT, CREDENTIALS, base_url="", max_body=32 << 20).list_errors()
 

@@ -15,11 +15,11 @@ from aione_mock.contract.loading import load_contract
 from aione_mock.protocols import acs3_signature
 from aione_mock.server.app import Mock, create_app
 from aione_mock.server.http import Server
-from aione_mock.settings import DOCUMENTS, Settings, document_path
+from aione_mock.settings import DOCUMENTS, Settings, locate_document
 from tests.wire_reader import Wire, ask, build_request
 
 KEY = "sk-nex-demo-every-model"
-CONTRACT = load_contract([document_path(name) for name in DOCUMENTS])
+CONTRACT = load_contract([locate_document(name) for name in DOCUMENTS])
 OPERATIONS = [operation for operation in CONTRACT.operations.values() if operation.protocol != "control"]
 PROTOCOLS = ("openai", "anthropic", "gemini")
 _HEADERS = {

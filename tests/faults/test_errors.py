@@ -34,9 +34,9 @@ def check(wire: Wire, operation: Operation, spec: ErrorSpec) -> None:
         node = CONTRACT.resolve(operation.document, declared["headers"][name])
         schema = CONTRACT.resolve(operation.document, node["schema"])
         value = int(wire.headers[name]) if schema["type"] == "integer" else wire.headers[name]
-        assert CONTRACT.schema_validator(operation.document, node["schema"]).is_valid(value), (name, value)
+        assert CONTRACT.get_schema_validator(operation.document, node["schema"]).is_valid(value), (name, value)
     body = read_json(wire)
-    validator = operation.response_validator(spec.status, "application/json")
+    validator = operation.get_response_validator(spec.status, "application/json")
     assert validator is not None
     assert [error.message for error in validator.iter_errors(body)] == []
     assert shape(body) == shape(spec.body)

@@ -150,7 +150,7 @@ def test_usage_is_reported_and_booked(scripted: Scripted) -> None:
     scripted.rules({"then": {"reply": {"text": "Well", "usage": {"prompt": 1234, "completion": 56}}}})
     assert scripted.tokens(scripted.plain()) == (1234, 56)
     session = scripted.asking.app.sessions.get("scripted")
-    assert session.journal.latest(1)[0].usage.total == 1290
+    assert session.journal.list_latest(1)[0].usage.total == 1290
 
 
 def test_only_the_usage_changes_when_only_it_is_scripted(scripted: Scripted) -> None:

@@ -148,7 +148,7 @@ def test_error_event(damage: Damage, error: str) -> None:
     assert before == damage.events[:2]
     operation = CONTRACT.operations[OPERATION[damage.protocol]]
     spec = operation.errors[error]
-    validator = operation.response_validator(spec.status, "application/json")
+    validator = operation.get_response_validator(spec.status, "application/json")
     assert validator is not None
     assert validator.is_valid(data(last))
     named = {"openai": "code", "anthropic": "type", "gemini": "status"}[damage.protocol]

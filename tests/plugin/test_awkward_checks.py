@@ -18,7 +18,7 @@ from aione_mock.scenarios.awkward import AWKWARD_ANSWERS
 from aione_mock.testing import MockSession, RecordedCall
 from aione_mock.testing.resilience.awkward_checks import AWKWARD_CHECKS, AWKWARD_SCENARIOS
 from aione_mock.testing.resilience.checks import CHECKS
-from aione_mock.testing.resilience.faults import features_used
+from aione_mock.testing.resilience.faults import list_features
 from aione_mock.testing.resilience.observation import Observation, Thresholds
 from aione_mock.testing.resilience.progress import CheckProgress
 from aione_mock.testing.resilience.runner import list_checks
@@ -195,7 +195,7 @@ def test_every_answer_has_a_check_and_a_group_is_named() -> None:
     ],
 )  # fmt: skip
 def test_what_a_client_uses(body: Any, features: set[str]) -> None:
-    assert features_used([RecordedCall(1, None, "POST", "/", body=body)]) == features
+    assert list_features([RecordedCall(1, None, "POST", "/", body=body)]) == features
 
 
 def test_one_that_hangs_or_loses_its_answer() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from aione_mock.testing import MockServer, MockSession, start_server
 from aione_mock.testing.messages import GUIDE
-from aione_mock.testing.sdk_clients import anthropic_client, openai_client
+from aione_mock.testing.sdk_clients import make_anthropic_client, make_openai_client
 from aione_mock.testing.snapshots import Snapshots
 from tests.plugin.test_fixtures import suite
 from tests.plugin.test_messages import read_failure
@@ -39,7 +39,7 @@ def mock(host: MockServer) -> Iterator[MockSession]:
 def talk_openai(mock: MockSession, stream: bool) -> None:
     tools: Any = [{"type": "function", "function": {"name": n, "parameters": SCHEMA}} for n in ("find_order", "refund")]
     messages: list[Any] = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Refund order 7"}]
-    with openai_client(mock) as client:
+    with make_openai_client(mock) as client:
         for _ in range(3):
             if stream:
                 with client.chat.completions.stream(model="gpt-5.4", messages=messages, tools=tools) as events:
@@ -65,7 +65,7 @@ def talk_anthropic(mock: MockSession, stream: bool) -> None:
     tools: Any = [{"name": name, "input_schema": SCHEMA} for name in ("find_order", "refund")]
     messages: list[Any] = [{"role": "user", "content": "Refund order 7"}]
     asked: dict[str, Any] = {"model": "claude-sonnet-4-6", "max_tokens": 500, "system": "Be kind.", "tools": tools}
-    with anthropic_client(mock) as client:
+    with make_anthropic_client(mock) as client:
         for _ in range(3):
             if stream:
                 with client.messages.stream(messages=messages, **asked) as events:
@@ -131,7 +131,7 @@ def test_the_same_conversation_in_every_protocol(mock: MockSession, tmp_path: Pa
 
 
 def test_answers_that_break_their_schema(host: MockServer) -> None:
-    with host.session() as mock, openai_client(mock) as client:
+    with host.session() as mock, make_openai_client(mock) as client:
         mock.reply(tool_calls={"find_order": {"number": "seven"}})
         mock.reply(tool_calls={"invent": {}})
         mock.reply("no JSON")

@@ -17,7 +17,7 @@ from aione_mock.errors import ConfigError
 from aione_mock.testing import MockSession, RecordedCall
 from aione_mock.testing.messages import GUIDE
 from aione_mock.testing.resilience.checks import CHECKS
-from aione_mock.testing.resilience.faults import FAULT_SCENARIOS, Rules, offered_tools
+from aione_mock.testing.resilience.faults import FAULT_SCENARIOS, Rules, list_offered_tools
 from aione_mock.testing.resilience.observation import Observation, Thresholds
 from aione_mock.testing.resilience.report import ResilienceReport, ResilienceResult
 from aione_mock.testing.resilience.runner import run_checks
@@ -259,12 +259,12 @@ def test_only_faults_that_can_reach_the_client_are_injected() -> None:
     ],
 )
 def test_tools_of_every_protocol(tools: Any) -> None:
-    assert list(offered_tools({"tools": tools})) == [("find", {"type": "object"})]
+    assert list(list_offered_tools({"tools": tools})) == [("find", {"type": "object"})]
 
 
 @pytest.mark.parametrize("body", [None, [], {}, {"tools": None}, {"tools": [1, {"name": 3}]}])
 def test_no_tools(body: Any) -> None:
-    assert list(offered_tools(body)) == []
+    assert list(list_offered_tools(body)) == []
 
 
 def test_a_report_reads_as_a_table() -> None:

@@ -20,7 +20,7 @@ from aione_mock.errors import ConfigError, ScenarioError
 from aione_mock.server.http import Server
 from aione_mock.testing import MockServer, MockSession, RecordedCall, connect_to_server, start_server
 from aione_mock.testing.resilience.in_process import to_text
-from aione_mock.testing.sdk_clients import anthropic_client, openai_client
+from aione_mock.testing.sdk_clients import make_anthropic_client, make_openai_client
 from aione_mock.types import Usage
 from tests.timing import at_best
 
@@ -39,7 +39,7 @@ def mock(host: MockServer) -> Iterator[MockSession]:
 
 @pytest.fixture
 def client(mock: MockSession) -> Iterator[openai.OpenAI]:
-    with openai_client(mock) as made:
+    with make_openai_client(mock) as made:
         yield made
 
 
@@ -57,7 +57,7 @@ def stream(client: openai.OpenAI, text: str = "Hello") -> list[str]:
 def test_a_second_user_has_a_session_of_its_own(host: MockServer) -> None:
     with host.session(seed=7, now="2026-01-31T23:59:00Z", api_key="sk-nex-demo-every-model") as mock:
         mock.reply("mine")
-        with mock.session(seed=8) as other, openai_client(other) as client:
+        with mock.session(seed=8) as other, make_openai_client(other) as client:
             assert other.now == mock.now
             assert ask(client).content != "mine"
             assert (len(other.calls), len(mock.calls)) == (1, 0)
@@ -206,7 +206,7 @@ def test_what_a_call_holds(mock: MockSession, client: openai.OpenAI) -> None:
 def test_words_and_results_over_every_protocol(mock: MockSession) -> None:
     mock.reply("Yes, of course.", times=None)
     asked = [{"role": "user", "content": [{"type": "text", "text": "Really?"}]}]
-    with anthropic_client(mock) as client:
+    with make_anthropic_client(mock) as client:
         client.messages.create(model="claude-sonnet-4-6", max_tokens=50, messages=asked)
         plain = mock.last_call
         for _ in client.messages.create(model="claude-sonnet-4-6", max_tokens=50, messages=asked, stream=True):
@@ -285,7 +285,7 @@ def test_a_reset_session_always_exists(mock: MockSession) -> None:
 def test_sessions_do_not_see_each_other(host: MockServer) -> None:
     with host.session("a b/c") as one, host.session("a b/c") as other:
         one.reply("one", times=None)
-        with openai_client(one) as first, openai_client(other) as second:
+        with make_openai_client(one) as first, make_openai_client(other) as second:
             assert ask(first).content == "one"
             assert ask(second).content != "one"
         assert len(one.calls) == len(other.calls) == 1

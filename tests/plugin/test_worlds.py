@@ -10,7 +10,7 @@ import pytest
 from aione_mock import MockSession
 from aione_mock.errors import ConfigError
 from aione_mock.testing import MockServer
-from aione_mock.testing.sdk_clients import openai_client
+from aione_mock.testing.sdk_clients import make_openai_client
 from tests.plugin.test_fixtures import suite
 
 pytest_plugins = ["pytester"]
@@ -26,7 +26,7 @@ keys:
 
 
 def ask(mock: MockSession, model: str, key: str | None = None) -> str:
-    with openai_client(mock) as client:
+    with make_openai_client(mock) as client:
         answer = client.with_options(api_key=key or mock.api_key).chat.completions.create(
             model=model, messages=QUESTION
         )

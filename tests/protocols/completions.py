@@ -12,7 +12,7 @@ from aione_mock.contract import STREAM, Contract, Operation
 from aione_mock.contract.loading import load_contract
 from aione_mock.contract.stream_grammar import decode_data
 from aione_mock.model import input_images
-from aione_mock.settings import DOCUMENTS, document_path
+from aione_mock.settings import DOCUMENTS, locate_document
 from aione_mock.text.sse import Event, decode
 from aione_mock.types import Call, Choice, Completion, ImageInput, Json, Picture, TokenText, ToolCall, Usage
 
@@ -22,7 +22,7 @@ FINISHES = ("stop", "stop_sequence", "length", "tool_calls", "content_filter", "
 
 @cache
 def contract() -> Contract:
-    return load_contract([document_path(name) for name in DOCUMENTS])
+    return load_contract([locate_document(name) for name in DOCUMENTS])
 
 
 def call(operation: str, data: Json, **params: Json) -> Call:
@@ -93,18 +93,18 @@ def decode_events(events: Iterable[bytes]) -> list[Event]:
 
 def body_problems(operation: Operation, body: Json) -> list[str]:
     """What the contract has against a plain answer, after a trip through JSON."""
-    validator = operation.response_validator(200, "application/json")
+    validator = operation.get_response_validator(200, "application/json")
     assert validator is not None
     return [error.message for error in validator.iter_errors(orjson.loads(orjson.dumps(body)))]
 
 
 def event_problems(operation: Operation, events: Iterable[Event]) -> list[str]:
     """What the contract has against events: their envelope and, which validators pass over, the JSON in `data`."""
-    envelope = operation.response_validator(200, STREAM)
+    envelope = operation.get_response_validator(200, STREAM)
     assert envelope is not None
     data = operation.responses["200"]["content"][STREAM]["schema"]["properties"]["data"]
     schema = next(option["contentSchema"] for option in data.get("oneOf", [data]) if "contentSchema" in option)
-    inside = contract().schema_validator(operation.document, schema)
+    inside = contract().get_schema_validator(operation.document, schema)
     found = []
     for event in events:
         value = {"data": event.data} | ({"event": event.name} if event.name else {})

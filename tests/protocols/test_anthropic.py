@@ -254,7 +254,7 @@ def test_threads_are_refused_so_that_the_sdk_sends_whole_conversations():
         anthropic.read_prompt(call("createMessage", ASKED | {"thread": {"type": "create"}}), look)
     body = anthropic.render_error(contract().find_error("anthropic", "invalid_request"), refused.value, "req_1")
     assert body["error"]["details"] == {"error_code": "thread_unsupported_request"}
-    assert OPERATION.response_validator(400, "application/json").is_valid(body)
+    assert OPERATION.get_response_validator(400, "application/json").is_valid(body)
 
 
 def test_a_refusal_carries_the_request_id():

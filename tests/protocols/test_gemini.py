@@ -259,7 +259,7 @@ MODELS = [model for model in ModelCatalogue.load().models if model.supports_prot
 
 @given(st.integers(1, 2000))
 def test_pages_give_every_model_once(size):
-    validator = contract().operations["listGeminiModels"].response_validator(200, "application/json")
+    validator = contract().operations["listGeminiModels"].get_response_validator(200, "application/json")
     names, token = [], ""
     while True:
         page = gemini.render_model_page(MODELS, {"pageSize": size, "pageToken": token})

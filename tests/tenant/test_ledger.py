@@ -117,7 +117,7 @@ async def test_charts_metrics_and_logs_agree(seed: int, calls: list[Played], bac
     start, end = EPOCH - back, EPOCH - back + span
     wanted = UsageFilter(keys={"key-a", *ledger_keys(ledger)[:3]})
     metrics = snapshot.sum_window(start, end, wanted)
-    lines = snapshot.chart(start, end, width, wanted)
+    lines = snapshot.build_chart(start, end, width, wanted)
     assert total(bucket.totals for line in lines.values() for bucket in line) == metrics
     for line in lines.values():
         assert [b.at for b in line] == list(range(int(start // 60) * 60, round_window(start, end)[1] * 60, width))
@@ -162,7 +162,7 @@ async def test_each_bucket_is_the_summary_of_its_own_window(
     ledger, store = main(seed), MemoryStore()
     await record_calls(ledger, store, calls)
     snapshot = await ledger.read(store)
-    lines = snapshot.chart(EPOCH - back, EPOCH - back + 13 * width + 999, width, ALL)
+    lines = snapshot.build_chart(EPOCH - back, EPOCH - back + 13 * width + 999, width, ALL)
     for column in zip(*lines.values(), strict=True):
         start, end = column[0].at, column[0].at + column[0].seconds
         assert total(bucket.totals for bucket in column) == snapshot.sum_window(start, end)
@@ -268,7 +268,7 @@ def test_a_window_takes_the_minutes_it_touches() -> None:
 
 async def test_an_empty_or_reversed_window_has_nothing() -> None:
     for end in (EPOCH, EPOCH - 999):
-        assert (await main().read(MemoryStore())).chart(EPOCH, end, 60) == {}
+        assert (await main().read(MemoryStore())).build_chart(EPOCH, end, 60) == {}
         assert (await main().read(MemoryStore())).sum_window(EPOCH, end) == CallTotals()
         assert read_page(await main().read(MemoryStore()), EPOCH, end) == ([], 0)
 

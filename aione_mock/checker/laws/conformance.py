@@ -119,7 +119,7 @@ def check_headers(operation: Operation, exchange: HttpExchange) -> Iterator[Brok
                 seen = f"no such header with {exchange.status}"
                 overlay = relax_header(operation, exchange.status, name, "required")
                 yield BrokenLaw(operation.id, f"header {name}", seen, exchange, evidence, overlay, subject=name)
-        elif not operation.schema_validator(schema).is_valid(convert_header(value, types)):
+        elif not operation.get_schema_validator(schema).is_valid(convert_header(value, types)):
             expected = f"header {name} of type {types}"
             overlay = relax_header(operation, exchange.status, name, "schema")
             seen, subject = f"{name}: {value[:80]}", f"{name} of type {types}"

@@ -24,7 +24,7 @@ _LIMITS = ("requests_per_minute", "tokens_per_minute")
 async def query_journal(call: Call, session: Session) -> Reply:
     """Answer `GET /_mock/journal`, newest first."""
     filters = [(FILTERS[name], value) for name, value in call.params.items() if name in FILTERS]
-    held = session.journal.latest(len(session.journal))
+    held = session.journal.list_latest(len(session.journal))
     matching = [exchange for exchange in held if all(matches(exchange, value) for matches, value in filters)]
     return Reply(
         {

@@ -65,7 +65,7 @@ def answer_with_body(call: Call) -> Reply:
     Raises APIError `invalid_request` with what the contract does not allow in it.
     """
     operation, body = call.operation, call.script.body
-    validator = operation.response_validator(operation.success, "application/json")
+    validator = operation.get_response_validator(operation.success, "application/json")
     if validator is None:
         raise APIError("invalid_request", f"{operation.id} answers without a body, so none can be scripted.")
     if findings := validation.find_violations(validator, body):

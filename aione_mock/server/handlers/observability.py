@@ -45,7 +45,7 @@ async def query_charts(call: Call, session: Session) -> Reply:
     """Answer `GET …/observation/charts`: six curves with a line for each model."""
     start, end, width = read_window(call, session)
     wanted = read_filter(call, await load_directory(call, session))
-    lines = (await _read_ledger(call, session)).chart(start, end, width, wanted)
+    lines = (await _read_ledger(call, session)).build_chart(start, end, width, wanted)
     points = [(format_timestamp(bucket.at), bucket, model) for model, line in lines.items() for bucket in line]
     data = {
         name: [{"timestamp": at, "value": value(bucket), "label": model} for at, bucket, model in points]

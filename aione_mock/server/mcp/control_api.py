@@ -11,7 +11,7 @@ import orjson
 from aione_mock.contract import Operation
 from aione_mock.contract.loading import load_contract
 from aione_mock.errors import ConfigError, ScenarioError
-from aione_mock.settings import document_path
+from aione_mock.settings import locate_document
 from aione_mock.structs import frozen
 from aione_mock.text.addresses import parse_base_url
 from aione_mock.text.credentials import CredentialMask, make_bearer_header
@@ -41,7 +41,7 @@ class ControlAPI:
     def __init__(self, url: str, token: str | None = None, transport: httpx2.AsyncBaseTransport | None = None) -> None:
         """`url` is the mock's root. With a `transport` into this process, it only names the mock."""
         self.url = parse_base_url(url, "the URL of the mock")
-        self.operations: Mapping[str, Operation] = load_contract([document_path("control.yaml")]).operations
+        self.operations: Mapping[str, Operation] = load_contract([locate_document("control.yaml")]).operations
         self._headers = {} if token is None else make_bearer_header(token, "the control token")
         self._mask = CredentialMask([token] if token else [])
         self._transport = transport

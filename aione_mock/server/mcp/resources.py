@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from aione_mock.errors import ScenarioError
 from aione_mock.server.mcp.contract_lookup import NAMES
 from aione_mock.server.mcp.control_api import ControlAPI
-from aione_mock.settings import docs_path
+from aione_mock.settings import locate_docs
 from aione_mock.structs import frozen
 
 _CONTRACT, _DOCS = "aione-mock://contract/", "aione-mock://docs/"
@@ -29,10 +29,10 @@ def list_resources() -> list[AgentResource]:
 
 
 def _list_pages() -> Iterator[AgentResource]:
-    for path in sorted(docs_path().rglob("*.md")):
+    for path in sorted(locate_docs().rglob("*.md")):
         lines = path.read_text(encoding="utf-8").splitlines()
         title = next((line.lstrip("# ") for line in lines if line.startswith("# ")), path.stem)
-        yield AgentResource(_DOCS + path.relative_to(docs_path()).as_posix(), title, "text/markdown")
+        yield AgentResource(_DOCS + path.relative_to(locate_docs()).as_posix(), title, "text/markdown")
 
 
 async def read_resource(api: ControlAPI, uri: str) -> tuple[AgentResource, str]:
@@ -43,4 +43,4 @@ async def read_resource(api: ControlAPI, uri: str) -> tuple[AgentResource, str]:
         raise ScenarioError(f"there is no resource '{uri}'")
     if uri.startswith(_CONTRACT):
         return resource, await api.read_document(f"/openapi/{uri.removeprefix(_CONTRACT)}")
-    return resource, (docs_path() / uri.removeprefix(_DOCS)).read_text(encoding="utf-8")
+    return resource, (locate_docs() / uri.removeprefix(_DOCS)).read_text(encoding="utf-8")

@@ -39,12 +39,12 @@ def _check_retry_count(run: Observation, healthy: Observation, thresholds: Thres
 
 
 def _check_retry_pause(run: Observation, healthy: Observation, thresholds: Thresholds) -> str | None:
-    pause = min((seconds for _, seconds in run.repetitions()), default=_SHORTEST_PAUSE)
+    pause = min((seconds for _, seconds in run.list_repetitions()), default=_SHORTEST_PAUSE)
     return f"it sent the same request again {pause * 1000:.0f} ms after an error" if pause < _SHORTEST_PAUSE else None
 
 
 def _check_retry_after(run: Observation, healthy: Observation, thresholds: Thresholds) -> str | None:
-    pause = next((seconds for call, seconds in run.repetitions() if call.status == 429), None)
+    pause = next((seconds for call, seconds in run.list_repetitions() if call.status == 429), None)
     if pause is None or pause >= 1 - _TIMER_TOLERANCE:
         return None
     return f"retry-after was 1 s, but it sent the request again after {pause:.2f} s"

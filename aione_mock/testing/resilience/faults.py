@@ -32,11 +32,11 @@ class FaultScenario:
     """The feature that a client must use for the fault to reach it."""
 
 
-def _every_call(**then: Json) -> BuildRules:
+def _match_every_call(**then: Json) -> BuildRules:
     return lambda thresholds, healthy: [{"then": then}]
 
 
-def _every_stream(*faults: dict[str, Json]) -> BuildRules:
+def _match_every_stream(*faults: dict[str, Json]) -> BuildRules:
     return lambda thresholds, healthy: [{"when": {"stream": True}, "then": {"faults": list(faults)}}]
 
 
@@ -47,11 +47,11 @@ def _build_silence(thresholds: Thresholds, healthy: Observation) -> Rules:
 
 def _build_stall(thresholds: Thresholds, healthy: Observation) -> Rules:
     fault = {"name": "stall", "after": 2, "seconds": thresholds.patience + 2, "then": "cut"}
-    return _every_stream(fault)(thresholds, healthy)
+    return _match_every_stream(fault)(thresholds, healthy)
 
 
 def _build_two_tool_calls(thresholds: Thresholds, healthy: Observation) -> Rules:
-    tools = next((tools for call in healthy.calls if (tools := list(offered_tools(call.body)))), [])
+    tools = next((tools for call in healthy.calls if (tools := list(list_offered_tools(call.body)))), [])
     calls = [
         {"name": name, "arguments": _generate_arguments(schema, number)}
         for number, (name, schema) in enumerate((tools[0], tools[-1]))
@@ -66,19 +66,19 @@ def _build_two_tool_calls(thresholds: Thresholds, healthy: Observation) -> Rules
 
 
 FAULT_SCENARIOS: Mapping[str, FaultScenario] = {
-    "broken": FaultScenario(_every_call(error="internal_error")),
-    "busy": FaultScenario(_every_call(error="rate_limit_exceeded", retry_after=1, times=1)),
-    "refused": FaultScenario(_every_call(error="invalid_api_key")),
+    "broken": FaultScenario(_match_every_call(error="internal_error")),
+    "busy": FaultScenario(_match_every_call(error="rate_limit_exceeded", retry_after=1, times=1)),
+    "refused": FaultScenario(_match_every_call(error="invalid_api_key")),
     "silent": FaultScenario(_build_silence),
     "stalled": FaultScenario(_build_stall, "stream"),
-    "cut": FaultScenario(_every_stream({"name": "cut", "after": 4}), "stream"),
-    "unfinished": FaultScenario(_every_stream({"name": "no_finish"}, {"name": "no_end"}), "stream"),
-    "error_event": FaultScenario(_every_stream({"name": "error_event", "after": 4}), "stream"),
+    "cut": FaultScenario(_match_every_stream({"name": "cut", "after": 4}), "stream"),
+    "unfinished": FaultScenario(_match_every_stream({"name": "no_finish"}, {"name": "no_end"}), "stream"),
+    "error_event": FaultScenario(_match_every_stream({"name": "error_event", "after": 4}), "stream"),
     "tools": FaultScenario(_build_two_tool_calls, "tools"),
-    "web_page": FaultScenario(_every_call(faults=[{"name": "html_page", "status": 200}])),
+    "web_page": FaultScenario(_match_every_call(faults=[{"name": "html_page", "status": 200}])),
     # a valid stream, but one that naive parsers fail on
     "unusual": FaultScenario(
-        _every_stream({"name": "comments"}, {"name": "crlf"}, {"name": "split_events", "size": 5}), "stream"
+        _match_every_stream({"name": "comments"}, {"name": "crlf"}, {"name": "split_events", "size": 5}), "stream"
     ),
 }
 
@@ -89,12 +89,12 @@ def is_silent(rules: Rules) -> bool:
     return "stall" in faults or any("delay" in rule["then"] for rule in rules)
 
 
-def features_used(calls: Iterable[RecordedCall]) -> set[Feature]:
+def list_features(calls: Iterable[RecordedCall]) -> set[Feature]:
     """Return the features that a client uses."""
     features = set[Feature]()
     for call in calls:
         features |= {"stream"} if call.stream else set()
-        features |= {"tools"} if any(offered_tools(call.body)) else set()
+        features |= {"tools"} if any(list_offered_tools(call.body)) else set()
         if isinstance(call.body, dict):
             features |= set(_list_formats(call.body)) | ({"thinking"} if _asks_to_think(call.body) else set())
         features |= {"json"} if _is_object(call.text) else set()
@@ -135,7 +135,7 @@ def _is_object(text: str) -> bool:
         return False
 
 
-def offered_tools(body: Json) -> Iterator[tuple[str, Json]]:
+def list_offered_tools(body: Json) -> Iterator[tuple[str, Json]]:
     """Yield name and schema of each tool that a request of any protocol offers."""
     tools = body.get("tools") if isinstance(body, dict) else None
     for tool in tools if isinstance(tools, list) else ():

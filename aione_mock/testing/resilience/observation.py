@@ -41,7 +41,7 @@ class Observation:
         """The number of times that the most repeated request was sent."""
         return max(Counter(map(_request_key, self.calls)).values(), default=0)
 
-    def repetitions(self) -> Iterator[tuple[RecordedCall, float]]:
+    def list_repetitions(self) -> Iterator[tuple[RecordedCall, float]]:
         """Yield each call that was sent again, and the seconds until then."""
         groups: dict[bytes, list[RecordedCall]] = {}
         for call in self.calls:

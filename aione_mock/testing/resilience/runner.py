@@ -16,8 +16,8 @@ from aione_mock.testing.resilience.faults import (
     FaultScenario,
     Feature,
     Rules,
-    features_used,
     is_silent,
+    list_features,
 )
 from aione_mock.testing.resilience.observation import Observation, Thresholds
 from aione_mock.testing.resilience.report import ResilienceReport, ResilienceResult
@@ -87,7 +87,7 @@ class ResilienceRunner:
             raise ConfigError(f"the client never called the mock{ending}; does it use the session's base URL?")
         if not self._healthy.succeeded:
             raise ConfigError(f"the client fails even without a fault{ending}")
-        self._features = features_used(self._healthy.calls)
+        self._features = list_features(self._healthy.calls)
         self._observations: dict[str, Observation] = {}
 
     def run_check(self, name: str) -> ResilienceResult:
