@@ -472,14 +472,14 @@ def test_the_largest_journal_gives_way() -> None:
     small, large = Journal(), Journal()
     for journal in (small, large):
         journal.budget = shared
-        shared.join(journal)
+        shared.add_holder(journal)
     for _ in range(3):
         small.add(Entry(50))
     for _ in range(100):
         large.add(Entry(40))
         assert shared.held == small.bytes_held + large.bytes_held <= 1000
     assert len(small) == 3
-    shared.leave(large)
+    shared.remove_holder(large)
     assert shared.held == small.bytes_held
 
 
@@ -488,7 +488,7 @@ def test_caches_share_a_budget() -> None:
     caches = [Cache() for _ in range(50)]
     for cache in caches:
         cache.budget = shared
-        shared.join(cache)
+        shared.add_holder(cache)
     for number in range(50 * 400):
         caches[number % 50].put(number, number, size=4000)
         assert shared.held <= TOTAL_BYTES

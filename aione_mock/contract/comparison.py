@@ -67,11 +67,15 @@ def _compare_operations(old: Operation, new: Operation) -> Iterator[ContractChan
     if (old.method, old.path) != (new.method, new.path):
         yield change("breaking", "", f"{new.method} {new.path}, was {old.method} {old.path}")
     if gone := set(old.security) - set(new.security):
-        yield change("breaking", "", f"no longer takes {_join(' and '.join(each) or 'no credential' for each in gone)}")
+        yield change(
+            "breaking", "", f"no longer takes {_join_words(' and '.join(each) or 'no credential' for each in gone)}"
+        )
     if more := set(new.security) - set(old.security):
-        yield change("additive", "", f"also takes {_join(' and '.join(each) or 'no credential' for each in more)}")
+        yield change(
+            "additive", "", f"also takes {_join_words(' and '.join(each) or 'no credential' for each in more)}"
+        )
     if words := [name for name in _WORDS if old.raw.get(name) != new.raw.get(name)]:
-        yield change("cosmetic", "", f"another {_join(words)}")
+        yield change("cosmetic", "", f"another {_join_words(words)}")
     yield from _compare_parameters(old, new)
     yield from _compare_request_bodies(old, new)
     yield from _compare_responses(old, new)
@@ -166,5 +170,5 @@ def _compare_schemas(
         yield ContractChange(levels[found.effect], new.id, where, found.message)
 
 
-def _join(words: Iterable[str]) -> str:
+def _join_words(words: Iterable[str]) -> str:
     return ", ".join(sorted(words))

@@ -61,7 +61,7 @@ class Cache:
     def _count(self, size: int) -> None:
         self.bytes_held += size
         if self.budget is not None:
-            self.budget.grow(size)
+            self.budget.add_bytes(size)
 
 
 def drop_oldest(values: MutableMapping[Any, Any], most: int) -> None:

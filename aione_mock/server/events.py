@@ -71,24 +71,24 @@ class _Listener:
         self.session, self._accepts = session, accepts
         self.waiting: deque[ServerEvent] = deque()
         self.lost, self.ended = 0, False
-        self.wake = asyncio.Event()
+        self.changed = asyncio.Event()
 
-    def offer(self, event: ServerEvent) -> None:
-        """Add an event that it wants; drop all for a reader that is too slow."""
-        if not self.wants(event):
+    def add_event(self, event: ServerEvent) -> None:
+        """Queue an event that its filters accept; drop all for a reader that is too slow."""
+        if not self.accepts_event(event):
             return
         if len(self.waiting) >= _QUEUED:
-            self.lose(len(self.waiting))
+            self.note_lost(len(self.waiting))
             self.waiting.clear()
         self.waiting.append(event)
-        self.wake.set()
+        self.changed.set()
 
-    def lose(self, count: int) -> None:
+    def note_lost(self, count: int) -> None:
         """Note that events were lost."""
         self.lost += count
-        self.wake.set()
+        self.changed.set()
 
-    def wants(self, event: ServerEvent) -> bool:
+    def accepts_event(self, event: ServerEvent) -> bool:
         """Return whether its filters let an event pass."""
         if self.session is not None and self.session != event.session:
             return False
@@ -124,7 +124,7 @@ class EventFeed:
         tokens = tuple([min(sent, most) for sent in accumulate(weights or (1,) * len(times))])
         now = asyncio.get_running_loop().time()
         self._open[exchange] = _OpenCall(exchange.session.name, now, times, tokens)
-        self._schedule()
+        self._schedule_report()
 
     def finish_call(self, exchange: Exchange) -> None:
         """Note that the answer of a call has ended. Call it only while `listening`."""
@@ -133,7 +133,7 @@ class EventFeed:
             self._finished.append((exchange.session.name, exchange))
         else:
             self._dropped += 1
-        self._schedule()
+        self._schedule_report()
 
     def announce(self, name: str, session: str, data: Json, source: Session) -> None:
         """Report that a call, which sees the session `source`, has changed something else."""
@@ -142,41 +142,41 @@ class EventFeed:
     def report_change(self, name: str, session: str, data: Json) -> None:
         """Report at once that something else has changed."""
         if self.listening:
-            self._publish(name, session, None, {"session": session, **data})
+            self._publish_event(name, session, None, {"session": session, **data})
 
     def close(self) -> None:
         """End all streams of events. The application may be served again, and listened to."""
         for listener in self._listeners:
             listener.ended = True
-            listener.wake.set()
+            listener.changed.set()
         for timer in (self._timer, self._stopping):
             if timer is not None:
                 timer.cancel()
         self._timer = None
-        self._stop()
+        self._stop_reporting()
 
     async def listen(
         self, session: str | None = None, accepts: Accepts | None = None, last_id: str | None = None
     ) -> AsyncIterator[bytes]:
         """Yield events as they come, of one session or all, from the one behind `last_id` on."""
-        listener = self._join(session, accepts)
+        listener = self._add_listener(session, accepts)
         await self.prepare()
         try:
             yield b"retry: 1000\nid: %b-%d\n\n" % (self._run.encode(), self._number)
-            self._resume(listener, last_id)
+            self._replay_missed(listener, last_id)
             while not listener.ended:
                 try:
-                    await asyncio.wait_for(listener.wake.wait(), _SILENCE)
+                    await asyncio.wait_for(listener.changed.wait(), _SILENCE)
                 except TimeoutError:
                     yield b": still here\n\n"
                     continue
-                listener.wake.clear()
-                if text := _take(listener):
+                listener.changed.clear()
+                if text := _drain_queue(listener):
                     yield text
         finally:
-            self._leave(listener)
+            self._remove_listener(listener)
 
-    def _join(self, session: str | None, accepts: Accepts | None) -> _Listener:
+    def _add_listener(self, session: str | None, accepts: Accepts | None) -> _Listener:
         self._run = self._run or f"{int(SYSTEM_CLOCK.timestamp() * 1000):x}"
         if self._stopping is not None:
             self._stopping.cancel()
@@ -196,13 +196,13 @@ class EventFeed:
     def stop_listening(self) -> None:
         """End what `start_listening` began."""
 
-    def _leave(self, listener: _Listener) -> None:
+    def _remove_listener(self, listener: _Listener) -> None:
         self._listeners.discard(listener)
         if not self._listeners and self._stopping is None:
-            self._stopping = asyncio.get_running_loop().call_later(_GRACE, self._stop)
+            self._stopping = asyncio.get_running_loop().call_later(_GRACE, self._stop_reporting)
 
-    def _stop(self) -> None:
-        """Work for nobody any more."""
+    def _stop_reporting(self) -> None:
+        """Stop reporting, because nobody listens any more."""
         self.listening, self._stopping = False, None
         self.stop_listening()
         self._held.clear()
@@ -210,8 +210,8 @@ class EventFeed:
         self._open.clear()
         self._number += 1  # whoever comes back has missed an unknown number, at least this one
 
-    def _resume(self, listener: _Listener, last_id: str | None) -> None:
-        """Offer what came after an event, or say how much of it is gone."""
+    def _replay_missed(self, listener: _Listener, last_id: str | None) -> None:
+        """Queue what came after an event, or report how much of it is gone."""
         if not last_id:
             return
         run, _, number = last_id.rpartition("-")
@@ -219,16 +219,16 @@ class EventFeed:
         missed = [event for event in self._held if event.number > last]
         gone = self._number - last - len(missed)
         if last < 0 or gone > 0:
-            listener.lose(max(gone, 1))
+            listener.note_lost(max(gone, 1))
         for event in missed if last >= 0 else ():
-            listener.offer(event)
+            listener.add_event(event)
 
-    def _schedule(self) -> None:
+    def _schedule_report(self) -> None:
         if self._timer is None:
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_at(max(loop.time(), self._reported_at + _TICK), self._report)
+            self._timer = loop.call_at(max(loop.time(), self._reported_at + _TICK), self._report_calls)
 
-    def _report(self) -> None:
+    def _report_calls(self) -> None:
         """Report the calls that have begun, gone on and ended since the last report."""
         loop = asyncio.get_running_loop()
         self._timer, self._reported_at = None, loop.time()
@@ -236,41 +236,41 @@ class EventFeed:
             self._report_open(exchange, call)
         for _ in range(min(len(self._finished), _PER_TICK)):
             session, exchange = self._finished.popleft()
-            self._publish("call.finished", session, exchange, _describe(exchange, session))
+            self._publish_event("call.finished", session, exchange, _describe_call(exchange, session))
         if self._dropped:
             for listener in self._listeners:
-                listener.lose(self._dropped)
+                listener.note_lost(self._dropped)
             self._dropped = 0
         if self._open or self._finished:
-            self._schedule()
+            self._schedule_report()
 
     def _report_open(self, exchange: Exchange, call: _OpenCall) -> None:
         events = bisect_right(call.times, self._reported_at - call.began)
         if not call.reported:
-            self._publish("call.started", call.session, exchange, _describe(exchange, call.session))
+            self._publish_event("call.started", call.session, exchange, _describe_call(exchange, call.session))
         if events + 1 == call.reported:
             return
         tokens = call.tokens[min(events, len(call.tokens)) - 1] if events and call.tokens else 0
         progress = {"number": exchange.number, "session": call.session, "events": events, "tokens": tokens}
         if events:
-            self._publish("call.progress", call.session, exchange, progress)
+            self._publish_event("call.progress", call.session, exchange, progress)
         self._open[exchange] = _OpenCall(call.session, call.began, call.times, call.tokens, events + 1)
 
-    def _publish(self, name: str, session: str, exchange: Exchange | None, data: Json) -> None:
+    def _publish_event(self, name: str, session: str, exchange: Exchange | None, data: Json) -> None:
         self._number += 1
         body = orjson.dumps(data)
         text = b"id: %b-%d\nevent: %b\ndata: %b\n\n" % (self._run.encode(), self._number, name.encode(), body)
         event = ServerEvent(self._number, session, ref(exchange) if exchange is not None else None, text)
         self._held.append(event)
         for listener in self._listeners:
-            listener.offer(event)
+            listener.add_event(event)
 
 
-def _describe(exchange: Exchange, session: str) -> Json:
+def _describe_call(exchange: Exchange, session: str) -> Json:
     return {**summarize_exchange(exchange), "session": session}
 
 
-def _take(listener: _Listener) -> bytes:
+def _drain_queue(listener: _Listener) -> bytes:
     """Return what waits for a listener, and empty its queue."""
     lost, listener.lost = listener.lost, 0
     parts = [event.text for event in listener.waiting]

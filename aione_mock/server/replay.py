@@ -138,7 +138,7 @@ class Replay:
             raw = orjson.dumps({**parts, "body": request.body.decode("utf-8", "replace")}, option=orjson.OPT_SORT_KEYS)
         raw = unify_masks(raw)
         key = blake2b(operation.id.encode() + b" " + raw, digest_size=16).hexdigest()
-        return RequestFingerprint(operation.id, dict(_flatten(orjson.loads(raw), "")), key)
+        return RequestFingerprint(operation.id, dict(_list_members(orjson.loads(raw), "")), key)
 
     def _explain_miss(self, fingerprint: RequestFingerprint) -> str:
         """Return why no recording answers, and which is the nearest."""
@@ -167,13 +167,13 @@ def _normalize_body(raw: bytes, operation: Operation) -> Json:
     return body
 
 
-def _flatten(value: Json, path: str) -> Iterator[tuple[str, Json]]:
+def _list_members(value: Json, path: str) -> Iterator[tuple[str, Json]]:
     if isinstance(value, dict) and value:
         for name, item in value.items():
-            yield from _flatten(item, f"{path}.{name}" if path else name)
+            yield from _list_members(item, f"{path}.{name}" if path else name)
     elif isinstance(value, list) and value:
         for number, item in enumerate(value):
-            yield from _flatten(item, f"{path}[{number}]")
+            yield from _list_members(item, f"{path}[{number}]")
     else:
         yield path, value
 

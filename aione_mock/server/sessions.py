@@ -213,8 +213,8 @@ class Sessions:
         self._forget(session.name)
         self._sessions[session.name] = session
         session.journal.budget, session.cache.budget = self._journals, self._caches
-        self._journals.join(session.journal)
-        self._caches.join(session.cache)
+        self._journals.add_holder(session.journal)
+        self._caches.add_holder(session.cache)
         if session.name == DEFAULT:
             self.default = session
         elif len(self._sessions) > self._config.max_sessions and (surplus := self._find_surplus(session.name)):
@@ -230,8 +230,8 @@ class Sessions:
         if session is not None:
             if self.on_end is not None:
                 self.on_end(session)
-            self._journals.leave(session.journal)
-            self._caches.leave(session.cache)
+            self._journals.remove_holder(session.journal)
+            self._caches.remove_holder(session.cache)
             session.journal.budget = session.cache.budget = None
 
     def change_world(self, world: World) -> None:
@@ -240,10 +240,10 @@ class Sessions:
         for session in self:
             session.create_tenants = self._create_tenants
             session.tenants = self._create_tenants(session.seed, session.epoch)
-            self._caches.leave(session.cache)
+            self._caches.remove_holder(session.cache)
             session.cache = Cache(enabled=self._config.cache)
             session.cache.budget = self._caches
-            self._caches.join(session.cache)
+            self._caches.add_holder(session.cache)
 
     async def look_up(self, name: str) -> Session | None:
         """Return the session of a name, None if there is none."""

@@ -46,7 +46,7 @@ class SharedFeed(EventFeed):
     def start_listening(self) -> None:
         """Receive what all workers publish."""
         if self._subscriber is None:
-            self._subscriber = asyncio.get_running_loop().create_task(self._receive())
+            self._subscriber = asyncio.get_running_loop().create_task(self._receive_messages())
             self.renew()
 
     async def prepare(self) -> None:
@@ -77,14 +77,14 @@ class SharedFeed(EventFeed):
         if isinstance(source, View) and source.announced:
             self._scripts.run_later("announce", _encode({"events": source.announced}))
 
-    async def _receive(self) -> None:
+    async def _receive_messages(self) -> None:
         while True:
             with contextlib.suppress(Exception):
-                await self._follow()
+                await self._read_channel()
             self._subscribed.clear()
             await asyncio.sleep(_PAUSE_SECONDS)
 
-    async def _follow(self) -> None:
+    async def _read_channel(self) -> None:
         async with self._scripts.client.pubsub() as channel:
             await channel.subscribe(f"{self._scripts.prefix}:events")
             await channel.get_message(timeout=_PATIENCE_SECONDS)
@@ -92,9 +92,9 @@ class SharedFeed(EventFeed):
             while True:
                 message = await channel.get_message(ignore_subscribe_messages=True, timeout=_PAUSE_SECONDS)
                 if message is not None:
-                    self._take(message["data"])
+                    self._handle_message(message["data"])
 
-    def _take(self, raw: bytes) -> None:
+    def _handle_message(self, raw: bytes) -> None:
         head, _, entry = raw.partition(b"\n")
         name, number, kind, ms = head.decode().split(" ")
         if int(kind) == _CHANGED:

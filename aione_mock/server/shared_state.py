@@ -312,7 +312,7 @@ class SharedState:
             span = rate_limits.SPAN_SECONDS
             question["tokens"] = [exchange.admitted, exchange.at, reply.usage.total, span]
         if exchange.valid and exchange.call is not None:
-            self._book(exchange, session, reply, response, question)
+            self._add_ledger_entry(exchange, session, reply, response, question)
         at_once = response.ordinary  # its client waits for nothing more
         if at_once and exchange.lease:
             question["released"] = [exchange.admitted, exchange.lease]
@@ -336,7 +336,7 @@ class SharedState:
             exchange.lease = ""
         return True
 
-    def _book(
+    def _add_ledger_entry(
         self,
         exchange: Exchange,
         session: Session,

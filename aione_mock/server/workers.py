@@ -146,7 +146,7 @@ class Supervisor:
         """How often in a row the worker of a number has died at once."""
         self._failed_starts, self._announced, self._ended_by = 0, False, 0
         self._has_terminal = _has_terminal()
-        self._lifeline = os.pipe()
+        self._parent_pipe = os.pipe()
 
     def run(self) -> None:
         """Serve until a signal comes, and end by that signal. Raises ConfigError if the workers cannot start."""
@@ -190,7 +190,7 @@ class Supervisor:
     def _start(self, number: int) -> None:
         receiver, sender = multiprocessing.Pipe(duplex=False)
         process = multiprocessing.get_context("fork").Process(
-            target=_run_worker, args=(self._serve, Worker(number, sender, self._lifeline[0]), self._lifeline[1])
+            target=_run_worker, args=(self._serve, Worker(number, sender, self._parent_pipe[0]), self._parent_pipe[1])
         )
         # a signal that came before the worker has handlers of its own would be taken for one of the parent
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
@@ -224,7 +224,7 @@ class Supervisor:
             self._announced = True
             self._on_ready(value)
 
-    # --- death
+    # --- end of a process
 
     def _remove(self, process: _Process) -> None:
         """Forget a process that has ended. If nobody told it to, start another one."""
@@ -337,9 +337,9 @@ def _receive_messages(messages: Connection) -> Iterator[tuple[str, Any]]:
         yield message
 
 
-def _run_worker(serve: Callable[[Worker], None], worker: Worker, lifeline: int) -> None:
+def _run_worker(serve: Callable[[Worker], None], worker: Worker, write_end: int) -> None:
     """Serve in a process that was just forked."""
-    os.close(lifeline)
+    os.close(write_end)
     signal.set_wakeup_fd(-1)
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.SIG_IGN)

@@ -304,24 +304,24 @@ class ByteBudget:
         self.most, self.held = most, 0
         self._holders: set[Holder] = set()
 
-    def join(self, holder: Holder) -> None:
+    def add_holder(self, holder: Holder) -> None:
         """Count what a holder holds; it changes `held` by itself from now on."""
         self._holders.add(holder)
         self.held += holder.bytes_held
 
-    def leave(self, holder: Holder) -> None:
+    def remove_holder(self, holder: Holder) -> None:
         """Stop counting what a holder holds."""
         if holder in self._holders:
             self._holders.remove(holder)
             self.held -= holder.bytes_held
 
-    def grow(self, size: int) -> None:
+    def add_bytes(self, size: int) -> None:
         """Count more, or less, of what a holder holds."""
         self.held += size
         if size > 0 and self.held > self.most:
-            self.shrink()
+            self.free_bytes()
 
-    def shrink(self) -> None:
+    def free_bytes(self) -> None:
         """Free an eighth more than needed, so that this happens rarely."""
         while self.held > self.most - self.most // 8:
             largest = max(self._holders, key=lambda holder: holder.bytes_held)
@@ -370,7 +370,7 @@ class Journal:
         if (budget := self.budget) is not None:
             budget.held += self._bytes - before
             if budget.held > budget.most:
-                budget.shrink()
+                budget.free_bytes()
 
     def list_latest(self, count: int) -> list[Any]:
         """Return up to `count` newest entries, newest first."""

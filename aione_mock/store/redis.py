@@ -51,7 +51,7 @@ class RedisScripts:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: list[_Waiting] = []
         self._task: asyncio.Task[None] | None = None
-        self._is_away = False
+        self._is_unreachable = False
         self.observe: Callable[[float, bool], None] | None = None
         """Called with the seconds of each round trip, and whether it failed."""
         self.on_loss: Callable[[], None] = lambda: None
@@ -60,14 +60,14 @@ class RedisScripts:
     async def run(self, operation: str, arguments: bytes, further: bytes = b"") -> list[bytes]:
         """Run an operation. Raises StoreUnavailable; then either nothing or all of it was done."""
         future: asyncio.Future[list[bytes]] = asyncio.get_running_loop().create_future()
-        self._add((operation, arguments, further), future)
+        self._enqueue_call((operation, arguments, further), future)
         return await future
 
     def run_later(self, operation: str, arguments: bytes) -> None:
         """Run an operation without waiting for it. Its failure is not reported."""
-        self._add((operation, arguments, b""), None)
+        self._enqueue_call((operation, arguments, b""), None)
 
-    def _add(self, call: _Call, future: asyncio.Future[list[bytes]] | None) -> None:
+    def _enqueue_call(self, call: _Call, future: asyncio.Future[list[bytes]] | None) -> None:
         loop = asyncio.get_running_loop()
         if loop is not self._loop:  # each event loop has connections of its own
             self._loop, self._client, self._connection, self._task, self._waiting = loop, None, None, None, []
@@ -89,7 +89,7 @@ class RedisScripts:
                     batch, self._waiting = batch + self._waiting, []
                     answers = [error] * len(batch)
                 self._observe_trip(began, answers)
-                _deliver(batch, answers)
+                _resolve_futures(batch, answers)
                 if self._waiting:
                     deadline = self._waiting[0][1]  # the first has waited longest
         finally:
@@ -110,9 +110,9 @@ class RedisScripts:
 
     def _observe_trip(self, began: float, answers: Sequence[object]) -> None:
         failures = [answer for answer in answers if isinstance(answer, Exception)]
-        if self._is_away is not (len(failures) == len(answers)):
-            self._is_away = not self._is_away
-            _log_change(failures[0] if self._is_away else None)
+        if self._is_unreachable is not (len(failures) == len(answers)):
+            self._is_unreachable = not self._is_unreachable
+            _log_change(failures[0] if self._is_unreachable else None)
         if self.observe is not None:
             with contextlib.suppress(Exception):  # calls wait for what comes behind
                 self.observe(asyncio.get_running_loop().time() - began, bool(failures))
@@ -124,7 +124,7 @@ class RedisScripts:
         connection = self._connection = self._connection or _create_connection(self.client)
         self.drop_lost_connection()
         try:
-            await connection.send_packed_command([b"".join(_pack(self.prefix, calls))])
+            await connection.send_packed_command([b"".join(_encode_calls(self.prefix, calls))])
             answers: list[Any] = await connection.read_response()
             if len(answers) != len(calls):
                 raise InvalidResponse(f"{len(answers)} answers to {len(calls)} operations")
@@ -168,7 +168,7 @@ def _log_change(failure: Exception | None) -> None:
         _log.warning("%s; calls are answered with 503 until it is back", describe_failure(failure))
 
 
-def _deliver(batch: list[_Waiting], answers: list[Any]) -> None:
+def _resolve_futures(batch: list[_Waiting], answers: list[Any]) -> None:
     for (_, _, future), answer in zip(batch, answers, strict=True):
         if future is None or future.done():  # a client that has left waits no more
             continue
@@ -190,7 +190,7 @@ def _is_closed(connection: Any) -> bool:
     return reader is not None and (reader.at_eof() or reader.exception() is not None or writer.is_closing())
 
 
-def _pack(prefix: str, calls: list[_Call]) -> Iterator[bytes]:
+def _encode_calls(prefix: str, calls: list[_Call]) -> Iterator[bytes]:
     """Yield a call of the script in the protocol of Redis."""
     yield b"*%d\r\n$7\r\nEVALSHA\r\n$40\r\n%b\r\n$1\r\n0\r\n" % (4 + 3 * len(calls), _DIGEST)
     parts: Iterator[str | bytes] = chain((prefix,), *calls)

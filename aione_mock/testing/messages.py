@@ -136,7 +136,10 @@ def format_wrong_trajectory(
 ) -> str:
     """Return the message for tools that the application did not run as expected."""
     wanted = [step if isinstance(step, str) else ToolUse(*step, call=0) for step in expected]
-    lines = [f"expected the tools {_join(wanted)}; the application ran {_join([use.name for use in uses])}", ""]
+    lines = [
+        f"expected the tools {_join_words(wanted)}; the application ran {_join_words([use.name for use in uses])}",
+        "",
+    ]
     lines += [f"  {position}. {use}, result in call {use.call}" for position, use in enumerate(uses, start=1)]
     if not uses:
         lines.append("  A tool counts when a later request brings its result to the model.")
@@ -220,7 +223,7 @@ def _format_conditions(when: Mapping[str, Json]) -> str:
     return ", ".join(f"{name} {value!r}" for name, value in when.items()) or "any call"
 
 
-def _join(names: Sequence[object]) -> str:
+def _join_words(names: Sequence[object]) -> str:
     return ", ".join(map(str, names)) or "none"
 
 
