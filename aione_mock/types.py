@@ -322,7 +322,7 @@ class HeaderBlock(Sequence[tuple[str, str]]):
 
     @classmethod
     def of(cls, headers: Headers) -> HeaderBlock:
-        """Headers that come as pairs."""
+        """Join headers that come as pairs."""
         return cls("\r\n".join(map(": ".join, headers)))
 
     def __len__(self) -> int:
@@ -446,5 +446,5 @@ class ReplayedStream(StreamReply):
 
 
 def clean_header_value(text: str) -> str:
-    """Text as a header can carry it: one line, in Latin-1."""
+    """Return text as a header can carry it: one line, in Latin-1."""
     return _UNFIT.sub(" ", text).strip().encode("latin-1", "replace").decode("latin-1")

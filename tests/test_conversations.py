@@ -73,7 +73,7 @@ def _read_success(answer: httpx2.Response) -> Json:
 
 
 def _read_text(answer: Json) -> str:
-    """The words of an answer of any protocol."""
+    """Return the words of an answer of any protocol."""
     if "choices" in answer:
         return answer["choices"][0]["message"]["content"] or ""
     if "candidates" in answer:

@@ -67,7 +67,7 @@ def leave(server: Server, number: int, scenario: str, *, read: int, rudely: bool
 
 
 def count_settled(app: Watched, allowed: int) -> int:
-    """What is left once nothing more goes away."""
+    """Return what is left once nothing more goes away."""
     wait_until(lambda: app.left() <= allowed)
     return app.left()
 

@@ -174,7 +174,7 @@ def test_links_lead_somewhere(name: str) -> None:
 
 
 def is_found(page: Path, target: str) -> bool:
-    """Whether a link leads to a file, or to a schema, beside which its command stands."""
+    """Return whether a link leads to a file, or to a schema, beside which its command stands."""
     path = page.parent / target
     made = path.parent.name == "schemas" and path.suffix == ".json"
     translated = Path(str(path).replace("/docs/zh/", "/docs/"))
@@ -194,7 +194,7 @@ def test_architecture_is_short_and_names_what_there_is() -> None:
 
 
 def texts() -> Iterator[Path]:
-    """What the repository consists of, caches and the like left out."""
+    """Return what the repository consists of, caches and the like left out."""
     for folder in ("aione_mock", "docs", "examples", "fixtures", "openapi", "scripts", "tests", ".ci"):
         for path in sorted((ROOT / folder).rglob("*")):
             if path.is_file() and not {".cache", "__pycache__"} & set(path.parts):
@@ -273,7 +273,7 @@ def test_yaml_in_guides_is_valid(name: str, code: str) -> None:
 
 
 def count_words(text: str) -> Iterator[tuple[int, str]]:
-    """The words of each sentence of a page, without code, tables and headings."""
+    """Return the words of each sentence of a page, without code, tables and headings."""
     prose = re.sub(r"^```.*?^```$|^[|#<][^\n]*$", ".", text, flags=re.MULTILINE | re.DOTALL)
     prose = re.sub(r"\]\([^)]*\)|`[^`]*`", " x", prose)
     for sentence in re.split(r"[.?!:](?=\s)|\n\s*\n|^- ", prose, flags=re.MULTILINE):
@@ -337,7 +337,7 @@ def test_no_page_has_a_sentence_that_was_hard_to_read(name: str) -> None:
 
 
 def read_outline(name: str) -> tuple[int, list[str]]:
-    """The number of headings of a page, and its commands without comments."""
+    """Return the number of headings of a page, and its commands without comments."""
     text = page(name)
     lines = [line.partition("  #")[0].strip() for code in blocks("sh", name) for line in code.splitlines()]
     return len(re.findall(r"^#+ ", FENCE.sub("", text), re.MULTILINE)), [

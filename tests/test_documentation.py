@@ -53,7 +53,7 @@ def site(script: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def read(page: Path) -> str:
-    """The words of a page."""
+    """Return the words of a page."""
     return html.unescape(TAG.sub("", page.read_text(encoding="utf-8")))
 
 

@@ -25,7 +25,7 @@ CHINESE = range(0x4E00, 0x9FFF)
 
 
 def command(program: str) -> list[str]:
-    """How to run an example; skips the test where its client is missing."""
+    """Return how to run an example. Skip the test where its client is missing."""
     if program in PYTHON:
         missing = [name for name in PYTHON[program] if importlib.util.find_spec(name) is None]
         if missing == ["litellm"]:

@@ -80,7 +80,7 @@ class Client:
         return self._http.request(protocol.method, self.url + protocol.path, content=body, headers=sent)
 
     def refused(self, protocol: Protocol, body: bytes, **headers: str) -> str:
-        """The message of the refusal that a bad request gets."""
+        """Return the message of the refusal that a bad request gets."""
         answer = self.send(protocol, body, **headers)
         assert answer.status_code == (422 if protocol.name == "console" else 400), answer.text[:500]
         kind, message = protocol.envelope(answer.json())
@@ -168,7 +168,7 @@ def test_wrong_types(client: Client, protocol: Protocol, value: Json) -> None:
 
 
 def _list_paths(value: Json, path: tuple[Json, ...] = ()) -> Iterator[tuple[Json, ...]]:
-    """The way to every member of a request."""
+    """Return the way to every member of a request."""
     if path:
         yield path
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()

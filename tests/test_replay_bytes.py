@@ -318,14 +318,14 @@ def _fold_answer(operation: Operation, text: str) -> Json:
 
 
 def _but_ids(answer: Json) -> Json:
-    """An answer without the ids that every call has of its own."""
+    """Return an answer without the ids that every call has of its own."""
     if isinstance(answer, dict):
         return {key: _but_ids(value) for key, value in answer.items() if key not in ("id", "responseId")}
     return [_but_ids(value) for value in answer] if isinstance(answer, list) else answer
 
 
 def _pair(path: str, plain: Json, streamed: Json, stream_path: str = "") -> tuple[Json, Json, Mock]:
-    """The answers to both, each the first in its session, and the app that gave them."""
+    """Return the answers to both, each the first in its session, and the app that gave them."""
 
     async def both() -> tuple[Json, Json, Mock]:
         app = _app()

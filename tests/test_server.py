@@ -36,7 +36,7 @@ def request(number: int, version: bytes = b"1.1", *headers: bytes) -> bytes:
 
 
 def receive_answers(connection: socket.socket, until: int) -> bytes:
-    """All that comes up to so many answers, or the end of the connection."""
+    """Return all that comes up to so many answers, or the end of the connection."""
     got = b""
     while got.count(b"HTTP/1.1 ") < until or not got.endswith(b"}"):
         data = connection.recv(1 << 16)
@@ -83,7 +83,7 @@ def test_a_body_that_comes_in_parts(server: Server) -> None:
 
 
 def conversation(raw: bytes, cuts: list[int], answers: int) -> bytes:
-    """What a fresh mock answers on one connection to bytes that come in parts, cut at these places."""
+    """Return what a fresh mock answers on one connection to bytes that come in parts, cut at these places."""
     with (
         Server(create_app(Settings(now=parse_instant(NOW)))) as running,
         socket.create_connection(("127.0.0.1", running.port), timeout=60) as connection,

@@ -64,7 +64,7 @@ def build_request(
     method: str | None = None,
     headers: dict[str, str] | None = None,
 ) -> bytes:
-    """The bytes of a request; `body` is JSON."""
+    """Return the bytes of a request; `body` is JSON."""
     raw = b"" if body is None else orjson.dumps(body)
     lines = [f"{method or ('GET' if body is None else 'POST')} {path} HTTP/1.1", "host: localhost"]
     lines += [f"{name}: {value}" for name, value in (headers or {}).items()]

@@ -99,7 +99,7 @@ class CaseAdapter:
             _adapt_modelrouter_window(case.query or {})
 
     def is_real_failure(self, failure: Any, case: Any, response: Any) -> bool:
-        """Whether the target is to blame for a failure."""
+        """Return whether the target is to blame for a failure."""
         operation = self._find_operation(case)
         name = type(failure).__name__
         if NOT_SENT in response.headers or response.status_code in _OUTAGES:
@@ -144,7 +144,7 @@ class CaseAdapter:
             case.body["dimensions"] = _DIMENSIONS  # thousands of vectors would be too long an answer
 
     def _is_usable_example(self, operation: Operation, body: Any) -> bool:
-        """Whether a body is an example of the contract for a model that the target lists."""
+        """Return whether a body is an example of the contract for a model that the target lists."""
         media = operation.request_body.get("content", {}).get("application/json", {})
         if not any(body == example["value"] for example in media.get("examples", {}).values()):
             return False
@@ -152,7 +152,7 @@ class CaseAdapter:
 
 
 def _is_other_spelling(operation: Operation, body: Any) -> bool:
-    """Whether a body that violates its schema only spells a valid one differently.
+    """Return whether a body that violates its schema only spells a valid one differently.
 
     Google accepts requests in more than one form. In its JSON, null stands for an absent member (proto3, JSON mapping).
     """

@@ -110,7 +110,7 @@ def negate_title(title: str) -> str:
 
 
 def is_about_status(finding: LawFinding) -> bool:
-    """Whether an answer has another status than expected."""
+    """Return whether an answer has another status than expected."""
     return not finding.subject and bool(_STATUS.match(finding.expected)) and _STATUS.match(finding.seen) is not None
 
 

@@ -141,7 +141,7 @@ def _build_cause(group: list[tuple[LawFinding, CauseKey]]) -> Cause:
 
 
 def _is_whole(keys: tuple[CauseKey, ...]) -> bool:
-    """Whether mismatches with the same cause follow from a violation, so that they are no cause of their own."""
+    """Return whether mismatches with the same cause follow from a violation, so that they are no cause of their own."""
     return any(key[0] in _WHOLE_KINDS or key == _FAILING_STREAMS for key in keys)
 
 

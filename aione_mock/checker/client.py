@@ -292,7 +292,7 @@ class TargetClient:
                 observer(exchange)
 
     def may_call(self, operation: str) -> bool:
-        """Whether an operation is in the contract, is not left out and answers in time."""
+        """Return whether an operation is in the contract, is not left out and answers in time."""
         allowed = operation in self.contract.operations and operation not in self.forbidden
         return allowed and self._timeouts.get(operation, 0) < _MAX_TIMEOUTS
 
@@ -313,7 +313,7 @@ class TargetClient:
             raise AnswerTimedOut(f"{operation.id} did not answer in time {_MAX_TIMEOUTS} times in a row")
 
     def is_protected(self, name: str) -> bool:
-        """Whether an id, or a percent-encoded segment of a path, names what must not be changed."""
+        """Return whether an id, or a percent-encoded segment of a path, names what must not be changed."""
         return bool(self.protected) and unquote(name).lower() in self.protected
 
     def _find_delay(self) -> float:
@@ -350,7 +350,7 @@ class TargetClient:
         return True
 
     def _may_pass(self, operation: Operation, exchange: HttpExchange) -> bool:
-        """Whether an answer is a failure that may be over soon, and the request may be repeated."""
+        """Return whether an answer is a failure that may be over soon, and the request may be repeated."""
         request = exchange.request
         changes = operation.protocol == "console" and request.method not in _READING_METHODS
         if exchange.status not in _PASSING_STATUSES or changes:
@@ -367,12 +367,12 @@ class TargetClient:
             self.passed_failures[name] += 1
 
     def _is_from_target(self, request: HttpRequest) -> bool:
-        """Whether a request carries a credential of the target."""
+        """Return whether a request carries a credential of the target."""
         secrets = [secret for secret in (self.target.key, self.target.token) if secret]
         return any(secret in value for secret in secrets for _, value in request.headers)
 
     def _is_lost(self, operation: Operation, exchange: HttpExchange) -> bool:
-        """Whether the request may be repeated: a server that had just failed closed the connection before it."""
+        """Return whether the request may be repeated: a server that had just failed closed the connection before it."""
         failed = self.last is not None and self.last.status >= 500
         lost = not exchange.status and exchange.failure.startswith("the connection ")
         return failed and lost and (operation.protocol != "console" or exchange.request.method == "GET")

@@ -182,7 +182,7 @@ def _list_findings(report: CheckReport, law: str, operation: str) -> dict[str, L
 
 
 def _is_known(law: str, operation: str, left: CheckReport, right: CheckReport, known: Container[str]) -> bool:
-    """Whether the baseline has all findings of a place."""
+    """Return whether the baseline has all findings of a place."""
     reports = (left, right)
     here = [finding for report in reports for finding in _list_findings(report, law, operation).values()]
     return bool(here) and all(finding.fingerprint in known or finding.place in known for finding in here)
@@ -248,7 +248,7 @@ def _compare_shapes(left: AnswerShapes, right: AnswerShapes) -> Iterator[Differe
 
 
 def _is_below_empty(pointer: str, left: PointerTypes, right: PointerTypes) -> bool:
-    """Whether a pointer is below a value that one side only had as null or as an empty list."""
+    """Return whether a pointer is below a value that one side only had as null or as an empty list."""
     parent = pointer.rpartition("/")[0]
     while parent:
         for types in (left, right):

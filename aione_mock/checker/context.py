@@ -126,7 +126,7 @@ class LawContext:
             self._scope = None
 
     def includes(self, operation: str) -> bool:
-        """Whether an operation is in the contract and in the scope of the law that is being checked."""
+        """Return whether an operation is in the contract and in the scope of the law that is being checked."""
         return operation in self.contract.operations and (self._scope is None or operation in self._scope)
 
     def list_operations_of(self, *protocols: str) -> list[Operation]:
@@ -233,7 +233,7 @@ class LawContext:
         return str(min(rows, key=lambda row: (self._sum_prices(row), row["id"]))["id"])
 
     def is_listed(self, model: str | None) -> bool:
-        """Whether a readable list has a model."""
+        """Return whether a readable list has a model."""
         try:
             return any(row["id"] == model for row in self.list_models())
         except NotChecked:

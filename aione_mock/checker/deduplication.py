@@ -95,7 +95,7 @@ def _build_unknown(context: LawContext, name: str, params: dict[str, str]) -> Ht
 
 
 def _is_own_error(operation: Operation, exchange: HttpExchange) -> bool:
-    """Whether an error comes from the operation itself: it is declared, has its schema and judges the request."""
+    """Return whether an error is the operation's own: it is declared, has its schema and judges the request."""
     validator = operation.get_response_validator(exchange.status, exchange.media_type)
     if exchange.status in _ERRORS_OF_MIDDLEWARE or exchange.status >= 500 or validator is None:
         return False
@@ -140,5 +140,5 @@ def clear_missing(law: str, row: Mapping[str, MatrixCell], missing: Iterable[str
 
 
 def _shows_missing(operation: str, cell: MatrixCell) -> bool:
-    """Whether a cell of a missing operation is as it is because of that."""
+    """Return whether a cell of a missing operation is as it is because of that."""
     return cell.state != "not checked" or cell.reason == UNSEEN or cell.reason.startswith(f"{operation} answered ")

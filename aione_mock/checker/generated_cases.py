@@ -87,7 +87,7 @@ class _CaseRunner:
             yield from self._run_phases(document, names)
 
     def _is_allowed(self, name: str) -> bool:
-        """Whether cases of an operation may be sent; if not, the reason goes into its cells."""
+        """Return whether cases of an operation may be sent; if not, the reason goes into its cells."""
         operation = self._operations[name]
         reason = ""
         if (

@@ -60,11 +60,11 @@ class ExchangeRule:
         return _read_first_paragraph(self.check)
 
     def covers(self, operation: Operation) -> bool:
-        """Whether an answer of an operation can break it."""
+        """Return whether an answer of an operation can break it."""
         return not self.streams or operation.stream is not None
 
     def applies(self, exchange: HttpExchange) -> bool:
-        """Whether an answer shows that it is kept or broken."""
+        """Return whether an answer shows that it is kept or broken."""
         return not self.streams or exchange.is_event_stream
 
 

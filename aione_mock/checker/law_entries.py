@@ -29,6 +29,6 @@ def find_law_evidence(contract: Contract, law: str, operation: Operation | None 
 
 
 def is_switched_off(operation: Operation, law: str) -> bool:
-    """Whether the contract switches a law off for an operation."""
+    """Return whether the contract switches a law off for an operation."""
     laws = operation.raw.get(EXTENSION, {})
     return isinstance(laws, dict) and str(laws.get(law)) in _OFF

@@ -105,11 +105,11 @@ class _Selection:
     skip: frozenset[SelectableName]
 
     def has_only(self, *kinds: str) -> bool:
-        """Whether `only` names something of some kinds."""
+        """Return whether `only` names something of some kinds."""
         return any(name.kind in kinds for name in self.only)
 
     def includes(self, *names: tuple[str, str], among: tuple[str, ...]) -> bool:
-        """Whether something with these kinds and names is selected; `only` matters if it has one of the kinds."""
+        """Return whether something of these kinds and names is selected; `only` matters if it has one of the kinds."""
         skipped = {(name.kind, name.name) for name in self.skip}
         chosen = {(name.kind, name.name) for name in self.only}
         return not skipped & set(names) and (not self.has_only(*among) or bool(chosen & set(names)))

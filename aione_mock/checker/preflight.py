@@ -114,7 +114,7 @@ def _probe_credential(context: LawContext, plan: CheckPlan, field: str) -> Itera
 
 
 def _is_catch_all(context: LawContext, answers: Iterable[HttpExchange]) -> bool:
-    """Whether a path that does not exist has the answer that all others have."""
+    """Return whether a path that does not exist has the answer that all others have."""
     first, *others = answers
     if first.status >= 400 or any(other.body != first.body for other in others):
         return False

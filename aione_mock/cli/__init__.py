@@ -169,7 +169,7 @@ def _check_text(arguments: Sequence[str]) -> None:
 
 
 def _is_output_error(error: OSError) -> bool:
-    """Whether standard output cannot take what is written to it; errors of files name the file."""
+    """Return whether standard output cannot take what is written to it; errors of files name the file."""
     return error.filename is None and error.errno in (errno.ENOSPC, errno.EPIPE, errno.EIO, errno.EBADF, errno.EFBIG)
 
 

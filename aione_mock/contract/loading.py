@@ -109,7 +109,7 @@ def _name_overlay(problem: str, changes: Sequence[OverlayChange]) -> str:
 
 
 def _share_path(place: str, other: str) -> bool:
-    """Whether one place contains the other."""
+    """Return whether one place contains the other."""
     return f"{place}/".startswith(f"{other}/") or f"{other}/".startswith(f"{place}/")
 
 

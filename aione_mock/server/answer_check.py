@@ -84,7 +84,7 @@ class CheckingRenderer(Renderer):
             return [AnswerProblem("nested too deeply to be checked")]
 
     def _is_shared(self, operation: Operation, status: int) -> bool:
-        """Whether an error belongs to the protocol: to all its operations, or where an overlay has added one."""
+        """Return whether an error belongs to the protocol: to all its operations, or where an overlay has added one."""
         known = self._protocol_statuses if operation.added else self._shared
         return (operation.protocol, status) in known
 

@@ -52,7 +52,7 @@ class Window:
         return max(0, self.most[part] - self.totals[part])
 
     def compute_wait(self, part: int, room: int) -> float:
-        """Seconds until at most `room` of a part is left inside, 0 when that is so already."""
+        """Return the seconds until at most `room` of a part is left inside, 0 when that is so already."""
         left = self.totals[part]
         if left > room:
             for at, *amounts in self.entries:

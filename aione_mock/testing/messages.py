@@ -34,7 +34,7 @@ class Expectation:
     status: int | None = None
 
     def accepts(self, count: int) -> bool:
-        """Whether so many matching calls are right; without a number, at least one is expected."""
+        """Return whether so many matching calls are right; without a number, at least one is expected."""
         if self.times is not None:
             return count == self.times
         low = self.at_least if self.at_least is not None else 0 if self.at_most is not None else 1

@@ -25,7 +25,7 @@ ENVELOPE = {"error": {"message": "Something went wrong", "type": "api_error"}}
 
 
 def is_for(request: SeenRequest, names: Iterable[str]) -> bool:
-    """Whether a request is one of some operations."""
+    """Return whether a request is one of some operations."""
     return any(PATHS[name][0] == request.method and PATHS[name][1].search(request.path) for name in names)
 
 

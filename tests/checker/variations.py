@@ -70,7 +70,7 @@ class VariedGateway(FaultyGateway):
 
 
 def is_stream(response: SentResponse) -> bool:
-    """Whether a response is an event stream."""
+    """Return whether a response is an event stream."""
     return "event-stream" in response.headers.get("content-type", "")
 
 

@@ -110,7 +110,7 @@ def test_errors_are_found_by_operation_dialect_and_status(root: Client) -> None:
 
 
 def list_triggers(way: str) -> list[Any]:
-    """Each error with each trigger of a kind."""
+    """Return each error with each trigger of a kind."""
     return [
         pytest.param(item, trigger["how"], id=f"{item['dialect']}-{item['name']}-{trigger['how'][:12]}")
         for item in ERRORS
@@ -192,7 +192,7 @@ def example(operation: Operation) -> tuple[str, Any]:
 
 
 def sign_headers(operation: Operation, host: str) -> dict[str, str]:
-    """Headers of a request to the observation API, without query or body."""
+    """Return the headers of a request to the observation API, without query or body."""
     headers = {
         "host": host,
         "x-acs-action": operation.id,
@@ -210,7 +210,7 @@ def sign_headers(operation: Operation, host: str) -> dict[str, str]:
 
 
 def credentials(operation: Operation, client: httpx2.Client) -> dict[str, str]:
-    """Headers that an operation wants."""
+    """Return the headers that an operation wants."""
     given = {
         "console": {"authorization": "Bearer nex-console-tech"},
         "gemini": {"x-goog-api-key": KEY},

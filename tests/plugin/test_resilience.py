@@ -73,7 +73,7 @@ REASONS = {
 
 
 def is_right(name: str, outcome: str) -> bool:
-    """Whether just the one check fails for a naive client, with its reason."""
+    """Return whether just the one check fails for a naive client, with its reason."""
     failed = [line for line in outcome.splitlines() if line.startswith("FAIL")]
     wanted = REASONS[name].replace("…", "").split("“")
     title = f"FAIL  {CHECKS[name].title}  "

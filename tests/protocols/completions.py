@@ -84,7 +84,7 @@ def completions(draw: st.DrawFn, *, pictured: bool = False) -> Completion:
 
 
 def decode_events(events: Iterable[bytes]) -> list[Event]:
-    """Events as a client gets them. Each must be one event."""
+    """Decode events as a client gets them. Each must be one event."""
     whole = list(events)
     found = list(decode(whole))
     assert len(found) == len(whole)
@@ -92,14 +92,14 @@ def decode_events(events: Iterable[bytes]) -> list[Event]:
 
 
 def body_problems(operation: Operation, body: Json) -> list[str]:
-    """What the contract has against a plain answer, after a trip through JSON."""
+    """Return what the contract has against a plain answer, after a trip through JSON."""
     validator = operation.get_response_validator(200, "application/json")
     assert validator is not None
     return [error.message for error in validator.iter_errors(orjson.loads(orjson.dumps(body)))]
 
 
 def event_problems(operation: Operation, events: Iterable[Event]) -> list[str]:
-    """What the contract has against events: their envelope and, which validators pass over, the JSON in `data`."""
+    """Return what the contract has against events: their envelope, and the JSON in `data`, which validators skip."""
     envelope = operation.get_response_validator(200, STREAM)
     assert envelope is not None
     data = operation.responses["200"]["content"][STREAM]["schema"]["properties"]["data"]

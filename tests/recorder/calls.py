@@ -82,7 +82,7 @@ def _make_headers(operation: Operation, path: str) -> dict[str, str]:
 
 
 def sign_headers(operation: Operation, path: str, host: str = "gateway.example") -> dict[str, str]:
-    """Headers of a signed request without query or body."""
+    """Return the headers of a signed request without query or body."""
     headers = {
         "host": host,
         "x-acs-action": operation.id,

@@ -172,7 +172,7 @@ def check_concurrency_limit(context: LawContext) -> LawResults:
 
 
 def _have_overlapped(*calls: HttpExchange) -> bool:
-    """Whether calls that began together were served together, not one after the other."""
+    """Return whether calls that began together were served together, not one after the other."""
     seconds = [exchange.elapsed for exchange in calls]
     return min(seconds) > _MIN_OVERLAP_SECONDS and max(seconds) < 1.5 * min(seconds)
 

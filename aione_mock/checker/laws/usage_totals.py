@@ -41,7 +41,7 @@ class UsageTotals:
         )
 
     def agrees_with(self, other: UsageTotals) -> bool:
-        """Whether all figures are equal, the cost to what rounding allows."""
+        """Return whether all figures are equal, the cost to what rounding allows."""
         close = abs(self.cost - other.cost) <= self.rounding + other.rounding
         return close and self == replace(other, cost=self.cost)
 
@@ -97,5 +97,5 @@ def make_date_query(first: date, last: date) -> dict[str, str]:
 
 
 def is_between(low: Any, value: Any, high: Any, rounding: Any = 0) -> bool:
-    """Whether a figure agrees with another one that was read before and after it and may have grown."""
+    """Return whether a figure agrees with another one that was read before and after it and may have grown."""
     return bool(low - rounding <= value <= high + rounding)

@@ -49,7 +49,7 @@ def read_router(reader: GatewayReader, *, pages: int = 1) -> RouterReading:
 
 
 def _may_query(reader: GatewayReader, operation: str) -> bool:
-    """Whether an observation answers with data."""
+    """Return whether an observation answers with data."""
     answer = reader.read(_SECTION, operation, "the observation", "access_secret")
     if answer is not None and not isinstance(answer.find("data"), dict):
         reader.note(_SECTION, f"the observation could not be read: the answer of {operation} has no data")

@@ -84,7 +84,7 @@ FAULT_SCENARIOS: Mapping[str, FaultScenario] = {
 
 
 def is_silent(rules: Rules) -> bool:
-    """Whether the rules keep a client waiting for longer than its patience."""
+    """Return whether the rules keep a client waiting for longer than its patience."""
     faults = [fault["name"] for rule in rules for fault in rule["then"].get("faults", ())]
     return "stall" in faults or any("delay" in rule["then"] for rule in rules)
 
