@@ -216,8 +216,10 @@ def _print_report(report: CheckReport, *, prune: bool) -> None:
     for cause in report.causes:
         _print_cause(cause)
     # the verdict says why nothing could be checked
-    told = report.could_not or None
-    unchecked = [(reason, laws) for reason, laws in report.unchecked if not told or told not in reason]
+    general_reason = report.could_not or None
+    unchecked = [
+        (reason, laws) for reason, laws in report.unchecked if not general_reason or general_reason not in reason
+    ]
     for reason, laws in unchecked[:_MAX_REASONS]:
         more = f" and {len(laws) - _MAX_LAWS} more" if len(laws) > _MAX_LAWS else ""
         terminal.print_line(f"Not checked: {reason} ({', '.join(laws[:_MAX_LAWS])}{more})")

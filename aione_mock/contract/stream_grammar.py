@@ -124,10 +124,10 @@ class EventOrder:
 
     def _explain_kinds(self) -> str:
         """Return what tells the kinds apart, in parentheses; empty if their names say it."""
-        told = {
+        marks_by_name = {
             name: ", ".join(_list_marks(schema)) for name, schema in self.schemas if name in _WORD.findall(self.text)
         }
-        marks = [f"{name} has {mark}" for name, mark in told.items() if mark]
+        marks = [f"{name} has {mark}" for name, mark in marks_by_name.items() if mark]
         return f" ({'; '.join(marks)})" if marks else ""
 
 

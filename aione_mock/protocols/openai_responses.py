@@ -104,19 +104,19 @@ def _read_tool_choice(choice: Json) -> tuple[str, tuple[str, ...]]:
 def _read_turns(items: Items, look: Look) -> Iterator[Turn]:
     """Yield the turns of a conversation. What the assistant says and calls is one turn, as in chat completions."""
     names: dict[str, str] = {}
-    said: Turn | None = None
+    pending: Turn | None = None
     for position, item in enumerate(items):
         kind = item.get("type") or "message"
         place = f"input[{position}]"
         if kind == "function_call":
             made = ToolCall(item["call_id"], item["name"], compact_json(item["arguments"]))
             names[made.id] = made.name
-            said = said or Turn("assistant")
-            said = replace(said, tool_calls=(*said.tool_calls, made))
+            pending = pending or Turn("assistant")
+            pending = replace(pending, tool_calls=(*pending.tool_calls, made))
             continue
-        if said is not None and kind != "reasoning":
-            yield said
-            said = None
+        if pending is not None and kind != "reasoning":
+            yield pending
+            pending = None
         if kind == "function_call_output":
             text, images = _read_content(item["output"], f"{place}.output", look)
             result = ToolResult(item["call_id"], names.get(item["call_id"], ""), text)
@@ -125,11 +125,11 @@ def _read_turns(items: Items, look: Look) -> Iterator[Turn]:
             text, images = _read_content(item["content"], f"{place}.content", look)
             turn = Turn(_ROLES[item["role"]], text, images)
             if turn.role == "assistant":
-                said = turn
+                pending = turn
             else:
                 yield turn
-    if said is not None:
-        yield said
+    if pending is not None:
+        yield pending
 
 
 def _read_content(content: Json, place: str, look: Look) -> tuple[str, tuple[ImageInput, ...]]:
@@ -194,8 +194,8 @@ def render_response(completion: Completion, call: Call, *, show_reasoning: bool)
 
 def _render_output(choice: Choice, token: str, summary: str | None, *, refusal: bool) -> Iterator[dict[str, Json]]:
     if choice.reasoning:
-        told = [] if summary is None else [{"type": "summary_text", "text": summary}]
-        yield {"id": f"rs_{token}", "type": "reasoning", "summary": told}
+        parts = [] if summary is None else [{"type": "summary_text", "text": summary}]
+        yield {"id": f"rs_{token}", "type": "reasoning", "summary": parts}
     status, text = "incomplete" if choice.finish in _INCOMPLETE else "completed", choice.text.text
     if text or not (choice.tool_calls or choice.reasoning):
         part: dict[str, Json] = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
@@ -232,17 +232,17 @@ def _split_response(
     body: Mapping[str, Json], split: Callable[[str], Sequence[str]]
 ) -> tuple[EventStream, tuple[int, ...]]:
     begun = {**body, "status": "in_progress", "output": [], "usage": None, "error": None, "incomplete_details": None}
-    told: list[dict[str, Json]] = [
+    payloads: list[dict[str, Json]] = [
         {"type": f"response.{name}", "response": begun} for name in ("created", "in_progress")
     ]
     for index, item in enumerate(body["output"]):
-        told += _split_item(item, index, split)
-    told.append({"type": f"response.{body['status']}", "response": body})
+        payloads += _split_item(item, index, split)
+    payloads.append({"type": f"response.{body['status']}", "response": body})
     events = [
         encode(orjson.dumps({**event, "sequence_number": number}), event["type"].encode())
-        for number, event in enumerate(told)
+        for number, event in enumerate(payloads)
     ]
-    return EventStream.of(events), tuple([int("delta" in event) for event in told])
+    return EventStream.of(events), tuple([int("delta" in event) for event in payloads])
 
 
 def _split_item(

@@ -204,12 +204,12 @@ class UvicornServer(uvicorn.Server):
     async def _finish_requests(self) -> None:
         """Close each connection when its request is answered; return when all are closed or time is up."""
         connections, end = self.server_state.connections, time.monotonic() + self._drain
-        told: set[Any] = set()
+        notified: set[Any] = set()
         while connections and time.monotonic() < end:
             # one that was accepted last is made in a later turn of the event loop
-            for connection in connections - told:
+            for connection in connections - notified:
                 connection.shutdown()
-                told.add(connection)
+                notified.add(connection)
             await asyncio.sleep(0.01)
 
 

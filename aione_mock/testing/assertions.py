@@ -298,8 +298,8 @@ def _list_prompt_tests(
     def find(words: str, *roles: str) -> Callable[[Prompt], bool]:
         return lambda prompt: not any(words in text for text in _list_texts(prompt, roles))
 
-    said = ("user", "assistant", "tool")
-    tests = [(find(words, *said), f"no message contains {words!r}") for words in _list("contains", contains)]
+    turn_roles = ("user", "assistant", "tool")
+    tests = [(find(words, *turn_roles), f"no message contains {words!r}") for words in _list("contains", contains)]
     tests += [
         (find(words, "system"), f"the system message does not contain {words!r}") for words in _list("system", system)
     ]
@@ -307,7 +307,7 @@ def _list_prompt_tests(
         pattern = _compile(matches)
         tests.append(
             (
-                lambda prompt: not any(map(pattern.search, _list_texts(prompt, said))),
+                lambda prompt: not any(map(pattern.search, _list_texts(prompt, turn_roles))),
                 f"no message matches {pattern.pattern!r}",
             )
         )

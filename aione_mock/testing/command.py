@@ -143,8 +143,8 @@ class _Audit:
         """Describe answers that violate the contract; if strict also refused requests, and calls without a rule."""
         for each in exchanges:
             for finding in each.findings:
-                said = f" ({each.refusal})" if each.refusal else ""
-                yield f"{_describe(each)}: the answer violates the contract: {finding}{said}"
+                note = f" ({each.refusal})" if each.refusal else ""
+                yield f"{_describe(each)}: the answer violates the contract: {finding}{note}"
             if not self._strict or each.rule is not None:
                 continue
             if each.finding in _REFUSED:

@@ -80,9 +80,9 @@ def _describe_call(call: RecordedCall, contract: Contract) -> dict[str, Json]:
 
 def _describe_turn(turn: Turn) -> Iterator[dict[str, Json]]:
     calls = [{call.name: parse_arguments(call.arguments)} for call in turn.tool_calls]
-    said = {"text": turn.text, "images": len(turn.images), "calls": calls}
-    if any(said.values()):
+    members = {"text": turn.text, "images": len(turn.images), "calls": calls}
+    if any(members.values()):
         only_text = not turn.images and not calls
-        yield {turn.role: turn.text if only_text else {name: value for name, value in said.items() if value}}
+        yield {turn.role: turn.text if only_text else {name: value for name, value in members.items() if value}}
     for result in turn.results:
         yield {"result of " + result.name: result.text}

@@ -92,8 +92,8 @@ class CanaryJudge:
 def _describe_calls(calls: list[UpstreamCall]) -> str:
     if not calls:
         return "the upstream never got the question"
-    told = [f"{call.status}" + ("" if call.end == "finish" else f", {call.end}") for call in calls]
-    return f"the upstream answered {' and '.join(told)}"
+    statuses = [f"{call.status}" + ("" if call.end == "finish" else f", {call.end}") for call in calls]
+    return f"the upstream answered {' and '.join(statuses)}"
 
 
 def _describe_difference(sent: str, got: str) -> str:

@@ -132,9 +132,9 @@ def check_remembered(context: LawContext) -> LawResults:
     alone = context.call_ok(_CREATE, body=_write_body(context, input=question))
     counts = [each.data.at("usage").read_integer("input_tokens") for each in (exchange, alone)]
     if counts[0] <= counts[1]:
-        told = f"{counts[0]} input tokens, {counts[1]} without the earlier conversation"
+        difference = f"{counts[0]} input tokens, {counts[1]} without the earlier conversation"
         yield BrokenLaw(
-            _CREATE, "input tokens of the whole conversation", told, exchange, subject="/usage/input_tokens"
+            _CREATE, "input tokens of the whole conversation", difference, exchange, subject="/usage/input_tokens"
         )
     unknown = context.call(_CREATE, body=_write_body(context, input=question, previous_response_id=_UNKNOWN))
     if unknown.is_success:
@@ -205,8 +205,8 @@ def check_cut(context: LawContext) -> LawResults:
     if used < 16 and seen[0] == "completed":
         raise NotChecked("the model needs no more tokens")
     if seen != ("incomplete", "max_output_tokens"):
-        told = f"status {seen[0]}, reason {seen[1]}"
-        yield BrokenLaw(_CREATE, "incomplete because of max_output_tokens", told, exchange, subject="/status")
+        ending = f"status {seen[0]}, reason {seen[1]}"
+        yield BrokenLaw(_CREATE, "incomplete because of max_output_tokens", ending, exchange, subject="/status")
 
 
 def _ask_once(context: LawContext) -> HttpExchange:
