@@ -372,7 +372,9 @@ def test_a_lifespan_that_fails_stops_the_start(mock: Mock) -> None:
 def raw_call(url: str, body: Any, scenario: str) -> wire_reader.Wire:
     """Call a model through a raw socket."""
     headers = BEARER | {"x-mock-scenario": scenario}
-    return wire_reader.ask(int(url.rpartition(":")[2]), wire_reader.request(CHAT, body, headers=headers), patience=1.0)
+    return wire_reader.ask(
+        int(url.rpartition(":")[2]), wire_reader.build_request(CHAT, body, headers=headers), patience=1.0
+    )
 
 
 class Through:
