@@ -65,7 +65,7 @@ class Conversation:
         assert answer.status < 300, answer.body
         return orjson.loads(answer.body) if answer.headers.get("content-type") == "application/json" else None
 
-    def build_chat(self, text: str = "Hello", key: str = KEY, **more: Any) -> None:
+    def chat(self, text: str = "Hello", key: str = KEY, **more: Any) -> None:
         """Ask a model, and ask how the answer came to be."""
         body = {"model": "gpt-5.4", "messages": [{"role": "user", "content": text}], **more}
         headers = {"authorization": f"Bearer {key}", "x-mock-explain": "1"}
