@@ -14,7 +14,7 @@ import pytest
 from aione_mock.cli import main
 from aione_mock.server.http import Server
 from tests.checker.test_hostile_servers import app
-from tests.timing import PATIENCE, untraced
+from tests.timing import PATIENCE, make_untraced_environment
 
 SECRET = "SECRET-0123456789"
 NOBODY = "http://127.0.0.1:9"
@@ -112,7 +112,7 @@ def test_a_time_that_is_too_far_away(now: str, capsys: pytest.CaptureFixture[str
         ("canaries --url http://127.0.0.1:9 --key key --timeout nan", "--timeout must be a number of seconds from 0.1"),
         ("canaries --url http://127.0.0.1:9 --key key --timeout 1e300", "--timeout must be a number of seconds"),
         ("coverage --min nan", "--min must be a percentage from 0 to 100"),
-        ("probe --patience 1e308 -- true", "--patience must be a number of seconds from 0 to a year"),
+        ("probe --patience 1e308 -- true", "--patience must be a number of seconds above 0, at most a year"),
         ("store check --store redis://127.0.0.1:9 --store-timeout 1e308", "--store-timeout: must be less than or"),
         ("store check --store redis://127.0.0.1:9?foo=1", "its URL has a parameter that does not exist: foo"),
         ("serve --port 0 --drain 1e308", "--drain: must be less than or equal to"),
@@ -217,7 +217,7 @@ def test_a_name_of_a_file_that_is_too_long(capsys: pytest.CaptureFixture[str]) -
 
 @pytest.mark.parametrize("encoding", ["latin-1", "cp1252"])
 def test_an_output_that_has_not_all_characters(encoding: str) -> None:
-    environment = untraced() | {"PYTHONIOENCODING": encoding}
+    environment = make_untraced_environment() | {"PYTHONIOENCODING": encoding}
     words = [sys.executable, "-m", "aione_mock", "world"]
     done = subprocess.run(words, capture_output=True, timeout=PATIENCE, check=False, env=environment)
     assert (done.returncode, done.stderr) == (0, b"")

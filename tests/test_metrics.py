@@ -210,7 +210,8 @@ def test_the_first_byte_is_noted_through_middleware_too() -> None:
     with Server(pass_on) as server:
         call(server.url, scenario="pace; ttft=0.05; tps=100", stream=True)
         figures = read_figures(server.url, 1)
-    assert 0.05 <= figures.sum("time_to_first_token_seconds_sum") < figures.sum("call_duration_seconds_sum") - 0.02
+    # a timer of the event loop counts in milliseconds, so that it may end half of one too early
+    assert 0.049 <= figures.sum("time_to_first_token_seconds_sum") < figures.sum("call_duration_seconds_sum") - 0.02
 
 
 def test_the_process_and_the_sessions_are_shown(metered: Server) -> None:

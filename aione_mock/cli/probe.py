@@ -35,7 +35,7 @@ def probe_program(
     answer.
     """
     if not 0 < patience <= LONGEST_WAIT or attempts < 1:
-        raise ConfigError("--patience must be a number of seconds from 0 to a year, and --attempts at least 1")
+        raise ConfigError("--patience must be a number of seconds above 0, at most a year, and --attempts at least 1")
     report = check_program(command, only or [], patience, attempts, include or [])
     typer.echo(str(report))
     return 1 if report.failed else 0

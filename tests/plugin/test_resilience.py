@@ -338,7 +338,7 @@ def test_probe_gives_up_on_a_program_that_hangs(tmp_path: Path, capsys: pytest.C
         (["--only", "hang", "--", "x"], "aione-mock: unknown check 'hang'; did you mean 'hangs'?"),
         (
             ["--patience", "0", "--", "x"],
-            "aione-mock: --patience must be a number of seconds above 0, and --attempts at least 1",
+            "aione-mock: --patience must be a number of seconds above 0, at most a year, and --attempts at least 1",
         ),
     ],
 )
