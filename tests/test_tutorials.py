@@ -17,7 +17,11 @@ import pytest
 from tests.timing import at_best
 
 ROOT = Path(__file__).parents[1]
-ENGLISH = [pytest.param(page, id=page.stem) for page in sorted(ROOT.glob("docs/tutorials/*.md"))]
+LONG = ("break-your-client",)
+ENGLISH = [
+    pytest.param(page, id=page.stem, marks=[pytest.mark.slow] if page.stem in LONG else [])
+    for page in sorted(ROOT.glob("docs/tutorials/*.md"))
+]
 CHINESE = [
     pytest.param(page, id=f"zh-{page.stem}", marks=pytest.mark.slow)
     for page in sorted(ROOT.glob("docs/zh/tutorials/*.md"))

@@ -212,6 +212,7 @@ def test_a_first_429_is_waited_for(check_gateway: CheckGateway) -> None:
     assert report.counts.seconds > 2
 
 
+@pytest.mark.slow
 def test_a_failure_that_passes_is_a_note(check_gateway: CheckGateway) -> None:
     numbers = count(1)
 

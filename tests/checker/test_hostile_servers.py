@@ -304,6 +304,7 @@ def test_little_time_is_not_spent_on_preparing_cases(gateway: FaultyGateway) -> 
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_one_that_refuses_for_the_rate_now_and_then_breaks_no_law(tmp_path: Path) -> None:
     """A 429 is allowed, so laws that get one are not checked."""
     rules = tmp_path / "busy.yaml"

@@ -74,7 +74,10 @@ def _list_paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, .
         yield from _list_paths(child, (*path, step))
 
 
-@pytest.mark.parametrize(("seed", "share"), [(1, 0.05), (2, 0.3), (3, 0.8)])
+@pytest.mark.parametrize(
+    ("seed", "share"),
+    [(1, 0.05), pytest.param(2, 0.3, marks=pytest.mark.slow), pytest.param(3, 0.8, marks=pytest.mark.slow)],
+)
 def test_odd_answers_never_end_a_run(seed: int, share: float, gateway: FaultyGateway) -> None:
     gateway.app.sessions.reset(gateway.app.sessions.get())
     gateway.fault = replace_members(seed, share)

@@ -144,7 +144,7 @@ def test_options_and_files_are_those_of_serve(tmp_path: Path) -> None:
         (["--uds", "mock.sock", "--", "true"], "aione-mock: run serves plain HTTP on a port; remove --uds"),
         (
             ["--seed", "", "--", "true"],
-            "aione-mock: a seed is a number or a word of at most 200 characters, such as --seed 7",
+            "aione-mock: --seed: a seed is a number or a word of at most 200 characters, such as --seed 7",
         ),
     ],
 )
