@@ -93,8 +93,8 @@ store: install  ## tests of many workers, then those of what a run may change on
 	  || $(AGAIN) --store $(STORE) -m 'not slow' --ignore tests/control/test_ready.py $(STORE_TESTS)
 
 # `.ci/run` names those that CI runs
-slow: install  ## soaks, many runs, other programs; SLOW_TESTS=tests/x.py for some of them
-	$(BIN)/pytest -m slow $(SLOW_TESTS) || $(AGAIN) -m slow $(SLOW_TESTS)
+slow: install  ## soaks, many runs, other programs; SLOW_TESTS=tests/x.py for some of them, SLOW_JOBS=2 for two at once
+	$(BIN)/pytest $(if $(SLOW_JOBS),-n $(SLOW_JOBS)) -m slow $(SLOW_TESTS) || $(AGAIN) -m slow $(SLOW_TESTS)
 
 # each in an environment of its own
 dependencies: install  ## some tests with the lowest and the newest dependencies that are allowed
