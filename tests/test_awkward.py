@@ -28,7 +28,7 @@ from aione_mock.structs import replace
 from aione_mock.text.sse import decode
 from aione_mock.types import Completion, Prompt
 from tests.conftest import KEY, NOW
-from tests.protocols.completions import body_problems, call, contract, decode_events, event_problems, look
+from tests.protocols.completions import body_problems, call, contract, event_problems, look, read_events
 
 SCHEMA = {
     "type": "object",
@@ -386,7 +386,7 @@ def test_the_events_of_every_awkward_answer_add_up_to_the_plain_one(
     data = {**data, "stream": True} if protocol != "gemini" else data
     asked, completion, _ = compose(protocol, name, data, number, stream=True)
     operation = contract().operations[OPERATIONS[protocol][1]]
-    events = decode_events(PROTOCOLS[protocol].render_stream(completion, asked))
+    events = read_events(PROTOCOLS[protocol].render_stream(completion, asked))
     assert operation.stream.find_problems(events) == []
     assert event_problems(operation, events) == []
     folded = operation.stream.fold(events)

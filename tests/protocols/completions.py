@@ -83,8 +83,8 @@ def completions(draw: st.DrawFn, *, pictured: bool = False) -> Completion:
     return Completion(draw(identities), draw(st.integers(0, 2**33)), "gemini-2.5-flash", said, usage)
 
 
-def decode_events(events: Iterable[bytes]) -> list[Event]:
-    """Decode events as a client gets them. Each must be one event."""
+def read_events(events: Iterable[bytes]) -> list[Event]:
+    """Read events as a client gets them. Each must be one event."""
     whole = list(events)
     found = list(decode(whole))
     assert len(found) == len(whole)

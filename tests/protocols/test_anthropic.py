@@ -14,17 +14,7 @@ from aione_mock.protocols import anthropic
 from aione_mock.structs import replace
 from aione_mock.types import Choice, Completion, Prompt, Tool, ToolCall, ToolResult, Turn, Usage
 
-from .completions import (
-    PIXEL,
-    body_problems,
-    call,
-    completions,
-    contract,
-    decode_events,
-    event_problems,
-    look,
-    make_text,
-)
+from .completions import PIXEL, body_problems, call, completions, contract, event_problems, look, make_text, read_events
 
 OPERATION = contract().operations["createMessage"]
 ASKED = {"model": "claude-sonnet-4-6", "max_tokens": 4096, "messages": [{"role": "user", "content": "hi"}]}
@@ -36,7 +26,7 @@ DETAILS = st.sampled_from([{}, {"thinking": THINKING}, {"thinking": {**THINKING,
 def test_a_stream_adds_up_to_the_plain_answer(completion, details):
     asked = call("createMessage", ASKED | details)
     plain = orjson.loads(anthropic.render_body(completion, asked))
-    events = decode_events(anthropic.render_stream(completion, asked))
+    events = read_events(anthropic.render_stream(completion, asked))
     assert OPERATION.stream.find_problems(events) == []
     assert event_problems(OPERATION, events) == []
     assert body_problems(OPERATION, plain) == []
@@ -91,7 +81,7 @@ def test_omitted_thinking_keeps_its_signature():
 
 
 def test_events_are_named_and_a_ping_follows_the_start():
-    events = decode_events(
+    events = read_events(
         anthropic.render_stream(
             Completion("x", 1, "m", (Choice(make_text("a", "b")),), Usage(1, 2)), call("createMessage", ASKED)
         )

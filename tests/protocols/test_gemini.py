@@ -12,17 +12,7 @@ from aione_mock.protocols import gemini
 from aione_mock.tenant.catalogue import ModelCatalogue
 from aione_mock.types import NO_TEXT, Choice, Completion, EventStream, Prompt, Tool, ToolCall, ToolResult, Turn, Usage
 
-from .completions import (
-    PIXEL,
-    body_problems,
-    call,
-    completions,
-    contract,
-    decode_events,
-    event_problems,
-    look,
-    make_text,
-)
+from .completions import PIXEL, body_problems, call, completions, contract, event_problems, look, make_text, read_events
 
 OPERATION = contract().operations["streamGenerateContent"]
 PLAIN = contract().operations["generateContent"]
@@ -45,7 +35,7 @@ def make_call(config: dict | None = None, **params: object):
 @given(completions(pictured=True), CONFIGS)
 def test_a_stream_adds_up_to_the_plain_answer(completion, config):
     plain = orjson.loads(gemini.render_body(completion, make_call(config)))
-    events = decode_events(gemini.render_stream(completion, make_call(config, alt="sse")))
+    events = read_events(gemini.render_stream(completion, make_call(config, alt="sse")))
     assert OPERATION.stream.find_problems(events) == []
     assert event_problems(OPERATION, events) == []
     assert body_problems(PLAIN, plain) == []
@@ -59,7 +49,7 @@ def test_without_sse_the_same_pieces_come_as_one_array(completion, config):
     assert isinstance(array, bytes)
     assert isinstance(stream, EventStream)
     assert body_problems(OPERATION, orjson.loads(array)) == []
-    assert orjson.loads(array) == [orjson.loads(event.data) for event in decode_events(stream)]
+    assert orjson.loads(array) == [orjson.loads(event.data) for event in read_events(stream)]
 
 
 @given(completions())

@@ -14,17 +14,7 @@ from aione_mock.errors import APIError
 from aione_mock.protocols import openai
 from aione_mock.types import Choice, Completion, Prompt, Tool, ToolCall, ToolResult, Turn, Usage
 
-from .completions import (
-    PIXEL,
-    body_problems,
-    call,
-    completions,
-    contract,
-    decode_events,
-    event_problems,
-    look,
-    make_text,
-)
+from .completions import PIXEL, body_problems, call, completions, contract, event_problems, look, make_text, read_events
 
 OPERATION = contract().operations["createChatCompletion"]
 ASKED = {"model": "gpt-5.2", "messages": [{"role": "user", "content": "hi"}]}
@@ -43,7 +33,7 @@ DETAILS = st.fixed_dictionaries(
 def test_a_stream_adds_up_to_the_plain_answer(completion, details):
     asked = call("createChatCompletion", ASKED | details)
     plain = orjson.loads(openai.render_body(completion, asked))
-    events = decode_events(openai.render_stream(completion, asked))
+    events = read_events(openai.render_stream(completion, asked))
     assert OPERATION.stream.find_problems(events) == []
     assert event_problems(OPERATION, events) == []
     if "stream_options" not in details:
