@@ -14,7 +14,6 @@ from aione_mock.types import Json
 _MAX_DEPTH = 5
 _MAX_SLOTS = 200
 NUMERIC = frozenset(["number", "integer"])
-_TYPES = {name: frozenset([name]) for name in ("string", "number", "integer", "boolean", "object", "array")}
 _MERGED = frozenset(["$ref", "allOf", "anyOf", "oneOf"])
 _BY_FORMAT = {
     **{form: (form,) for form in ("email", "url", "uuid", "date", "time")},
@@ -121,9 +120,7 @@ def _make_slot(path: ValuePath, node: Mapping[str, Json], *, is_array: bool) -> 
         name = next((part for part in reversed(path) if isinstance(part, str)), "")
     kind, beside, takes = _read_name(name)
     found = node.get("type")
-    types = _TYPES.get(found) if isinstance(found, str) else None
-    if types is None:
-        types = frozenset([found] if isinstance(found, str) else filter(_is_text, get_list(node, "type")))
+    types = frozenset([found] if isinstance(found, str) else filter(_is_text, get_list(node, "type")))
     if "enum" in node or "const" in node:
         takes = ()
     elif types & NUMERIC:
