@@ -94,6 +94,27 @@ def instance(answer: Json) -> Json:
     return block["input"] if "input" in block else orjson.loads(block["text"])
 
 
+@pytest.mark.parametrize(
+    ("place", "parameter"),
+    [
+        ("openai format", "response_format.json_schema.schema"),
+        ("anthropic format", "output_config.format.schema"),
+        ("anthropic older format", "output_format.schema"),
+        ("gemini format", "generationConfig.responseSchema"),
+        ("gemini JSON Schema", "generationConfig.responseJsonSchema"),
+    ],
+)
+def test_an_unusable_schema_is_named_as_in_the_protocol_that_was_called(
+    client: httpx2.Client, place: str, parameter: str
+) -> None:
+    path, body = PLACES[place.replace("older ", "")]
+    if "older" in place:
+        body = body.replace('"output_config":{"format":', '"output_format":').replace("@}}}", "@}}")
+    refused = client.post(path, content=body.replace("@", '{"not":{}}'))
+    message = f"Invalid schema for '{parameter}': the keyword 'not' at '/not' is not supported."
+    assert (refused.status_code, refused.json()["error"]["message"]) == (400, message)
+
+
 @pytest.mark.parametrize("place", PLACES)
 def test_numbers_beyond_64_bits_in_a_schema(client: httpx2.Client, place: str) -> None:
     path, body = PLACES[place]

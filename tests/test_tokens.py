@@ -8,7 +8,8 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from aione_mock.model import tokens
+from aione_mock.model import answers, tokens
+from aione_mock.types import Prompt, Tool, Turn
 from tests.timing import cost
 
 SAMPLE = yaml.safe_load(Path(__file__).with_name("data").joinpath("tokens.yaml").read_text(encoding="utf-8"))
@@ -164,3 +165,13 @@ def test_ascii_is_cut_as_any_text(text: str) -> None:
 def test_short_texts_are_counted_fast() -> None:
     texts = [f"Name {number} rivers of Europe and one sea, please, and say how long each is." for number in range(200)]
     assert cost(lambda: [tokens.count_tokens(text) for text in texts]) / len(texts) < 40e-6
+
+
+def test_a_tool_costs_its_words_and_a_token_for_four_bytes_of_its_schema() -> None:
+    turns, schema = (Turn("user", "Hi"),), {"type": "object", "properties": {"城市": {"type": "string"}}}
+    tool = Tool("find_order", "Find an order.", schema)
+    added = answers.count_prompt_tokens(Prompt("m", turns, (tool,))) - answers.count_prompt_tokens(Prompt("m", turns))
+    size = len('{"type":"object","properties":{"城市":{"type":"string"}}}'.encode())
+    assert added == 8 + tokens.count_tokens("find_order") + tokens.count_tokens("Find an order.") + size // 4
+    wanted = Prompt("m", turns, format="schema", schema=schema)
+    assert answers.count_prompt_tokens(wanted) == answers.count_prompt_tokens(Prompt("m", turns)) + size // 4
