@@ -181,6 +181,10 @@ def is_found(page: Path, target: str) -> bool:
     return path.exists() or translated.exists() or made  # the links of the built site are checked too
 
 
+def test_the_rules_for_contributors_are_short() -> None:
+    assert len(page("CONTRIBUTING.md").splitlines()) <= 40
+
+
 def test_architecture_is_short_and_names_what_there_is() -> None:
     text = page("ARCHITECTURE.md")
     assert len(text.splitlines()) <= 60
