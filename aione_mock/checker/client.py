@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from decimal import Decimal
 from http import HTTPStatus
 from typing import Any, Literal
 from urllib.parse import quote, unquote, urlencode
@@ -18,7 +17,7 @@ import httpx2
 import orjson
 
 from aione_mock.checker.budget import Budget
-from aione_mock.checker.errors import AnswerTimedOut, NotChecked, TargetGone, TimeLimitReached
+from aione_mock.checker.errors import AnswerTimedOut, BudgetSpent, NotChecked, TargetGone, TimeLimitReached
 from aione_mock.checker.exchange import HeaderPairs, HttpExchange, HttpRequest
 from aione_mock.checker.json_reader import MAX_DEPTH
 from aione_mock.checker.retry_delay import read_retry_delay
@@ -258,26 +257,21 @@ class TargetClient:
         operation = self.find_operation(request.operation)
         request = self.add_target_headers(request)
         self._ensure_allowed(operation, request)
-        with self._lock:
-            delay = self._find_delay()
-            reserved = self.budget.reserve(request) if operation.paid and request.method == "POST" else None
-            self._next_start = SYSTEM_CLOCK.timestamp() + delay + self._interval
-        if delay > 0:
-            time.sleep(delay)
         timeout = timeout or (self.model_timeout if operation.paid else self.timeout)
-        exchange = self._send_once(request, timeout, pause)
+        exchange = self._send_once(operation, request, timeout, pause)
         if self._is_lost(operation, exchange):
-            exchange = self._send_once(request, timeout, pause)
+            exchange = self._send_again(operation, request, timeout, pause) or exchange
         if self._wait_for_limit(exchange):
-            exchange = self._send_once(request, timeout, pause)
+            exchange = self._send_again(operation, request, timeout, pause) or exchange
         if self._may_pass(operation, exchange) and (rebuild or not request.is_signed):
-            self._show_exchange(exchange)
-            time.sleep(max(_REPEAT_SECONDS, self._interval))
+            time.sleep(_REPEAT_SECONDS)
             again = self.add_target_headers(rebuild()) if rebuild else request
-            exchange = self._send_once(again, timeout, pause)
-            self._note_repetition(exchange)
+            if repeated := self._send_again(operation, again, timeout, pause):
+                self._show_exchange(exchange)
+                exchange = repeated
+                self._note_repetition(exchange)
         with self._lock:
-            self._count_exchange(exchange, reserved)
+            self._count_exchange(exchange)
         self._show_exchange(exchange)
         self._ensure_alive(exchange)
         if exchange.timed_out:
@@ -331,7 +325,7 @@ class TargetClient:
         if self._unanswered < _MAX_UNANSWERED:
             return
         request = self._answered_request
-        if request is None or not self._send_once(request, self.timeout, 0.0).status:
+        if request is None or not self._read_answer(request, self.timeout, 0.0).status:
             raise TargetGone(f"{self._unanswered} requests in a row had no answer: {exchange.failure}")
         self._unanswered = 0
 
@@ -377,9 +371,7 @@ class TargetClient:
         lost = not exchange.status and exchange.failure.startswith("the connection ")
         return failed and lost and (operation.protocol != "console" or exchange.request.method == "GET")
 
-    def _count_exchange(self, exchange: HttpExchange, reserved: Decimal | None) -> None:
-        if reserved is not None:
-            self.budget.settle(reserved, exchange)
+    def _count_exchange(self, exchange: HttpExchange) -> None:
         self.requests += 1
         self.last = exchange
         self.statuses[exchange.status] = self.statuses.get(exchange.status, 0) + 1
@@ -395,7 +387,30 @@ class TargetClient:
             raise TimeLimitReached
         time.sleep(seconds)
 
-    def _send_once(self, request: HttpRequest, timeout: float, pause: float) -> HttpExchange:
+    def _send_once(self, operation: Operation, request: HttpRequest, timeout: float, pause: float) -> HttpExchange:
+        """Send a request within the rate limit and the budget. Raises as `send` does."""
+        with self._lock:
+            delay = self._find_delay()
+            reserved = self.budget.reserve(request) if operation.paid and request.method == "POST" else None
+            self._next_start = SYSTEM_CLOCK.timestamp() + delay + self._interval
+        if delay > 0:
+            time.sleep(delay)
+        exchange = self._read_answer(request, timeout, pause)
+        if reserved is not None:
+            with self._lock:
+                self.budget.settle(reserved, exchange)
+        return exchange
+
+    def _send_again(
+        self, operation: Operation, request: HttpRequest, timeout: float, pause: float
+    ) -> HttpExchange | None:
+        """Send a request once more; return None if the time or the budget is used up."""
+        try:
+            return self._send_once(operation, request, timeout, pause)
+        except (BudgetSpent, TimeLimitReached):
+            return None
+
+    def _read_answer(self, request: HttpRequest, timeout: float, pause: float) -> HttpExchange:
         started = SYSTEM_CLOCK.timestamp()
         end = started + timeout if self.deadline is None else min(started + timeout, self.deadline)
         status, body, failure, timed_out, unsent = 0, bytearray(), "", False, False

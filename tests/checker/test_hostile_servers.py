@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from aione_mock.checker import check
+from aione_mock.checker.budget import Budget
 from aione_mock.checker.client import TargetClient
 from aione_mock.checker.errors import AnswerTimedOut
 from aione_mock.checker.report import EXIT_COULD_NOT, EXIT_FOUND
@@ -238,6 +239,19 @@ def test_a_connection_that_breaks_off_in_the_middle() -> None:
         exchange = client(url).call("listModels")
     assert exchange.status == 200
     assert "closed early" in exchange.failure
+
+
+@pytest.mark.parametrize(("max_calls", "statuses"), [(2, [500, 200]), (1, [500, 0])])
+def test_a_lost_call_counts_like_the_one_that_repeats_it(max_calls: int, statuses: list[int]) -> None:
+    """A gateway that closes the connection may have billed the call."""
+    answers = iter(
+        [b"HTTP/1.1 500 X\r\ncontent-length: 0\r\n\r\n", b"", b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"]
+    )
+    with raw_server(lambda connection: connection.sendall(next(answers))) as url:
+        sender = client(url, budget=Budget(max_calls=max_calls))
+        body = {"model": "gpt-5.4", "messages": [{"role": "user", "content": "Hello"}]}
+        assert [sender.call("createChatCompletion", body=body, auth=None).status for _ in range(2)] == statuses
+        assert sender.budget.calls == max_calls
 
 
 def test_one_that_dies_half_way(gateway: FaultyGateway) -> None:
