@@ -24,10 +24,10 @@ from mcp.types import CallToolRequestParams
 
 from aione_mock import create_app
 from aione_mock.checker.target import VARIABLES
-from aione_mock.errors import ConfigError
+from aione_mock.errors import ConfigError, ScenarioError
 from aione_mock.server.http import Server
 from aione_mock.server.mcp.agent_server import _AgentServer
-from aione_mock.server.mcp.control_api import ControlAPI
+from aione_mock.server.mcp.control_api import ControlAPI, ControlRequest
 from aione_mock.server.mcp.gateway_check import _list_variables
 from aione_mock.server.mcp.tools import build_tools
 from aione_mock.settings import Settings, locate_docs
@@ -246,6 +246,23 @@ def test_without_a_mock_the_command_ends(server: Server) -> None:
         assert (done.returncode, done.stdout) == (2, ""), words
         (line,) = done.stderr.splitlines()
         assert message in line
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [(b"<p>It works</p>", "it answers HTTP 200 without JSON"), (b'{"status":"ok"}', "it is another server")],
+)
+async def test_another_server_is_no_mock(answer: bytes, reason: str) -> None:
+    transport = httpx2.MockTransport(lambda request: httpx2.Response(200, content=answer))
+    api = ControlAPI("http://127.0.0.1:9", transport=transport)
+    with pytest.raises(ConfigError, match=f"http://127.0.0.1:9 is no aione-mock: {reason}"):
+        await api.check_reachable()
+
+
+async def test_an_answer_without_json_is_an_error_of_the_tool() -> None:
+    transport = httpx2.MockTransport(lambda request: httpx2.Response(200, content=b"<p>It works</p>"))
+    with pytest.raises(ScenarioError, match="it answers HTTP 200 without JSON"):
+        await ControlAPI("http://127.0.0.1:9", transport=transport).call("getHealth", ControlRequest({}, {}))
 
 
 async def test_progress_and_result_of_a_check(server: Server, agents: Server) -> None:

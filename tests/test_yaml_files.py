@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from aione_mock.errors import ConfigError
+from aione_mock.recorder.cassette import load_cassette
 from aione_mock.tenant.organisation_file import load_organisation_file
 from aione_mock.text.data_files import Count, Text, YamlModel, load_yaml_model, read_text
 
@@ -76,3 +77,5 @@ def test_the_bundled_organisations_have_no_mistake() -> None:
 def test_a_file_without_an_end_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"the baseline '/dev/full' has more than 64 MiB"):
         read_text(Path("/dev/full"), "baseline")
+    with pytest.raises(ConfigError, match=r"'/dev/full' is a device, not a cassette"):
+        load_cassette(Path("/dev/full"))

@@ -390,6 +390,8 @@ def _is_complete(item: Json) -> bool:
 
 def _read_text(path: Path) -> str:
     try:
+        if path.is_char_device():  # some have no end
+            raise ConfigError(f"'{path}' is a device, not a cassette")
         # an interrupted write may end inside a character, which is then left out
         return codecs.getincrementaldecoder("utf-8")().decode(path.read_bytes())
     except OSError as error:

@@ -55,7 +55,7 @@ class ControlAPI:
             headers["content-type"] = "application/json"
         path = target.path.format(**{name: quote(value, safe="") for name, value in request.path.items()})
         response = await self._send(target.method, path, params=request.query, content=content, headers=headers)
-        return orjson.loads(response.content) if response.content else {"done": True}
+        return _parse_answer(response) if response.content else {"done": True}
 
     async def read_document(self, path: str) -> str:
         """Return what the mock answers at a path. Raises ScenarioError."""
@@ -65,7 +65,9 @@ class ControlAPI:
     async def check_reachable(self) -> None:
         """Raise ConfigError if no mock answers."""
         try:
-            await self._send("GET", self.operations["getHealth"].path)
+            answer = _parse_answer(await self._send("GET", self.operations["getHealth"].path))
+            if not isinstance(answer, dict) or "uptime_seconds" not in answer:
+                raise ScenarioError("it is another server")
         except _Unreachable as error:
             raise ConfigError(f"{error}; start one with `aione-mock serve`") from None
         except ScenarioError as error:
@@ -86,6 +88,13 @@ class ControlAPI:
     def _open_client(self) -> httpx2.AsyncClient:
         # a connection of its own for each call: the tools of one process may run in several event loops
         return httpx2.AsyncClient(base_url=self.url, transport=self._transport, trust_env=False, timeout=_TIMEOUT)
+
+
+def _parse_answer(response: httpx2.Response) -> Json:
+    try:
+        return orjson.loads(response.content)
+    except orjson.JSONDecodeError:
+        raise ScenarioError(f"it answers HTTP {response.status_code} without JSON") from None
 
 
 def _read_message(response: httpx2.Response) -> str:
