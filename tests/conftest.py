@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
+from ssl import SSLContext
+from typing import Any
 
+import httpcore2
+import httpx
 import orjson
 import pytest
 from hypothesis import HealthCheck, settings
@@ -33,6 +39,24 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def share_contexts(create: Callable[..., SSLContext]) -> Callable[..., SSLContext]:
+    """Return a function that creates one TLS context for the same options and environment."""
+
+    @cache
+    def create_once(_: object, **options: Any) -> SSLContext:
+        return create(**options)
+
+    def create_shared(**options: Any) -> SSLContext:
+        return create_once((os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")), **options)
+
+    return create_shared
+
+
+# each of the thousands of HTTP clients would take 30 ms to read all certificates of the system again
+for module, name in ((httpcore2, "default_ssl_context"), (httpx._transports.default, "create_ssl_context")):
+    setattr(module, name, share_contexts(getattr(module, name)))
 
 NOW = "2026-11-20T10:30:00Z"
 KEY = "sk-nex-demo-every-model"

@@ -15,6 +15,7 @@ import pytest
 from aione_mock.server.http import Server
 from aione_mock.types import Json
 from tests.timing import PATIENCE
+from tests.wire_reader import receive_bytes
 
 KEY = "sk-nex-demo-every-model"
 
@@ -361,14 +362,12 @@ def _raw(server: Server, request: bytes) -> tuple[int, bytes]:
 def _answer(connection: socket.socket) -> tuple[int, bytes]:
     read = b""
     while b"\r\n\r\n" not in read:
-        part = connection.recv(65536)
-        assert part, f"the connection ended after {read[:200]!r}"
-        read += part
+        read += receive_bytes(connection)
     head, _, body = read.partition(b"\r\n\r\n")
     lines = head.decode("latin-1").lower().split("\r\n")
     size = int(next(line.partition(":")[2] for line in lines if line.startswith("content-length:")))
     while len(body) < size:
-        body += connection.recv(65536)
+        body += receive_bytes(connection)
     return int(lines[0].split()[1]), body
 
 

@@ -19,6 +19,7 @@ from aione_mock.server.http import Server
 from aione_mock.settings import Settings
 from tests.conftest import KEY, NOW
 from tests.timing import PATIENCE, at_best, wait_until
+from tests.wire_reader import receive_bytes
 
 AUTHORIZATION = f"authorization: Bearer {KEY}"
 MODEL = f"GET /v1/models/gpt-5.4 HTTP/1.1\r\nhost: localhost\r\n{AUTHORIZATION}".encode()
@@ -99,7 +100,7 @@ class Client:
 
     def _take(self, size: int) -> bytes:
         while len(self._read) < size:
-            self._read += self.socket.recv(1 << 16)
+            self._read += receive_bytes(self.socket)
         taken, self._read = self._read[:size], self._read[size:]
         return taken
 

@@ -18,6 +18,7 @@ from aione_mock.server.app import Mock, create_app
 from aione_mock.server.http import Server
 from aione_mock.settings import Settings
 from tests.conftest import KEY, NOW
+from tests.wire_reader import receive_bytes
 
 BODY = b'{"model": "gpt-5.4", "messages": [{"role": "user", "content": "Case %d"}]}'
 
@@ -114,7 +115,7 @@ def test_an_answer_to_head_has_no_body_however_often_it_is_asked_for(server: Ser
             connection.sendall(raw)
             got = b""
             while not got.endswith(b"\r\n\r\n"):
-                got += connection.recv(1 << 16)
+                got += receive_bytes(connection)
             assert got.count(b"\r\n\r\n") == 1
             assert b"content-length: " in got
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.test_cli import Running, run_server
 from tests.timing import PATIENCE, wait_until
-from tests.wire_reader import build_request
+from tests.wire_reader import build_request, receive_bytes
 
 HEADERS = {"authorization": "Bearer k"}
 BODY = {"model": "gpt-5.4", "stream": True, "messages": [{"role": "user", "content": "Why do cats purr?"}]}
@@ -28,7 +28,7 @@ def connect(running: Running, scenario: str = "") -> socket.socket:
     connection.sendall(build_request("/v1/chat/completions", BODY, headers=headers))
     got = b""
     while not got.endswith(b"\r\n\r\n" if not scenario else b"\n\n\r\n"):
-        got += connection.recv(1 << 16)
+        got += receive_bytes(connection)
     return connection
 
 

@@ -73,6 +73,13 @@ def build_request(
     return "\r\n".join([*lines, "", ""]).encode() + raw
 
 
+def receive_bytes(connection: socket.socket, size: int = 65536) -> bytes:
+    """Return what comes next, at most `size` bytes. Raise ConnectionError if the connection has ended."""
+    if data := connection.recv(size):
+        return data
+    raise ConnectionError("the connection ended before what was waited for")
+
+
 def ask(port: int, raw: bytes, *, patience: float = 30.0, pause: float = 0.0) -> Wire:
     """Send bytes and read until the answer is whole or the server closes; `open` after so many silent seconds.
 

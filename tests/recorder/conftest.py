@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from aione_mock.server.http import Server
 from aione_mock.settings import Settings
 from tests.conftest import NOW
 from tests.timing import PATIENCE
+from tests.wire_reader import receive_bytes
 
 KEY = "sk-nex-demo-every-model"
 CHAT = "/v1/chat/completions"
@@ -113,18 +114,18 @@ class Gateway:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
-            with connection:
+            with connection, suppress(ConnectionError):
                 self._read(connection)
                 self._respond(connection)
 
     def _read(self, connection: socket.socket) -> None:
         asked = b""
         while b"\r\n\r\n" not in asked:
-            asked += connection.recv(65536)
+            asked += receive_bytes(connection)
         head, _, body = asked.partition(b"\r\n\r\n")
         lengths = [line.split(b":")[1] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
         while lengths and len(body) < int(lengths[0]):
-            body += connection.recv(65536)
+            body += receive_bytes(connection)
 
 
 def send_parts(*parts: bytes) -> Callable[[socket.socket], None]:

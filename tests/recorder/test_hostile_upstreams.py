@@ -30,6 +30,7 @@ from tests.recorder.conftest import (
     send_parts,
 )
 from tests.timing import PATIENCE
+from tests.wire_reader import receive_bytes
 
 EVIL = "e\x1b]0;PWNED\x07\x1b[2J\n::set-output name=a::b\x9b\u202e"
 
@@ -252,7 +253,7 @@ def test_a_recorder_that_is_killed_has_kept_every_answer_that_was_received(tmp_p
                 connection.sendall(b"GET /v1/models HTTP/1.1\r\nhost: x\r\n\r\n")
                 got = b""
                 while last not in got:
-                    got += connection.recv(65536)
+                    got += receive_bytes(connection)
         process.kill()
         process.wait(PATIENCE)
     assert len(load_cassette(path).interactions) == 5

@@ -17,7 +17,7 @@ from tests.conftest import KEY, NOW
 from tests.faults.conftest import build_chat
 from tests.store.front import Front, RequestSplitter
 from tests.timing import PATIENCE, wait_until
-from tests.wire_reader import Wire, ask, build_request
+from tests.wire_reader import Wire, ask, build_request, receive_bytes
 
 CHUNKED = (
     b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -120,9 +120,9 @@ def read_answer(connection: socket.socket) -> bytes:
     """Read one answer with a content-length."""
     raw = b""
     while b"\r\n\r\n" not in raw:
-        raw += connection.recv(1)
+        raw += receive_bytes(connection, 1)
     length = next(int(line.split(b":")[1]) for line in raw.split(b"\r\n") if line.startswith(b"content-length"))
     while length > 0:
-        raw += (data := connection.recv(length))
+        raw += (data := receive_bytes(connection, length))
         length -= len(data)
     return raw

@@ -45,6 +45,7 @@ class ControlAPI:
         self._headers = {} if token is None else make_bearer_header(token, "the control token")
         self._mask = CredentialMask([token] if token else [])
         self._transport = transport
+        self._tls = httpx2.create_ssl_context(trust_env=False)  # reads the certificates of the system
 
     async def call(self, operation: str, request: ControlRequest) -> Json:
         """Return the answer of an operation. Raises ScenarioError with the message of a refusal."""
@@ -87,7 +88,9 @@ class ControlAPI:
 
     def _open_client(self) -> httpx2.AsyncClient:
         # a connection of its own for each call: the tools of one process may run in several event loops
-        return httpx2.AsyncClient(base_url=self.url, transport=self._transport, trust_env=False, timeout=_TIMEOUT)
+        return httpx2.AsyncClient(
+            base_url=self.url, verify=self._tls, transport=self._transport, trust_env=False, timeout=_TIMEOUT
+        )
 
 
 def _parse_answer(response: httpx2.Response) -> Json:
