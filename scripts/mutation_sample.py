@@ -82,7 +82,6 @@ AREAS = {
 SKIPPED_TESTS = (
     "tests/browser/*", "tests/checker/*", "tests/store/*", "tests/test_benchmarks.py", "tests/test_deploy.py",
     "tests/test_docs.py", "tests/test_image.py", "tests/test_packaging.py", "tests/test_tutorials.py",
-    "tests/test_workers.py",
 )  # fmt: skip
 """Tests that are not run: they take minutes, or run the package in other processes."""
 SKIPPED_OPERATORS = ("*/NoOp*", "*/Variable*", "*Operator_[!I]*_Is", "*Operator_[!I]*_IsNot")

@@ -18,6 +18,7 @@ FLOORS = {"chat, repeated body": 0.12, "chat, other words each time": 0.09, "str
 """Half of the lowest ratios seen on a quiet machine, so that a busy one does not fail the test."""
 
 
+@pytest.mark.slow
 def test_no_ratio_is_far_off() -> None:
     missed = dict(FLOORS)
     for _ in range(3):
@@ -45,6 +46,7 @@ def test_a_store_costs_no_more_than_agreed() -> None:
     raise AssertionError(f"more than {missed}, the last time {ratios}")
 
 
+@pytest.mark.slow
 def test_the_log_of_requests_keeps_most_of_the_rate() -> None:
     with (
         run_server("silent", make_mock_command("--log", "off"), HEALTH) as silent,

@@ -31,8 +31,6 @@ NOBODY = 65534
 INSTRUCTION = re.compile(r"^([A-Z]+) ((?:.*\\\n)*.*)$", re.MULTILINE)
 ISOLATE = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 
-pytestmark = pytest.mark.packaging
-
 
 def read_stages() -> list[list[tuple[str, str]]]:
     """Return instruction and argument, in one line, of each stage of the Dockerfile."""

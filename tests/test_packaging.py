@@ -25,7 +25,7 @@ UV = Path(sys.executable).with_name("uv")
 PAGE_SOURCES = ("web/package.json", "web/package-lock.json")
 CHAT = {"model": "gpt-5.4", "messages": [{"role": "user", "content": "Hello"}]}
 
-pytestmark = pytest.mark.packaging
+pytestmark = pytest.mark.slow
 
 
 def run(*command: str | Path) -> str:

@@ -17,7 +17,7 @@ import pytest
 from tests.timing import at_best
 
 ROOT = Path(__file__).parents[1]
-LONG = ("break-your-client",)
+LONG = ("break-your-client", "first-test")
 ENGLISH = [
     pytest.param(page, id=page.stem, marks=[pytest.mark.slow] if page.stem in LONG else [])
     for page in sorted(ROOT.glob("docs/tutorials/*.md"))

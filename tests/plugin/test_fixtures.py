@@ -559,7 +559,7 @@ def test_what_a_test_costs(suite: pytest.Pytester) -> None:
         return (min(seconds("test_mock.py") for _ in range(2)) - empty) / slow
 
     # other processes may spoil one attempt
-    assert min(cost() for _ in range(3)) < 0.005
+    assert any(cost() < 0.005 for _ in range(3))
 
 
 def test_the_server_is_up_soon() -> None:

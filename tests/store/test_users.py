@@ -15,8 +15,8 @@ import pytest
 from tests.control.conftest import Client
 from tests.control.test_events import listen_to_events
 from tests.redis_server import running_redis
+from tests.store.test_workers import BODY, KEY
 from tests.test_cli import run_server
-from tests.test_workers import BODY, KEY
 
 SUITE = """
 import httpx2, pytest
