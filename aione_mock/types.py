@@ -356,10 +356,6 @@ class EventStream(Sequence[bytes]):
         parts = [*events]
         return cls(b"".join(parts), tuple(accumulate(map(len, parts))))
 
-    def replace_bytes(self, raw: bytes) -> EventStream:
-        """Return the stream with other bytes of the same length, split at the same offsets."""
-        return EventStream(raw, self._ends)
-
     def __len__(self) -> int:
         return self.raw.count(_BLANK_LINE) if self._ends is None else len(self._ends)
 
