@@ -6,7 +6,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 DEPENDENCY_TESTS := tests/sdk/test_openai.py tests/sdk/test_anthropic.py tests/sdk/test_google.py \
   tests/recorder/test_commands.py tests/test_uvicorn_names.py tests/test_settings.py tests/test_yaml_files.py \
-  tests/test_validation.py tests/test_realistic.py tests/test_input_images.py
+  tests/test_validation.py tests/test_realistic.py tests/test_input_images.py tests/store/test_connection.py
 SLOW_TESTS ?= tests
 NO_CACHE_TESTS := tests/console tests/control tests/protocols tests/sdk tests/test_side_effects.py
 STORE ?= redis

@@ -93,3 +93,14 @@ def test_newer_pythons_are_those_of_the_metadata() -> None:
     declared = set(re.findall(r"Python :: (3\.\d+)", metadata))
     matrix = set(load("tests.yml")["jobs"]["newer-pythons"]["strategy"]["matrix"]["python"])
     assert matrix | {"3.11"} == declared
+
+
+def test_ci_runs_all_slow_tests() -> None:
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8").partition("run_slow() {")[2]
+    printing = f"set -eu; SECONDS=0; make() {{ echo ${{@: -1}}; }}; run_slow() {{{script}"
+    done = subprocess.run(["bash", "-c", printing], capture_output=True, text=True, check=True, cwd=ROOT)
+    ran = done.stdout.replace("SLOW_TESTS=", "").split()
+    files = ROOT.glob("tests/**/test_*.py")
+    slow = [path.relative_to(ROOT) for path in files if re.search(r"mark\.slow", path.read_text(encoding="utf-8"))]
+    assert len(slow) > 20
+    assert not [path for path in slow if not any(map(path.is_relative_to, ran))]
