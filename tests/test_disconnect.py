@@ -81,8 +81,8 @@ def objects() -> int:
     ("scenario", "read"),
     [
         ("pace; ttft=0.01; tps=1", 64),
-        ("pace; ttft=30", 0),
-        ("instant", 64),
+        pytest.param("pace; ttft=30", 0, marks=pytest.mark.slow),
+        pytest.param("instant", 64, marks=pytest.mark.slow),
         ("stall; after=3; then=hang", 64),
     ],
     ids=["paced", "before the first token", "instant", "hanging"],

@@ -43,6 +43,7 @@ def command(program: str) -> list[str]:
     return ["sh", program]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_example(program: str, session_url: str) -> None:
     environment = {name: value for name, value in os.environ.items() if name not in PROXIES}

@@ -116,7 +116,7 @@ def test_the_code_asks_the_same(page: Page, app: Application) -> None:
 
 def test_a_broken_answer_and_a_refusal_are_said_in_place(page: Page, app: Application) -> None:
     form = open_playground(page, app)
-    form.get_by_label("Fault, error or awkward answer").fill("pace; ttft=0.1; tps=20, cut; after=3")
+    form.get_by_label("Fault, error or awkward answer").fill("pace; ttft=0.1; tps=5, cut; after=3")
     ask(form, "Hello, how are you today?")
     expect(page.get_by_text("connection broken")).to_be_visible()
     # what has not been read when a connection is reset is lost

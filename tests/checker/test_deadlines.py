@@ -110,6 +110,7 @@ def test_a_wait_for_the_rate_limit_does_not_outlast_the_run(gateway: FaultyGatew
     assert report.exit_code != EXIT_FOUND
 
 
+@pytest.mark.slow
 @at_best
 def test_generated_cases_do_not_outlast_the_run(gateway: FaultyGateway) -> None:
     gateway.fault = Fault()
