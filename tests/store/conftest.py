@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.redis_server import running_redis
 from tests.store.pairs import Pair, two_workers
 
 
@@ -21,3 +22,16 @@ def pair() -> Iterator[Pair]:
 def session(request: pytest.FixtureRequest) -> str:
     """A name that no other test uses."""
     return re.sub(r"\W+|_", "-", request.node.name)[:60].strip("-")
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[str]:
+    """The URL of a Redis that the tests of a module share."""
+    with running_redis() as url:
+        yield url
+
+
+@pytest.fixture
+def options(store: str, request: pytest.FixtureRequest) -> tuple[str, ...]:
+    """The options of a mock of two workers with a state of its own."""
+    return "--workers", "2", "--store", store, "--store-prefix", re.sub(r"\W", "-", request.node.name)[-60:]

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
@@ -14,7 +12,6 @@ import pytest
 
 from tests.control.conftest import Client
 from tests.control.test_events import listen_to_events
-from tests.redis_server import running_redis
 from tests.store.test_workers import BODY, KEY
 from tests.test_cli import run_server
 
@@ -37,18 +34,6 @@ def test_mine(aione_mock, number):
     aione_mock.assert_called("createChatCompletion", times=2)
     aione_mock.assert_no_unused_replies()
 """
-
-
-@pytest.fixture(scope="module")
-def store() -> Iterator[str]:
-    with running_redis() as url:
-        yield url
-
-
-@pytest.fixture
-def options(store: str, request: pytest.FixtureRequest) -> tuple[str, ...]:
-    """The options of a mock of two workers with a state of its own."""
-    return "--workers", "2", "--store", store, "--store-prefix", re.sub(r"\W", "-", request.node.name)[-60:]
 
 
 def run(*words: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -16,14 +16,14 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from aione_mock.cli import main
-from tests.redis_server import find_free_port, running_redis, start_redis, stop_redis
+from tests.redis_server import find_free_port, start_redis, stop_redis
 from tests.test_cli import Running, run_server
 from tests.test_shutdown import END, connect, rest
 from tests.timing import PATIENCE, wait_until
@@ -32,19 +32,6 @@ KEY = {"authorization": "Bearer sk-nex-demo-every-model"}
 AWAY = "WARNING aione_mock: the store cannot be reached; calls are answered with 503 until it is back"
 BACK = "WARNING aione_mock: the store is back"
 BODY = json.dumps({"model": "gpt-5.4", "messages": [{"role": "user", "content": "Why do cats purr?"}]})
-
-
-@pytest.fixture(scope="module")
-def store() -> Iterator[str]:
-    with running_redis() as url:
-        yield url
-
-
-@pytest.fixture
-def options(store: str, request: pytest.FixtureRequest) -> tuple[str, ...]:
-    """The options of a mock of two workers with a state of its own."""
-    prefix = re.sub(r"\W", "-", request.node.name)[-60:]
-    return ("--workers", "2", "--store", store, "--store-prefix", prefix)
 
 
 def list_children(process: int) -> list[int]:
