@@ -45,7 +45,8 @@ class ControlAPI:
         self._headers = {} if token is None else make_bearer_header(token, "the control token")
         self._mask = CredentialMask([token] if token else [])
         self._transport = transport
-        self._tls = httpx2.create_ssl_context(trust_env=False)  # reads the certificates of the system
+        # reads the certificates of the system, which calls within the process do without
+        self._tls = httpx2.create_ssl_context(trust_env=False) if transport is None else True
 
     async def call(self, operation: str, request: ControlRequest) -> Json:
         """Return the answer of an operation. Raises ScenarioError with the message of a refusal."""
